@@ -1,0 +1,74 @@
+# make run · make test · make bench · make docs; each sets up what it needs and works again when run a second time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build
+PLUGINS := plugins/hisparc plugins/cris plugins/sis
+PROJECTS := core $(PLUGINS)
+SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src
+DAY := 1997-10-31
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types prove bench docs clean
+
+help:
+	@echo "make run    install into $(VENV), archive one sample day of each instrument and show the archive"
+	@echo "make test   install into $(VENV) and run lint, types and all tests"
+	@echo "make prove  run the long proofs too"
+	@echo "make bench  measure, side by side with others"
+	@echo "make docs   build the documentation into docs/_build"
+	@echo "make clean  remove $(VENV) and everything built"
+
+# The environment is made anew when a project file or a pinned version changes.
+$(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
+	@echo "== setting up $(VENV)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
+		-e "./core[hdf4,export]" $(PLUGINS:%=-e ./%)
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	@echo "== installing what tests, lint, types and docs need"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		pytest pytest-xdist hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
+	@touch $@
+
+run: $(VENV)/ready
+	@echo "== making one sample day for each instrument below $(BUILD)/sample"
+	$(BIN)/dayfile simulate hisparc --day $(DAY) --out $(BUILD)/sample/hisparc
+	$(BIN)/dayfile simulate cris --day $(DAY) --out $(BUILD)/sample/cris
+	$(BIN)/dayfile simulate sis --day $(DAY) --out $(BUILD)/sample/sis
+	@echo "== archiving them"
+	$(BIN)/archive-run $(BUILD)/sample --plugins hisparc,cris,sis --set hisparc.cutoff_year=1997 \
+		--archive $(BUILD)/archive
+	@echo "== what the archive holds"
+	$(BIN)/dayfile ls --archive $(BUILD)/archive
+	$(BIN)/dayfile show cris.high_priority_rates --archive $(BUILD)/archive --from $(DAY)T12:00 --rows 5
+
+test: lint types
+	@echo "== tests"
+	$(BIN)/python -m pytest -n 2 -m "not proof"
+
+lint: $(VENV)/ready-dev
+	@echo "== lint"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready-dev
+	@echo "== types"
+	$(BIN)/mypy $(SOURCES)
+
+prove: $(VENV)/ready-dev
+	@echo "== tests and long proofs"
+	$(BIN)/python -m pytest -n 2
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks --json $(BUILD)/benchmarks.json
+
+docs: $(VENV)/ready-dev
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+
+clean:
+	rm -rf $(VENV) $(BUILD) docs/_build

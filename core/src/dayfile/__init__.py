@@ -1,0 +1,72 @@
+"""dayfile: archives what scientific instruments send into day files.
+
+HDF5, one file per day, found by date, readable by anyone. What is public stands in ``__all__``; each name is imported
+when it is first used, so that ``import dayfile`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dayfile.archive.reading import Archive, Records, open_archive
+    from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
+    from dayfile.hookspecs import hookimpl
+    from dayfile.layouts.instrument import Instrument
+    from dayfile.model.batch import Batch, Blobs, Rejected, Source
+    from dayfile.model.clock import Clock
+    from dayfile.model.datatype import DataType, Field, Node
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Archive",
+    "Batch",
+    "Blobs",
+    "Clock",
+    "DataType",
+    "DayfileError",
+    "Field",
+    "Instrument",
+    "LayoutError",
+    "Node",
+    "RecordError",
+    "Records",
+    "Rejected",
+    "Source",
+    "SourceError",
+    "__version__",
+    "hookimpl",
+    "open_archive",
+]
+
+HOMES = {
+    "Archive": "archive.reading",
+    "Batch": "model.batch",
+    "Blobs": "model.batch",
+    "Clock": "model.clock",
+    "DataType": "model.datatype",
+    "DayfileError": "errors",
+    "Field": "model.datatype",
+    "Instrument": "layouts.instrument",
+    "LayoutError": "errors",
+    "Node": "model.datatype",
+    "RecordError": "errors",
+    "Records": "archive.reading",
+    "Rejected": "model.batch",
+    "Source": "model.batch",
+    "SourceError": "errors",
+    "hookimpl": "hookspecs",
+    "open_archive": "archive.reading",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,136 @@
+"""Every hook, typed, in the order in which a run calls them.
+
+A plugin is a module or an object with functions of these names, marked with :data:`hookimpl`, registered under the
+entry-point group ``dayfile.plugins``. A function may leave out arguments it does not need. The core's own behaviour is
+a plugin too, named ``builtin``, and answers last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from pydantic import BaseModel
+
+    from dayfile.model.batch import Batch, Rejected, Source
+    from dayfile.model.datatype import DataType
+
+PROJECT = "dayfile"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function as an implementation of the hook of its name."""
+
+__all__ = ["classify", "data_types", "decode", "hookimpl", "locate_file", "settings", "simulate", "write"]
+
+
+@hookspec
+def data_types() -> Iterable[DataType]:  # type: ignore[empty-body]
+    """Tell the data types of this instrument.
+
+    Called once, when the plugin is loaded. Every selected plugin is asked.
+
+    Returns
+    -------
+    iterable of DataType
+        Names must be unique over all plugins.
+    """
+
+
+@hookspec
+def settings() -> type[BaseModel]:  # type: ignore[empty-body]
+    """Tell what can be set for this plugin.
+
+    Called once, when the plugin is loaded. Optional.
+
+    Returns
+    -------
+    subclass of pydantic.BaseModel
+        Its fields, with types and defaults, can be set as ``<plugin>.<field>``.
+    """
+
+
+@hookspec
+def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected] | None:
+    """Turn a source into batches of records.
+
+    Called once for each source. Every selected plugin is asked, as one source can hold records of several instruments.
+
+    Parameters
+    ----------
+    source : Source
+        The file as received.
+    settings : BaseModel
+        This plugin's own settings: an instance of what its ``settings`` hook told.
+
+    Returns
+    -------
+    iterable of Batch and Rejected, or None
+        None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
+        defined time; what cannot be archived is told as Rejected.
+
+    Raises
+    ------
+    SourceError
+        The source is of this instrument but cannot be read. It goes to quarantine whole.
+    """
+
+
+@hookspec(firstresult=True)
+def classify(batch: Batch) -> str | None:
+    """Name the data type of a batch.
+
+    Called once for each batch. The first answer that is not None counts; ``builtin`` looks up instrument and code.
+    """
+
+
+@hookspec(firstresult=True)
+def locate_file(data_type: DataType, day: np.datetime64) -> str | None:
+    """Say which day file holds a day of a data type.
+
+    Called once for each data type and day of a run. The first answer that is not None counts; ``builtin`` fills the
+    data type's path template.
+
+    Returns
+    -------
+    str
+        Path below the archive root, with ``/`` between its parts.
+    """
+
+
+@hookspec(firstresult=True)
+def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8] | None:
+    """Put the records of one day into its work file.
+
+    Called once for each batch and day. The first answer that is not None counts; ``builtin`` dispatches on the data
+    type's store.
+
+    Parameters
+    ----------
+    work_file : WorkFile
+        The file being written; see :class:`dayfile.archive.workfile.WorkFile`.
+
+    Returns
+    -------
+    array of uint8, shape (len(batch),)
+        A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to
+        what is there.
+    """
+
+
+@hookspec
+def simulate(day: np.datetime64, seed: int, directory: Path) -> Iterable[Path] | None:
+    """Write sample sources of one day into a directory.
+
+    Called by ``dayfile simulate``, for one plugin. The same day and seed give the same bytes. Optional.
+
+    Returns
+    -------
+    iterable of Path
+        The files written.
+    """

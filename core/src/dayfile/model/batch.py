@@ -1,0 +1,162 @@
+"""What flows from decode to write: sources, batches of records, and records that were rejected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NO_BLOBS", "Batch", "Blobs", "Rejected", "Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file as it was received.
+
+    Parameters
+    ----------
+    path : Path
+        Where its bytes lie now.
+    name : str
+        The name it arrived under.
+    content : bytes
+        Its bytes.
+
+    Examples
+    --------
+    >>> source = Source(Path("upload_17"), "upload_17", b"abc")
+    >>> source.sha256[:8], source.size
+    ('ba7816bf', 3)
+    """
+
+    path: Path
+    name: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path, name: str | None = None) -> Source:
+        """Read a file whole; OSError if that fails."""
+        return cls(path, name or path.name, path.read_bytes())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the source: SHA-256 of its bytes, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.content)
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Variable-length values of a batch, in the order in which they were sent.
+
+    Parameters
+    ----------
+    values : sequence of bytes
+        The values. A record's blob fields hold indexes into it, -1 for none.
+    owners : array of int64, shape (len(values),)
+        Index of the record each value came with; ascending. A value that no field refers to (sent twice) has one too.
+    """
+
+    values: Sequence[bytes] = ()
+    owners: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+NO_BLOBS = Blobs()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one code from one source.
+
+    Parameters
+    ----------
+    instrument : str
+        The instrument whose plugin decoded them.
+    code : str
+        The instrument's own name for this kind of record.
+    records : structured array, shape (n,)
+        In the dtype of the data type.
+    numbers : array of int64, shape (n,)
+        Place of each record in its source, from 0; ascending.
+    keys : mapping of str to str or int
+        What fills the templates of the data type's node, such as the station; one value for the whole batch.
+    blobs : Blobs
+        Variable-length values.
+    """
+
+    instrument: str
+    code: str
+    records: npt.NDArray[Any]
+    numbers: npt.NDArray[np.int64]
+    keys: Mapping[str, str | int] = field(default_factory=dict)
+    blobs: Blobs = NO_BLOBS
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def select(self, chosen: npt.NDArray[np.bool_], blob_fields: Sequence[str] = ()) -> Batch:
+        """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs.
+
+        Parameters
+        ----------
+        chosen : array of bool, shape (n,)
+            Which records to keep.
+        blob_fields : sequence of str
+            Names of the fields that hold indexes into ``blobs``; they are renumbered.
+        """
+        records = self.records[chosen]
+        if not len(self.blobs.values):
+            return replace(self, records=records, numbers=self.numbers[chosen])
+        kept = chosen[self.blobs.owners]
+        new_index = np.cumsum(kept) - 1
+        for name in blob_fields:
+            cells = records[name]
+            records[name] = np.where(cells < 0, cells, new_index[cells])
+        owners = (np.cumsum(chosen) - 1)[self.blobs.owners[kept]]
+        values = [value for value, keep in zip(self.blobs.values, kept, strict=True) if keep]
+        return replace(self, records=records, numbers=self.numbers[chosen], blobs=Blobs(values, owners))
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Records of a source that cannot be archived, in a form that can be given to the archive again.
+
+    Parameters
+    ----------
+    instrument, code : str
+        As for a batch; the code may be one that no data type has.
+    reason : str
+        What is wrong, for people.
+    error : str
+        Class of the error.
+    numbers : tuple of int
+        Places of the records in their source, from 0.
+    name : str
+        File name under which ``content`` would be recognised as a source.
+    content : bytes
+        The records as a source of their own.
+    offset : int, optional
+        Byte offset of the first of them in the source, where records have one.
+    archived : bool
+        True if the records were archived all the same, and only a part of them could not be.
+    """
+
+    instrument: str
+    code: str
+    reason: str
+    error: str
+    numbers: tuple[int, ...]
+    name: str
+    content: bytes = field(repr=False)
+    offset: int | None = None
+    archived: bool = False

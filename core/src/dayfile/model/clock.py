@@ -1,0 +1,221 @@
+"""The clock of a data type: how its time field counts, and which day a record belongs to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import TimeError
+
+__all__ = ["Clock", "Time", "as_utc", "parse_day"]
+
+Time = str | int | float | dt.datetime | dt.date | np.datetime64
+"""What is accepted where a time is asked for: ISO text, a datetime, ``numpy.datetime64``, or a number of the clock."""
+
+SECONDS_A_DAY = 86400
+TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+# Times outside these years are not times of an instrument; datetime64[ns] itself ends in 2262.
+FIRST_DAY = np.datetime64("1900-01-01", "D")
+LAST_DAY = np.datetime64("2261-12-31", "D")
+
+
+@cache
+def leap_second_table() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Days (since 1970) from which a value of TAI - UTC holds, and the values in seconds, from pyerfa's table.
+
+    The table begins in 1972: before, UTC had no whole leap seconds.
+    """
+    import erfa
+
+    table = erfa.leap_seconds.get()
+    table = table[table["year"] >= 1972]
+    days = [np.datetime64(f"{row['year']:04d}-{row['month']:02d}-01", "D").astype(np.int64) for row in table]
+    return np.array(days, np.int64), np.array([round(float(row["tai_utc"])) for row in table], np.int64)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A count of ticks since an epoch.
+
+    Parameters
+    ----------
+    epoch : numpy.datetime64
+        UTC date and time of tick 0, to the second.
+    unit : {'s', 'ms', 'us', 'ns'}
+        What one tick is.
+    leap_seconds : {'ignored', 'counted'}
+        ``ignored``: every day has 86,400 s (Unix time). ``counted``: the clock runs on through leap seconds, so the
+        day of one has 86,401 s.
+    undefined : tuple of int
+        Values that mean "no time": records that carry them are rejected.
+
+    Examples
+    --------
+    Second 57,801,601 of the ACE archive is the first of 1997-10-31, one leap second after 1996:
+
+    >>> ace = Clock(np.datetime64("1996-01-01T00:00:00"), leap_seconds="counted")
+    >>> ace.day_start(np.datetime64("1997-10-31"))
+    57801601
+    >>> ace.days(np.array([57801600, 57801601]))
+    array(['1997-10-30', '1997-10-31'], dtype='datetime64[D]')
+    """
+
+    epoch: np.datetime64
+    unit: Literal["s", "ms", "us", "ns"] = "s"
+    leap_seconds: Literal["ignored", "counted"] = "ignored"
+    undefined: tuple[int, ...] = ()
+
+    @property
+    def ticks(self) -> int:
+        """Ticks per second."""
+        return TICKS[self.unit]
+
+    def _steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Clock seconds at which the count of leap seconds since the epoch changes, and the count from then on."""
+        if self.leap_seconds == "ignored":
+            return np.array([np.iinfo(np.int64).min]), np.array([0])
+        days, offsets = leap_second_table()
+        epoch = int(self.epoch.astype("datetime64[s]").astype(np.int64))
+        since = offsets - offsets[np.searchsorted(days, epoch // SECONDS_A_DAY, side="right") - 1]
+        starts = days * SECONDS_A_DAY - epoch + since
+        starts[0] = np.iinfo(np.int64).min
+        return starts, since
+
+    def seconds_since_1970(self, values: npt.ArrayLike) -> npt.NDArray[Any]:
+        """UTC seconds since 1970 (as Unix counts them) of clock values; float64 for float input, else int64."""
+        array = np.asarray(values)
+        seconds = array / self.ticks if array.dtype.kind == "f" else array.astype(np.int64) // self.ticks
+        starts, since = self._steps()
+        step = np.searchsorted(starts, np.floor(seconds).astype(np.int64), side="right") - 1
+        utc: npt.NDArray[Any] = seconds - since[step] + self.epoch.astype("datetime64[s]").astype(np.int64)
+        return utc
+
+    def days(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
+        """The UTC day of each clock value.
+
+        Parameters
+        ----------
+        values : array of int or float, shape (n,)
+            Clock values; they must be :meth:`defined`.
+
+        Returns
+        -------
+        numpy.ndarray of datetime64[D], shape (n,)
+            A leap second 23:59:60 belongs to the day it ends.
+        """
+        days: npt.NDArray[np.int64] = np.floor_divide(self.seconds_since_1970(values), SECONDS_A_DAY).astype(np.int64)
+        if self.leap_seconds == "counted":
+            # During 23:59:60 the subtraction above lands on the next midnight: such a value lies before the start of
+            # the day it was given.
+            array = np.asarray(values)
+            unique, inverse = np.unique(days, return_inverse=True)
+            starts = np.array([self.day_start(np.datetime64(int(day), "D")) for day in unique])
+            days = days - (array < starts[inverse.reshape(array.shape)])
+        found: npt.NDArray[np.datetime64] = days.astype("datetime64[D]")
+        return found
+
+    def day_start(self, day: np.datetime64) -> int:
+        """Clock value of the first tick of a UTC day."""
+        number = int(day.astype("datetime64[D]").astype(np.int64))
+        seconds = number * SECONDS_A_DAY - int(self.epoch.astype("datetime64[s]").astype(np.int64))
+        if self.leap_seconds == "counted":
+            days, _ = leap_second_table()
+            _, since = self._steps()
+            seconds += int(since[max(int(np.searchsorted(days, number, side="right")) - 1, 0)])
+        return seconds * self.ticks
+
+    def day_length(self, day: np.datetime64) -> int:
+        """Seconds of a UTC day: 86,400, or 86,401 where a counted leap second ends it."""
+        day = day.astype("datetime64[D]")
+        return (self.day_start(day + np.timedelta64(1, "D")) - self.day_start(day)) // self.ticks
+
+    def defined(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which clock values are times: finite, not one of ``undefined``, between the years 1900 and 2261."""
+        array = np.asarray(values)
+        first, last = self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
+        with np.errstate(invalid="ignore"):
+            good = (array >= first) & (array < last)
+        return good & ~np.isin(array, np.array(self.undefined or [], array.dtype))
+
+    def to_datetime64(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
+        """UTC times of clock values, shape kept, as datetime64[ns]; a leap second shows as the midnight it precedes."""
+        array = np.asarray(values)
+        if array.dtype.kind == "f":
+            nanoseconds = np.round(self.seconds_since_1970(array) * 1e6).astype(np.int64) * 1000
+        else:
+            rest = array.astype(np.int64) % self.ticks * (TICKS["ns"] // self.ticks)
+            nanoseconds = self.seconds_since_1970(array) * TICKS["ns"] + rest
+        return nanoseconds.astype("datetime64[ns]")
+
+    def number(self, time: Time) -> int | float:
+        """Clock value of a time.
+
+        Parameters
+        ----------
+        time : str, datetime, date, numpy.datetime64, int or float
+            ISO text and naive datetimes are UTC; numbers are clock values already and are returned as they are.
+
+        Raises
+        ------
+        TimeError
+            The text is no ISO date or time.
+
+        Examples
+        --------
+        >>> Clock(np.datetime64("1970-01-01T00:00:00")).number("2017-02-26T07:26:04")
+        1488093964
+        """
+        if isinstance(time, int | float):
+            return time
+        moment = as_utc(time)
+        day = moment.astype("datetime64[D]")
+        within = int((moment - day).astype("timedelta64[ns]").astype(np.int64))
+        per_tick = TICKS["ns"] // self.ticks
+        start = self.day_start(day)
+        return start + within // per_tick if within % per_tick == 0 else start + within / per_tick
+
+
+def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
+    """A time as datetime64[ns], UTC; ISO text and naive datetimes are UTC already.
+
+    Raises
+    ------
+    TimeError
+        It is no time.
+    """
+    if isinstance(time, dt.datetime) and time.tzinfo is not None:
+        time = time.astimezone(dt.UTC).replace(tzinfo=None)
+    text = time.removesuffix("Z") if isinstance(time, str) else str(time)
+    try:
+        moment = np.datetime64(text, "ns")
+    except (ValueError, OverflowError) as error:
+        message = f"{text!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
+        raise TimeError(message) from error
+    if np.isnat(moment):
+        raise TimeError(f"{text!r} is not a time")
+    return moment
+
+
+def parse_day(text: str) -> np.datetime64:
+    """A day from ISO text, datetime64[D].
+
+    Raises
+    ------
+    TimeError
+        The text is no ISO date.
+
+    Examples
+    --------
+    >>> parse_day("1997-10-31")
+    numpy.datetime64('1997-10-31')
+    """
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(f"{text!r} is not a day; write an ISO date such as 1997-10-31") from error
+    return np.datetime64(day, "D")
