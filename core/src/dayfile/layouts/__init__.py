@@ -1,0 +1,1 @@
+"""YAML → data types → hook implementations."""

@@ -1,0 +1,60 @@
+"""Struct streams: naturally aligned (or packed) C structs one after another, in a file named after the struct."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import SourceError
+
+__all__ = ["read_stream", "stream_name"]
+
+NAME = re.compile(r"^(?P<code>\w+)\.(?P<order>be|le)\.bin$")
+
+
+def stream_name(name: str) -> tuple[str, str] | None:
+    """Struct and byte order that a file name tells; None for other names.
+
+    Examples
+    --------
+    >>> stream_name("L1CrisHskp.be.bin"), stream_name("notes.txt")
+    (('L1CrisHskp', 'big'), None)
+    """
+    match = NAME.match(name)
+    return (match["code"], "big" if match["order"] == "be" else "little") if match else None
+
+
+def read_stream(content: bytes, dtype: np.dtype[np.void], where: str) -> npt.NDArray[Any]:
+    """The structs of a stream, as they lie there.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    dtype : numpy.dtype
+        Of one struct in memory; see :func:`dayfile.layouts.dtypes.struct_dtype`.
+    where : str
+        Name for messages.
+
+    Returns
+    -------
+    structured array, shape (n,), read-only
+        A view of ``content``.
+
+    Raises
+    ------
+    SourceError
+        The length is no multiple of the struct's size: the file was cut or holds something else.
+    """
+    size = dtype.itemsize
+    whole, rest = divmod(len(content), size)
+    if rest:
+        message = (
+            f"the length {len(content)} is no multiple of the struct's {size} bytes: {rest} bytes are left after "
+            f"{whole} structs; the file was cut, or holds something else"
+        )
+        raise SourceError(message, where=f"{where}, byte {whole * size}")
+    return np.frombuffer(content, dtype)
