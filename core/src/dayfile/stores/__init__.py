@@ -1,0 +1,1 @@
+"""How a day file holds records: append, slots, intervals, and the ledger."""

@@ -1,0 +1,109 @@
+"""The array of variable-length values (blobs) that stands beside the tables of one group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tables
+
+from dayfile.stores.checksums import blob_hashes, place_sum
+
+__all__ = ["BlobArray", "append_blobs"]
+
+# Elements of one HDF5 chunk, 16 bytes each: small, as the first blob of a group costs a whole chunk on disk.
+CHUNK = 4096
+
+
+class BlobArray:
+    """A VLArray of bytes (pseudo-atom ``vlstring``) that keeps the order in which values were sent.
+
+    Several tables may share one. Values wait until :meth:`flush` and are then stored in the order of their keys, so
+    that a list of mixed records gives the order of the list, whichever table is written first.
+
+    Parameters
+    ----------
+    array : tables.VLArray
+        Open for writing.
+    checksum : int
+        Checksum of what it holds already.
+    """
+
+    def __init__(self, array: tables.VLArray, checksum: int = 0) -> None:
+        self.array = array
+        self.checksum = checksum
+        self.waiting: list[bytes] = []
+        self.keys: list[npt.NDArray[np.int64]] = []
+        self.stored = np.zeros(0, np.int64)
+
+    @property
+    def path(self) -> str:
+        """Path in the day file."""
+        return str(self.array._v_pathname)
+
+    @property
+    def rows(self) -> int:
+        """How many values it will hold after a flush."""
+        return int(self.array.nrows) + len(self.waiting)
+
+    def add(self, values: Sequence[bytes], keys: npt.NDArray[np.int64]) -> int:
+        """Take values to be stored at the next flush.
+
+        Parameters
+        ----------
+        values : sequence of bytes
+            What to store.
+        keys : array of int64, shape (len(values),)
+            What the order of storing goes by; equal keys stay in the order of arrival.
+
+        Returns
+        -------
+        int
+            Number of the first of them in this session; see :meth:`indexes`.
+        """
+        first = len(self.stored) + len(self.waiting)
+        self.waiting.extend(values)
+        self.keys.append(keys)
+        return first
+
+    def flush(self) -> None:
+        """Store what waits."""
+        if not self.waiting:
+            return
+        order = np.argsort(np.concatenate(self.keys), kind="stable")
+        base = int(self.array.nrows)
+        values = [self.waiting[index] for index in order.tolist()]
+        append_blobs(self.array, values)
+        self.checksum = (self.checksum + place_sum(blob_hashes(values), base)) % 2**64
+        places = np.empty(len(order), np.int64)
+        places[order] = np.arange(base, base + len(order))
+        self.stored = np.concatenate([self.stored, places])
+        self.waiting, self.keys = [], []
+
+    def restart(self) -> None:
+        """Forget the numbers given out so far, once no row that waits uses them any more."""
+        self.stored = np.zeros(0, np.int64)
+
+    def indexes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Indexes in the array of values known by their number in this session; negative numbers stay as they are."""
+        if not len(self.stored):
+            return numbers
+        return np.where(numbers < 0, numbers, self.stored[np.maximum(numbers, 0)])
+
+
+def append_blobs(array: tables.VLArray, values: Sequence[bytes]) -> None:
+    """Append values to a VLArray of bytes.
+
+    ``VLArray.append`` spends two thirds of its time in Python checks that cannot fail for bytes, so this calls the
+    lower-level append that it ends in. Where a PyTables has no such method, the public one serves.
+    """
+    append = getattr(array, "_append", None)
+    if append is None:
+        for value in values:
+            array.append(value)
+        return
+    array._v_file._check_writable()  # noqa: SLF001 - the one check of the public method that matters here
+    for value in values:
+        append(np.frombuffer(value, np.uint8) if value else None, len(value))
+        array.nrows += 1

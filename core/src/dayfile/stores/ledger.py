@@ -1,0 +1,113 @@
+"""The ledger: the list, inside each day file, of the sources whose records it holds, and of its checksums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tables
+
+__all__ = ["Ledger", "LedgerEntry"]
+
+GROUP = "dayfile_ledger"
+NAME_SIZE = 160
+SOURCES = np.dtype(
+    [("sha256", "S64"), ("name", f"S{NAME_SIZE}"), ("size", "<i8"), ("records", "<i8"), ("archived", "<i8")]
+)
+CHECKSUMS = np.dtype([("node", "S512"), ("rows", "<i8"), ("checksum", "<u8")])
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One source of a day file.
+
+    Parameters
+    ----------
+    sha256 : str
+        Identity of the source.
+    name : str
+        Name it arrived under.
+    size : int
+        Its length in bytes.
+    records : int
+        How many of its records belong to this day file, identical ones included.
+    archived : int
+        When they were written, seconds since 1970.
+    """
+
+    sha256: str
+    name: str
+    size: int
+    records: int
+    archived: int
+
+
+class Ledger:
+    """What a day file knows of its own making.
+
+    Kept in the group ``/dayfile_ledger``: table ``sources`` and table ``checksums`` (rows and checksum of each node).
+
+    Attributes
+    ----------
+    sources : dict of str to LedgerEntry
+        By SHA-256.
+    checksums : dict of str to (int, int)
+        Rows and checksum of each node, by path.
+    """
+
+    def __init__(self) -> None:
+        self.sources: dict[str, LedgerEntry] = {}
+        self.checksums: dict[str, tuple[int, int]] = {}
+        self.fresh: list[LedgerEntry] = []
+
+    @classmethod
+    def read(cls, file: tables.File) -> Ledger:
+        """The ledger of an open day file; an empty one if it has none."""
+        ledger = cls()
+        if f"/{GROUP}" not in file:
+            return ledger
+        for row in read_whole(file, "sources"):
+            entry = LedgerEntry(row[0].decode(), row[1].decode(errors="replace"), int(row[2]), int(row[3]), int(row[4]))
+            ledger.sources[entry.sha256] = entry
+        for row in read_whole(file, "checksums"):
+            ledger.checksums[row[0].decode()] = int(row[1]), int(row[2])
+        return ledger
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Enter a source."""
+        self.sources[entry.sha256] = entry
+        self.fresh.append(entry)
+
+    def write(self, file: tables.File) -> None:
+        """Bring the ledger of a day file open for writing up to this one."""
+        if f"/{GROUP}" not in file:
+            group = file.create_group("/", GROUP, "dayfile: where the records of this file came from")
+            file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32)
+            file.create_table(group, "checksums", CHECKSUMS, "rows and checksum of each node", chunkshape=16)
+        entries = [
+            (entry.sha256, cut(entry.name, NAME_SIZE), entry.size, entry.records, entry.archived)
+            for entry in self.fresh
+        ]
+        if entries:
+            file.get_node(f"/{GROUP}/sources").append(np.array(entries, SOURCES))
+            self.fresh = []
+        table = file.get_node(f"/{GROUP}/checksums")
+        sums = np.array([(path, *told) for path, told in self.checksums.items()], CHECKSUMS)
+        stored = int(table.nrows)  # nodes keep their place, new ones come last
+        if stored:
+            table.modify_rows(0, stored, rows=sums[:stored])
+        if len(sums) > stored:
+            table.append(sums[stored:])
+
+
+def read_whole(file: tables.File, name: str) -> list[Any]:
+    """All rows of a table of the ledger, as tuples."""
+    rows: npt.NDArray[Any] = file.get_node(f"/{GROUP}/{name}").read()
+    return list(rows.tolist())
+
+
+def cut(text: str, size: int) -> bytes:
+    """A text as UTF-8 of at most ``size`` bytes, no character split."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore").encode()

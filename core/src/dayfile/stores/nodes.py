@@ -1,0 +1,181 @@
+"""Groups, tables and what they tell about themselves: how a data type looks in HDF5.
+
+A table's attributes hold its data type in full (``fields`` and ``clock`` as JSON text), so that a day file can be read
+and understood without the plugin that wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tables
+
+from dayfile.errors import SourceError
+from dayfile.model.clock import Clock
+from dayfile.model.datatype import DataType, Field, Node
+
+__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table"]
+
+Keys = Mapping[str, str | int]
+
+
+@contextmanager
+def unnatural_names() -> Iterator[None]:
+    """Let node names be no Python identifiers: PyTables warns of a blank in a cluster's name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tables.NaturalNameWarning)
+        yield
+
+
+def fill(template: str, keys: Keys) -> str:
+    """Fill the keys of a batch into the template of a node's path.
+
+    Raises
+    ------
+    SourceError
+        A key is missing, or its value cannot be part of a path in a day file.
+    """
+    for name, value in keys.items():
+        text = str(value)
+        if not text or "/" in text or text in {".", ".."} or not text.isprintable():
+            message = f"{name} is {text!r}, which cannot name a group in a day file"
+            raise SourceError(message)
+    try:
+        return template.format(**keys)
+    except KeyError as error:
+        raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
+
+
+def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: Keys) -> tables.Group:
+    """The group above a node, made with its titles where it is absent.
+
+    Parameters
+    ----------
+    file : tables.File
+        Open for writing.
+    path : str
+        Path of the node.
+    titles : tuple of str
+        Templates of a title for each group on the way.
+    keys : mapping
+        What fills the templates.
+    """
+    group = file.root
+    with unnatural_names():
+        for index, name in enumerate(path.strip("/").split("/")[:-1]):
+            if name in group._v_children:
+                group = group._v_children[name]
+            else:
+                title = titles[index].format(**keys) if index < len(titles) - 1 else ""
+                group = file.create_group(group, name, title)
+    return group
+
+
+def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, chunk_rows: int) -> tables.Table:
+    """Make the table of a data type, empty.
+
+    Parameters
+    ----------
+    file : tables.File
+        Open for writing.
+    path : str
+        Path of the table.
+    data_type : DataType
+        Tells columns, defaults and attributes.
+    keys : mapping
+        What fills the titles of the groups.
+    chunk_rows : int
+        Rows of one HDF5 chunk: the least that is stored when one row is touched.
+    """
+    group = created_group(file, path, data_type.node.titles, keys)
+    columns = {field.name: column(field, place) for place, field in enumerate(data_type.fields)}
+    with unnatural_names():
+        table = file.create_table(
+            group, path.rsplit("/", 1)[1], columns, data_type.title, chunkshape=chunk_rows, byteorder="little"
+        )
+    for name, value in describe(data_type).items():
+        table.attrs[name] = value
+    return table
+
+
+def column(field: Field, place: int) -> tables.Col:
+    """The PyTables column of a field."""
+    default = field.default
+    if field.type == "char":
+        return tables.StringCol(field.shape[-1], shape=field.array_shape, pos=place)
+    if field.type == "time32":
+        return tables.Time32Col(shape=field.array_shape, dflt=default, pos=place)
+    return tables.Col.from_sctype(field.base.type, shape=field.array_shape, dflt=default, pos=place)
+
+
+def describe(data_type: DataType) -> dict[str, str | int]:
+    """What a table tells about its data type, as attributes."""
+    clock = data_type.clock
+    fields = [
+        {
+            "name": field.name,
+            "type": field.type,
+            **({"shape": list(field.shape)} if field.shape else {}),
+            **({"unit": field.unit} if field.unit else {}),
+            **({"doc": field.doc} if field.doc else {}),
+            **({"blob": field.blob} if field.blob else {}),
+            **({"counter": True} if field.counter else {}),
+        }
+        for field in data_type.fields
+    ]
+    words = {
+        "epoch": str(clock.epoch),
+        "unit": clock.unit,
+        "leap_seconds": clock.leap_seconds,
+        "undefined": list(clock.undefined),
+    }
+    return {
+        "data_type": data_type.name,
+        "code": data_type.code,
+        "layout": data_type.layout,
+        "store": data_type.store,
+        "time": data_type.time,
+        "end": data_type.end,
+        "period": data_type.period,
+        "node": data_type.node.path,
+        "blobs": data_type.node.blobs,
+        "clock": json.dumps(words),
+        "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")),
+    }
+
+
+def data_type_of(table: tables.Table) -> DataType | None:
+    """The data type of a table, from its attributes alone; None for a table without them.
+
+    Defaults, overflow rules and the day file's path are not in the attributes: they matter to writing only.
+    """
+    attributes = table.attrs
+    if "data_type" not in attributes or "fields" not in attributes:
+        return None
+    told: dict[str, Any] = {name: attributes[name] for name in attributes._v_attrnamesuser}
+    clock = json.loads(told["clock"])
+    instrument, _, name = str(told["data_type"]).partition(".")
+    return DataType(
+        instrument=instrument,
+        type=name,
+        code=str(told["code"]),
+        title=str(table.title),
+        fields=tuple(
+            Field(**{**words, "shape": tuple(words.get("shape", ()))}) for words in json.loads(told["fields"])
+        ),
+        clock=Clock(
+            np.datetime64(clock["epoch"], "s"), clock["unit"], clock["leap_seconds"], tuple(clock["undefined"])
+        ),
+        store=told["store"].item() if hasattr(told["store"], "item") else told["store"],
+        time=str(told["time"]),
+        end=str(told["end"]),
+        period=int(told["period"]),
+        path="",
+        node=Node(str(told["node"]), blobs=str(told["blobs"])),
+        layout=str(told["layout"]),
+    )
