@@ -1,0 +1,88 @@
+"""Every change the archive makes on disk: durable writes, copies, renames.
+
+What is promised after a crash rests on these few functions, so all changes go through them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dayfile.errors import StorageError
+
+__all__ = ["copy", "make_directory", "rename", "storage_errors", "sync", "unlink", "write"]
+
+COPY_BLOCK = 2**30
+
+
+@contextmanager
+def storage_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn OSError into a StorageError that says what failed where."""
+    try:
+        yield
+    except OSError as error:
+        message = (
+            f"could not {action}: {error.strerror or error}; input stays where it was, run again once it is mended"
+        )
+        raise StorageError(message, where=path) from error
+
+
+def sync(path: Path) -> None:
+    """Force a file's or directory's content to disk."""
+    with storage_errors("sync to disk", path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it; durable once the caller syncs what it puts there."""
+    if path.is_dir():
+        return
+    with storage_errors("make the directory", path):
+        missing = [path, *(parent for parent in path.parents if not parent.exists())]
+        path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync(made.parent)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a new file and force it to disk; its directory is the caller's to sync."""
+    with storage_errors("write", path), path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file's bytes, by reflink where the file system can."""
+    with storage_errors("copy", target), source.open("rb") as old, target.open("wb") as new:
+        left = os.fstat(old.fileno()).st_size
+        try:
+            while left > 0:
+                done = os.copy_file_range(old.fileno(), new.fileno(), min(left, COPY_BLOCK))
+                if done == 0:
+                    break
+                left -= done
+        except OSError:
+            # Not across these file systems, or not in this kernel: the plain way from where it stopped.
+            old.seek(new.seek(0, os.SEEK_END))
+            shutil.copyfileobj(old, new)
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename within a file system, replacing what is there, and make it durable."""
+    with storage_errors("rename into place", new):
+        old.replace(new)
+    sync(new.parent)
+
+
+def unlink(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with storage_errors("remove", path):
+        path.unlink(missing_ok=True)

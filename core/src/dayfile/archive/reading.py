@@ -1,0 +1,234 @@
+"""Reading from an archive: records of a type between two times, from day files alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.root import Root
+from dayfile.errors import MissingExtraError, StorageError, UsageError
+from dayfile.model.clock import Time, as_utc
+from dayfile.model.datatype import DataType
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import tables
+
+__all__ = ["Archive", "Records", "open_archive"]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of one data type, in time order.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they are; tells units and meaning of the fields.
+    array : structured array, shape (n,)
+        In the dtype of the data type.
+    keys : dict of str to array, shape (n,)
+        What else tells the records apart, such as the station they came from.
+    """
+
+    data_type: DataType
+    array: npt.NDArray[Any]
+    keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """One field (or key) of all records, shape (n, *shape of the field)."""
+        return self.keys[name] if name in self.keys else self.array[name]
+
+    @property
+    def times(self) -> npt.NDArray[np.datetime64]:
+        """UTC of each record, datetime64[ns], shape (n,)."""
+        return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            message = 'to_pandas needs pandas; install it with: pip install "dayfile[export]"'
+            raise MissingExtraError(message) from error
+
+        columns: dict[str, Any] = dict(self.keys)
+        for name in self.array.dtype.names or ():
+            values = self.array[name]
+            for place in np.ndindex(values.shape[1:]):
+                label = f"{name}[{','.join(map(str, place))}]" if place else name
+                columns[label] = values[(slice(None), *place)]
+        return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
+
+
+class Archive:
+    """An archive to read from; see :func:`open_archive`.
+
+    Parameters
+    ----------
+    root : Root
+        Its directory.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.catalogue = Catalogue(root.catalogue)
+
+    def types(self) -> list[str]:
+        """Names of the data types that have records."""
+        return sorted({row.data_type for row in self.catalogue.rows()})
+
+    def read(self, data_type: str, start: Time | None = None, stop: Time | None = None, **keys: str | int) -> Records:
+        """Records with a time from ``start`` up to, not including, ``stop``.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type, ``cris.hskp``.
+        start, stop : str, datetime, numpy.datetime64, int or float, optional
+            ISO text, a time, or a number of the type's own clock; without one, from the first or to the last record.
+        **keys : str or int
+            Only records with these keys, such as ``station=501``.
+
+        Returns
+        -------
+        Records
+            In time order; records that contended for a slot are among them.
+
+        Raises
+        ------
+        UsageError
+            The archive has no such type.
+        TimeError
+            A time cannot be understood.
+
+        Examples
+        --------
+        ``open_archive("archive").read("cris.hskp", "1997-10-31", "1997-11-01")``
+        """
+        rows = self.catalogue.rows(data_type)
+        if not rows:
+            there = ", ".join(self.types()) or "nothing yet"
+            message = f"the archive holds no {data_type!r}; it holds {there}"
+            raise UsageError(message, where=self.root.path)
+        found: DataType | None = None
+        parts: list[npt.NDArray[Any]] = []
+        key_parts: list[dict[str, str | int]] = []
+        for row in rows:
+            if not may_hold(row, start, stop):
+                continue
+            for part_type, part_keys, array in self._tables(row):
+                found = found or part_type
+                if any(str(part_keys.get(name)) != str(value) for name, value in keys.items()):
+                    continue
+                parts.append(array[between(part_type, array, start, stop)])
+                key_parts.append(part_keys)
+        if found is None:
+            found, _, _ = next(self._tables(rows[0]))
+        return joined(found, parts, key_parts)
+
+    def _tables(self, row: CatalogueRow) -> Iterator[tuple[DataType, dict[str, str | int], npt.NDArray[Any]]]:
+        """Each table of a type in a day file: its data type, keys and records."""
+        import tables
+
+        from dayfile.stores.nodes import data_type_of
+        from dayfile.stores.slots import filled
+
+        path = self.root.path / row.path
+        try:
+            file = tables.open_file(path, "r")
+        except (OSError, tables.HDF5ExtError) as error:
+            message = "this day file is in the catalogue and cannot be opened"
+            raise StorageError(message, where=path) from error
+        with file:
+            for table in file.walk_nodes("/", "Table"):
+                data_type = data_type_of(table)
+                if data_type is None or data_type.name != row.data_type:
+                    continue
+                records = table.read()
+                if data_type.store == "slots":
+                    records = records[filled(records)]
+                yield data_type, keys_of(table, data_type), records
+
+
+def open_archive(path: str | Path) -> Archive:
+    """Open an archive for reading.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its directory.
+
+    Raises
+    ------
+    UsageError
+        There is no archive.
+    """
+    root = Root(Path(path))
+    if not root.exists():
+        raise UsageError("there is no archive here; archive-run --archive makes one", where=path)
+    return Archive(root)
+
+
+def may_hold(row: CatalogueRow, start: Time | None, stop: Time | None) -> bool:
+    """Whether a day file can hold records between two times; of clock values, only the file itself can tell."""
+    if row.first is None or row.last is None:
+        return False
+    margin = np.timedelta64(1, "D")  # so that leap seconds need no care at this step
+    after = start is None or isinstance(start, int | float) or bool(row.last + margin >= as_utc(start))
+    before = stop is None or isinstance(stop, int | float) or bool(row.first - margin < as_utc(stop))
+    return after and before
+
+
+def between(
+    data_type: DataType, records: npt.NDArray[Any], start: Time | None, stop: Time | None
+) -> npt.NDArray[np.bool_]:
+    """Which records lie between two times: by their time, or, where they have an end, by their validity."""
+    from dayfile.stores.intervals import touching
+
+    clock = data_type.clock
+    first = -np.inf if start is None else clock.number(start)
+    last = np.inf if stop is None else clock.number(stop)
+    times = records[data_type.time]
+    if data_type.end:
+        return touching(times, records[data_type.end], first, last)
+    return (times >= first) & (times < last)
+
+
+def keys_of(table: tables.Table, data_type: DataType) -> dict[str, str | int]:
+    """The keys of a table's records, from its path and the template of such paths."""
+    # Odd parts of the split are names of keys.
+    parts = re.split(r"\{(\w+)\}", data_type.node.path)
+    names = parts[1::2]
+    pattern = "".join("([^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    match = re.match(pattern, str(table._v_pathname))
+    texts = match.groups() if match else ()
+    return {name: int(text) if text.isdigit() else text for name, text in zip(names, texts, strict=False)}
+
+
+def joined(data_type: DataType, parts: list[npt.NDArray[Any]], key_parts: list[dict[str, str | int]]) -> Records:
+    """Records of several tables in one array, in time order."""
+    array = np.concatenate(parts) if parts else np.zeros(0, data_type.dtype)
+    order = np.argsort(array[data_type.time], kind="stable")
+    names = key_parts[0] if key_parts else {}
+    keys = {
+        name: np.concatenate([np.full(len(part), told[name]) for part, told in zip(parts, key_parts, strict=True)])
+        for name in names
+    }
+    return Records(data_type, array[order], {name: values[order] for name, values in keys.items()})

@@ -1,0 +1,250 @@
+"""A work file: the day file that is being written, from the copy of the published one to its replacement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tables
+
+from dayfile.archive import disk
+from dayfile.archive.checking import NodeSummary, survey_blobs, survey_table, verify
+from dayfile.errors import StorageError
+from dayfile.model.batch import Batch, Source
+from dayfile.model.datatype import DataType
+from dayfile.stores.append import AppendTable
+from dayfile.stores.blobs import CHUNK, BlobArray
+from dayfile.stores.ledger import Ledger, LedgerEntry
+from dayfile.stores.nodes import Keys, created_group, fill, make_table, unnatural_names
+from dayfile.stores.slots import SlotTable
+
+__all__ = ["WorkFile"]
+
+CHUNK_BYTES = 16 * 1024
+# Records wait in memory until this many bytes of them make a write worth while.
+WAITING_BYTES = 8 * 2**20
+# Room for the number of a record within its source, below the number of the source, in the order of blobs.
+SOURCE_STEP = 2**40
+
+Store = AppendTable | SlotTable
+
+
+class WorkFile:
+    """One day file in the making.
+
+    It starts as a copy of the published file, or as a new one, is written in the workshop without care for crashes,
+    and becomes the published file in one step after everything in it has been read back.
+
+    Parameters
+    ----------
+    published : Path
+        Where the day file stands, or will.
+    path : Path
+        Where the work file goes.
+    day : numpy.datetime64
+        The UTC day it holds.
+    """
+
+    def __init__(self, published: Path, path: Path, day: np.datetime64) -> None:
+        self.published = published
+        self.path = path
+        self.day = day
+        self.ledger = self._published_ledger()
+        self.handle: tables.File | None = None
+        self.stores: dict[str, Store] = {}
+        self.blobs: dict[str, BlobArray] = {}
+        self.sources = 0
+        self.waiting = 0
+
+    def _published_ledger(self) -> Ledger:
+        if not self.published.exists():
+            return Ledger()
+        try:
+            with tables.open_file(self.published, "r") as file:
+                return Ledger.read(file)
+        except tables.HDF5ExtError as error:
+            message = "this day file cannot be opened; move it away and run again"
+            raise StorageError(message, where=self.published) from error
+
+    def holds(self, source: Source) -> bool:
+        """Whether the day file has the records of a source already."""
+        return source.sha256 in self.ledger.sources
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to publish."""
+        return self.path.exists()
+
+    def begin(self) -> None:
+        """Tell that the records of a further source come next."""
+        self.sources += 1
+
+    def write(self, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
+        """Put records of this day where their data type's store has them.
+
+        Parameters
+        ----------
+        data_type : DataType
+            What they are.
+        batch : Batch
+            Records of this day.
+
+        Returns
+        -------
+        array of uint8, shape (len(batch),)
+            A status per record: 0 written, 1 slot taken by another, 2 slot in conflict, 3 identical.
+        """
+        with hdf5_errors("write", self.path):
+            store = self.store(data_type, batch.keys)
+            statuses = store.write(batch, batch.numbers + self.sources * SOURCE_STEP)
+        self.waiting += batch.records.nbytes + sum(map(len, batch.blobs.values))
+        if self.waiting > WAITING_BYTES:
+            self.flush()
+        return statuses
+
+    def enter(self, source: Source, records: int) -> None:
+        """Enter a source into the ledger, once all its records of this day are written."""
+        now = int(time.time())
+        self.ledger.add(LedgerEntry(source.sha256, source.name, source.size, records, now))
+
+    def store(self, data_type: DataType, keys: Keys) -> Store:
+        """The store of a data type's records with these keys."""
+        path = fill(data_type.node.path, keys)
+        if path not in self.stores:
+            file = self._open(data_type, keys)
+            if path not in file:
+                new_table(file, path, data_type, keys, self.day)
+            table = file.get_node(path)
+            if data_type.store == "slots":
+                start = data_type.clock.day_start(self.day)
+                overlap = partial(self._overlap, file, f"{path}_overlap", data_type, keys)
+                self.stores[path] = SlotTable(table, data_type, start, overlap, self._checksum(table))
+            else:
+                blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
+                self.stores[path] = AppendTable(table, data_type, blobs, self._checksum(table))
+        return self.stores[path]
+
+    def _open(self, data_type: DataType, keys: Keys) -> tables.File:
+        """The open file; made from the published one, or from the empty file of a data type, at first."""
+        if self.handle is None:
+            if not self.path.exists():
+                if self.published.exists():
+                    disk.copy(self.published, self.path)
+                else:
+                    content = empty_file(data_type, tuple(sorted(keys.items())), self.day)
+                    with disk.storage_errors("write", self.path):
+                        self.path.write_bytes(content)
+            with unnatural_names(), hdf5_errors("open", self.path):
+                self.handle = tables.open_file(self.path, "a")
+        return self.handle
+
+    def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
+        if path not in file:
+            title = f"{data_type.title}: records that contended for a slot"
+            make_table(file, path, replace(data_type, title=title), keys, chunk_rows=rows_of_chunk(data_type))
+        table = file.get_node(path)
+        return AppendTable(table, data_type, None, self._checksum(table))
+
+    def _blob_array(self, file: tables.File, data_type: DataType, keys: Keys) -> BlobArray:
+        path = fill(data_type.node.blobs, keys)
+        if path not in self.blobs:
+            if path not in file:
+                group = created_group(file, path, data_type.node.titles, keys)
+                atom = tables.VLStringAtom()
+                title = data_type.node.blobs_title
+                file.create_vlarray(group, path.rsplit("/", 1)[1], atom, title, chunkshape=CHUNK)
+            array = file.get_node(path)
+            self.blobs[path] = BlobArray(array, self._checksum(array))
+        return self.blobs[path]
+
+    def _checksum(self, node: tables.Table | tables.VLArray) -> int:
+        """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it."""
+        path = str(node._v_pathname)
+        if path in self.ledger.checksums:
+            return self.ledger.checksums[path][1]
+        summary = survey_blobs(node, path) if isinstance(node, tables.VLArray) else survey_table(node, path)
+        return summary.checksum
+
+    def flush(self) -> None:
+        """Hand what waits in memory to HDF5."""
+        with hdf5_errors("write", self.path):
+            for store in self.stores.values():
+                store.flush()
+            for blobs in self.blobs.values():
+                blobs.restart()
+        self.waiting = 0
+
+    def close(self) -> None:
+        """Flush, bring the ledger up to date and close; the next write opens the file again."""
+        if self.handle is None:
+            return
+        self.flush()
+        for store in self.stores.values():
+            self.ledger.checksums.update(store.paths)
+        with hdf5_errors("write", self.path):
+            self.ledger.write(self.handle)
+            self.handle.close()
+        self.handle, self.stores, self.blobs = None, {}, {}
+
+    def publish(self) -> list[NodeSummary]:
+        """Close, read everything back, and put the file in place of the published one.
+
+        Returns
+        -------
+        list of NodeSummary
+            What the day file holds now.
+
+        Raises
+        ------
+        StorageError
+            The file does not hold what was written to it, or could not be put in place. The published file is as it
+            was.
+        """
+        self.close()
+        summaries = verify(self.path, self.ledger.checksums)
+        disk.sync(self.path)
+        disk.make_directory(self.published.parent)
+        disk.rename(self.path, self.published)
+        return summaries
+
+
+@contextmanager
+def hdf5_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn what HDF5 reports into a StorageError."""
+    try:
+        yield
+    except (tables.HDF5ExtError, OSError) as error:
+        text = str(error).strip().splitlines()
+        message = f"could not {action} ({text[-1] if text else type(error).__name__}); is the disk full?"
+        raise StorageError(message, where=path) from error
+
+
+def rows_of_chunk(data_type: DataType) -> int:
+    """Rows of one HDF5 chunk: about 16 kB, so that a day with few records stays small."""
+    return max(1, CHUNK_BYTES // data_type.dtype.itemsize)
+
+
+def new_table(file: tables.File, path: str, data_type: DataType, keys: Keys, day: np.datetime64) -> None:
+    """Make the table of a data type for a day; of slots, at its full length, of which HDF5 stores nothing yet."""
+    table = make_table(file, path, data_type, keys, chunk_rows=rows_of_chunk(data_type))
+    if data_type.store == "slots":
+        table.truncate(data_type.slots(day))
+
+
+@lru_cache(maxsize=64)
+def empty_file(data_type: DataType, keys: tuple[tuple[str, str | int], ...], day: np.datetime64) -> bytes:
+    """The bytes of a day file with the empty table of one data type.
+
+    Making a table of 200 columns takes HDF5 30 ms; a copy of these bytes takes none of that.
+    """
+    with tables.open_file("empty.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
+        new_table(file, fill(data_type.node.path, dict(keys)), data_type, dict(keys), day)
+        Ledger().write(file)
+        file.flush()
+        return bytes(file.get_file_image())

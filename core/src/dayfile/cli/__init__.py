@@ -1,0 +1,47 @@
+"""The command line: ``dayfile`` with its commands, and ``archive-run``, which is ``dayfile run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from dayfile.cli import inspect, run, simulate
+from dayfile.errors import DayfileError
+
+__all__ = ["archive_run", "main"]
+
+app = typer.Typer(
+    name="dayfile",
+    help="Archives what scientific instruments send into day files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("ls")(inspect.ls)
+app.command("show")(inspect.show)
+app.command("plugins")(inspect.plugins)
+app.command("simulate")(simulate.simulate)
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Run a command; what a user can mend ends in one message and the exit code of its kind."""
+    try:
+        command()
+    except DayfileError as error:
+        print(f"dayfile: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """Entry point of ``dayfile``."""
+    guarded(app)
+
+
+def archive_run() -> None:
+    """Entry point of ``archive-run``."""
+    single = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    single.command("archive-run")(run.run)
+    guarded(single)

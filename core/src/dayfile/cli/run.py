@@ -1,0 +1,115 @@
+"""``archive-run``: take sources in and write day files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dayfile.engine.executors import Progress
+    from dayfile.engine.report import Report
+
+__all__ = ["ArchiveOption", "run"]
+
+# A plain line about progress every so many sources, where there is no terminal.
+LINE_EVERY = 1000
+
+ArchiveOption = Annotated[
+    Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")
+]
+
+
+def run(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SOURCES]...", help="Files or directories; besides them, what lies in DIR/incoming."),
+    ] = None,
+    plugins: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Which plugins, such as cris,sis. [default: all installed]")
+    ] = None,
+    archive: ArchiveOption = Path("archive"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as hisparc.station=501.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings file instead of DIR/archive.yaml.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was done as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,  # noqa: FBT002
+) -> None:
+    """Archive sources into day files.
+
+    Exit codes: 0 all archived, 2 wrong usage or settings, 3 something went to quarantine, 4 could not write,
+    5 another run holds the archive.
+    """
+    from dayfile import plugins as plugin_loader
+    from dayfile import settings
+    from dayfile.archive.root import Root
+    from dayfile.engine.executors import run_serial, silent
+
+    names = None if plugins is None else [name.strip() for name in plugins.split(",") if name.strip()]
+    loaded = plugin_loader.load(names)
+    root = Root(archive)
+    resolved = settings.resolve(
+        loaded.settings_models,
+        settings.from_command_line(set_ or []),
+        settings.from_environment(os.environ, loaded.settings_models),
+        settings.from_file(config or root.settings, required=config is not None),
+    )
+    if quiet:
+        done = run_serial(root, loaded, resolved, sources or [], silent)
+    else:
+        with shown_progress() as progress:
+            done = run_serial(root, loaded, resolved, sources or [], progress)
+    if report is not None:
+        done.write(report)
+    tell(done, quiet=quiet)
+    raise typer.Exit(done.exit_code)
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """A progress bar on a terminal, plain lines elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def line(done: int, total: int, name: str) -> None:
+            if done and name and done % LINE_EVERY == 0:
+                typer.echo(f"{done} of {total} sources", err=True)
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("archiving", total=None)
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"archiving {name}" if name else "publishing")
+
+        yield show
+
+
+def tell(report: Report, *, quiet: bool) -> None:
+    """Say what a run did, and to standard error what went wrong."""
+    for failure in report.failures:
+        typer.echo(f"dayfile: {failure.message}", err=True)
+        if failure.trace:
+            typer.echo(failure.trace, err=True)
+    for entry in report.quarantine:
+        what = "" if entry.records is None else f" ({entry.records} records)"
+        place = "" if entry.reason.startswith(entry.source) else f"{entry.source}: "
+        typer.echo(f"dayfile: {place}{entry.reason}{what} -> {entry.entry}", err=True)
+    if quiet:
+        return
+    for name, counts in report.records.items():
+        typer.echo(f"{name:<28}" + "".join(f"{number:>9} {word}" for word, number in counts.items()))
+    sources = ", ".join(f"{number} {word}" for word, number in report.sources.items())
+    typer.echo(f"sources: {sources}; {len(report.day_files)} day files published in {report.seconds:.1f} s")

@@ -1,0 +1,1 @@
+"""Input → day files: intake, pipeline, runs and their reports."""

@@ -1,0 +1,105 @@
+"""What a run did, in numbers that add up."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.plugins import Failure
+
+__all__ = ["Report", "SetAside"]
+
+STATUS_WORDS = ("written", "overlap", "overlap", "identical")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Something that went to quarantine.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source it came from.
+    records : int or None
+        How many of its records; None if the source went whole.
+    reason : str
+        What was wrong.
+    entry : str
+        Directory of the entry below the archive root.
+    """
+
+    source: str
+    records: int | None
+    reason: str
+    entry: str
+
+
+@dataclass
+class Report:
+    """Counts of one run.
+
+    Attributes
+    ----------
+    sources : dict of str to int
+        ``archived``, ``already`` (every record was archived by an earlier run) and ``quarantined``.
+    records : dict of str to dict
+        For each data type ``written``, ``identical``, ``overlap`` and ``rejected``.
+    day_files : list of str
+        Paths below the archive root that were published.
+    quarantine : list of SetAside
+        What was set aside.
+    failures : list of Failure
+        Plugins that did not load, and sources that could not be read.
+    seconds : float
+        How long the run took.
+    """
+
+    sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("archived", "already", "quarantined"), 0))
+    records: dict[str, dict[str, int]] = field(default_factory=dict)
+    day_files: list[str] = field(default_factory=list)
+    quarantine: list[SetAside] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic, repr=False)
+
+    def count(self, data_type: str, word: str, number: int) -> None:
+        """Add to one count of records."""
+        counts = self.records.setdefault(data_type, dict.fromkeys(("written", "identical", "overlap", "rejected"), 0))
+        counts[word] += number
+
+    def count_statuses(self, data_type: str, statuses: npt.NDArray[np.uint8]) -> None:
+        """Add the statuses that the write hook gave."""
+        for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
+            if number:
+                self.count(data_type, STATUS_WORDS[status], number)
+
+    def finish(self) -> None:
+        """Put down how long it took."""
+        self.seconds = round(time.monotonic() - self.started, 3)
+        self.records = dict(sorted(self.records.items()))
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything was archived, 3 if something was set aside or a plugin failed."""
+        return 3 if self.quarantine or self.failures else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "sources": self.sources,
+            "records": self.records,
+            "day_files": self.day_files,
+            "quarantine": [vars(entry) for entry in self.quarantine],
+            "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
+            "seconds": self.seconds,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the report as a JSON file."""
+        path.write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
