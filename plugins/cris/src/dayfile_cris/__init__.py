@@ -1,0 +1,9 @@
+"""CRIS for dayfile: structs of the ACE CRIS Level 1 processing into day files by time slot."""
+
+from __future__ import annotations
+
+from dayfile import Instrument
+
+__all__ = ["instrument"]
+
+instrument = Instrument.from_package(__name__, "cris.yaml")

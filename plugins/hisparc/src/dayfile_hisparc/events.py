@@ -1,0 +1,305 @@
+"""Events of an upload → batches of records, one for each table, with traces and texts as blobs.
+
+Events of one list are of mixed types, and each names the codes of its values. They are grouped by type and sequence of
+codes, so that what a code means is looked up once for a group and its values fill a whole column.
+"""
+
+from __future__ import annotations
+
+import binascii
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pybase64
+
+from dayfile import Batch, Blobs, DataType, Field, RecordError, Rejected, SourceError
+from dayfile_hisparc.columns import fill
+from dayfile_hisparc.pickles import Upload, write_upload
+
+__all__ = ["decode_events"]
+
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - uploads carry naive datetimes, GPS time labelled as if UTC
+SECOND = dt.timedelta(seconds=1)
+# The timestamp column is a signed 32-bit number of seconds.
+LAST_SECOND = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One event that has a form: its place in the upload, its time and its values."""
+
+    number: int
+    timestamp: int
+    nanoseconds: object
+    values: list[object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one code of a sequence means: a field, or one element of it."""
+
+    place: int
+    field: Field
+    element: int | None
+
+    def cells(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The cells of records that the code fills: a view, shape (n,) or (n, *shape of the field)."""
+        column = records[self.field.name]
+        return column if self.element is None else column[:, self.element]
+
+
+@dataclass
+class Plan:
+    """What a sequence of codes means for a type of event.
+
+    ``refusal`` is why no event with these codes can be stored; empty if they can.
+    """
+
+    values: list[Target] = field(default_factory=list)
+    blobs: list[Target] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    refusal: str = ""
+
+
+@dataclass
+class Problems:
+    """Why events could not be archived, or not whole: places in the upload, by reason and type of event."""
+
+    dropped: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    partial: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def drop(self, code: str, reason: str, number: int) -> None:
+        """Put down an event that cannot be archived."""
+        self.dropped.setdefault((code, reason), []).append(number)
+
+
+def decode_events(
+    upload: Upload, types: Mapping[str, DataType], cutoff_year: int, name: str
+) -> Iterator[Batch | Rejected]:
+    """Batches of the events of an upload, in the order in which their types first occur, then what was rejected.
+
+    Parameters
+    ----------
+    upload : Upload
+        Station, cluster and events.
+    types : mapping of str to DataType
+        Data types by event type (``CIC``).
+    cutoff_year : int
+        Events before that year are rejected: without GPS the electronics report dates long past.
+    name : str
+        Name of the source.
+
+    Raises
+    ------
+    SourceError
+        The upload does not tell its station or cluster.
+    """
+    if upload.station is None or upload.cluster is None:
+        message = "a bare upload does not tell its station; set hisparc.station and hisparc.cluster"
+        raise SourceError(message, where=name)
+    keys = {"cluster": upload.cluster.lower(), "cluster_name": upload.cluster, "station": upload.station}
+    problems = Problems()
+    groups = grouped(upload.events, types, cutoff_year, problems)
+    for code in dict.fromkeys(code for code, _ in groups):
+        mine = [(codes, events) for (type_code, codes), events in groups.items() if type_code == code]
+        batch = batch_of(types[code], mine, keys, problems)
+        if len(batch):
+            yield batch
+    for archived, found in ((False, problems.dropped), (True, problems.partial)):
+        for (code, reason), numbers in found.items():
+            events = [upload.events[number] for number in numbers]
+            yield Rejected(
+                instrument="hisparc",
+                code=code,
+                reason=reason,
+                error=RecordError.__name__,
+                numbers=tuple(numbers),
+                name=name,
+                content=write_upload(upload.station, upload.cluster, events),
+                archived=archived,
+            )
+
+
+def grouped(
+    events: Sequence[object], types: Mapping[str, DataType], cutoff_year: int, problems: Problems
+) -> dict[tuple[str, tuple[str, ...]], list[Sent]]:
+    """Events by type and sequence of codes; those without a form, a time or a known type are dropped."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Sent]] = {}
+    for number, event in enumerate(events):
+        code = ""
+        try:
+            header = event["header"]  # type: ignore[index]  # an event is whatever the station sent
+            code = header["eventtype_uploadcode"]
+            if code not in types:
+                known = isinstance(code, str) and len(code) < 100
+                problems.drop(
+                    code if known else "", f"unknown event type {code!r}" if known else "no event type", number
+                )
+                continue
+            moment = header["datetime"]
+            if not isinstance(moment, dt.datetime):
+                problems.drop(code, "no timestamp", number)
+                continue
+            values = event["datalist"]  # type: ignore[index]
+            codes = tuple([value["data_uploadcode"] for value in values])
+            sent = Sent(number, seconds(moment), header.get("nanoseconds"), [value["data"] for value in values])
+            group = groups.setdefault((code, codes), [])
+        except (KeyError, TypeError, AttributeError, IndexError):
+            problems.drop(code if isinstance(code, str) else "", "not the form of an event", number)
+            continue
+        if moment.year < cutoff_year:
+            problems.drop(code, f"dated before {cutoff_year}, the cutoff year (hisparc.cutoff_year)", number)
+        elif sent.timestamp > LAST_SECOND:
+            problems.drop(code, "dated after 2038-01-19, which the timestamp column cannot hold", number)
+        else:
+            group.append(sent)
+    return {key: group for key, group in groups.items() if group}
+
+
+def seconds(moment: dt.datetime) -> int:
+    """Seconds since 1970 of a datetime; an aware one is converted to UTC first. Microseconds are cut off."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    return (moment - EPOCH) // SECOND
+
+
+def batch_of(
+    data_type: DataType,
+    groups: Sequence[tuple[tuple[str, ...], list[Sent]]],
+    keys: Mapping[str, str | int],
+    problems: Problems,
+) -> Batch:
+    """All events of one type, in the order of the upload; those with a value that cannot be stored are dropped."""
+    numbers = np.sort(np.array([sent.number for _, events in groups for sent in events], np.int64))
+    records = np.full(len(numbers), data_type.defaults, data_type.dtype)
+    good = np.ones(len(numbers), bool)
+    blobs: list[list[bytes]] = [[] for _ in numbers]
+    filled: list[tuple[npt.NDArray[np.int64], Plan]] = []
+    for codes, events in groups:
+        rows = np.searchsorted(numbers, np.array([sent.number for sent in events], np.int64))
+        plan = plan_of(data_type, codes)
+        part = records[rows]
+        bad = fill_part(part, blobs, rows, events, data_type, plan)
+        records[rows] = part
+        filled.append((rows, plan))
+        for place, reason in bad.items():
+            good[rows[place]] = False
+            blobs[rows[place]] = []
+            problems.drop(data_type.code, reason, events[place].number)
+        for unknown in plan.unknown:
+            reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
+            stored = [sent.number for place, sent in enumerate(events) if place not in bad]
+            problems.partial.setdefault((data_type.code, reason), []).extend(stored)
+    owned = index_blobs(records, blobs, filled)
+    batch = Batch(data_type.instrument, data_type.code, records, numbers, keys, owned)
+    return batch if good.all() else batch.select(good, [field.name for field in data_type.fields if field.blob])
+
+
+def index_blobs(
+    records: npt.NDArray[Any], blobs: Sequence[list[bytes]], filled: Sequence[tuple[npt.NDArray[np.int64], Plan]]
+) -> Blobs:
+    """The blobs of all records in a row, in the order sent; puts their indexes into the cells."""
+    counts = np.array([len(values) for values in blobs], np.int64)
+    starts = np.cumsum(counts) - counts
+    for rows, plan in filled:
+        part = records[rows]
+        for number, target in enumerate(plan.blobs):
+            cells = target.cells(part)
+            cells[...] = (starts[rows] + number).reshape((-1,) + (1,) * (cells.ndim - 1))
+        records[rows] = part
+    return Blobs([value for row in blobs for value in row], np.repeat(np.arange(len(blobs)), counts))
+
+
+def plan_of(data_type: DataType, codes: Sequence[object]) -> Plan:
+    """What a sequence of codes means.
+
+    A code that ends in a digit names an element of the field whose code is the part before: elements count from 1, and
+    0 is the last one, as an index of -1 is.
+    """
+    plan = Plan()
+    by_code = {field.code: field for field in data_type.fields if field.code}
+    for place, code in enumerate(codes):
+        if not isinstance(code, str):
+            return Plan(refusal="an upload code that is no text")
+        digit = code[-1:].isascii() and code[-1:].isdigit()
+        base = code[:-1] if digit else code
+        found = by_code.get(base)
+        if found is None:
+            plan.unknown.append(base[:40])
+        elif not digit:
+            (plan.blobs if found.blob else plan.values).append(Target(place, found, None))
+        elif found.shape and int(code[-1]) <= found.shape[0]:
+            element = (int(code[-1]) - 1) % found.shape[0]
+            (plan.blobs if found.blob else plan.values).append(Target(place, found, element))
+        else:
+            return Plan(refusal=f"upload code {code!r}: {found.name} has no element {code[-1]}")
+    return plan
+
+
+def fill_part(
+    records: npt.NDArray[Any],
+    blobs: list[list[bytes]],
+    rows: npt.NDArray[np.int64],
+    events: Sequence[Sent],
+    data_type: DataType,
+    plan: Plan,
+) -> dict[int, str]:
+    """Fill the records of events with one sequence of codes; the reason for each that cannot be stored, by place."""
+    if plan.refusal:
+        return dict.fromkeys(range(len(events)), plan.refusal)
+    bad = fill_header(records, events, data_type)
+    columns = list(zip(*(sent.values for sent in events), strict=True))
+    for target in plan.values:
+        cells = target.cells(records)
+        if cells.ndim == 1:
+            bad |= fill(cells, columns[target.place], target.field)
+        else:
+            # An array code without a digit sets every element.
+            first = np.zeros(len(events), cells.dtype)
+            bad |= fill(first, columns[target.place], target.field)
+            cells[...] = first.reshape((-1,) + (1,) * (cells.ndim - 1))
+    for index, (row, sent) in enumerate(zip(rows.tolist(), events, strict=True)):
+        try:
+            blobs[row] = [blob_bytes(sent.values[target.place], target) for target in plan.blobs]
+        except (TypeError, ValueError) as error:
+            bad[index] = str(error)
+    return bad
+
+
+def fill_header(records: npt.NDArray[Any], events: Sequence[Sent], data_type: DataType) -> dict[int, str]:
+    """Time columns; with the reason for each event whose nanoseconds cannot be stored."""
+    records["timestamp"] = [sent.timestamp for sent in events]
+    if "ext_timestamp" not in (data_type.dtype.names or ()):
+        return {}
+    nanoseconds = np.zeros(len(events), np.int64)
+    bad = fill(nanoseconds, [sent.nanoseconds for sent in events], data_type.field("nanoseconds"))
+    records["nanoseconds"] = nanoseconds.astype(np.uint32)
+    records["ext_timestamp"] = records["timestamp"].astype(np.int64) * 1_000_000_000 + nanoseconds
+    return bad
+
+
+def blob_bytes(value: object, target: Target) -> bytes:
+    """The bytes of a trace (base64) or a text (latin-1); TypeError or ValueError where there are none.
+
+    Base64 is read leniently, as the datastore did: foreign characters are skipped, wrong padding is an error.
+    """
+    name = target.field.name
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} where {name} needs a text")
+    # TR without a digit is a text, not a trace.
+    if target.field.blob == "base64" and target.element is not None:
+        with suppress(binascii.Error, ValueError):
+            return pybase64.b64decode(value, validate=True)
+        try:
+            return pybase64.b64decode(value)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"{name}: no base64 (foreign characters or wrong padding)") from error
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name}: a character beyond U+00FF") from error

@@ -1,0 +1,506 @@
+r"""Station uploads and queue files: pickles from strangers, read without running anything they ask for.
+
+A station posts a pickled list of events; the receiver keeps it in a queue file, a pickled dict of ``station_id``,
+``cluster`` and ``event_list``. Stations pickle with Python 2 (protocol 0) or Python 3 (protocols 2 to 5). A pickle is
+a program: a hostile one calls any function, or fills the memory with a few bytes. Three walls stand against that.
+
+1. :func:`check_structure` walks over the opcodes before anything is built. One regular expression swallows runs of
+   harmless ones; Python steps over long strings only.
+2. :class:`Reader` answers the few names that real uploads hold with stand-ins, never with the real things.
+3. :func:`check_values` looks at what was built: lists and dicts of plain values, a few levels deep.
+
+A ``str`` of Python 2 is bytes. It is read as UTF-8 with ``surrogateescape``, which loses nothing: texts are text at
+once, and the ten bytes of a ``datetime`` can be had back. A string that was no text becomes bytes again at the end.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import io
+import pickle
+import re
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from dayfile.errors import SourceError
+
+__all__ = ["Upload", "check_structure", "looks_like_pickle", "read_pickle", "read_upload", "write_upload"]
+
+LARGEST: Final = 64 * 2**20
+"""Bytes of a pickle. A station sends at most 1000 events at once, each with up to four traces of some 10 kB."""
+LARGEST_STRUCTURE: Final = 8 * 2**20
+"""Bytes of a pickle beside its long strings: a byte of opcodes can cost 18 bytes of memory, one of a string 4."""
+MOST_CONTAINERS: Final = 300_000
+"""Lists and dicts of a pickle: an empty dict is 1 byte and costs 80. The largest real uploads have 84,000."""
+MOST_VALUES: Final = 1_000_000
+"""Values on one level, where lists that stand in several places make them more than the pickle has bytes."""
+DEEPEST: Final = 16
+"""Levels of lists and dicts; a queue file has 5."""
+LONGEST_SCALAR: Final = 65_536
+"""Bytes of a NumPy scalar."""
+
+
+def counted(characters: bytes, zeros: bytes = b"", longest: int = 31) -> bytes:
+    """Expression for a length byte, ``zeros``, and so many ``characters``: an alternative for each length."""
+    lengths = (re.escape(bytes([length])) + zeros + b"%s{%d}" % (characters, length) for length in range(longest + 1))
+    return b"(?:" + b"|".join(lengths) + b")"
+
+
+# The C unpickler keeps a memo twice as long as the largest index, so that "p2000000000" would cost 32 GB. Whether the
+# characters are digits is left to it.
+PUT: Final = rb"(?:p[^\n]{1,6}+\n|q.|r..[\x00-\x0f]\x00|\x94)"
+# A tuple stands only where a call (REDUCE) or the state of an object (BUILD) consumes it at once. Tuples as dict keys
+# can be nested so that hashing them takes a time exponential in the length of the pickle.
+TUPLE: Final = rb"(?:t|[\x85-\x87]|\))"
+CALL: Final = TUPLE + PUT + rb"?+[Rb]"
+# Integers have 20 digits: decimals of millions take quadratic time to read, and with many more than 61 bits they can be
+# chosen to have the same hash, which makes filling a dict quadratic.
+OPCODES: Final = (
+    rb"g[^\n]{1,6}+\n",  # GET
+    rb"S[^\n]{0,99}+\n(?:p[^\n]{1,6}+\n)?+",  # STRING and its PUT
+    rb"p[^\n]{1,6}+\n",  # PUT
+    rb"I-?\d{1,20}+\n",  # INT
+    rb"V[^\n]{0,99}+\n(?:p[^\n]{1,6}+\n)?+",  # UNICODE and its PUT
+    rb"h.",  # BINGET
+    rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE and its MEMOIZE
+    rb"q.",  # BINPUT
+    rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
+    rb"K.",  # BININT1
+    rb"j.{4}",  # LONG_BINGET
+    rb"X" + counted(rb".", rb"\x00\x00\x00"),  # BINUNICODE
+    rb"M..",  # BININT2
+    rb"J.{4}",  # BININT
+    rb"G.{8}",  # BINFLOAT
+    rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
+    rb"C" + counted(rb"."),  # SHORT_BINBYTES
+    rb"F[^\n]{1,40}+\n",  # FLOAT
+    rb"L-?\d{1,20}+L?\n",  # LONG
+    rb"\x8a(?:" + counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
+    CALL,
+    rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the name is Reader's to judge
+    rb"\x80[\x00-\x05]",  # PROTO
+    rb"\x95.{8}",  # FRAME
+)
+# Before, between and after these, any number of opcodes without argument: None, booleans, marks, lists, dicts and
+# their items, MEMOIZE, STACK_GLOBAL.
+BARE: Final = rb"[Nsaueld(}\]\x88\x89\x94\x93]*+"
+RUN: Final = re.compile(rb"(?s)(?:" + BARE + rb"(?:" + b"|".join(OPCODES) + rb"))*+" + BARE)
+LENGTH_BYTES: Final = {b"\x8c": 1, b"X": 4, b"\x8d": 8, b"C": 1, b"B": 4, b"\x8e": 8, b"U": 1, b"T": 4}
+"""Opcodes of strings with their length in front, and how many bytes that is."""
+ARGUMENT: Final = rb"(?:" + PUT + rb")?+" + CALL
+STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
+# In a text pickle; the usual string that is not ASCII is the state of a datetime, at most 42 characters.
+FOREIGN_TEXT: Final = re.compile(rb"(?s)\\x[89a-f](?![^\n]{0,80}+\n" + ARGUMENT + rb")")
+# A tuple as the whole content, or as the last value of the outermost dict.
+EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?+[su]?+\.")
+PROBLEMS: Final = {
+    b"": "ends before its STOP opcode: it was cut off",
+    **dict.fromkeys((b"p", b"r", b"g"), "has a memo index that is no number below a million"),
+    **dict.fromkeys((b"I", b"L", b"\x8a", b"\x8b"), "has an integer that is no number of at most 20 digits"),
+    **dict.fromkeys((b"t", b")", b"\x85", b"\x86", b"\x87"), "has a tuple that is not the list of events"),
+}
+# From protocol 2 on the protocol stands first; before, the opcode of a list, dict or tuple, then its PUT or first item.
+OPENING: Final = re.compile(rb"\x80[\x02-\x05]|\([(ldt}]|[\]}][(.qr\x94\]}KMJGNUTXSVIF]|\)\.")
+
+
+def looks_like_pickle(content: bytes) -> bool:
+    r"""Whether the first bytes are those of a pickled list, dict or tuple.
+
+    Examples
+    --------
+    >>> looks_like_pickle(b"(lp0\n."), looks_like_pickle(b"\x89HDF\r\n\x1a\n")
+    (True, False)
+    """
+    return OPENING.match(content) is not None
+
+
+def check_structure(content: bytes, *, where: str) -> bool:
+    r"""Refuse a pickle that could do harm while it is read, before any of it is.
+
+    What passes has only the opcodes that lists and dicts of plain values need, up to protocol 5, and costs time and
+    memory in proportion to its length: at most some 200 MB, and four times the length of its strings. Names are not
+    looked at here.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle. Bytes after its STOP are refused, as they would be archived nowhere.
+    where : str
+        What to call it in errors.
+
+    Returns
+    -------
+    bool
+        Whether there may be a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
+
+    Raises
+    ------
+    SourceError
+        With the offset of the opcode that is not permitted.
+
+    Examples
+    --------
+    >>> check_structure(b"(lp0\n.", where="upload_17")
+    False
+    >>> check_structure(b"(cos\nsystem\nS'true'\no.", where="upload_17")
+    Traceback (most recent call last):
+    dayfile.errors.SourceError: upload_17, byte 19: the pickle has the opcode OBJ, which no upload needs
+    """
+    check_size(content, where)
+    foreign = FOREIGN_TEXT.search(content) is not None
+    position = strings = 0
+    while True:
+        run = RUN.match(content, position)
+        position = run.end() if run else position
+        opcode = content[position : position + 1]
+        if opcode in LENGTH_BYTES:
+            start = position + 1 + LENGTH_BYTES[opcode]
+            end = start + int.from_bytes(content[position + 1 : start], "little")
+            if not foreign and opcode in b"UT":
+                foreign = not content[start:end].isascii() and not STRING_ARGUMENT.match(content, end)
+        elif opcode in (b"S", b"V"):
+            end = content.find(b"\n", position) + 1 or len(content) + 1
+        else:
+            break
+        if end > len(content):
+            raise SourceError("the pickle has a string that is cut off", where=f"{where}, byte {position}")
+        strings += end - position
+        position = end
+    events = EVENT_TUPLE.match(content, position)
+    if opcode != b"." and not events:
+        raise SourceError(f"the pickle {problem(opcode)}", where=f"{where}, byte {position}")
+    end = events.end() if events else position + 1
+    if end < len(content):
+        raise SourceError(f"{len(content) - end} bytes follow the end of the pickle", where=f"{where}, byte {end}")
+    if end - strings > LARGEST_STRUCTURE:
+        raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
+    return foreign
+
+
+def check_size(content: bytes, where: str) -> None:
+    """Refuse a pickle with more bytes, or more lists and dicts, than an upload can have."""
+    if len(content) > LARGEST:
+        raise SourceError(f"{len(content)} bytes are more than an upload can have ({LARGEST})", where=where)
+    if len(content) <= MOST_CONTAINERS:
+        return
+    # Each begins with a mark in a text pickle, with ] or } in a binary one.
+    if max(content.count(b"("), content.count(b"]") + content.count(b"}")) > MOST_CONTAINERS:
+        raise SourceError(f"the pickle has more than {MOST_CONTAINERS} lists and dicts", where=where)
+
+
+def problem(opcode: bytes) -> str:
+    """What is wrong with a pickle where the walk met this opcode and could not go on."""
+    if opcode in PROBLEMS:
+        return PROBLEMS[opcode]
+    import pickletools
+
+    known = pickletools.code2op.get(opcode.decode("latin-1"))
+    if known is None:
+        return f"has the byte 0x{opcode.hex()} where an opcode should be"
+    needed = opcode in b"hqjKMJGFcRb\x80\x95"
+    return f"has the opcode {known.name}{' in a place or form' if needed else ','} that no upload needs"
+
+
+class RefusalError(pickle.UnpicklingError):
+    """What a pickle asks for is not permitted; the message goes on from "the pickle"."""
+
+
+def byte_string(value: object) -> bytes:
+    """Bytes as Python 3 sends them, or a ``str`` of Python 2, which was read as text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return value
+    raise RefusalError("has a call without the bytes it needs")
+
+
+def datetime(state: object, *rest: object) -> dt.datetime:
+    """Stand in for ``datetime.datetime``, whose arguments are its state and perhaps a time zone, or numbers.
+
+    The state is ten bytes: year (two, big endian), month with the fold in its top bit, day, hour, minute, second,
+    microseconds (three, big endian).
+    """
+    if type(state) is int:
+        return dt.datetime(state, *rest)  # type: ignore[arg-type]  # noqa: DTZ001 - naive, as it was sent
+    # The constructor believes all of a state but the month; replace() checks every part.
+    return dt.datetime(byte_string(state), *rest).replace()  # type: ignore[arg-type]  # noqa: DTZ001
+
+
+def encode(text: object, encoding: object) -> bytes:
+    """Stand in for ``_codecs.encode``, with which Python 3 writes bytes up to protocol 2."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise RefusalError("has bytes in an encoding other than latin-1")
+    return text.encode("latin-1")
+
+
+def no_bytes() -> bytes:
+    """Stand in for ``bytes``, with which Python 3 writes empty bytes up to protocol 2."""
+    return b""
+
+
+NUMPY_FORMATS: Final = dict(
+    zip("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split(), "?bhiqBHIQefd", strict=True)  # in the struct module's letters
+)
+
+
+class NumpyType:
+    """Stand in for ``numpy.dtype``: a boolean, an integer, a float or a short text.
+
+    The arguments are the type (``'i8'``) and two flags; the state set later is (version, byte order, three times None,
+    size, alignment, flags).
+    """
+
+    __slots__ = ("name", "order", "size")
+
+    def __init__(self, name: object, *_: object) -> None:
+        if not isinstance(name, str) or not (name in NUMPY_FORMATS or re.fullmatch("[SU][0-9]{1,5}", name)):
+            raise RefusalError(f"has a NumPy value of type {shown(name)}, which is neither a number nor a short text")
+        self.name = name
+        self.order = "<"
+        self.size = int(name[1:]) * (4 if name[0] == "U" else 1)
+        if self.size > LONGEST_SCALAR:
+            raise RefusalError(f"has a NumPy text of {self.size} bytes")
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 8 or state[1] not in ("<", ">", "|"):
+            raise RefusalError("has a NumPy type with the wrong state")
+        self.order = ">" if state[1] == ">" else "<"
+
+    def value(self, content: bytes) -> bool | int | float | str | bytes:
+        """The plain value of a scalar's bytes."""
+        if len(content) != self.size:
+            raise RefusalError(f"has a NumPy value of {len(content)} bytes for a type of {self.size}")
+        if self.name[0] == "S":
+            return content.rstrip(b"\0")
+        if self.name[0] == "U":
+            return content.decode("utf-32-be" if self.order == ">" else "utf-32-le").rstrip("\0")
+        (value,) = struct.unpack(self.order + NUMPY_FORMATS[self.name], content)
+        return value  # type: ignore[no-any-return]
+
+
+def numpy_scalar(numpy_type: object, content: object) -> bool | int | float | str | bytes:
+    """Stand in for ``numpy.core.multiarray.scalar``."""
+    if not isinstance(numpy_type, NumpyType):
+        raise RefusalError("has a NumPy value without a type")
+    return numpy_type.value(byte_string(content))
+
+
+class Permitted:
+    """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., object]) -> None:
+        self.call = call
+
+    def __call__(self, *arguments: object) -> object:
+        return self.call(*arguments)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise RefusalError("sets the state of a name")
+
+
+PERMITTED: Final = {
+    ("datetime", "datetime"): Permitted(datetime),
+    ("datetime", "timedelta"): Permitted(dt.timedelta),
+    ("datetime", "timezone"): Permitted(dt.timezone),
+    ("numpy", "dtype"): Permitted(NumpyType),
+    ("numpy.core.multiarray", "scalar"): Permitted(numpy_scalar),
+    ("numpy._core.multiarray", "scalar"): Permitted(numpy_scalar),
+    ("_codecs", "encode"): Permitted(encode),
+    ("__builtin__", "bytes"): Permitted(no_bytes),
+}
+
+
+def shown(name: object) -> str:
+    """A name from a pickle, fit for a message."""
+    text = str(name)[:80] if isinstance(name, str) else type(name).__name__
+    return text if text.isprintable() else ascii(text)
+
+
+class Reader(pickle.Unpickler):
+    """The C unpickler, with permitted names only."""
+
+    def find_class(self, module: str, name: str, /) -> Permitted:
+        """The stand-in for a name."""
+        permitted = PERMITTED.get((module, name))
+        if permitted is None:
+            raise RefusalError(
+                f"names {shown(f'{module}.{name}')}, which is not one of the permitted names; nothing of it was run"
+            )
+        return permitted
+
+
+class Prefetched(io.BytesIO):
+    """Bytes that the C unpickler takes all at once; without ``peek`` it asks for each opcode, twice as slow."""
+
+    def peek(self, _size: int = 0, /) -> bytes:
+        """All the bytes before the first is read, then none."""
+        return self.getvalue() if self.tell() == 0 else b""
+
+
+def check_values(value: object, most: int) -> None:
+    """Refuse what is not made of lists and dicts, is too deep, or has the same lists or dicts in too many places.
+
+    So what is let through can be walked, compared and pickled again in a time that ``most``, a number of values on one
+    level, bounds. Only what the garbage collector tracks is looked at, as the rest holds nothing: plain values, and
+    where Python can tell, dicts of them.
+    """
+    level: list[Any] = [value] if gc.is_tracked(value) else []
+    for _ in range(DEEPEST):
+        for kind in {*map(type, level)} - {list, dict, tuple}:
+            raise RefusalError(f"holds a {kind.__name__}, which is no value of an event")
+        if sum(map(len, level)) > most:
+            raise RefusalError("holds the same lists or dicts in too many places")
+        level = [*filter(gc.is_tracked, gc.get_referents(*level))]
+        if not level:
+            return
+    raise RefusalError(f"holds lists or dicts more than {DEEPEST} deep")
+
+
+def with_event_list(value: object) -> object:
+    """The content of a pickle with a list for a tuple of events, as the datastore took it."""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, dict):
+        return {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}
+    return value
+
+
+def with_bytes(value: object) -> object:
+    """The value with bytes for each text that was a ``str`` of Python 2 and is not UTF-8."""
+    if isinstance(value, list):
+        return [with_bytes(item) for item in value]
+    if isinstance(value, dict):
+        return {with_bytes(key): with_bytes(item) for key, item in value.items()}
+    if isinstance(value, str) and re.search("[\udc80-\udcff]", value):
+        try:
+            return value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return value
+    return value
+
+
+# What the C unpickler and the constructors of the datetime module raise for nonsense. Warning: of an unknown escape in
+# a string, where warnings are errors.
+MALFORMED: Final = (
+    pickle.UnpicklingError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    Warning,
+)
+
+
+def read_pickle(content: bytes, *, where: str) -> object:
+    r"""The lists, dicts and plain values of a pickle, whoever wrote it.
+
+    Plain values are None, bool, int, float, str, bytes and datetime; NumPy scalars become them. Text of Python 2
+    (``str``) is decoded as UTF-8 wherever it stands; where it is not UTF-8 it is left as bytes. Bytes of Python 3 stay
+    bytes. A tuple as the content or as a value of the outermost dict becomes a list.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle, of protocol 0 to 5.
+    where : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SourceError
+        It is no pickle, or asks for anything else; nothing of it was run.
+
+    Examples
+    --------
+    >>> read_pickle(b"(lp0\nS'\\xc3\\xa9'\np1\naI5\na.", where="upload_17")
+    ['é', 5]
+    >>> read_pickle(b"cos\nsystem\n(S'true'\ntR.", where="upload_17")
+    Traceback (most recent call last):
+    dayfile.errors.SourceError: upload_17: the pickle names os.system, which is not one of the permitted names; ...
+    """
+    foreign = check_structure(content, where=where)
+    try:
+        value = with_event_list(Reader(Prefetched(content), encoding="utf-8", errors="surrogateescape").load())
+        check_values(value, max(len(content), MOST_VALUES))
+    except RefusalError as error:
+        raise SourceError(f"the pickle {error}", where=where) from error
+    except MALFORMED as error:
+        raise SourceError(f"the pickle is malformed: {error}", where=where) from error
+    return with_bytes(value) if foreign else value
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a station sent at once.
+
+    Parameters
+    ----------
+    station : int or None
+        Number of the station; None if the source does not tell it.
+    cluster : str or None
+        Name of its cluster; None if the source does not tell it.
+    events : list
+        What stands for events; no more is known of them than what :func:`read_pickle` lets through.
+    """
+
+    station: int | None
+    cluster: str | None
+    events: list[object]
+
+
+def read_upload(content: bytes, *, where: str) -> Upload:
+    """The events of an upload as a station posted it (a list), or of a queue file (which adds station and cluster).
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle.
+    where : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SourceError
+        It is neither, or no pickle that may be read.
+
+    Examples
+    --------
+    >>> read_upload(write_upload(99, "Amsterdam", []), where="upload_17")
+    Upload(station=99, cluster='Amsterdam', events=[])
+    """
+    value = read_pickle(content, where=where)
+    if isinstance(value, list):
+        return Upload(None, None, value)
+    if not isinstance(value, dict):
+        found = f"a pickled {type(value).__name__}"
+    elif value.keys() != {"station_id", "cluster", "event_list"}:
+        found = "a pickled dict with other keys than a queue file's"
+    else:
+        station, cluster, events = value["station_id"], value["cluster"], value["event_list"]
+        if type(station) is int and isinstance(cluster, str) and isinstance(events, list):
+            return Upload(station, cluster, events)
+        found = "a queue file with " + ", ".join(f"{type(item).__name__} as {key}" for key, item in value.items())
+    expected = "a list of events, or a dict of station_id (int), cluster (str) and event_list (list)"
+    raise SourceError(f"{found}; an upload is {expected}", where=where)
+
+
+def write_upload(station: int | None, cluster: str | None, events: Sequence[object]) -> bytes:
+    """A queue file with these events, or a bare list if station or cluster is None.
+
+    Parameters
+    ----------
+    station, cluster
+        As in :class:`Upload`.
+    events : sequence
+        Events that :func:`read_upload` gave: it reads them again from what is returned here.
+    """
+    if station is None or cluster is None:
+        return pickle.dumps(list(events), protocol=2)
+    return pickle.dumps({"station_id": station, "cluster": cluster, "event_list": list(events)}, protocol=2)
