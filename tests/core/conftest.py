@@ -1,0 +1,257 @@
+"""A small instrument of our own for the core's tests: a muon telescope, declared by a layout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pluggy
+import pytest
+
+from dayfile import hookspecs
+from dayfile.archive.root import Root
+from dayfile.archive.workfile import WorkFile
+from dayfile.builtin import Builtin
+from dayfile.engine.executors import run_serial
+from dayfile.layouts.instrument import Instrument
+from dayfile.model.batch import Batch, Blobs
+from dayfile.plugins import Plugins
+
+LAYOUT = """\
+instrument: muon
+title: Muon telescope on the roof
+clock: {epoch: 1996-01-01T00:00:00, unit: s, leap_seconds: counted, undefined: [0, 0xFFFFFFFF]}
+structs: {byte_order: big, alignment: natural}
+sources: [struct_streams]
+path: "muon/{year}/{month:02}/muon.{year}.{month:02}.{day:02}.{suffix}.h5"
+types:
+  rates:
+    code: MuonRates
+    title: Rates, one record a 256 s cycle
+    suffix: rat
+    store: slots
+    period: 256
+    time: second
+    size: 32
+    fields:
+      - {name: quality, type: uint8}
+      - {name: second, type: uint32, unit: s, doc: start of the cycle}
+      - {name: counts, type: uint16, shape: [3], unit: '1/cycle'}
+      - {name: temperature, type: float32, unit: degC}
+      - {name: label, type: char, shape: [7]}
+  hits:
+    code: MuonHit
+    title: Single muons
+    suffix: hit
+    store: append
+    time: second
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: energy, type: float64, unit: GeV}
+      - {name: channel, type: int16}
+      - {name: label, type: char, shape: [5]}
+  runs:
+    code: MuonRun
+    title: Runs of the telescope
+    suffix: run
+    store: intervals
+    time: first
+    end: last
+    fields:
+      - {name: first, type: uint32, unit: s}
+      - {name: last, type: uint32, unit: s}
+      - {name: gain, type: float32}
+"""
+
+# Records with blobs have no C struct: they stand in one group a station, two types beside one array of blobs.
+SCHOOL = """\
+instrument: school
+title: Detectors on school roofs
+clock: {epoch: 1970-01-01T00:00:00}
+path: "school/{year}_{month}_{day}.h5"
+node: /school/station_{station}/{type}
+titles: [School data, 'Station {station}']
+blobs: {node: '/school/station_{station}/blobs', title: Variable-length values}
+types:
+  events:
+    code: EVT
+    title: Events
+    store: append
+    time: timestamp
+    fields:
+      - {name: event_id, type: uint32, counter: true}
+      - {name: timestamp, type: time32, unit: s}
+      - {name: height, type: float32}
+      - {name: label, type: char, shape: [4]}
+      - {name: traces, type: int32, shape: [2], blob: base64, default: -1}
+  errors:
+    code: ERR
+    title: Error messages
+    store: append
+    time: timestamp
+    fields:
+      - {name: event_id, type: uint32, counter: true}
+      - {name: timestamp, type: time32, unit: s}
+      - {name: message, type: int32, blob: latin-1, default: -1}
+"""
+
+DAY = np.datetime64("1997-10-31")
+START = 57801601  # clock value of the first second of that day
+SCHOOL_DAY = np.datetime64("2017-02-26")
+SCHOOL_START = 1488067200
+
+
+@pytest.fixture(scope="session")
+def muon():
+    """The instrument as a plugin object, its types by their short names, and sources of it as bytes."""
+    instrument = Instrument(LAYOUT, "muon.yaml")
+    types = {data_type.type: data_type for data_type in instrument.layout.types}
+
+    def records(name, rows):
+        """Records of a type from dicts of fields."""
+        array = np.zeros(len(rows), types[name].dtype)
+        for index, row in enumerate(rows):
+            for field, value in row.items():
+                array[field][index] = value
+        return array
+
+    def batch(name, array):
+        return Batch("muon", types[name].code, array, np.arange(len(array)))
+
+    def stream(name, array, order="big"):
+        """Content of a struct stream, with the padding a compiler leaves."""
+        form = instrument.struct(types[name], order)
+        structs = np.zeros(len(array), form)
+        for field in form.names:
+            structs[field] = array[field]
+        return structs.tobytes()
+
+    return SimpleNamespace(
+        instrument=instrument,
+        layout=LAYOUT,
+        day=DAY,
+        start=START,
+        records=records,
+        batch=batch,
+        stream=stream,
+        types=types,
+        **types,
+    )
+
+
+@pytest.fixture(scope="session")
+def school():
+    """Data types with blobs and counters, and batches of them from plain rows."""
+    instrument = Instrument(SCHOOL, "school.yaml")
+    types = {data_type.type: data_type for data_type in instrument.layout.types}
+
+    def events(rows, numbers=None, station=7):
+        """Batch of (second of the day, height, label, blob or None, blob or None); a second of blobs is sent too."""
+        array = np.zeros(len(rows), types["events"].dtype)
+        values, owners = [], []
+        for index, (second, height, label, *traces) in enumerate(rows):
+            array["timestamp"][index] = SCHOOL_START + second
+            array["height"][index] = height
+            array["label"][index] = label
+            array["traces"][index] = -1
+            for place, blob in enumerate(traces):
+                if blob is not None:
+                    array["traces"][index, place] = len(values)
+                    values.append(blob)
+                    owners.append(index)
+        places = np.arange(len(rows)) if numbers is None else np.array(numbers, np.int64)
+        return Batch("school", "EVT", array, places, {"station": station}, Blobs(values, np.array(owners, np.int64)))
+
+    def errors(rows, numbers=None, station=7):
+        """Batch of (second of the day, message)."""
+        array = np.zeros(len(rows), types["errors"].dtype)
+        array["timestamp"] = [SCHOOL_START + second for second, _ in rows]
+        array["message"] = np.arange(len(rows))
+        places = np.arange(len(rows)) if numbers is None else np.array(numbers, np.int64)
+        blobs = Blobs([message for _, message in rows], np.arange(len(rows)))
+        return Batch("school", "ERR", array, places, {"station": station}, blobs)
+
+    return SimpleNamespace(
+        instrument=instrument,
+        layout=SCHOOL,
+        day=SCHOOL_DAY,
+        start=SCHOOL_START,
+        make_events=events,
+        make_errors=errors,
+        types=types,
+        **types,
+    )
+
+
+@pytest.fixture
+def work_file(tmp_path):
+    """Make work files of one directory: ``work_file(day, name)``."""
+
+    def make(day, name="day.h5", directory=tmp_path):
+        workshop = directory / "workshop"
+        workshop.mkdir(exist_ok=True, parents=True)
+        return WorkFile(directory / "published" / name, workshop / name, day)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plugins_of():
+    """Plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
+
+    def make(**objects):
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        plugins = Plugins(manager)
+        manager.register(Builtin(plugins.data_types), "builtin")
+        for name, plugin in objects.items():
+            plugins.add(name, plugin, "1.0")
+        return plugins
+
+    return make
+
+
+@pytest.fixture
+def archive(tmp_path, muon, plugins_of):
+    """An archive of the muon telescope: ``drop`` a source into incoming, ``run``, look at ``root``."""
+    root = Root(tmp_path / "archive")
+    root.create()
+
+    def drop(name, content, below=""):
+        path = root.incoming / below / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def run(*given, plugins=None):
+        loaded = plugins or plugins_of(muon=muon.instrument)
+        settings = {name: model() for name, model in loaded.settings_models.items()}
+        return run_serial(root, loaded, settings, [Path(path) for path in given])
+
+    def files(directory):
+        return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+    return SimpleNamespace(root=root, drop=drop, run=run, files=files, path=tmp_path)
+
+
+@pytest.fixture
+def python():
+    """Run Python in a process of its own, with further directories to import from."""
+
+    def run(*arguments, paths=(), **options):
+        search = os.pathsep.join([*map(str, paths), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": search},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+
+    return run

@@ -1,0 +1,326 @@
+"""Every mistake in a layout is told with file, line and column, and with what would be right."""
+
+from __future__ import annotations
+
+import pytest
+
+from dayfile.errors import LayoutError
+from dayfile.layouts.reader import read_layout
+
+LAYOUT = """\
+instrument: muon
+title: Muon telescope
+clock: {epoch: 1996-01-01T00:00:00, undefined: [0]}
+structs: {byte_order: big, alignment: natural}
+constants: {CHANNELS: 3}
+path: "muon/{year}/{month:02}/{day:02}.{suffix}.h5"
+types:
+  rates:
+    code: MuonRates
+    title: Rates
+    store: slots
+    period: 256
+    time: second
+    size: 12
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: counts, type: uint16, shape: [CHANNELS]}
+  runs:
+    code: MuonRun
+    title: Runs
+    store: intervals
+    time: first
+    end: last
+    fields:
+      - {name: first, type: uint32}
+      - {name: last, type: uint32}
+"""
+HERE = "§"  # stands in a changed layout where the complaint should point to
+
+
+def complaint(marked):
+    """Error of a layout and the place that is marked in it."""
+    before = marked[: marked.index(HERE)]
+    place = f"muon.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    with pytest.raises(LayoutError) as caught:
+        read_layout(marked.replace(HERE, ""), "muon.yaml")
+    return caught.value, place
+
+
+def changed(old, new):
+    assert LAYOUT.count(old) >= 1
+    return LAYOUT.replace(old, new, 1)
+
+
+def test_the_layout_without_a_mistake_is_read():
+    rates, runs = read_layout(LAYOUT, "muon.yaml").types
+    assert (rates.name, rates.period, rates.fields[1].shape) == ("muon.rates", 256, (3,))
+    assert (runs.name, runs.time, runs.end, runs.suffix) == ("muon.runs", "first", "last", "runs")
+
+
+MISSPELT = {
+    "type": ("type: uint16", "type: §unit16", "'unit16' is not a type; did you mean 'uint16'?"),
+    "type that is like none": ("type: uint16", "type: §zzz", "'zzz' is not a type; one of bool, int8"),
+    "word at the top": (
+        "title: Muon",
+        "§titel: Muon",
+        "'titel' is not a word that may stand here; did you mean 'title'?",
+    ),
+    "word of the clock": ("undefined:", "§undefind:", "did you mean 'undefined'?"),
+    "word of the structs": ("byte_order:", "§byteorder:", "did you mean 'byte_order'?"),
+    "word of a type": ("    period: 256", "    §perriod: 256", "did you mean 'period'?"),
+    "word of a field": ("unit: s", "§units: s", "did you mean 'unit'?"),
+    "constant": ("[CHANNELS]", "[§CHANELS]", "'CHANELS' is not a constant; did you mean 'CHANNELS'?"),
+    "constant in a second dimension": ("[CHANNELS]", "[2, §CHANELS]", "did you mean 'CHANNELS'?"),
+    "time field": ("time: second", "time: §secnd", "'secnd' is not a field; did you mean 'second'?"),
+    "end field": ("end: last", "end: §lst", "'lst' is not a field; did you mean 'last'?"),
+    "store": ("store: slots", "store: §slot", "'slot' must be 'append', 'slots' or 'intervals'"),
+    "unit of the clock": ("undefined: [0]", "unit: §sec", "'sec' must be 's', 'ms', 'us' or 'ns'"),
+    "byte order": ("byte_order: big", "byte_order: §bigg", "'bigg' must be 'big' or 'little'"),
+    "alignment": ("alignment: natural", "alignment: §none", "'none' must be 'natural' or 'packed'"),
+    "template key": ("{year}", "{yaer}", "{yaer} is not known here; did you mean 'year'?"),
+    "kind of source": ("constants:", "sources: [§struct_stream]\nconstants:", "'struct_streams' or 'hdf4'"),
+}
+
+MISSING = {
+    "instrument": ("instrument: muon\ntitle", "§title", "'instrument' is missing"),
+    "title of a type": (
+        "    code: MuonRates\n    title: Rates",
+        "    §code: MuonRates",
+        "types.rates: 'title' is missing",
+    ),
+    "epoch": ("{epoch: 1996-01-01T00:00:00, undefined: [0]}", "§{undefined: [0]}", "clock: 'epoch' is missing"),
+    "name of a field": ("{name: counts, type", "§{type", "types.rates.fields[1]: 'name' is missing"),
+    "type of a field": ("{name: first, type: uint32}", "§{name: first}", "types.runs.fields[0]: 'type' is missing"),
+    "types": (LAYOUT[LAYOUT.index("types:") :], "types: §{}\n", "at least 1"),
+    "fields": (
+        "fields:\n      - {name: first, type: uint32}\n      - {name: last, type: uint32}",
+        "fields: §[]",
+        "at least 1",
+    ),
+}
+
+WRONG = {
+    "text where a number stands": ("period: 256", "period: §often", "'often': input should be a valid integer"),
+    "number where a text stands": ("title: Rates", "title: §5", "5: input should be a valid string"),
+    "period longer than a day": ("period: 256", "period: §86401", "86401: input should be less than or equal to 86400"),
+    "length of nothing": ("[CHANNELS]", "[§0]", "0 is no length"),
+    "negative length": ("[CHANNELS]", "[§-1]", "-1 is no length"),
+    "half a length": ("[CHANNELS]", "[§1.5]", "1.5"),
+    "constant of nothing": ("CHANNELS: 3", "CHANNELS: 0", "0 is no length"),
+    "shape that is no list": ("[CHANNELS]", "§CHANNELS", "'CHANNELS'"),
+    "date that is none": ("1996-01-01T00:00:00", "§1996-02-30T00:00:00", "'1996-02-30T00:00:00' is no value"),
+    "epoch that is no date": ("1996-01-01T00:00:00", "§lately", "'lately'"),
+    "name of a field": ("name: counts", "name: §my counts", "'my counts'"),
+    "name of a type": ("  rates:", "  §my-rates:", "my-rates"),
+    "name of a constant": ("{CHANNELS: 3}", "{CHANNELS: 3, §2ND: 4}", "2ND"),
+    "instrument": ("instrument: muon", "instrument: §mu on", "'mu on'"),
+    "size": ("size: 12", "size: §10", "the fields make a struct of 12 bytes (natural alignment), not 10"),
+    "a field where fields stand": (
+        "fields:\n      - {name: first",
+        "fields:\n      - §first\n      - {name: first",
+        "'first'",
+    ),
+    "template": ("{year}", "{year", "is no template"),
+    "format in the template": ("{month:02}", "{month:zz}", "no template"),
+}
+
+CONTRADICTIONS = {
+    "a word twice": (
+        "title: Muon telescope",
+        "title: Muon telescope\n§title: again",
+        "'title' stands here a second time",
+    ),
+    "a word of a field twice": ("unit: s}", "unit: s, §unit: s}", "'unit' stands here a second time"),
+    "a type twice": ("  runs:", "  §rates:", "'rates' stands here a second time"),
+    "a constant twice": ("CHANNELS: 3", "CHANNELS: 3, §CHANNELS: 4", "'CHANNELS' stands here a second time"),
+    "a field twice": ("name: counts", "name: §second", "'second' stands here a second time"),
+    "a code twice": ("code: MuonRun", "code: §MuonRates", "'MuonRates' is the code of 'rates' already"),
+    "slots without a period": ("    period: 256\n", "", "'period' (seconds, above 0) and 'store: slots' go together"),
+    "slots with a period of 0": (
+        "period: 256",
+        "period: 0",
+        "'period' (seconds, above 0) and 'store: slots' go together",
+    ),
+    "a period without slots": (
+        "end: last",
+        "end: last\n    period: 5",
+        "'period' (seconds, above 0) and 'store: slots'",
+    ),
+    "intervals without an end": ("    end: last\n", "", "'end' (a field) and 'store: intervals' go together"),
+    "an end without intervals": (
+        "store: intervals",
+        "store: append",
+        "'end' (a field) and 'store: intervals' go together",
+    ),
+    "char without a shape": (
+        "{name: counts, type: uint16, shape: [CHANNELS]}",
+        "§{name: counts, type: char}",
+        "needs a shape",
+    ),
+    "blob without blobs": (
+        "type: uint16, shape: [CHANNELS]",
+        "type: int32, blob: §base64",
+        "the layout has no 'blobs'",
+    ),
+    "blob that is no index": (
+        "{name: last, type: uint32}",
+        "{name: last, type: uint32}\n      - {name: x, type: §uint8, blob: base64}\nblobs: {node: /blobs}",
+        "must be int32",
+    ),
+    "size without structs": ("structs: {byte_order: big, alignment: natural}\n", "", "the layout has no 'structs'"),
+    "default that does not fit": ("type: uint16,", "type: uint8, default: §300,", "300"),
+    "counter that is no integer": ("type: uint16, shape: [CHANNELS]", "type: float32, counter: §true", "counter"),
+    "time that is a text": ("{name: first, type: uint32}", "{name: first, type: char, shape: [4]}", "first"),
+    "time that is an array": ("{name: first, type: uint32}", "{name: first, type: uint32, shape: [2]}", "first"),
+}
+# Where a change has no mark of its own, because the place is in a part that did not change.
+PLACES = {
+    "template key": 'path: §"muon/',
+    "template": 'path: §"muon/',
+    "format in the template": 'path: §"muon/',
+    "constant of nothing": "shape: [§CHANNELS",
+    "slots without a period": "  §rates:",
+    "slots with a period of 0": "  §rates:",
+    "a period without slots": "  §runs:",
+    "intervals without an end": "  §runs:",
+    "an end without intervals": "  §runs:",
+    "size without structs": "size: §12",
+    "time that is a text": "time: §first",
+    "time that is an array": "time: §first",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        pytest.param(name, *case, id=f"{group}-{name}")
+        for group, cases in {
+            "misspelt": MISSPELT,
+            "missing": MISSING,
+            "wrong": WRONG,
+            "contradiction": CONTRADICTIONS,
+        }.items()
+        for name, case in cases.items()
+    ],
+)
+def test_a_mistake_is_told_at_its_place_with_what_would_be_right(name, old, new, words):
+    marked = changed(old, new)
+    if HERE not in new:
+        spot = PLACES[name]
+        marked = marked.replace(spot.replace(HERE, ""), spot, 1)
+    error, place = complaint(marked)
+    assert error.where == place
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("", "1:1", "the file is empty; a layout begins with 'instrument: <name>'"),
+        ("# a remark and nothing else\n", "1:1", "the file is empty"),
+        ("- instrument\n- muon\n", "1:1", ""),
+        ("muon\n", "1:1", "'muon'"),
+        ("instrument: muon: telescope\n", "1:17", "this is not YAML"),
+        ("instrument: muon\n\ttitle: x\n", "2:1", "this is not YAML"),
+        ("instrument: muon\n---\ninstrument: sand\n", "2:1", "this is not YAML"),
+    ],
+    ids=["empty", "remarks only", "a list", "a word", "two colons", "a tab", "two documents"],
+)
+def test_a_file_that_is_no_layout_at_all_is_told_at_its_place(text, place, words):
+    with pytest.raises(LayoutError) as caught:
+        read_layout(text, "muon.yaml")
+    assert caught.value.where == f"muon.yaml:{place}"
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize("byte", ["\x00", "\x07"])
+def test_a_file_with_control_characters_is_no_yaml(byte):
+    with pytest.raises(LayoutError, match=r"muon\.yaml.*not YAML"):
+        read_layout(f"instrument: mu{byte}on\n", "muon.yaml")
+
+
+def test_an_alias_is_refused_by_its_path_at_the_place_of_the_value_to_be_written_out():
+    anchor, alias = "- §&f {name: first, type: uint32}", "- *f"
+    error, place = complaint(changed("- {name: first, type: uint32}", f"{anchor}\n      {alias}"))
+    assert error.where == place
+    assert error.message.startswith("types.runs.fields[1]: anchors and aliases")
+    assert "write the value out" in error.message
+
+
+def test_a_merge_key_is_refused_at_its_place():
+    error, place = complaint(changed("title: Runs", "title: Runs\n    §<<: {code: x}"))
+    assert error.where == place
+    assert "'<<' is not a word that may stand here" in error.message
+
+
+def test_nested_aliases_that_would_fill_the_memory_are_refused():
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    for here, above in zip("bcdefghijkl", "abcdefghijk", strict=True):
+        bomb += f"{here}: &{here} [{', '.join([f'*{above}'] * 9)}]\n"
+    with pytest.raises(LayoutError, match=r"muon\.yaml:\d+:\d+: b\[\d\].*aliases"):
+        read_layout(bomb, "muon.yaml")
+
+
+TAGGED = {
+    "a scalar": ("title: Rates", "title: §!!python/name:os.system ''"),
+    "a list": ("shape: [CHANNELS]", "shape: §!!python/tuple [CHANNELS]"),
+    "a call": ("shape: [CHANNELS]", "shape: §!!python/object/apply:os.mkdir [CHANNELS]"),
+    "a mapping": ("constants: {", "constants: §!!python/object:pathlib.Path {"),
+    "a tag of their own": ("undefined: [0]", "undefined: §!numbers [0]"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), TAGGED.values(), ids=TAGGED)
+def test_a_tag_is_refused_at_its_place(old, new):
+    error, place = complaint(changed(old, new))
+    assert error.where == place
+    assert "tag" in error.message
+
+
+def test_no_tag_runs_code(tmp_path):
+    target = tmp_path / "made by a layout"
+    for value in (
+        f"!!python/object/apply:os.mkdir ['{target}']",
+        f"!!python/object/new:os.mkdir ['{target}']",
+        f"!!python/object/apply:os.system ['touch {target}']",
+    ):
+        with pytest.raises(LayoutError):
+            read_layout(changed("title: Rates", f"title: {value}"), "muon.yaml")
+    assert not target.exists()
+
+
+def test_an_epoch_with_an_offset_from_utc_is_refused_or_means_the_same_instant():
+    try:
+        layout = read_layout(changed("1996-01-01T00:00:00", "1996-01-01T02:00:00+02:00"), "muon.yaml")
+    except LayoutError as error:
+        assert "epoch" in str(error)  # noqa: PT017 - either answer is right
+    else:
+        assert str(layout.types[0].clock.epoch) == "1996-01-01T00:00:00"
+
+
+@pytest.mark.parametrize("node", ["/{type", "/muon/{station"])
+def test_a_malformed_template_of_a_node_is_told_when_the_layout_is_read(node):
+    error, place = complaint(changed("path:", f"node: §{node!r}\npath:"))
+    assert error.where == place
+
+
+def test_the_first_mistake_in_the_file_is_told_first():
+    text = changed("title: Muon", "titel: Muon").replace("uint16", "unit16")
+    with pytest.raises(LayoutError, match=r"^muon\.yaml:2:1: titel"):
+        read_layout(text, "muon.yaml")
+
+
+def test_what_is_missing_is_told_only_if_nothing_is_misspelt():
+    with pytest.raises(LayoutError, match="'instrumnt' is not a word that may stand here; did you mean 'instrument'"):
+        read_layout(changed("instrument", "instrumnt"), "muon.yaml")
+
+
+def test_a_text_over_several_lines_becomes_one_line():
+    layout = read_layout(changed("title: Rates", "title: >\n      Rates of the\n      telescope"), "muon.yaml")
+    assert layout.types[0].title == "Rates of the telescope"
+
+
+def test_a_struct_has_the_size_the_layout_tells_under_either_alignment():
+    packed = LAYOUT.replace("alignment: natural", "alignment: packed").replace("size: 12", "size: 10")
+    assert read_layout(packed, "muon.yaml").words.types["rates"].size == 10

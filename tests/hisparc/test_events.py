@@ -1,0 +1,212 @@
+"""Events of an upload → rows and blobs of their tables, by the rules of the datastore that the plugin replaces."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import zlib
+
+import numpy as np
+import pytest
+
+from dayfile import Batch, Rejected, SourceError
+from dayfile_hisparc import instrument
+from dayfile_hisparc.events import decode_events
+from dayfile_hisparc.pickles import Upload, read_upload
+
+TYPES = instrument.layout.by_code()
+MOMENT = dt.datetime(2024, 5, 10, 12, 0, 1)  # noqa: DTZ001 - as uploads carry them
+
+
+def event(code="CIC", values=(), moment=MOMENT, nanoseconds=5):
+    header = {"eventtype_uploadcode": code, "datetime": moment, "nanoseconds": nanoseconds}
+    return {"header": header, "datalist": [{"data_uploadcode": name, "data": value} for name, value in values]}
+
+
+def trace(text: bytes) -> str:
+    return base64.b64encode(zlib.compress(text)).decode()
+
+
+def decode(*events, station=501, cluster="Science Park", cutoff=2020):
+    items = list(decode_events(Upload(station, cluster, list(events)), TYPES, cutoff, "upload"))
+    return [x for x in items if isinstance(x, Batch)], [x for x in items if isinstance(x, Rejected)]
+
+
+def only(*events, **settings):
+    batches, rejected = decode(*events, **settings)
+    assert not rejected
+    (batch,) = batches
+    return batch
+
+
+def test_an_event_fills_its_columns_and_leaves_the_others_at_their_defaults():
+    batch = only(event(values=[("PH1", 300), ("PH3", 64537), ("RED", 1), ("EVENTRATE", 0.5), ("TRIGPATTERN", 9)]))
+    (row,) = batch.records
+    assert row["timestamp"] == 1715342401
+    assert row["nanoseconds"] == 5
+    assert row["ext_timestamp"] == 1715342401 * 10**9 + 5
+    assert row["pulseheights"].tolist() == [300, -1, -999, -1]
+    assert row["baseline"].tolist() == [-1] * 4
+    assert row["traces"].tolist() == [-1] * 4
+    assert row["data_reduction"]
+    assert row["trigger_pattern"] == 9
+    assert batch.keys == {"cluster": "science park", "cluster_name": "Science Park", "station": 501}
+
+
+def test_traces_become_blobs_in_the_order_sent_and_cells_hold_their_index():
+    first = event(values=[("TR2", trace(b"2,2")), ("TR1", trace(b"1,1"))])
+    second = event(values=[("TR1", trace(b"3,3"))])
+    batch = only(first, second)
+    assert [zlib.decompress(blob) for blob in batch.blobs.values] == [b"2,2", b"1,1", b"3,3"]
+    assert batch.records["traces"].tolist() == [[1, 0, -1, -1], [2, -1, -1, -1]]
+    assert batch.blobs.owners.tolist() == [0, 0, 1]
+
+
+def test_a_code_sent_twice_the_last_wins_and_both_blobs_stay():
+    batch = only(event(values=[("TR1", trace(b"1")), ("PH1", 1), ("TR1", trace(b"2")), ("PH1", 2)]))
+    assert [zlib.decompress(blob) for blob in batch.blobs.values] == [b"1", b"2"]
+    assert batch.records["traces"][0].tolist() == [1, -1, -1, -1]
+    assert batch.records["pulseheights"][0, 0] == 2
+
+
+def test_a_code_without_its_digit_sets_every_element_and_zero_the_last():
+    batch = only(event(values=[("PH", 7), ("NP0", 3), ("TR", "text, not base64!")]))
+    assert batch.records["pulseheights"][0].tolist() == [7] * 4
+    assert batch.records["n_peaks"][0].tolist() == [-1, -1, -1, 3]
+    assert batch.blobs.values == [b"text, not base64!"]
+    assert batch.records["traces"][0].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("code", ["PH5", "PH9", "RED1"])
+def test_an_element_that_does_not_exist_costs_the_event_and_no_other(code):
+    batches, (rejected,) = decode(event(values=[("PH1", 1)]), event(values=[(code, 1)]), event(values=[("PH1", 3)]))
+    assert batches[0].records["pulseheights"][:, 0].tolist() == [1, 3]
+    assert batches[0].numbers.tolist() == [0, 2]
+    assert rejected.numbers == (1,)
+    assert code in rejected.reason
+
+
+def test_a_value_that_cannot_be_stored_costs_its_event_and_its_blobs_and_no_other():
+    good = event(values=[("PH1", 1), ("TR1", trace(b"1"))])
+    bad = event(values=[("PH1", "many"), ("TR1", trace(b"2"))])
+    (batch,), (rejected,) = decode(good, bad, good)
+    assert batch.records["traces"][:, 0].tolist() == [0, 1]
+    assert [zlib.decompress(blob) for blob in batch.blobs.values] == [b"1", b"1"]
+    assert rejected.numbers == (1,)
+    assert "many" not in rejected.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [("", b""), ("é", b"\xe9"), ("Hardware: 0 FPGA: 0", b"Hardware: 0 FPGA: 0")],
+)
+def test_texts_are_stored_as_latin_1(value, stored):
+    batch = only(event("CFG", [("CFG_MAS_VERSION", value)]))
+    assert batch.blobs.values == [stored]
+    assert batch.records["mas_version"].tolist() == [0]
+
+
+@pytest.mark.parametrize("value", ["€", b"bytes", 5, None])
+def test_a_text_that_is_none_costs_its_event(value):
+    batches, (rejected,) = decode(event("CFG", [("CFG_MAS_VERSION", value)]))
+    assert not batches
+    assert rejected.numbers == (0,)
+
+
+def test_base64_is_read_as_leniently_as_the_standard_library_does():
+    plain = base64.b64encode(b"some bytes").decode()
+    assert only(event(values=[("TR1", plain[:4] + "\n *é"[:3] + plain[4:])])).blobs.values == [b"some bytes"]
+    _, (rejected,) = decode(event(values=[("TR1", plain[:-1])]))
+    assert "base64" in rejected.reason
+
+
+def test_an_unknown_event_type_is_set_aside_and_the_others_are_archived():
+    batches, (rejected,) = decode(event("XYZ", [("PH1", 1)]), event(values=[("PH1", 1)]), event("XYZ"))
+    assert len(batches[0]) == 1
+    assert rejected.numbers == (0, 2)
+    assert "XYZ" in rejected.reason
+    assert not rejected.archived
+
+
+def test_an_unknown_code_is_told_and_kept_and_the_rest_of_its_event_is_archived():
+    (batch,), (rejected,) = decode(event(values=[("PH1", 1), ("NEW1", 2)]))
+    assert batch.records["pulseheights"][0, 0] == 1
+    assert rejected.archived
+    assert "'NEW'" in rejected.reason
+    assert read_upload(rejected.content, where="").events == [event(values=[("PH1", 1), ("NEW1", 2)])]
+
+
+def test_old_events_are_rejected_one_by_one_and_can_be_given_again():
+    old = event(values=[("PH1", 1)], moment=dt.datetime(2019, 4, 7))  # noqa: DTZ001
+    (batch,), (rejected,) = decode(old, event(values=[("PH1", 2)]))
+    assert len(batch) == 1
+    assert rejected.numbers == (0,)
+    again = read_upload(rejected.content, where="")
+    (batch,), rejected = decode(*again.events, station=again.station, cluster=again.cluster, cutoff=2016)
+    assert batch.records["pulseheights"][0, 0] == 1
+    assert not rejected
+
+
+def test_a_time_beyond_the_32_bit_timestamp_is_not_wrapped():
+    _, (rejected,) = decode(event(moment=dt.datetime(2038, 1, 19, 3, 14, 8)))  # noqa: DTZ001
+    assert "2038" in rejected.reason
+
+
+def test_an_aware_datetime_is_converted_to_utc():
+    zone = dt.timezone(dt.timedelta(hours=2))
+    assert only(event(moment=MOMENT.replace(tzinfo=zone))).records["timestamp"][0] == 1715342401 - 7200
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [None, 5, "text", [], {}, {"header": {}}, {"header": 5, "datalist": []}, {"header": {"eventtype_uploadcode": []}}],
+)
+def test_what_is_no_event_costs_no_other(junk):
+    (batch,), (rejected,) = decode(junk, event(values=[("PH1", 1)]))
+    assert len(batch) == 1
+    assert rejected.numbers == (0,)
+
+
+@pytest.mark.parametrize("datalist", [None, 5, [5], [{}], [{"data_uploadcode": "PH1"}], [{"data_uploadcode": [], "data": 1}]])
+def test_a_datalist_without_its_form_costs_its_event(datalist):
+    broken = {**event(), "datalist": datalist}
+    (batch,), (rejected,) = decode(broken, event(values=[("PH1", 1)]))
+    assert len(batch) == 1
+    assert rejected.numbers == (0,)
+
+
+def test_missing_nanoseconds_cost_the_event_only_where_they_are_stored():
+    batches, rejected = decode(event("SIN", [("MAS_CH1_LOW", 3)], nanoseconds=None), event(nanoseconds=None))
+    assert [batch.code for batch in batches] == ["SIN"]
+    assert [item.code for item in rejected] == ["CIC"]
+
+
+def test_mixed_types_become_a_batch_each_with_places_in_the_upload():
+    batches, _ = decode(event("SIN"), event("CIC"), event("SIN"), event("LNS"))
+    assert {batch.code: batch.numbers.tolist() for batch in batches} == {"SIN": [0, 2], "CIC": [1], "LNS": [3]}
+
+
+@pytest.mark.parametrize(
+    ("code", "sent", "column", "value"),
+    [
+        ("LIT", "LIT_UNCORR_ANGLE", "uncorr_angle", 1.5),
+        ("LIT", "LIT_CORR_ANGLE", "corr_angle", 2.5),
+        ("LCG", "LCG_SQUELCH_SETTING", "squelch_seting", 4),
+        ("LST", "LST_SEVERE_ALARM", "sever_alarm", True),
+    ],
+)
+def test_the_columns_whose_codes_were_misspelt_are_stored(code, sent, column, value):
+    assert only(event(code, [(sent, value)])).records[column].tolist() == [value]
+
+
+def test_a_bare_upload_needs_the_settings_that_tell_its_station():
+    with pytest.raises(SourceError, match="hisparc.station"):
+        decode(event(), station=None, cluster=None)
+
+
+def test_a_bad_blob_field_keeps_the_index_of_later_events_right():
+    events = [event(values=[("TR1", trace(str(n).encode()) if n % 3 else 5)]) for n in range(10)]
+    (batch,), _ = decode(*events)
+    stored = [zlib.decompress(batch.blobs.values[index]) for index in batch.records["traces"][:, 0]]
+    assert stored == [str(n).encode() for n in range(10) if n % 3]
+    assert np.array_equal(batch.blobs.owners, np.arange(6))
