@@ -12,7 +12,7 @@ import numpy as np
 import pluggy
 import pytest
 
-from dayfile import hookspecs
+from dayfile import hookspecs, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.builtin import Builtin
@@ -36,7 +36,7 @@ types:
     store: slots
     period: 256
     time: second
-    size: 32
+    size: 28
     fields:
       - {name: quality, type: uint8}
       - {name: second, type: uint32, unit: s, doc: start of the cycle}
@@ -105,6 +105,13 @@ SCHOOL_DAY = np.datetime64("2017-02-26")
 SCHOOL_START = 1488067200
 
 
+class Given(SimpleNamespace):
+    """What a fixture gives; without a word in a failing test's report."""
+
+    def __repr__(self):
+        return f"<{self.name}>"
+
+
 @pytest.fixture(scope="session")
 def muon():
     """The instrument as a plugin object, its types by their short names, and sources of it as bytes."""
@@ -130,7 +137,8 @@ def muon():
             structs[field] = array[field]
         return structs.tobytes()
 
-    return SimpleNamespace(
+    return Given(
+        name="muon",
         instrument=instrument,
         layout=LAYOUT,
         day=DAY,
@@ -175,7 +183,8 @@ def school():
         blobs = Blobs([message for _, message in rows], np.arange(len(rows)))
         return Batch("school", "ERR", array, places, {"station": station}, blobs)
 
-    return SimpleNamespace(
+    return Given(
+        name="school",
         instrument=instrument,
         layout=SCHOOL,
         day=SCHOOL_DAY,
@@ -190,13 +199,18 @@ def school():
 @pytest.fixture
 def work_file(tmp_path):
     """Make work files of one directory: ``work_file(day, name)``."""
+    made = []
 
     def make(day, name="day.h5", directory=tmp_path):
         workshop = directory / "workshop"
         workshop.mkdir(exist_ok=True, parents=True)
-        return WorkFile(directory / "published" / name, workshop / name, day)
+        made.append(WorkFile(directory / "published" / name, workshop / name, day))
+        return made[-1]
 
-    return make
+    yield make
+    for work in made:
+        if work.handle is not None:
+            work.handle.close()
 
 
 @pytest.fixture(scope="session")
@@ -227,15 +241,17 @@ def archive(tmp_path, muon, plugins_of):
         path.write_bytes(content)
         return path
 
-    def run(*given, plugins=None):
+    def run(*given, plugins=None, **core):
+        """A run of the muon telescope; settings of the core by name, with ``__`` for the dot."""
         loaded = plugins or plugins_of(muon=muon.instrument)
-        settings = {name: model() for name, model in loaded.settings_models.items()}
-        return run_serial(root, loaded, settings, [Path(path) for path in given])
+        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
+        resolved = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
+        return run_serial(root, loaded, resolved, [Path(path) for path in given])
 
     def files(directory):
         return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
-    return SimpleNamespace(root=root, drop=drop, run=run, files=files, path=tmp_path)
+    return Given(name="archive", root=root, drop=drop, run=run, files=files, path=tmp_path)
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ UNIX_NS = Clock(np.datetime64("1970-01-01T00:00:00"), "ns")
 MOMENT = np.datetime64("1997-09-24T00:04:07", "ns")
 DAY = np.timedelta64(1, "D")
 
-epochs = st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2030, 1, 1)).map(lambda time: np.datetime64(time, "s"))
+epochs = st.datetimes(dt.datetime.fromisoformat("1972-01-01"), dt.datetime.fromisoformat("2030-01-01")).map(
+    lambda time: np.datetime64(time, "s")
+)
 clocks = st.builds(
     Clock, epochs, st.sampled_from(["s", "ms", "us", "ns"]), st.sampled_from(["ignored", "counted"]), st.just(())
 )
@@ -99,7 +101,7 @@ def test_many_values_get_the_days_that_each_of_them_gets_alone(clock, many):
     assert clock.days(values).tolist() == np.array(alone).tolist()
 
 
-@given(clocks, st.datetimes(dt.datetime(1972, 1, 1), dt.datetime(2060, 1, 1)))
+@given(clocks, st.datetimes(dt.datetime.fromisoformat("1972-01-01"), dt.datetime.fromisoformat("2060-01-01")))
 def test_a_time_that_becomes_a_clock_value_and_a_time_again_is_the_same(clock, time):
     time = time.replace(microsecond=0)
     value = clock.number(time)
@@ -148,7 +150,7 @@ def test_a_fraction_of_a_tick_makes_a_float():
         "1997-09-24T00:04:07",
         "1997-09-24T00:04:07Z",
         "1997-09-24 00:04:07",
-        dt.datetime(1997, 9, 24, 0, 4, 7),
+        dt.datetime.fromisoformat("1997-09-24T00:04:07"),
         dt.datetime(1997, 9, 24, 2, 4, 7, tzinfo=dt.timezone(dt.timedelta(hours=2))),
         np.datetime64("1997-09-24T00:04:07"),
         54605048,
@@ -188,17 +190,11 @@ def test_what_is_no_time_is_refused(garbage):
         ACE.number(garbage)
 
 
-@pytest.mark.parametrize("text", ["now", "today"])
-def test_a_word_that_means_another_time_at_every_call_is_refused(text):
+# NumPy takes these: as the moment of the call, and as the year 20,170,226.
+@pytest.mark.parametrize("text", ["now", "today", "20170226"])
+def test_text_that_is_no_iso_date_is_refused_though_numpy_takes_it(text):
     with pytest.raises(TimeError, match="is not a time"):
         ACE.number(text)
-
-
-def test_a_date_without_hyphens_is_refused_or_understood_and_never_a_year_of_eight_digits():
-    try:
-        assert ACE.number("20170226") == ACE.number("2017-02-26")
-    except TimeError as error:
-        assert "is not a time" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,17 @@ def test_an_sds_that_cannot_be_or_is_not_as_expected_is_refused(elements, messag
         read_with_buffer(elements)
 
 
+def test_an_sds_that_lost_a_row_in_one_of_its_blocks_is_refused():
+    elements = data_set((6, 2, 3))
+    del elements[format_.SDS_DATA, 5]
+    elements[format_.SDS_DATA | format_.SPECIAL, 5] = linked(36, 12, 3)
+    blocks = {(format_.LINKED, 1): struct.pack(">4H", 0, 11, 12, 13), (format_.LINKED, 11): bytes(12)}
+    elements |= blocks | {(format_.LINKED, 12): bytes(12), (format_.LINKED, 13): bytes(12)}
+    assert len(read_with_buffer(elements)) == 4
+    with pytest.raises(SourceError, match="too short"):
+        read_with_buffer({**elements, (format_.LINKED, 12): bytes(6)})
+
+
 def test_a_vgroup_that_is_no_sds_is_left_alone():
     notes = vgroup(b"Pair_notes", b"Notes", (format_.VDATA, 1))
     assert len(read_with_buffer({**data_set((4, 2, 3)), (format_.VGROUP, 7): notes})) == 4

@@ -125,6 +125,7 @@ WRONG = {
     "format in the template": ("{month:02}", "{month:zz}", "no template"),
 }
 
+LAST = "- {name: last, type: uint32}\n      - "
 CONTRADICTIONS = {
     "a word twice": (
         "title: Muon telescope",
@@ -169,8 +170,16 @@ CONTRADICTIONS = {
         "must be int32",
     ),
     "size without structs": ("structs: {byte_order: big, alignment: natural}\n", "", "the layout has no 'structs'"),
-    "default that does not fit": ("type: uint16,", "type: uint8, default: §300,", "300"),
-    "counter that is no integer": ("type: uint16, shape: [CHANNELS]", "type: float32, counter: §true", "counter"),
+    "default that does not fit": (
+        "- {name: last, type: uint32}",
+        LAST + "{name: x, type: uint8, default: §300}",
+        "300",
+    ),
+    "counter that is no integer": (
+        "- {name: last, type: uint32}",
+        LAST + "{name: x, type: §float32, counter: true}",
+        "counter",
+    ),
     "time that is a text": ("{name: first, type: uint32}", "{name: first, type: char, shape: [4]}", "first"),
     "time that is an array": ("{name: first, type: uint32}", "{name: first, type: uint32, shape: [2]}", "first"),
 }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tables
 
 from dayfile.archive.workfile import WorkFile
 from dayfile.model.batch import Batch
 from dayfile_hisparc import instrument
-
-import numpy as np
 
 KEYS = {"cluster": "science park", "cluster_name": "Science Park", "station": 501}
 # Columns of the datastore's tables: name, PyTables class, in stored order; shape 4 and default -1 where marked.

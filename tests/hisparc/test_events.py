@@ -15,7 +15,7 @@ from dayfile_hisparc.events import decode_events
 from dayfile_hisparc.pickles import Upload, read_upload
 
 TYPES = instrument.layout.by_code()
-MOMENT = dt.datetime(2024, 5, 10, 12, 0, 1)  # noqa: DTZ001 - as uploads carry them
+MOMENT = dt.datetime(2024, 5, 10, 12, 0, 1)
 
 
 def event(code="CIC", values=(), moment=MOMENT, nanoseconds=5):
@@ -137,7 +137,7 @@ def test_an_unknown_code_is_told_and_kept_and_the_rest_of_its_event_is_archived(
 
 
 def test_old_events_are_rejected_one_by_one_and_can_be_given_again():
-    old = event(values=[("PH1", 1)], moment=dt.datetime(2019, 4, 7))  # noqa: DTZ001
+    old = event(values=[("PH1", 1)], moment=dt.datetime(2019, 4, 7))
     (batch,), (rejected,) = decode(old, event(values=[("PH1", 2)]))
     assert len(batch) == 1
     assert rejected.numbers == (0,)
@@ -148,7 +148,7 @@ def test_old_events_are_rejected_one_by_one_and_can_be_given_again():
 
 
 def test_a_time_beyond_the_32_bit_timestamp_is_not_wrapped():
-    _, (rejected,) = decode(event(moment=dt.datetime(2038, 1, 19, 3, 14, 8)))  # noqa: DTZ001
+    _, (rejected,) = decode(event(moment=dt.datetime(2038, 1, 19, 3, 14, 8)))
     assert "2038" in rejected.reason
 
 
@@ -167,7 +167,9 @@ def test_what_is_no_event_costs_no_other(junk):
     assert rejected.numbers == (0,)
 
 
-@pytest.mark.parametrize("datalist", [None, 5, [5], [{}], [{"data_uploadcode": "PH1"}], [{"data_uploadcode": [], "data": 1}]])
+@pytest.mark.parametrize(
+    "datalist", [None, 5, [5], [{}], [{"data_uploadcode": "PH1"}], [{"data_uploadcode": [], "data": 1}]]
+)
 def test_a_datalist_without_its_form_costs_its_event(datalist):
     broken = {**event(), "datalist": datalist}
     (batch,), (rejected,) = decode(broken, event(values=[("PH1", 1)]))
@@ -200,7 +202,7 @@ def test_the_columns_whose_codes_were_misspelt_are_stored(code, sent, column, va
 
 
 def test_a_bare_upload_needs_the_settings_that_tell_its_station():
-    with pytest.raises(SourceError, match="hisparc.station"):
+    with pytest.raises(SourceError, match=r"hisparc\.station"):
         decode(event(), station=None, cluster=None)
 
 

@@ -86,7 +86,7 @@ def test_a_bare_upload_of_a_hundred_events_is_archived_under_the_station_that_wa
         "hisparc.events": 36,
         "hisparc.singles": 64,
     }
-    events = [event for event in read_upload(upload.read_bytes(), where="").events]
+    events = read_upload(upload.read_bytes(), where="").events
     traces = [
         base64.b64decode(value["data"])
         for event in events

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pluggy
 from pydantic import BaseModel
 
 from dayfile import hookspecs
 from dayfile.builtin import Builtin
+from dayfile.contract import check_answer, check_records, check_statuses
 from dayfile.errors import DayfileError, PluginError, UsageError
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
@@ -51,10 +54,13 @@ class Failure:
     @classmethod
     def of(cls, plugin: str, error: BaseException) -> Failure:
         """From an exception that was just caught."""
+        if isinstance(error, PluginError):
+            blamed = str(error) if str(error).startswith("plugin ") else f"plugin {plugin}: {error}"
+            cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
+            return cls(plugin, blamed, type(error).__name__, cause)
         if isinstance(error, DayfileError):
             return cls(plugin, str(error), type(error).__name__)
-        message = f"plugin {plugin} failed: {type(error).__name__}: {error}"
-        return cls(plugin, message, type(error).__name__, traceback.format_exc())
+        return cls(plugin, f"plugin {plugin} failed: {named(error)}", type(error).__name__, traceback.format_exc())
 
 
 @dataclass
@@ -83,6 +89,15 @@ class Plugins:
     owners: dict[str, str] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
 
+    @classmethod
+    def none(cls) -> Plugins:
+        """No plugins but ``builtin``; :meth:`add` takes others in."""
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        plugins = cls(manager)
+        manager.register(Builtin(plugins.data_types), "builtin")
+        return plugins
+
     def add(self, name: str, plugin: object, version: str = "") -> None:
         """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays."""
         self.versions[name] = version
@@ -98,19 +113,20 @@ class Plugins:
     def _register(self, name: str, plugin: object) -> None:
         self.manager.register(plugin, name)
         self.manager.check_pending()
-        types = [data_type for answer in self._ask(name, "data_types") for data_type in answer]
-        for data_type in types:
+        types: dict[str, DataType] = {}
+        for data_type in (data_type for answer in self._ask(name, "data_types") for data_type in answer):
             if not isinstance(data_type, DataType):
-                raise PluginError(f"plugin {name}: data_types answered {type(data_type).__name__}, not a DataType")
-            if data_type.name in self.data_types:
-                owner = self.owners[data_type.name]
-                raise PluginError(f"plugin {name}: the data type {data_type.name} is plugin {owner}'s already")
+                raise PluginError(f"data_types answered {type(data_type).__name__}, not a DataType")
+            if data_type.name in self.data_types or data_type.name in types:
+                owner = self.owners.get(data_type.name, name)
+                raise PluginError(f"the data type {data_type.name} is plugin {owner}'s already")
+            types[data_type.name] = data_type
         models = list(self._ask(name, "settings"))
         if not all(isinstance(model, type) and issubclass(model, BaseModel) for model in models):
-            raise PluginError(f"plugin {name}: settings must answer a subclass of pydantic.BaseModel")
+            raise PluginError("settings must answer a subclass of pydantic.BaseModel")
         self.settings_models[name] = models[0] if models else NoSettings
-        self.data_types.update((data_type.name, data_type) for data_type in types)
-        self.owners.update((data_type.name, name) for data_type in types)
+        self.data_types.update(types)
+        self.owners.update(dict.fromkeys(types, name))
 
     def _ask(self, name: str, hook: str, **arguments: Any) -> list[Any]:  # noqa: ANN401 - each hook has its own
         """Answers of one plugin to a hook (none, or one)."""
@@ -118,44 +134,69 @@ class Plugins:
         answers = self.manager.subset_hook_caller(hook, others)(**arguments)
         return answers if isinstance(answers, list) else [answers] if answers is not None else []
 
+    def _first(self, hook: str, **arguments: Any) -> tuple[str, Any]:  # noqa: ANN401 - each hook has its own
+        """The first answer to a hook that is not None, and whose it is.
+
+        Raises
+        ------
+        PluginError
+            A plugin failed; the message names it.
+        """
+        for plugin in reversed(self.manager.hook.__dict__[hook].get_hookimpls()):
+            try:
+                answer = plugin.function(*(arguments[name] for name in plugin.argnames))
+            except DayfileError:
+                raise
+            except Exception as error:
+                raise PluginError(f"plugin {plugin.plugin_name}: {hook} failed: {named(error)}") from error
+            if answer is not None:
+                return plugin.plugin_name, answer
+        return "", None
+
     def decode(
-        self, source: Source, settings: dict[str, BaseModel]
+        self, source: Source, settings: Mapping[str, BaseModel]
     ) -> Iterator[tuple[str, list[Batch | Rejected] | Failure]]:
         """What each plugin makes of a source; plugins that say "not mine" are left out."""
         for name in self.names:
             try:
                 answers = self._ask(name, "decode", source=source, settings=settings[name])
                 for answer in answers:
-                    yield name, [self._checked(name, item) for item in answer]
+                    yield name, check_answer(answer)
             except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
                 yield name, Failure.of(name, error)
 
-    def _checked(self, name: str, item: object) -> Batch | Rejected:
-        if not isinstance(item, Batch | Rejected):
-            raise PluginError(f"plugin {name}: decode gave {type(item).__name__}, not Batch or Rejected")
-        return item
-
-    def classify(self, batch: Batch) -> DataType | None:
-        """The data type of a batch; None if no plugin knows it.
+    def classify(self, batch: Batch) -> DataType:
+        """The data type of a batch.
 
         Raises
         ------
         PluginError
-            The answer is no data type of this run, or the records have another dtype.
+            No plugin knows it, the answer is no data type of this run, or the records are not of that type.
         """
-        name = self.manager.hook.classify(batch=batch)
+        plugin, name = self._first("classify", batch=batch)
         if name is None:
-            return None
-        if name not in self.data_types:
-            raise PluginError(f"classify answered {name!r}, which is no data type of this run")
-        data_type = self.data_types[name]
-        if batch.records.dtype != data_type.dtype:
-            message = f"the records of code {batch.code} have another dtype than {name}: {batch.records.dtype}"
-            raise PluginError(f"plugin {self.owners[name]}: {message}")
-        if not data_type.clock.defined(batch.records[data_type.time]).all():
-            message = f"records of {name} have no time in {data_type.time}; decode must reject them"
-            raise PluginError(f"plugin {self.owners[name]}: {message}")
-        return data_type
+            raise PluginError(f"no data type has the code {batch.code!r}")
+        if not isinstance(name, str) or name not in self.data_types:
+            raise PluginError(f"plugin {plugin}: classify answered {name!r}, which is no data type of this run")
+        check_records(batch, self.data_types[name])
+        return self.data_types[name]
+
+    def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
+        """Path of the day file; PluginError if the answer is none."""
+        plugin, path = self._first("locate_file", data_type=data_type, day=day)
+        if not isinstance(path, str):
+            raise PluginError(f"plugin {plugin}: locate_file answered {path!r} for {data_type.name}, which is no path")
+        return path
+
+    def write(self, work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
+        """Let a batch be written; a status per record. PluginError if the answer is none."""
+        _, statuses = self._first("write", work_file=work_file, data_type=data_type, batch=batch)
+        return check_statuses(statuses, batch, data_type)
+
+
+def named(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {error}"
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -190,16 +231,13 @@ def load(names: Iterable[str] | None = None) -> Plugins:
             raise UsageError(f"no plugin {name!r} is installed; {hint}")
     if not chosen:
         raise UsageError("no plugin is installed; install one, such as dayfile-cris")
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    plugins = Plugins(manager)
-    manager.register(Builtin(plugins.data_types), "builtin")
+    plugins = Plugins.none()
     for name in chosen:
         entry = there[name]
         version = entry.dist.version if entry.dist else ""
         try:
             plugin = entry.load()
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin boundary: reported, the others go on
             plugins.versions[name] = version
             plugins.failures.append(Failure.of(name, error))
         else:

@@ -1,7 +1,7 @@
 """Settings: command line over environment over ``archive.yaml`` over defaults.
 
-A setting has a dotted name, ``hisparc.cutoff_year``: the plugin it belongs to and its own name. In the environment it
-is ``DAYFILE_HISPARC__CUTOFF_YEAR``; in ``archive.yaml`` a mapping in a mapping.
+A setting has a dotted name: ``publish.after`` is the core's, ``hisparc.cutoff_year`` would be a plugin's. In the
+environment it is ``DAYFILE_PUBLISH__AFTER``; in ``archive.yaml`` a mapping in a mapping.
 """
 
 from __future__ import annotations
@@ -10,16 +10,69 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dayfile.errors import SettingsError
 
-__all__ = ["from_command_line", "from_environment", "from_file", "resolve"]
+__all__ = ["CoreSettings", "Settings", "from_command_line", "from_environment", "from_file", "resolve"]
 
 PREFIX = "DAYFILE_"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class CoreSettings(BaseModel):
+    """What can be set for the archive itself."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, allow_inf_nan=False)
+
+    duplicates: Literal["skip", "keep"] = Field(
+        "skip", description="what the append store does with a record that it holds already"
+    )
+    sources_keep: Literal["until-published", "always"] = Field(
+        "until-published",
+        alias="sources.keep",
+        description="always: sources are kept below sources/ by day, so that any day file can be rebuilt",
+    )
+    publish_after: float = Field(
+        10.0,
+        alias="publish.after",
+        ge=0,
+        description="while watching: seconds of quiet after which a day file is published",
+    )
+    publish_growth: float = Field(
+        0.5,
+        alias="publish.growth",
+        gt=0,
+        description="while watching: growth, as a share of the published file, at which a busy day file is published",
+    )
+    watch_rescan: float = Field(
+        5.0,
+        alias="watch.rescan",
+        gt=0,
+        description="while watching: seconds between looks at incoming/ without a notice",
+    )
+    watch_settle: float = Field(
+        1.0, alias="watch.settle", ge=0, description="seconds for which a file in incoming/ must not have changed"
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run.
+
+    Parameters
+    ----------
+    core : CoreSettings
+        Of the archive itself.
+    plugins : mapping of str to BaseModel
+        Of each plugin, by its name.
+    """
+
+    core: CoreSettings
+    plugins: Mapping[str, BaseModel]
 
 
 @dataclass(frozen=True)
@@ -42,23 +95,28 @@ def from_command_line(pairs: Iterable[str]) -> dict[str, Given]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"{pair!r} is not KEY=VALUE, such as hisparc.cutoff_year=2016", where="--set")
+            raise SettingsError(f"{pair!r} is not KEY=VALUE, such as publish.after=30", where="--set")
         given[key.strip()] = Given(value.strip(), f"--set {key.strip()}")
     return given
 
 
-def from_environment(environment: Mapping[str, str], sections: Iterable[str]) -> dict[str, Given]:
-    """Settings of environment variables ``DAYFILE_<SECTION>__<NAME>``, of these sections only."""
+def from_environment(environment: Mapping[str, str], models: Mapping[str, type[BaseModel]]) -> dict[str, Given]:
+    """Settings of environment variables ``DAYFILE_<SECTION>__<NAME>``, or ``DAYFILE_<NAME>`` for one without section.
+
+    A variable of a section that exists is taken as a setting even if none has its name, so that it is told.
+    """
+    keys = keys_of(models)
+    sections = {key.split(".")[0] for key in keys if "." in key}
     given = {}
     for variable, value in environment.items():
-        section, double, name = variable.removeprefix(PREFIX).lower().partition("__")
-        if variable.startswith(PREFIX) and double and section in sections:
-            given[f"{section}.{name}"] = Given(value, f"environment variable {variable}")
+        key = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
+        if variable.startswith(PREFIX) and (key in keys or ("." in key and key.split(".")[0] in sections)):
+            given[key] = Given(value, f"environment variable {variable}")
     return given
 
 
 def from_file(path: Path, *, required: bool) -> dict[str, Given]:
-    """Settings of a YAML file: sections with names and values.
+    """Settings of a YAML file: names and values, or sections with names and values.
 
     Raises
     ------
@@ -68,30 +126,39 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
     if not required and not path.exists():
         return {}
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}", where=path) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise SettingsError(f"this is not YAML: {error}", where=path) from error
-    given: dict[str, Given] = {}
     if data is None:
-        return given
+        return {}
     if not isinstance(data, dict):
-        raise SettingsError("settings are a mapping of sections, such as 'hisparc: {cutoff_year: 2016}'", where=path)
+        raise SettingsError("settings are a mapping of sections, such as 'publish: {after: 30}'", where=path)
+    given: dict[str, Given] = {}
     for section, values in data.items():
-        if not isinstance(values, dict):
-            raise SettingsError(f"{section!r} must be a mapping of settings", where=path)
-        given.update((f"{section}.{name}", Given(value, str(path))) for name, value in values.items())
+        if isinstance(values, dict):
+            given.update((f"{section}.{name}", Given(value, str(path))) for name, value in values.items())
+        elif values is not None:  # a section with every line commented out is None
+            given[str(section)] = Given(values, str(path))
     return given
 
 
-def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given]) -> dict[str, BaseModel]:
-    """The settings of each section.
+def keys_of(models: Mapping[str, type[BaseModel]]) -> dict[str, tuple[str, str]]:
+    """Every key that can be set: the section it belongs to ('' for the core) and the model's field."""
+    core = {info.alias or name: ("", name) for name, info in CoreSettings.model_fields.items()}
+    return core | {
+        f"{section}.{name}": (section, name) for section, model in models.items() for name in model.model_fields
+    }
+
+
+def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given]) -> Settings:
+    """The settings of a run.
 
     Parameters
     ----------
     models : mapping of str to type
-        What can be set in each section.
+        What can be set for each plugin.
     *layers : mapping of str to Given
         What was set, the strongest first.
 
@@ -103,23 +170,27 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
     merged: dict[str, Given] = {}
     for layer in reversed(layers):
         merged.update(layer)
-    known = [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
+    known = keys_of(models)
+    sections: dict[str, dict[str, Given]] = {section: {} for section in ("", *models)}
     for key, given in merged.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"settings are: {', '.join(known) or 'none'}"
+            hint = f"did you mean {near[0]!r}?" if near else f"settings are: {', '.join(known)}"
             raise SettingsError(f"there is no setting {key!r}; {hint}", where=given.where)
-    return {section: validated(section, model, merged) for section, model in models.items()}
+        section, name = known[key]
+        sections[section][name] = given
+    core = validated("", CoreSettings, sections[""])
+    return Settings(core, {section: validated(section, model, sections[section]) for section, model in models.items()})
 
 
-def validated(section: str, model: type[BaseModel], merged: Mapping[str, Given]) -> BaseModel:
+def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> Model:
     """The settings of one section."""
-    values = {name: merged[f"{section}.{name}"] for name in model.model_fields if f"{section}.{name}" in merged}
     try:
         return model.model_validate({name: given.value for name, given in values.items()})
     except ValidationError as error:
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
-        where = values[name].where if name in values else section
-        message = f"{section}.{name} cannot be {detail['input']!r}: {detail['msg'].lower()}"
-        raise SettingsError(message, where=where) from error
+        field = next((field for field, info in model.model_fields.items() if name in {field, info.alias}), name)
+        where = values[field].where if field in values else section
+        key = next(key for key, place in keys_of({section: model}).items() if place == (section, field))
+        raise SettingsError(f"{key} cannot be {detail['input']!r}: {detail['msg'].lower()}", where=where) from error

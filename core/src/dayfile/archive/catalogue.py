@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dayfile.archive.checking import NodeSummary
+from dayfile.archive import disk
+from dayfile.archive.survey import NodeSummary
 from dayfile.errors import StorageError
 
-__all__ = ["Catalogue", "CatalogueRow"]
+__all__ = ["Catalogue", "CatalogueRow", "catalogue_rows"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS day_files (
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS day_files (
     last INTEGER,
     PRIMARY KEY (path, data_type)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day);
 """
 
@@ -69,6 +71,7 @@ class Catalogue:
 
     @contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        disk.step("open", self.path)
         try:
             if write:
                 connection = sqlite3.connect(self.path, timeout=30)
@@ -85,27 +88,31 @@ class Catalogue:
             message = f"the catalogue cannot be used: {error}"
             raise StorageError(message, where=self.path) from error
 
-    def record(self, path: str, day: np.datetime64, summaries: Iterable[NodeSummary]) -> None:
-        """Put down what a day file holds now, in place of what was known of it."""
-        rows: dict[str, tuple[str, str, str, int, int | None, int | None]] = {}
-        for summary in summaries:
-            if summary.data_type is None:
-                continue
-            name = summary.data_type.name
-            _, _, _, records, first, last = rows.get(name, ("", "", "", 0, None, None))
-            firsts = [time for time in (first, as_number(summary.first)) if time is not None]
-            lasts = [time for time in (last, as_number(summary.last)) if time is not None]
-            rows[name] = (
-                path,
-                name,
-                str(day),
-                records + summary.records,
-                min(firsts, default=None),
-                max(lasts, default=None),
-            )
+    def announce(self, paths: Mapping[str, np.datetime64]) -> None:
+        """Put down which day files are about to be published, so that a crash in between can be told afterwards."""
         with self._connected(write=True) as connection:
+            rows = [(path, str(day)) for path, day in paths.items()]
+            connection.executemany("INSERT OR REPLACE INTO publishing VALUES (?, ?)", rows)
+
+    def announced(self) -> dict[str, np.datetime64]:
+        """Day files, and their days, that were announced and not recorded since."""
+        if not self.path.exists():
+            return {}
+        with self._connected() as connection:
+            rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
+            return {path: np.datetime64(day, "D") for path, day in rows}
+
+    def record(self, path: str, day: np.datetime64, summaries: Iterable[NodeSummary]) -> None:
+        """Put down what a day file holds now, in place of what was known of it; it is no longer announced."""
+        rows = [
+            (row.path, row.data_type, row.day, row.records, as_number(row.first), as_number(row.last))
+            for row in catalogue_rows(path, str(day), summaries)
+        ]
+        with self._connected(write=True) as connection:
+            disk.step("write", self.path)
             connection.execute("DELETE FROM day_files WHERE path = ?", (path,))
-            connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows.values())
+            connection.execute("DELETE FROM publishing WHERE path = ?", (path,))
+            connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
         """What is known, by type and day; of all types, or of one."""
@@ -117,6 +124,21 @@ class Catalogue:
                 CatalogueRow(path, name, day, records, as_time(first), as_time(last))
                 for path, name, day, records, first, last in connection.execute(query, (data_type, data_type))
             ]
+
+
+def catalogue_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
+    """What the catalogue says of a day file: a row for each data type, over all of its tables."""
+    rows: dict[str, CatalogueRow] = {}
+    for summary in summaries:
+        if summary.data_type is None:
+            continue
+        name = summary.data_type.name
+        before = rows.get(name, CatalogueRow(path, name, day, 0, None, None))
+        firsts = [time for time in (before.first, summary.first) if time is not None]
+        lasts = [time for time in (before.last, summary.last) if time is not None]
+        first, last = min(firsts, default=None), max(lasts, default=None)
+        rows[name] = CatalogueRow(path, name, day, before.records + summary.records, first, last)
+    return list(rows.values())
 
 
 def as_number(time: np.datetime64 | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What a day file holds, read back from disk: the measure for verification, for the catalogue and for checks."""
+"""Is the archive what it says it is? Day files, ledgers and catalogue held against each other."""
 
 from __future__ import annotations
 
@@ -11,136 +11,174 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.errors import StorageError
+from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
+from dayfile.archive.root import Root
+from dayfile.archive.survey import NodeSummary, blocks, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
-from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import GROUP, Ledger
-from dayfile.stores.nodes import data_type_of
-from dayfile.stores.slots import filled
+from dayfile.stores.slots import filled, slots_of
 
-__all__ = ["NodeSummary", "survey", "survey_blobs", "survey_table", "verify"]
-
-READ_BYTES = 4 * 2**20
+__all__ = ["Problem", "check", "check_day_file"]
 
 
 @dataclass(frozen=True)
-class NodeSummary:
-    """One table or blob array, as it stands on disk.
+class Problem:
+    """Something that is not as it should be.
 
     Parameters
     ----------
     path : str
-        Path in the day file.
-    rows, checksum : int
-        As :mod:`dayfile.stores.checksums` defines it.
-    data_type : DataType or None
-        What the table tells of itself; None for blob arrays and tables of others.
-    records : int
-        Rows that hold a record: slots may be empty.
-    first, last : numpy.datetime64 or None
-        UTC of the earliest time and the latest time (or end) of any record.
+        Day file, below the archive root.
+    message : str
+        What is wrong, and what to do.
     """
 
     path: str
-    rows: int
-    checksum: int
-    data_type: DataType | None = None
-    records: int = 0
-    first: np.datetime64 | None = None
-    last: np.datetime64 | None = None
+    message: str
 
 
-def survey(file: tables.File) -> list[NodeSummary]:
-    """Read every row and blob of an open day file, but for its ledger."""
-    summaries = []
-    for node in file.walk_nodes("/", "Leaf"):
-        path = str(node._v_pathname)
-        if path.startswith(f"/{GROUP}/"):
-            continue
-        if isinstance(node, tables.Table):
-            summaries.append(survey_table(node, path))
-        elif isinstance(node, tables.VLArray):
-            summaries.append(survey_blobs(node, path))
-    return summaries
+def check(root: Root, *, deep: bool = False) -> Iterator[Problem]:
+    """Check an archive, while a run may be working on it.
+
+    Every day file opens; its ledger and its tables have the same rows; the catalogue agrees; slots stand where their
+    times say; blob indexes are in range. ``deep`` reads every byte and compares the checksums that were kept when the
+    file was published.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    deep : bool
+        Whether to compare checksums.
+
+    Yields
+    ------
+    Problem
+        One for each thing that is wrong.
+    """
+    catalogue = Catalogue(root.catalogue)
+    listed = {row.path for row in catalogue.rows()}
+    for path in sorted({*root.day_files(), *listed}):
+        problems = check_listed(root, catalogue, path, deep=deep)
+        if problems:
+            # A run may have published the file between two of our looks; what is wrong stays wrong.
+            problems = check_listed(root, catalogue, path, deep=deep)
+        yield from problems
 
 
-def survey_table(table: tables.Table, path: str) -> NodeSummary:
-    """Checksum, records and time span of a table."""
-    data_type = data_type_of(table)
-    checksum, records = 0, 0
-    spans: list[npt.NDArray[np.datetime64]] = []
-    for start, rows in blocks(table):
-        checksum += place_sum(row_hashes(rows), start)
-        if data_type is None:
-            continue
-        # Slots can be empty or in conflict; an overlap table has rows of the same type and none of these.
-        held = rows[filled(rows)] if data_type.store == "slots" else rows
-        records += len(held)
-        if len(held):
-            ends = held[data_type.end] if data_type.end else held[data_type.time]
-            times = np.array([held[data_type.time].min(), ends.max()])
-            spans.append(data_type.clock.to_datetime64(times))
-    return NodeSummary(
-        path,
-        int(table.nrows),
-        checksum % 2**64,
-        data_type,
-        records,
-        min(span[0] for span in spans) if spans else None,
-        max(span[1] for span in spans) if spans else None,
-    )
+def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool) -> list[Problem]:
+    """Check one day file and its rows in the catalogue."""
+    announced = path in catalogue.announced()
+    rows = {row.data_type: row for row in catalogue.rows() if row.path == path}
+    if not (root.path / path).exists():
+        return (
+            [] if announced else [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")]
+        )
+    summaries, problems = check_day_file(root.path / path, path, deep=deep)
+    if problems or announced:
+        return problems
+    found = {row.data_type: row for row in catalogue_rows(path, "", summaries)}
+    for name in sorted(found.keys() | rows.keys()):
+        if not same(found.get(name), rows.get(name)):
+            problems.append(Problem(path, f"the catalogue says otherwise of {name}; make it anew: dayfile reindex"))
+    return problems
 
 
-def survey_blobs(array: tables.VLArray, path: str) -> NodeSummary:
-    """Checksum of a blob array."""
-    checksum, step = 0, 4096
-    for start in range(0, int(array.nrows), step):
-        blobs = array.read(start, min(start + step, int(array.nrows)))
-        checksum += place_sum(blob_hashes(blobs), start)
-    return NodeSummary(path, int(array.nrows), checksum % 2**64)
+def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
+    """Whether a day file and the catalogue tell the same of a type."""
+    if found is None or listed is None:
+        return found is listed
+    return (found.records, found.first, found.last) == (listed.records, listed.first, listed.last)
 
 
-def blocks(table: tables.Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
-    step = max(1, READ_BYTES // table.rowsize)
-    for start in range(0, int(table.nrows), step):
-        yield start, table.read(start, min(start + step, int(table.nrows)))
-
-
-def verify(path: Path, expected: dict[str, tuple[int, int]]) -> list[NodeSummary]:
-    """Open a closed day file, read all of it and compare it with what was meant to be in it.
+def check_day_file(path: Path, name: str, *, deep: bool) -> tuple[list[NodeSummary], list[Problem]]:
+    """Check one day file by itself.
 
     Parameters
     ----------
     path : Path
         The file.
-    expected : dict of str to (int, int)
-        Rows and checksum of each node, by path.
+    name : str
+        Its path below the archive root, for messages.
+    deep : bool
+        Whether to read blobs and compare checksums.
 
     Returns
     -------
-    list of NodeSummary
-        What was found.
-
-    Raises
-    ------
-    StorageError
-        It cannot be opened, or something is missing or different: the disk may be full, as PyTables does not report
-        a write that failed.
+    (list of NodeSummary, list of Problem)
+        What the file holds, as far as it could be read, and what is wrong.
     """
+    advice = "rebuild it (dayfile rebuild) or take it from a copy"
+    problems: list[Problem] = []
+    summaries: list[NodeSummary] = []
     try:
         with tables.open_file(path, "r") as file:
-            summaries = survey(file)
             ledger = Ledger.read(file)
-    except (tables.HDF5ExtError, OSError) as error:
-        message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"
-        raise StorageError(message, where=path) from error
-    found = {summary.path: (summary.rows, summary.checksum) for summary in summaries}
-    for node, (rows, checksum) in expected.items():
-        if found.get(node) != (rows, checksum) or ledger.checksums.get(node) != (rows, checksum):
-            there = found.get(node, (0, 0))[0]
-            message = (
-                f"{node} does not hold what was written ({there} rows of {rows}, or other bytes); is the disk full?"
-            )
-            raise StorageError(message, where=path)
-    return summaries
+            for node in file.walk_nodes("/", "Leaf"):
+                if node._v_pathname.startswith(f"/{GROUP}/"):
+                    continue
+                summary = summary_of(node, deep=deep)
+                summaries.append(summary)
+                problems += [
+                    Problem(name, f"{text}; {advice}") for text in check_node(file, node, summary, ledger, deep=deep)
+                ]
+            missing = ledger.checksums.keys() - {summary.path for summary in summaries}
+            problems += [
+                Problem(name, f"{node} is in the ledger and not in the file; {advice}") for node in sorted(missing)
+            ]
+    except (tables.HDF5ExtError, tables.NodeError, OSError, ValueError, KeyError) as error:
+        problems.append(Problem(name, f"cannot be read ({type(error).__name__}); {advice}"))
+    return summaries, problems
+
+
+def summary_of(node: tables.Leaf, *, deep: bool) -> NodeSummary:
+    """What a node holds; of a blob array only the number of rows, unless all is to be read."""
+    path = str(node._v_pathname)
+    if isinstance(node, tables.Table):
+        return survey_table(node, path)
+    if deep and isinstance(node, tables.VLArray):
+        return survey_blobs(node, path)
+    return NodeSummary(path, int(node.nrows), 0)
+
+
+def check_node(
+    file: tables.File, node: tables.Leaf, summary: NodeSummary, ledger: Ledger, *, deep: bool
+) -> Iterator[str]:
+    """What is wrong with a table or blob array."""
+    rows, checksum = ledger.checksums.get(summary.path, (None, None))
+    if rows is not None and rows != summary.rows:
+        yield f"{summary.path} has {summary.rows} rows, and {rows} by its ledger"
+    elif deep and checksum is not None and checksum != summary.checksum:
+        yield f"{summary.path} does not have the bytes that were published"
+    if summary.data_type is None:
+        return
+    if summary.data_type.store == "slots":
+        yield from check_slots(node, summary.data_type, ledger.day)
+    if any(field.blob for field in summary.data_type.fields):
+        yield from check_blobs(file, node, summary.data_type)
+
+
+def check_slots(table: tables.Table, data_type: DataType, day: str) -> Iterator[str]:
+    """Whether each slot holds a record of its own period."""
+    if not day:
+        return
+    start = data_type.clock.day_start(np.datetime64(day, "D"))
+    for first, rows in blocks(table):
+        held = np.flatnonzero(filled(rows))
+        wrong = held[slots_of(rows[held], data_type, start) != held + first]
+        if len(wrong):
+            yield f"{table._v_pathname}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
+
+
+def check_blobs(file: tables.File, table: tables.Table, data_type: DataType) -> Iterator[str]:
+    """Whether each index of a blob is one of the array beside the table."""
+    path = f"{table._v_parent._v_pathname.rstrip('/')}/{data_type.node.blobs.rsplit('/', 1)[-1]}"
+    count = int(file.get_node(path).nrows) if path in file else 0
+    for field in data_type.fields:
+        if not field.blob:
+            continue
+        for _, rows in blocks(table):
+            cells: npt.NDArray[Any] = rows[field.name]
+            bad = int(((cells < -1) | (cells >= count)).sum())
+            if bad:
+                yield f"{table._v_pathname}: {bad} of {field.name} point outside the {count} blobs"

@@ -7,15 +7,37 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dayfile.errors import StorageError
 
-__all__ = ["copy", "make_directory", "rename", "storage_errors", "sync", "unlink", "write"]
+__all__ = ["copy", "make_directory", "rename", "step", "storage_errors", "sync", "unlink", "watch_steps", "write"]
 
 COPY_BLOCK = 2**30
+
+observers: list[Callable[[str, Path], None]] = []
+
+
+@contextmanager
+def watch_steps(observer: Callable[[str, Path], None]) -> Iterator[None]:
+    """Call ``observer`` with kind and path before every step on disk, as the tests of what a crash leaves behind do.
+
+    Kinds are ``write``, ``fsync``, ``rename``, ``copy``, ``open`` and ``unlink``. What the observer raises is raised
+    by the step: an OSError looks like the disk's own.
+    """
+    observers.append(observer)
+    try:
+        yield
+    finally:
+        observers.remove(observer)
+
+
+def step(kind: str, path: Path) -> None:
+    """Tell observers that a step comes next."""
+    for observer in observers:
+        observer(kind, path)
 
 
 @contextmanager
@@ -33,6 +55,7 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 def sync(path: Path) -> None:
     """Force a file's or directory's content to disk."""
     with storage_errors("sync to disk", path):
+        step("fsync", path)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -54,14 +77,17 @@ def make_directory(path: Path) -> None:
 def write(path: Path, content: bytes) -> None:
     """Write a new file and force it to disk; its directory is the caller's to sync."""
     with storage_errors("write", path), path.open("xb") as file:
+        step("write", path)
         file.write(content)
         file.flush()
+        step("fsync", path)
         os.fsync(file.fileno())
 
 
 def copy(source: Path, target: Path) -> None:
     """Copy a file's bytes, by reflink where the file system can."""
     with storage_errors("copy", target), source.open("rb") as old, target.open("wb") as new:
+        step("copy", target)
         left = os.fstat(old.fileno()).st_size
         try:
             while left > 0:
@@ -78,6 +104,7 @@ def copy(source: Path, target: Path) -> None:
 def rename(old: Path, new: Path) -> None:
     """Rename within a file system, replacing what is there, and make it durable."""
     with storage_errors("rename into place", new):
+        step("rename", new)
         old.replace(new)
     sync(new.parent)
 
@@ -85,4 +112,5 @@ def rename(old: Path, new: Path) -> None:
 def unlink(path: Path) -> None:
     """Remove a file, if it is there."""
     with storage_errors("remove", path):
+        step("unlink", path)
         path.unlink(missing_ok=True)

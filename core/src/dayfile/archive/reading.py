@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "Records", "open_archive"]
 
+NUMBERS = (int, float, np.integer, np.floating)
+
 
 @dataclass(frozen=True)
 class Records:
@@ -114,7 +116,7 @@ class Archive:
         Raises
         ------
         UsageError
-            The archive has no such type.
+            The archive has no such type, or the type no such key.
         TimeError
             A time cannot be understood.
 
@@ -127,20 +129,25 @@ class Archive:
             there = ", ".join(self.types()) or "nothing yet"
             message = f"the archive holds no {data_type!r}; it holds {there}"
             raise UsageError(message, where=self.root.path)
+        # Whatever is wrong with the times is told even where no day file needs to be opened.
+        for time in (start, stop):
+            if time is not None and not isinstance(time, NUMBERS):
+                as_utc(time)
         found: DataType | None = None
         parts: list[npt.NDArray[Any]] = []
         key_parts: list[dict[str, str | int]] = []
         for row in rows:
-            if not may_hold(row, start, stop):
+            if found is not None and not may_hold(row, start, stop):
                 continue
             for part_type, part_keys, array in self._tables(row):
                 found = found or part_type
-                if any(str(part_keys.get(name)) != str(value) for name, value in keys.items()):
+                check_keys(data_type, keys, part_keys)
+                if any(str(part_keys[name]) != str(value) for name, value in keys.items()):
                     continue
                 parts.append(array[between(part_type, array, start, stop)])
                 key_parts.append(part_keys)
         if found is None:
-            found, _, _ = next(self._tables(rows[0]))
+            raise StorageError(f"the day files of {data_type} do not hold it", where=self.root.path)
         return joined(found, parts, key_parts)
 
     def _tables(self, row: CatalogueRow) -> Iterator[tuple[DataType, dict[str, str | int], npt.NDArray[Any]]]:
@@ -191,8 +198,9 @@ def may_hold(row: CatalogueRow, start: Time | None, stop: Time | None) -> bool:
     if row.first is None or row.last is None:
         return False
     margin = np.timedelta64(1, "D")  # so that leap seconds need no care at this step
-    after = start is None or isinstance(start, int | float) or bool(row.last + margin >= as_utc(start))
-    before = stop is None or isinstance(stop, int | float) or bool(row.first - margin < as_utc(stop))
+    first, last = (time.astype("datetime64[us]") for time in (row.first, row.last))
+    after = start is None or isinstance(start, NUMBERS) or bool(last + margin >= as_utc(start))
+    before = stop is None or isinstance(stop, NUMBERS) or bool(first - margin < as_utc(stop))
     return after and before
 
 
@@ -215,20 +223,31 @@ def keys_of(table: tables.Table, data_type: DataType) -> dict[str, str | int]:
     """The keys of a table's records, from its path and the template of such paths."""
     # Odd parts of the split are names of keys.
     parts = re.split(r"\{(\w+)\}", data_type.node.path)
-    names = parts[1::2]
     pattern = "".join("([^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     match = re.match(pattern, str(table._v_pathname))
     texts = match.groups() if match else ()
+    names = key_names(data_type)
     return {name: int(text) if text.isdigit() else text for name, text in zip(names, texts, strict=False)}
+
+
+def check_keys(data_type: str, asked: dict[str, str | int], there: dict[str, str | int]) -> None:
+    """UsageError if a type does not have a key that was asked for."""
+    for name in asked.keys() - there.keys():
+        known = ", ".join(there) or "none"
+        raise UsageError(f"{data_type} has no key {name!r}; its keys are: {known}")
+
+
+def key_names(data_type: DataType) -> list[str]:
+    """Names of the keys in the template of a type's node."""
+    return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
 def joined(data_type: DataType, parts: list[npt.NDArray[Any]], key_parts: list[dict[str, str | int]]) -> Records:
     """Records of several tables in one array, in time order."""
     array = np.concatenate(parts) if parts else np.zeros(0, data_type.dtype)
     order = np.argsort(array[data_type.time], kind="stable")
-    names = key_parts[0] if key_parts else {}
-    keys = {
-        name: np.concatenate([np.full(len(part), told[name]) for part, told in zip(parts, key_parts, strict=True)])
-        for name in names
-    }
-    return Records(data_type, array[order], {name: values[order] for name, values in keys.items()})
+    keys: dict[str, npt.NDArray[Any]] = {}
+    for name in key_names(data_type):
+        columns = [np.full(len(part), told[name]) for part, told in zip(parts, key_parts, strict=True)]
+        keys[name] = np.concatenate(columns)[order] if columns else np.zeros(0, np.int64)
+    return Records(data_type, array[order], keys)

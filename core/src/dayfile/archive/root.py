@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,12 +29,15 @@ class Root:
 
     Attributes
     ----------
-    incoming, accepted, quarantine, workshop : Path
-        Where input arrives, where it is kept until published, where it goes if it cannot be, where work files are.
+    incoming, accepted, quarantine, workshop, sources : Path
+        Where input arrives, where it is kept until published, where it goes if it cannot be, where work files are,
+        where sources are kept for good if the settings say so.
     catalogue : Path
         The SQLite file that tells which day file holds what.
     settings : Path
         ``archive.yaml``, which need not exist.
+    holder : Path
+        Tells who holds the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,8 +46,10 @@ class Root:
         self.accepted = path / "accepted"
         self.quarantine = path / "quarantine"
         self.workshop = path / "workshop"
+        self.sources = path / "sources"
         self.catalogue = path / "catalogue.db"
         self.settings = path / "archive.yaml"
+        self.holder = path / ".lock.json"
 
     def create(self) -> None:
         """Make the directories that are missing."""
@@ -53,28 +62,45 @@ class Root:
         """Whether an archive has been made here."""
         return self.workshop.is_dir()
 
-    def day_file(self, relative: str, plugin: str) -> Path:
+    def day_file(self, relative: str) -> Path:
         """Path of a day file, checked: below the root, and none of the archive's own places.
 
         Raises
         ------
         PluginError
-            The plugin that located it answered a path that leaves the archive or is taken.
+            The path leaves the archive or is taken.
         """
         parts = PurePosixPath(relative).parts
-        if not parts or parts[0] == "/" or ".." in parts or parts[0] in RESERVED or len(relative) > 1000:
-            message = f"plugin {plugin}: locate_file answered {relative!r}, which is no path for a day file"
-            raise PluginError(message)
+        hidden = any(part.startswith(".") for part in parts)
+        if not relative.endswith(".h5") or "\0" in relative or parts[0] in {"/", *RESERVED} or hidden:
+            raise PluginError(
+                f"locate_file answered {relative!r}, which is no path for a day file (below the archive, *.h5)"
+            )
         return self.path.joinpath(*parts)
 
+    def day_files(self) -> Iterator[str]:
+        """Paths, below the root, of everything that looks like a day file."""
+        for path in sorted(self.path.rglob("*.h5")):
+            relative = path.relative_to(self.path)
+            if relative.parts[0] not in RESERVED and not any(part.startswith(".") for part in relative.parts):
+                yield relative.as_posix()
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[bool]:
         """Hold the archive's lock; at its beginning the workshop is emptied.
+
+        The lock is the operating system's (flock): it ends with the process that holds it, so a lock that a killed run
+        left behind holds nobody up.
+
+        Yields
+        ------
+        bool
+            True if the run before did not come to its end.
 
         Raises
         ------
         ArchiveLockedError
-            Another run holds it.
+            Another run holds it; the message says which.
         """
         import filelock
 
@@ -83,12 +109,28 @@ class Root:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout as error:
-                message = "another run is working on this archive; wait for it, or end it"
-                raise ArchiveLockedError(message, where=self.path) from error
+                raise ArchiveLockedError(
+                    f"{self._told_holder()} is working on this archive", where=self.path
+                ) from error
         try:
-            with disk.storage_errors("empty the workshop", self.workshop):
+            crashed = self.holder.exists()
+            with disk.storage_errors("take the archive over", self.path):
+                me = {
+                    "process": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                }
+                self.holder.write_text(json.dumps(me), encoding="utf-8")
                 for left in self.workshop.iterdir():
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-            yield
+            yield crashed
+            disk.unlink(self.holder)
         finally:
             lock.release()
+
+    def _told_holder(self) -> str:
+        try:
+            told = json.loads(self.holder.read_text(encoding="utf-8"))
+            return f"process {told['process']} on {told['host']} (since {told['since']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another run"  # it has taken the lock and not yet said who it is

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.checking import NodeSummary, survey_blobs, survey_table, verify
+from dayfile.archive.survey import NodeSummary, survey_blobs, survey_table, verify
 from dayfile.errors import StorageError
 from dayfile.model.batch import Batch, Source
 from dayfile.model.datatype import DataType
@@ -49,27 +49,45 @@ class WorkFile:
         Where the work file goes.
     day : numpy.datetime64
         The UTC day it holds.
+    keep_duplicates : bool
+        Whether the append store keeps records that it holds already.
+    from_published : bool
+        False to make the day file anew, whatever the published one holds.
     """
 
-    def __init__(self, published: Path, path: Path, day: np.datetime64) -> None:
+    def __init__(
+        self,
+        published: Path,
+        path: Path,
+        day: np.datetime64,
+        *,
+        keep_duplicates: bool = False,
+        from_published: bool = True,
+    ) -> None:
         self.published = published
         self.path = path
         self.day = day
+        self.keep_duplicates = keep_duplicates
+        self.base = published if from_published and published.exists() else None
         self.ledger = self._published_ledger()
+        self.base_size = self.base.stat().st_size if self.base else 0
         self.handle: tables.File | None = None
         self.stores: dict[str, Store] = {}
         self.blobs: dict[str, BlobArray] = {}
         self.sources = 0
         self.waiting = 0
+        self.grown = 0
+        self.written = time.monotonic()
 
     def _published_ledger(self) -> Ledger:
-        if not self.published.exists():
-            return Ledger()
+        if self.base is None:
+            return Ledger(str(self.day))
         try:
-            with tables.open_file(self.published, "r") as file:
+            disk.step("open", self.base)
+            with tables.open_file(self.base, "r") as file:
                 return Ledger.read(file)
         except tables.HDF5ExtError as error:
-            message = "this day file cannot be opened; move it away and run again"
+            message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
             raise StorageError(message, where=self.published) from error
 
     def holds(self, source: Source) -> bool:
@@ -80,6 +98,12 @@ class WorkFile:
     def changed(self) -> bool:
         """Whether there is anything to publish."""
         return self.path.exists()
+
+    def due(self, quiet: float, growth: float) -> bool:
+        """Whether to publish while more may come: quiet for so many seconds, or grown by a share of its size."""
+        return self.changed and (
+            time.monotonic() - self.written >= quiet or self.grown >= growth * max(self.base_size, 1)
+        )
 
     def begin(self) -> None:
         """Tell that the records of a further source come next."""
@@ -103,7 +127,10 @@ class WorkFile:
         with hdf5_errors("write", self.path):
             store = self.store(data_type, batch.keys)
             statuses = store.write(batch, batch.numbers + self.sources * SOURCE_STEP)
-        self.waiting += batch.records.nbytes + sum(map(len, batch.blobs.values))
+        size = batch.records.nbytes + sum(map(len, batch.blobs.values))
+        self.waiting += size
+        self.grown += size
+        self.written = time.monotonic()
         if self.waiting > WAITING_BYTES:
             self.flush()
         return statuses
@@ -127,27 +154,32 @@ class WorkFile:
                 self.stores[path] = SlotTable(table, data_type, start, overlap, self._checksum(table))
             else:
                 blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
-                self.stores[path] = AppendTable(table, data_type, blobs, self._checksum(table))
+                self.stores[path] = AppendTable(
+                    table, data_type, blobs, self._checksum(table), keep_duplicates=self.keep_duplicates
+                )
         return self.stores[path]
 
     def _open(self, data_type: DataType, keys: Keys) -> tables.File:
         """The open file; made from the published one, or from the empty file of a data type, at first."""
         if self.handle is None:
             if not self.path.exists():
-                if self.published.exists():
-                    disk.copy(self.published, self.path)
+                if self.base is not None:
+                    disk.copy(self.base, self.path)
                 else:
                     content = empty_file(data_type, tuple(sorted(keys.items())), self.day)
                     with disk.storage_errors("write", self.path):
+                        disk.step("write", self.path)
                         self.path.write_bytes(content)
             with unnatural_names(), hdf5_errors("open", self.path):
+                disk.step("open", self.path)
                 self.handle = tables.open_file(self.path, "a")
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
         if path not in file:
             title = f"{data_type.title}: records that contended for a slot"
-            make_table(file, path, replace(data_type, title=title), keys, chunk_rows=rows_of_chunk(data_type))
+            rows = replace(data_type, title=title, store="append")
+            make_table(file, path, rows, keys, chunk_rows=rows_of_chunk(data_type))
         table = file.get_node(path)
         return AppendTable(table, data_type, None, self._checksum(table))
 
@@ -174,6 +206,7 @@ class WorkFile:
     def flush(self) -> None:
         """Hand what waits in memory to HDF5."""
         with hdf5_errors("write", self.path):
+            disk.step("write", self.path)
             for store in self.stores.values():
                 store.flush()
             for blobs in self.blobs.values():
@@ -188,6 +221,7 @@ class WorkFile:
         for store in self.stores.values():
             self.ledger.checksums.update(store.paths)
         with hdf5_errors("write", self.path):
+            disk.step("write", self.path)
             self.ledger.write(self.handle)
             self.handle.close()
         self.handle, self.stores, self.blobs = None, {}, {}
@@ -207,6 +241,7 @@ class WorkFile:
             was.
         """
         self.close()
+        disk.step("open", self.path)
         summaries = verify(self.path, self.ledger.checksums)
         disk.sync(self.path)
         disk.make_directory(self.published.parent)
@@ -245,6 +280,6 @@ def empty_file(data_type: DataType, keys: tuple[tuple[str, str | int], ...], day
     """
     with tables.open_file("empty.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
         new_table(file, fill(data_type.node.path, dict(keys)), data_type, dict(keys), day)
-        Ledger().write(file)
+        Ledger(str(day)).write(file)
         file.flush()
         return bytes(file.get_file_image())

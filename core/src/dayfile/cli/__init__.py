@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from dayfile.cli import inspect, run, simulate
+from dayfile.cli import inspect, maintain, run, selftest, simulate
 from dayfile.errors import DayfileError
 
 __all__ = ["archive_run", "main"]
@@ -24,6 +24,11 @@ app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)
 app.command("plugins")(inspect.plugins)
 app.command("simulate")(simulate.simulate)
+app.command("check")(maintain.check)
+app.command("reindex")(maintain.reindex)
+app.command("rebuild")(maintain.rebuild)
+app.command("selftest")(selftest.selftest)
+app.add_typer(maintain.quarantine, name="quarantine")
 
 
 def guarded(command: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ __all__ = ["ls", "plugins", "show"]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) -> None:  # noqa: FBT002
+def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) -> None:
     """List the data types of an archive: days, records, first and last time."""
     from dayfile.archive.reading import open_archive
 
@@ -113,7 +113,7 @@ def brief(value: Any) -> str:  # noqa: ANN401 - a cell of any field
     return str(value.item() if hasattr(value, "item") else value)
 
 
-def plugins(as_json: JsonOption = False) -> None:  # noqa: FBT002
+def plugins(as_json: JsonOption = False) -> None:
     """List what is installed: plugins, their versions and data types, and what failed to load and why."""
     from dayfile import plugins as plugin_loader
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from dayfile.archive.root import Root
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Report
+    from dayfile.plugins import Plugins
+    from dayfile.settings import Settings
 
-__all__ = ["ArchiveOption", "run"]
+__all__ = ["ArchiveOption", "configured", "run", "tell"]
 
 # A plain line about progress every so many sources, where there is no terminal.
 LINE_EVERY = 1000
@@ -40,36 +43,51 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="Settings file instead of DIR/archive.yaml.")
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was done as JSON.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,  # noqa: FBT002
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: archive what arrives in DIR/incoming until stopped.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
     """Archive sources into day files.
 
-    Exit codes: 0 all archived, 2 wrong usage or settings, 3 something went to quarantine, 4 could not write,
-    5 another run holds the archive.
+    Exit codes: 0 all archived (or a watch that was stopped), 2 wrong usage or settings, 3 something went to
+    quarantine, 4 could not write, 5 another run holds the archive.
     """
-    from dayfile import plugins as plugin_loader
-    from dayfile import settings
     from dayfile.archive.root import Root
     from dayfile.engine.executors import run_serial, silent
+    from dayfile.engine.watch import run_watch
+    from dayfile.errors import UsageError
 
-    names = None if plugins is None else [name.strip() for name in plugins.split(",") if name.strip()]
-    loaded = plugin_loader.load(names)
     root = Root(archive)
-    resolved = settings.resolve(
-        loaded.settings_models,
-        settings.from_command_line(set_ or []),
-        settings.from_environment(os.environ, loaded.settings_models),
-        settings.from_file(config or root.settings, required=config is not None),
-    )
-    if quiet:
-        done = run_serial(root, loaded, resolved, sources or [], silent)
-    else:
-        with shown_progress() as progress:
+    loaded, resolved = configured(root, plugins, set_ or [], config)
+    if watch and sources:
+        raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
+    with shown_progress() if not quiet else nullcontext(silent) as progress:
+        if watch:
+            done = run_watch(root, loaded, resolved, progress)
+        else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
     if report is not None:
         done.write(report)
     tell(done, quiet=quiet)
-    raise typer.Exit(done.exit_code)
+    raise typer.Exit(0 if watch else done.exit_code)
+
+
+def configured(root: Root, names: str | None, pairs: list[str], config: Path | None) -> tuple[Plugins, Settings]:
+    """The plugins of a command, and all settings: command line over environment over file over defaults."""
+    from dayfile import plugins, settings
+
+    loaded = plugins.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])
+    # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
+    others = plugins.installed().keys() - loaded.settings_models.keys()
+    from_file = settings.from_file(config or root.settings, required=config is not None)
+    resolved = settings.resolve(
+        loaded.settings_models,
+        settings.from_command_line(pairs),
+        settings.from_environment(os.environ, loaded.settings_models),
+        {key: given for key, given in from_file.items() if key.split(".")[0] not in others},
+    )
+    return loaded, resolved
 
 
 @contextmanager
@@ -99,6 +117,10 @@ def shown_progress() -> Iterator[Progress]:
 
 def tell(report: Report, *, quiet: bool) -> None:
     """Say what a run did, and to standard error what went wrong."""
+    if report.recovered:
+        typer.echo("dayfile: the run before was cut off; what it had accepted is archived now", err=True)
+    for name in report.growing:
+        typer.echo(f"dayfile: {name} is still being written; it waits for the next run", err=True)
     for failure in report.failures:
         typer.echo(f"dayfile: {failure.message}", err=True)
         if failure.trace:

@@ -1,21 +1,25 @@
-"""Runs: every source through the pipeline, then every day file published, then the sources released."""
+"""Runs: sources through the pipeline, day files published, sources released, in that order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from dayfile.archive import disk
+from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
-from dayfile.engine.intake import arrivals, given_files, visible_files
+from dayfile.archive.sources import keep
+from dayfile.archive.survey import read_summaries
+from dayfile.engine.intake import Arrival, Incoming, accept, given_files, visible_files
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure, Plugins
+from dayfile.settings import Settings
 
-__all__ = ["Progress", "run_serial"]
+__all__ = ["Progress", "Run", "run_serial", "started"]
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of sources done, of all, and the name of the next; with an empty name while publishing."""
@@ -25,10 +29,89 @@ def silent(done: int, total: int, name: str) -> None:
     """Show nothing."""
 
 
+class Run:
+    """One process at work on an archive, in the archive's lock; made by :func:`started`.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    pipeline : Pipeline
+        The way of the data.
+    """
+
+    def __init__(self, root: Root, pipeline: Pipeline) -> None:
+        self.root = root
+        self.pipeline = pipeline
+        self.report = pipeline.report
+        self.held: list[tuple[Path, set[str]]] = []
+
+    def take(self, arrival: Arrival) -> None:
+        """Take a source in; one that cannot be read is reported and stays where it is."""
+        try:
+            disk.step("open", arrival.path)
+            source = Source.read(arrival.path)
+        except OSError as error:
+            message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
+            self.report.failures.append(Failure("dayfile", message, type(error).__name__))
+            return
+        days = self.pipeline.take(source)
+        if self.pipeline.settings.core.sources_keep == "always":
+            keep(self.root, source, days.values())
+        if arrival.ours:
+            self.held.append((arrival.path, set(days)))
+
+    def publish(self, paths: Container[str] | None = None) -> None:
+        """Publish day files, all if none are named, and release the sources that wait for nothing else."""
+        self.pipeline.publish(paths)
+        waiting = self.pipeline.work_files
+        still: list[tuple[Path, set[str]]] = []
+        for path, day_files in self.held:
+            if day_files.isdisjoint(waiting):
+                self._release(path)
+            else:
+                still.append((path, day_files))
+        self.held = still
+
+    def _release(self, path: Path) -> None:
+        """Remove a source from ``accepted/``: its records are published, or it is in quarantine."""
+        disk.unlink(path)
+        if path.parent != self.root.accepted and not any(path.parent.iterdir()):
+            with disk.storage_errors("remove", path.parent):
+                path.parent.rmdir()
+
+
+@contextmanager
+def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | None = None) -> Iterator[Run]:
+    """A run in the archive's lock, with what a killed run left behind put right.
+
+    Raises
+    ------
+    ArchiveLockedError
+        Another run works on the archive.
+    StorageError
+        The archive could not be written; input is where it was.
+    """
+    root.create()
+    with root.locked() as crashed:
+        report = Report(failures=list(plugins.failures), recovered=crashed)
+        record_announced(root)
+        yield Run(root, Pipeline(root, plugins, settings, report, only=only))
+        report.finish()
+
+
+def record_announced(root: Root) -> None:
+    """Put into the catalogue what a run announced and, cut off, did not record."""
+    catalogue = Catalogue(root.catalogue)
+    for path, day in catalogue.announced().items():
+        published = root.day_file(path)
+        catalogue.record(path, day, read_summaries(published) if published.exists() else [])
+
+
 def run_serial(
     root: Root,
     plugins: Plugins,
-    settings: dict[str, BaseModel],
+    settings: Settings,
     given: Iterable[Path] = (),
     progress: Progress = silent,
 ) -> Report:
@@ -40,8 +123,8 @@ def run_serial(
         The archive; made if absent.
     plugins : Plugins
         Who decodes.
-    settings : dict of str to BaseModel
-        Settings of each plugin.
+    settings : Settings
+        Of the archive and of each plugin.
     given : iterable of Path
         Files and directories; read where they lie and never moved.
     progress : callable
@@ -62,34 +145,27 @@ def run_serial(
         The archive could not be written; input is where it was.
     """
     files = given_files(given)
-    root.create()
-    with root.locked():
-        report = Report(failures=list(plugins.failures))
-        pipeline = Pipeline(root, plugins, settings, report)
+    with started(root, plugins, settings) as run:
         total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
-        release: list[Path] = []
-        for done, arrival in enumerate(arrivals(root, files)):
-            progress(done, total, arrival.name)
-            try:
-                source = Source.read(arrival.path)
-            except OSError as error:
-                message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
-                report.failures.append(Failure("dayfile", message, type(error).__name__))
-                continue
-            pipeline.take(source)
-            if arrival.ours:
-                release.append(arrival.path)
+        for done, arrival in enumerate(arrivals(root, settings.core.watch_settle, files, run.report)):
+            progress(done, total, arrival.path.name)
+            run.take(arrival)
         progress(total, total, "")
-        pipeline.publish()
-        released(root, release)
-        report.finish()
-    return report
+        run.publish()
+    return run.report
 
 
-def released(root: Root, paths: Sequence[Path]) -> None:
-    """Remove sources from ``accepted/``: their records are published, or they are in quarantine."""
-    for path in paths:
-        disk.unlink(path)
-        if path.parent != root.accepted and not any(path.parent.iterdir()):
-            with disk.storage_errors("remove", path.parent):
-                path.parent.rmdir()
+def arrivals(root: Root, settle: float, given: Iterable[Path], report: Report) -> Iterator[Arrival]:
+    """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
+    for path in visible_files(root.accepted):
+        yield Arrival(path, ours=True)
+    for path in given:
+        yield Arrival(path, ours=False)
+    incoming = Incoming(root, settle)
+    for path in incoming.ready():
+        yield accept(root, path)
+    if incoming.waiting:
+        time.sleep(settle)
+        for path in incoming.ready():
+            yield accept(root, path)
+        report.growing = [str(path.relative_to(root.path)) for path in incoming.waiting]

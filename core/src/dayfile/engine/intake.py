@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dayfile.archive import disk
+from dayfile.archive.quarantine import free_name
 from dayfile.archive.root import Root
 from dayfile.errors import UsageError
 
-__all__ = ["Arrival", "arrivals", "given_files"]
+__all__ = ["Arrival", "Incoming", "accept", "given_files", "visible_files"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,12 @@ class Arrival:
     path : Path
         Where it lies.
     ours : bool
-        Whether it lies in the archive and is removed once its records are published; files given on the command line
-        are not ours.
+        Whether it lies in ``accepted/`` and is removed once its records are published; files given on the command
+        line are not ours.
     """
 
     path: Path
     ours: bool
-
-    @property
-    def name(self) -> str:
-        """The name it arrived under."""
-        return self.path.name
 
 
 def given_files(paths: Iterable[Path]) -> list[Path]:
@@ -63,26 +60,54 @@ def visible_files(directory: Path) -> list[Path]:
     )
 
 
-def arrivals(root: Root, given: Iterable[Path]) -> Iterator[Arrival]:
-    """Everything a run has to take: what an earlier run had accepted, what arrived, what was given.
-
-    A file from ``incoming/`` is renamed to ``accepted/`` when its turn comes.
-    """
-    for path in visible_files(root.accepted):
-        yield Arrival(path, ours=True)
-    for path in visible_files(root.incoming):
-        yield Arrival(accept(root, path), ours=True)
-    for path in given:
-        yield Arrival(path, ours=False)
-
-
-def accept(root: Root, path: Path) -> Path:
+def accept(root: Root, path: Path) -> Arrival:
     """Rename a file from ``incoming/`` to ``accepted/``, below a numbered directory if its name is taken."""
-    target = root.accepted / path.name
-    number = 0
-    while target.exists():
-        number += 1
-        target = root.accepted / str(number) / path.name
+    target = free_name(root.accepted, path.name)
     disk.make_directory(target.parent)
     disk.rename(path, target)
-    return target
+    return Arrival(target, ours=True)
+
+
+class Incoming:
+    """The directory where input arrives, and which of its files are whole.
+
+    The rule is that files are written elsewhere and renamed in. A file that somebody copies in all the same waits
+    until it has not changed for a while.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    settle : float
+        Seconds for which a file must not have changed.
+    """
+
+    def __init__(self, root: Root, settle: float) -> None:
+        self.root = root
+        self.settle = settle
+        self.seen: dict[Path, tuple[tuple[int, int], float]] = {}
+
+    def ready(self) -> list[Path]:
+        """Files that have not changed for ``settle`` seconds, by path; the others are waited for."""
+        now = time.monotonic()
+        seen, self.seen = self.seen, {}
+        whole = []
+        for path in visible_files(self.root.incoming):
+            try:
+                told = path.stat()
+            except FileNotFoundError:
+                continue  # taken back by whoever put it there
+            state = (told.st_size, told.st_mtime_ns)
+            before, since = seen.get(path, (None, now))
+            if before != state:
+                since = now
+            if 0 <= self.settle <= time.time() - told.st_mtime or now - since >= self.settle:
+                whole.append(path)
+            else:
+                self.seen[path] = (state, since)
+        return whole
+
+    @property
+    def waiting(self) -> list[Path]:
+        """Files that :meth:`ready` saw last and that may still be growing."""
+        return list(self.seen)

@@ -58,6 +58,10 @@ class Report:
         Plugins that did not load, and sources that could not be read.
     seconds : float
         How long the run took.
+    recovered : bool
+        Whether the run before was cut off, and this one put right what it left.
+    growing : list of str
+        Files in ``incoming/`` that were left for the next run as they were still changing.
     """
 
     sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("archived", "already", "quarantined"), 0))
@@ -66,6 +70,8 @@ class Report:
     quarantine: list[SetAside] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    recovered: bool = False
+    growing: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, repr=False)
 
     def count(self, data_type: str, word: str, number: int) -> None:
@@ -78,6 +84,12 @@ class Report:
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
                 self.count(data_type, STATUS_WORDS[status], number)
+
+    def published(self, path: str) -> None:
+        """Put down that a day file was published."""
+        if path not in self.day_files:
+            self.day_files.append(path)
+            self.day_files.sort()
 
     def finish(self) -> None:
         """Put down how long it took."""
@@ -97,9 +109,12 @@ class Report:
             "day_files": self.day_files,
             "quarantine": [vars(entry) for entry in self.quarantine],
             "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
+            "recovered": self.recovered,
+            "growing": self.growing,
             "seconds": self.seconds,
         }
 
     def write(self, path: Path) -> None:
         """Write the report as a JSON file."""
-        path.write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n"
+        path.write_bytes(text.encode(errors="backslashreplace"))  # a name may be no Unicode

@@ -3,8 +3,8 @@
 Why not the HDF4 library: it trusts what it reads. Of 7000 copies of small files with flipped bits or a cut end, 67
 killed the process that read them with pyhdf, and one held it up for more than five seconds. This reader cannot crash,
 and takes time and memory in proportion to the file, because it accepts only what such a file can be: every element
-lies inside the file, elements share no bytes, and none is longer than the file. It knows what the library writes by
-default; compressed, chunked and external elements are refused with a message that says how to rewrite the file.
+lies inside the file, and elements share no bytes. It knows what the library writes by default; compressed, chunked and
+external elements are refused with a message that says how to rewrite the file.
 
 Facts of the format (all numbers big-endian):
 
@@ -242,10 +242,7 @@ class Container:
         return bytes(descriptors)
 
     def _check_places(self, descriptors: npt.NDArray[Any]) -> None:
-        """Refuse elements that lie outside the file or share bytes.
-
-        Together with the limit for linked blocks this bounds the cost of everything that follows.
-        """
+        """Refuse elements that lie outside the file or share bytes, which bounds the cost of all that follows."""
         offset, length = descriptors["offset"].astype(np.int64), descriptors["length"].astype(np.int64)
         has_data = (offset != -1) | (length != -1)
         end = offset + length
@@ -299,10 +296,11 @@ class Container:
             raise self._too_short(f"list of blocks of its data {tag}/{reference}") from None
 
     def _join_blocks(self, header: memoryview) -> bytes:
-        """Put together data in linked blocks."""
+        """Put together data in linked blocks.
+
+        As blocks share no bytes and none is taken twice, the result is no longer than the file.
+        """
         _, missing, block_length, _, table = Values(header).numbers("HiiiH")
-        if missing > len(self._content):
-            raise self.error(f"damaged: one of its elements claims {missing} bytes, more than the whole file")
         parts: list[memoryview] = []
         blocks = self._blocks(table)
         while missing > 0:

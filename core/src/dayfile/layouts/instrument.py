@@ -111,7 +111,7 @@ class Instrument:
         timed = data_type.clock.defined(records[data_type.time])
         if data_type.end:
             timed &= data_type.clock.defined(records[data_type.end])
-        if timed.any():
+        if timed.any() or not len(records):
             yield Batch(data_type.instrument, data_type.code, records[timed], numbers[timed])
         if not timed.all():
             stamps = f"{data_type.time} and {data_type.end}" if data_type.end else data_type.time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, NoReturn, get_args
@@ -15,13 +15,14 @@ from pydantic import BaseModel, ValidationError
 from dayfile.errors import LayoutError
 from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.schema import FIELD_TYPES, FieldWords, LayoutWords, TypeWords
-from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Field, Node
+from dayfile.model.clock import Clock, as_utc
+from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node
 
 __all__ = ["Layout", "read_layout"]
 
 Path = tuple[str | int, ...]
-PATH_KEYS = {"year", "month", "day", "instrument", "type", "suffix"}
+PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
+TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Document:
             # An alias: a few of them, nested, unfold to more data than memory holds.
             self.fail(path, "anchors and aliases (& and *) are not part of the vocabulary; write the value out")
         self.seen.add(node)
+        if node.tag not in TAGS:
+            self.fail(path, f"the tag {node.tag!r} is not part of the vocabulary; a layout is plain data")
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, (*path, index), loader) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
@@ -150,6 +153,8 @@ class Document:
         detail = min(error.errors(), key=place)
         path = self._known(detail["loc"])
         kind, value = detail["type"], detail["input"]
+        if detail["loc"][-1:] == ("[key]",):
+            self.fail(path, f"{path[-1]!r} is no name: letters, digits and _, not a digit first", at_key=True)
         if kind == "extra_forbidden":
             words = vocabulary(path)
             self.fail(
@@ -209,12 +214,17 @@ def suggest(word: str, words: Iterable[str]) -> str:
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """The data types of a layout; LayoutError where it contradicts itself."""
     clock = Clock(
-        np.datetime64(words.clock.epoch.replace(tzinfo=None), "s"),
+        as_utc(words.clock.epoch).astype("datetime64[s]"),
         words.clock.unit,
         words.clock.leap_seconds,
         words.clock.undefined,
     )
-    check_template(words.path, PATH_KEYS, lambda problem: document.fail(("path",), problem))
+    check_path(words.path, document)
+    check_template(words.node, document, ("node",))
+    for index, title in enumerate(words.titles):
+        check_template(title, document, ("titles", index))
+    if words.blobs is not None:
+        check_template(words.blobs.node, document, ("blobs", "node"))
     codes: dict[str, str] = {}
     for name, type_words in words.types.items():
         path: Path = ("types", name)
@@ -267,6 +277,9 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         document.fail((*path, "blob"), "the layout has no 'blobs', so there is nowhere to keep the value")
     if field.blob and field.type != "int32":
         document.fail((*path, "type"), "a blob field holds an index and must be int32")
+    if field.counter and not field.type.startswith(("int", "uint")):
+        document.fail((*path, "type"), "a counter numbers rows and must be of an integer type")
+    check_default(field, document, path)
     return Field(
         name=field.name,
         type=field.type,
@@ -281,6 +294,17 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
     )
 
 
+def check_default(field: FieldWords, document: Document, path: Path) -> None:
+    """A default fits its field."""
+    if field.type == "char" or not field.default:
+        return
+    form = np.dtype(NUMPY_TYPES[field.type])
+    if form.kind in "iu" and not (
+        isinstance(field.default, int) and np.iinfo(form).min <= field.default <= np.iinfo(form).max
+    ):
+        document.fail((*path, "default"), f"{field.default} does not fit {field.type}")
+
+
 def check_type(
     type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
 ) -> None:
@@ -293,6 +317,8 @@ def check_type(
         name = getattr(type_words, word)
         if name is not None and name not in names:
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, names)}")
+        if name is not None and (fields[names.index(name)].shape or fields[names.index(name)].type in {"char", "bool"}):
+            document.fail((*path, word), f"{name!r} is no single number, as a time must be")
     if (type_words.store == "slots") != (type_words.period > 0):
         document.fail(path, "'period' (seconds, above 0) and 'store: slots' go together", at_key=True)
     if (type_words.store == "intervals") != (type_words.end is not None):
@@ -307,11 +333,23 @@ def check_type(
             document.fail((*path, "size"), problem)
 
 
-def check_template(template: str, keys: set[str], fail: Callable[[str], NoReturn]) -> None:
-    """A template is well formed and uses known keys only."""
+def check_path(template: str, document: Document) -> None:
+    """The template of the day file's path can be filled."""
+    check_template(template, document, ("path",))
+    if not template.endswith(".h5"):
+        document.fail(("path",), f"{template!r} does not end in .h5, as day files do")
+    for _, name, _, _ in Formatter().parse(template):
+        if name is not None and name not in PATH_KEYS:
+            document.fail(("path",), f"{{{name}}} is not known here{suggest(name, PATH_KEYS)}")
     try:
-        used = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        template.format(**PATH_KEYS)
+    except (ValueError, AttributeError, LookupError) as error:
+        document.fail(("path",), f"{template!r} is no template: {error}")
+
+
+def check_template(template: str, document: Document, path: Path) -> None:
+    """A template is well formed."""
+    try:
+        list(Formatter().parse(template))
     except ValueError as error:
-        fail(f"{template!r} is no template: {error}")
-    for key in sorted(used - keys):
-        fail(f"{{{key}}} is not known here{suggest(key, sorted(keys))}")
+        document.fail(path, f"{template!r} is no template: {error}")

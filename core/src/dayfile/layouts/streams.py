@@ -12,7 +12,7 @@ from dayfile.errors import SourceError
 
 __all__ = ["read_stream", "stream_name"]
 
-NAME = re.compile(r"^(?P<code>\w+)\.(?P<order>be|le)\.bin$")
+NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
 
 
 def stream_name(name: str) -> tuple[str, str] | None:
@@ -23,7 +23,7 @@ def stream_name(name: str) -> tuple[str, str] | None:
     >>> stream_name("L1CrisHskp.be.bin"), stream_name("notes.txt")
     (('L1CrisHskp', 'big'), None)
     """
-    match = NAME.match(name)
+    match = NAME.fullmatch(name)
     return (match["code"], "big" if match["order"] == "be" else "little") if match else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -14,10 +15,14 @@ from dayfile.errors import TimeError
 
 __all__ = ["Clock", "Time", "as_utc", "parse_day"]
 
-Time = str | int | float | dt.datetime | dt.date | np.datetime64
+Time = str | int | float | np.integer[Any] | np.floating[Any] | dt.datetime | dt.date | np.datetime64
 """What is accepted where a time is asked for: ISO text, a datetime, ``numpy.datetime64``, or a number of the clock."""
 
 SECONDS_A_DAY = 86400
+ISO = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)([T ](?P<clock>\d\d:\d\d(:\d\d(\.\d{1,9})?)?))?"
+    r"(Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+)
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Times outside these years are not times of an instrument; datetime64[ns] itself ends in 2262.
 FIRST_DAY = np.datetime64("1900-01-01", "D")
@@ -81,7 +86,8 @@ class Clock:
             return np.array([np.iinfo(np.int64).min]), np.array([0])
         days, offsets = leap_second_table()
         epoch = int(self.epoch.astype("datetime64[s]").astype(np.int64))
-        since = offsets - offsets[np.searchsorted(days, epoch // SECONDS_A_DAY, side="right") - 1]
+        # Before 1972 there were no leap seconds: the count there is that of 1972.
+        since = offsets - offsets[max(int(np.searchsorted(days, epoch // SECONDS_A_DAY, side="right")) - 1, 0)]
         starts = days * SECONDS_A_DAY - epoch + since
         starts[0] = np.iinfo(np.int64).min
         return starts, since
@@ -140,7 +146,9 @@ class Clock:
         first, last = self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
         with np.errstate(invalid="ignore"):
             good = (array >= first) & (array < last)
-        return good & ~np.isin(array, np.array(self.undefined or [], array.dtype))
+        for value in self.undefined:
+            good &= array != value
+        return good
 
     def to_datetime64(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
         """UTC times of clock values, shape kept, as datetime64[ns]; a leap second shows as the midnight it precedes."""
@@ -170,8 +178,8 @@ class Clock:
         >>> Clock(np.datetime64("1970-01-01T00:00:00")).number("2017-02-26T07:26:04")
         1488093964
         """
-        if isinstance(time, int | float):
-            return time
+        if isinstance(time, int | float | np.integer | np.floating):
+            return time if isinstance(time, int | float) else time.item()
         moment = as_utc(time)
         day = moment.astype("datetime64[D]")
         within = int((moment - day).astype("timedelta64[ns]").astype(np.int64))
@@ -181,23 +189,39 @@ class Clock:
 
 
 def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
-    """A time as datetime64[ns], UTC; ISO text and naive datetimes are UTC already.
+    """A time as datetime64, UTC, in days or finer; ISO text without an offset and naive datetimes are UTC already.
 
     Raises
     ------
     TimeError
         It is no time.
+
+    Examples
+    --------
+    >>> as_utc("2017-02-26T08:00+01:00")
+    np.datetime64('2017-02-26T07:00')
     """
     if isinstance(time, dt.datetime) and time.tzinfo is not None:
         time = time.astimezone(dt.UTC).replace(tzinfo=None)
-    text = time.removesuffix("Z") if isinstance(time, str) else str(time)
     try:
-        moment = np.datetime64(text, "ns")
-    except (ValueError, OverflowError) as error:
-        message = f"{text!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
+        moment = parsed(time) if isinstance(time, str) else np.datetime64(time)
+    except (ValueError, TypeError) as error:
+        message = f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
         raise TimeError(message) from error
     if np.isnat(moment):
-        raise TimeError(f"{text!r} is not a time")
+        raise TimeError("NaT is not a time")
+    return moment if moment.dtype != "datetime64[Y]" else moment.astype("datetime64[D]")
+
+
+def parsed(text: str) -> np.datetime64:
+    """A time from ISO text, shifted to UTC; ValueError if it is none."""
+    match = ISO.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    moment = np.datetime64(f"{match['date']}T{match['clock']}" if match["clock"] else match["date"])
+    if match["hours"]:
+        sign = -1 if match["sign"] == "-" else 1
+        moment = moment - sign * np.timedelta64(60 * int(match["hours"]) + int(match["minutes"] or 0), "m")
     return moment
 
 

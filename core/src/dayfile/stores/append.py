@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,17 @@ WRITTEN, IDENTICAL = 0, 3
 READ_ROWS = 65536
 
 
-def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Which hashes stand earlier in the array too."""
-    again = np.ones(len(hashes), bool)
-    again[np.unique(hashes, return_index=True)[1]] = False
-    return again
+@dataclass(frozen=True)
+class Known:
+    """The blobs of a row of the table: by index in the array if it is stored, by number in this session if it waits."""
+
+    blobs: BlobArray | None
+    waiting: bool
+
+    def __getitem__(self, place: int) -> bytes:
+        if self.blobs is None:
+            raise IndexError(place)
+        return self.blobs.value(place) if self.waiting else bytes(self.blobs.array[place])
 
 
 class AppendTable:
@@ -43,9 +51,19 @@ class AppendTable:
         Where blobs go; needed if the data type has blob fields.
     checksum : int
         Checksum of what the table holds already.
+    keep_duplicates : bool
+        Whether records that are there already are stored again.
     """
 
-    def __init__(self, table: tables.Table, data_type: DataType, blobs: BlobArray | None, checksum: int = 0) -> None:
+    def __init__(
+        self,
+        table: tables.Table,
+        data_type: DataType,
+        blobs: BlobArray | None,
+        checksum: int = 0,
+        *,
+        keep_duplicates: bool = False,
+    ) -> None:
         self.table = table
         self.data_type = data_type
         self.blobs = blobs
@@ -54,9 +72,14 @@ class AppendTable:
         self.counters = [field.name for field in data_type.fields if field.counter]
         self.waiting: list[npt.NDArray[Any]] = []
         self.rows = int(table.nrows)
-        self.index = RowIndex()
+        self.index = None if keep_duplicates else self._indexed()
+
+    def _indexed(self) -> RowIndex:
+        """An index of the rows that are stored."""
+        index = RowIndex()
         for start in range(0, self.rows, READ_ROWS):
-            self.index.add(row_hashes(self.identity(table.read(start, min(start + READ_ROWS, self.rows)))))
+            index.add(row_hashes(self.identity(self.table.read(start, min(start + READ_ROWS, self.rows)))))
+        return index
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
@@ -93,23 +116,20 @@ class AppendTable:
             0 written, 3 identical.
         """
         statuses = np.full(len(batch), WRITTEN, np.uint8)
-        hashes = row_hashes(self.identity(batch.records))
-        doubtful = self.index.holds(hashes) | repeated(hashes)
-        if not doubtful.any():
-            self._take(batch, keys, hashes)
+        if self.index is None:
+            self._take(batch, keys)
             return statuses
-        self._take(batch.select(~doubtful, self.blob_fields), keys[~doubtful], hashes[~doubtful])
-        for index in np.flatnonzero(doubtful).tolist():
-            one = np.zeros(len(batch), bool)
-            one[index] = True
-            record = batch.select(one, self.blob_fields)
-            if self._is_stored(record, int(hashes[index])):
-                statuses[index] = IDENTICAL
-            else:
-                self._take(record, keys[one], hashes[one])
+        hashes = row_hashes(self.identity(batch.records))
+        held = np.flatnonzero(self.index.holds(hashes))
+        if len(held):
+            statuses[held[self._are_stored(batch, held, hashes[held])]] = IDENTICAL
+        if len(np.unique(hashes)) < len(hashes):
+            statuses[self._repeated(batch, hashes, statuses)] = IDENTICAL
+        fresh = statuses == WRITTEN
+        self._take(batch if fresh.all() else batch.select(fresh, self.blob_fields), keys[fresh], hashes[fresh])
         return statuses
 
-    def _take(self, batch: Batch, keys: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64]) -> None:
+    def _take(self, batch: Batch, keys: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64] | None = None) -> None:
         """Let records wait for the next flush."""
         if not len(batch):
             return
@@ -120,27 +140,67 @@ class AppendTable:
             for name in self.blob_fields:
                 cells = records[name]
                 records[name] = np.where(cells < 0, cells, cells + first)
-        self.index.add(hashes)
+        if self.index is not None and hashes is not None:
+            self.index.add(hashes)
         self.waiting.append(records)
         self.rows += len(records)
 
-    def _is_stored(self, record: Batch, hash_: int) -> bool:
-        """Whether a stored row has the same fields and blobs as the one record of a batch."""
-        self.flush()
-        bare = self.identity(record.records).tobytes()
-        for row in self.index.rows_of(hash_):
-            stored = self.table.read(row, row + 1)
-            if self.identity(stored).tobytes() == bare and self._same_blobs(stored, record):
-                return True
-        return False
+    def _are_stored(
+        self, batch: Batch, places: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64]
+    ) -> npt.NDArray[np.bool_]:
+        """Whether a row of the table has the same fields and blobs as each record at ``places`` of a batch."""
+        candidates = [] if self.index is None else [self.index.rows_of(hash_) for hash_ in hashes.tolist()]
+        owners = np.repeat(np.arange(len(places)), [len(rows) for rows in candidates])
+        rows = np.array([row for rows in candidates for row in rows], np.int64)
+        known = self._read(rows)
+        bare = self.identity(batch.records[places])
+        equal = self.identity(known).view(f"V{bare.dtype.itemsize}") == bare.view(f"V{bare.dtype.itemsize}")[owners]
+        found = np.zeros(len(places), bool)
+        for index in np.flatnonzero(equal).tolist():
+            blobs = Known(self.blobs, waiting=int(rows[index]) >= int(self.table.nrows))
+            record = batch.records[places[owners[index]]]
+            found[owners[index]] |= self._same_blobs(record, batch.blobs.values, known[index], blobs)
+        return found
 
-    def _same_blobs(self, stored: npt.NDArray[Any], record: Batch) -> bool:
-        for name in self.blob_fields:
-            pairs = zip(np.ravel(stored[name]).tolist(), np.ravel(record.records[name]).tolist(), strict=True)
-            for old, new in pairs:
-                if new >= 0 and (self.blobs is None or self.blobs.array[old] != record.blobs.values[new]):
-                    return False
-        return True
+    def _read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Rows by number, stored or waiting: what waits is not flushed for it, so that blobs keep the order sent."""
+        stored = int(self.table.nrows)
+        found = np.empty(len(rows), self.data_type.dtype)
+        late = rows >= stored
+        found[~late] = self.table.read_coordinates(rows[~late])
+        if late.any():
+            found[late] = np.concatenate(self.waiting)[rows[late] - stored]
+        return found
+
+    def _repeated(
+        self, batch: Batch, hashes: npt.NDArray[np.uint64], statuses: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.bool_]:
+        """Which records stand earlier in the batch too, field by field and blob by blob."""
+        again = np.zeros(len(batch), bool)
+        rows = self.identity(batch.records)
+        groups: dict[int, list[int]] = {}
+        for place, hash_ in enumerate(hashes.tolist()):
+            earlier = groups.setdefault(hash_, [])
+            if statuses[place] == IDENTICAL:
+                continue
+            again[place] = any(
+                rows[place].tobytes() == rows[other].tobytes()
+                and self._same_blobs(batch.records[place], batch.blobs.values, batch.records[other], batch.blobs.values)
+                for other in earlier
+            )
+            if not again[place]:
+                earlier.append(place)
+        return again
+
+    def _same_blobs(
+        self, one: np.void, blobs: Sequence[bytes], other: np.void, other_blobs: Sequence[bytes] | Known
+    ) -> bool:
+        """Whether two records, alike but for their blobs, have the same blobs."""
+        return all(
+            new < 0 or blobs[new] == other_blobs[old]
+            for name in self.blob_fields
+            for new, old in zip(np.ravel(one[name]).tolist(), np.ravel(other[name]).tolist(), strict=True)
+        )
 
     def flush(self) -> None:
         """Store what waits."""

@@ -81,6 +81,12 @@ class BlobArray:
         self.stored = np.concatenate([self.stored, places])
         self.waiting, self.keys = [], []
 
+    def value(self, number: int) -> bytes:
+        """A value known by its number in this session."""
+        if number < len(self.stored):
+            return bytes(self.array[int(self.stored[number])])
+        return self.waiting[number - len(self.stored)]
+
     def restart(self) -> None:
         """Forget the numbers given out so far, once no row that waits uses them any more."""
         self.stored = np.zeros(0, np.int64)

@@ -47,7 +47,13 @@ class LedgerEntry:
 class Ledger:
     """What a day file knows of its own making.
 
-    Kept in the group ``/dayfile_ledger``: table ``sources`` and table ``checksums`` (rows and checksum of each node).
+    Kept in the group ``/dayfile_ledger``, whose attribute ``day`` is the day: table ``sources`` and table
+    ``checksums`` (rows and checksum of each node).
+
+    Parameters
+    ----------
+    day : str
+        ISO date of the day that the file holds; empty if it does not tell.
 
     Attributes
     ----------
@@ -57,7 +63,8 @@ class Ledger:
         Rows and checksum of each node, by path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, day: str = "") -> None:
+        self.day = day
         self.sources: dict[str, LedgerEntry] = {}
         self.checksums: dict[str, tuple[int, int]] = {}
         self.fresh: list[LedgerEntry] = []
@@ -68,6 +75,7 @@ class Ledger:
         ledger = cls()
         if f"/{GROUP}" not in file:
             return ledger
+        ledger.day = str(file.get_node(f"/{GROUP}")._v_attrs.day)
         for row in read_whole(file, "sources"):
             entry = LedgerEntry(row[0].decode(), row[1].decode(errors="replace"), int(row[2]), int(row[3]), int(row[4]))
             ledger.sources[entry.sha256] = entry
@@ -84,6 +92,7 @@ class Ledger:
         """Bring the ledger of a day file open for writing up to this one."""
         if f"/{GROUP}" not in file:
             group = file.create_group("/", GROUP, "dayfile: where the records of this file came from")
+            group._v_attrs.day = self.day
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32)
             file.create_table(group, "checksums", CHECKSUMS, "rows and checksum of each node", chunkshape=16)
         entries = [

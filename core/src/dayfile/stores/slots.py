@@ -14,7 +14,7 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
 
-__all__ = ["CONFLICT", "IN_CONFLICT", "SlotTable", "filled"]
+__all__ = ["CONFLICT", "IN_CONFLICT", "SlotTable", "filled", "slots_of"]
 
 CONFLICT, IN_CONFLICT = 1, 2
 EMPTY_BYTE, CONFLICT_BYTE = 0x00, 0xFF
@@ -30,6 +30,14 @@ def filled(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     content = row_bytes(rows)
     full: npt.NDArray[np.bool_] = content.any(axis=1) & ~(content == CONFLICT_BYTE).all(axis=1)
     return full
+
+
+def slots_of(records: npt.NDArray[Any], data_type: DataType, start: int) -> npt.NDArray[np.int64]:
+    """Slot of each record, shape (n,): ``floor((time - start of the day) / period)``."""
+    times = records[data_type.time]
+    times = times.astype(np.float64 if times.dtype.kind == "f" else np.int64)
+    slots: npt.NDArray[np.int64] = np.floor_divide(times - start, data_type.period * data_type.clock.ticks)
+    return slots.astype(np.int64)
 
 
 class SlotTable:
@@ -101,12 +109,18 @@ class SlotTable:
         array of uint8, shape (len(batch),)
             A status per record.
         """
-        slots = self.slots_of(batch.records)
+        slots = slots_of(batch.records, self.data_type, self.start)
         low, high = int(slots.min()), int(slots.max()) + 1
         old = self.table.read(low, high)
         new = old.copy()
         statuses = np.zeros(len(batch), np.uint8)
         waiting = np.arange(len(batch))
+        # What is stored as an empty slot or a conflict could not be told from one: it goes to overlap alone.
+        strange = ~filled(batch.records)
+        if strange.any():
+            self._to_overlap(batch.records[strange], batch)
+            statuses[strange] = IN_CONFLICT
+            waiting = np.flatnonzero(~strange)
         while len(waiting):
             # One record for each slot in a round, so that a round is whole arrays and the order within a slot is kept.
             _, first = np.unique(slots[waiting], return_index=True)
@@ -115,14 +129,6 @@ class SlotTable:
             waiting = np.delete(waiting, first)
         self._store(low, old, new)
         return statuses
-
-    def slots_of(self, records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Slot of each record, shape (n,)."""
-        times = records[self.data_type.time]
-        times = times.astype(np.float64 if times.dtype.kind == "f" else np.int64)
-        period = self.data_type.period * self.data_type.clock.ticks
-        slots: npt.NDArray[np.int64] = np.floor_divide(times - self.start, period).astype(np.int64)
-        return slots
 
     def _put(
         self,
@@ -155,8 +161,6 @@ class SlotTable:
         taken: npt.NDArray[np.bool_],
     ) -> None:
         """Send contending records to overlap, in the order of the batch, the old before the new one."""
-        if self.overlap is None:
-            self.overlap = self.make_overlap()
         order = np.argsort(these, kind="stable")
         order = order[(conflict | taken)[order]]
         new_conflict = conflict[order]
@@ -164,10 +168,15 @@ class SlotTable:
         records = np.empty(new_at[-1] + 1, self.data_type.dtype)
         records[new_at] = batch.records[these[order]]
         records[new_at[new_conflict] - 1] = rows[places[order[new_conflict]]]
-        numbers = np.zeros(len(records), np.int64)
-        self.overlap.write(Batch(batch.instrument, batch.code, records, numbers, batch.keys), numbers)
+        self._to_overlap(records, batch)
         flat = rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
         flat[places[conflict]] = CONFLICT_BYTE
+
+    def _to_overlap(self, records: npt.NDArray[Any], batch: Batch) -> None:
+        if self.overlap is None:
+            self.overlap = self.make_overlap()
+        numbers = np.zeros(len(records), np.int64)
+        self.overlap.write(Batch(batch.instrument, batch.code, records, numbers, batch.keys), numbers)
 
     def _store(self, low: int, old: npt.NDArray[Any], new: npt.NDArray[Any]) -> None:
         """Write back what changed, in runs that touch no further chunk of the table."""

@@ -1,4 +1,4 @@
-"""Sample records for any data type, and the frame count of a spacecraft to stamp them with: tools for ``simulate``.
+"""Sample records for any data type: tools for ``simulate``.
 
 :func:`records` fills a data type from its fields alone; what it cannot know is given by field name, as values or as a
 :data:`Draw`. What a field is like (its level, its spread) follows from its name, and what it does over the hours from
@@ -9,37 +9,30 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.hdf4 import write_structs
-from dayfile.layouts.instrument import Instrument
-from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Field
 
 __all__ = [
     "Draw",
-    "FrameClock",
-    "TelemetryDay",
-    "commands",
+    "Floats",
+    "Integers",
+    "Overrides",
+    "Records",
     "counts",
-    "event_buffers",
     "magnitudes",
     "readings",
     "records",
     "sent_when",
     "setting",
+    "shares",
     "slow_walk",
     "with_bits",
-    "write_sources",
 ]
 
 Integers = npt.NDArray[np.int64]
@@ -49,6 +42,9 @@ Records = npt.NDArray[Any]
 Draw = Callable[[Field, Floats, np.random.Generator], npt.NDArray[Any]]
 """Draws a field: called with the field, the records' times in seconds, shape (n,), and a generator; answers an array
 of shape (n, *field.array_shape)."""
+
+Overrides = Mapping[str, npt.ArrayLike | Draw]
+"""Values of fields, or how to draw them, by field name or by a pattern such as ``Monitor*``."""
 
 FILL_BITS = (0x40, 0x80)
 FILL_SHARE = 0.0005
@@ -61,7 +57,7 @@ def records(
     data_type: DataType,
     times: npt.ArrayLike,
     rng: np.random.Generator,
-    overrides: Mapping[str, npt.ArrayLike | Draw] | None = None,
+    overrides: Overrides | None = None,
 ) -> Records:
     """Sample records of a data type.
 
@@ -83,7 +79,7 @@ def records(
         Where chance comes from.
     overrides : mapping of str to array or Draw, optional
         Values of fields, or how to draw them, by name; ``Monitor*`` stands for all fields named so. Of several that
-        fit a field, the last counts.
+        fit a field the last one counts. A value for all records may be a scalar.
 
     Returns
     -------
@@ -97,6 +93,7 @@ def records(
 
     Examples
     --------
+    >>> from dayfile import Node
     >>> muons = DataType(
     ...     instrument="muon", type="counts", code="MuonCounts", title="", store="append", time="Second", path="",
     ...     fields=(Field("Second", "uint32"), Field("rate", "uint16", (3,)), Field("tube", "uint8")),
@@ -128,8 +125,10 @@ def records(
 
 def usual_draw(field: Field) -> Draw:
     """How a field is drawn where nothing is said about it."""
-    if field.blob or field.counter:
-        return row_numbers if field.counter else no_blob
+    if field.counter:
+        return lambda _, seconds, __: np.arange(1, len(seconds) + 1)
+    if field.blob:
+        return lambda field, seconds, _: np.full(shape_of(field, seconds), -1)
     if field.unit in ("ms", "us", "ns") and field.base.kind in "iu":
         return parts_of_a_second
     if field.type == "uint8" and plain(field.name).startswith("quality"):
@@ -141,10 +140,10 @@ def usual_draw(field: Field) -> Draw:
 def check_range(data_type: DataType, field: Field, values: npt.NDArray[Any]) -> None:
     """Refuse integers that the field cannot hold: NumPy would wrap them without a word."""
     if values.dtype.kind in "iu" and field.base.kind in "iu" and values.size:
-        limits = np.iinfo(field.base)
+        limits = np.iinfo(field.base.str)
         if values.min() < limits.min or values.max() > limits.max:
             message = f"values from {values.min()} to {values.max()} do not fit into {field.type}"
-            raise UsageError(f"{data_type.name}, field {field.name}: {message}; give others")
+            raise UsageError(f"{data_type.name}, field {field.name}: {message}; give other values, or another day")
 
 
 def fill(made: Records, data_type: DataType) -> None:
@@ -181,7 +180,7 @@ def character(field: Field) -> np.random.Generator:
 
 def largest(field: Field) -> int:
     """The largest reading that the field holds."""
-    return min(int(np.iinfo(field.base).max), LARGEST_READING)
+    return min(np.iinfo(field.base.str).max, LARGEST_READING)
 
 
 def slow_walk(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
@@ -206,6 +205,11 @@ def magnitudes(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.N
     """Draw positive numbers such as fluxes: log-normal, about a median of 1e-6 to 1e-2 for each element."""
     median = 10 ** character(field).uniform(-6, -2, field.array_shape)
     return median * rng.lognormal(0, 0.25, shape_of(field, seconds))
+
+
+def shares(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
+    """Draw shares of a whole, such as weights: a little below 1."""
+    return 1 - rng.exponential(0.02, shape_of(field, seconds)).clip(max=1)
 
 
 def setting(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:  # noqa: ARG001 - a Draw
@@ -234,7 +238,7 @@ def switches(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDA
 
 def parts_of_a_second(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
     """Draw a part of a second in the field's unit."""
-    return rng.integers(0, min(TIME_UNITS[field.unit], int(np.iinfo(field.base).max)), shape_of(field, seconds))
+    return rng.integers(0, min(TIME_UNITS[field.unit], np.iinfo(field.base.str).max), shape_of(field, seconds))
 
 
 def quality(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
@@ -243,18 +247,8 @@ def quality(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDAr
     return np.where(filled, rng.choice(FILL_BITS, filled.shape), 0)
 
 
-def row_numbers(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:  # noqa: ARG001 - a Draw
-    """Number the records from 1."""
-    return np.arange(1, len(seconds) + 1)
-
-
-def no_blob(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:  # noqa: ARG001 - a Draw
-    """Give -1, which says that there is no blob."""
-    return np.full(shape_of(field, seconds), -1)
-
-
 def sent_when(sent: npt.NDArray[np.bool_], draw: Draw = slow_walk, absent: int = 255) -> Draw:
-    """Let a field be drawn where ``sent``, shape (n,), is true; elsewhere it holds ``absent``."""
+    """Let a scalar field be drawn where ``sent``, shape (n,), is true; elsewhere it holds ``absent``."""
     return lambda field, seconds, rng: np.where(sent, draw(field, seconds, rng), absent)
 
 
@@ -267,252 +261,3 @@ def with_bits(bits: Integers, mask: int) -> Draw:
         return walk
 
     return draw
-
-
-def commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
-    """Texts such as operators send: a verb and one to three hexadecimal words, at most 19 characters; shape (n,)."""
-    verbs = rng.choice(["CTAB", "DUMP", "HVON", "PEEK", "POKE"], number).tolist()
-    words = rng.integers(0, 0x10000, (number, 3)).tolist()
-    lengths = rng.integers(1, 4, number).tolist()
-    texts = (
-        " ".join([verb, *(f"{word:04X}" for word in row[:length])])
-        for verb, row, length in zip(verbs, words, lengths, strict=True)
-    )
-    return np.array([text.encode() for text in texts], "S19")
-
-
-def event_buffers(
-    numbers: Integers, size: int, rng: np.random.Generator, *, lengths: tuple[int, int], ages: int
-) -> tuple[npt.NDArray[np.uint8], Integers]:
-    """Events one after another in the buffer of the cycle that they belong to, in the order in which they were sent.
-
-    In front of each event stand two bytes: how many cycles later it was sent (its age), and the frame of that cycle in
-    which its first byte was. An event is random but for its first byte, which is its length here.
-
-    Parameters
-    ----------
-    numbers : array of int64, shape (n,)
-        Events of each cycle.
-    size : int
-        Bytes of a buffer; behind the last event they are zero.
-    rng : numpy.random.Generator
-        Where chance comes from.
-    lengths : tuple of int
-        Shortest and longest event in bytes, 255 at most.
-    ages : int
-        How many ages there are, from 0 on; half of the events have age 0, half of the rest age 1, and so on.
-
-    Returns
-    -------
-    buffers : array of uint8, shape (n, size)
-        The buffers.
-    bytes_by_age : array of int64, shape (n, ages)
-        Bytes of the events of each age, without the two in front.
-
-    Raises
-    ------
-    UsageError
-        The events may not fit into the buffer.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> buffers, spent = event_buffers(np.array([2, 0]), 400, rng, lengths=(30, 160), ages=8)
-    >>> first = buffers[0, 2]
-    >>> int(buffers[0, 2 + first + 2]) + int(first) == spent[0].sum(), buffers[1].any()
-    (np.True_, np.False_)
-    """
-    if numbers.max(initial=0) * (2 + lengths[1]) > size:
-        message = f"{numbers.max()} events of up to {lengths[1]} bytes, and two more for each, may exceed the {size}"
-        raise UsageError(f"{message} bytes of a buffer; ask for fewer")
-    cycle = np.repeat(np.arange(len(numbers)), numbers)
-    length = rng.integers(lengths[0], lengths[1] + 1, len(cycle))
-    age = (rng.geometric(0.5, len(cycle)) - 1).clip(max=ages - 1)
-    frame = rng.integers(0, 256, len(cycle))
-    order = np.lexsort((frame, age, cycle))
-    age, frame = age[order], frame[order]
-    used = np.bincount(cycle, 2 + length, len(numbers)).astype(np.int64)
-    start = np.cumsum(2 + length) - (2 + length) - (np.cumsum(used) - used)[cycle]
-    buffers = rng.integers(0, 256, (len(numbers), size), np.uint8)
-    buffers[np.arange(size) >= used[:, np.newaxis]] = 0
-    for place, values in enumerate((age, frame, length)):
-        buffers[cycle, start + place] = values
-    bytes_by_age = np.zeros((len(numbers), ages), np.int64)
-    np.add.at(bytes_by_age, (cycle, age), length)
-    return buffers, bytes_by_age
-
-
-@dataclass(frozen=True)
-class FrameClock:
-    """A spacecraft's clock: it counts the frames of the telemetry, about one a second, from frame 0 on for ever.
-
-    Parameters
-    ----------
-    second, microsecond : int
-        Time of frame 0, by the seconds of the data types' clock.
-    cycle : int
-        Frames of a cycle of the instrument.
-    creep : int
-        Microseconds by which a cycle is longer than so many seconds.
-
-    Examples
-    --------
-    >>> clock = FrameClock(52_069_705, 604_000, cycle=256, creep=85)
-    >>> clock.times(np.array([0, 256, 1_192_960]))
-    (array([52069705, 52069961, 53262666]), array([604000, 604085,     100]))
-    """
-
-    second: int
-    microsecond: int
-    cycle: int
-    creep: int
-
-    def times(self, frames: Integers) -> tuple[Integers, Integers]:
-        """Whole seconds and microseconds of frames, shape kept."""
-        microseconds = self.microsecond + frames * self.creep // self.cycle
-        return self.second + frames + microseconds // 10**6, microseconds % 10**6
-
-    def frames(self, clock: Clock, day: np.datetime64) -> Integers:
-        """All frames of a day, shape (n,), ascending: those whose whole second lies in it.
-
-        Raises
-        ------
-        UsageError
-            The clock did not run yet when the day began.
-        """
-        start, end = clock.day_start(day), clock.day_start(day + np.timedelta64(1, "D"))
-        first = (start - self.second) * self.cycle * 10**6 // (self.cycle * 10**6 + self.creep) - 2
-        frames = np.arange(first, first + end - start + 4)
-        seconds, _ = self.times(frames)
-        frames = frames[(seconds >= start) & (seconds < end)]
-        if frames[0] < 0:
-            began = clock.to_datetime64(self.second).astype("datetime64[D]")
-            raise UsageError(f"the spacecraft's clock began on {began}: {day} has no data; choose a day after that one")
-        return frames
-
-    def stamps(self, data_type: DataType, first: Integers, last: Integers | None = None) -> dict[str, npt.NDArray[Any]]:
-        """Values of the fields that say when a record begins, and when it ends, by their names.
-
-        ``Clock...`` is the spacecraft's clock, ``Microsecond...`` the part of the second, the data type's time (and
-        end) the second, or second and part where it is a float. The end and names that end in 1 are of ``last``.
-        """
-        stamps: dict[str, npt.NDArray[Any]] = {}
-        for field in data_type.fields:
-            of_end = last is not None and (field.name == data_type.end or field.name.endswith("1"))
-            frames = last if last is not None and of_end else first
-            seconds, microseconds = self.times(frames)
-            if field.name in (data_type.time, data_type.end):
-                stamps[field.name] = seconds + microseconds / 10**6 if field.base.kind == "f" else seconds
-            elif field.name.startswith("Clock"):
-                stamps[field.name] = frames
-            elif field.name.lower().startswith("microsecond"):
-                stamps[field.name] = microseconds
-        return stamps
-
-
-@dataclass(frozen=True)
-class TelemetryDay:
-    """One day of a spacecraft's telemetry, as an instrument's ``simulate`` needs it.
-
-    Parameters
-    ----------
-    frame_clock : FrameClock
-        What counts the frames.
-    clock : Clock
-        The data types' clock; its unit is the second.
-    day : numpy.datetime64
-        The day.
-    seed : int
-        The same day and seed give the same records.
-    """
-
-    frame_clock: FrameClock
-    clock: Clock
-    day: np.datetime64
-    seed: int
-
-    def generator(self, name: str) -> np.random.Generator:
-        """A generator of its own for everything that has a name."""
-        # A seed sequence takes no negative numbers.
-        day = int(self.day.astype("datetime64[D]").astype(np.int64))
-        return np.random.default_rng([self.seed % 2**64, day % 2**64, int.from_bytes(name.encode())])
-
-    @cached_property
-    def all_frames(self) -> Integers:
-        """The frames of the day, those that were lost too; shape (n,)."""
-        return self.frame_clock.frames(self.clock, self.day)
-
-    @cached_property
-    def gaps(self) -> Integers:
-        """First frame that was lost and first that was not, of two gaps, shape (2, 2).
-
-        They last 5 to 20 minutes and begin between 6 and 8 h and between 16:30 and 18:30.
-        """
-        rng = self.generator("gaps")
-        begin = self.all_frames[0] + np.array([21600, 59400]) + rng.integers(0, 7200, 2)
-        return np.stack([begin, begin + rng.integers(300, 1200, 2)], axis=1)
-
-    def frames(self, every: int = 1) -> Integers:
-        """Each ``every``-th frame of the day, by the count of the spacecraft, if nothing up to the next one is lost."""
-        frames = self.all_frames[self.all_frames % every == 0]
-        lost = (frames[:, np.newaxis] < self.gaps[:, 1]) & (frames[:, np.newaxis] + every > self.gaps[:, 0])
-        return frames[~lost.any(axis=1)]
-
-    def burst(self, second: int, number: int) -> Integers:
-        """So many frames one after another, from a second of the day on; shape (number,)."""
-        return self.all_frames[second : second + number]
-
-    def records(
-        self,
-        data_type: DataType,
-        first: Integers,
-        last: Integers | None = None,
-        overrides: Mapping[str, npt.ArrayLike | Draw] | None = None,
-    ) -> Records:
-        """Sample records that begin with the frames ``first``, and end with ``last`` where they have an end."""
-        stamps = self.frame_clock.stamps(data_type, first, last)
-        rng = self.generator(data_type.code)
-        return records(data_type, stamps[data_type.time], rng, {**(overrides or {}), **stamps})
-
-
-def write_sources(
-    instrument: Instrument,
-    directory: Path,
-    streams: Mapping[str, Records],
-    name: str,
-    rest: Mapping[str, Records],
-) -> list[Path]:
-    """Write records as sources that the instrument decodes: struct streams, and one HDF4 file.
-
-    Parameters
-    ----------
-    instrument : Instrument
-        Whose layout has the structs.
-    directory : Path
-        Where to write; made if it is not there.
-    streams : mapping of str to structured array
-        Records by code; each becomes a file ``<code>.be.bin``.
-    name : str
-        Name of the HDF4 file.
-    rest : mapping of str to structured array
-        Records of the HDF4 file by code.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    MissingExtraError
-        pyhdf is not installed.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    types = instrument.layout.by_code()
-    paths = [directory / name]
-    write_structs(paths[0], rest)
-    for code, made in streams.items():
-        path = directory / f"{code}.be.bin"
-        path.write_bytes(to_structs(made, instrument.struct(types[code], "big")).tobytes())
-        paths.append(path)
-    return paths

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
-from dayfile import Instrument
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["instrument"]
+from dayfile import Instrument, hookimpl
 
-instrument = Instrument.from_package(__name__, "cris.yaml")
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Cris", "instrument"]
+
+
+class Cris(Instrument):
+    """The instrument: tables and sources by layout."""
+
+    @hookimpl
+    def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:
+        """Struct streams of the periodic types, and an HDF4 file of the rarer ones and of event cycles."""
+        from dayfile.testing.telemetry import write_sources
+        from dayfile_cris.simulation import sample_day
+
+        streams, rest = sample_day(day, seed, self.layout.by_code())
+        name = f"cris_level1_{day.astype('datetime64[D]').item():%Y%j}.hdf"
+        return write_sources(self, directory, streams, name, rest)
+
+
+instrument = Cris.from_package(__name__, "cris.yaml")

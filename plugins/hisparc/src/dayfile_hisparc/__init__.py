@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from dayfile import Batch, Instrument, Rejected, Source, hookimpl
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = ["Hisparc", "HisparcSettings", "instrument"]
 
@@ -46,6 +43,8 @@ class Hisparc(Instrument):
         station = settings.station if upload.station is None else upload.station
         cluster = settings.cluster if upload.cluster is None else upload.cluster
         types = self.layout.by_code()
+        if not upload.events:
+            return [Batch("hisparc", "CIC", np.zeros(0, types["CIC"].dtype), np.zeros(0, np.int64))]
         return decode_events(Upload(station, cluster, upload.events), types, settings.cutoff_year, source.name)
 
     @hookimpl

@@ -102,7 +102,11 @@ def decode_events(
     if upload.station is None or upload.cluster is None:
         message = "a bare upload does not tell its station; set hisparc.station and hisparc.cluster"
         raise SourceError(message, where=name)
-    keys = {"cluster": upload.cluster.lower(), "cluster_name": upload.cluster, "station": upload.station}
+    keys: dict[str, str | int] = {
+        "cluster": upload.cluster.lower(),
+        "cluster_name": upload.cluster,
+        "station": upload.station,
+    }
     problems = Problems()
     groups = grouped(upload.events, types, cutoff_year, problems)
     for code in dict.fromkeys(code for code, _ in groups):

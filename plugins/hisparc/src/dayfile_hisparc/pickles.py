@@ -29,21 +29,24 @@ from dayfile.errors import SourceError
 
 __all__ = ["Upload", "check_structure", "looks_like_pickle", "read_pickle", "read_upload", "write_upload"]
 
-LARGEST: Final = 64 * 2**20
-"""Bytes of a pickle. A station sends at most 1000 events at once, each with up to four traces of some 10 kB."""
-LARGEST_STRUCTURE: Final = 8 * 2**20
-"""Bytes of a pickle beside its long strings: a byte of opcodes can cost 18 bytes of memory, one of a string 4."""
+# Limits. Stations send at most 1000 events at once: 1.4 MB of showers, or 84,000 dicts if all are configurations.
+LARGEST: Final = 32 * 2**20
+"""Bytes of a pickle; a character of a text can take five bytes of memory while it is read."""
+LARGEST_STRUCTURE: Final = 5 * 2**20
+"""Bytes of a pickle without its long strings, of which each counts as 32: an opcode can cost 25 times its length."""
 MOST_CONTAINERS: Final = 300_000
-"""Lists and dicts of a pickle: an empty dict is 1 byte and costs 80. The largest real uploads have 84,000."""
+"""Lists and dicts of a pickle: an empty dict is 1 byte and costs 80."""
 MOST_VALUES: Final = 1_000_000
 """Values on one level, where lists that stand in several places make them more than the pickle has bytes."""
 DEEPEST: Final = 16
 """Levels of lists and dicts; a queue file has 5."""
 LONGEST_SCALAR: Final = 65_536
-"""Bytes of a NumPy scalar."""
+"""Bytes of a NumPy text."""
+LONG_STRING: Final = 32
+"""Bytes from which on a string is long."""
 
 
-def counted(characters: bytes, zeros: bytes = b"", longest: int = 31) -> bytes:
+def counted(characters: bytes, zeros: bytes = b"", longest: int = LONG_STRING - 1) -> bytes:
     """Expression for a length byte, ``zeros``, and so many ``characters``: an alternative for each length."""
     lengths = (re.escape(bytes([length])) + zeros + b"%s{%d}" % (characters, length) for length in range(longest + 1))
     return b"(?:" + b"|".join(lengths) + b")"
@@ -55,55 +58,73 @@ PUT: Final = rb"(?:p[^\n]{1,6}+\n|q.|r..[\x00-\x0f]\x00|\x94)"
 # A tuple stands only where a call (REDUCE) or the state of an object (BUILD) consumes it at once. Tuples as dict keys
 # can be nested so that hashing them takes a time exponential in the length of the pickle.
 TUPLE: Final = rb"(?:t|[\x85-\x87]|\))"
-CALL: Final = TUPLE + PUT + rb"?+[Rb]"
-# Integers have 20 digits: decimals of millions take quadratic time to read, and with many more than 61 bits they can be
-# chosen to have the same hash, which makes filling a dict quadratic.
-OPCODES: Final = (
-    rb"g[^\n]{1,6}+\n",  # GET
-    rb"S[^\n]{0,99}+\n(?:p[^\n]{1,6}+\n)?+",  # STRING and its PUT
-    rb"p[^\n]{1,6}+\n",  # PUT
-    rb"I-?\d{1,20}+\n",  # INT
-    rb"V[^\n]{0,99}+\n(?:p[^\n]{1,6}+\n)?+",  # UNICODE and its PUT
-    rb"h.",  # BINGET
-    rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE and its MEMOIZE
-    rb"q.",  # BINPUT
-    rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
-    rb"K.",  # BININT1
-    rb"j.{4}",  # LONG_BINGET
-    rb"X" + counted(rb".", rb"\x00\x00\x00"),  # BINUNICODE
-    rb"M..",  # BININT2
-    rb"J.{4}",  # BININT
-    rb"G.{8}",  # BINFLOAT
-    rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
-    rb"C" + counted(rb"."),  # SHORT_BINBYTES
-    rb"F[^\n]{1,40}+\n",  # FLOAT
-    rb"L-?\d{1,20}+L?\n",  # LONG
-    rb"\x8a(?:" + counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
-    CALL,
-    rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the name is Reader's to judge
-    rb"\x80[\x00-\x05]",  # PROTO
-    rb"\x95.{8}",  # FRAME
-)
-# Before, between and after these, any number of opcodes without argument: None, booleans, marks, lists, dicts and
-# their items, MEMOIZE, STACK_GLOBAL.
+CALL: Final = TUPLE + PUT + rb"?[Rb]"
+# None, booleans, marks, lists, dicts and their items, MEMOIZE, STACK_GLOBAL: opcodes without argument.
 BARE: Final = rb"[Nsaueld(}\]\x88\x89\x94\x93]*+"
-RUN: Final = re.compile(rb"(?s)(?:" + BARE + rb"(?:" + b"|".join(OPCODES) + rb"))*+" + BARE)
+
+
+def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
+    r"""Expression for many harmless opcodes; ``text`` is one for the text in a STRING or UNICODE.
+
+    The usual ones stand first, and what mostly follows an opcode, such as a PUT, is taken along: both for speed.
+
+    Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
+    than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
+    """
+    opcodes = (
+        rb"g[^\n]{1,6}+\n",  # GET
+        rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
+        rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
+        rb"I-?+\d{1,20}+\n",  # INT
+        rb"V" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # UNICODE
+        rb"h.",  # BINGET
+        rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE
+        rb"q.",  # BINPUT
+        rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
+        rb"K.",  # BININT1
+        rb"j.{4}",  # LONG_BINGET
+        rb"X" + counted(rb".", rb"\x00\x00\x00") + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
+        rb"M..",  # BININT2
+        rb"J.{4}",  # BININT
+        rb"G.{8}",  # BINFLOAT
+        rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
+        rb"C" + counted(rb"."),  # SHORT_BINBYTES
+        rb"F[^\n]{1,40}+\n",  # FLOAT
+        rb"L-?+\d{1,20}+L?\n",  # LONG
+        rb"\x8a(?:" + counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
+        CALL,
+        rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the name is Reader's to judge
+        rb"\x80[\x00-\x05]",  # PROTO
+        rb"\x95.{8}",  # FRAME
+    )
+    # Each repetition costs 120 bytes until the match is done, so their number is bounded. A possessive repetition would
+    # not, but before Python 3.11.5 one of a group can end in the midst of an opcode that did not match.
+    return re.compile(rb"(?s)(?:" + BARE + rb"(?:" + b"|".join(opcodes) + rb")){0,10000}" + BARE)
+
+
+RUN: Final = run_of_opcodes(rb"[^\n]*+")
+RUN_OF_SHORT_STRINGS: Final = run_of_opcodes(rb"[^\n]{0,99}+")
+"""Leaves out all long strings, so that what is left can be counted."""
 LENGTH_BYTES: Final = {b"\x8c": 1, b"X": 4, b"\x8d": 8, b"C": 1, b"B": 4, b"\x8e": 8, b"U": 1, b"T": 4}
 """Opcodes of strings with their length in front, and how many bytes that is."""
-ARGUMENT: Final = rb"(?:" + PUT + rb")?+" + CALL
+ARGUMENT: Final = PUT + rb"?" + CALL
 STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
-# In a text pickle; the usual string that is not ASCII is the state of a datetime, at most 42 characters.
+# In a text pickle, which has no PROTO; the usual string that is not ASCII is the state of a datetime, 42 characters.
+PROTO: Final = b"\x80"
 FOREIGN_TEXT: Final = re.compile(rb"(?s)\\x[89a-f](?![^\n]{0,80}+\n" + ARGUMENT + rb")")
 # A tuple as the whole content, or as the last value of the outermost dict.
-EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?+[su]?+\.")
+EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?[su]?\.")
 PROBLEMS: Final = {
-    b"": "ends before its STOP opcode: it was cut off",
+    b"": "ends too early",
     **dict.fromkeys((b"p", b"r", b"g"), "has a memo index that is no number below a million"),
     **dict.fromkeys((b"I", b"L", b"\x8a", b"\x8b"), "has an integer that is no number of at most 20 digits"),
     **dict.fromkeys((b"t", b")", b"\x85", b"\x86", b"\x87"), "has a tuple that is not the list of events"),
 }
-# From protocol 2 on the protocol stands first; before, the opcode of a list, dict or tuple, then its PUT or first item.
-OPENING: Final = re.compile(rb"\x80[\x02-\x05]|\([(ldt}]|[\]}][(.qr\x94\]}KMJGNUTXSVIF]|\)\.")
+# From protocol 2 on, the protocol stands first; before, the opcode of a list, dict or tuple and its PUT or first item.
+# More than one byte, as a clock of another instrument can begin with any.
+OPENING: Final = re.compile(
+    rb"\x80[\x02-\x05]|\([ld](?:p\d|[(.SVI])|\((?:\([ld]|[\]}]|t\.)|[\]}][(.qr\x94\]}STUVXIJKM]|\)\."
+)
 
 
 def looks_like_pickle(content: bytes) -> bool:
@@ -147,14 +168,17 @@ def check_structure(content: bytes, *, where: str) -> bool:
     False
     >>> check_structure(b"(cos\nsystem\nS'true'\no.", where="upload_17")
     Traceback (most recent call last):
-    dayfile.errors.SourceError: upload_17, byte 19: the pickle has the opcode OBJ, which no upload needs
+    dayfile.errors.SourceError: upload_17, byte 20: the pickle has the opcode OBJ in a place or form ...
     """
     check_size(content, where)
-    foreign = FOREIGN_TEXT.search(content) is not None
-    position = strings = 0
+    foreign = False
+    next_run = (RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS).match
+    end = strings = 0
     while True:
-        run = RUN.match(content, position)
-        position = run.end() if run else position
+        run = next_run(content, end)
+        position = run.end() if run else end
+        if position - strings > LARGEST_STRUCTURE:
+            raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
         opcode = content[position : position + 1]
         if opcode in LENGTH_BYTES:
             start = position + 1 + LENGTH_BYTES[opcode]
@@ -163,21 +187,22 @@ def check_structure(content: bytes, *, where: str) -> bool:
                 foreign = not content[start:end].isascii() and not STRING_ARGUMENT.match(content, end)
         elif opcode in (b"S", b"V"):
             end = content.find(b"\n", position) + 1 or len(content) + 1
+        elif position > end:
+            end = position
+            continue
         else:
             break
         if end > len(content):
             raise SourceError("the pickle has a string that is cut off", where=f"{where}, byte {position}")
-        strings += end - position
-        position = end
+        strings += end - position - LONG_STRING
     events = EVENT_TUPLE.match(content, position)
     if opcode != b"." and not events:
-        raise SourceError(f"the pickle {problem(opcode)}", where=f"{where}, byte {position}")
+        cut = "" if content.endswith(b".") else "; it does not end with STOP and may be cut off"
+        raise SourceError(f"the pickle {problem(opcode)}{cut}", where=f"{where}, byte {position}")
     end = events.end() if events else position + 1
     if end < len(content):
         raise SourceError(f"{len(content) - end} bytes follow the end of the pickle", where=f"{where}, byte {end}")
-    if end - strings > LARGEST_STRUCTURE:
-        raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
-    return foreign
+    return foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
 
 
 def check_size(content: bytes, where: str) -> None:
@@ -195,13 +220,12 @@ def problem(opcode: bytes) -> str:
     """What is wrong with a pickle where the walk met this opcode and could not go on."""
     if opcode in PROBLEMS:
         return PROBLEMS[opcode]
-    import pickletools
+    from pickletools import opcodes
 
-    known = pickletools.code2op.get(opcode.decode("latin-1"))
-    if known is None:
-        return f"has the byte 0x{opcode.hex()} where an opcode should be"
-    needed = opcode in b"hqjKMJGFcRb\x80\x95"
-    return f"has the opcode {known.name}{' in a place or form' if needed else ','} that no upload needs"
+    for known in opcodes:
+        if known.code == opcode.decode("latin-1"):
+            return f"has the opcode {known.name} in a place or form that no upload needs"
+    return f"has the byte 0x{opcode.hex()} where an opcode should be"
 
 
 class RefusalError(pickle.UnpicklingError):
@@ -241,23 +265,27 @@ def no_bytes() -> bytes:
     return b""
 
 
-NUMPY_FORMATS: Final = dict(
-    zip("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split(), "?bhiqBHIQefd", strict=True)  # in the struct module's letters
-)
+NUMPY_FORMATS: Final = {
+    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
+    "f2": "e", "f4": "f", "f8": "d",
+}  # fmt: skip
+"""NumPy's names of number types, and the struct module's letters."""
 
 
 class NumpyType:
     """Stand in for ``numpy.dtype``: a boolean, an integer, a float or a short text.
 
     The arguments are the type (``'i8'``) and two flags; the state set later is (version, byte order, three times None,
-    size, alignment, flags).
+    size, alignment, flags). All are checked: a tuple let through here could be part of the next one, and so on.
     """
 
     __slots__ = ("name", "order", "size")
 
-    def __init__(self, name: object, *_: object) -> None:
+    def __init__(self, name: object, align: object = 0, copy: object = 0) -> None:
         if not isinstance(name, str) or not (name in NUMPY_FORMATS or re.fullmatch("[SU][0-9]{1,5}", name)):
             raise RefusalError(f"has a NumPy value of type {shown(name)}, which is neither a number nor a short text")
+        if not isinstance(align, int) or not isinstance(copy, int):
+            raise RefusalError("has a NumPy type with the wrong arguments")
         self.name = name
         self.order = "<"
         self.size = int(name[1:]) * (4 if name[0] == "U" else 1)
@@ -265,9 +293,11 @@ class NumpyType:
             raise RefusalError(f"has a NumPy text of {self.size} bytes")
 
     def __setstate__(self, state: object) -> None:
-        if not isinstance(state, tuple) or len(state) != 8 or state[1] not in ("<", ">", "|"):
-            raise RefusalError("has a NumPy type with the wrong state")
-        self.order = ">" if state[1] == ">" else "<"
+        match state:
+            case (int(), "<" | ">" | "|" as order, None, None, None, int(), int(), int()):
+                self.order = ">" if order == ">" else "<"
+            case _:
+                raise RefusalError("has a NumPy type with the wrong state")
 
     def value(self, content: bytes) -> bool | int | float | str | bytes:
         """The plain value of a scalar's bytes."""
@@ -288,6 +318,10 @@ def numpy_scalar(numpy_type: object, content: object) -> bool | int | float | st
     return numpy_type.value(byte_string(content))
 
 
+MOST_ARGUMENTS: Final = 8
+"""A datetime of numbers has the most."""
+
+
 class Permitted:
     """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode."""
 
@@ -297,6 +331,8 @@ class Permitted:
         self.call = call
 
     def __call__(self, *arguments: object) -> object:
+        if len(arguments) > MOST_ARGUMENTS:
+            raise RefusalError(f"has a call with {len(arguments)} arguments")
         return self.call(*arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
@@ -372,15 +408,17 @@ def with_event_list(value: object) -> object:
 
 def with_bytes(value: object) -> object:
     """The value with bytes for each text that was a ``str`` of Python 2 and is not UTF-8."""
-    if isinstance(value, list):
-        return [with_bytes(item) for item in value]
-    if isinstance(value, dict):
-        return {with_bytes(key): with_bytes(item) for key, item in value.items()}
-    if isinstance(value, str) and re.search("[\udc80-\udcff]", value):
+    if isinstance(value, str):
+        if value.isascii() or not re.search("[\udc80-\udcff]", value):
+            return value
         try:
             return value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return value
+    if isinstance(value, list):
+        return [with_bytes(item) for item in value]
+    if isinstance(value, dict):
+        return {with_bytes(key): with_bytes(item) for key, item in value.items()}
     return value
 
 
@@ -492,15 +530,26 @@ def read_upload(content: bytes, *, where: str) -> Upload:
 
 
 def write_upload(station: int | None, cluster: str | None, events: Sequence[object]) -> bytes:
-    """A queue file with these events, or a bare list if station or cluster is None.
+    """A queue file with these events, or a bare list of them if station or cluster is None.
 
     Parameters
     ----------
     station, cluster
         As in :class:`Upload`.
     events : sequence
-        Events that :func:`read_upload` gave: it reads them again from what is returned here.
+        Events as :func:`read_upload` gives them; it reads what is returned here to equal ones, but for tuples, which
+        only a damaged pickle has in an event: they become lists, or texts if they are keys.
     """
-    if station is None or cluster is None:
-        return pickle.dumps(list(events), protocol=2)
-    return pickle.dumps({"station_id": station, "cluster": cluster, "event_list": list(events)}, protocol=2)
+    plain = without_tuples(list(events))
+    if station is not None and cluster is not None:
+        plain = {"station_id": station, "cluster": cluster, "event_list": plain}
+    return pickle.dumps(plain, protocol=4)
+
+
+def without_tuples(value: object) -> object:
+    """The value without tuples, which :func:`check_structure` refuses."""
+    if isinstance(value, dict):
+        return {str(key) if isinstance(key, tuple) else key: without_tuples(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_tuples(item) for item in value]
+    return value

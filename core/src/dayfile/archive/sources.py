@@ -1,0 +1,49 @@
+"""Sources that are kept for good, below ``sources/`` by day, so that any day file can be rebuilt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dayfile.archive import disk
+from dayfile.archive.root import Root
+from dayfile.model.batch import Source
+
+__all__ = ["keep", "kept"]
+
+
+def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
+    """Keep a source below each day that it has records of; what is kept already is left alone.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    source : Source
+        The source.
+    days : iterable of datetime64[D]
+        UTC days.
+    """
+    first: Path | None = None
+    for day in sorted({str(day) for day in days}):
+        target = root.sources / day / source.sha256[:16] / source.name
+        if not target.exists():
+            disk.make_directory(target.parent)
+            making = target.with_name(".making")
+            disk.unlink(making)
+            if first is None:
+                disk.write(making, source.content)
+            else:
+                with disk.storage_errors("link", making):
+                    os.link(first, making)
+            disk.rename(making, target)
+        first = target
+
+
+def kept(root: Root, day: np.datetime64) -> dict[str, Path]:
+    """Sources that are kept for a day: paths by the beginning of their SHA-256."""
+    directory = root.sources / str(day)
+    return {path.parent.name: path for path in sorted(directory.glob("*/*")) if not path.name.startswith(".")}

@@ -1,0 +1,161 @@
+"""What a day file holds, read back from disk: the measure for verification, catalogue and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tables
+
+from dayfile.errors import StorageError
+from dayfile.model.datatype import DataType
+from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
+from dayfile.stores.ledger import GROUP, Ledger
+from dayfile.stores.nodes import data_type_of
+from dayfile.stores.slots import filled
+
+__all__ = ["NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
+
+READ_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class NodeSummary:
+    """One table or blob array, as it stands on disk.
+
+    Parameters
+    ----------
+    path : str
+        Path in the day file.
+    rows, checksum : int
+        As :mod:`dayfile.stores.checksums` defines it.
+    data_type : DataType or None
+        What the table tells of itself; None for blob arrays and tables of others.
+    records : int
+        Rows that hold a record: slots may be empty.
+    first, last : numpy.datetime64 or None
+        UTC of the earliest time and the latest time (or end) of any record.
+    """
+
+    path: str
+    rows: int
+    checksum: int
+    data_type: DataType | None = None
+    records: int = 0
+    first: np.datetime64 | None = None
+    last: np.datetime64 | None = None
+
+
+def survey(file: tables.File) -> list[NodeSummary]:
+    """Read every row and blob of an open day file, but for its ledger."""
+    summaries = []
+    for node in file.walk_nodes("/", "Leaf"):
+        path = str(node._v_pathname)
+        if path.startswith(f"/{GROUP}/"):
+            continue
+        if isinstance(node, tables.Table):
+            summaries.append(survey_table(node, path))
+        elif isinstance(node, tables.VLArray):
+            summaries.append(survey_blobs(node, path))
+    return summaries
+
+
+def survey_table(table: tables.Table, path: str) -> NodeSummary:
+    """Checksum, records and time span of a table."""
+    data_type = data_type_of(table)
+    checksum, records = 0, 0
+    spans: list[npt.NDArray[np.datetime64]] = []
+    for start, rows in blocks(table):
+        checksum += place_sum(row_hashes(rows), start)
+        if data_type is None:
+            continue
+        # Slots can be empty or in conflict; an overlap table, of the same type, says that its store is append.
+        held = rows[filled(rows)] if data_type.store == "slots" else rows
+        records += len(held)
+        if len(held):
+            ends = held[data_type.end] if data_type.end else held[data_type.time]
+            times = np.array([held[data_type.time].min(), ends.max()])
+            spans.append(data_type.clock.to_datetime64(times))
+    return NodeSummary(
+        path,
+        int(table.nrows),
+        checksum % 2**64,
+        data_type,
+        records,
+        min(span[0] for span in spans) if spans else None,
+        max(span[1] for span in spans) if spans else None,
+    )
+
+
+def survey_blobs(array: tables.VLArray, path: str) -> NodeSummary:
+    """Checksum of a blob array."""
+    checksum, step = 0, 4096
+    for start in range(0, int(array.nrows), step):
+        blobs = array.read(start, min(start + step, int(array.nrows)))
+        checksum += place_sum(blob_hashes(blobs), start)
+    return NodeSummary(path, int(array.nrows), checksum % 2**64)
+
+
+def blocks(table: tables.Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
+    step = max(1, READ_BYTES // table.rowsize)
+    for start in range(0, int(table.nrows), step):
+        yield start, table.read(start, min(start + step, int(table.nrows)))
+
+
+def read_summaries(path: Path) -> list[NodeSummary]:
+    """Open a day file and read all of it.
+
+    Raises
+    ------
+    StorageError
+        It cannot be opened or read.
+    """
+    try:
+        with tables.open_file(path, "r") as file:
+            return survey(file)
+    except (tables.HDF5ExtError, OSError) as error:
+        raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
+
+
+def verify(path: Path, expected: dict[str, tuple[int, int]]) -> list[NodeSummary]:
+    """Open a closed day file, read all of it and compare it with what was meant to be in it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    expected : dict of str to (int, int)
+        Rows and checksum of each node, by path.
+
+    Returns
+    -------
+    list of NodeSummary
+        What was found.
+
+    Raises
+    ------
+    StorageError
+        It cannot be opened, or something is missing or different: the disk may be full, as PyTables does not report
+        a write that failed.
+    """
+    try:
+        with tables.open_file(path, "r") as file:
+            summaries = survey(file)
+            ledger = Ledger.read(file)
+    except (tables.HDF5ExtError, OSError) as error:
+        message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"
+        raise StorageError(message, where=path) from error
+    found = {summary.path: (summary.rows, summary.checksum) for summary in summaries}
+    for node, (rows, checksum) in expected.items():
+        if found.get(node) != (rows, checksum) or ledger.checksums.get(node) != (rows, checksum):
+            there = found.get(node, (0, 0))[0]
+            message = (
+                f"{node} does not hold what was written ({there} rows of {rows}, or other bytes); is the disk full?"
+            )
+            raise StorageError(message, where=path)
+    return summaries

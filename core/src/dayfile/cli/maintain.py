@@ -1,0 +1,153 @@
+"""``dayfile check``, ``reindex``, ``rebuild`` and ``quarantine``: looking after an archive."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dayfile.cli.run import ArchiveOption, configured, tell
+
+if TYPE_CHECKING:
+    from dayfile.archive.quarantine import Quarantine
+    from dayfile.archive.root import Root
+
+__all__ = ["check", "quarantine", "rebuild", "reindex"]
+
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[ENTRIES]...", help="Directories of entries, or their short ids.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
+
+
+def existing(archive: Path) -> Root:
+    """The root of an archive that is there."""
+    from dayfile.archive.reading import open_archive
+
+    return open_archive(archive).root
+
+
+def check(
+    archive: ArchiveOption = Path("archive"),
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
+) -> None:
+    """Check day files, ledgers and catalogue against each other; a run may be working meanwhile.
+
+    Exit codes: 0 all is well, 3 something is wrong.
+    """
+    from dayfile.archive.checking import check as check_archive
+
+    root = existing(archive)
+    problems = 0
+    for problem in check_archive(root, deep=deep):
+        problems += 1
+        typer.echo(f"{problem.path}: {problem.message}", err=True)
+    typer.echo(f"{sum(1 for _ in root.day_files())} day files checked, {problems} problems")
+    raise typer.Exit(3 if problems else 0)
+
+
+def reindex(archive: ArchiveOption = Path("archive")) -> None:
+    """Make the catalogue anew from the day files.
+
+    Exit codes: 0 done, 3 some day files cannot be read.
+    """
+    from dayfile.engine.maintenance import reindex as make_catalogue
+
+    done, problems = make_catalogue(existing(archive))
+    for problem in problems:
+        typer.echo(f"dayfile: {problem}", err=True)
+    typer.echo(f"the catalogue tells of {done} day files")
+    raise typer.Exit(3 if problems else 0)
+
+
+def rebuild(
+    day_file: Annotated[str, typer.Argument(metavar="DAY_FILE", help="Path of the day file below the archive.")],
+    archive: ArchiveOption = Path("archive"),
+    plugins: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Which plugins. [default: all installed]")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
+) -> None:
+    """Make a day file anew from its sources, which the setting sources.keep=always has kept."""
+    from dayfile.engine.maintenance import rebuild as make_day_file
+
+    root = existing(archive)
+    path = Path(day_file)
+    if path.is_absolute() or path.exists():
+        path = path.resolve().relative_to(root.path.resolve())
+    loaded, settings = configured(root, plugins, set_ or [], config)
+    tell(make_day_file(root, loaded, settings, path.as_posix()), quiet=False)
+
+
+quarantine = typer.Typer(
+    help="What could not be archived: list, show, send through again, throw away.", no_args_is_help=True
+)
+
+
+def chosen(box: Quarantine, names: list[str] | None, everything: bool) -> list[str]:  # noqa: FBT001 - an option
+    """Names of the entries a command is for."""
+    from dayfile.errors import UsageError
+
+    if bool(names) == everything:
+        raise UsageError("name the entries, or say --all")
+    return [entry.name for entry in box.entries()] if everything else [box.entry(name).name for name in names or []]
+
+
+@quarantine.command("ls")
+def quarantine_ls(
+    archive: ArchiveOption = Path("archive"),
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List what is set aside, oldest first."""
+    from dayfile.archive.quarantine import Quarantine
+
+    entries = list(Quarantine(existing(archive)).entries())
+    if as_json:
+        typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
+        return
+    for entry in entries:
+        records = entry.reason.get("records")
+        what = f"{len(records)} records of " if records else ""
+        typer.echo(f"{entry.name}  {what}{entry.reason.get('source')}: {entry.reason.get('message')}")
+    typer.echo(f"{len(entries)} entries")
+
+
+@quarantine.command("show")
+def quarantine_show(
+    name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
+) -> None:
+    """Show why something is set aside, and where its bytes are."""
+    from dayfile.archive.quarantine import Quarantine
+
+    entry = Quarantine(existing(archive)).entry(name)
+    typer.echo(json.dumps(entry.reason, indent=2, ensure_ascii=False))
+    typer.echo(str(entry.content or "its bytes were sent back to incoming/ already"))
+
+
+@quarantine.command("requeue")
+def quarantine_requeue(
+    names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
+) -> None:
+    """Send what is set aside back to incoming/, for the next run: a layout or a setting was mended."""
+    from dayfile.archive.quarantine import Quarantine
+
+    box = Quarantine(existing(archive))
+    for name in chosen(box, names, everything):
+        target = box.requeue(box.entry(name))
+        typer.echo(f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}")
+
+
+@quarantine.command("drop")
+def quarantine_drop(
+    names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
+) -> None:
+    """Throw what is set aside away, for good."""
+    from dayfile.archive.quarantine import Quarantine
+
+    box = Quarantine(existing(archive))
+    for name in chosen(box, names, everything):
+        box.drop(box.entry(name))
+        typer.echo(f"{name} dropped")

@@ -1,0 +1,95 @@
+"""What plugins must give: answers of hooks are checked before anything is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import PluginError
+from dayfile.model.batch import Batch, Blobs, Rejected
+from dayfile.model.datatype import DataType
+
+__all__ = ["check_answer", "check_records", "check_statuses"]
+
+
+def check_answer(answer: Iterable[object]) -> list[Batch | Rejected]:
+    """The items that decode gave, if they are good and there are any.
+
+    Raises
+    ------
+    PluginError
+        An item is no good, or there is none: a source without records gives a batch without records.
+    """
+    items = [check_item(item) for item in answer]
+    if not items:
+        raise PluginError("decode took the source for its own and made nothing of it")
+    return items
+
+
+def check_item(item: object) -> Batch | Rejected:
+    """An item that decode gave, if it is one.
+
+    Raises
+    ------
+    PluginError
+        It is neither Batch nor Rejected, or its parts do not fit together.
+    """
+    if isinstance(item, Batch):
+        return check_batch(item)
+    if isinstance(item, Rejected):
+        texts = (item.instrument, item.code, item.reason, item.error, item.name)
+        places = isinstance(item.numbers, tuple) and all(type(number) is int for number in item.numbers)
+        if not isinstance(item.content, bytes) or not places or not all(isinstance(text, str) for text in texts):
+            raise PluginError("decode gave a Rejected whose content is no bytes, or with other parts of a wrong type")
+        return item
+    raise PluginError(f"decode gave {type(item).__name__}, not Batch or Rejected")
+
+
+def check_batch(batch: Batch) -> Batch:
+    """A batch, if its parts fit together."""
+    records, numbers, blobs = batch.records, batch.numbers, batch.blobs
+    if not isinstance(records, np.ndarray) or records.ndim != 1 or records.dtype.names is None:
+        raise PluginError("decode gave a Batch whose records are no structured array of one dimension")
+    if not isinstance(numbers, np.ndarray) or numbers.shape != records.shape or numbers.dtype.kind not in "iu":
+        raise PluginError("decode gave a Batch without a number for each record")
+    if not isinstance(batch.keys, Mapping):
+        raise PluginError("decode gave a Batch whose keys are no mapping")
+    if not isinstance(blobs, Blobs) or not all(isinstance(value, bytes) for value in blobs.values):
+        raise PluginError("decode gave a Batch whose blobs are no bytes")
+    owners = np.asarray(blobs.owners)
+    if owners.shape != (len(blobs.values),) or ((owners < 0) | (owners >= len(records))).any():
+        raise PluginError("decode gave a Batch with blobs that are no record's")
+    return batch
+
+
+def check_records(batch: Batch, data_type: DataType) -> None:
+    """Records are what their data type says: dtype, times, indexes of blobs.
+
+    Raises
+    ------
+    PluginError
+        They are not.
+    """
+    records = batch.records
+    if records.dtype != data_type.dtype:
+        raise PluginError(f"the records of code {batch.code} have another dtype than {data_type.name}: {records.dtype}")
+    if not data_type.clock.defined(records[data_type.time]).all():
+        raise PluginError(f"records of {data_type.name} have no time in {data_type.time}; decode must reject them")
+    for field in data_type.fields:
+        if field.blob and ((records[field.name] < -1) | (records[field.name] >= len(batch.blobs.values))).any():
+            raise PluginError(
+                f"records of {data_type.name} point in {field.name} to blobs that the batch does not have"
+            )
+
+
+def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.NDArray[np.uint8]:
+    """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
+    good = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and np.isin(statuses, range(4)).all()
+    if not good:
+        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {len(batch)} records"
+        raise PluginError(message)
+    array: npt.NDArray[Any] = np.asarray(statuses)
+    return array.astype(np.uint8)

@@ -1,0 +1,121 @@
+"""Putting an archive right: the catalogue from its day files, a day file from its sources."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import tables
+
+from dayfile.archive import disk
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.root import Root
+from dayfile.archive.sources import kept
+from dayfile.archive.survey import survey
+from dayfile.engine.executors import started
+from dayfile.engine.report import Report
+from dayfile.errors import StorageError, UsageError
+from dayfile.model.batch import Source
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings
+from dayfile.stores.ledger import Ledger
+
+__all__ = ["rebuild", "reindex"]
+
+
+def reindex(root: Root) -> tuple[int, list[str]]:
+    """Make the catalogue anew from the day files.
+
+    Returns
+    -------
+    (int, list of str)
+        How many day files it tells of, and a message for each that could not be read.
+
+    Raises
+    ------
+    ArchiveLockedError
+        A run works on the archive.
+    """
+    root.create()
+    with root.locked():
+        making = root.workshop / "catalogue.db"
+        catalogue = Catalogue(making)
+        catalogue.announce({})
+        done, problems = 0, []
+        for path in root.day_files():
+            try:
+                with tables.open_file(root.path / path, "r") as file:
+                    ledger = Ledger.read(file)
+                    summaries = survey(file)
+            except (tables.HDF5ExtError, OSError) as error:
+                problems.append(f"{path}: cannot be read ({type(error).__name__}); rebuild it: dayfile rebuild {path}")
+                continue
+            days = {str(time.astype("datetime64[D]")) for time in (s.first for s in summaries) if time is not None}
+            day = ledger.day or min(days, default="")
+            if day:
+                catalogue.record(path, np.datetime64(day, "D"), summaries)
+                done += 1
+        disk.sync(making)
+        disk.rename(making, root.catalogue)
+    return done, problems
+
+
+def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:
+    """Make one day file anew from the sources that are kept below ``sources/``.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    plugins : Plugins
+        What decodes them; those that wrote the day file.
+    settings : Settings
+        Of the archive and of each plugin.
+    path : str
+        Path of the day file below the archive root.
+
+    Raises
+    ------
+    UsageError
+        It is not known which day the file holds, or a source that the published file lists is not kept.
+    """
+    day, listed = told_by(root, path)
+    sources = kept(root, day)
+    missing = [name for sha256, name in listed.items() if sha256[:16] not in sources]
+    if missing or not sources:
+        message = (
+            f"{len(missing) or 'all'} of its sources are not kept below sources/{day}"
+            f"{': ' + ', '.join(missing[:5]) if missing else ''}; set sources.keep to always before the next loss"
+        )
+        raise UsageError(message, where=path)
+    with started(root, plugins, settings, only=path) as run:
+        for source_path in sources.values():
+            run.pipeline.take(Source.read(source_path))
+        run.publish()
+        if not run.report.day_files:
+            raise UsageError("none of the kept sources has records of it for these plugins", where=path)
+    return run.report
+
+
+def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
+    """The day of a day file and the names of its sources by SHA-256: from the file, or from what else knows."""
+    published: Path = root.day_file(path)
+    if published.exists():
+        try:
+            with tables.open_file(published, "r") as file:
+                ledger = Ledger.read(file)
+            if ledger.day:
+                return np.datetime64(ledger.day, "D"), {sha: entry.name for sha, entry in ledger.sources.items()}
+        except (tables.HDF5ExtError, OSError):
+            pass  # it is damaged, which is why it is rebuilt; the catalogue knows its day
+    try:
+        days = {row.day for row in Catalogue(root.catalogue).rows() if row.path == path}
+    except StorageError:
+        days = set()
+    if len(days) == 1:
+        return np.datetime64(days.pop(), "D"), {}
+    match = re.search(r"(\d{4})\D(\d{1,2})\D(\d{1,2})", Path(path).name)
+    if match:
+        return np.datetime64(f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}", "D"), {}
+    raise UsageError("neither the file nor the catalogue tells which day it holds", where=path)

@@ -1,0 +1,121 @@
+"""Watching: archive what arrives, publish when it is worth it, stop when told."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from dayfile.archive.root import Root
+from dayfile.engine.executors import Progress, Run, silent, started
+from dayfile.engine.intake import Arrival, Incoming, accept, visible_files
+from dayfile.engine.report import Report
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings
+
+__all__ = ["run_watch"]
+
+# Sources taken between two looks at what is due.
+SOURCES_A_ROUND = 100
+# Milliseconds between two looks of watchfiles at its own queue: it wakes up for each.
+NOTICE_STEP = 250
+
+
+def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = silent) -> Report:
+    """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT; then publish what there is.
+
+    Notices of the file system say when to look; a look every ``watch.rescan`` seconds backs them up, as notices can be
+    lost and some file systems give none. To be called in the main thread, which is the one that gets signals.
+
+    Parameters
+    ----------
+    root, plugins, settings, progress
+        As for :func:`dayfile.engine.executors.run_serial`.
+
+    Returns
+    -------
+    Report
+        What was done.
+    """
+    stop, wake = threading.Event(), threading.Event()
+    with stopped_by_signals(stop, wake), started(root, plugins, settings) as run:
+        incoming = Incoming(root, settings.core.watch_settle)
+        for path in visible_files(root.accepted):
+            run.take(Arrival(path, ours=True))
+        with noticed(root.incoming, wake):
+            while not stop.is_set():
+                wake.clear()
+                work_through(run, incoming, progress, stop)
+                wake.wait(pause(run, incoming, settings))
+        run.publish()
+    return run.report
+
+
+def work_through(run: Run, incoming: Incoming, progress: Progress, stop: threading.Event) -> None:
+    """Take what is ready, a round at a time, and publish what is due."""
+    ready = incoming.ready()
+    for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
+        for done, path in enumerate(ready[start : start + SOURCES_A_ROUND], start):
+            if stop.is_set():
+                return
+            progress(done, len(ready), path.name)
+            run.take(accept(run.root, path))
+        due = run.pipeline.due()
+        if due or not run.pipeline.work_files:
+            run.publish(due)
+
+
+def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
+    """Seconds until there is something to do without a notice."""
+    core = settings.core
+    waits = [core.watch_rescan]
+    if incoming.waiting:
+        waits.append(core.watch_settle)
+    if any(file.changed for file in run.pipeline.work_files.values()):
+        waits.append(max(core.publish_after / 4, 0.05))
+    return min(waits)
+
+
+@contextmanager
+def stopped_by_signals(*events: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set events."""
+
+    def tell(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
+        for event in events:
+            event.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def noticed(directory: Path, wake: threading.Event) -> Iterator[None]:
+    """Set ``wake`` when something happens in a directory.
+
+    Without the library watchfiles (extra ``watch``) nothing does, and the rescan does the work alone.
+    """
+    try:
+        from watchfiles import watch
+    except ImportError:
+        yield
+        return
+    ended = threading.Event()
+
+    def follow() -> None:
+        for _ in watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False):
+            wake.set()
+
+    thread = threading.Thread(target=follow, name="notices of incoming", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

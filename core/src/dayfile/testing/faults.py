@@ -1,0 +1,108 @@
+"""Fault injection: make a step on disk fail, or kill the process there.
+
+The archive makes all changes on disk in steps of six kinds: ``write``, ``fsync``, ``rename``, ``copy``, ``open`` and
+``unlink``. A fault names the n-th step of a kind (or of ``any``) and what happens there::
+
+    python -m dayfile.testing.faults rename:3:kill archive-run SOURCES --archive DIR
+    python -m dayfile.testing.faults fsync:1:fail archive-run SOURCES --archive DIR
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from dayfile.archive import disk
+from dayfile.errors import UsageError
+
+__all__ = ["KINDS", "Fault", "injected"]
+
+Action = Literal["fail", "kill"]
+KINDS = ("write", "fsync", "rename", "copy", "open", "unlink")
+
+
+@dataclass
+class Fault:
+    """What goes wrong, and where.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of step, or ``any``.
+    number : int
+        Which of them, from 1.
+    action : {'fail', 'kill'}
+        ``fail``: the step raises an OSError as a full disk does (ENOSPC). ``kill``: the process gets SIGKILL.
+
+    Attributes
+    ----------
+    steps : list of (str, Path)
+        The steps seen so far: kind and path.
+
+    Examples
+    --------
+    >>> Fault.parse("rename:3:kill")
+    Fault(kind='rename', number=3, action='kill')
+    """
+
+    kind: str
+    number: int
+    action: Action
+    steps: list[tuple[str, Path]] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """From ``kind:number:action``; UsageError if it is none."""
+        kind, _, rest = text.partition(":")
+        number, _, action = rest.partition(":")
+        if kind not in (*KINDS, "any") or not number.isdigit() or action not in get_args(Action):
+            raise UsageError(f"{text!r} is no fault; write kind:number:action, such as rename:3:kill")
+        return cls(kind, int(number), cast("Action", action))
+
+    @property
+    def happened(self) -> bool:
+        """Whether the step it names was reached."""
+        return self._count() >= self.number
+
+    def _count(self) -> int:
+        return sum(self.kind in (kind, "any") for kind, _ in self.steps)
+
+    def __call__(self, kind: str, path: Path) -> None:
+        """Take note of a step, and make it fail or kill the process if it is the one."""
+        self.steps.append((kind, path))
+        if self.kind not in (kind, "any") or self._count() != self.number:
+            return
+        if self.action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@contextmanager
+def injected(fault: Fault) -> Iterator[Fault]:
+    """Let a fault happen in this process, within the block."""
+    with disk.watch_steps(fault):
+        yield fault
+
+
+def main() -> None:
+    """Run ``archive-run`` or ``dayfile`` with a fault."""
+    from dayfile import cli
+
+    _, text, command, *arguments = sys.argv
+    commands = {"archive-run": cli.archive_run, "dayfile": cli.main}
+    if command not in commands:
+        raise UsageError(f"{command!r} is neither archive-run nor dayfile")
+    sys.argv = [command, *arguments]
+    with injected(Fault.parse(text)):
+        commands[command]()
+
+
+if __name__ == "__main__":
+    main()

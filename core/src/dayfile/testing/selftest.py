@@ -1,0 +1,282 @@
+"""``dayfile selftest``: a load on a scratch archive, killed and restarted many times, then counted.
+
+What is shown at the end is whether every record that was accepted is in a published day file exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tables
+
+from dayfile.archive.checking import check
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.reading import open_archive
+from dayfile.archive.root import Root
+from dayfile.engine.executors import run_serial
+from dayfile.engine.watch import run_watch
+from dayfile.hookspecs import hookimpl
+from dayfile.layouts.dtypes import to_structs
+from dayfile.layouts.instrument import Instrument
+from dayfile.model.batch import Batch, Blobs, Rejected, Source
+from dayfile.plugins import Plugins
+from dayfile.settings import CoreSettings, Settings
+from dayfile.testing.faults import KINDS, Fault, injected
+
+__all__ = ["Outcome", "Probe", "count_records", "load", "selftest", "work"]
+
+LAYOUT = """
+instrument: probe
+title: Invented records, one type for each store
+clock: {epoch: 2020-01-01T00:00:00, unit: s, leap_seconds: ignored}
+structs: {byte_order: big, alignment: natural}
+sources: [struct_streams]
+path: "probe/{year}/{month:02}/{suffix}.{year}.{month:02}.{day:02}.h5"
+blobs: {node: /blobs, title: texts}
+types:
+  notes:
+    code: Note
+    title: Records with a text
+    store: append
+    time: second
+    fields:
+      - {name: number, type: uint32, counter: true}
+      - {name: second, type: uint32, unit: s}
+      - {name: id, type: uint64}
+      - {name: text, type: int32, blob: latin-1, default: -1}
+  rates:
+    code: Rate
+    title: Records with a slot
+    store: slots
+    period: 16
+    time: second
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: id, type: uint64}
+  runs:
+    code: Run
+    title: Records with a start and an end
+    store: intervals
+    time: first
+    end: last
+    fields:
+      - {name: first, type: uint32, unit: s}
+      - {name: last, type: uint32, unit: s}
+      - {name: id, type: uint64}
+"""
+# How many steps of each kind a round has, at the most; shares of rounds killed at a named step, and watching.
+MOST = {"write": 30, "fsync": 40, "rename": 15, "copy": 6, "open": 20, "unlink": 4}
+NAMED, WATCHING = 0.6, 0.3
+# Shortly before midnight at the end of 2020-05-10, so that sources have records of two days.
+EVENING = (int(np.datetime64("2020-05-10T23:50:00", "s").astype(np.int64))) - int(
+    np.datetime64("2020-01-01T00:00:00", "s").astype(np.int64)
+)
+
+
+class Probe(Instrument):
+    """An instrument with a type for each store; its append type comes as lines of JSON, with texts as blobs."""
+
+    def __init__(self) -> None:
+        super().__init__(LAYOUT, "probe.yaml")
+
+    @hookimpl
+    def decode(self, source: Source) -> Iterable[Batch | Rejected] | None:
+        """Notes from ``*.notes``, the others from struct streams."""
+        if not source.name.endswith(".notes"):
+            return super().decode(source)
+        notes = [json.loads(line) for line in source.content.splitlines()]
+        data_type = self.layout.by_code()["Note"]
+        records = np.zeros(len(notes), data_type.dtype)
+        records["second"] = [note["second"] for note in notes]
+        records["id"] = [note["id"] for note in notes]
+        records["text"] = numbers = np.arange(len(notes))
+        blobs = Blobs([note["text"].encode("latin-1") for note in notes], numbers)
+        return [Batch("probe", "Note", records, numbers, blobs=blobs)]
+
+
+@dataclass
+class Outcome:
+    """What a selftest saw.
+
+    Attributes
+    ----------
+    kills : Counter of str
+        How often the process was killed, by the kind of step, or ``random moment``.
+    accepted : int
+        Records in sources that were put into ``incoming/``.
+    missing, doubled : int
+        Records that are not in the archive, or more than once.
+    problems : list of str
+        What ``check --deep`` found, and what went to quarantine.
+    seconds : float
+        How long it took.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    missing: int = 0
+    doubled: int = 0
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether everything is there exactly once."""
+        return not (self.missing or self.doubled or self.problems)
+
+    def lines(self) -> Iterator[str]:
+        """The outcome as a table."""
+        yield f"{'killed at':<20}{'times':>8}"
+        for kind, times in sorted(self.kills.items()):
+            yield f"{kind:<20}{times:>8}"
+        yield f"{'records accepted':<20}{self.accepted:>8}"
+        yield f"{'exactly once':<20}{self.accepted - self.missing - self.doubled:>8}"
+        yield f"{'missing':<20}{self.missing:>8}"
+        yield f"{'more than once':<20}{self.doubled:>8}"
+        yield f"{'other problems':<20}{len(self.problems):>8}"
+        yield from self.problems
+        yield f"{self.seconds:.1f} s"
+
+
+def load(directory: Path, number: int) -> list[str]:
+    """Put the sources of one round into ``incoming/``, by rename; the identities of their records.
+
+    Each round has notes, rates and runs on both sides of midnight. Every fourth round sends the rates of the one
+    before again with other identities, so that slots are contended for.
+    """
+    probe = Probe()
+    second = EVENING + 16 * 20 * (number % 4 // 2) + 16 * 40 * (number // 4 % 40)
+    ids = np.uint64(number * 1000) + np.arange(20, dtype=np.uint64)
+    seconds = (second + 16 * np.arange(20)).astype(np.uint32)
+    sources: dict[str, bytes] = {}
+    notes = [{"second": int(s), "id": int(i), "text": f"note {i}"} for s, i in zip(seconds, ids, strict=True)]
+    sources[f"{number}.notes"] = "\n".join(json.dumps(note) for note in notes).encode()
+    for code, columns in {
+        "Rate": {"second": seconds, "id": ids + np.uint64(100)},
+        "Run": {"first": seconds, "last": seconds + 8, "id": ids + np.uint64(200)},
+    }.items():
+        data_type = probe.layout.by_code()[code]
+        records = np.zeros(20, data_type.dtype)
+        for name, values in columns.items():
+            records[name] = values
+        sources[f"{code}.be.bin"] = to_structs(records, probe.struct(data_type)).tobytes()
+    for name, content in sources.items():
+        making = directory / f".{number}-{name}"
+        making.write_bytes(content)
+        target = directory / "incoming" / str(number) / name
+        target.parent.mkdir(exist_ok=True, parents=True)
+        making.rename(target)
+    return [str(i) for i in (*ids, *(ids + np.uint64(100)), *(ids + np.uint64(200)))]
+
+
+def settings(*, settle: float = 0.0) -> Settings:
+    """Settings of a selftest: nothing waits."""
+    core = CoreSettings(publish_after=0.02, publish_growth=0.5, watch_rescan=0.02, watch_settle=settle)
+    return Settings(core, {"probe": plugins().settings_models["probe"]()})
+
+
+def plugins() -> Plugins:
+    """The plugins of a selftest."""
+    found = Plugins.none()
+    found.add("probe", Probe())
+    return found
+
+
+def work(directory: Path, *, watch: bool = False, fault: str | None = None) -> None:
+    """One run on the scratch archive, in a process of its own that will be killed."""
+    root = Root(directory)
+    if fault is None:
+        (run_watch if watch else run_serial)(root, plugins(), settings())
+        return
+    with injected(Fault.parse(fault)):
+        (run_watch if watch else run_serial)(root, plugins(), settings())
+
+
+def count_records(directory: Path) -> Counter[str]:
+    """How often each record is in the published day files, by identity; notes only with their own text."""
+    archive = open_archive(directory)
+    found: Counter[str] = Counter()
+    for name in archive.types():
+        if name != "probe.notes":
+            found.update(str(i) for i in archive.read(name)["id"])
+    for path in archive.root.day_files():
+        if "notes" not in Path(path).name:
+            continue
+        with tables.open_file(directory / path) as file:
+            rows: Any = file.root.notes.read()
+            for i, text in zip(rows["id"], rows["text"], strict=True):
+                found.update([str(i)] if file.root.blobs[text] == f"note {i}".encode() else [])
+    return found
+
+
+def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
+    """Load, kill, restart; then finish and count.
+
+    Parameters
+    ----------
+    directory : Path
+        Scratch directory; emptied first.
+    kills : int
+        How often to kill.
+    seed : int
+        Chooses the points and moments.
+
+    Returns
+    -------
+    Outcome
+        What was seen.
+    """
+    started = time.monotonic()
+    shutil.rmtree(directory, ignore_errors=True)
+    Root(directory).create()
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    outcome = Outcome()
+    expected: list[str] = []
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dayfile.testing.selftest"])
+    number = 0
+    while outcome.kills.total() < kills:
+        expected += load(directory, number)
+        number += 1
+        kind = chance.choice(KINDS)
+        fault = f"{kind}:{chance.randint(1, MOST[kind])}:kill" if chance.random() < NAMED else None
+        watch = chance.random() < WATCHING
+        process = context.Process(target=work, args=(directory,), kwargs={"watch": watch, "fault": fault})
+        process.start()
+        if fault is None:
+            process.join(chance.uniform(0.0, 0.12))
+        else:
+            process.join(0.5)
+        if process.is_alive():
+            process.kill()
+            fault = None
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
+            outcome.kills["random moment" if fault is None else kind] += 1
+        elif process.exitcode != 0:
+            outcome.problems.append(f"round {number} ended with exit code {process.exitcode}")
+            break
+    last = context.Process(target=work, args=(directory,))
+    last.start()
+    last.join()
+    counted = count_records(directory)
+    outcome.accepted = len(expected)
+    outcome.missing = sum(counted[i] == 0 for i in expected)
+    outcome.doubled = sum(counted[i] > 1 for i in expected)
+    root = Root(directory)
+    outcome.problems += [f"{problem.path}: {problem.message}" for problem in check(root, deep=True)]
+    outcome.problems += [f"{entry.name}: {entry.reason['message']}" for entry in Quarantine(root).entries()]
+    outcome.problems += [f"{path}: left behind" for path in root.accepted.rglob("*") if path.is_file()]
+    outcome.seconds = time.monotonic() - started
+    return outcome

@@ -1,0 +1,276 @@
+"""A day as a spacecraft sends it: records stamped by a frame count that knows of no midnight, written as sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import UsageError
+from dayfile.layouts.dtypes import to_structs
+from dayfile.layouts.hdf4 import write_structs
+from dayfile.layouts.instrument import Instrument
+from dayfile.model.clock import Clock
+from dayfile.model.datatype import DataType
+from dayfile.testing.generators import Integers, Overrides, Records, records
+
+__all__ = ["FrameClock", "TelemetryDay", "commands", "event_buffers", "write_sources"]
+
+
+def commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
+    """Texts such as operators send: a verb and one to three hexadecimal words, at most 19 characters; shape (n,)."""
+    verbs = rng.choice(["CTAB", "DUMP", "HVON", "PEEK", "POKE"], number).tolist()
+    words = rng.integers(0, 0x10000, (number, 3)).tolist()
+    lengths = rng.integers(1, 4, number).tolist()
+    texts = (
+        " ".join([verb, *(f"{word:04X}" for word in row[:length])])
+        for verb, row, length in zip(verbs, words, lengths, strict=True)
+    )
+    return np.array([text.encode() for text in texts], "S19")
+
+
+def event_buffers(
+    numbers: Integers, size: int, rng: np.random.Generator, *, lengths: tuple[int, int], ages: int
+) -> tuple[npt.NDArray[np.uint8], Integers]:
+    """Events one after another in the buffer of the cycle that they belong to, in the order in which they were sent.
+
+    In front of each event stand two bytes: how many cycles later it was sent (its age), and the frame of that cycle in
+    which its first byte was. An event is random but for its first byte, which is its length here.
+
+    Parameters
+    ----------
+    numbers : array of int64, shape (n,)
+        Events of each cycle.
+    size : int
+        Bytes of a buffer; behind the last event they are zero.
+    rng : numpy.random.Generator
+        Where chance comes from.
+    lengths : tuple of int
+        Shortest and longest event in bytes, 255 at most.
+    ages : int
+        How many ages there are, from 0 on; half of the events have age 0, half of the rest age 1, and so on.
+
+    Returns
+    -------
+    buffers : array of uint8, shape (n, size)
+        The buffers.
+    bytes_by_age : array of int64, shape (n, ages)
+        Bytes of the events of each age, without the two in front.
+
+    Raises
+    ------
+    UsageError
+        The events may not fit into the buffer.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> buffers, spent = event_buffers(np.array([2, 0]), 400, rng, lengths=(30, 160), ages=8)
+    >>> lengths = int(buffers[0, 2]), int(buffers[0, buffers[0, 2] + 4])
+    >>> sum(lengths) - int(spent[0].sum()), int(buffers[1].max())
+    (0, 0)
+    """
+    if numbers.max(initial=0) * (2 + lengths[1]) > size:
+        message = f"{numbers.max()} events of up to {lengths[1]} bytes, and two more for each, may exceed the {size}"
+        raise UsageError(f"{message} bytes of a buffer; ask for fewer")
+    cycle = np.repeat(np.arange(len(numbers)), numbers)
+    length = rng.integers(lengths[0], lengths[1] + 1, len(cycle))
+    age = (rng.geometric(0.5, len(cycle)) - 1).clip(max=ages - 1)
+    frame = rng.integers(0, 256, len(cycle))
+    order = np.lexsort((frame, age, cycle))
+    age, frame = age[order], frame[order]
+    used = np.bincount(cycle, 2 + length, len(numbers)).astype(np.int64)
+    start = np.cumsum(2 + length) - (2 + length) - (np.cumsum(used) - used)[cycle]
+    buffers = rng.integers(0, 256, (len(numbers), size), np.uint8)
+    buffers[np.arange(size) >= used[:, np.newaxis]] = 0
+    for place, values in enumerate((age, frame, length)):
+        buffers[cycle, start + place] = values
+    bytes_by_age = np.zeros((len(numbers), ages), np.int64)
+    np.add.at(bytes_by_age, (cycle, age), length)
+    return buffers, bytes_by_age
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """A spacecraft's clock: it counts the frames of the telemetry, about one a second, from frame 0 on for ever.
+
+    Parameters
+    ----------
+    second, microsecond : int
+        Time of frame 0, by the seconds of the data types' clock.
+    cycle : int
+        Frames of a cycle of the instrument.
+    creep : int
+        Microseconds by which a cycle is longer than so many seconds.
+
+    Examples
+    --------
+    >>> clock = FrameClock(52_069_705, 604_000, cycle=256, creep=85)
+    >>> clock.times(np.array([0, 256, 1_192_960]))
+    (array([52069705, 52069961, 53262666]), array([604000, 604085,    100]))
+    """
+
+    second: int
+    microsecond: int
+    cycle: int
+    creep: int
+
+    def times(self, frames: Integers) -> tuple[Integers, Integers]:
+        """Whole seconds and microseconds of frames, shape kept."""
+        microseconds = self.microsecond + frames * self.creep // self.cycle
+        return self.second + frames + microseconds // 10**6, microseconds % 10**6
+
+    def frames(self, clock: Clock, day: np.datetime64) -> Integers:
+        """All frames of a day, shape (n,), ascending: those whose whole second lies in it.
+
+        Raises
+        ------
+        UsageError
+            The clock did not run yet when the day began.
+        """
+        start, end = clock.day_start(day), clock.day_start(day + np.timedelta64(1, "D"))
+        first = (start - self.second) * self.cycle * 10**6 // (self.cycle * 10**6 + self.creep) - 2
+        frames = np.arange(first, first + end - start + 4)
+        seconds, _ = self.times(frames)
+        frames = frames[(seconds >= start) & (seconds < end)]
+        if frames[0] < 0:
+            began = clock.to_datetime64(self.second).astype("datetime64[D]")
+            raise UsageError(f"the spacecraft's clock began on {began}: {day} has no data; choose a day after that one")
+        return frames
+
+    def stamps(self, data_type: DataType, first: Integers, last: Integers | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Values of the fields that say when a record begins, and when it ends, by their names.
+
+        ``Clock...`` is the spacecraft's clock, ``Microsecond...`` the part of the second, the data type's time (and
+        end) the second, or second and part where it is a float. The end and names that end in 1 are of ``last``.
+        """
+        stamps: dict[str, npt.NDArray[Any]] = {}
+        for field in data_type.fields:
+            of_end = last is not None and (field.name == data_type.end or field.name.endswith("1"))
+            frames = last if last is not None and of_end else first
+            seconds, microseconds = self.times(frames)
+            if field.name in (data_type.time, data_type.end):
+                stamps[field.name] = seconds + microseconds / 10**6 if field.base.kind == "f" else seconds
+            elif field.name.startswith("Clock"):
+                stamps[field.name] = frames
+            elif field.name.lower().startswith("microsecond"):
+                stamps[field.name] = microseconds
+        return stamps
+
+
+@dataclass(frozen=True)
+class TelemetryDay:
+    """One day of a spacecraft's telemetry, as an instrument's ``simulate`` needs it.
+
+    Parameters
+    ----------
+    frame_clock : FrameClock
+        What counts the frames.
+    types : mapping of str to DataType
+        The instrument's data types by code; they have one clock, whose unit is the second.
+    day : numpy.datetime64
+        The day.
+    seed : int
+        The same day and seed give the same records.
+    """
+
+    frame_clock: FrameClock
+    types: Mapping[str, DataType]
+    day: np.datetime64
+    seed: int
+
+    def generator(self, name: str) -> np.random.Generator:
+        """A generator of its own for everything that has a name."""
+        # A seed sequence takes no negative numbers.
+        day = int(self.day.astype("datetime64[D]").astype(np.int64))
+        return np.random.default_rng([self.seed % 2**64, day % 2**64, int.from_bytes(name.encode())])
+
+    @cached_property
+    def all_frames(self) -> Integers:
+        """The frames of the day, those that were lost too; shape (n,)."""
+        clock = next(iter(self.types.values())).clock
+        return self.frame_clock.frames(clock, self.day)
+
+    @cached_property
+    def gaps(self) -> Integers:
+        """First frame that was lost and first that was not, of two gaps, shape (2, 2).
+
+        They last 5 to 20 minutes and begin between 6 and 8 h and between 16:30 and 18:30.
+        """
+        rng = self.generator("gaps")
+        begin = self.all_frames[0] + np.array([21600, 59400]) + rng.integers(0, 7200, 2)
+        return np.stack([begin, begin + rng.integers(300, 1200, 2)], axis=1)
+
+    def frames(self, every: int = 1) -> Integers:
+        """Each ``every``-th frame of the day, by the count of the spacecraft, if nothing up to the next one is lost."""
+        frames: Integers = self.all_frames[self.all_frames % every == 0]
+        for begin, end in self.gaps.tolist():
+            frames = frames[(frames + every <= begin) | (frames >= end)]
+        return frames
+
+    def burst(self, second: int, number: int) -> Integers:
+        """So many frames one after another, from a second of the day on; shape (number,)."""
+        return self.all_frames[second : second + number]
+
+    def records(
+        self,
+        code: str,
+        first: Integers,
+        last: Integers | None = None,
+        overrides: Overrides | None = None,
+    ) -> Records:
+        """Sample records that begin with the frames ``first``, and end with ``last`` where they have an end.
+
+        See :func:`records` for ``overrides``; those of times do not count.
+        """
+        data_type = self.types[code]
+        stamps = self.frame_clock.stamps(data_type, first, last)
+        return records(data_type, stamps[data_type.time], self.generator(code), {**(overrides or {}), **stamps})
+
+
+def write_sources(
+    instrument: Instrument,
+    directory: Path,
+    streams: Mapping[str, Records],
+    name: str,
+    rest: Mapping[str, Records],
+) -> list[Path]:
+    """Write records as sources that the instrument decodes: struct streams, and one HDF4 file.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        Whose layout has the structs.
+    directory : Path
+        Where to write; made if it is not there.
+    streams : mapping of str to structured array
+        Records by code; each becomes a file ``<code>.be.bin``.
+    name : str
+        Name of the HDF4 file.
+    rest : mapping of str to structured array
+        Records of the HDF4 file by code.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    MissingExtraError
+        pyhdf is not installed.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    types = instrument.layout.by_code()
+    paths = [directory / name]
+    write_structs(paths[0], rest)
+    for code, made in streams.items():
+        path = directory / f"{code}.be.bin"
+        path.write_bytes(to_structs(made, instrument.struct(types[code], "big")).tobytes())
+        paths.append(path)
+    return paths

@@ -1,0 +1,213 @@
+"""Settings: who overrules whom, and where a wrong one was set."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from dayfile.errors import SettingsError
+from dayfile.settings import from_command_line, from_environment, from_file, resolve
+
+
+class Muon(BaseModel):
+    """Settings of a plugin."""
+
+    threshold: int = Field(5, ge=0)
+    mode: Literal["fast", "exact"] = "exact"
+    station: int | None = None
+
+
+MODELS = {"muon": Muon}
+
+
+@pytest.fixture
+def yaml_file(tmp_path):
+    def make(text):
+        path = tmp_path / "archive.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return make
+
+
+def of_environment(**variables):
+    return from_environment(variables, MODELS)
+
+
+def test_without_any_setting_there_are_the_defaults():
+    settings = resolve(MODELS)
+    assert settings.plugins["muon"] == Muon()
+    assert settings.core.duplicates == "skip"
+    assert settings.core.publish_after == 10
+
+
+# What is set where, and what must come of it: command line over environment over file over default.
+@pytest.mark.parametrize(
+    ("command_line", "environment", "file", "threshold"),
+    [
+        (["muon.threshold=1"], {"DAYFILE_MUON__THRESHOLD": "2"}, "muon: {threshold: 3}", 1),
+        ([], {"DAYFILE_MUON__THRESHOLD": "2"}, "muon: {threshold: 3}", 2),
+        ([], {}, "muon: {threshold: 3}", 3),
+        ([], {}, "", 5),
+        (["muon.mode=fast"], {}, "muon: {threshold: 3}", 3),
+        (["muon.threshold=1", "muon.threshold=7"], {}, "", 7),
+    ],
+)
+def test_the_command_line_overrules_the_environment_and_that_the_file(
+    yaml_file, command_line, environment, file, threshold
+):
+    layers = (
+        from_command_line(command_line),
+        of_environment(**environment),
+        from_file(yaml_file(file), required=True),
+    )
+    assert resolve(MODELS, *layers).plugins["muon"].threshold == threshold
+
+
+def test_the_layers_hold_for_the_core_too(yaml_file):
+    file = from_file(yaml_file("duplicates: keep\npublish: {after: 30, growth: 2}\n"), required=True)
+    environment = of_environment(DAYFILE_PUBLISH__AFTER="20")
+    core = resolve(MODELS, from_command_line(["publish.growth=0.25"]), environment, file).core
+    assert (core.duplicates, core.publish_after, core.publish_growth) == ("keep", 20, 0.25)
+
+
+def test_a_section_can_be_written_with_a_dot(yaml_file):
+    file = from_file(yaml_file("publish.after: 30\nmuon.threshold: 3\n"), required=True)
+    settings = resolve(MODELS, file)
+    assert (settings.core.publish_after, settings.plugins["muon"].threshold) == (30, 3)
+
+
+def test_blanks_around_a_pair_are_no_part_of_it():
+    assert resolve(MODELS, from_command_line([" muon.mode = fast "])).plugins["muon"].mode == "fast"
+
+
+def test_a_value_may_hold_an_equals_sign():
+    assert from_command_line(["muon.mode=a=b"])["muon.mode"].value == "a=b"
+
+
+@pytest.mark.parametrize("pair", ["muon.threshold", "=5", " =5", ""])
+def test_what_is_no_pair_is_refused(pair):
+    with pytest.raises(SettingsError, match=r"^--set: .* is not KEY=VALUE"):
+        from_command_line([pair])
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("muon.treshold", "did you mean 'muon.threshold'?"),
+        ("moun.mode", "did you mean 'muon.mode'?"),
+        ("publish.afer", "did you mean 'publish.after'?"),
+        ("publish_after", "did you mean 'publish.after'?"),
+        ("zzz.zzz", "settings are: .*muon.threshold, muon.mode, muon.station"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(key, hint):
+    with pytest.raises(SettingsError, match=rf"^--set {key}: there is no setting '{key}'; {hint}"):
+        resolve(MODELS, from_command_line([f"{key}=1"]))
+
+
+def test_an_unknown_setting_of_a_file_is_told_with_the_file(yaml_file):
+    path = yaml_file("muon: {treshold: 1}\n")
+    with pytest.raises(SettingsError, match=r"archive\.yaml: there is no setting 'muon\.treshold'; did you mean"):
+        resolve(MODELS, from_file(path, required=True))
+
+
+def test_a_misspelt_variable_of_a_section_that_exists_is_refused():
+    with pytest.raises(SettingsError, match=r"DAYFILE_MUON__TRESHOLD.*did you mean"):
+        resolve(MODELS, of_environment(DAYFILE_MUON__TRESHOLD="1"))
+
+
+def test_variables_of_others_are_none_of_ours():
+    variables = {"DAYFILE_ARCHIVE": "/tmp/a", "PATH": "/bin", "MUON__THRESHOLD": "1", "DAYFILE_OTHER__X": "1"}  # noqa: S108
+    assert of_environment(**variables) == {}
+
+
+@pytest.mark.parametrize(
+    ("layer", "where"),
+    [
+        (lambda _: from_command_line(["muon.threshold=often"]), r"^--set muon\.threshold: "),
+        (lambda _: of_environment(DAYFILE_MUON__THRESHOLD="often"), "^environment variable DAYFILE_MUON__THRESHOLD: "),
+        (lambda make: from_file(make("muon: {threshold: often}"), required=True), r"archive\.yaml: "),
+    ],
+    ids=["command line", "environment", "file"],
+)
+def test_a_wrong_value_is_told_with_the_place_where_it_was_set(yaml_file, layer, where):
+    with pytest.raises(SettingsError, match=where + r"muon\.threshold cannot be 'often': .*integer"):
+        resolve(MODELS, layer(yaml_file))
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("muon.threshold=-1", r"muon\.threshold cannot be '-1': .*greater than or equal to 0"),
+        ("muon.mode=slow", r"muon\.mode cannot be 'slow': .*'fast' or 'exact'"),
+        ("publish.after=-1", r"publish\.after cannot be '-1': .*greater than or equal to 0"),
+        ("publish.growth=0", r"publish\.growth cannot be '0': .*greater than 0"),
+        ("duplicates=drop", r"duplicates cannot be 'drop': .*'skip' or 'keep'"),
+        ("sources.keep=never", r"sources\.keep cannot be 'never': .*'until-published' or 'always'"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_what_is_possible(pair, message):
+    with pytest.raises(SettingsError, match=message):
+        resolve(MODELS, from_command_line([pair]))
+
+
+@pytest.mark.parametrize(
+    "pair", ["publish.after=nan", "publish.growth=nan", "watch.rescan=nan", "watch.settle=nan", "watch.settle=inf"]
+)
+def test_a_time_that_nobody_can_wait_for_is_refused(pair):
+    with pytest.raises(SettingsError, match=pair.replace("=", " cannot be ")[:12]):
+        resolve(MODELS, from_command_line([pair]))
+
+
+def test_an_overruled_wrong_value_harms_nobody(yaml_file):
+    file = from_file(yaml_file("muon: {threshold: often}"), required=True)
+    assert resolve(MODELS, from_command_line(["muon.threshold=4"]), file).plugins["muon"].threshold == 4
+
+
+def test_a_file_that_need_not_exist_is_no_settings(tmp_path):
+    assert from_file(tmp_path / "archive.yaml", required=False) == {}
+
+
+def test_a_file_that_was_asked_for_must_exist(tmp_path):
+    with pytest.raises(SettingsError, match=r"archive\.yaml: cannot be read: No such file"):
+        from_file(tmp_path / "archive.yaml", required=True)
+
+
+def test_a_directory_is_no_settings_file(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        from_file(tmp_path, required=False)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing set\n", "muon: {}\n"])
+def test_an_empty_file_sets_nothing(yaml_file, text):
+    assert from_file(yaml_file(text), required=True) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["muon: {threshold: 1", "muon: !!python/object/apply:os.getpid []", "when: 2017-02-30", "\tx: 1"],
+)
+def test_a_file_that_is_no_plain_yaml_is_told(yaml_file, text):
+    with pytest.raises(SettingsError, match=r"archive\.yaml: this is not YAML"):
+        from_file(yaml_file(text), required=True)
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "archive.yaml").write_bytes(b"muon: \xff\xfe")
+    with pytest.raises(SettingsError, match="this is not YAML"):
+        from_file(tmp_path / "archive.yaml", required=True)
+
+
+@pytest.mark.parametrize("text", ["- muon\n", "muon\n", "5\n"])
+def test_a_file_that_is_no_mapping_is_told(yaml_file, text):
+    with pytest.raises(SettingsError, match=r"archive\.yaml: settings are a mapping"):
+        from_file(yaml_file(text), required=True)
+
+
+def test_a_section_that_was_left_empty_sets_nothing(yaml_file):
+    """``muon:`` with every line below it commented out."""
+    file = from_file(yaml_file("muon:\n#  threshold: 1\n"), required=True)
+    assert resolve(MODELS, file).plugins["muon"] == Muon()

@@ -1,0 +1,237 @@
+"""The slots store does what the put routines of 1998 did, record by record, however the records are batched."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dayfile.archive.survey import survey
+from dayfile.archive.workfile import WorkFile
+from dayfile.layouts.reader import read_layout
+from dayfile.model.batch import Batch
+from dayfile.model.clock import Clock
+
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
+
+
+class Model:
+    """Slots and overlap as plain bytes, one record at a time."""
+
+    def __init__(self, size, start, period):
+        self.size, self.start, self.period = size, start, period
+        self.slots = {}
+        self.overlap = []
+
+    def put(self, time, record):
+        slot = (time - self.start) // self.period
+        held = self.slots.get(slot, bytes(self.size))
+        if held == bytes(self.size):
+            self.slots[slot] = record
+            return WRITTEN
+        if held == b"\xff" * self.size:
+            self.overlap.append(record)
+            return IN_CONFLICT
+        if held == record:
+            return IDENTICAL
+        self.overlap += [held, record]
+        self.slots[slot] = b"\xff" * self.size
+        return CONFLICT
+
+
+def content(path):
+    """Slots that are not empty, by number, and the rows of overlap, as bytes."""
+    with tables.open_file(path) as file:
+        rows = file.get_node("/rates").read()
+        slots = {slot: row.tobytes() for slot, row in enumerate(rows) if any(row.tobytes())}
+        overlap = file.get_node("/rates_overlap").read() if "/rates_overlap" in file else []
+        return len(rows), slots, [row.tobytes() for row in overlap]
+
+
+# Few slots and few contents, so that records meet; the last slot reaches past midnight.
+few = st.tuples(st.sampled_from([0, 1, 255, 256, 300, 600, 43008, 86272, 86399]), st.sampled_from([1, 2, 3]))
+any_records = st.lists(few, min_size=1, max_size=30)
+any_cuts = st.sets(st.integers(1, 29), max_size=6)
+any_reopenings = st.sets(st.integers(0, 6), max_size=3)
+
+
+def made(muon, many):
+    rows = [{"second": muon.start + second, "temperature": value, "label": b"a\0b"} for second, value in many]
+    return muon.records("rates", rows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(many=any_records, cuts=any_cuts, reopenings=any_reopenings)
+def test_any_split_into_batches_gives_the_statuses_slots_and_overlap_of_one_record_at_a_time(
+    muon, many, cuts, reopenings
+):
+    records = made(muon, many)
+    model = Model(muon.rates.dtype.itemsize, muon.start, 256)
+    expected = [model.put(int(record["second"]), record.tobytes()) for record in records]
+    with tempfile.TemporaryDirectory() as directory:
+        work = WorkFile(Path(directory) / "day.h5", Path(directory) / "work.h5", muon.day)
+        statuses = []
+        for number, part in enumerate(np.split(records, sorted(cut for cut in cuts if cut < len(records)))):
+            statuses += work.write(muon.rates, muon.batch("rates", part)).tolist()
+            if number in reopenings:
+                work.close()
+        work.close()
+        _, slots, overlap = content(work.path)
+    assert statuses == expected
+    assert slots == model.slots
+    assert sorted(overlap) == sorted(set(model.overlap))
+
+
+@settings(max_examples=50, deadline=None)
+@given(many=any_records, order=st.randoms())
+def test_any_order_gives_the_same_set_of_records(muon, many, order):
+    shuffled = list(many)
+    order.shuffle(shuffled)
+    held = []
+    with tempfile.TemporaryDirectory() as directory:
+        for name, rows in (("one", many), ("other", shuffled)):
+            work = WorkFile(Path(directory) / f"{name}.h5", Path(directory) / f"{name}.work", muon.day)
+            work.write(muon.rates, muon.batch("rates", made(muon, rows)))
+            work.close()
+            held.append(content(work.path))
+    size = muon.rates.dtype.itemsize
+    sets = [{*slots.values(), *overlap} - {b"\xff" * size} for _, slots, overlap in held]
+    assert sets[0] == sets[1] == {record.tobytes() for record in made(muon, many)}
+
+
+def put(work, muon, *rows):
+    return work.write(muon.rates, muon.batch("rates", muon.records("rates", list(rows)))).tolist()
+
+
+def test_each_status_in_its_turn(muon, work_file):
+    work = work_file(muon.day)
+    one, two, three = ({"second": muon.start + 5, "temperature": value} for value in (1, 2, 3))
+    assert put(work, muon, one) == [WRITTEN]
+    assert put(work, muon, one) == [IDENTICAL]
+    assert put(work, muon, two) == [CONFLICT]
+    assert put(work, muon, three) == [IN_CONFLICT]
+    assert put(work, muon, one, two, three) == [IN_CONFLICT] * 3
+    work.publish()
+    _, slots, overlap = content(work.published)
+    assert slots == {0: b"\xff" * muon.rates.dtype.itemsize}
+    assert overlap == [muon.records("rates", [row]).tobytes() for row in (one, two, three)]
+
+
+def test_the_overlap_has_the_old_record_before_the_new_in_the_order_of_the_batch(muon, work_file):
+    work = work_file(muon.day)
+    seconds = [600, 5, 300]
+    put(work, muon, *({"second": muon.start + second, "temperature": 1} for second in seconds))
+    put(work, muon, *({"second": muon.start + second, "temperature": 2} for second in seconds))
+    work.publish()
+    with tables.open_file(work.published) as file:
+        rows = file.get_node("/rates_overlap").read()
+    assert (rows["second"] - muon.start).tolist() == [600, 600, 5, 5, 300, 300]
+    assert rows["temperature"].tolist() == [1, 2] * 3
+
+
+def test_without_a_conflict_there_is_no_overlap_table(muon, work_file):
+    work = work_file(muon.day)
+    put(work, muon, {"second": muon.start}, {"second": muon.start})
+    work.publish()
+    with tables.open_file(work.published) as file:
+        assert "/rates_overlap" not in file
+
+
+def test_a_conflict_of_an_earlier_run_is_still_one(muon, work_file):
+    rows = [{"second": muon.start, "temperature": value} for value in (1, 2, 3)]
+    first = work_file(muon.day)
+    assert put(first, muon, *rows[:2]) == [WRITTEN, CONFLICT]
+    first.publish()
+    second = work_file(muon.day)
+    assert put(second, muon, *rows) == [IN_CONFLICT] * 3
+    second.publish()
+    assert content(second.published)[2] == [muon.records("rates", [row]).tobytes() for row in rows]
+
+
+def test_bytes_after_a_nul_tell_texts_apart_and_survive(muon, work_file):
+    work = work_file(muon.day)
+    records = muon.records("rates", [{"second": muon.start}, {"second": muon.start}, {"second": muon.start + 256}])
+    for row, text in enumerate((b"ab\0\0x\0y", b"ab\0\0z\0y", b"\0\0\0\0\0\0w")):
+        records["label"][row] = text
+    assert work.write(muon.rates, muon.batch("rates", records)).tolist() == [WRITTEN, CONFLICT, WRITTEN]
+    work.publish()
+    _, slots, overlap = content(work.published)
+    assert overlap == [records[0].tobytes(), records[1].tobytes()]
+    assert slots[1] == records[2].tobytes()
+    assert slots[1].endswith(b"\0\0\0\0\0\0w")
+
+
+def test_payloads_of_nans_tell_records_apart_and_survive(muon, work_file):
+    work = work_file(muon.day)
+    records = muon.records("rates", [{"second": muon.start}] * 3)
+    records["temperature"] = np.array([0x7FC00001, 0x7FC00001, 0x7F800001], np.uint32).view(np.float32)
+    assert work.write(muon.rates, muon.batch("rates", records)).tolist() == [WRITTEN, IDENTICAL, CONFLICT]
+    work.publish()
+    assert content(work.published)[2] == [records[0].tobytes(), records[2].tobytes()]
+
+
+def test_negative_zero_is_another_record_than_zero(muon, work_file):
+    work = work_file(muon.day)
+    rows = [{"second": muon.start, "temperature": value} for value in (0.0, -0.0)]
+    assert put(work, muon, *rows) == [WRITTEN, CONFLICT]
+
+
+@pytest.mark.parametrize(
+    ("period", "day", "slots"),
+    [(256, "1997-10-31", 338), (1, "1998-12-31", 86401), (32, "1998-12-31", 2701), (86400, "1997-10-31", 1)],
+)
+def test_a_day_has_as_many_slots_as_periods_begin_in_it(muon, work_file, period, day, slots):
+    layout = read_layout(muon.layout.replace("period: 256", f"period: {period}"), "muon.yaml")
+    rates, moment = layout.types[0], np.datetime64(day)
+    start, end = rates.clock.day_start(moment), rates.clock.day_start(moment + 1)
+    work = work_file(moment)
+    last = muon.records("rates", [{"second": start}, {"second": end - 1, "temperature": 1}])
+    work.write(rates, muon.batch("rates", last))
+    work.publish()
+    rows, held, _ = content(work.published)
+    assert rows == slots
+    assert set(held) == {0, slots - 1}
+
+
+def test_slots_follow_the_ticks_of_the_clock_and_fractions_of_the_time(muon, work_file):
+    text = muon.layout.replace("unit: s, leap", "unit: ms, leap").replace(
+        "type: uint32, unit: s, doc", "type: float64, doc"
+    )
+    rates = read_layout(text.replace("    size: 28\n", ""), "muon.yaml").types[0]
+    assert rates.clock == Clock(rates.clock.epoch, "ms", "counted", (0, 0xFFFFFFFF))
+    work = work_file(muon.day)
+    records = np.zeros(4, rates.dtype)
+    records["second"] = np.array([0, 255.9999, 256, 511.5]) * 1000 + muon.start * 1000
+    statuses = work.write(rates, Batch("muon", "MuonRates", records, np.arange(4)))
+    assert statuses.tolist() == [WRITTEN, CONFLICT, WRITTEN, CONFLICT]
+    work.publish()
+    assert set(content(work.published)[1]) == {0, 1}
+
+
+def test_only_touched_chunks_of_a_day_are_stored(muon, work_file):
+    layout = read_layout(muon.layout.replace("period: 256", "period: 1"), "muon.yaml")
+    work = work_file(muon.day)
+    rows = [{"second": muon.start + second} for second in (*range(60), 86399)]
+    work.write(layout.types[0], muon.batch("rates", muon.records("rates", rows)))
+    work.publish()
+    assert work.published.stat().st_size < 200_000 < 86400 * layout.types[0].dtype.itemsize
+
+
+# What is stored as nothing cannot be found again: a store that takes it must not say "written" and lose it.
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_a_record_that_looks_like_an_empty_slot_or_a_conflict_is_not_lost(muon, work_file, byte):
+    text = muon.layout.replace("1996-01-01T00:00:00", "1997-10-31T00:00:00").replace(", undefined: [0, 0xFFFFFFFF]", "")
+    rates = read_layout(text, "muon.yaml").types[0]
+    records = np.frombuffer(bytes([byte]) * rates.dtype.itemsize, rates.dtype)
+    assert rates.clock.defined(records["second"]).all()
+    day = rates.clock.days(records["second"])[0]
+    work = work_file(day)
+    work.write(rates, muon.batch("rates", records))
+    work.publish()
+    with tables.open_file(work.published) as file:
+        assert sum(summary.records for summary in survey(file)) == 1
