@@ -71,7 +71,8 @@ class Catalogue:
 
     @contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        disk.step("open", self.path)
+        with disk.storage_errors("open", self.path):
+            disk.step("open", self.path)
         try:
             if write:
                 connection = sqlite3.connect(self.path, timeout=30)
@@ -109,7 +110,8 @@ class Catalogue:
             for row in catalogue_rows(path, str(day), summaries)
         ]
         with self._connected(write=True) as connection:
-            disk.step("write", self.path)
+            with disk.storage_errors("write", self.path):
+                disk.step("write", self.path)
             connection.execute("DELETE FROM day_files WHERE path = ?", (path,))
             connection.execute("DELETE FROM publishing WHERE path = ?", (path,))
             connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -86,7 +86,7 @@ class WorkFile:
             disk.step("open", self.base)
             with tables.open_file(self.base, "r") as file:
                 return Ledger.read(file)
-        except tables.HDF5ExtError as error:
+        except (tables.HDF5ExtError, OSError) as error:
             message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
             raise StorageError(message, where=self.published) from error
 
@@ -225,6 +225,14 @@ class WorkFile:
             self.ledger.write(self.handle)
             self.handle.close()
         self.handle, self.stores, self.blobs = None, {}, {}
+
+    def abandon(self) -> None:
+        """Let go of the file after a failure; what is in the workshop is nobody's any more."""
+        if self.handle is not None:
+            # Closing may fail as writing did, and there is nothing left to lose.
+            with suppress(tables.HDF5ExtError, OSError):
+                self.handle.close()
+            self.handle, self.stores, self.blobs = None, {}, {}
 
     def publish(self) -> list[NodeSummary]:
         """Close, read everything back, and put the file in place of the published one.

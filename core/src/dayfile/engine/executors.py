@@ -96,7 +96,11 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
         record_announced(root)
-        yield Run(root, Pipeline(root, plugins, settings, report, only=only))
+        pipeline = Pipeline(root, plugins, settings, report, only=only)
+        try:
+            yield Run(root, pipeline)
+        finally:
+            pipeline.abandon()
         report.finish()
 
 

@@ -162,6 +162,12 @@ class Pipeline:
             )
         return self.work_files[path]
 
+    def abandon(self) -> None:
+        """Let go of all work files after a failure; the next run begins them anew."""
+        for work_file in self.work_files.values():
+            work_file.abandon()
+        self.work_files.clear()
+
     def due(self) -> list[str]:
         """Day files that it is time to publish while more may come."""
         core = self.settings.core
