@@ -32,7 +32,9 @@ class DayfileError(Exception):
     message : str
         What is wrong and what to do about it, without the place.
     where : str or Path, optional
-        The place: a file, ``file:line:column``, ``file, byte 120``, ``file, record 3``. Put in front of the message.
+        The place: a file, ``file:line:column``, ``file, record 3``. Put in front of the message.
+    offset : int, optional
+        Byte offset in the file; told behind ``where``.
 
     Examples
     --------
@@ -42,10 +44,11 @@ class DayfileError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, where: str | Path | None = None) -> None:
+    def __init__(self, message: str, *, where: str | Path | None = None, offset: int | None = None) -> None:
         self.message = message
-        self.where = None if where is None else str(where)
-        super().__init__(message if where is None else f"{where}: {message}")
+        self.where = None if where is None else f"{where}" if offset is None else f"{where}, byte {offset}"
+        self.offset = offset
+        super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
 class UsageError(DayfileError):

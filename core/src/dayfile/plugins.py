@@ -44,12 +44,15 @@ class Failure:
         Class of the error.
     trace : str
         The traceback; empty where the message says it all.
+    offset : int or None
+        Byte offset in the source, where it is known.
     """
 
     plugin: str
     message: str
     error: str
     trace: str = field(default="", repr=False)
+    offset: int | None = None
 
     @classmethod
     def of(cls, plugin: str, error: BaseException) -> Failure:
@@ -59,7 +62,7 @@ class Failure:
             cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
             return cls(plugin, blamed, type(error).__name__, cause)
         if isinstance(error, DayfileError):
-            return cls(plugin, str(error), type(error).__name__)
+            return cls(plugin, str(error), type(error).__name__, offset=error.offset)
         return cls(plugin, f"plugin {plugin} failed: {named(error)}", type(error).__name__, traceback.format_exc())
 
 

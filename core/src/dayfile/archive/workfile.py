@@ -15,7 +15,7 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.survey import NodeSummary, survey_blobs, survey_table, verify
-from dayfile.errors import StorageError
+from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import Batch, Source
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
@@ -28,7 +28,7 @@ __all__ = ["WorkFile"]
 
 CHUNK_BYTES = 16 * 1024
 # Records wait in memory until this many bytes of them make a write worth while.
-WAITING_BYTES = 8 * 2**20
+WAITING_BYTES = 4 * 2**20
 # Room for the number of a record within its source, below the number of the source, in the order of blobs.
 SOURCE_STEP = 2**40
 
@@ -148,6 +148,10 @@ class WorkFile:
             if path not in file:
                 new_table(file, path, data_type, keys, self.day)
             table = file.get_node(path)
+            if table.dtype != data_type.dtype:
+                written = getattr(table.attrs, "layout", "another program")
+                message = f"{path} has other fields: it was written by layout {written}, this is {data_type.layout}"
+                raise LayoutError(message, where=self.published)
             if data_type.store == "slots":
                 start = data_type.clock.day_start(self.day)
                 overlap = partial(self._overlap, file, f"{path}_overlap", data_type, keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.report import Report, SetAside
-from dayfile.errors import SourceError, StorageError
+from dayfile.errors import PluginError, SourceError, StorageError
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
@@ -146,7 +146,7 @@ class Pipeline:
     def _locate(self, data_type: DataType, day: np.datetime64) -> str:
         key = (data_type.name, day)
         if key not in self.located:
-            self.located[key] = self.plugins.locate_file(data_type, day)
+            self.located[key] = str(PurePosixPath(self.plugins.locate_file(data_type, day)))
         return self.located[key]
 
     def _work_file(self, path: str, day: np.datetime64) -> WorkFile:
@@ -160,7 +160,11 @@ class Pipeline:
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 from_published=self.only is None,
             )
-        return self.work_files[path]
+        work_file = self.work_files[path]
+        if {str(work_file.day), work_file.ledger.day or str(day)} != {str(day)}:
+            there = work_file.ledger.day or work_file.day
+            raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {there}")
+        return work_file
 
     def abandon(self) -> None:
         """Let go of all work files after a failure; the next run begins them anew."""
@@ -190,6 +194,7 @@ class Pipeline:
         # Plugins that share a reader say the same of a file that is nobody's.
         messages = list(dict.fromkeys(failure.message for failure in failures))
         reason = self._reason(source, failures[0].plugin, failures[0].error, "; ".join(messages))
+        reason |= {"records": None, "offset": failures[0].offset}
         trace = "\n".join(failure.trace for failure in failures if failure.trace)
         if trace:
             reason["traceback"] = trace

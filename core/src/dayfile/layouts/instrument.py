@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, Self
@@ -65,8 +66,12 @@ class Instrument:
             data_type = self.layout.by_code().get(named[0])
             if data_type is None:
                 return None
-            structs = read_stream(source.content, self.struct(data_type, named[1]), source.name)
-            return self.batches(data_type, structs)
+            struct = self.struct(data_type, named[1])
+            items = self.batches(data_type, read_stream(source.content, struct, source.name))
+            return [
+                replace(item, offset=item.numbers[0] * struct.itemsize) if isinstance(item, Rejected) else item
+                for item in items
+            ]
         return self._decode_hdf4(source) if "hdf4" in kinds else None
 
     def _decode_hdf4(self, source: Source) -> Iterable[Batch | Rejected] | None:

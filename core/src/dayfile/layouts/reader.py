@@ -46,7 +46,7 @@ class Layout:
 
 
 def read_layout(text: str, name: str) -> Layout:
-    """Read and check a layout.
+    r"""Read and check a layout.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def read_layout(text: str, name: str) -> Layout:
 
     Examples
     --------
-    >>> read_layout("instrument: [", "bad.yaml")
+    >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")
     Traceback (most recent call last):
         ...
-    dayfile.errors.LayoutError: bad.yaml:1:14: this is not YAML: did not find expected node content
+    dayfile.errors.LayoutError: bad.yaml:2:1: titel: 'titel' is not a word that may stand here; did you mean 'title'?
     """
     document = Document.parse(text, name)
     try:

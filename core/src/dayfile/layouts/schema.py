@@ -57,14 +57,14 @@ class BlobsWords(Words):
     """The array of variable-length values beside the tables."""
 
     node: str = Field(description="path in the day file; may use the keys of a batch")
-    title: Line = ""
+    title: Line = Field("", description="title of the array")
 
 
 class FieldWords(Words):
     """One field."""
 
-    name: Name
-    type: Literal[FIELD_TYPES]  # type: ignore[valid-type]  # the tuple is the one list of types
+    name: Name = Field(description="name in the day file")
+    type: Literal[FIELD_TYPES] = Field(description="type of one element")  # type: ignore[valid-type]  # one list of types
     shape: tuple[int | str, ...] = Field((), description="numbers or names of constants; empty for a scalar")
     unit: str = Field("", description="physical unit")
     doc: Line = Field("", description="meaning")
@@ -81,23 +81,23 @@ class TypeWords(Words):
     """One data type."""
 
     code: str = Field(description="the instrument's own name for this kind of record")
-    title: Line
-    store: Literal["append", "slots", "intervals"]
+    title: Line = Field(description="one line about the type; the table's title")
+    store: Literal["append", "slots", "intervals"] = Field(description="how a day file holds the records")
     time: Name = Field(description="field that decides day and slot")
     end: Name | None = Field(None, description="field with the end stamp")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
-    doc: Line = ""
-    fields: tuple[FieldWords, ...] = Field(min_length=1)
+    doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
+    fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields, in stored order")
 
 
 class LayoutWords(Words):
     """A whole layout."""
 
-    instrument: Name
+    instrument: Name = Field(description="name of the instrument; the first half of its data types' names")
     version: int = Field(1, ge=1, description="raised when stored fields change")
-    title: Line
+    title: Line = Field(description="one line about the instrument")
     clock: ClockWords
     structs: StructWords | None = None
     sources: tuple[Literal["struct_streams", "hdf4"], ...] = Field(
@@ -109,4 +109,6 @@ class LayoutWords(Words):
     titles: tuple[Line, ...] = Field((), description="titles of the groups on that path")
     blobs: BlobsWords | None = None
     overflow: Literal["raise", "wrap"] = Field("raise", description="overflow of fields that do not say")
-    types: dict[Name, TypeWords] = Field(min_length=1)
+    types: dict[Name, TypeWords] = Field(
+        min_length=1, description="the data types by name, the second half of their full names"
+    )

@@ -56,5 +56,5 @@ def read_stream(content: bytes, dtype: np.dtype[np.void], where: str) -> npt.NDA
             f"the length {len(content)} is no multiple of the struct's {size} bytes: {rest} bytes are left after "
             f"{whole} structs; the file was cut, or holds something else"
         )
-        raise SourceError(message, where=f"{where}, byte {whole * size}")
+        raise SourceError(message, where=where, offset=whole * size)
     return np.frombuffer(content, dtype)

@@ -236,7 +236,7 @@ def parse_day(text: str) -> np.datetime64:
     Examples
     --------
     >>> parse_day("1997-10-31")
-    numpy.datetime64('1997-10-31')
+    np.datetime64('1997-10-31')
     """
     try:
         day = dt.date.fromisoformat(text)

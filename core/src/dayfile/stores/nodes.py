@@ -21,6 +21,9 @@ from dayfile.model.datatype import DataType, Field, Node
 
 __all__ = ["created_group", "data_type_of", "describe", "fill", "make_table"]
 
+NODE_SIZE = 480
+"""Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
+
 Keys = Mapping[str, str | int]
 
 
@@ -46,9 +49,12 @@ def fill(template: str, keys: Keys) -> str:
             message = f"{name} is {text!r}, which cannot name a group in a day file"
             raise SourceError(message)
     try:
-        return template.format(**keys)
+        path = template.format(**keys)
     except KeyError as error:
         raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
+    if len(path.encode()) > NODE_SIZE:
+        raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
+    return path
 
 
 def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: Keys) -> tables.Group:

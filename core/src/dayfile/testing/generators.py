@@ -93,7 +93,7 @@ def records(
 
     Examples
     --------
-    >>> from dayfile import Node
+    >>> from dayfile import Clock, Node
     >>> muons = DataType(
     ...     instrument="muon", type="counts", code="MuonCounts", title="", store="append", time="Second", path="",
     ...     fields=(Field("Second", "uint32"), Field("rate", "uint16", (3,)), Field("tube", "uint8")),
