@@ -11,7 +11,7 @@ import pytest
 
 from dayfile import Batch, Rejected, SourceError
 from dayfile_hisparc import instrument
-from dayfile_hisparc.events import decode_events
+from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload
 
 TYPES = instrument.layout.by_code()
@@ -27,8 +27,8 @@ def trace(text: bytes) -> str:
     return base64.b64encode(zlib.compress(text)).decode()
 
 
-def decode(*events, station=501, cluster="Science Park", cutoff=2020):
-    items = list(decode_events(Upload(station, cluster, list(events)), TYPES, cutoff, "upload"))
+def decode(*events, station=501, cluster="Science Park", **dates):
+    items = list(decode_events(Upload(station, cluster, list(events)), TYPES, Dates(**dates), "upload"))
     return [x for x in items if isinstance(x, Batch)], [x for x in items if isinstance(x, Rejected)]
 
 
@@ -142,7 +142,7 @@ def test_old_events_are_rejected_one_by_one_and_can_be_given_again():
     assert len(batch) == 1
     assert rejected.numbers == (0,)
     again = read_upload(rejected.content, where="")
-    (batch,), rejected = decode(*again.events, station=again.station, cluster=again.cluster, cutoff=2016)
+    (batch,), rejected = decode(*again.events, station=again.station, cluster=again.cluster, cutoff_year=2016)
     assert batch.records["pulseheights"][0, 0] == 1
     assert not rejected
 
@@ -150,6 +150,13 @@ def test_old_events_are_rejected_one_by_one_and_can_be_given_again():
 def test_a_time_beyond_the_32_bit_timestamp_is_not_wrapped():
     _, (rejected,) = decode(event(moment=dt.datetime(2038, 1, 19, 3, 14, 8)))
     assert "2038" in rejected.reason
+
+
+def test_events_ahead_of_the_clock_are_rejected_one_by_one():
+    (batch,), (rejected,) = decode(event(), event(moment=MOMENT + dt.timedelta(days=2)), latest=1715342401 + 86400)
+    assert batch.numbers.tolist() == [0]
+    assert rejected.numbers == (1,)
+    assert "days_ahead" in rejected.reason
 
 
 def test_an_aware_datetime_is_converted_to_utc():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, Field
 
 from dayfile import Batch, Instrument, Rejected, Source, hookimpl
 
+SECONDS_A_DAY = 86400
+
 __all__ = ["Hisparc", "HisparcSettings", "instrument"]
 
 
@@ -17,6 +20,9 @@ class HisparcSettings(BaseModel):
     """What can be set, as ``hisparc.<name>``."""
 
     cutoff_year: int = Field(2020, description="events dated before this year are rejected: there was no GPS time")
+    days_ahead: float = Field(
+        1.0, ge=0, description="events dated so many days ahead of this machine's clock are rejected"
+    )
     station: int | None = Field(None, ge=0, description="station of bare uploads, which do not tell it")
     cluster: str | None = Field(None, min_length=1, description="cluster of bare uploads, which do not tell it")
 
@@ -34,7 +40,7 @@ class Hisparc(Instrument):
         self, source: Source, settings: HisparcSettings
     ) -> Iterable[Batch | Rejected] | None:
         """Batches of an upload or a queue file: pickled events, of Python 2 or 3."""
-        from dayfile_hisparc.events import decode_events
+        from dayfile_hisparc.events import Dates, decode_events
         from dayfile_hisparc.pickles import Upload, looks_like_pickle, read_upload
 
         if not looks_like_pickle(source.content):
@@ -45,7 +51,9 @@ class Hisparc(Instrument):
         types = self.layout.by_code()
         if not upload.events:
             return [Batch("hisparc", "CIC", np.zeros(0, types["CIC"].dtype), np.zeros(0, np.int64))]
-        return decode_events(Upload(station, cluster, upload.events), types, settings.cutoff_year, source.name)
+        latest = int(time.time() + settings.days_ahead * SECONDS_A_DAY)
+        dates = Dates(settings.cutoff_year, latest)
+        return decode_events(Upload(station, cluster, upload.events), types, dates, source.name)
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:

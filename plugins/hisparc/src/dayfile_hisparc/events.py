@@ -21,7 +21,7 @@ from dayfile import Batch, Blobs, DataType, Field, RecordError, Rejected, Source
 from dayfile_hisparc.columns import fill
 from dayfile_hisparc.pickles import Upload, write_upload
 
-__all__ = ["decode_events"]
+__all__ = ["Dates", "decode_events"]
 
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - uploads carry naive datetimes, GPS time labelled as if UTC
 SECOND = dt.timedelta(seconds=1)
@@ -78,9 +78,33 @@ class Problems:
         self.dropped.setdefault((code, reason), []).append(number)
 
 
-def decode_events(
-    upload: Upload, types: Mapping[str, DataType], cutoff_year: int, name: str
-) -> Iterator[Batch | Rejected]:
+@dataclass(frozen=True)
+class Dates:
+    """Which dates events may have.
+
+    Parameters
+    ----------
+    cutoff_year : int
+        Earlier ones are rejected: without GPS the electronics report dates long past.
+    latest : int
+        Seconds since 1970; later ones are rejected.
+    """
+
+    cutoff_year: int = 2020
+    latest: int = LAST_SECOND
+
+    def problem(self, moment: dt.datetime, timestamp: int) -> str:
+        """Why an event cannot have this time; empty if it can."""
+        if moment.year < self.cutoff_year:
+            return f"dated before {self.cutoff_year}, the cutoff year (hisparc.cutoff_year)"
+        if timestamp > LAST_SECOND:
+            return "dated after 2038-01-19, which the timestamp column cannot hold"
+        if timestamp > self.latest:
+            return "dated further ahead of the clock of this machine than hisparc.days_ahead"
+        return ""
+
+
+def decode_events(upload: Upload, types: Mapping[str, DataType], dates: Dates, name: str) -> Iterator[Batch | Rejected]:
     """Batches of the events of an upload, in the order in which their types first occur, then what was rejected.
 
     Parameters
@@ -89,8 +113,8 @@ def decode_events(
         Station, cluster and events.
     types : mapping of str to DataType
         Data types by event type (``CIC``).
-    cutoff_year : int
-        Events before that year are rejected: without GPS the electronics report dates long past.
+    dates : Dates
+        Which dates events may have.
     name : str
         Name of the source.
 
@@ -108,7 +132,7 @@ def decode_events(
         "station": upload.station,
     }
     problems = Problems()
-    groups = grouped(upload.events, types, cutoff_year, problems)
+    groups = grouped(upload.events, types, dates, problems)
     for code in dict.fromkeys(code for code, _ in groups):
         mine = [(codes, events) for (type_code, codes), events in groups.items() if type_code == code]
         batch = batch_of(types[code], mine, keys, problems)
@@ -130,7 +154,7 @@ def decode_events(
 
 
 def grouped(
-    events: Sequence[object], types: Mapping[str, DataType], cutoff_year: int, problems: Problems
+    events: Sequence[object], types: Mapping[str, DataType], dates: Dates, problems: Problems
 ) -> dict[tuple[str, tuple[str, ...]], list[Sent]]:
     """Events by type and sequence of codes; those without a form, a time or a known type are dropped."""
     groups: dict[tuple[str, tuple[str, ...]], list[Sent]] = {}
@@ -153,13 +177,12 @@ def grouped(
             codes = tuple([value["data_uploadcode"] for value in values])
             sent = Sent(number, seconds(moment), header.get("nanoseconds"), [value["data"] for value in values])
             group = groups.setdefault((code, codes), [])
-        except (KeyError, TypeError, AttributeError, IndexError):
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
             problems.drop(code if isinstance(code, str) else "", "not the form of an event", number)
             continue
-        if moment.year < cutoff_year:
-            problems.drop(code, f"dated before {cutoff_year}, the cutoff year (hisparc.cutoff_year)", number)
-        elif sent.timestamp > LAST_SECOND:
-            problems.drop(code, "dated after 2038-01-19, which the timestamp column cannot hold", number)
+        reason = dates.problem(moment, sent.timestamp)
+        if reason:
+            problems.drop(code, reason, number)
         else:
             group.append(sent)
     return {key: group for key, group in groups.items() if group}

@@ -15,23 +15,22 @@ once, and the ten bytes of a ``datetime`` can be had back. A string that was no 
 
 from __future__ import annotations
 
-import datetime as dt
 import gc
 import io
 import pickle
 import re
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from dayfile.errors import SourceError
+from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, shown
 
 __all__ = ["Upload", "check_structure", "looks_like_pickle", "read_pickle", "read_upload", "write_upload"]
 
 # Limits. Stations send at most 1000 events at once: 1.4 MB of showers, or 84,000 dicts if all are configurations.
 LARGEST: Final = 32 * 2**20
-"""Bytes of a pickle; a character of a text can take five bytes of memory while it is read."""
+"""Bytes of a pickle; a character of a text can take six bytes of memory while it is read."""
 LARGEST_STRUCTURE: Final = 5 * 2**20
 """Bytes of a pickle without its long strings, of which each counts as 32: an opcode can cost 25 times its length."""
 MOST_CONTAINERS: Final = 300_000
@@ -40,8 +39,6 @@ MOST_VALUES: Final = 1_000_000
 """Values on one level, where lists that stand in several places make them more than the pickle has bytes."""
 DEEPEST: Final = 16
 """Levels of lists and dicts; a queue file has 5."""
-LONGEST_SCALAR: Final = 65_536
-"""Bytes of a NumPy text."""
 LONG_STRING: Final = 32
 """Bytes from which on a string is long."""
 
@@ -109,8 +106,9 @@ LENGTH_BYTES: Final = {b"\x8c": 1, b"X": 4, b"\x8d": 8, b"C": 1, b"B": 4, b"\x8e
 """Opcodes of strings with their length in front, and how many bytes that is."""
 ARGUMENT: Final = PUT + rb"?" + CALL
 STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
-# In a text pickle, which has no PROTO; the usual string that is not ASCII is the state of a datetime, 42 characters.
 PROTO: Final = b"\x80"
+# For text pickles, which have no PROTO. The usual string in them that is not ASCII is the state of a datetime, at most
+# 42 characters.
 FOREIGN_TEXT: Final = re.compile(rb"(?s)\\x[89a-f](?![^\n]{0,80}+\n" + ARGUMENT + rb")")
 # A tuple as the whole content, or as the last value of the outermost dict.
 EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?[su]?\.")
@@ -141,9 +139,8 @@ def looks_like_pickle(content: bytes) -> bool:
 def check_structure(content: bytes, *, where: str) -> bool:
     r"""Refuse a pickle that could do harm while it is read, before any of it is.
 
-    What passes has only the opcodes that lists and dicts of plain values need, up to protocol 5, and costs time and
-    memory in proportion to its length: at most some 200 MB, and four times the length of its strings. Names are not
-    looked at here.
+    What passes has only the opcodes that lists and dicts of plain values need, up to protocol 5. Reading it takes time
+    and memory in proportion to its length, at most some 200 MB. Names are not looked at here.
 
     Parameters
     ----------
@@ -226,135 +223,6 @@ def problem(opcode: bytes) -> str:
         if known.code == opcode.decode("latin-1"):
             return f"has the opcode {known.name} in a place or form that no upload needs"
     return f"has the byte 0x{opcode.hex()} where an opcode should be"
-
-
-class RefusalError(pickle.UnpicklingError):
-    """What a pickle asks for is not permitted; the message goes on from "the pickle"."""
-
-
-def byte_string(value: object) -> bytes:
-    """Bytes as Python 3 sends them, or a ``str`` of Python 2, which was read as text."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    if isinstance(value, bytes):
-        return value
-    raise RefusalError("has a call without the bytes it needs")
-
-
-def datetime(state: object, *rest: object) -> dt.datetime:
-    """Stand in for ``datetime.datetime``, whose arguments are its state and perhaps a time zone, or numbers.
-
-    The state is ten bytes: year (two, big endian), month with the fold in its top bit, day, hour, minute, second,
-    microseconds (three, big endian).
-    """
-    if type(state) is int:
-        return dt.datetime(state, *rest)  # type: ignore[arg-type]  # noqa: DTZ001 - naive, as it was sent
-    # The constructor believes all of a state but the month; replace() checks every part.
-    return dt.datetime(byte_string(state), *rest).replace()  # type: ignore[arg-type]  # noqa: DTZ001
-
-
-def encode(text: object, encoding: object) -> bytes:
-    """Stand in for ``_codecs.encode``, with which Python 3 writes bytes up to protocol 2."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise RefusalError("has bytes in an encoding other than latin-1")
-    return text.encode("latin-1")
-
-
-def no_bytes() -> bytes:
-    """Stand in for ``bytes``, with which Python 3 writes empty bytes up to protocol 2."""
-    return b""
-
-
-NUMPY_FORMATS: Final = {
-    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
-    "f2": "e", "f4": "f", "f8": "d",
-}  # fmt: skip
-"""NumPy's names of number types, and the struct module's letters."""
-
-
-class NumpyType:
-    """Stand in for ``numpy.dtype``: a boolean, an integer, a float or a short text.
-
-    The arguments are the type (``'i8'``) and two flags; the state set later is (version, byte order, three times None,
-    size, alignment, flags). All are checked: a tuple let through here could be part of the next one, and so on.
-    """
-
-    __slots__ = ("name", "order", "size")
-
-    def __init__(self, name: object, align: object = 0, copy: object = 0) -> None:
-        if not isinstance(name, str) or not (name in NUMPY_FORMATS or re.fullmatch("[SU][0-9]{1,5}", name)):
-            raise RefusalError(f"has a NumPy value of type {shown(name)}, which is neither a number nor a short text")
-        if not isinstance(align, int) or not isinstance(copy, int):
-            raise RefusalError("has a NumPy type with the wrong arguments")
-        self.name = name
-        self.order = "<"
-        self.size = int(name[1:]) * (4 if name[0] == "U" else 1)
-        if self.size > LONGEST_SCALAR:
-            raise RefusalError(f"has a NumPy text of {self.size} bytes")
-
-    def __setstate__(self, state: object) -> None:
-        match state:
-            case (int(), "<" | ">" | "|" as order, None, None, None, int(), int(), int()):
-                self.order = ">" if order == ">" else "<"
-            case _:
-                raise RefusalError("has a NumPy type with the wrong state")
-
-    def value(self, content: bytes) -> bool | int | float | str | bytes:
-        """The plain value of a scalar's bytes."""
-        if len(content) != self.size:
-            raise RefusalError(f"has a NumPy value of {len(content)} bytes for a type of {self.size}")
-        if self.name[0] == "S":
-            return content.rstrip(b"\0")
-        if self.name[0] == "U":
-            return content.decode("utf-32-be" if self.order == ">" else "utf-32-le").rstrip("\0")
-        (value,) = struct.unpack(self.order + NUMPY_FORMATS[self.name], content)
-        return value  # type: ignore[no-any-return]
-
-
-def numpy_scalar(numpy_type: object, content: object) -> bool | int | float | str | bytes:
-    """Stand in for ``numpy.core.multiarray.scalar``."""
-    if not isinstance(numpy_type, NumpyType):
-        raise RefusalError("has a NumPy value without a type")
-    return numpy_type.value(byte_string(content))
-
-
-MOST_ARGUMENTS: Final = 8
-"""A datetime of numbers has the most."""
-
-
-class Permitted:
-    """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[..., object]) -> None:
-        self.call = call
-
-    def __call__(self, *arguments: object) -> object:
-        if len(arguments) > MOST_ARGUMENTS:
-            raise RefusalError(f"has a call with {len(arguments)} arguments")
-        return self.call(*arguments)
-
-    def __setstate__(self, state: object) -> NoReturn:
-        raise RefusalError("sets the state of a name")
-
-
-PERMITTED: Final = {
-    ("datetime", "datetime"): Permitted(datetime),
-    ("datetime", "timedelta"): Permitted(dt.timedelta),
-    ("datetime", "timezone"): Permitted(dt.timezone),
-    ("numpy", "dtype"): Permitted(NumpyType),
-    ("numpy.core.multiarray", "scalar"): Permitted(numpy_scalar),
-    ("numpy._core.multiarray", "scalar"): Permitted(numpy_scalar),
-    ("_codecs", "encode"): Permitted(encode),
-    ("__builtin__", "bytes"): Permitted(no_bytes),
-}
-
-
-def shown(name: object) -> str:
-    """A name from a pickle, fit for a message."""
-    text = str(name)[:80] if isinstance(name, str) else type(name).__name__
-    return text if text.isprintable() else ascii(text)
 
 
 class Reader(pickle.Unpickler):
@@ -539,6 +407,16 @@ def write_upload(station: int | None, cluster: str | None, events: Sequence[obje
     events : sequence
         Events as :func:`read_upload` gives them; it reads what is returned here to equal ones, but for tuples, which
         only a damaged pickle has in an event: they become lists, or texts if they are keys.
+
+    Returns
+    -------
+    bytes
+        A pickle of protocol 4, the first to keep the fold of a datetime.
+
+    Examples
+    --------
+    >>> read_upload(write_upload(None, None, [{"header": {}}]), where="upload_17").events
+    [{'header': {}}]
     """
     plain = without_tuples(list(events))
     if station is not None and cluster is not None:

@@ -1,0 +1,198 @@
+"""The receiver: uploads of stations, by the protocol of the HiSPARC datastore, onto disk.
+
+A station posts a form (``application/x-www-form-urlencoded``) with ``station_id``, ``password``, ``data`` (the pickle,
+a character for each byte, percent-encoded as UTF-8) and ``checksum`` (MD5 of the pickle in lower-case hex). The answer
+is always HTTP 200 with three digits. What answers 100 is on disk, file and directory, before the answer is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import struct
+import time
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive import disk
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
+from dayfile.errors import SourceError
+from dayfile_hisparc.pickles import read_upload
+from dayfile_hisparc.stations import Station, StationList
+
+__all__ = ["Answer", "Receiver", "form_fields", "queue_file"]
+
+logger = logging.getLogger(__name__)
+
+FIELDS = (b"station_id", b"password", b"data", b"checksum")
+HEX = np.full(256, 255, np.uint8)
+for digits, first in ((b"0123456789", 0), (b"abcdef", 10), (b"ABCDEF", 10)):
+    HEX[list(digits)] = np.arange(first, first + len(digits), dtype=np.uint8)
+
+
+class Answer(Enum):
+    """What a station is told; checked in this order."""
+
+    MISSING = 400
+    UNKNOWN_STATION = 206
+    WRONG_PASSWORD = 203
+    WRONG_CHECKSUM = 201
+    UNREADABLE = 208
+    STORED = 100
+
+    @property
+    def body(self) -> bytes:
+        """Three digits, no line end."""
+        return str(self.value).encode()
+
+
+def form_fields(body: bytes) -> dict[bytes, bytes]:
+    """The fields of a form as bytes; of a field given twice the first counts, and a blank value is none.
+
+    Examples
+    --------
+    >>> form_fields(b"a=1%2B1&b=&a=2&c=x+y")
+    {b'a': b'1+1', b'c': b'x y'}
+    """
+    fields: dict[bytes, bytes] = {}
+    for pair in body.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if value:
+            fields.setdefault(unquoted(name), unquoted(value))
+    return fields
+
+
+def unquoted(text: bytes) -> bytes:
+    """Percent-encoded bytes as they were; a ``+`` is a blank, what is no escape stays."""
+    if b"%" not in text:
+        return text.replace(b"+", b" ")
+    given: npt.NDArray[np.uint8] = np.frombuffer(text + b"\0\0", np.uint8).copy()
+    given[given == ord("+")] = ord(" ")
+    escapes = np.flatnonzero(given == ord("%"))
+    high, low = HEX[given[escapes + 1]], HEX[given[escapes + 2]]
+    good = (high < 16) & (low < 16)
+    escapes = escapes[good]
+    given[escapes] = high[good] * 16 + low[good]
+    kept = np.ones(len(given), bool)
+    kept[escapes + 1] = kept[escapes + 2] = kept[-2:] = False
+    return given[kept].tobytes()
+
+
+def queue_file(station: Station, payload: bytes) -> bytes:
+    """A queue file: the pickled dict of ``station_id``, ``cluster`` and ``event_list``, around the payload as it came.
+
+    A pickle is a program that leaves one value on a stack; this one sets out a dict, lets the payload, without its
+    STOP, leave the list, and puts both together. Nothing of the payload is changed, nor read and written again.
+    """
+    cluster = station.cluster.encode(errors="replace")
+    return b"".join(
+        (
+            b"}(X\n\0\0\0station_idJ",
+            struct.pack("<i", station.number),
+            b"X\7\0\0\0clusterX",
+            struct.pack("<I", len(cluster)),
+            cluster,
+            b"X\n\0\0\0event_list",
+            payload[:-1],
+            b"u.",
+        )
+    )
+
+
+class Receiver:
+    """Takes uploads for one archive.
+
+    Parameters
+    ----------
+    root : Root
+        The archive; what is accepted goes to its ``incoming/``.
+    stations : StationList
+        Who may upload.
+    """
+
+    def __init__(self, root: Root, stations: StationList) -> None:
+        self.root = root
+        self.stations = stations
+        self.quarantine = Quarantine(root)
+
+    def answer(self, body: bytes, sender: str = "") -> Answer:
+        """Check an upload and, if it is good, store it.
+
+        Parameters
+        ----------
+        body : bytes
+            The form as posted.
+        sender : str
+            Who sent it, for the log.
+
+        Returns
+        -------
+        Answer
+            An upload that can be read but has events that cannot be archived is stored all the same: the run that
+            archives it keeps those in quarantine, and the station goes on.
+
+        Raises
+        ------
+        StorageError
+            It could not be stored. The station must not be told 100, and tries again.
+        """
+        fields = form_fields(body)
+        if any(name not in fields for name in FIELDS):
+            return Answer.MISSING
+        try:
+            number = int(fields[b"station_id"].decode())
+            password = fields[b"password"].decode()
+            text = fields[b"data"].decode()
+        except ValueError:
+            return self._told(Answer.MISSING, sender, "a field is not what it should be")
+        station = self.stations.find(number)
+        if station is None:
+            return self._told(Answer.UNKNOWN_STATION, sender, f"station {number} is not in the station list")
+        if not self.stations.admits(station, password):
+            return self._told(Answer.WRONG_PASSWORD, sender, f"wrong password for station {number}")
+        return self._take(station, text, fields[b"checksum"], sender)
+
+    def _take(self, station: Station, text: str, checksum: bytes, sender: str) -> Answer:
+        try:
+            payload = text.encode("latin-1")
+        except UnicodeEncodeError:
+            self._set_aside(station, text.encode(), "a character above U+00FF, which no byte has")
+            return self._told(Answer.UNREADABLE, sender, f"station {station.number}: data is no pickle")
+        digest = hashlib.md5(payload, usedforsecurity=False).hexdigest().encode()
+        if not hmac.compare_digest(digest, checksum):
+            return self._told(Answer.WRONG_CHECKSUM, sender, f"wrong checksum from station {station.number}")
+        try:
+            read_upload(payload, where=f"upload of station {station.number}")
+        except SourceError as error:
+            self._set_aside(station, payload, str(error))
+            return self._told(Answer.UNREADABLE, sender, str(error))
+        self._store(station, queue_file(station, payload))
+        return Answer.STORED
+
+    def _store(self, station: Station, content: bytes) -> None:
+        """Onto disk: written beside, synced, renamed in, and the directory synced."""
+        name = f"{time.time_ns():020d}-{station.number}-{secrets.token_hex(4)}"
+        making = self.root.incoming / f".{name}"
+        disk.write(making, content)
+        disk.rename(making, self.root.incoming / name)
+
+    def _set_aside(self, station: Station, payload: bytes, message: str) -> None:
+        """Keep what can never be archived, once however often it is sent."""
+        reason = {
+            "source": f"upload of station {station.number}",
+            "plugin": "hisparc",
+            "error": SourceError.__name__,
+            "message": message,
+            "records": None,
+            "offset": None,
+        }
+        self.quarantine.put(f"upload-{station.number}", payload, reason)
+
+    def _told(self, answer: Answer, sender: str, reason: str) -> Answer:
+        logger.warning("%s: %s; answered %d", sender or "upload", reason, answer.value)
+        return answer

@@ -1,0 +1,832 @@
+"""Pickles of strangers: every upload that a station can send is read, nothing else is, and nothing of it is run."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import json
+import os
+import pickle
+import pickletools
+import posix
+import resource
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from dayfile.errors import SourceError
+from dayfile_hisparc import pickles
+from dayfile_hisparc.pickles import (
+    Upload,
+    check_structure,
+    looks_like_pickle,
+    read_pickle,
+    read_upload,
+    write_upload,
+)
+
+PROTOCOLS = range(6)
+MOMENT = dt.datetime(2017, 2, 26, 7, 26, 4)
+TRACE = "eJxtkFkOAyEMQy/kD7KH+1+sBmZppUoZCI+MQ6wT+kT/5vfRxopD3rzeygMvfojBFTkhllA3WDVC" * 10
+
+
+def event(kind, moment, values, nanoseconds=0):
+    return {
+        "header": {"eventtype_uploadcode": kind, "datetime": moment, "nanoseconds": nanoseconds, "date": "2017-02-26"},
+        "datalist": [{"data_uploadcode": code, "data": value} for code, value in values.items()],
+    }
+
+
+EVENTS = [
+    event("CIC", MOMENT, {"RED": True, "EVENTRATE": 0.55, "IN1": 4294966297, "BL1": -1, "TR1": TRACE}, 130245552),
+    event("SIN", MOMENT.replace(second=59, microsecond=999999), {"MAS_CH1_LOW": 345, "SLV_CH2_HIGH": 65535}),
+    event("WTR", dt.datetime(2047, 12, 31), {"WTR_TEMP_INSIDE": 24.6, "WTR_UV": -999}),
+    event("ERR", dt.datetime(1900, 1, 1), {"ERROR_MESSAGE": "café \N{EURO SIGN}\n\\x8f", "NONE": None}),
+    event("CMP", MOMENT.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))), {"COUNT": 2**64 - 1, "MIN": -(2**63)}),
+    event("LNS", MOMENT.replace(fold=1), {}),
+]
+QUEUE_FILE = {"station_id": 510, "cluster": "Science Park", "event_list": EVENTS}
+
+# As cPickle of Python 2.7 writes them.
+PYTHON_2_TEXT = b"""(lp1
+(dp2
+S'datalist'
+p3
+(lp4
+(dp5
+S'data_uploadcode'
+p6
+S'RED'
+p7
+sS'data'
+p8
+I01
+sa(dp9
+g6
+S'EVENTRATE'
+p10
+sg8
+F0.55000001192092896
+sa(dp11
+g6
+S'IN1'
+p12
+sg8
+L4294966297L
+sa(dp13
+g6
+S'MESSAGE'
+p14
+sg8
+S'caf\\xc3\\xa9 "it\\'s"\\n'
+p15
+sa(dp16
+g6
+VUNICODE
+p17
+sg8
+Vcaf\xe9 \\u20ac
+p18
+sasS'header'
+p19
+(dp20
+S'datetime'
+p21
+cdatetime
+datetime
+p22
+(S"\\x07\\xe1\\x02\\x1a\\x07\\x1a'\\x00\\x00\\x01"
+p23
+tp24
+Rp25
+sS'nanoseconds'
+p26
+I130245552
+sS'caf\\xc3\\xa9'
+p27
+I-999
+ssa."""
+PYTHON_2_EVENT = event(
+    "",
+    None,
+    {"RED": True, "EVENTRATE": 0.550000011920929, "IN1": 4294966297, "MESSAGE": 'café "it\'s"\n', "UNICODE": "café €"},
+)
+PYTHON_2_EVENT["header"] = {
+    "datetime": MOMENT.replace(second=39, microsecond=1),
+    "nanoseconds": 130245552,
+    "café": -999,
+}
+PYTHON_2_DATETIME = b"cdatetime\ndatetime\nq\x20U\n\x07\xe1\x02\x1a\x07\x1a\x04\x00\x00\x00q\x21\x85Rq\x22"
+
+
+STATE = b"C\x0a\x07\xe1\x02\x1a\x07\x1a\x04\x00\x00\x00q\x01"
+
+
+def read(content):
+    return read_pickle(content, where="upload_17")
+
+
+def refused(content, words=""):
+    """The error with which a pickle is refused."""
+    with pytest.raises(SourceError) as caught:
+        read(content)
+    message = str(caught.value)
+    assert message.startswith("upload_17")
+    assert words in message
+    return message
+
+
+# What stations send
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_upload_of_any_protocol_is_read(protocol):
+    assert read_upload(pickle.dumps(EVENTS, protocol), where="") == Upload(None, None, EVENTS)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_queue_file_of_any_protocol_is_read(protocol):
+    content = pickle.dumps(QUEUE_FILE, protocol)
+    assert read_upload(content, where="") == Upload(510, "Science Park", EVENTS)
+    assert read_upload(pickletools.optimize(content), where="").events == EVENTS
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4])
+def test_a_tuple_of_events_is_taken_as_a_list(protocol, count):
+    events = EVENTS[:count]
+    assert read_upload(pickle.dumps(tuple(events), protocol), where="").events == events
+    content = pickle.dumps({**QUEUE_FILE, "event_list": tuple(events)}, protocol)
+    assert read_upload(content, where="") == Upload(510, "Science Park", events)
+
+
+def test_the_same_event_may_stand_in_a_list_many_times():
+    assert read(pickle.dumps(EVENTS[:1] * 500)) == EVENTS[:1] * 500
+
+
+def test_a_text_pickle_of_python_2_is_read():
+    assert read(PYTHON_2_TEXT) == [PYTHON_2_EVENT]
+
+
+@pytest.mark.parametrize("header", [b"", b"\x80\x02"])
+def test_a_binary_pickle_of_python_2_is_read(header):
+    content = (
+        header
+        + b"]q\x00("
+        + PYTHON_2_DATETIME
+        + b"}(U\x05caf\xc3\xa9U\x02\xc3\xa9uT\x04\x01\x00\x00"
+        + b"\xc3\xa9" * 130
+    )
+    assert read(content + b"U\x02abe.") == [MOMENT, {"café": "é"}, "é" * 130, "ab"]
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"(lp1\nS'\\xff\\xfe'\np2\na(dp3\nS'k\\x80'\np4\nS'ok'\nsa.", [b"\xff\xfe", {b"k\x80": "ok"}]),
+        (b"](U\x02\xff\xfe}U\x02k\x80U\x02okse.", [b"\xff\xfe", {b"k\x80": "ok"}]),
+        (b"](T\x28\x00\x00\x00" + b"\xff" * 40 + b"U\x02oke.", [b"\xff" * 40, "ok"]),
+    ],
+)
+def test_a_byte_string_that_is_no_text_costs_only_its_own_place(content, value):
+    assert read(content) == value
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_bytes_of_python_3_stay_bytes(protocol):
+    value = [b"", b"abc", b"\xff\xfe", "café".encode(), "café"]
+    assert read(pickle.dumps(value, protocol)) == value
+
+
+def test_every_part_of_a_datetime_survives():
+    for moment in (dt.datetime.min, dt.datetime.max, MOMENT.replace(fold=1), MOMENT.replace(tzinfo=dt.UTC)):
+        (found,) = read(pickle.dumps([moment]))
+        assert (found, found.fold, found.tzinfo) == (moment, moment.fold, moment.tzinfo)
+
+
+def test_a_datetime_of_numbers_is_read():
+    assert read(b"](cdatetime\ndatetime\n(M\xe1\x07K\x02K\x1aK\x07K\x1aK\x04K\x00tRe.") == [MOMENT]
+
+
+# NumPy
+
+
+SCALARS = [
+    *(np.dtype(kind).type(1) for kind in "?bhilqBHILQefd"),
+    np.int16(-999),
+    np.uint64(2**64 - 1),
+    np.float64(-0.55),
+    np.str_("café"),
+    np.bytes_(b"ab\0c"),
+]
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3])
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+@pytest.mark.parametrize("scalar", SCALARS, ids=lambda scalar: scalar.dtype.str)
+def test_a_numpy_scalar_becomes_a_plain_value(scalar, module, protocol):
+    content = pickle.dumps([scalar, scalar], protocol)
+    content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    content = content.replace(b"numpy.core.multiarray", module.encode())
+    for found in read(content):
+        assert (found, type(found)) == (scalar.item(), type(scalar.item()))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_numpy_scalar_of_this_numpy_is_read(protocol):
+    assert read(pickle.dumps(SCALARS, protocol)) == [scalar.item() for scalar in SCALARS]
+
+
+@pytest.mark.parametrize("flags", [b"I0\nI1\n", b"I00\nI01\n"])
+@pytest.mark.parametrize(("order", "number"), [(b"<", 0x01E1), (b">", 0xE101)])
+def test_a_numpy_scalar_of_python_2_is_read_in_its_byte_order(flags, order, number):
+    dtype = (
+        b"cnumpy\ndtype\np2\n(S'u2'\np3\n" + flags + b"tp4\nRp5\n(I3\nS'" + order + b"'\np6\nNNNI-1\nI-1\nI0\ntp7\nb"
+    )
+    content = b"(lp0\ncnumpy.core.multiarray\nscalar\np1\n(" + dtype + b"S'\\xe1\\x01'\np8\ntp9\nRp10\na."
+    assert read(content) == [number]
+
+
+@pytest.mark.parametrize(
+    "scalar", [np.longdouble(1), np.complex128(1), np.datetime64("2017-02-26"), np.void(b"abc"), np.array([1, 2])]
+)
+def test_a_numpy_value_that_is_neither_number_nor_text_is_refused(scalar):
+    refused(pickle.dumps([scalar]))
+
+
+def numpy_scalar(dtype, content):
+    """Protocol 2 pickle of a scalar of any dtype and content."""
+    name = b"X" + struct.pack("<I", len(dtype)) + dtype + b"\x89\x88\x87R"
+    return b"\x80\x02]cnumpy.core.multiarray\nscalar\n" + b"cnumpy\ndtype\n" + name + content + b"\x86Ra."
+
+
+def test_a_numpy_scalar_of_the_wrong_length_is_refused():
+    assert read(numpy_scalar(b"u2", b"C\x02\x01\x02")) == [0x0201]
+    refused(numpy_scalar(b"u2", b"C\x03\x01\x02\x03"), "a NumPy value of 3 bytes for a type of 2")
+    refused(numpy_scalar(b"U1", b"C\x04\xff\xff\xff\xff"))
+    refused(numpy_scalar(b"S65537", b"B\x01\x00\x01\x00" + b"a" * 65537), "a NumPy text of 65537 bytes")
+    assert read(numpy_scalar(b"S65536", b"B\x00\x00\x01\x00" + b"a" * 65536)) == [b"a" * 65536]
+
+
+@pytest.mark.parametrize(
+    "dtype", [b"O", b"O8", b"V8", b"M8[ns]", b"i8,i8", b"(1000,1000)f8", b"f16", b"i3", b"", b"\xc3\xa9"]
+)
+def test_a_numpy_type_other_than_numbers_and_texts_is_refused(dtype):
+    refused(numpy_scalar(dtype, b"C\x00"), "neither a number nor a short text")
+
+
+# Attacks
+
+
+class Call:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def attacks(mark):
+    """Calls that would leave a file ``mark`` behind, or are the first step of one."""
+    command = f"touch {mark}"
+    return {
+        "os.system": Call(os.system, command),
+        "posix.system": Call(posix.system, command),
+        "builtins.eval": Call(eval, f"open({str(mark)!r}, 'w')"),
+        "builtins.exec": Call(exec, f"open({str(mark)!r}, 'w')"),
+        "builtins.open": Call(open, str(mark), "w"),
+        "subprocess.Popen": Call(subprocess.Popen, ["touch", str(mark)]),
+        "functools.partial": Call(functools.partial, os.system, command),
+        "builtins.getattr": Call(getattr, Call(__import__, "os"), "system"),
+        "numpy.load": Call(np.load, str(mark)),
+        "pickles.read_pickle": Call(read_pickle, b"."),
+    }
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", attacks(""))
+def test_a_pickle_that_calls_anything_else_is_refused_and_nothing_is_run(name, protocol, tmp_path):
+    mark = tmp_path / "run"
+    content = pickle.dumps([attacks(mark)[name]], protocol)
+    assert "not one of the permitted names; nothing of it was run" in refused(content)
+    assert not mark.exists()
+
+
+def test_a_pickle_that_names_os_system_is_refused_by_name():
+    message = "upload_17: the pickle names os.system, which is not one of the permitted names; nothing of it was run"
+    assert refused(b"cos\nsystem\n(S'true'\ntR.") == message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04\x8c\x08datetime\x8c\x0cdatetime.now\x93)R.",
+        b"\x80\x04\x8c\x17dayfile_hisparc.pickles\x8c\x0asubprocess\x93.",
+        b"\x80\x04\x8c\x07_codecs\x8c\x06decode\x93.",
+        b"c__builtin__\nbytearray\n)R.",
+        b"ccopy_reg\n_reconstructor\n)R.",
+        b"cdatetime\nd\xc3\xa9\ntR.",
+    ],
+)
+def test_names_near_the_permitted_ones_are_refused(content):
+    refused(content, "names ")
+
+
+def test_a_name_is_shown_short_and_printable():
+    message = refused(b"c" + b"\x1b[31m" * 1000 + b"\nx\n.")
+    assert len(message) < 500
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "opcode"),
+    [
+        (b"P1\n.", "PERSID"),
+        (b"]Q.", "BINPERSID"),
+        (b"\x82\x01.", "EXT1"),
+        (b"\x83\x01\x00.", "EXT2"),
+        (b"\x84\x01\x00\x00\x00.", "EXT4"),
+        (b"(S'true'\nios\nsystem\n.", "INST"),
+        (b"(cos\nsystem\nS'true'\no.", "OBJ"),
+        (b"cdatetime\ndatetime\n)\x81.", "a tuple"),
+        (b"cdatetime\ndatetime\n]\x81.", "NEWOBJ"),
+        (b"cdatetime\ndatetime\n]}\x92.", "NEWOBJ_EX"),
+        (b"\x8f.", "EMPTY_SET"),
+        (b"(\x91.", "FROZENSET"),
+        (b"](\x90.", "ADDITEMS"),
+        (b"\x97.", "NEXT_BUFFER"),
+        (b"\x98.", "READONLY_BUFFER"),
+        (b"\x96\x00\x00\x00\x00\x00\x00\x00\x00.", "BYTEARRAY8"),
+        (b"]0.", "POP"),
+        (b"(1.", "POP_MARK"),
+        (b"]2.", "DUP"),
+        (b"]h\x00R.", "REDUCE"),
+        (b"]h\x00b.", "BUILD"),
+        (b"\xff.", "0xff"),
+        (b"{'a': 1}.", "0x7b"),
+    ],
+)
+def test_opcodes_outside_the_closed_list_are_refused_with_their_place(content, opcode):
+    message = refused(content, opcode)
+    assert message.startswith("upload_17, byte ")
+
+
+def test_the_state_of_a_name_cannot_be_set():
+    before = read(PYTHON_2_TEXT)
+    for state in (b"(N}X\x08\x00\x00\x00__code__Nst", b"(N}X\x04\x00\x00\x00callNst"):
+        refused(b"cdatetime\ndatetime\n" + state + b"b.", "sets the state of a name")
+    assert read(PYTHON_2_TEXT) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"]cdatetime\ndatetime\na.",
+        b"](cdatetime\ndatetime\n}cdatetime\ndatetime\nNse.",
+        b"]cnumpy\ndtype\nU\x02i8\x85Ra.",
+    ],
+)
+def test_a_name_or_a_type_is_no_value(content):
+    refused(content, "is no value of an event")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"\x07\xe1\x0d\x1a\x07\x1a\x04\x00\x00\x00",
+        b"\x07\xe1\x02\x1e\x07\x1a\x04\x00\x00\x00",
+        b"\x07\xe1\x02\x1a\x18\x1a\x04\x00\x00\x00",
+        b"\x07\xe1\x02\x1a\x07\x3c\x04\x00\x00\x00",
+        b"\x07\xe1\x02\x1a\x07\x1a\x3c\x00\x00\x00",
+        b"\x07\xe1\x02\x1a\x07\x1a\x04\xff\xff\xff",
+        b"\x00\x00\x02\x1a\x07\x1a\x04\x00\x00\x00",
+        b"\x07\xe1\x02\x1a\x07\x1a\x04\x00\x00",
+    ],
+)
+def test_a_datetime_that_is_none_is_refused(state):
+    refused(b"]cdatetime\ndatetime\nC%c%b\x85Ra." % (len(state), state))
+
+
+def test_bytes_in_another_encoding_are_refused():
+    refused(b"]c_codecs\nencode\n(Vabc\nVrot13\ntRa.", "latin-1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps([(1, 2)]),
+        pickle.dumps([{(1, 2): 3}]),
+        pickle.dumps({"events": (1, 2), "more": 3}),
+        pickle.dumps(((1,), 2)),
+        pickle.dumps([()], 0),
+    ],
+)
+def test_a_tuple_that_is_not_the_list_of_events_is_refused(content):
+    refused(content, "a tuple that is not the list of events")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (b"cnumpy\ndtype\n(U\x02i8h\x00h\x00tR", "wrong arguments"),
+        (b"cnumpy\ndtype\n(U\x02i8K\x00h\x00tR", "wrong arguments"),
+        (b"cnumpy\ndtype\n(h\x00tR", "a NumPy value of type tuple"),
+        (b"h\x01(K\x03U\x01<h\x00NNK\x00K\x00K\x00tb", "wrong state"),
+        (b"h\x01(K\x03U\x01<NNNh\x00K\x00K\x00tb", "wrong state"),
+        (b"h\x01(K\x03U\x01<NNNK\x00K\x00h\x00tb", "wrong state"),
+        (b"h\x01(h\x00h\x00tb", "wrong state"),
+        (b"cdatetime\ndatetime\n(h\x00tR", "without the bytes"),
+        (b"cdatetime\ndatetime\n(K\x01K\x01K\x01h\x00tR", "malformed"),
+        (b"cdatetime\ndatetime\n(" + STATE + b"h\x00tR", "malformed"),
+        (b"cdatetime\ntimedelta\n(h\x00tR", "malformed"),
+        (b"cdatetime\ntimezone\n(cdatetime\ntimedelta\n)Rh\x00tR", "malformed"),
+        (b"c_codecs\nencode\n(Vabc\nh\x00tR", "latin-1"),
+        (b"c_codecs\nencode\n(h\x00Vlatin1\ntR", "latin-1"),
+        (b"cnumpy.core.multiarray\nscalar\n(h\x01h\x00tR", "without the bytes"),
+        (b"cnumpy.core.multiarray\nscalar\n(h\x00U\x01atR", "without a type"),
+        (b"c__builtin__\nbytes\n(h\x00tR", "malformed"),
+    ],
+)
+def test_no_call_lets_a_tuple_into_a_tuple(call, words):
+    # Memo 0 is a tuple, 1 is a NumPy type.
+    refused(b"]cnumpy\ndtype\n(U\x02i8K\x00K\x01tq\x00Rq\x01" + call + b".", words)
+
+
+# Bombs, and the worst that is let through
+
+
+MANY = 10**7
+MOST = pickles.LARGEST_STRUCTURE * 99 // 100
+
+
+SAME = (2**61 - 1) * 1000  # Python's hash of an integer is its remainder by 2**61 - 1.
+
+
+def shared_tuples(opening, closing):
+    steps = b"".join(b"h%ch%c\x86q%c" % (level, level, level + 1) for level in range(100))
+    return opening + b"(K\x01K\x02\x86q\x00" + steps + closing
+
+
+def length_of(opcode, digits):
+    return lambda: opcode + b"\xff" * (digits - 1) + b"\x7fabc."
+
+
+BOMBS = {
+    "binary memo index": lambda: b"]r\xff\xff\xff\x7f.",
+    "text memo index": lambda: b"(lp2000000000\n.",
+    "shared tuples": lambda: shared_tuples(b"]", b"e."),
+    "shared tuples as keys": lambda: shared_tuples(b"}", b"Nu."),
+    "nested lists": lambda: b"]" * MANY + b"a" * (MANY - 1) + b".",
+    "nested lists of text": lambda: b"(l" * MANY + b"a" * (MANY - 1) + b".",
+    "nested dicts": lambda: b"}N" * MANY + b"s" * MANY + b".",
+    "lists": lambda: b"](" + b"]" * MOST + b"e.",
+    "not too many nested lists": lambda: b"]" * 290_000 + b"a" * 289_999 + b".",
+    "marks": lambda: b"(" * MANY + b".",
+    "list in itself": lambda: b"]q\x00h\x00a.",
+    "shared lists": lambda: b"]q\x00" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(100)) + b".",
+    "wide shared lists": lambda: b"](" + b"N" * 999 + b"eq\x00" + (b"](" + b"h\x00" * 999 + b"eq\x00") * 9 + b".",
+    "decimal integer": lambda: b"I" + b"9" * MANY + b"\n.",
+    "decimal long": lambda: b"L" + b"9" * MANY + b"L\n.",
+    "binary long": lambda: b"\x8b" + struct.pack("<I", MANY) + b"\x7f" * MANY + b".",
+    "integers of one hash": lambda: b"}(" + b"".join(b"I%d\nN" % (n * SAME) for n in range(20_000)) + b"u.",
+    "longs of one hash": lambda: b"}(" + b"".join(b"L%dL\nN" % (n * SAME) for n in range(20_000)) + b"u.",
+    "binary longs of one hash": lambda: (
+        b"}(" + b"".join(b"\x8a\x0b" + (n * SAME).to_bytes(11, "little") + b"N" for n in range(20_000)) + b"u."
+    ),
+    "length of BINBYTES": length_of(b"B", 4),
+    "length of BINBYTES8": length_of(b"\x8e", 8),
+    "length of BYTEARRAY8": length_of(b"\x96", 8),
+    "length of BINUNICODE": length_of(b"X", 4),
+    "length of BINUNICODE8": length_of(b"\x8d", 8),
+    "length of BINSTRING": length_of(b"T", 4),
+    "length of FRAME": lambda: b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x3f].",
+    "NumPy type": lambda: b"cnumpy\ndtype\n(U\x0bV2000000000K\x00K\x01tR.",
+    "NumPy text": lambda: b"cnumpy\ndtype\n(U\x06U99999K\x00K\x01tR.",
+    "bytes of a length": lambda: b"c__builtin__\nbytes\n(I2000000000\ntR.",
+    "arguments": lambda: b"cdatetime\ndatetime\n(" + b"N" * MOST + b"tR.",
+    "values": lambda: b"](" + b"N" * (2 * MOST) + b"e.",
+    "empty strings": lambda: b"](" + b"\x8d\0\0\0\0\0\0\0\0" * (2 * MOST // 9) + b"e.",
+    "names": lambda: b"](" + b"cdatetime\ndatetime\n" * (2 * MOST // 18) + b"e.",
+    "escapes": lambda: b"(lS'" + b"\\x8" * (MANY // 2) + b"'\na.",
+    "wide text": lambda: b"V" + b"a" * (40 * 2**20) + b"\\U0001f600\n.",
+}
+WORST = {
+    "values": lambda: b"](" + b"N" * MOST + b"e.",
+    "integers": lambda: b"](" + b"M\xff\xff" * (MOST // 3) + b"e.",
+    "memo entries": lambda: b"](" + b"N\x94" * (10**6) + b"e.",
+    "dicts and texts": lambda: b"](" + b"}NNs" * 290_000 + b"\x8c\x02ab" * (MOST // 4 - 290_000) + b"e.",
+    "keys": lambda: b"}(" + b"".join(b"I%d\nN" % (n * (2**61 - 1) % 10**20) for n in range(200_000)) + b"u.",
+    "wide text": lambda: b"V" + b"a" * (31 * 2**20) + b"\\U0001f600\n.",
+    "calls": lambda: b"](cdatetime\ndatetime\nq\x00" + STATE + b"\x85R" + b"h\x00h\x01\x85R" * (MOST // 6 - 9) + b"e.",
+}
+
+
+def memory(line):
+    """A line of /proc/self/status, in MB."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(words[1]) // 1024 for words in map(str.split, status) if words[0] == f"{line}:")
+
+
+def measure(name, make):
+    """What comes of a pickle in this process, which may grow by 400 MB: outcome, seconds, MB."""
+    content = make()
+    resource.setrlimit(resource.RLIMIT_AS, ((memory("VmSize") + 400) * 2**20, resource.RLIM_INFINITY))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before, start = memory("VmRSS"), time.process_time()
+    try:
+        read(content)
+        outcome = "read"
+    except SourceError as error:
+        outcome = str(error)
+    return name, outcome, time.process_time() - start, memory("VmHWM") - before
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """What comes of each bomb, measured in a child process."""
+    child = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr[-1000:]
+    return {name: rest for name, *rest in map(json.loads, child.stdout.splitlines())}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_within_a_second_and_200_mb(name, measured):
+    outcome, seconds, megabytes = measured[f"bomb: {name}"]
+    assert outcome.startswith("upload_17")
+    assert seconds < 1
+    assert megabytes < 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
+@pytest.mark.parametrize("name", WORST)
+def test_the_worst_that_is_read_takes_a_bounded_time_and_200_mb(name, measured):
+    outcome, seconds, megabytes = measured[f"worst: {name}"]
+    assert outcome == "read"
+    assert seconds < 3
+    assert megabytes < 200
+
+
+def test_what_is_let_through_can_be_shown_compared_and_pickled():
+    deep = b"]" * pickles.DEEPEST + b"a" * (pickles.DEEPEST - 1) + b"."
+    value = read(deep)
+    assert value == read(deep)
+    assert repr(value) == "[" * pickles.DEEPEST + "]" * pickles.DEEPEST
+    refused(b"]" + deep[:-1] + b"a.", "deep")
+
+
+# Damage
+
+
+def test_a_pickle_that_is_cut_off_anywhere_is_refused():
+    for content in (PYTHON_2_TEXT, pickle.dumps(EVENTS, 2), pickle.dumps(EVENTS, 4)):
+        for length in range(len(content)):
+            refused(content[:length])
+
+
+def test_a_pickle_that_is_cut_off_says_so():
+    refused(b"](U\x05abc", "cut off")
+    refused(b"(lS'abc", "cut off")
+    refused(b"](K", "may be cut off")
+    refused(b"](", "may be cut off")
+
+
+def test_bytes_after_the_end_are_refused_with_their_place():
+    content = pickle.dumps(EVENTS)
+    message = refused(content + content)
+    assert f"byte {len(content)}: {len(content)} bytes follow the end" in message
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200))
+@example(b"")
+def test_any_bytes_are_read_or_refused(content):
+    looks_like_pickle(content)
+    with contextlib.suppress(SourceError):
+        read_upload(content, where="")
+
+
+OPCODES = [
+    *(bytes([code]) for code in b"(.Naeld]}stu)Rb\x85\x86\x87\x88\x89\x93\x94\x80\x02"),
+    *(b"I1\n", b"K\x01", b"J\xff\xff\xff\xff", b"L5L\n", b"\x8a\x01\x05", b"F1.5\n", b"G?\xf0\0\0\0\0\0\0"),
+    *(
+        b"S'a'\n",
+        b"S'\\xff'\n",
+        b"S'\\q'\n",
+        b"U\x01\xff",
+        b"U\x02i8",
+        b"Va\n",
+        b"X\x01\0\0\0a",
+        b"\x8c\x01a",
+        b"C\x01\x05",
+    ),
+    *(b"p0\n", b"p1\n", b"q\x00", b"q\x01", b"g0\n", b"g1\n", b"h\x00", b"h\x01", b"h\x02", b"\x95\0\0\0\0\0\0\0\0"),
+    *(b"cdatetime\ndatetime\n", b"cdatetime\ntimedelta\n", b"cdatetime\ntimezone\n", b"\x8c\x08datetime"),
+    *(b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"c_codecs\nencode\n", b"c__builtin__\nbytes\n"),
+    *(
+        b"tR",
+        b"tb",
+        b")R",
+        b"\x85R",
+        b"\x86R",
+        b"\x86b",
+        STATE,
+        b"X\x06\0\0\0latin1",
+        b"(K\x03U\x01<NNNK\x01K\x01K\x00tb",
+    ),
+]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(OPCODES), max_size=25))
+def test_any_opcodes_are_read_or_refused_and_what_is_read_can_be_written(opcodes):
+    try:
+        upload = read_upload(b"](" + b"".join(opcodes) + b"e.", where="")
+    except SourceError:
+        return
+    again = read_upload(write_upload(99, "Amsterdam", upload.events), where="")
+    assert repr(again.events) == repr(pickles.without_tuples(upload.events))
+
+
+@st.composite
+def damaged(draw):
+    """An upload with a few bytes changed, taken out or put in."""
+    content = bytearray(
+        draw(st.sampled_from([PYTHON_2_TEXT, *(pickle.dumps([EVENTS[0], np.int16(5)], n) for n in PROTOCOLS)]))
+    )
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(content) - 1))
+        change = draw(st.sampled_from(["flip", "cut", "insert"]))
+        if change == "flip":
+            content[place] ^= 1 << draw(st.integers(0, 7))
+        elif change == "cut":
+            del content[place : place + draw(st.integers(1, 8))]
+        else:
+            content[place:place] = draw(st.sampled_from(OPCODES))
+    return bytes(content)
+
+
+@settings(max_examples=500)
+@given(damaged())
+def test_a_damaged_upload_is_read_or_refused(content):
+    try:
+        upload = read_upload(content, where="")
+    except SourceError:
+        return
+    assert len(read_upload(write_upload(1, "", upload.events), where="").events) == len(upload.events)
+
+
+# Agreement with pickle
+
+
+ZONES = st.one_of(st.none(), st.integers(-1439, 1439).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))))
+PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(),
+    st.text(max_size=40) | st.just(TRACE),
+    st.binary(max_size=40),
+    st.datetimes(timezones=ZONES),
+)
+KEYS = st.one_of(st.text(max_size=40), st.integers(-(2**63), 2**64 - 1), st.binary(max_size=40))
+VALUES = st.recursive(PLAIN, lambda children: st.lists(children) | st.dictionaries(KEYS, children), max_leaves=12)
+
+
+@settings(max_examples=150)
+@given(VALUES, st.sampled_from(PROTOCOLS), st.booleans())
+def test_what_pickle_reads_of_plain_values_is_read_alike(value, protocol, optimized):
+    content = pickle.dumps(value, protocol)
+    if optimized:
+        content = pickletools.optimize(content)
+    assume(repr(value).count("[") + repr(value).count("{") <= pickles.DEEPEST)
+    check_structure(content, where="")
+    assert repr(read(content)) == repr(pickle.loads(content))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_large_upload_is_read_like_a_small_one(protocol):
+    # More than one run of opcodes, long strings in an upload beyond the limit of its structure, large memo indexes.
+    events = [
+        event("CIC", MOMENT + dt.timedelta(seconds=n), {"TR1": str(n) + 10 * TRACE, "IN1": n}) for n in range(800)
+    ]
+    content = pickle.dumps(events, protocol)
+    assert len(content) > pickles.LARGEST_STRUCTURE
+    assert read(content) == events
+    many = [[n] for n in range(70_000)]
+    assert read(pickle.dumps(many, protocol)) == many
+
+
+# Uploads
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("secret", "a pickled str"),
+        (None, "a pickled NoneType"),
+        (MOMENT, "a pickled datetime"),
+        ({"secret": 1}, "other keys"),
+        (EVENTS[0], "other keys"),
+        ({**QUEUE_FILE, "secret": 1}, "other keys"),
+        ({**QUEUE_FILE, "station_id": True}, "bool as station_id"),
+        ({**QUEUE_FILE, "station_id": "secret"}, "str as station_id"),
+        ({**QUEUE_FILE, "cluster": None}, "NoneType as cluster"),
+        ({**QUEUE_FILE, "event_list": {"secret": 1}}, "dict as event_list"),
+    ],
+)
+def test_what_is_no_upload_is_refused_by_its_type_and_never_shown(value, words):
+    with pytest.raises(SourceError, match=words) as caught:
+        read_upload(pickle.dumps(value), where="upload_17")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_events_are_not_looked_at():
+    assert read_upload(pickle.dumps([1, None, "x"]), where="").events == [1, None, "x"]
+
+
+@settings(max_examples=50)
+@given(st.lists(VALUES, max_size=3), st.integers(0, 2**31), st.text(max_size=20))
+def test_what_was_read_can_be_written_and_read_again(events, station, cluster):
+    assume(repr(events).count("[") + repr(events).count("{") <= pickles.DEEPEST - 1)
+    for upload in (Upload(station, cluster, events), Upload(None, None, events)):
+        content = write_upload(upload.station, upload.cluster, upload.events)
+        assert repr(read_upload(content, where="")) == repr(upload)
+
+
+def test_an_event_with_a_tuple_can_be_written_and_read_again():
+    # A damaged memo index can put the argument of a call in the place of a value.
+    events = read(b"](cdatetime\ndatetime\n" + STATE + b"\x85q\x02R}(h\x02U\x01aU\x01bh\x02ue.")
+    state = STATE[2:12]
+    assert events == [MOMENT, {(state,): "a", "b": (state,)}]
+    again = read_upload(write_upload(99, "Amsterdam", events), where="").events
+    assert again == [MOMENT, {str((state,)): "a", "b": [state]}]
+
+
+def test_an_event_that_is_no_text_can_be_written_and_read_again():
+    events = read(
+        b"(lp1\nS'\\xff\\xfe'\np2\nacdatetime\ndatetime\n(S'\\x07\\xe1\\x02\\x1a\\x07\\x1a\\x04\\x00\\x00\\x00'\ntRa."
+    )
+    assert events == [b"\xff\xfe", MOMENT]
+    assert read_upload(write_upload(99, "Amsterdam", events), where="").events == events
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_upload_looks_like_a_pickle(protocol):
+    for value in (EVENTS, tuple(EVENTS), QUEUE_FILE, [], (), {}, [[]], [{}], [1], ["a"]):
+        assert looks_like_pickle(pickle.dumps(value, protocol))
+        assert looks_like_pickle(pickletools.optimize(pickle.dumps(value, protocol)))
+    assert looks_like_pickle(PYTHON_2_TEXT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"(",
+        b"]",
+        b"[]",
+        b'{"a": 1}',
+        b"\x89HDF\r\n\x1a\n",
+        b"\x0e\x03\x13\x01",
+        b"\x28\x6c\x1f\x00",
+        b"\x80\x07",
+        b"a,b\n",
+    ],
+)
+def test_other_sources_do_not_look_like_a_pickle(content):
+    assert not looks_like_pickle(content)
+
+
+@pytest.mark.skipif("DAYFILE_SAMPLES" not in os.environ, reason="needs real uploads: set DAYFILE_SAMPLES")
+def test_real_uploads_are_read_as_pickle_reads_them():
+    paths = [path for path in Path(os.environ["DAYFILE_SAMPLES"], "hisparc").glob("*/*") if path.is_file()]
+    assert paths
+    for path in paths:
+        content = path.read_bytes()
+        upload = read_upload(content, where=path.name)
+        value = pickle.loads(content, encoding="latin-1")
+        assert upload.events == (value["event_list"] if isinstance(value, dict) else value)
+        assert looks_like_pickle(content)
+        assert read_upload(write_upload(upload.station, upload.cluster, upload.events), where="") == upload
+
+
+if __name__ == "__main__":
+    for kind, group in (("bomb", BOMBS), ("worst", WORST)):
+        for label, maker in group.items():
+            # A process each, as memory that was given back stays with a process.
+            if os.fork() == 0:
+                os.write(1, json.dumps(measure(f"{kind}: {label}", maker)).encode() + b"\n")
+                os._exit(0)
+            os.wait()
