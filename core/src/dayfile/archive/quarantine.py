@@ -90,12 +90,18 @@ class Quarantine:
         disk.write(making / REASON, json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
         disk.sync(making)
         entry = self.path / f"{now:%Y-%m-%d}-{short}"
+        with disk.storage_errors("remove what a requeue left", entry):
+            shutil.rmtree(entry, ignore_errors=not entry.exists())
         disk.rename(making, entry)
         return entry
 
     def find(self, name: str, content: bytes) -> Path | None:
-        """The entry that keeps these bytes under this name, if there is one."""
-        return next(iter(sorted(self.path.glob(f"*-{short_id(name, content)}"))), None)
+        """The entry that keeps these bytes under this name, if there is one.
+
+        An entry whose bytes were requeued, and which a crash kept from going, keeps nothing.
+        """
+        entries = sorted(self.path.glob(f"[!.]*-{short_id(name, content)}"))
+        return next((entry for entry in entries if (entry / safe_name(name)).is_file()), None)
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is set aside, oldest first."""

@@ -86,8 +86,7 @@ class Node:
     Parameters
     ----------
     path : str
-        Path of the table, such as ``/hisparc/cluster_{cluster}/station_{station}/events``. A key is put in as it is,
-        or in lower case where the template says ``{cluster!l}``.
+        Path of the table, with the names of keys in braces: ``/array/telescope_{telescope}/events``.
     titles : tuple of str
         A title for each part of the path, the table's last; missing ones are empty.
     blobs : str
