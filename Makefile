@@ -26,7 +26,7 @@ $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
-		-e "./core[hdf4,export,watch]" $(PLUGINS:%=-e ./%)
+		-e "./core[hdf4,export,serve,watch]" $(PLUGINS:%=-e ./%)
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready

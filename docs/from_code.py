@@ -29,7 +29,14 @@ from dayfile.settings import CoreSettings
 
 PLUGINS = ("hisparc", "cris", "sis")
 
-PLAIN_NAMES = {bool: "true or false", int: "integer", float: "number", str: "text", dt.datetime: "date and time"}
+PLAIN_NAMES = {
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    str: "text",
+    dt.datetime: "date and time",
+    Path: "path",
+}
 
 
 def write(directory: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
     from dayfile.layouts.instrument import Instrument
-    from dayfile.model.batch import Batch, Blobs, Rejected, Source
+    from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType, Field, Node
 
@@ -34,6 +34,7 @@ __all__ = [
     "RecordError",
     "Records",
     "Rejected",
+    "Remark",
     "Source",
     "SourceError",
     "__version__",
@@ -55,6 +56,7 @@ HOMES = {
     "RecordError": "errors",
     "Records": "archive.reading",
     "Rejected": "model.batch",
+    "Remark": "model.batch",
     "Source": "model.batch",
     "SourceError": "errors",
     "hookimpl": "hookspecs",

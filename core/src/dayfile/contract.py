@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import PluginError
-from dayfile.model.batch import Batch, Blobs, Rejected
+from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import DataType
 
 __all__ = ["check_answer", "check_records", "check_statuses"]
 
 
-def check_answer(answer: Iterable[object]) -> list[Batch | Rejected]:
+def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     """The items that decode gave, if they are good and there are any.
 
     Raises
@@ -29,16 +29,21 @@ def check_answer(answer: Iterable[object]) -> list[Batch | Rejected]:
     return items
 
 
-def check_item(item: object) -> Batch | Rejected:
+def check_item(item: object) -> Batch | Rejected | Remark:
     """An item that decode gave, if it is one.
 
     Raises
     ------
     PluginError
-        It is neither Batch nor Rejected, or its parts do not fit together.
+        It is neither Batch, Rejected nor Remark, or its parts do not fit together.
     """
     if isinstance(item, Batch):
         return check_batch(item)
+    if isinstance(item, Remark):
+        said = (item.instrument, item.code, item.text)
+        if not isinstance(item.numbers, tuple) or not all(isinstance(text, str) for text in said):
+            raise PluginError("decode gave a Remark with parts of a wrong type")
+        return item
     if isinstance(item, Rejected):
         texts = (item.instrument, item.code, item.reason, item.error, item.name)
         places = isinstance(item.numbers, tuple) and all(type(number) is int for number in item.numbers)

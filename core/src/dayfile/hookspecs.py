@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from pydantic import BaseModel
+    from starlette.routing import BaseRoute
 
-    from dayfile.model.batch import Batch, Rejected, Source
+    from dayfile.archive.root import Root
+    from dayfile.model.batch import Batch, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
 
 PROJECT = "dayfile"
@@ -26,7 +28,19 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function as an implementation of the hook of its name."""
 
-__all__ = ["classify", "data_types", "decode", "hookimpl", "locate_file", "settings", "simulate", "write"]
+__all__ = [
+    "classify",
+    "data_types",
+    "decode",
+    "hookimpl",
+    "locate_file",
+    "read_config",
+    "routes",
+    "send",
+    "settings",
+    "simulate",
+    "write",
+]
 
 
 @hookspec
@@ -56,7 +70,7 @@ def settings() -> type[BaseModel]:  # type: ignore[empty-body]
 
 
 @hookspec
-def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected] | None:
+def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | Remark] | None:
     """Turn a source into batches of records.
 
     Called once for each source. Every selected plugin is asked, as one source can hold records of several instruments.
@@ -70,9 +84,9 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected] | 
 
     Returns
     -------
-    iterable of Batch and Rejected, or None
+    iterable of Batch, Rejected and Remark, or None
         None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
-        defined time; what cannot be archived is told as Rejected.
+        defined time; what cannot be archived is told as Rejected; what is archived and worth a word, as Remark.
 
     Raises
     ------
@@ -120,6 +134,64 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     array of uint8, shape (len(batch),)
         A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to
         what is there.
+    """
+
+
+@hookspec
+def read_config(path: Path) -> dict[str, object] | None:
+    """Read a settings file of another program that this plugin can stand in for.
+
+    Called with the file of ``--config`` before it is read as YAML. Optional.
+
+    Returns
+    -------
+    dict of str to object, or None
+        Settings by dotted name, and ``archive``, the archive's directory, if the file tells it. None if the file is
+        not of that program.
+    """
+
+
+@hookspec
+def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
+    """Tell HTTP routes, to receive input or to give answers.
+
+    Called once, when ``dayfile serve`` starts. Optional.
+
+    Parameters
+    ----------
+    root : Root
+        The archive; what is received goes to ``incoming/``, by rename.
+    settings : BaseModel
+        This plugin's own settings.
+
+    Returns
+    -------
+    iterable of starlette.routing.BaseRoute
+        See :mod:`dayfile.serving` for reading bodies within bounds.
+    """
+
+
+@hookspec
+def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str] | None:
+    """Behave like clients of the instrument that send to a server: the sample sources of ``simulate``, by network.
+
+    Called by ``dayfile simulate --upload``, for one plugin. Ends by itself. Optional.
+
+    Parameters
+    ----------
+    url : str
+        Where to send to.
+    day, seed
+        As for ``simulate``.
+    clients : int
+        How many at once.
+    seconds : float
+        After which no new upload is begun.
+
+    Returns
+    -------
+    iterable of str
+        Lines that tell what was sent and answered.
     """
 
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from dayfile import hookspecs
 from dayfile.builtin import Builtin
 from dayfile.contract import check_answer, check_records, check_statuses
 from dayfile.errors import DayfileError, PluginError, UsageError
-from dayfile.model.batch import Batch, Rejected, Source
+from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.settings import Settings
 
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 
@@ -158,7 +160,7 @@ class Plugins:
 
     def decode(
         self, source: Source, settings: Mapping[str, BaseModel]
-    ) -> Iterator[tuple[str, list[Batch | Rejected] | Failure]]:
+    ) -> Iterator[tuple[str, list[Batch | Rejected | Remark] | Failure]]:
         """What each plugin makes of a source; plugins that say "not mine" are left out."""
         for name in self.names:
             try:
@@ -167,6 +169,19 @@ class Plugins:
                     yield name, check_answer(answer)
             except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
                 yield name, Failure.of(name, error)
+
+    def read_config(self, path: Path) -> dict[str, Any] | None:
+        """Settings from a file of another program, if a plugin knows it."""
+        _, told = self._first("read_config", path=path)
+        return None if told is None else dict(told)
+
+    def routes(self, name: str, root: object, settings: Settings) -> list[Any]:
+        """HTTP routes of a plugin."""
+        return [
+            route
+            for answer in self._ask(name, "routes", root=root, settings=settings.plugins[name])
+            for route in answer
+        ]
 
     def classify(self, batch: Batch) -> DataType:
         """The data type of a batch.

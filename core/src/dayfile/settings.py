@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
 
-__all__ = ["CoreSettings", "Settings", "from_command_line", "from_environment", "from_file", "resolve"]
+__all__ = [
+    "CoreSettings",
+    "Settings",
+    "from_command_line",
+    "from_environment",
+    "from_file",
+    "from_plugin",
+    "resolve",
+]
 
 PREFIX = "DAYFILE_"
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,9 +62,34 @@ class CoreSettings(BaseModel):
         gt=0,
         description="while watching: seconds between looks at incoming/ without a notice",
     )
+    intake_also: tuple[str, ...] = Field(
+        (),
+        alias="intake.also",
+        description="further directories of the archive whose files are taken in when a run starts, comma-separated",
+    )
+    log_file: str = Field(
+        "",
+        alias="log.file",
+        description="log here, a file a day, the last 14 kept; {command} in it is run or serve; empty: standard error",
+    )
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "warning", alias="log.level", description="what is logged"
+    )
+    serve_body_limit: int = Field(
+        64 * 2**20, alias="serve.body_limit", gt=0, description="bytes of the longest body that is received"
+    )
+    serve_body_seconds: float = Field(
+        60.0, alias="serve.body_seconds", gt=0, description="seconds a client may take to send a body"
+    )
     watch_settle: float = Field(
         1.0, alias="watch.settle", ge=0, description="seconds for which a file in incoming/ must not have changed"
     )
+
+    @field_validator("intake_also", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """A list, from text with commas."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -113,6 +146,11 @@ def from_environment(environment: Mapping[str, str], models: Mapping[str, type[B
         if variable.startswith(PREFIX) and (key in keys or ("." in key and key.split(".")[0] in sections)):
             given[key] = Given(value, f"environment variable {variable}")
     return given
+
+
+def from_plugin(told: Mapping[str, object], path: Path) -> dict[str, Given]:
+    """Settings that a plugin found in the settings file of another program."""
+    return {key: Given(value, str(path)) for key, value in told.items()}
 
 
 def from_file(path: Path, *, required: bool) -> dict[str, Given]:

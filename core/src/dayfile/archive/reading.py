@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,35 @@ NUMBERS = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True)
+class Place:
+    """A table in a day file, for what is read later.
+
+    Parameters
+    ----------
+    path : Path
+        The day file.
+    blobs : str
+        Path of the blob array beside the table; empty if there is none.
+    """
+
+    path: Path
+    blobs: str
+
+    def read_blobs(self, indexes: list[int]) -> list[bytes | None]:
+        """Blobs by index; None for a negative one. StorageError if the day file does not have them."""
+        import tables
+
+        if all(index < 0 for index in indexes):
+            return [None] * len(indexes)
+        try:
+            with tables.open_file(self.path, "r") as file:
+                array = file.get_node(self.blobs)
+                return [bytes(array[index]) if index >= 0 else None for index in indexes]
+        except (OSError, tables.HDF5ExtError, tables.NodeError, IndexError) as error:
+            raise StorageError(f"{self.blobs} does not have blob {max(indexes)}", where=self.path) from error
+
+
+@dataclass(frozen=True)
 class Records:
     """Records of one data type, in time order.
 
@@ -38,11 +67,17 @@ class Records:
         In the dtype of the data type.
     keys : dict of str to array, shape (n,)
         What else tells the records apart, such as the station they came from.
+    places : tuple of Place
+        The tables they were read from.
+    origins : array of int64, shape (n,)
+        Index in ``places`` of each record's table.
     """
 
     data_type: DataType
     array: npt.NDArray[Any]
     keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+    origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -55,6 +90,34 @@ class Records:
     def times(self) -> npt.NDArray[np.datetime64]:
         """UTC of each record, datetime64[ns], shape (n,)."""
         return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
+
+    def blobs(self, name: str, row: int) -> list[bytes | None]:
+        """The blobs of one field of one record, read from the day file now.
+
+        Parameters
+        ----------
+        name : str
+            A field that holds indexes of blobs.
+        row : int
+            Which record.
+
+        Returns
+        -------
+        list of bytes or None
+            One for each element of the field; None where there is none.
+
+        Raises
+        ------
+        UsageError
+            The field holds no blobs.
+        StorageError
+            The day file cannot be read any more, or does not have such a blob.
+        """
+        if not any(field.name == name and field.blob for field in self.data_type.fields):
+            with_blobs = [field.name for field in self.data_type.fields if field.blob]
+            raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
+        place = self.places[int(self.origins[row])]
+        return place.read_blobs(np.ravel(self.array[name][row]).tolist())
 
     def to_pandas(self) -> pd.DataFrame:
         """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
@@ -79,6 +142,15 @@ class Records:
         return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
 
 
+@dataclass(frozen=True)
+class Part:
+    """Records of one table."""
+
+    array: npt.NDArray[Any]
+    keys: dict[str, str | int]
+    place: Place
+
+
 class Archive:
     """An archive to read from; see :func:`open_archive`.
 
@@ -91,6 +163,7 @@ class Archive:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.catalogue = Catalogue(root.catalogue)
+        self._types: list[DataType] | None = None
 
     def types(self) -> list[str]:
         """Names of the data types that have records."""
@@ -134,28 +207,22 @@ class Archive:
             if time is not None and not isinstance(time, NUMBERS):
                 as_utc(time)
         found: DataType | None = None
-        parts: list[npt.NDArray[Any]] = []
-        key_parts: list[dict[str, str | int]] = []
+        parts: list[Part] = []
         for row in rows:
             if found is not None and not may_hold(row, start, stop):
                 continue
-            for part_type, part_keys, array in self._tables(row):
+            for part_type, part in self._tables(row, keys):
                 found = found or part_type
-                check_keys(data_type, keys, part_keys)
-                if any(str(part_keys[name]) != str(value) for name, value in keys.items()):
-                    continue
-                parts.append(array[between(part_type, array, start, stop)])
-                key_parts.append(part_keys)
+                chosen = part.array[between(part_type, part.array, start, stop)]
+                if len(chosen):
+                    parts.append(replace(part, array=chosen))
         if found is None:
             raise StorageError(f"the day files of {data_type} do not hold it", where=self.root.path)
-        return joined(found, parts, key_parts)
+        return joined(found, parts)
 
-    def _tables(self, row: CatalogueRow) -> Iterator[tuple[DataType, dict[str, str | int], npt.NDArray[Any]]]:
-        """Each table of a type in a day file: its data type, keys and records."""
+    def _tables(self, row: CatalogueRow, keys: Mapping[str, str | int]) -> Iterator[tuple[DataType, Part]]:
+        """Each table of a type in a day file: its data type and its records; none of those with other keys."""
         import tables
-
-        from dayfile.stores.nodes import data_type_of
-        from dayfile.stores.slots import filled
 
         path = self.root.path / row.path
         try:
@@ -165,13 +232,30 @@ class Archive:
             raise StorageError(message, where=path) from error
         with file:
             for table in file.walk_nodes("/", "Table"):
-                data_type = data_type_of(table)
+                data_type = self.told(table)
                 if data_type is None or data_type.name != row.data_type:
                     continue
-                records = table.read()
-                if data_type.store == "slots":
-                    records = records[filled(records)]
-                yield data_type, keys_of(table, data_type), records
+                part_keys = keys_of(table, data_type)
+                check_keys(data_type.name, keys, part_keys)
+                wanted = all(str(part_keys[name]) == str(value) for name, value in keys.items())
+                array = read_table(table, data_type) if wanted else np.zeros(0, data_type.dtype)
+                blobs = data_type.node.blobs.format(**part_keys)
+                yield data_type, Part(array, part_keys, Place(path, blobs))
+
+    def told(self, table: tables.Table) -> DataType | None:
+        """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
+        from dayfile.stores.nodes import data_type_of, recognised
+
+        told = data_type_of(table)
+        return recognised(table, self._known_types()) if told is None else told
+
+    def _known_types(self) -> list[DataType]:
+        """The data types of the installed plugins; loaded only for files that do not tell their own."""
+        if self._types is None:
+            from dayfile import plugins
+
+            self._types = list(plugins.load().data_types.values()) if plugins.installed() else []
+        return self._types
 
 
 def open_archive(path: str | Path) -> Archive:
@@ -221,16 +305,13 @@ def between(
 
 def keys_of(table: tables.Table, data_type: DataType) -> dict[str, str | int]:
     """The keys of a table's records, from its path and the template of such paths."""
-    # Odd parts of the split are names of keys.
-    parts = re.split(r"\{(\w+)\}", data_type.node.path)
-    pattern = "".join("([^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    match = re.match(pattern, str(table._v_pathname))
-    texts = match.groups() if match else ()
-    names = key_names(data_type)
-    return {name: int(text) if text.isdigit() else text for name, text in zip(names, texts, strict=False)}
+    from dayfile.stores.nodes import matched
+
+    texts = matched(data_type.node.path, str(table._v_pathname)) or {}
+    return {name: int(text) if text.isdigit() else text for name, text in texts.items()}
 
 
-def check_keys(data_type: str, asked: dict[str, str | int], there: dict[str, str | int]) -> None:
+def check_keys(data_type: str, asked: Mapping[str, str | int], there: Mapping[str, str | int]) -> None:
     """UsageError if a type does not have a key that was asked for."""
     for name in asked.keys() - there.keys():
         known = ", ".join(there) or "none"
@@ -242,12 +323,26 @@ def key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
-def joined(data_type: DataType, parts: list[npt.NDArray[Any]], key_parts: list[dict[str, str | int]]) -> Records:
+def read_table(table: tables.Table, data_type: DataType) -> npt.NDArray[Any]:
+    """The records of a table in the dtype of its data type; fields that an older table lacks hold their default."""
+    from dayfile.stores.slots import filled
+
+    rows: npt.NDArray[Any] = table.read()
+    if rows.dtype != data_type.dtype:
+        records = np.full(len(rows), data_type.defaults, data_type.dtype)
+        for name in set(rows.dtype.names or ()) & set(data_type.dtype.names or ()):
+            records[name] = rows[name]
+        rows = records
+    return rows[filled(rows)] if data_type.store == "slots" else rows
+
+
+def joined(data_type: DataType, parts: list[Part]) -> Records:
     """Records of several tables in one array, in time order."""
-    array = np.concatenate(parts) if parts else np.zeros(0, data_type.dtype)
+    array = np.concatenate([part.array for part in parts]) if parts else np.zeros(0, data_type.dtype)
     order = np.argsort(array[data_type.time], kind="stable")
     keys: dict[str, npt.NDArray[Any]] = {}
     for name in key_names(data_type):
-        columns = [np.full(len(part), told[name]) for part, told in zip(parts, key_parts, strict=True)]
+        columns = [np.full(len(part.array), part.keys[name]) for part in parts]
         keys[name] = np.concatenate(columns)[order] if columns else np.zeros(0, np.int64)
-    return Records(data_type, array[order], keys)
+    origins = np.repeat(np.arange(len(parts)), [len(part.array) for part in parts])
+    return Records(data_type, array[order], keys, tuple(part.place for part in parts), origins[order])

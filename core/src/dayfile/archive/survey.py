@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,23 +50,34 @@ class NodeSummary:
     last: np.datetime64 | None = None
 
 
-def survey(file: tables.File) -> list[NodeSummary]:
-    """Read every row and blob of an open day file, but for its ledger."""
+Told = Callable[[tables.Table], DataType | None]
+
+
+def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
+    """Read every row and blob of an open day file, but for its ledger.
+
+    Parameters
+    ----------
+    file : tables.File
+        The day file.
+    told : callable
+        Tells the data type of a table.
+    """
     summaries = []
     for node in file.walk_nodes("/", "Leaf"):
         path = str(node._v_pathname)
         if path.startswith(f"/{GROUP}/"):
             continue
         if isinstance(node, tables.Table):
-            summaries.append(survey_table(node, path))
+            summaries.append(survey_table(node, path, told))
         elif isinstance(node, tables.VLArray):
             summaries.append(survey_blobs(node, path))
     return summaries
 
 
-def survey_table(table: tables.Table, path: str) -> NodeSummary:
+def survey_table(table: tables.Table, path: str, told: Told = data_type_of) -> NodeSummary:
     """Checksum, records and time span of a table."""
-    data_type = data_type_of(table)
+    data_type = told(table)
     checksum, records = 0, 0
     spans: list[npt.NDArray[np.datetime64]] = []
     for start, rows in blocks(table):

@@ -21,7 +21,7 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import CHUNK, BlobArray
 from dayfile.stores.ledger import Ledger, LedgerEntry
-from dayfile.stores.nodes import Keys, created_group, fill, make_table, unnatural_names
+from dayfile.stores.nodes import Keys, created_group, data_type_of, fill, make_table, tell, unnatural_names
 from dayfile.stores.slots import SlotTable
 
 __all__ = ["WorkFile"]
@@ -152,6 +152,8 @@ class WorkFile:
                 written = getattr(table.attrs, "layout", "another program")
                 message = f"{path} has other fields: it was written by layout {written}, this is {data_type.layout}"
                 raise LayoutError(message, where=self.published)
+            if data_type_of(table) is None:
+                tell(table, data_type)  # a day file of other origin
             if data_type.store == "slots":
                 start = data_type.clock.day_start(self.day)
                 overlap = partial(self._overlap, file, f"{path}_overlap", data_type, keys)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from dayfile.cli import inspect, maintain, run, selftest, simulate
+from dayfile.cli import inspect, maintain, run, selftest, serve, simulate
 from dayfile.errors import DayfileError
 
 __all__ = ["archive_run", "main"]
@@ -25,8 +25,10 @@ app.command("show")(inspect.show)
 app.command("plugins")(inspect.plugins)
 app.command("simulate")(simulate.simulate)
 app.command("check")(maintain.check)
+app.command("adopt")(maintain.adopt)
 app.command("reindex")(maintain.reindex)
 app.command("rebuild")(maintain.rebuild)
+app.command("serve")(serve.serve)
 app.command("selftest")(selftest.selftest)
 app.add_typer(maintain.quarantine, name="quarantine")
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.run import ArchiveOption, configured, tell
+from dayfile.cli.run import ArchiveOption, tell
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
     from dayfile.archive.root import Root
 
-__all__ = ["check", "quarantine", "rebuild", "reindex"]
+__all__ = ["adopt", "check", "quarantine", "rebuild", "reindex"]
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ENTRIES]...", help="Directories of entries, or their short ids.")
@@ -53,9 +53,36 @@ def reindex(archive: ArchiveOption = Path("archive")) -> None:
 
     Exit codes: 0 done, 3 some day files cannot be read.
     """
+    from dayfile import plugins
     from dayfile.engine.maintenance import reindex as make_catalogue
 
-    done, problems = make_catalogue(existing(archive))
+    known = plugins.load() if plugins.installed() else None
+    done, problems = make_catalogue(existing(archive), known)
+    for problem in problems:
+        typer.echo(f"dayfile: {problem}", err=True)
+    typer.echo(f"the catalogue tells of {done} day files")
+    raise typer.Exit(3 if problems else 0)
+
+
+def adopt(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with day files of another program.")],
+    names: Annotated[
+        str | None, typer.Option("--plugins", metavar="NAMES", help="Which plugins. [default: all installed]")
+    ] = None,
+) -> None:
+    """Enter day files of other origin into a catalogue, without changing a byte of them; DIR becomes an archive.
+
+    Exit codes: 0 done, 3 some day files cannot be read.
+    """
+    from dayfile.archive.root import Root
+    from dayfile.engine.maintenance import reindex as make_catalogue
+    from dayfile.errors import UsageError
+    from dayfile.plugins import load
+
+    if not directory.is_dir():
+        raise UsageError("there is no such directory", where=directory)
+    loaded = load(names.split(",") if names else None)
+    done, problems = make_catalogue(Root(directory), loaded)
     for problem in problems:
         typer.echo(f"dayfile: {problem}", err=True)
     typer.echo(f"the catalogue tells of {done} day files")
@@ -72,13 +99,14 @@ def rebuild(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
 ) -> None:
     """Make a day file anew from its sources, which the setting sources.keep=always has kept."""
+    from dayfile.configuration import configured
     from dayfile.engine.maintenance import rebuild as make_day_file
 
     root = existing(archive)
     path = Path(day_file)
     if path.is_absolute() or path.exists():
         path = path.resolve().relative_to(root.path.resolve())
-    loaded, settings = configured(root, plugins, set_ or [], config)
+    _, loaded, settings = configured(archive, plugins, set_ or [], config)
     tell(make_day_file(root, loaded, settings, path.as_posix()), quiet=False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,19 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dayfile.archive.root import Root
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Report
-    from dayfile.plugins import Plugins
-    from dayfile.settings import Settings
 
-__all__ = ["ArchiveOption", "configured", "run", "tell"]
+__all__ = ["ArchiveOption", "MaybeArchiveOption", "run", "tell"]
 
 # A plain line about progress every so many sources, where there is no terminal.
 LINE_EVERY = 1000
 
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")
+]
+MaybeArchiveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive",
+        "-a",
+        metavar="DIR",
+        envvar="DAYFILE_ARCHIVE",
+        help="The archive's directory. [default: what --config tells, or archive]",
+    ),
 ]
 
 
@@ -35,7 +41,7 @@ def run(
     plugins: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Which plugins, such as cris,sis. [default: all installed]")
     ] = None,
-    archive: ArchiveOption = Path("archive"),
+    archive: MaybeArchiveOption = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as hisparc.station=501.")
     ] = None,
@@ -53,15 +59,16 @@ def run(
     Exit codes: 0 all archived (or a watch that was stopped), 2 wrong usage or settings, 3 something went to
     quarantine, 4 could not write, 5 another run holds the archive.
     """
-    from dayfile.archive.root import Root
+    from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, silent
     from dayfile.engine.watch import run_watch
     from dayfile.errors import UsageError
+    from dayfile.logs import log_as
 
-    root = Root(archive)
-    loaded, resolved = configured(root, plugins, set_ or [], config)
     if watch and sources:
         raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
+    root, loaded, resolved = configured(archive, plugins, set_ or [], config)
+    log_as("run", resolved.core)
     with shown_progress() if not quiet else nullcontext(silent) as progress:
         if watch:
             done = run_watch(root, loaded, resolved, progress)
@@ -71,23 +78,6 @@ def run(
         done.write(report)
     tell(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
-
-
-def configured(root: Root, names: str | None, pairs: list[str], config: Path | None) -> tuple[Plugins, Settings]:
-    """The plugins of a command, and all settings: command line over environment over file over defaults."""
-    from dayfile import plugins, settings
-
-    loaded = plugins.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])
-    # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
-    others = plugins.installed().keys() - loaded.settings_models.keys()
-    from_file = settings.from_file(config or root.settings, required=config is not None)
-    resolved = settings.resolve(
-        loaded.settings_models,
-        settings.from_command_line(pairs),
-        settings.from_environment(os.environ, loaded.settings_models),
-        {key: given for key, given in from_file.items() if key.split(".")[0] not in others},
-    )
-    return loaded, resolved
 
 
 @contextmanager
@@ -125,6 +115,8 @@ def tell(report: Report, *, quiet: bool) -> None:
         typer.echo(f"dayfile: {failure.message}", err=True)
         if failure.trace:
             typer.echo(failure.trace, err=True)
+    for text, number in report.remarks.items():
+        typer.echo(f"dayfile: {text} ({number} records)", err=True)
     for entry in report.quarantine:
         what = "" if entry.records is None else f" ({entry.records} records)"
         place = "" if entry.reason.startswith(entry.source) else f"{entry.source}: "

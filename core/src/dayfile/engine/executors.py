@@ -96,6 +96,10 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
         record_announced(root)
+        for name in settings.core.intake_also:
+            directory = root.path / name
+            for path in visible_files(directory) if directory.is_dir() else []:
+                accept(root, path)
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         try:
             yield Run(root, pipeline)

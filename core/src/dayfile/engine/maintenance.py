@@ -17,15 +17,24 @@ from dayfile.engine.executors import started
 from dayfile.engine.report import Report
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.batch import Source
+from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger
+from dayfile.stores.nodes import data_type_of, recognised
 
 __all__ = ["rebuild", "reindex"]
 
 
-def reindex(root: Root) -> tuple[int, list[str]]:
-    """Make the catalogue anew from the day files.
+def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]:
+    """Make the catalogue anew from the day files, without changing a byte of them.
+
+    Parameters
+    ----------
+    root : Root
+        The archive, or the directory with the day files of an archive of other origin, which becomes one.
+    plugins : Plugins, optional
+        Whose layouts say what a table is that does not tell its data type itself, by where it stands.
 
     Returns
     -------
@@ -37,6 +46,12 @@ def reindex(root: Root) -> tuple[int, list[str]]:
     ArchiveLockedError
         A run works on the archive.
     """
+    types = [] if plugins is None else list(plugins.data_types.values())
+
+    def told(table: tables.Table) -> DataType | None:
+        found = data_type_of(table)
+        return recognised(table, types) if found is None else found
+
     root.create()
     with root.locked():
         making = root.workshop / "catalogue.db"
@@ -47,7 +62,7 @@ def reindex(root: Root) -> tuple[int, list[str]]:
             try:
                 with tables.open_file(root.path / path, "r") as file:
                     ledger = Ledger.read(file)
-                    summaries = survey(file)
+                    summaries = survey(file, told)
             except (tables.HDF5ExtError, OSError) as error:
                 problems.append(f"{path}: cannot be read ({type(error).__name__}); rebuild it: dayfile rebuild {path}")
                 continue

@@ -14,7 +14,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import PluginError, SourceError, StorageError
-from dayfile.model.batch import Batch, Rejected, Source
+from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -78,6 +78,9 @@ class Pipeline:
                 continue
             batches.extend((plugin, item) for item in answer if isinstance(item, Batch) and len(item))
             rejected.extend(item for item in answer if isinstance(item, Rejected))
+            for item in answer:
+                if isinstance(item, Remark):
+                    self.report.remark(f"{item.instrument}: {item.text}", len(item.numbers))
         if not claimed:
             failures.append(self._unclaimed())
         touched, fresh = self._write(source, batches, failures)

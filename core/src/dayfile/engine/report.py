@@ -56,6 +56,8 @@ class Report:
         What was set aside.
     failures : list of Failure
         Plugins that did not load, and sources that could not be read.
+    remarks : dict of str to int
+        What people should know about records that were archived, and about how many.
     seconds : float
         How long the run took.
     recovered : bool
@@ -69,6 +71,7 @@ class Report:
     day_files: list[str] = field(default_factory=list)
     quarantine: list[SetAside] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    remarks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     recovered: bool = False
     growing: list[str] = field(default_factory=list)
@@ -84,6 +87,10 @@ class Report:
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
                 self.count(data_type, STATUS_WORDS[status], number)
+
+    def remark(self, text: str, number: int) -> None:
+        """Add to what people should know."""
+        self.remarks[text] = self.remarks.get(text, 0) + number
 
     def published(self, path: str) -> None:
         """Put down that a day file was published."""
@@ -109,6 +116,7 @@ class Report:
             "day_files": self.day_files,
             "quarantine": [vars(entry) for entry in self.quarantine],
             "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
+            "remarks": self.remarks,
             "recovered": self.recovered,
             "growing": self.growing,
             "seconds": self.seconds,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_BLOBS", "Batch", "Blobs", "Rejected", "Source"]
+__all__ = ["NO_BLOBS", "Batch", "Blobs", "Rejected", "Remark", "Source"]
 
 
 @dataclass(frozen=True)
@@ -160,3 +160,23 @@ class Rejected:
     content: bytes = field(repr=False)
     offset: int | None = None
     archived: bool = False
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about records of a source that people should know, though they are archived.
+
+    Parameters
+    ----------
+    instrument, code : str
+        As for a batch.
+    text : str
+        What is remarkable.
+    numbers : tuple of int
+        Places of the records in their source, from 0.
+    """
+
+    instrument: str
+    code: str
+    text: str
+    numbers: tuple[int, ...]

@@ -7,8 +7,9 @@ and understood without the plugin that wrote it.
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Field, Node
 
-__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table"]
+__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table", "matched", "recognised", "tell"]
 
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
@@ -104,9 +105,14 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
         table = file.create_table(
             group, path.rsplit("/", 1)[1], columns, data_type.title, chunkshape=chunk_rows, byteorder="little"
         )
+    tell(table, data_type)
+    return table
+
+
+def tell(table: tables.Table, data_type: DataType) -> None:
+    """Put into a table's attributes what it holds."""
     for name, value in describe(data_type).items():
         table.attrs[name] = value
-    return table
 
 
 def column(field: Field, place: int) -> tables.Col:
@@ -185,3 +191,27 @@ def data_type_of(table: tables.Table) -> DataType | None:
         node=Node(str(told["node"]), blobs=str(told["blobs"])),
         layout=str(told["layout"]),
     )
+
+
+def matched(template: str, path: str) -> dict[str, str] | None:
+    """The keys with which a node's template gives a path, as text; None if it does not.
+
+    Examples
+    --------
+    >>> matched("/array/telescope_{telescope}/events", "/array/telescope_7/events")
+    {'telescope': '7'}
+    """
+    # Odd parts of the split are names of keys.
+    parts = re.split(r"\{(\w+)\}", template)
+    pattern = "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    match = re.fullmatch(f"{pattern}(?:_overlap)?", path)
+    return match.groupdict() if match else None
+
+
+def recognised(table: tables.Table, types: Iterable[DataType]) -> DataType | None:
+    """The data type of a table that does not tell it, by where it stands and what its time field is called."""
+    path = str(table._v_pathname)
+    for data_type in types:
+        if matched(data_type.node.path, path) is not None and data_type.time in table.colnames:
+            return data_type
+    return None

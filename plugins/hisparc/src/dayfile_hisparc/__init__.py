@@ -5,11 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
-from dayfile import Batch, Instrument, Rejected, Source, hookimpl
+from dayfile import Batch, Instrument, Rejected, Remark, Source, hookimpl
+from dayfile.errors import SettingsError
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from dayfile.archive.root import Root
 
 SECONDS_A_DAY = 86400
 
@@ -23,8 +30,25 @@ class HisparcSettings(BaseModel):
     days_ahead: float = Field(
         1.0, ge=0, description="events dated so many days ahead of this machine's clock are rejected"
     )
+    check_traces: Literal["off", "warn", "quarantine"] = Field(
+        "off", description="whether each trace is inflated and parsed; what is done with events whose trace cannot be"
+    )
+    station_list: Path | None = Field(None, description="CSV file of the stations that may upload")
+    station_list_source: str = Field(
+        "",
+        description="URL from which the XML-RPC method reload_datastore fetches the list; empty: no such method",
+    )
+    reload_from: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="addresses that may call reload_datastore, comma-separated"
+    )
     station: int | None = Field(None, ge=0, description="station of bare uploads, which do not tell it")
     cluster: str | None = Field(None, min_length=1, description="cluster of bare uploads, which do not tell it")
+
+    @field_validator("reload_from", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """A list, from text with commas."""
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class Hisparc(Instrument):
@@ -38,7 +62,7 @@ class Hisparc(Instrument):
     @hookimpl
     def decode(  # type: ignore[override]  # a hook takes the arguments it needs
         self, source: Source, settings: HisparcSettings
-    ) -> Iterable[Batch | Rejected] | None:
+    ) -> Iterable[Batch | Rejected | Remark] | None:
         """Batches of an upload or a queue file: pickled events, of Python 2 or 3."""
         from dayfile_hisparc.events import Dates, decode_events
         from dayfile_hisparc.pickles import Upload, looks_like_pickle, read_upload
@@ -53,7 +77,24 @@ class Hisparc(Instrument):
             return [Batch("hisparc", "CIC", np.zeros(0, types["CIC"].dtype), np.zeros(0, np.int64))]
         latest = int(time.time() + settings.days_ahead * SECONDS_A_DAY)
         dates = Dates(settings.cutoff_year, latest)
-        return decode_events(Upload(station, cluster, upload.events), types, dates, source.name)
+        named = Upload(station, cluster, upload.events)
+        return decode_events(named, types, dates, source.name, settings.check_traces)
+
+    @hookimpl
+    def read_config(self, path: Path) -> dict[str, object] | None:
+        """The INI file of the datastore."""
+        from dayfile_hisparc.datastore_config import read_datastore_config
+
+        return read_datastore_config(path)
+
+    @hookimpl
+    def routes(self, root: Root, settings: HisparcSettings) -> Iterable[BaseRoute]:
+        """Uploads at any path; the renewal of the station list at ``/RPC2``."""
+        from dayfile_hisparc.server import routes
+
+        if settings.station_list is None:
+            raise SettingsError("set hisparc.station_list to the station list, or give the datastore's config.ini")
+        return routes(root, settings.station_list, settings.station_list_source, settings.reload_from)
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pybase64
 
-from dayfile import Batch, Blobs, DataType, Field, RecordError, Rejected, SourceError
+from dayfile import Batch, Blobs, DataType, Field, RecordError, Rejected, Remark, SourceError
 from dayfile_hisparc.columns import fill
 from dayfile_hisparc.pickles import Upload, write_upload
+from dayfile_hisparc.traces import adc_counts
 
 __all__ = ["Dates", "decode_events"]
 
@@ -104,7 +105,9 @@ class Dates:
         return ""
 
 
-def decode_events(upload: Upload, types: Mapping[str, DataType], dates: Dates, name: str) -> Iterator[Batch | Rejected]:
+def decode_events(
+    upload: Upload, types: Mapping[str, DataType], dates: Dates, name: str, check_traces: str = "off"
+) -> Iterator[Batch | Rejected | Remark]:
     """Batches of the events of an upload, in the order in which their types first occur, then what was rejected.
 
     Parameters
@@ -117,6 +120,8 @@ def decode_events(upload: Upload, types: Mapping[str, DataType], dates: Dates, n
         Which dates events may have.
     name : str
         Name of the source.
+    check_traces : {'off', 'warn', 'quarantine'}
+        What is done about traces that do not inflate and parse.
 
     Raises
     ------
@@ -136,6 +141,14 @@ def decode_events(upload: Upload, types: Mapping[str, DataType], dates: Dates, n
     for code in dict.fromkeys(code for code, _ in groups):
         mine = [(codes, events) for (type_code, codes), events in groups.items() if type_code == code]
         batch = batch_of(types[code], mine, keys, problems)
+        if check_traces != "off":
+            bad = bad_traces(batch, types[code])
+            if bad.any() and check_traces == "warn":
+                yield Remark("hisparc", code, "a trace does not inflate and parse", tuple(batch.numbers[bad].tolist()))
+            elif bad.any():
+                for number in batch.numbers[bad].tolist():
+                    problems.drop(code, "a trace does not inflate and parse (hisparc.check_traces)", number)
+                batch = batch.select(~bad, [field.name for field in types[code].fields if field.blob])
         if len(batch):
             yield batch
     for archived, found in ((False, problems.dropped), (True, problems.partial)):
@@ -225,6 +238,21 @@ def batch_of(
     owned = index_blobs(records, blobs, filled)
     batch = Batch(data_type.instrument, data_type.code, records, numbers, keys, owned)
     return batch if good.all() else batch.select(good, [field.name for field in data_type.fields if field.blob])
+
+
+def bad_traces(batch: Batch, data_type: DataType) -> npt.NDArray[np.bool_]:
+    """Which records have a trace that does not inflate and parse, shape (n,)."""
+    bad = np.zeros(len(batch), bool)
+    for field_ in data_type.fields:
+        if field_.blob != "base64":
+            continue
+        cells = batch.records[field_.name].reshape(len(batch), -1)
+        for row, cell in np.argwhere(cells >= 0).tolist():
+            try:
+                adc_counts(batch.blobs.values[cells[row, cell]])
+            except ValueError:
+                bad[row] = True
+    return bad
 
 
 def index_blobs(

@@ -36,7 +36,10 @@ for digits, first in ((b"0123456789", 0), (b"abcdef", 10), (b"ABCDEF", 10)):
 
 
 class Answer(Enum):
-    """What a station is told; checked in this order."""
+    """What a station is told; checked in this order.
+
+    To a station everything but 100 means "again, later". 500 is ours: the upload was good and could not be stored.
+    """
 
     MISSING = 400
     UNKNOWN_STATION = 206
@@ -44,6 +47,7 @@ class Answer(Enum):
     WRONG_CHECKSUM = 201
     UNREADABLE = 208
     STORED = 100
+    NOT_STORED = 500
 
     @property
     def body(self) -> bytes:

@@ -1,0 +1,40 @@
+"""``dayfile serve``: receive input over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dayfile.cli.run import MaybeArchiveOption
+
+__all__ = ["serve"]
+
+
+def serve(
+    plugins: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Which plugins. [default: all installed]")
+    ] = None,
+    archive: MaybeArchiveOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
+) -> None:
+    """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile."""
+    from dayfile.configuration import configured
+    from dayfile.errors import MissingExtraError
+    from dayfile.logs import log_as
+    from dayfile.serving import application
+
+    root, loaded, settings = configured(archive, plugins, set_ or [], config)
+    log_as("serve", settings.core)
+    app = application(root, loaded, settings)
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
+    for failure in loaded.failures:
+        typer.echo(f"dayfile: {failure.message}", err=True)
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_keep_alive=30)

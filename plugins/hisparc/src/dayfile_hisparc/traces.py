@@ -1,0 +1,89 @@
+"""Traces: what a detector saw, as the blob holds it and as ADC counts.
+
+A blob is a zlib stream of ASCII decimal integers with commas between them: raw ADC counts 0 to 4095, one every 2.5 ns,
+baseline not subtracted. Older station software ends with a comma. Some streams inflate only with their first and last
+byte cut off.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from dayfile import Records
+
+__all__ = ["NANOSECONDS_A_SAMPLE", "adc_counts", "traces"]
+
+NANOSECONDS_A_SAMPLE = 2.5
+# The longest trace of a station is 10 us, 4000 samples; a stream that inflates to more than this is no trace.
+LONGEST = 2**20
+COUNTS = re.compile(rb"-?\d{1,9}(?:,-?\d{1,9})*,?")
+
+
+def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
+    """The ADC counts of a trace, shape (n_samples,), one every 2.5 ns.
+
+    Parameters
+    ----------
+    blob : bytes
+        As stored.
+
+    Raises
+    ------
+    ValueError
+        It does not inflate, or is no list of integers.
+
+    Examples
+    --------
+    >>> adc_counts(zlib.compress(b"203,204,1250,"))
+    array([ 203,  204, 1250], dtype=int32)
+    """
+    text = inflated(blob)
+    if not COUNTS.fullmatch(text):
+        raise ValueError("the trace is no list of integers")
+    return np.array(text.rstrip(b",").split(b","), np.int32)
+
+
+def inflated(blob: bytes) -> bytes:
+    """The text of a trace; ValueError if it does not inflate, whole or without its first and last byte."""
+    for stream in (blob, blob[1:-1]):
+        inflate = zlib.decompressobj()
+        try:
+            text = inflate.decompress(stream, LONGEST)
+        except zlib.error:
+            continue
+        if inflate.eof:
+            return text
+    raise ValueError("the trace does not inflate")
+
+
+def traces(records: Records, row: int) -> list[npt.NDArray[np.int32] | None]:
+    """The traces of one event, read now.
+
+    Parameters
+    ----------
+    records : Records
+        Of ``hisparc.events``.
+    row : int
+        Which event.
+
+    Returns
+    -------
+    list of array or None, length 4
+        ADC counts, shape (n_samples,), of each detector; None for a detector that is not there or sent no trace.
+
+    Raises
+    ------
+    ValueError
+        A trace does not inflate, or is no list of integers.
+
+    Examples
+    --------
+    ``traces(archive.read("hisparc.events", "2017-02-26", station=501), 0)[0]`` is what the first detector saw.
+    """
+    return [None if blob is None else adc_counts(blob) for blob in records.blobs("traces", row)]
