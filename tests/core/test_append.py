@@ -62,7 +62,7 @@ def write_in_parts(work, school, many, cuts, reopenings):
     return statuses
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(many=any_events, cuts=any_cuts, reopenings=any_reopenings)
 def test_each_record_is_stored_once_in_any_split_and_repetition(school, many, cuts, reopenings):
     keys = [key(event) for event in many]

@@ -314,6 +314,26 @@ def test_a_traceback_is_kept_with_the_source(good, muon, plugins_of):
     assert "in raising" in reason["traceback"]
 
 
+def test_a_source_that_failed_in_part_is_archived_whole_when_the_plugin_is_mended(archive, plugins_of):
+    """What was written before the failure must not make the source known as archived."""
+
+    def two_kinds(code):
+        def answer(decoder):
+            records = np.zeros(1, decoder.grains.dtype)
+            records["second"] = 57801609
+            return [decoder.batch(), decoder.batch(code=code, records=records, numbers=np.array([2]))]
+
+        return plugins_of(sand=Decoder(answer))
+
+    archive.drop("junk", b"junk")
+    report = archive.run(plugins=two_kinds("Gravel"))
+    assert (report.records["sand.grains"]["written"], report.sources["quarantined"]) == (2, 1)
+    archive.drop("junk", b"junk")
+    report = archive.run(plugins=two_kinds("Grain"))
+    assert (report.sources["archived"], report.sources["already"]) == (1, 0)
+    assert open_archive(archive.root.path).read("sand.grains")["second"].tolist() == [57801601, 57801602, 57801609]
+
+
 # A wrong blob shows only when it is stored: that must not cost the run, nor the records of others in the file.
 BLOBS = {
     "index beyond the blobs": {"traces": 9},
@@ -422,6 +442,20 @@ def test_a_path_that_is_none_for_a_day_file_is_refused(good, muon, plugins_of, p
     assert_unharmed(report, good)
     assert [entry.source for entry in report.quarantine] == ["junk"]
     assert report.day_files == ["muon/1997/10/muon.1997.10.31.hit.h5"]
+
+
+@pytest.mark.parametrize("runs", [[(0, 86400)], [(0,), (86400,)]], ids=["in one run", "in two runs"])
+def test_a_second_day_in_a_day_file_is_refused_before_its_records_mix(archive, muon, plugins_of, runs):
+    layout = muon.layout.replace("{year}/{month:02}/muon.{year}.{month:02}.{day:02}.", "{year}.")
+    for seconds in runs:
+        rows = [{"second": muon.start + second} for second in seconds]
+        archive.drop("MuonRates.be.bin", muon.stream("rates", muon.records("rates", rows)))
+        report = archive.run(plugins=plugins_of(muon=Instrument(layout, "muon.yaml")))
+    (entry,) = report.quarantine
+    words = "plugin muon: locate_file puts 1997-11-01 into muon/1997.rat.h5, which is the day file of 1997-10-31"
+    assert entry.reason == words
+    assert (archive.root.path / entry.entry / "MuonRates.be.bin").exists()
+    assert open_archive(archive.root.path).read("muon.rates")["second"].tolist() == [muon.start]
 
 
 @pytest.mark.parametrize("answer", ["gravel", "muon", 5, b"sand.grains", ["sand.grains"]], ids=repr)

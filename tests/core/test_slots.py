@@ -65,7 +65,7 @@ def made(muon, many):
     return muon.records("rates", rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(many=any_records, cuts=any_cuts, reopenings=any_reopenings)
 def test_any_split_into_batches_gives_the_statuses_slots_and_overlap_of_one_record_at_a_time(
     muon, many, cuts, reopenings

@@ -74,10 +74,9 @@ class Catalogue:
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         try:
-            if write:
-                connection = sqlite3.connect(self.path, timeout=30)
-            else:
-                connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+            # A reader may have to undo what a killed writer left, so it too opens for writing, where it may.
+            mode = "rwc" if write else "rw"
+            connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
             try:
                 if write:
                     connection.executescript(SCHEMA)
@@ -86,7 +85,7 @@ class Catalogue:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            message = f"the catalogue cannot be used: {error}"
+            message = f"the catalogue cannot be used ({error}); make it anew from the day files: dayfile reindex"
             raise StorageError(message, where=self.path) from error
 
     def announce(self, paths: Mapping[str, np.datetime64]) -> None:

@@ -13,7 +13,7 @@ import tables
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
-from dayfile.archive.survey import NodeSummary, blocks, survey_blobs, survey_table
+from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
 from dayfile.stores.ledger import GROUP, Ledger
 from dayfile.stores.slots import filled, slots_of
@@ -126,7 +126,7 @@ def check_day_file(path: Path, name: str, *, deep: bool) -> tuple[list[NodeSumma
             problems += [
                 Problem(name, f"{node} is in the ledger and not in the file; {advice}") for node in sorted(missing)
             ]
-    except (tables.HDF5ExtError, tables.NodeError, OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         problems.append(Problem(name, f"cannot be read ({type(error).__name__}); {advice}"))
     return summaries, problems
 

@@ -101,13 +101,14 @@ class Quarantine:
         An entry whose bytes were requeued, and which a crash kept from going, keeps nothing.
         """
         entries = sorted(self.path.glob(f"[!.]*-{short_id(name, content)}"))
-        return next((entry for entry in entries if (entry / safe_name(name)).is_file()), None)
+        whole = (entry for entry in entries if (entry / safe_name(name)).is_file() and (entry / REASON).is_file())
+        return next(whole, None)
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is set aside, oldest first."""
         for path in sorted(self.path.glob("[!.]*")):
-            if (path / REASON).is_file():
-                yield self.entry(path.name)
+            if path.is_dir():
+                yield read_entry(path)
 
     def entry(self, name: str) -> Entry:
         """One entry, by the name of its directory or the end of it.
@@ -125,12 +126,7 @@ class Quarantine:
                 f"{'more than one entry is' if found else 'no entry is'} called {name!r}; see: dayfile quarantine ls"
             )
             raise UsageError(message, where=self.path)
-        try:
-            reason = json.loads((found[0] / REASON).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{REASON} cannot be read: {error}", where=found[0]) from error
-        contents = [path for path in found[0].iterdir() if path.name != REASON]
-        return Entry(found[0], reason, contents[0] if contents else None)
+        return read_entry(found[0])
 
     def requeue(self, entry: Entry) -> Path | None:
         """Send what was set aside through the archive again: back to ``incoming/``, for the next run.
@@ -153,20 +149,36 @@ class Quarantine:
         self._remove(entry)
 
     def _remove(self, entry: Entry) -> None:
-        with disk.storage_errors("remove", entry.path):
-            disk.step("unlink", entry.path)
-            shutil.rmtree(entry.path)
-        disk.sync(self.path)
+        # Out of sight in one step, so that no half of an entry is ever seen.
+        gone = self.path / f".gone-{entry.name}"
+        shutil.rmtree(gone, ignore_errors=True)
+        disk.rename(entry.path, gone)
+        with disk.storage_errors("remove", gone):
+            disk.step("unlink", gone)
+            shutil.rmtree(gone)
+
+
+def read_entry(path: Path) -> Entry:
+    """The entry in a directory; one whose reason cannot be read says so in its message."""
+    try:
+        reason = json.loads((path / REASON).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = {"message": f"{REASON} cannot be read: {error}"}
+    if not isinstance(reason, dict):
+        reason = {"message": f"{REASON} holds no mapping"}
+    contents = sorted(content for content in path.iterdir() if content.name != REASON)
+    return Entry(path, reason, contents[0] if contents else None)
 
 
 def short_id(name: str, content: bytes) -> str:
     """What tells an entry from others."""
-    return hashlib.sha256(content + name.encode(errors="replace")).hexdigest()[:12]
+    identity = hashlib.sha256(content).digest() + name.encode(errors="surrogateescape")
+    return hashlib.sha256(identity).hexdigest()[:12]
 
 
 def safe_name(name: str) -> str:
-    """The last part of a file name, or ``source`` where that cannot name a file of its own."""
-    last = Path(name).name.replace("\0", "")
+    """The last part of a file name, not hidden, or ``source`` where that cannot name a file of its own."""
+    last = Path(name).name.replace("\0", "").lstrip(".")
     return "source" if last in {"", "..", REASON} or len(last.encode(errors="replace")) > 250 else last
 
 

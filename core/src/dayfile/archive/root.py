@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from dayfile.archive import disk
@@ -80,10 +80,14 @@ class Root:
 
     def day_files(self) -> Iterator[str]:
         """Paths, below the root, of everything that looks like a day file."""
-        for path in sorted(self.path.rglob("*.h5")):
-            relative = path.relative_to(self.path)
-            if relative.parts[0] not in RESERVED and not any(part.startswith(".") for part in relative.parts):
-                yield relative.as_posix()
+        found = []
+        for directory, below, files in os.walk(self.path):
+            here = Path(directory).relative_to(self.path)
+            if here == Path():
+                below[:] = [name for name in below if name not in RESERVED]
+            below[:] = [name for name in below if not name.startswith(".")]
+            found += [(here / name).as_posix() for name in files if name.endswith(".h5") and not name.startswith(".")]
+        yield from sorted(found)
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -124,8 +128,10 @@ class Root:
                 for left in self.workshop.iterdir():
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield crashed
-            disk.unlink(self.holder)
         finally:
+            # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
+            with suppress(OSError):
+                self.holder.unlink()
             lock.release()
 
     def _told_holder(self) -> str:

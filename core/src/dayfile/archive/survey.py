@@ -18,9 +18,11 @@ from dayfile.stores.ledger import GROUP, Ledger
 from dayfile.stores.nodes import data_type_of
 from dayfile.stores.slots import filled
 
-__all__ = ["NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
+__all__ = ["DAMAGED", "NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
 
 READ_BYTES = 4 * 2**20
+DAMAGED = (tables.HDF5ExtError, tables.NodeError, OSError, ValueError, LookupError, AttributeError, TypeError)
+"""What reading a day file raises that is damaged, or not as this program leaves them."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def read_summaries(path: Path) -> list[NodeSummary]:
     try:
         with tables.open_file(path, "r") as file:
             return survey(file)
-    except (tables.HDF5ExtError, OSError) as error:
+    except DAMAGED as error:
         raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
 
 
@@ -158,7 +160,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]]) -> list[NodeSummary
         with tables.open_file(path, "r") as file:
             summaries = survey(file)
             ledger = Ledger.read(file)
-    except (tables.HDF5ExtError, OSError) as error:
+    except DAMAGED as error:
         message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"
         raise StorageError(message, where=path) from error
     found = {summary.path: (summary.rows, summary.checksum) for summary in summaries}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.survey import NodeSummary, survey_blobs, survey_table, verify
+from dayfile.archive.survey import DAMAGED, NodeSummary, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import Batch, Source
 from dayfile.model.datatype import DataType
@@ -86,7 +86,7 @@ class WorkFile:
             disk.step("open", self.base)
             with tables.open_file(self.base, "r") as file:
                 return Ledger.read(file)
-        except (tables.HDF5ExtError, OSError) as error:
+        except DAMAGED as error:
             message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
             raise StorageError(message, where=self.published) from error
 

@@ -38,7 +38,7 @@ def guarded(command: Callable[[], object]) -> None:
     try:
         command()
     except DayfileError as error:
-        print(f"dayfile: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        typer.echo(run.printable(f"dayfile: {error}"), err=True)
         sys.exit(error.exit_code)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.run import ArchiveOption, tell
+from dayfile.cli.run import ArchiveOption, printable, tell
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
@@ -101,13 +101,18 @@ def rebuild(
     """Make a day file anew from its sources, which the setting sources.keep=always has kept."""
     from dayfile.configuration import configured
     from dayfile.engine.maintenance import rebuild as make_day_file
+    from dayfile.errors import UsageError
 
     root = existing(archive)
     path = Path(day_file)
     if path.is_absolute() or path.exists():
+        if not path.resolve().is_relative_to(root.path.resolve()):
+            raise UsageError("this is not below the archive", where=day_file)
         path = path.resolve().relative_to(root.path.resolve())
     _, loaded, settings = configured(archive, plugins, set_ or [], config)
-    tell(make_day_file(root, loaded, settings, path.as_posix()), quiet=False)
+    report = make_day_file(root, loaded, settings, path.as_posix())
+    tell(report, quiet=False)
+    raise typer.Exit(report.exit_code)
 
 
 quarantine = typer.Typer(
@@ -139,7 +144,7 @@ def quarantine_ls(
     for entry in entries:
         records = entry.reason.get("records")
         what = f"{len(records)} records of " if records else ""
-        typer.echo(f"{entry.name}  {what}{entry.reason.get('source')}: {entry.reason.get('message')}")
+        typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
     typer.echo(f"{len(entries)} entries")
 
 
@@ -151,8 +156,8 @@ def quarantine_show(
     from dayfile.archive.quarantine import Quarantine
 
     entry = Quarantine(existing(archive)).entry(name)
-    typer.echo(json.dumps(entry.reason, indent=2, ensure_ascii=False))
-    typer.echo(str(entry.content or "its bytes were sent back to incoming/ already"))
+    typer.echo(json.dumps(entry.reason, indent=2))
+    typer.echo(printable(str(entry.content or "its bytes were sent back to incoming/ already")))
 
 
 @quarantine.command("requeue")
@@ -165,7 +170,7 @@ def quarantine_requeue(
     box = Quarantine(existing(archive))
     for name in chosen(box, names, everything):
         target = box.requeue(box.entry(name))
-        typer.echo(f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}")
+        typer.echo(printable(f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}"))
 
 
 @quarantine.command("drop")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Report
 
-__all__ = ["ArchiveOption", "MaybeArchiveOption", "run", "tell"]
+__all__ = ["ArchiveOption", "MaybeArchiveOption", "printable", "run", "tell"]
 
 # A plain line about progress every so many sources, where there is no terminal.
 LINE_EVERY = 1000
@@ -105,14 +105,22 @@ def shown_progress() -> Iterator[Progress]:
         yield show
 
 
+def printable(text: str) -> str:
+    """A text in one line that any terminal can show: names of files may hold anything."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
+
+
 def tell(report: Report, *, quiet: bool) -> None:
     """Say what a run did, and to standard error what went wrong."""
     if report.recovered:
         typer.echo("dayfile: the run before was cut off; what it had accepted is archived now", err=True)
     for name in report.growing:
-        typer.echo(f"dayfile: {name} is still being written; it waits for the next run", err=True)
+        typer.echo(printable(f"dayfile: {name} is still being written; it waits for the next run"), err=True)
     for failure in report.failures:
-        typer.echo(f"dayfile: {failure.message}", err=True)
+        typer.echo(printable(f"dayfile: {failure.message}"), err=True)
         if failure.trace:
             typer.echo(failure.trace, err=True)
     for text, number in report.remarks.items():
@@ -120,7 +128,7 @@ def tell(report: Report, *, quiet: bool) -> None:
     for entry in report.quarantine:
         what = "" if entry.records is None else f" ({entry.records} records)"
         place = "" if entry.reason.startswith(entry.source) else f"{entry.source}: "
-        typer.echo(f"dayfile: {place}{entry.reason}{what} -> {entry.entry}", err=True)
+        typer.echo(printable(f"dayfile: {place}{entry.reason}{what} -> {entry.entry}"), err=True)
     if quiet:
         return
     for name, counts in report.records.items():

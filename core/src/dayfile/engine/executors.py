@@ -170,10 +170,16 @@ def arrivals(root: Root, settle: float, given: Iterable[Path], report: Report) -
     for path in given:
         yield Arrival(path, ours=False)
     incoming = Incoming(root, settle)
-    for path in incoming.ready():
-        yield accept(root, path)
+    yield from accepted(root, incoming)
     if incoming.waiting:
         time.sleep(settle)
-        for path in incoming.ready():
-            yield accept(root, path)
+        yield from accepted(root, incoming)
         report.growing = [str(path.relative_to(root.path)) for path in incoming.waiting]
+
+
+def accepted(root: Root, incoming: Incoming) -> Iterator[Arrival]:
+    """What is ready in ``incoming/``, accepted one by one."""
+    for path in incoming.ready():
+        arrival = accept(root, path)
+        if arrival is not None:
+            yield arrival

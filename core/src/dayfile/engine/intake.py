@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
 from dayfile.archive.root import Root
-from dayfile.errors import UsageError
+from dayfile.errors import StorageError, UsageError
 
 __all__ = ["Arrival", "Incoming", "accept", "given_files", "visible_files"]
 
@@ -53,18 +54,26 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
 
 def visible_files(directory: Path) -> list[Path]:
     """Files below a directory, by path; hidden ones (.name) are somebody's unfinished work."""
-    return sorted(
-        path
-        for path in directory.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(directory).parts)
-    )
+    found = []
+    for here, below, files in os.walk(directory):  # which passes over directories that go while it looks
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [Path(here, name) for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
 
 
-def accept(root: Root, path: Path) -> Arrival:
-    """Rename a file from ``incoming/`` to ``accepted/``, below a numbered directory if its name is taken."""
+def accept(root: Root, path: Path) -> Arrival | None:
+    """Rename a file from ``incoming/`` to ``accepted/``, below a numbered directory if its name is taken.
+
+    None if it is not there any more: whoever put it there took it back.
+    """
     target = free_name(root.accepted, path.name)
     disk.make_directory(target.parent)
-    disk.rename(path, target)
+    try:
+        disk.rename(path, target)
+    except StorageError:
+        if path.exists():
+            raise
+        return None
     return Arrival(target, ours=True)
 
 

@@ -12,13 +12,14 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import kept
-from dayfile.archive.survey import survey
+from dayfile.archive.survey import DAMAGED, survey
 from dayfile.engine.executors import started
 from dayfile.engine.report import Report
-from dayfile.errors import StorageError, UsageError
+from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.model.batch import Source
+from dayfile.model.clock import parse_day
 from dayfile.model.datatype import DataType
-from dayfile.plugins import Plugins
+from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import data_type_of, recognised
@@ -63,7 +64,7 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
                 with tables.open_file(root.path / path, "r") as file:
                     ledger = Ledger.read(file)
                     summaries = survey(file, told)
-            except (tables.HDF5ExtError, OSError) as error:
+            except DAMAGED as error:
                 problems.append(f"{path}: cannot be read ({type(error).__name__}); rebuild it: dayfile rebuild {path}")
                 continue
             days = {str(time.astype("datetime64[D]")) for time in (s.first for s in summaries) if time is not None}
@@ -72,6 +73,8 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
                 catalogue.record(path, np.datetime64(day, "D"), summaries)
                 done += 1
         disk.sync(making)
+        # What a killed writer left to be undone is for the old catalogue, and would damage the new one.
+        disk.unlink(root.catalogue.with_name("catalogue.db-journal"))
         disk.rename(making, root.catalogue)
     return done, problems
 
@@ -104,25 +107,39 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
             f"{': ' + ', '.join(missing[:5]) if missing else ''}; set sources.keep to always before the next loss"
         )
         raise UsageError(message, where=path)
+    before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows() if row.path == path}
     with started(root, plugins, settings, only=path) as run:
-        for source_path in sources.values():
-            run.pipeline.take(Source.read(source_path))
+        for short, source_path in sources.items():
+            source = Source.read(source_path)
+            if source.sha256[:16] != short:
+                raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
+            days = run.pipeline.take(source)
+            if source.sha256 in listed and path not in days:
+                raise UsageError(f"{source.name} has no records of it for these plugins and settings", where=path)
         run.publish()
         if not run.report.day_files:
             raise UsageError("none of the kept sources has records of it for these plugins", where=path)
+        after = {row.data_type: row.records for row in run.pipeline.catalogue.rows() if row.path == path}
+        for name, records in before.items():
+            if after.get(name, 0) < records:
+                message = f"{path} holds {after.get(name, 0)} records of {name} now, and {records} before"
+                run.report.failures.append(Failure("dayfile", message, UsageError.__name__))
     return run.report
 
 
 def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
     """The day of a day file and the names of its sources by SHA-256: from the file, or from what else knows."""
-    published: Path = root.day_file(path)
+    try:
+        published: Path = root.day_file(path)
+    except PluginError as error:
+        raise UsageError("this is no path of a day file (below the archive, *.h5)", where=path) from error
     if published.exists():
         try:
             with tables.open_file(published, "r") as file:
                 ledger = Ledger.read(file)
             if ledger.day:
                 return np.datetime64(ledger.day, "D"), {sha: entry.name for sha, entry in ledger.sources.items()}
-        except (tables.HDF5ExtError, OSError):
+        except DAMAGED:
             pass  # it is damaged, which is why it is rebuilt; the catalogue knows its day
     try:
         days = {row.day for row in Catalogue(root.catalogue).rows() if row.path == path}
@@ -132,5 +149,5 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
         return np.datetime64(days.pop(), "D"), {}
     match = re.search(r"(\d{4})\D(\d{1,2})\D(\d{1,2})", Path(path).name)
     if match:
-        return np.datetime64(f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}", "D"), {}
+        return parse_day(f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"), {}
     raise UsageError("neither the file nor the catalogue tells which day it holds", where=path)

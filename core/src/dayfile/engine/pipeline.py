@@ -67,22 +67,11 @@ class Pipeline:
         if source.size == 0:
             self._set_aside_whole(source, [Failure("dayfile", "the file is empty", SourceError.__name__)])
             return {}
-        batches: list[tuple[str, Batch]] = []
-        rejected: list[Rejected] = []
-        failures: list[Failure] = []
-        claimed = False
-        for plugin, answer in self.plugins.decode(source, self.settings.plugins):
-            claimed = True
-            if isinstance(answer, Failure):
-                failures.append(answer)
-                continue
-            batches.extend((plugin, item) for item in answer if isinstance(item, Batch) and len(item))
-            rejected.extend(item for item in answer if isinstance(item, Rejected))
-            for item in answer:
-                if isinstance(item, Remark):
-                    self.report.remark(f"{item.instrument}: {item.text}", len(item.numbers))
-        if not claimed:
-            failures.append(self._unclaimed())
+        batches, rejected, failures = self._decode(source)
+        if batches is None:
+            if self.only is not None:
+                return {}
+            batches, failures = [], [self._unclaimed()]
         touched, fresh = self._write(source, batches, failures)
         if self.only is not None:
             if failures:
@@ -100,6 +89,24 @@ class Pipeline:
             self._set_aside(source, rejected)
             self.report.sources["archived"] += 1
         return touched
+
+    def _decode(self, source: Source) -> tuple[list[tuple[str, Batch]] | None, list[Rejected], list[Failure]]:
+        """What all plugins make of a source: batches and whose they are (None if it is nobody's), and the rest."""
+        batches: list[tuple[str, Batch]] = []
+        rejected: list[Rejected] = []
+        failures: list[Failure] = []
+        claimed = False
+        for plugin, answer in self.plugins.decode(source, self.settings.plugins):
+            claimed = True
+            if isinstance(answer, Failure):
+                failures.append(answer)
+                continue
+            batches.extend((plugin, item) for item in answer if isinstance(item, Batch) and len(item))
+            rejected.extend(item for item in answer if isinstance(item, Rejected))
+            for item in answer:
+                if isinstance(item, Remark):
+                    self.report.remark(f"{item.instrument}: {item.text}", len(item.numbers))
+        return batches if claimed else None, rejected, failures
 
     def _unclaimed(self) -> Failure:
         asked = ", ".join(self.plugins.names) or "none"

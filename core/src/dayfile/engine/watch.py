@@ -62,7 +62,9 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, stop: threadi
             if stop.is_set():
                 return
             progress(done, len(ready), path.name)
-            run.take(accept(run.root, path))
+            arrival = accept(run.root, path)
+            if arrival is not None:
+                run.take(arrival)
         due = run.pipeline.due()
         if due or not run.pipeline.work_files:
             run.publish(due)

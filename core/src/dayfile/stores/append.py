@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,11 @@ WRITTEN, IDENTICAL = 0, 3
 READ_ROWS = 65536
 
 
-@dataclass(frozen=True)
-class Known:
-    """The blobs of a row of the table: by index in the array if it is stored, by number in this session if it waits."""
-
-    blobs: BlobArray | None
-    waiting: bool
-
-    def __getitem__(self, place: int) -> bytes:
-        if self.blobs is None:
-            raise IndexError(place)
-        return self.blobs.value(place) if self.waiting else bytes(self.blobs.array[place])
+def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which hashes stand in the array more than once, shape kept."""
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    many: npt.NDArray[np.bool_] = (counts > 1)[inverse]
+    return many
 
 
 class AppendTable:
@@ -73,6 +68,7 @@ class AppendTable:
         self.waiting: list[npt.NDArray[Any]] = []
         self.rows = int(table.nrows)
         self.index = None if keep_duplicates else self._indexed()
+        self.groups: dict[int, set[bytes]] = {}
 
     def _indexed(self) -> RowIndex:
         """An index of the rows that are stored."""
@@ -119,12 +115,15 @@ class AppendTable:
         if self.index is None:
             self._take(batch, keys)
             return statuses
-        hashes = row_hashes(self.identity(batch.records))
-        held = np.flatnonzero(self.index.holds(hashes))
-        if len(held):
-            statuses[held[self._are_stored(batch, held, hashes[held])]] = IDENTICAL
-        if len(np.unique(hashes)) < len(hashes):
-            statuses[self._repeated(batch, hashes, statuses)] = IDENTICAL
+        rows = self.identity(batch.records)
+        hashes = row_hashes(rows)
+        doubtful = self.index.holds(hashes) | repeated(hashes)
+        for place in np.flatnonzero(doubtful).tolist():
+            group = self._group(int(hashes[place]))
+            digest = self._digest(rows[place], batch.records[place], batch.blobs.values.__getitem__)
+            if digest in group:
+                statuses[place] = IDENTICAL
+            group.add(digest)
         fresh = statuses == WRITTEN
         self._take(batch if fresh.all() else batch.select(fresh, self.blob_fields), keys[fresh], hashes[fresh])
         return statuses
@@ -145,22 +144,33 @@ class AppendTable:
         self.waiting.append(records)
         self.rows += len(records)
 
-    def _are_stored(
-        self, batch: Batch, places: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64]
-    ) -> npt.NDArray[np.bool_]:
-        """Whether a row of the table has the same fields and blobs as each record at ``places`` of a batch."""
-        candidates = [] if self.index is None else [self.index.rows_of(hash_) for hash_ in hashes.tolist()]
-        owners = np.repeat(np.arange(len(places)), [len(rows) for rows in candidates])
-        rows = np.array([row for rows in candidates for row in rows], np.int64)
-        known = self._read(rows)
-        bare = self.identity(batch.records[places])
-        equal = self.identity(known).view(f"V{bare.dtype.itemsize}") == bare.view(f"V{bare.dtype.itemsize}")[owners]
-        found = np.zeros(len(places), bool)
-        for index in np.flatnonzero(equal).tolist():
-            blobs = Known(self.blobs, waiting=int(rows[index]) >= int(self.table.nrows))
-            record = batch.records[places[owners[index]]]
-            found[owners[index]] |= self._same_blobs(record, batch.blobs.values, known[index], blobs)
-        return found
+    def _group(self, hash_: int) -> set[bytes]:
+        """Digests of all rows with one hash: read once, then kept up to date, however many there are."""
+        if hash_ not in self.groups:
+            rows = np.array([] if self.index is None else self.index.rows_of(hash_), np.int64)
+            known = self._read(rows)
+            bare = self.identity(known)
+            stored = int(self.table.nrows)
+            self.groups[hash_] = {
+                self._digest(bare[place], known[place], partial(self._blob, waiting=row >= stored))
+                for place, row in enumerate(rows.tolist())
+            }
+        return self.groups[hash_]
+
+    def _digest(self, bare: np.void, record: np.void, blob: Callable[[int], bytes]) -> bytes:
+        """What two records have in common only if every field (but counters) and every blob is equal."""
+        digest = hashlib.blake2b(bare.tobytes(), digest_size=16)
+        for name in self.blob_fields:
+            for place in np.ravel(record[name]).tolist():
+                content = blob(place) if place >= 0 else b""
+                digest.update(len(content).to_bytes(8, "little") + content)
+        return digest.digest()
+
+    def _blob(self, place: int, *, waiting: bool) -> bytes:
+        """A blob of a row of the table: by index in the array if the row is stored, by number if it waits."""
+        if self.blobs is None:
+            raise IndexError(place)
+        return self.blobs.value(place) if waiting else bytes(self.blobs.array[place])
 
     def _read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Rows by number, stored or waiting: what waits is not flushed for it, so that blobs keep the order sent."""
@@ -171,36 +181,6 @@ class AppendTable:
         if late.any():
             found[late] = np.concatenate(self.waiting)[rows[late] - stored]
         return found
-
-    def _repeated(
-        self, batch: Batch, hashes: npt.NDArray[np.uint64], statuses: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.bool_]:
-        """Which records stand earlier in the batch too, field by field and blob by blob."""
-        again = np.zeros(len(batch), bool)
-        rows = self.identity(batch.records)
-        groups: dict[int, list[int]] = {}
-        for place, hash_ in enumerate(hashes.tolist()):
-            earlier = groups.setdefault(hash_, [])
-            if statuses[place] == IDENTICAL:
-                continue
-            again[place] = any(
-                rows[place].tobytes() == rows[other].tobytes()
-                and self._same_blobs(batch.records[place], batch.blobs.values, batch.records[other], batch.blobs.values)
-                for other in earlier
-            )
-            if not again[place]:
-                earlier.append(place)
-        return again
-
-    def _same_blobs(
-        self, one: np.void, blobs: Sequence[bytes], other: np.void, other_blobs: Sequence[bytes] | Known
-    ) -> bool:
-        """Whether two records, alike but for their blobs, have the same blobs."""
-        return all(
-            new < 0 or blobs[new] == other_blobs[old]
-            for name in self.blob_fields
-            for new, old in zip(np.ravel(one[name]).tolist(), np.ravel(other[name]).tolist(), strict=True)
-        )
 
     def flush(self) -> None:
         """Store what waits."""
