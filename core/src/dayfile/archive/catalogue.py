@@ -17,6 +17,7 @@ from dayfile.errors import StorageError
 __all__ = ["Catalogue", "CatalogueRow", "catalogue_rows"]
 
 SCHEMA = """
+BEGIN;
 CREATE TABLE IF NOT EXISTS day_files (
     path TEXT NOT NULL,
     data_type TEXT NOT NULL,
@@ -28,7 +29,9 @@ CREATE TABLE IF NOT EXISTS day_files (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day);
+COMMIT;
 """
+TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('day_files', 'publishing')"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Catalogue:
             mode = "rwc" if write else "rw"
             connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
             try:
-                if write:
+                made = connection.execute(TABLES).fetchone()[0] == 2
+                if write and not made:
                     connection.executescript(SCHEMA)
                 with connection:
                     yield connection
@@ -88,6 +92,13 @@ class Catalogue:
             message = f"the catalogue cannot be used ({error}); make it anew from the day files: dayfile reindex"
             raise StorageError(message, where=self.path) from error
 
+    def _made(self) -> bool:
+        """Whether there is a catalogue; SQLite's file is there, empty, a moment before its tables are."""
+        if not self.path.exists():
+            return False
+        with self._connected() as connection:
+            return bool(connection.execute(TABLES).fetchone()[0] == 2)
+
     def announce(self, paths: Mapping[str, np.datetime64]) -> None:
         """Put down which day files are about to be published, so that a crash in between can be told afterwards."""
         with self._connected(write=True) as connection:
@@ -96,7 +107,7 @@ class Catalogue:
 
     def announced(self) -> dict[str, np.datetime64]:
         """Day files, and their days, that were announced and not recorded since."""
-        if not self.path.exists():
+        if not self._made():
             return {}
         with self._connected() as connection:
             rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
@@ -117,7 +128,7 @@ class Catalogue:
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
         """What is known, by type and day; of all types, or of one."""
-        if not self.path.exists():
+        if not self._made():
             return []
         query = "SELECT * FROM day_files WHERE ? IS NULL OR data_type = ? ORDER BY data_type, day, path"
         with self._connected() as connection:

@@ -255,7 +255,8 @@ class WorkFile:
             was.
         """
         self.close()
-        disk.step("open", self.path)
+        with disk.storage_errors("open", self.path):
+            disk.step("open", self.path)
         summaries = verify(self.path, self.ledger.checksums)
         disk.sync(self.path)
         disk.make_directory(self.published.parent)

@@ -71,7 +71,7 @@ def accept(root: Root, path: Path) -> Arrival | None:
     try:
         disk.rename(path, target)
     except StorageError:
-        if path.exists():
+        if path.exists() or target.exists():
             raise
         return None
     return Arrival(target, ours=True)

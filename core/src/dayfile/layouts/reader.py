@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from string import Formatter
@@ -22,6 +24,13 @@ __all__ = ["Layout", "read_layout"]
 
 Path = tuple[str | int, ...]
 PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DEEPEST = 16
+LARGEST_RECORD = 2**28
+"""Bytes of a record; no table of this size would be of use."""
+MOST_DIMENSIONS = 8
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
@@ -88,7 +97,8 @@ class Document:
     def parse(cls, text: str, name: str) -> Document:
         """Parse safely: scalars, lists and mappings; no tags that build anything else."""
         document = cls(name)
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+        document._check_depth(text)
+        loader = LOADER(text)
         try:
             node = loader.get_single_node()
             if node is None:
@@ -102,6 +112,22 @@ class Document:
         finally:
             loader.dispose()
         return document
+
+    def _check_depth(self, text: str) -> None:
+        """Refuse what is nested so deep that putting it together would end the process: libyaml recurses in C."""
+        depth = 0
+        try:
+            for event in yaml.parse(text, Loader=LOADER):
+                if isinstance(event, yaml.CollectionStartEvent):
+                    depth += 1
+                elif isinstance(event, yaml.CollectionEndEvent):
+                    depth -= 1
+                if depth > DEEPEST:
+                    mark = event.start_mark
+                    where = f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
+                    raise LayoutError(f"nested more than {DEEPEST} deep; a layout never is", where=where)
+        except yaml.YAMLError:
+            return  # told with its place when the text is put together
 
     def _plain(self, node: yaml.Node, path: Path, loader: Any) -> Any:  # noqa: ANN401 - YAML holds anything
         self.places[path] = node.start_mark
@@ -126,8 +152,9 @@ class Document:
             return mapping
         try:
             return loader.construct_object(node)
-        except ValueError as error:
-            self.fail(path, f"{node.value!r} is no value: {error}")
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+            # What PyYAML's constructors raise for scalars that only look like a number or a time.
+            self.fail(path, f"{str(node.value)[:60]!r} is no value of its kind ({error})")
 
     def fail(self, path: Path, problem: str, *, at_key: bool = False) -> NoReturn:
         """Raise a LayoutError at the place of a path, or of the nearest place above it that exists."""
@@ -213,6 +240,8 @@ def suggest(word: str, words: Iterable[str]) -> str:
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """The data types of a layout; LayoutError where it contradicts itself."""
+    if not FIRST_YEAR <= words.clock.epoch.year <= LAST_YEAR:
+        document.fail(("clock", "epoch"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
     clock = Clock(
         as_utc(words.clock.epoch).astype("datetime64[s]"),
         words.clock.unit,
@@ -236,6 +265,9 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             compile_field(field, words, document, (*path, "fields", index))
             for index, field in enumerate(type_words.fields)
         )
+        size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
+        if size > LARGEST_RECORD:
+            document.fail((*path, "fields"), f"a record would have {size} bytes; {LARGEST_RECORD} is the most")
         check_type(type_words, fields, words, document, path)
         yield DataType(
             instrument=words.instrument,
@@ -268,9 +300,11 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
             problem = f"{length!r} is not a constant{suggest(length, words.constants)}"
             document.fail((*path, "shape", index), problem)
         size = words.constants[length] if isinstance(length, str) else length
-        if size < 1:
-            document.fail((*path, "shape", index), f"{size} is no length; it must be 1 or more")
+        if not 1 <= size <= LARGEST_RECORD:
+            document.fail((*path, "shape", index), f"{size} is no length; it must be 1 to {LARGEST_RECORD}")
         shape.append(size)
+    if len(shape) > MOST_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
+        document.fail((*path, "shape"), f"more than {MOST_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
     if field.type == "char" and not shape:
         document.fail(path, "a char field needs a shape: [number of bytes]")
     if field.blob and words.blobs is None:
@@ -338,7 +372,9 @@ def check_path(template: str, document: Document) -> None:
     check_template(template, document, ("path",))
     if not template.endswith(".h5"):
         document.fail(("path",), f"{template!r} does not end in .h5, as day files do")
-    for _, name, _, _ in Formatter().parse(template):
+    for _, name, form, _ in Formatter().parse(template):
+        if name is not None and not FORMAT.fullmatch(form or ""):
+            document.fail(("path",), f"{template!r} is no template: {{{name}}} can be written as {{{name}:02}}")
         if name is not None and name not in PATH_KEYS:
             document.fail(("path",), f"{{{name}}} is not known here{suggest(name, PATH_KEYS)}")
     try:

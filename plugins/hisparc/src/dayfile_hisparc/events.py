@@ -234,7 +234,8 @@ def batch_of(
         for unknown in plan.unknown:
             reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
             stored = [sent.number for place, sent in enumerate(events) if place not in bad]
-            problems.partial.setdefault((data_type.code, reason), []).extend(stored)
+            if stored:
+                problems.partial.setdefault((data_type.code, reason), []).extend(stored)
     owned = index_blobs(records, blobs, filled)
     batch = Batch(data_type.instrument, data_type.code, records, numbers, keys, owned)
     return batch if good.all() else batch.select(good, [field.name for field in data_type.fields if field.blob])

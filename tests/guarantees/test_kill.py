@@ -1,0 +1,304 @@
+"""What was accepted is never lost, wherever and however often the process is killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tables
+
+from dayfile.archive.catalogue import Catalogue, catalogue_rows
+from dayfile.archive.checking import check
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
+from dayfile.archive.survey import read_summaries
+from dayfile.testing.faults import KINDS, Fault, injected
+from dayfile.testing.selftest import count_records, work
+from dayfile_hisparc.pickles import read_upload
+
+MODES = {"run": False, "watch": True}
+# Kinds with many steps are cut into shares, so that they can be tried side by side.
+SHARES = {"fsync": 3, "write": 3, "open": 4, "rename": 2, "unlink": 1, "copy": 1}
+SWEEPS = [(kind, mode, share) for kind in SHARES for mode in MODES for share in range(SHARES[kind])]
+LEAST = {"fsync": 15, "write": 10, "open": 20, "rename": 8, "unlink": 5, "copy": 3}
+
+
+def test_every_kind_of_step_is_tried():
+    assert set(SHARES) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "share"),
+    SWEEPS,
+    ids=[f"{kind}-{mode}-{share + 1} of {SHARES[kind]}" for kind, mode, share in SWEEPS],
+)
+def test_kill_at_any_point_loses_no_accepted_source(fresh, killed, finish, kind, mode, share):
+    number = share + 1
+    while True:
+        archive = fresh()
+        was_killed = killed(archive, f"{kind}:{number}:kill", watch=MODES[mode])
+        if was_killed:
+            assert finish(archive) == 0
+        archive.assert_whole()
+        if not was_killed:
+            break
+        number += SHARES[kind]
+    assert number > LEAST[kind], "hardly any step was tried"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_kill_at_random_moments_loses_no_accepted_source(busy, tmp_path, start, finish, seed):
+    """Kills in the midst of what HDF5 and SQLite do, and between; most of them in the midst of a recovery."""
+    chance = random.Random(seed)
+    archive = busy.copied(tmp_path / "archive")
+    kills, number = 0, 4
+    while kills < 15:
+        archive.load(number)
+        number += 1
+        process = start(archive.path, watch=chance.random() < 0.3)
+        process.join(chance.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        kills += process.exitcode != 0
+        assert process.exitcode in (0, -9)
+    assert finish(archive) == 0
+    archive.assert_whole()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh, killed, finish, seed):
+    chance = random.Random(seed)
+    archive = fresh()
+    for kind in chance.choices(["any", *KINDS], k=3):
+        killed(archive, f"{kind}:{chance.randint(1, 20 if kind == 'any' else 5)}:kill", watch=chance.random() < 0.3)
+    assert finish(archive) == 0
+    archive.assert_whole()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", range(2))
+def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed):
+    done = archive_run("selftest", "--kill", 2000, "--seed", seed, "--scratch", tmp_path / "scratch", command="dayfile")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- The catalogue
+
+
+def steps_of(archive) -> list[tuple[str, Path]]:
+    """What a run does on disk, step by step."""
+    with injected(Fault("any", 10**9, "fail")) as fault:
+        work(archive.path)
+    return fault.steps
+
+
+def told(root: Root) -> list[tuple[str, str, int]]:
+    """What the catalogue says: path, data type, records."""
+    return sorted((row.path, row.data_type, row.records) for row in Catalogue(root.catalogue).rows())
+
+
+def held(root: Root) -> list[tuple[str, str, int]]:
+    """What the catalogue should say."""
+    return sorted(
+        (path, row.data_type, row.records)
+        for path in root.day_files()
+        for row in catalogue_rows(path, "", read_summaries(root.path / path))
+    )
+
+
+def test_kill_between_publishing_and_catalogue_leaves_a_catalogue_that_agrees_after_the_next_run(fresh, killed, finish):
+    steps = steps_of(fresh())
+    published = [number for number, (kind, path) in enumerate(steps, 1) if kind == "rename" and path.suffix == ".h5"]
+    assert len(published) == 6
+    for number in published:
+        archive = fresh()
+        assert killed(archive, f"any:{number + 2}:kill")  # after the rename comes the fsync of its directory
+        assert told(archive.root) != held(archive.root)
+        assert list(check(archive.root, deep=True)) == []  # it was announced, so it is no false alarm
+        assert finish(archive) == 0
+        assert told(archive.root) == held(archive.root)
+        archive.assert_whole()
+
+
+# Changes that SQLite has begun to put into the file when the process is killed: the rollback journal stays behind.
+CUT_TRANSACTION = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+connection.execute("DELETE FROM day_files")
+for number in range(500):
+    connection.execute("INSERT INTO publishing VALUES (?, '2020-05-10')", (f"{number:0200}",))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def cut(fresh):
+    """An archive whose catalogue was being written when the process was killed."""
+    archive = fresh()
+    before = told(archive.root)
+    subprocess.run([sys.executable, "-c", CUT_TRANSACTION, str(archive.root.catalogue)], check=False)
+    assert archive.root.catalogue.with_name("catalogue.db-journal").stat().st_size > 0
+    return archive, before
+
+
+def test_kill_while_the_catalogue_is_written_stops_no_run_after_it(cut, finish):
+    archive, _ = cut
+    assert finish(archive) == 0
+    archive.assert_whole()
+
+
+def test_kill_while_the_catalogue_is_written_stops_no_reader(cut):
+    archive, before = cut
+    assert told(archive.root) == before
+    assert sum(count_records(archive.path).values()) == 60
+    assert list(check(archive.root, deep=True)) == []
+
+
+def test_the_catalogue_that_was_cut_off_is_really_cut_off(cut):
+    """The two tests above mean something only if SQLite itself finds the file in need of repair."""
+    archive, _ = cut
+    connection = sqlite3.connect(f"{archive.root.catalogue.as_uri()}?mode=ro", uri=True)
+    with pytest.raises(sqlite3.OperationalError):
+        connection.execute("SELECT * FROM day_files")
+    connection.close()
+
+
+# ---- Quarantine, and sources that are kept
+
+# A call of Python that opens, renames or removes something in the archive kills the process; finer than the steps
+# above, as one of them may be many calls.
+KILLED_AT_A_CALL = """
+import os, signal, sys
+
+CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.listdir", "os.scandir"}
+seen = 0
+
+def watched(event, arguments):
+    global seen
+    if event in CALLS and (str(directory) in str(arguments[0]) or isinstance(arguments[0], int) or event == "os.rmdir"):
+        seen += 1
+        if seen == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+if at:
+    sys.addaudithook(watched)
+"""
+TAKING = """
+from dayfile import plugins, settings
+from dayfile.archive.root import Root
+from dayfile.engine.executors import run_serial
+from dayfile.testing.selftest import Probe
+
+loaded = plugins.load(["hisparc"])
+loaded.add("probe", Probe())
+pairs = ["watch.settle=0", "sources.keep=always"]
+chosen = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
+run_serial(Root(directory), loaded, chosen)
+"""
+SENDING_BACK = """
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
+
+box = Quarantine(Root(directory))
+for entry in list(box.entries()):
+    box.requeue(entry)
+"""
+TAKING, SENDING_BACK = KILLED_AT_A_CALL + TAKING, KILLED_AT_A_CALL + SENDING_BACK
+BAD = {"letter": b"Dear archive", "Rate.be.bin": b"cut off", "empty": b""}
+EVENTS = [("2024-05-01T00:00:01", "one"), ("1999-05-01T00:00:01", "no GPS"), ("2024-05-02T00:00:01", "two")]
+
+
+def upload(events: list[tuple[str, str]]) -> bytes:
+    """A queue file of error messages with their times."""
+    made = [
+        {
+            "header": {"eventtype_uploadcode": "ERR", "datetime": dt.datetime.fromisoformat(time), "nanoseconds": 0},
+            "datalist": [{"data_uploadcode": "ERRMSG", "data": message}],
+        }
+        for time, message in events
+    ]
+    return pickle.dumps({"station_id": 501, "cluster": "Amsterdam", "event_list": made}, 2)
+
+
+@pytest.fixture
+def mixed(tmp_path, new_archive):
+    """Make an archive with bad sources, and one of which only a record is bad, in ``incoming/``."""
+
+    def make():
+        shutil.rmtree(tmp_path / "archive", ignore_errors=True)
+        archive = new_archive(tmp_path / "archive")
+        for name, content in {**BAD, "upload": upload(EVENTS)}.items():
+            (archive.root.incoming / name).write_bytes(content)
+        return archive
+
+    return make
+
+
+def assert_set_aside(root: Root):
+    """The bad sources, and the bad record, are in quarantine once and whole, and nowhere else."""
+    entries = list(Quarantine(root).entries())
+    assert len(entries) == sum(1 for _ in root.quarantine.glob("[!.]*"))
+    assert sorted(entry.reason["source"] for entry in entries) == sorted([*BAD, "upload"])
+    for entry in entries:
+        content = entry.content.read_bytes() if entry.content else None
+        if entry.reason["source"] in BAD:
+            assert content == BAD[entry.reason["source"]]
+        else:
+            (event,) = read_upload(content, where="upload").events
+            assert event["datalist"][0]["data"] == "no GPS"
+    for place in (root.incoming, root.accepted, root.workshop):
+        assert [path for path in place.rglob("*") if path.is_file()] == []
+
+
+def messages(root: Root) -> list[str]:
+    """The error messages in all day files."""
+    found: list[str] = []
+    for path in root.day_files():
+        with tables.open_file(root.path / path) as file:
+            group = file.root.hisparc.cluster_amsterdam.station_501
+            found += [group.blobs[place].decode() for place in group.errors.col("messages")]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("share", range(3))
+def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, finish, share):
+    call = share + 1
+    while True:
+        archive = mixed()
+        code = finish(archive, script=TAKING, at=call)
+        assert code in (0, -9)
+        if code == 0:
+            break
+        call += 3
+        assert finish(archive, script=TAKING, at=0) == 0
+        assert_set_aside(archive.root)
+        assert messages(archive.root) == ["one", "two"]
+        assert list(check(archive.root, deep=True)) == []
+        assert len({path.read_bytes() for path in archive.root.sources.glob("*/*/upload")}) == 1
+    assert call > 50
+
+
+def test_kill_while_a_quarantine_entry_is_sent_back_loses_and_doubles_nothing(mixed, finish):
+    """Whatever was sent back is bad still, and has to be in quarantine again."""
+    kills = 0
+    while True:
+        archive = mixed()
+        assert finish(archive, script=TAKING, at=0) == 0
+        code = finish(archive, script=SENDING_BACK, at=kills + 1)
+        assert code in (0, -9)
+        assert finish(archive, script=TAKING, at=0) == 0
+        assert_set_aside(archive.root)
+        assert messages(archive.root) == ["one", "two"]
+        if code == 0:
+            break
+        kills += 1
+    assert kills > 10

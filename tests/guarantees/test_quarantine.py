@@ -1,0 +1,457 @@
+"""Quarantine: what cannot be archived is kept whole with the reason, and can be sent through again or thrown away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import os
+import pickle
+import shutil
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import dayfile
+from dayfile import cli
+from dayfile.layouts.dtypes import to_structs
+from dayfile.testing.faults import Fault, injected
+from dayfile_cris import instrument as cris
+
+HSKP = cris.layout.by_code()["L1CrisHskp"]
+STRUCT = cris.struct(HSKP)
+START = 57801601  # second of the spacecraft's clock at the beginning of 1997-10-31
+STREAM = "L1CrisHskp.be.bin"
+
+
+def stream(*seconds, order="big"):
+    """A struct stream of housekeeping records; one without a time where the second is None."""
+    records = np.zeros(len(seconds), HSKP.dtype)
+    records["Second1996"] = [0 if second is None else START + second for second in seconds]
+    records["ClockCycle"] = np.arange(1, len(seconds) + 1)
+    return to_structs(records, cris.struct(HSKP, order)).tobytes()
+
+
+def event(second, *, year=2024, code="SIN", values=(("MAS_CH1_LOW", 7),)):
+    """An event as a station sends it."""
+    moment = dt.datetime(year, 5, 1) + dt.timedelta(seconds=second)
+    header = {"eventtype_uploadcode": code, "datetime": moment, "nanoseconds": 0}
+    return {"header": header, "datalist": [{"data_uploadcode": name, "data": value} for name, value in values]}
+
+
+def upload(*events):
+    """A queue file: it tells the station."""
+    return pickle.dumps({"station_id": 501, "cluster": "Amsterdam", "event_list": list(events)}, 2)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """The commands of the entry points, called in this process; settings that make no file in incoming/ wait."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAYFILE_WATCH__SETTLE", "0")
+    programs = {"archive-run": cli.archive_run, "dayfile": cli.main}
+
+    def call(program, *arguments):
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            programs[program]()
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return SimpleNamespace(returncode=ended.value.code or 0, stdout=told.out, stderr=told.err)
+
+    return call
+
+
+@pytest.fixture
+def box(tmp_path, run):
+    """The quarantine of ``archive``: give sources to a run, look at its entries."""
+
+    def give(sources, *arguments):
+        given = tmp_path / "given"
+        shutil.rmtree(given, ignore_errors=True)
+        given.mkdir()
+        for name, content in sources.items():
+            (given / name).write_bytes(content)
+        return run("archive-run", given, *arguments)
+
+    def entries():
+        """Name of each entry, with its reason and the names and bytes of what it keeps."""
+        found = {}
+        for path in sorted((tmp_path / "archive" / "quarantine").iterdir()):
+            kept = {file.name: file.read_bytes() for file in path.iterdir()}
+            found[path.name] = (json.loads(kept.pop("reason.json")), kept)
+        return found
+
+    def only():
+        ((name, (reason, kept)),) = entries().items()
+        return name, reason, kept
+
+    return SimpleNamespace(give=give, entries=entries, only=only, root=tmp_path / "archive")
+
+
+def records(tmp_path, data_type):
+    return dayfile.open_archive(tmp_path / "archive").read(data_type)
+
+
+# ---- The reason
+
+
+def test_the_reason_of_a_whole_source_tells_who_refused_it_why_where_and_when(box):
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    content = stream(1, 2)[:-5]
+    assert box.give({STREAM: content}).returncode == 3
+    name, reason, kept = box.only()
+    assert kept == {STREAM: content}
+    assert reason["plugin"] == "cris"
+    assert reason["version"] == importlib.metadata.version("dayfile-cris")
+    assert reason["error"] == "SourceError"
+    assert f"byte {STRUCT.itemsize}: the length {len(content)} is no multiple" in reason["message"]
+    assert (reason["records"], reason["offset"]) == (None, STRUCT.itemsize)
+    assert reason["source"] == STREAM
+    assert reason["sha256"] == reason["source_sha256"] == hashlib.sha256(content).hexdigest()
+    assert before <= dt.datetime.fromisoformat(reason["time"]) <= dt.datetime.now(dt.UTC)
+    assert name.startswith(reason["time"][:10])
+
+
+def test_the_reason_of_single_records_tells_which_they_were_and_where_they_lay(box):
+    content = stream(1, None, 300, None, order="little")
+    assert box.give({"L1CrisHskp.le.bin": content}).returncode == 3
+    _, reason, kept = box.only()
+    assert kept == {STREAM: to_structs(with_cycles(2, 4), STRUCT).tobytes()}
+    assert (reason["plugin"], reason["version"]) == ("cris", importlib.metadata.version("dayfile-cris"))
+    assert (reason["error"], reason["code"]) == ("RecordError", "L1CrisHskp")
+    assert "no time" in reason["message"]
+    assert (reason["records"], reason["offset"]) == ([1, 3], STRUCT.itemsize)
+    assert reason["source"] == "L1CrisHskp.le.bin"
+    assert reason["source_sha256"] == hashlib.sha256(content).hexdigest()
+    assert reason["sha256"] == hashlib.sha256(kept[STREAM]).hexdigest()
+    assert "time" in reason
+
+
+def with_cycles(*cycles):
+    """Records without a time, as the second and fourth of a stream are."""
+    found = np.zeros(len(cycles), HSKP.dtype)
+    found["ClockCycle"] = cycles
+    return found
+
+
+def test_each_reason_for_which_records_of_an_upload_are_refused_has_an_entry_of_its_own(box):
+    box.give({"upload_17": upload(event(1), event(2, year=2012), event(3, code="XYZ"), event(4, year=2013))})
+    told = {tuple(reason["records"]): reason for reason, _ in box.entries().values()}
+    assert told.keys() == {(1, 3), (2,)}
+    assert "dated before 2020, the cutoff year (hisparc.cutoff_year)" in told[1, 3]["message"]
+    assert "unknown event type 'XYZ'" in told[2,]["message"]
+    assert {(reason["source"], reason["plugin"], reason["error"]) for reason in told.values()} == {
+        ("upload_17", "hisparc", "RecordError")
+    }
+
+
+# ---- ls and show
+
+
+def test_ls_tells_each_entry_in_a_line_and_as_json_and_show_tells_one_whole(box, run):
+    box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
+    listed = run("dayfile", "quarantine", "ls")
+    entries = box.entries()
+    assert listed.returncode == 0
+    for name, (reason, _) in entries.items():
+        (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
+        assert reason["source"] in line
+        assert reason["message"] in line
+    assert "1 records of L1CrisHskp.be.bin" in listed.stdout
+    assert listed.stdout.splitlines()[-1] == "2 entries"
+    as_json = json.loads(run("dayfile", "quarantine", "ls", "--json").stdout)
+    assert as_json == [{"entry": name, **reason} for name, (reason, _) in entries.items()]
+    for name, (reason, kept) in entries.items():
+        for asked in (name, name.rpartition("-")[2]):
+            shown = run("dayfile", "quarantine", "show", asked)
+            text, path = shown.stdout.rstrip().rsplit("\n", 1)
+            assert (shown.returncode, json.loads(text)) == (0, reason)
+            assert {(box.root.parent / path).name: (box.root.parent / path).read_bytes()} == kept
+
+
+def test_the_installed_command_lists_what_is_set_aside(box, archive_run):
+    box.give({"letter.txt": b"Dear archive"})
+    name, reason, _ = box.only()
+    done = archive_run("quarantine", "ls", "--archive", "archive", command="dayfile")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"{name}  letter.txt: {reason['message']}", "1 entries"]
+
+
+def test_one_entry_that_cannot_be_read_hides_no_other(box, run):
+    box.give({"a.txt": b"first", "b.txt": b"second"})
+    broken, whole = box.entries()
+    (box.root / "quarantine" / broken / "reason.json").write_text("{")
+    listed = run("dayfile", "quarantine", "ls")
+    assert whole in listed.stdout + listed.stderr
+    assert broken in listed.stdout + listed.stderr
+
+
+# ---- requeue
+
+
+def test_events_before_the_cutoff_year_are_archived_when_the_setting_was_mended_and_they_are_requeued(
+    tmp_path, box, run
+):
+    assert box.give({"upload_17": upload(event(1, year=2016), event(2), event(3, year=2016))}).returncode == 3
+    name, _, _ = box.only()
+    done = run("dayfile", "quarantine", "requeue", name)
+    assert (done.returncode, done.stdout) == (0, f"{name} -> incoming/upload_17\n")
+    assert box.entries() == {}
+    done = run("archive-run", "--set", "hisparc.cutoff_year=2016", "--report", "report.json")
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "report.json").read_text())["records"]["hisparc.singles"]["written"] == 2
+    found = records(tmp_path, "hisparc.singles")
+    assert [str(time)[:19] for time in found.times] == [
+        "2016-05-01T00:00:01",
+        "2016-05-01T00:00:03",
+        "2024-05-01T00:00:02",
+    ]
+    assert set(found["station"]) == {501}
+
+
+def test_what_is_requeued_without_being_mended_comes_back(box, run):
+    box.give({"upload_17": upload(event(1, year=2016))})
+    _, reason, kept = box.only()
+    run("dayfile", "quarantine", "requeue", "--all")
+    assert run("archive-run").returncode == 3
+    _, again, kept_again = box.only()
+    assert kept_again == kept
+    assert again["message"] == reason["message"]
+
+
+def test_a_bare_upload_is_archived_when_its_station_was_set_and_it_is_requeued(tmp_path, box, run):
+    content = pickle.dumps([event(1), event(2)], 0)
+    assert box.give({"bare": content}).returncode == 3
+    _, reason, kept = box.only()
+    assert "set hisparc.station and hisparc.cluster" in reason["message"]
+    assert kept == {"bare": content}
+    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+    (box.root / "archive.yaml").write_text("hisparc: {station: 502, cluster: Leiden}\n")
+    done = run("archive-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = records(tmp_path, "hisparc.singles")
+    assert (found["station"].tolist(), set(found["cluster"])) == ([502, 502], {"leiden"})
+    assert not list((box.root / "incoming").iterdir())
+
+
+LAYOUT = """\
+instrument: muon
+title: Muon telescope
+clock: {epoch: 1996-01-01T00:00:00, unit: s}
+structs: {byte_order: big, alignment: natural}
+sources: [struct_streams]
+path: "muon/{year}/muon.{year}.{month:02}.{day:02}.h5"
+types:
+  hits:
+    code: MuonHit
+    title: Hits
+    store: append
+    time: second
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: energy, type: uint32}
+"""
+
+
+def test_sources_are_archived_when_the_layout_was_mended_and_they_are_requeued(tmp_path, archive_run, monkeypatch):
+    """The layout lacks a field at first, so that no record has the length of a struct."""
+    site = tmp_path / "site"
+    (site / "muon-1.dist-info").mkdir(parents=True)
+    (site / "muon-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: muon\nVersion: 1\n")
+    (site / "muon-1.dist-info" / "entry_points.txt").write_text("[dayfile.plugins]\nmuon = muon_roof:plugin\n")
+    code = "from pathlib import Path\nfrom dayfile import Instrument\n"
+    code += "plugin = Instrument(Path(__file__).with_name('muon.yaml').read_text(), 'muon.yaml')\n"
+    (site / "muon_roof.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    (site / "muon.yaml").write_text(LAYOUT)
+    (tmp_path / "MuonHit.be.bin").write_bytes(np.arange(1, 10, dtype=">u4").tobytes())
+    options = ("--archive", "archive", "--plugins", "muon", "--set", "watch.settle=0")
+    assert archive_run("MuonHit.be.bin", *options).returncode == 3
+    (site / "muon.yaml").write_text(LAYOUT + "      - {name: channel, type: uint32}\n")
+    assert archive_run("quarantine", "requeue", "--all", "--archive", "archive", command="dayfile").returncode == 0
+    done = archive_run(*options)
+    assert done.returncode == 0, done.stderr
+    assert records(tmp_path, "muon.hits").array.tolist() == [(1, 2, 3), (4, 5, 6), (7, 8, 9)]
+
+
+def test_requeued_sources_with_one_name_do_not_replace_each_other(tmp_path, box, run):
+    contents = [pickle.dumps([event(second)], 2) for second in (1, 2, 3)]
+    for content in contents:
+        box.give({"bare": content})
+    (box.root / "incoming" / "bare").write_bytes(pickle.dumps([event(4)], 2))
+    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+    done = run("archive-run", "--set", "hisparc.station=502", "--set", "hisparc.cluster=Leiden")
+    assert done.returncode == 0, done.stderr
+    assert records(tmp_path, "hisparc.singles")["timestamp"].tolist() == [
+        1714521600 + second for second in (1, 2, 3, 4)
+    ]
+
+
+def test_a_requeue_that_was_cut_short_loses_nothing_when_the_source_is_bad_still(box, run):
+    """The bytes are back in incoming/, and the rest of the entry is still there: nobody else keeps them."""
+    box.give({"letter.txt": b"Dear archive"})
+    with injected(Fault("unlink", 1, "fail")):
+        assert run("dayfile", "quarantine", "requeue", "--all").returncode == 4
+    assert (box.root / "incoming" / "letter.txt").read_bytes() == b"Dear archive"
+    assert run("archive-run").returncode == 3
+    kept = [path.read_bytes() for path in box.root.rglob("letter.txt")]
+    assert kept == [b"Dear archive"]
+
+
+@pytest.mark.parametrize("gone", [["reason.json"], ["letter.txt"], ["reason.json", "letter.txt"]], ids=" ".join)
+def test_a_drop_that_was_cut_short_loses_nothing_when_the_source_comes_again(box, gone):
+    box.give({"letter.txt": b"Dear archive"})
+    name, _, _ = box.only()
+    for file in gone:
+        (box.root / "quarantine" / name / file).unlink()
+    assert box.give({"letter.txt": b"Dear archive"}).returncode == 3
+    assert box.only()[2] == {"letter.txt": b"Dear archive"}
+
+
+# ---- drop
+
+
+def test_drop_throws_away_what_is_named_and_nothing_else(box, run):
+    box.give({"a.txt": b"first", "b.txt": b"second", "c.txt": b"third"})
+    first, second, third = box.entries()
+    done = run("dayfile", "quarantine", "drop", first, third.rpartition("-")[2])
+    assert (done.returncode, done.stdout) == (0, f"{first} dropped\n{third} dropped\n")
+    assert list(box.entries()) == [second]
+    assert run("dayfile", "quarantine", "drop", "--all").returncode == 0
+    assert box.entries() == {}
+    assert run("dayfile", "quarantine", "ls").stdout == "0 entries\n"
+
+
+@pytest.mark.parametrize("command", ["requeue", "drop"])
+def test_entries_are_named_or_all_are_meant(box, run, command):
+    box.give({"letter.txt": b"Dear archive"})
+    name, _, _ = box.only()
+    for arguments in ((), (name, "--all")):
+        done = run("dayfile", "quarantine", command, *arguments)
+        assert done.returncode == 2
+        assert "name the entries, or say --all" in done.stderr
+    assert list(box.entries()) == [name]
+
+
+@pytest.mark.parametrize("command", ["show", "requeue", "drop"])
+def test_unknown_and_ambiguous_names_are_refused_and_nothing_is_done(box, run, command):
+    box.give({"a.txt": b"first", "b.txt": b"second"})
+    first, _ = box.entries()
+    short = first.rpartition("-")[2]
+    shutil.copytree(box.root / "quarantine" / first, box.root / "quarantine" / f"1999-12-31-{short}")
+    before = box.entries()
+    names = {
+        "nonsense": "no entry is called 'nonsense'",
+        short: f"more than one entry is called '{short}'",
+        short[:6]: "no entry is called",
+        "": "no entry is called ''",
+        "..": "no entry is called '..'",
+        "../incoming": "no entry is called",
+        str(box.root / "quarantine" / first): "no entry is called",
+        "*": "no entry is called '*'",
+    }
+    for name, words in names.items():
+        # One of the names is good: all or nothing.
+        good = () if command == "show" else (first,)
+        done = run("dayfile", "quarantine", command, *good, name)
+        assert done.returncode == 2, name
+        assert words in done.stderr
+        assert "dayfile quarantine ls" in done.stderr
+    assert box.entries() == before
+    assert not list((box.root / "incoming").iterdir())
+
+
+# ---- Kept once
+
+
+def test_the_same_bad_source_twice_is_kept_once_and_told_each_time(box):
+    """On the same day, and on another."""
+    for day in range(3):
+        done = box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
+        assert "letter.txt: no plugin of this run recognises it" in done.stderr
+        assert done.returncode == 3
+        assert len(box.entries()) == 2
+        for name in box.entries() if day == 1 else ():
+            (box.root / "quarantine" / name).rename(box.root / "quarantine" / f"2000-01-01-{name.rpartition('-')[2]}")
+
+
+def test_sources_that_differ_in_name_or_content_are_all_kept(box):
+    """Name and content together are the same bytes in three of them."""
+    sources = {"tar": b"s", "star": b"", "sta": b"r", "notes": b"s"}
+    box.give(sources)
+    kept = [content for _, content in box.entries().values()]
+    assert sorted(name for (name,) in kept) == sorted(sources)
+    assert {name: content for entry in kept for name, content in entry.items()} == sources
+
+
+# ---- Hostile names
+
+HOSTILE = {
+    "reason.json": "source",
+    "a..": "a..",
+    "-rf": "-rf",
+    "$(touch pwned)": "$(touch pwned)",
+    "a\nb": "a\nb",
+    "\x1b[2J": "\x1b[2J",
+    "x" * 255: "source",
+    "~root": "~root",
+    "C:\\evil": "C:\\evil",
+}
+
+
+def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, box, run):
+    sources = {name: f"of nobody {number}".encode() for number, name in enumerate(HOSTILE)}
+    assert box.give(sources).returncode == 3
+    entries = box.entries()
+    told = {reason["source"]: kept for reason, kept in entries.values()}
+    assert told == {name: {HOSTILE[name]: content} for name, content in sources.items()}
+    assert all(name[:2] == "20" and name.isascii() for name in entries)
+    assert run("dayfile", "quarantine", "ls").returncode == 0
+    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+    assert run("archive-run").returncode == 3
+    kept = sorted(content for _, kept in box.entries().values() for content in kept.values())
+    assert kept == sorted(sources.values())
+    assert {path.name for path in tmp_path.iterdir()} == {"archive", "given"}
+    assert {path.name for path in box.root.iterdir() if not path.name.startswith(".")} == {
+        *("incoming", "accepted", "quarantine", "workshop")
+    }
+
+
+def test_a_listing_has_one_line_an_entry_whatever_the_names_are(box, run):
+    box.give({"a\n2026-01-01-000000000000  b": b"of nobody", "\x1b[2J": b"of nobody either"})
+    listed = run("dayfile", "quarantine", "ls").stdout
+    assert len(listed.splitlines()) == 3
+    assert "\x1b" not in listed
+
+
+def test_a_name_that_is_no_unicode_stops_no_command(tmp_path, archive_run, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # what a terminal of a UTF-8 locale takes
+    (tmp_path / "archive" / "incoming").mkdir(parents=True)
+    (tmp_path / "archive" / "incoming" / os.fsdecode(b"\xff\xfe")).write_bytes(b"of nobody")
+    done = archive_run("--archive", "archive", "--set", "watch.settle=0")
+    assert done.returncode == 3, done.stderr
+    for command in (["ls"], ["show", next((tmp_path / "archive" / "quarantine").iterdir()).name], ["requeue", "--all"]):
+        done = archive_run("quarantine", *command, "--archive", "archive", command="dayfile")
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "archive" / "incoming").iterdir()] == [os.fsdecode(b"\xff\xfe")]
+
+
+def test_a_hidden_file_that_was_given_is_taken_again_when_it_is_requeued(tmp_path, box, run):
+    (tmp_path / ".upload").write_bytes(pickle.dumps([event(1)], 2))
+    assert run("archive-run", ".upload").returncode == 3
+    run("dayfile", "quarantine", "requeue", "--all")
+    assert run("archive-run", "--set", "hisparc.station=502", "--set", "hisparc.cluster=Leiden").returncode == 0
+    assert len(records(tmp_path, "hisparc.singles")) == 1
+
+
+def test_names_inside_a_source_cannot_leave_the_archive(tmp_path, box):
+    """The cluster of an upload names a group in the day file; it cannot be a path."""
+    for number, cluster in enumerate(("../../evil", "a/b", "..", "", "a\nb")):
+        box.give({f"upload_{number}": pickle.dumps({"station_id": 1, "cluster": cluster, "event_list": [event(1)]})})
+    assert len(box.entries()) == 5
+    assert not list(box.root.rglob("*.h5"))
+    assert {path.name for path in tmp_path.iterdir()} == {"archive", "given"}
