@@ -33,6 +33,8 @@ $(VENV)/ready-dev: $(VENV)/ready
 	@echo "== installing what tests, lint, types and docs need"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		pytest pytest-xdist hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hisparc-sapphire \
+		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
 	@touch $@
 
 run: $(VENV)/ready

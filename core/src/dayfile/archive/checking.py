@@ -16,6 +16,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
 from dayfile.stores.ledger import GROUP, Ledger
+from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.slots import filled, slots_of
 
 __all__ = ["Problem", "check", "check_day_file"]
@@ -37,7 +38,7 @@ class Problem:
     message: str
 
 
-def check(root: Root, *, deep: bool = False) -> Iterator[Problem]:
+def check(root: Root, *, deep: bool = False, told: Told = data_type_of) -> Iterator[Problem]:
     """Check an archive, while a run may be working on it.
 
     Every day file opens; its ledger and its tables have the same rows; the catalogue agrees; slots stand where their
@@ -59,14 +60,14 @@ def check(root: Root, *, deep: bool = False) -> Iterator[Problem]:
     catalogue = Catalogue(root.catalogue)
     listed = {row.path for row in catalogue.rows()}
     for path in sorted({*root.day_files(), *listed}):
-        problems = check_listed(root, catalogue, path, deep=deep)
+        problems = check_listed(root, catalogue, path, deep=deep, told=told)
         if problems:
             # A run may have published the file between two of our looks; what is wrong stays wrong.
-            problems = check_listed(root, catalogue, path, deep=deep)
+            problems = check_listed(root, catalogue, path, deep=deep, told=told)
         yield from problems
 
 
-def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool) -> list[Problem]:
+def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool, told: Told) -> list[Problem]:
     """Check one day file and its rows in the catalogue."""
     announced = path in catalogue.announced()
     rows = {row.data_type: row for row in catalogue.rows() if row.path == path}
@@ -74,7 +75,7 @@ def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool) -> 
         return (
             [] if announced else [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")]
         )
-    summaries, problems = check_day_file(root.path / path, path, deep=deep)
+    summaries, problems = check_day_file(root.path / path, path, deep=deep, told=told)
     if problems or announced:
         return problems
     found = {row.data_type: row for row in catalogue_rows(path, "", summaries)}
@@ -91,7 +92,9 @@ def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
     return (found.records, found.first, found.last) == (listed.records, listed.first, listed.last)
 
 
-def check_day_file(path: Path, name: str, *, deep: bool) -> tuple[list[NodeSummary], list[Problem]]:
+def check_day_file(
+    path: Path, name: str, *, deep: bool, told: Told = data_type_of
+) -> tuple[list[NodeSummary], list[Problem]]:
     """Check one day file by itself.
 
     Parameters
@@ -117,7 +120,7 @@ def check_day_file(path: Path, name: str, *, deep: bool) -> tuple[list[NodeSumma
             for node in file.walk_nodes("/", "Leaf"):
                 if node._v_pathname.startswith(f"/{GROUP}/"):
                     continue
-                summary = summary_of(node, deep=deep)
+                summary = summary_of(node, told, deep=deep)
                 summaries.append(summary)
                 problems += [
                     Problem(name, f"{text}; {advice}") for text in check_node(file, node, summary, ledger, deep=deep)
@@ -131,11 +134,11 @@ def check_day_file(path: Path, name: str, *, deep: bool) -> tuple[list[NodeSumma
     return summaries, problems
 
 
-def summary_of(node: tables.Leaf, *, deep: bool) -> NodeSummary:
+def summary_of(node: tables.Leaf, told: Told, *, deep: bool) -> NodeSummary:
     """What a node holds; of a blob array only the number of rows, unless all is to be read."""
     path = str(node._v_pathname)
     if isinstance(node, tables.Table):
-        return survey_table(node, path)
+        return survey_table(node, path, told)
     if deep and isinstance(node, tables.VLArray):
         return survey_blobs(node, path)
     return NodeSummary(path, int(node.nrows), 0)
@@ -175,7 +178,7 @@ def check_blobs(file: tables.File, table: tables.Table, data_type: DataType) -> 
     path = f"{table._v_parent._v_pathname.rstrip('/')}/{data_type.node.blobs.rsplit('/', 1)[-1]}"
     count = int(file.get_node(path).nrows) if path in file else 0
     for field in data_type.fields:
-        if not field.blob:
+        if not field.blob or field.name not in table.colnames:
             continue
         for _, rows in blocks(table):
             cells: npt.NDArray[Any] = rows[field.name]

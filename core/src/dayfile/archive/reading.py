@@ -244,10 +244,10 @@ class Archive:
 
     def told(self, table: tables.Table) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
-        from dayfile.stores.nodes import data_type_of, recognised
+        from dayfile.stores.nodes import data_type_of, recogniser
 
         told = data_type_of(table)
-        return recognised(table, self._known_types()) if told is None else told
+        return recogniser(self._known_types())(table) if told is None else told
 
     def _known_types(self) -> list[DataType]:
         """The data types of the installed plugins; loaded only for files that do not tell their own."""

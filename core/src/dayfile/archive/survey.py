@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from dayfile.errors import StorageError
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import GROUP, Ledger
-from dayfile.stores.nodes import data_type_of
+from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.slots import filled
 
 __all__ = ["DAMAGED", "NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
@@ -50,9 +50,6 @@ class NodeSummary:
     records: int = 0
     first: np.datetime64 | None = None
     last: np.datetime64 | None = None
-
-
-Told = Callable[[tables.Table], DataType | None]
 
 
 def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
@@ -120,7 +117,7 @@ def blocks(table: tables.Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         yield start, table.read(start, min(start + step, int(table.nrows)))
 
 
-def read_summaries(path: Path) -> list[NodeSummary]:
+def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
     """Open a day file and read all of it.
 
     Raises
@@ -130,12 +127,12 @@ def read_summaries(path: Path) -> list[NodeSummary]:
     """
     try:
         with tables.open_file(path, "r") as file:
-            return survey(file)
+            return survey(file, told)
     except DAMAGED as error:
         raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
 
 
-def verify(path: Path, expected: dict[str, tuple[int, int]]) -> list[NodeSummary]:
+def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_type_of) -> list[NodeSummary]:
     """Open a closed day file, read all of it and compare it with what was meant to be in it.
 
     Parameters
@@ -158,7 +155,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]]) -> list[NodeSummary
     """
     try:
         with tables.open_file(path, "r") as file:
-            summaries = survey(file)
+            summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:
         message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import CHUNK, BlobArray
 from dayfile.stores.ledger import Ledger, LedgerEntry
-from dayfile.stores.nodes import Keys, created_group, data_type_of, fill, make_table, tell, unnatural_names
+from dayfile.stores.nodes import Keys, Told, created_group, data_type_of, fill, make_table, tell, unnatural_names
 from dayfile.stores.slots import SlotTable
 
 __all__ = ["WorkFile"]
@@ -53,6 +54,8 @@ class WorkFile:
         Whether the append store keeps records that it holds already.
     from_published : bool
         False to make the day file anew, whatever the published one holds.
+    told : callable
+        Tells the data type of a table, also of one of other origin.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class WorkFile:
         *,
         keep_duplicates: bool = False,
         from_published: bool = True,
+        told: Told = data_type_of,
     ) -> None:
         self.published = published
         self.path = path
         self.day = day
         self.keep_duplicates = keep_duplicates
+        self.told = told
         self.base = published if from_published and published.exists() else None
         self.ledger = self._published_ledger()
         self.base_size = self.base.stat().st_size if self.base else 0
@@ -85,10 +90,13 @@ class WorkFile:
         try:
             disk.step("open", self.base)
             with tables.open_file(self.base, "r") as file:
-                return Ledger.read(file)
+                ledger = Ledger.read(file)
         except DAMAGED as error:
             message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
             raise StorageError(message, where=self.published) from error
+        # A day file of other origin has no ledger that could tell its day.
+        ledger.day = ledger.day or str(self.day)
+        return ledger
 
     def holds(self, source: Source) -> bool:
         """Whether the day file has the records of a source already."""
@@ -96,8 +104,8 @@ class WorkFile:
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to publish."""
-        return self.path.exists()
+        """Whether there is anything to publish: a copy that no record could be written to is nothing new."""
+        return self.grown > 0
 
     def due(self, quiet: float, growth: float) -> bool:
         """Whether to publish while more may come: quiet for so many seconds, or grown by a share of its size."""
@@ -202,10 +210,18 @@ class WorkFile:
         return self.blobs[path]
 
     def _checksum(self, node: tables.Table | tables.VLArray) -> int:
-        """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it."""
+        """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it.
+
+        The program that a file came from may have gone on appending to it: then there are more rows than the ledger
+        knows of, and they are taken as they are.
+        """
         path = str(node._v_pathname)
-        if path in self.ledger.checksums:
-            return self.ledger.checksums[path][1]
+        rows, checksum = self.ledger.checksums.get(path, (-1, 0))
+        if rows == int(node.nrows):
+            return checksum
+        if rows > int(node.nrows):
+            message = f"{path} has {node.nrows} rows, and {rows} by its ledger; rebuild it: dayfile rebuild"
+            raise StorageError(message, where=self.published)
         summary = survey_blobs(node, path) if isinstance(node, tables.VLArray) else survey_table(node, path)
         return summary.checksum
 
@@ -257,7 +273,10 @@ class WorkFile:
         self.close()
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
-        summaries = verify(self.path, self.ledger.checksums)
+        summaries = verify(self.path, self.ledger.checksums, self.told)
+        # Programs that look for files changed since their last look must see this one as changed now, not earlier.
+        with disk.storage_errors("set the time of", self.path):
+            os.utime(self.path)
         disk.sync(self.path)
         disk.make_directory(self.published.parent)
         disk.rename(self.path, self.published)

@@ -37,11 +37,14 @@ def check(
 
     Exit codes: 0 all is well, 3 something is wrong.
     """
+    from dayfile import plugins
     from dayfile.archive.checking import check as check_archive
+    from dayfile.stores.nodes import recogniser
 
     root = existing(archive)
+    types = plugins.load().data_types.values() if plugins.installed() else ()
     problems = 0
-    for problem in check_archive(root, deep=deep):
+    for problem in check_archive(root, deep=deep, told=recogniser(types)):
         problems += 1
         typer.echo(f"{problem.path}: {problem.message}", err=True)
     typer.echo(f"{sum(1 for _ in root.day_files())} day files checked, {problems} problems")

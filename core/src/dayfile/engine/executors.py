@@ -18,6 +18,7 @@ from dayfile.engine.report import Report
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.nodes import recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
 
@@ -95,7 +96,7 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
-        record_announced(root)
+        record_announced(root, plugins)
         for name in settings.core.intake_also:
             directory = root.path / name
             for path in visible_files(directory) if directory.is_dir() else []:
@@ -108,12 +109,13 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         report.finish()
 
 
-def record_announced(root: Root) -> None:
+def record_announced(root: Root, plugins: Plugins) -> None:
     """Put into the catalogue what a run announced and, cut off, did not record."""
     catalogue = Catalogue(root.catalogue)
+    told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
-        catalogue.record(path, day, read_summaries(published) if published.exists() else [])
+        catalogue.record(path, day, read_summaries(published, told) if published.exists() else [])
 
 
 def run_serial(

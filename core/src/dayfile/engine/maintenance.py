@@ -18,11 +18,10 @@ from dayfile.engine.report import Report
 from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.model.batch import Source
 from dayfile.model.clock import parse_day
-from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import data_type_of, recognised
+from dayfile.stores.nodes import recogniser
 
 __all__ = ["rebuild", "reindex"]
 
@@ -47,12 +46,7 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
     ArchiveLockedError
         A run works on the archive.
     """
-    types = [] if plugins is None else list(plugins.data_types.values())
-
-    def told(table: tables.Table) -> DataType | None:
-        found = data_type_of(table)
-        return recognised(table, types) if found is None else found
-
+    told = recogniser(() if plugins is None else plugins.data_types.values())
     root.create()
     with root.locked():
         making = root.workshop / "catalogue.db"

@@ -18,6 +18,7 @@ from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.nodes import recogniser
 
 __all__ = ["Pipeline"]
 
@@ -53,6 +54,7 @@ class Pipeline:
         self.quarantine = Quarantine(root)
         self.catalogue = Catalogue(root.catalogue)
         self.work_files: dict[str, WorkFile] = {}
+        self.told = recogniser(plugins.data_types.values())
         self.made = 0
         self.located: dict[tuple[str, np.datetime64], str] = {}
 
@@ -169,6 +171,7 @@ class Pipeline:
                 day,
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 from_published=self.only is None,
+                told=self.told,
             )
         work_file = self.work_files[path]
         if {str(work_file.day), work_file.ledger.day or str(day)} != {str(day)}:
@@ -197,7 +200,10 @@ class Pipeline:
             summaries = self.work_files[path].publish()
             self.catalogue.record(path, changed[path], summaries)
             self.report.published(path)
-        # Those without changes were only asked what they hold.
+        # Those without changes were asked what they hold, or could not take what came.
+        for path in self.work_files.keys() - changed.keys():
+            self.work_files[path].abandon()
+            self.work_files[path].path.unlink(missing_ok=True)
         self.work_files = {path: self.work_files[path] for path in changed if path not in chosen}
 
     def _set_aside_whole(self, source: Source, failures: list[Failure]) -> None:

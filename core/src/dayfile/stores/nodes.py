@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,12 +20,13 @@ from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Field, Node
 
-__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table", "matched", "recognised", "tell"]
+__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table", "matched", "recogniser", "tell"]
 
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
 Keys = Mapping[str, str | int]
+Told = Callable[[tables.Table], DataType | None]
 
 
 @contextmanager
@@ -208,10 +209,24 @@ def matched(template: str, path: str) -> dict[str, str] | None:
     return match.groupdict() if match else None
 
 
-def recognised(table: tables.Table, types: Iterable[DataType]) -> DataType | None:
-    """The data type of a table that does not tell it, by where it stands and what its time field is called."""
-    path = str(table._v_pathname)
-    for data_type in types:
-        if matched(data_type.node.path, path) is not None and data_type.time in table.colnames:
-            return data_type
-    return None
+def recogniser(types: Iterable[DataType]) -> Told:
+    """What tells the data type of a table: its attributes, or, where it has none, where it stands and its time field.
+
+    Parameters
+    ----------
+    types : iterable of DataType
+        Those that a table without attributes may be.
+    """
+    known = tuple(types)
+
+    def told(table: tables.Table) -> DataType | None:
+        found = data_type_of(table)
+        if found is not None:
+            return found
+        path = str(table._v_pathname)
+        for data_type in known:
+            if matched(data_type.node.path, path) is not None and data_type.time in table.colnames:
+                return data_type
+        return None
+
+    return told
