@@ -53,13 +53,13 @@ def assert_unharmed(report, archive):
 
 class MisspeltHook:
     @hookimpl
-    def decod(self, source):  # noqa: ARG002
+    def decod(self, source):
         return None
 
 
 class UnknownArgument:
     @hookimpl
-    def decode(self, sourze):  # noqa: ARG002
+    def decode(self, sourze):
         return None
 
 
@@ -180,7 +180,7 @@ def test_settings_are_handed_to_the_plugin_they_belong_to(archive, muon, plugins
             return Model
 
         @hookimpl
-        def decode(self, source, settings):  # noqa: ARG002
+        def decode(self, source, settings):
             told[self.name] = settings.threshold
 
     archive.drop("x", b"x")

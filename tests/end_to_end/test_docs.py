@@ -34,7 +34,12 @@ CHECKOUT = Path(__file__).parents[2]
 PARTS = ("core", "plugins/hisparc", "plugins/cris", "plugins/sis")
 PACKAGES = (dayfile, dayfile_hisparc, dayfile_cris, dayfile_sis)
 
-PAGES_TO_FOLLOW = ("README.md", "docs/tutorial.md", "docs/instruments/hisparc.md", *(f"{part}/README.md" for part in PARTS))
+PAGES_TO_FOLLOW = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/instruments/hisparc.md",
+    *(f"{part}/README.md" for part in PARTS),
+)
 
 # Commands that set up an environment are not run again: the tests run in one already, and need no network.
 SETS_UP = re.compile(r"make |python3 -m venv |\. venv/|pip install (?!--quiet \./muon)")

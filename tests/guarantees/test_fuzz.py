@@ -106,7 +106,6 @@ def odd_uploads(seed: int) -> Iterator[tuple[str, bytes]]:
         yield f"queue {number}", pickle.dumps(content, chance.randrange(6))
 
 
-
 def structs(instrument, step: int) -> dict[str, np.ndarray]:
     """A few records of each small data type of an instrument, by code."""
     made = {}
@@ -318,7 +317,9 @@ def take_damaged(tmp_path: Path, kind: str, seed: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("kind", "number"), [("uploads", 400), ("odd uploads", 200), ("streams", 200), ("hdf4", 400), ("notes", 200)])
+@pytest.mark.parametrize(
+    ("kind", "number"), [("uploads", 400), ("odd uploads", 200), ("streams", 200), ("hdf4", 400), ("notes", 200)]
+)
 def test_damaged_sources_never_stop_a_run_and_are_all_accounted_for(tmp_path, kind, number, seed):
     take_damaged(tmp_path, kind, seed, number)
 

@@ -39,6 +39,7 @@ class Bounds:
         self.seconds = settings.serve_body_seconds
         self.free = BODIES * self.limit
         self.changed = asyncio.Condition()
+        self.arriving: dict[asyncio.Timeout, int] = {}
         self.workers = asyncio.Semaphore(WORKERS)
 
     async def read(self, request: Request) -> bytearray | None:
@@ -54,20 +55,30 @@ class Bounds:
         if told.isdigit() and int(told) > self.limit:
             return None
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(self.seconds) as time_left:
+                self.arriving[time_left] = 0
                 async for chunk in request.stream():
                     if len(body) + len(chunk) > self.limit:
                         await self.release(len(body))
                         return None
-                    await self._take(len(chunk))
+                    await self._take(len(chunk), len(body))
                     body += chunk
+                    self.arriving[time_left] = len(body)
         except (TimeoutError, ClientDisconnect):
             await self.release(len(body))
             return None
+        finally:
+            self.arriving.pop(time_left, None)
         return body
 
-    async def _take(self, size: int) -> None:
+    async def _take(self, size: int, held: int) -> None:
+        """Take from the store; if it is empty, the longest unfinished body goes, so that no short one waits for it."""
         async with self.changed:
+            if self.free < size:
+                longest = max(self.arriving, key=self.arriving.__getitem__)
+                if self.arriving[longest] > held + size:
+                    self.arriving.pop(longest)
+                    longest.reschedule(asyncio.get_running_loop().time())
             await self.changed.wait_for(lambda: self.free >= size)
             self.free -= size
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
 from dayfile.stores.ledger import GROUP, Ledger
-from dayfile.stores.nodes import Told, data_type_of
+from dayfile.stores.nodes import Told, data_type_of, recogniser
 from dayfile.stores.slots import filled, slots_of
 
 __all__ = ["Problem", "check", "check_day_file"]
@@ -38,7 +38,7 @@ class Problem:
     message: str
 
 
-def check(root: Root, *, deep: bool = False, told: Told = data_type_of) -> Iterator[Problem]:
+def check(root: Root, *, deep: bool = False, types: Iterable[DataType] = ()) -> Iterator[Problem]:
     """Check an archive, while a run may be working on it.
 
     Every day file opens; its ledger and its tables have the same rows; the catalogue agrees; slots stand where their
@@ -51,12 +51,15 @@ def check(root: Root, *, deep: bool = False, told: Told = data_type_of) -> Itera
         The archive.
     deep : bool
         Whether to compare checksums.
+    types : iterable of DataType
+        What tables of day files of other origin may be, which do not tell it themselves.
 
     Yields
     ------
     Problem
         One for each thing that is wrong.
     """
+    told = recogniser(types)
     catalogue = Catalogue(root.catalogue)
     listed = {row.path for row in catalogue.rows()}
     for path in sorted({*root.day_files(), *listed}):

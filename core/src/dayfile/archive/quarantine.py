@@ -76,9 +76,12 @@ class Quarantine:
         Path
             The entry's directory.
         """
-        entry = self.find(name, content)
-        if entry is not None:
-            return entry
+        import filelock
+
+        with disk.storage_errors("lock the quarantine", self.path), filelock.FileLock(self.path / ".lock"):
+            return self.find(name, content) or self._keep(name, content, reason)
+
+    def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         short = short_id(name, content)
         now = dt.datetime.now(dt.UTC)
         making = self.path / f".{short}"

@@ -39,12 +39,11 @@ def check(
     """
     from dayfile import plugins
     from dayfile.archive.checking import check as check_archive
-    from dayfile.stores.nodes import recogniser
 
     root = existing(archive)
     types = plugins.load().data_types.values() if plugins.installed() else ()
     problems = 0
-    for problem in check_archive(root, deep=deep, told=recogniser(types)):
+    for problem in check_archive(root, deep=deep, types=types):
         problems += 1
         typer.echo(f"{problem.path}: {problem.message}", err=True)
     typer.echo(f"{sum(1 for _ in root.day_files())} day files checked, {problems} problems")

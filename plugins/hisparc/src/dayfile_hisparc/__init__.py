@@ -97,6 +97,13 @@ class Hisparc(Instrument):
         return routes(root, settings.station_list, settings.station_list_source, settings.reload_from)
 
     @hookimpl
+    def send(self, url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str]:
+        """Stations with the two kinds of client that there are, which upload what they have."""
+        from dayfile_hisparc.clients import send
+
+        return send(url, day, seed, clients, seconds).lines()
+
+    @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:
         """Queue files of three stations with events, traces, singles, weather and configurations."""
         from dayfile_hisparc.simulation import write_queue_files

@@ -13,6 +13,7 @@ import logging
 import secrets
 import struct
 import time
+from contextlib import suppress
 from enum import Enum
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.errors import SourceError
+from dayfile.errors import SourceError, StorageError
 from dayfile_hisparc.pickles import read_upload
 from dayfile_hisparc.stations import Station, StationList
 
@@ -93,7 +94,7 @@ def queue_file(station: Station, payload: bytes) -> bytes:
     A pickle is a program that leaves one value on a stack; this one sets out a dict, lets the payload, without its
     STOP, leave the list, and puts both together. Nothing of the payload is changed, nor read and written again.
     """
-    cluster = station.cluster.encode(errors="replace")
+    cluster = station.stored_cluster.encode()
     return b"".join(
         (
             b"}(X\n\0\0\0station_idJ",
@@ -106,6 +107,17 @@ def queue_file(station: Station, payload: bytes) -> bytes:
             b"u.",
         )
     )
+
+
+def problem_of(station: Station, content: bytes) -> str:
+    """Why a queue file cannot be taken from a station; empty if it can."""
+    where = f"upload of station {station.number}"
+    try:
+        upload = read_upload(content, where=where)
+    except SourceError as error:
+        return str(error)
+    same = (upload.station, upload.cluster) == (station.number, station.stored_cluster)
+    return "" if same else f"{where}: the pickle speaks for another station"
 
 
 class Receiver:
@@ -170,20 +182,26 @@ class Receiver:
         digest = hashlib.md5(payload, usedforsecurity=False).hexdigest().encode()
         if not hmac.compare_digest(digest, checksum):
             return self._told(Answer.WRONG_CHECKSUM, sender, f"wrong checksum from station {station.number}")
-        try:
-            read_upload(payload, where=f"upload of station {station.number}")
-        except SourceError as error:
-            self._set_aside(station, payload, str(error))
-            return self._told(Answer.UNREADABLE, sender, str(error))
-        self._store(station, queue_file(station, payload))
+        # What is judged is what will be stored: a pickle may leave more than its list, which would be keys then.
+        content = queue_file(station, payload)
+        problem = problem_of(station, content)
+        if problem:
+            self._set_aside(station, payload, problem)
+            return self._told(Answer.UNREADABLE, sender, problem)
+        self._store(station, content)
         return Answer.STORED
 
     def _store(self, station: Station, content: bytes) -> None:
         """Onto disk: written beside, synced, renamed in, and the directory synced."""
         name = f"{time.time_ns():020d}-{station.number}-{secrets.token_hex(4)}"
         making = self.root.incoming / f".{name}"
-        disk.write(making, content)
-        disk.rename(making, self.root.incoming / name)
+        try:
+            disk.write(making, content)
+            disk.rename(making, self.root.incoming / name)
+        except StorageError:
+            with suppress(OSError):  # what is half there takes room that the next one needs
+                making.unlink()
+            raise
 
     def _set_aside(self, station: Station, payload: bytes, message: str) -> None:
         """Keep what can never be archived, once however often it is sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.request
 from pathlib import Path
+from typing import cast
 from xmlrpc.server import SimpleXMLRPCDispatcher
 
 from starlette.requests import Request
@@ -82,7 +83,8 @@ def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ..
     if source:
         renewal = Renewal(station_list, source)
         found.append(Route("/RPC2", call, methods=["POST"]))
-    found.append(Route("/{path:path}", upload, methods=["POST"]))
+    # The datastore answers any method at any path; what is no upload lacks its fields.
+    found.append(Route("/{path:path}", upload, methods=["POST", "GET", "PUT"]))
     return found
 
 
@@ -109,7 +111,8 @@ class Renewal:
 
     def answer(self, body: bytes) -> bytes:
         """The XML that answers a call, a fault included."""
-        return self.dispatcher._marshaled_dispatch(body.decode(errors="replace")).encode()  # noqa: SLF001 - the one way in without a server
+        # The one way in without a server of its own; bytes, though its stub says text.
+        return cast("bytes", self.dispatcher._marshaled_dispatch(body))  # noqa: SLF001
 
     def reload_datastore(self) -> bool:
         """Fetch the list; put it in place if it differs."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
+import io
 import logging
 import secrets
 import threading
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 SCHEME = "pbkdf2_sha256"
 ROUNDS = 600_000
 LARGEST = 2**31
+LONGEST = 100  # characters; Python reads integers of 4300 digits at most
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Station:
     number: int
     cluster: str
     password: str
+
+    @property
+    def stored_cluster(self) -> str:
+        """The cluster as a queue file has it: what is no UTF-8 in the list is a question mark."""
+        return self.cluster.encode(errors="replace").decode()
 
 
 def hashed(password: str) -> str:
@@ -119,7 +126,8 @@ class StationList:
         state = (told.st_mtime_ns, told.st_size, told.st_ino)
         if state == self.seen:
             return
-        self.stations, self.problems = parsed(self.path.read_text(encoding="utf-8", errors="surrogateescape"))
+        # A byte order mark is no part of the first row.
+        self.stations, self.problems = parsed(self.path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
         self.seen = state
         self.proved.clear()
         for problem in self.problems:
@@ -138,11 +146,11 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
     stations: dict[int, Station] = {}
     problems = []
     # Line by line, so that an open quote costs its own row and not all that follow.
-    for line, row_text in enumerate(text.splitlines(), 1):
-        if not row_text:
+    for line, row_text in enumerate(io.StringIO(text, newline=None), 1):
+        if row_text == "\n":
             continue
         try:
-            (row,) = csv.reader([row_text], strict=True)
+            (row,) = csv.reader([row_text.removesuffix("\n")], strict=True)
         except (csv.Error, ValueError):
             problems.append(f"line {line}: this is no CSV; this row is left out")
             continue
@@ -150,7 +158,7 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
             problems.append(f"line {line}: {len(row)} fields, not number, cluster and password; this row is left out")
         elif not row[0].strip().isascii() or not row[0].strip().isdigit():
             problems.append(f"line {line}: {row[0][:20]!r} is no station number; this row is left out")
-        elif int(row[0]) >= LARGEST:
+        elif len(row[0]) > LONGEST or int(row[0]) >= LARGEST:
             problems.append(f"line {line}: station number {row[0][:20]} has more than 31 bits; this row is left out")
         else:
             stations[int(row[0])] = Station(int(row[0]), row[1], row[2])

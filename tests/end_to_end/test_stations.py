@@ -1,0 +1,157 @@
+"""Many stations upload while the watcher is killed again and again: what was answered 100 is archived exactly once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dayfile import open_archive
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
+from dayfile.engine.intake import visible_files
+from dayfile_hisparc.clients import Identity, Outcome, send, station_list
+
+DAY = np.datetime64("2024-05-01")
+STATIONS = 50
+KILLS = 5
+PATIENCE = 60  # seconds; a busy machine is slow
+CODES = {"events": "CIC", "singles": "SIN", "weather": "WTR", "config": "CFG", "errors": "ERR"}
+# So that publishing goes on all the time, and a kill finds something in the midst of it.
+SETTINGS = ("publish.after=0.5", "watch.rescan=0.5", "watch.settle=0", "log.level=info")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def until(true, seconds: float = PATIENCE):
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+    return found
+
+
+class Site:
+    """An archive with its server and its watcher, as a site runs them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.root = Root(directory / "archive")
+        self.port = free_port()
+        (directory / "stations.csv").write_text(station_list(STATIONS))
+        listed = f"hisparc.station_list={directory / 'stations.csv'}"
+        self.server = self.begin("dayfile", "serve", "--port", str(self.port), "--set", listed)
+        until(self.listens)
+        self.watcher = self.watch()
+
+    def begin(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [str(Path(sys.executable).with_name(program)), *arguments]
+        command += ["--plugins", "hisparc", "--archive", str(self.root.path)]
+        with (self.directory / f"{program}.txt").open("a") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def listens(self) -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def watch(self) -> subprocess.Popen[bytes]:
+        """Start a watcher and wait until it holds the archive."""
+        process = self.begin("archive-run", "--watch", *(word for pair in SETTINGS for word in ("--set", pair)))
+
+        def holds() -> bool:
+            with suppress(OSError, ValueError):
+                return json.loads(self.root.holder.read_text())["process"] == process.pid
+            return False
+
+        until(lambda: holds() or process.poll() is not None)
+        assert process.poll() is None, (self.directory / "archive-run.txt").read_text()
+        return process
+
+    def kill_and_watch_again(self) -> None:
+        assert self.watcher.poll() is None, (self.directory / "archive-run.txt").read_text()
+        self.watcher.kill()
+        self.watcher.wait()
+        self.watcher = self.watch()
+
+    def outcome(self, seconds: float) -> Outcome:
+        """Let all stations upload, and kill the watcher meanwhile, at even distances."""
+        found: list[Outcome] = []
+        url = f"http://127.0.0.1:{self.port}/hisparc/upload"
+        uploading = threading.Thread(target=lambda: found.append(send(url, DAY, 1, STATIONS, seconds)))
+        begin = time.monotonic()
+        uploading.start()
+        for number in range(1, KILLS + 1):
+            time.sleep(max(0.0, begin + number * seconds / (KILLS + 0.5) - time.monotonic()))
+            self.kill_and_watch_again()
+        uploading.join()
+        return found[0]
+
+    def finish(self) -> None:
+        """Stop the server, let the watcher take what is left, and stop it."""
+        self.server.terminate()
+        self.server.wait(PATIENCE)
+        until(lambda: not visible_files(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
+        self.watcher.terminate()
+        assert self.watcher.wait(PATIENCE) == 0, (self.directory / "archive-run.txt").read_text()
+
+    def end(self) -> None:
+        for process in (self.server, self.watcher):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def archived(root: Root) -> Counter[Identity]:
+    """What the day files hold: each event, and how often."""
+    archive = open_archive(root.path)
+    found: Counter[Identity] = Counter()
+    for name in archive.types():
+        records = archive.read(name)
+        fields = records.array.dtype.names or ()
+        nanoseconds = records["nanoseconds"] if "nanoseconds" in fields else np.zeros(len(records), np.int64)
+        code = CODES[name.removeprefix("hisparc.")]
+        rows = zip(records["station"].tolist(), records["timestamp"].tolist(), nanoseconds.tolist(), strict=True)
+        found.update(Identity(station, code, timestamp, rest) for station, timestamp, rest in rows)
+    return found
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A site; its processes are ended."""
+    site = Site(tmp_path)
+    yield site
+    site.end()
+
+
+@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.proof)])
+def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_five_times(site, archive_run, seconds):
+    outcome = site.outcome(seconds)
+    site.finish()
+    stored, found = Counter(outcome.stored), archived(site.root)
+    assert len(stored) == stored.total() > 100 * STATIONS
+    # On a busy machine drawing the first events takes some stations all the time there is.
+    assert sum(bool(tally.stored) for tally in outcome.tallies) > STATIONS // 2
+    assert stored - found == Counter(), "answered 100 and not archived"
+    assert [identity for identity, number in found.items() if number != 1] == []
+    # A request whose answer was lost may be there as well; here none was.
+    assert sum(tally.others.total() for tally in outcome.tallies) == 0
+    assert found == stored
+    assert visible_files(site.root.incoming) == visible_files(site.root.accepted) == []
+    assert list(Quarantine(site.root).entries()) == []
+    checked = archive_run("check", "--deep", "--archive", site.root.path, command="dayfile")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (site.directory / "archive-run.txt").read_text().count("was cut off") > 0
