@@ -320,6 +320,15 @@ def test_the_first_mistake_in_the_file_is_told_first():
         read_layout(text, "muon.yaml")
 
 
+def test_a_misspelt_type_is_told_also_where_it_is_the_only_field():
+    text = changed("title: Muon", "title: Muon").split("types:")[0] + (
+        "types:\n  hits:\n    code: H\n    title: Hits\n    store: append\n    time: second\n    fields:\n"
+        "      - {name: second, type: uimt32}\n"
+    )
+    with pytest.raises(LayoutError, match="'uimt32' is not a type; did you mean 'uint32'"):
+        read_layout(text, "muon.yaml")
+
+
 def test_what_is_missing_is_told_only_if_nothing_is_misspelt():
     with pytest.raises(LayoutError, match="'instrumnt' is not a word that may stand here; did you mean 'instrument'"):
         read_layout(changed("instrument", "instrumnt"), "muon.yaml")

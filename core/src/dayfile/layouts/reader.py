@@ -170,12 +170,13 @@ class Document:
     def fail_as(self, error: ValidationError) -> NoReturn:
         """Raise one complaint of pydantic in our words.
 
-        The first in the file; but what is missing comes last, as it is often there under a misspelt name.
+        The first in the file; but what is missing comes last, as it is often there under a misspelt name or with a
+        misspelt value.
         """
 
         def place(detail: Any) -> tuple[bool, int, int]:  # noqa: ANN401 - pydantic's ErrorDetails
             mark = self.places.get(self._known(detail["loc"]))
-            return detail["type"] == "missing", mark.line if mark else 0, mark.column if mark else 0
+            return detail["type"] in {"missing", "too_short"}, mark.line if mark else 0, mark.column if mark else 0
 
         detail = min(error.errors(), key=place)
         path = self._known(detail["loc"])
