@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,18 @@ from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.layouts.dtypes import to_records
 from dayfile.layouts.streams import read_stream
+from dayfile.settings import CoreSettings, Settings
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.simulation import write_queue_files
 
 
-def uploads(directory: Path, runs: int) -> Row:
+def uploads(directory: Path, runs: int, number: int) -> Row:
     """Uploads of 100 events through the durable whole, against a row-at-a-time writer."""
     stations = {500 + number: 2 if number % 3 else 4 for number in range(20)}
-    number = 100
     files = write_queue_files(np.datetime64("2024-05-10"), 1, directory / "uploads", stations=stations, uploads=number)
     loaded = plugins.load(["hisparc"])
-    settings = {"hisparc": HisparcSettings()}
+    settings = Settings(CoreSettings(), {"hisparc": HisparcSettings()})
     fresh = itertools.count()
 
     def ours() -> None:
@@ -49,7 +50,7 @@ def uploads(directory: Path, runs: int) -> Row:
     return measured(row, ours, theirs, runs)
 
 
-def decode(_: Path, runs: int) -> Row:
+def decode(runs: int) -> Row:
     """A struct stream decoded by a layout, against numpy by hand."""
     data_type = cris.layout.by_code()["L1CrisHighPriorityRate"]
     struct = cris.struct(data_type)
@@ -80,13 +81,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each")
+    parser.add_argument("--uploads", type=int, default=400, help="uploads of 100 events in a day")
     options = parser.parse_args()
     print(machine())
     print(f"{'work':<44} {'against':<34} {'ours':>12} {'theirs':>12} {'':<10} {'ratio':>6}  target")
     rows = []
     with tempfile.TemporaryDirectory(prefix="dayfile-bench-") as directory:
-        for benchmark in (uploads, decode):
-            row = benchmark(Path(directory), options.runs)
+        work = Path(directory)
+        for benchmark in (partial(uploads, work, options.runs, options.uploads), partial(decode, options.runs)):
+            row = benchmark()
             print(row.line(), flush=True)
             rows.append(row.as_json())
     if options.json:
