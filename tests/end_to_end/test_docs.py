@@ -311,3 +311,11 @@ def test_the_core_imports_what_the_architecture_says_and_nothing_else():
     assert told.pop("testing") == set()  # "all of these", and the command line
     assert found.pop("testing") <= {*found, "cli"}
     assert found == told
+
+
+def test_every_test_that_the_guarantees_name_exists():
+    page = (CHECKOUT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -273,7 +273,9 @@ class Taking:
         for entry in report.quarantine[told:]:
             kept = Quarantine(self.root).entry(Path(entry.entry).name)
             assert kept.content is not None
+            # Damage is what a decoder expects: it says what is wrong, and does not fail. The probe's is not so careful.
             assert entry.reason
+            assert not entry.reason.startswith(("plugin hisparc", "plugin cris", "plugin sis"))
             if entry.records is None:
                 assert kept.content.read_bytes() == content
                 assert kept.reason["source_sha256"] == hashlib.sha256(content).hexdigest()
