@@ -248,7 +248,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
             hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(there) or 'none'}"
             raise UsageError(f"no plugin {name!r} is installed; {hint}")
     if not chosen:
-        raise UsageError("no plugin is installed; install one, such as dayfile-cris")
+        raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.none()
     for name in chosen:
         entry = there[name]

@@ -78,7 +78,9 @@ class Quarantine:
         """
         import filelock
 
-        with disk.storage_errors("lock the quarantine", self.path), filelock.FileLock(self.path / ".lock"):
+        # A receiver and a run may set the same bytes aside at the same time.
+        lock = filelock.FileLock(self.root.path / ".quarantine.lock")
+        with disk.storage_errors("lock the quarantine", self.path), lock:
             return self.find(name, content) or self._keep(name, content, reason)
 
     def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:

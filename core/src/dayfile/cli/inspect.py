@@ -64,7 +64,7 @@ def iso(time: np.datetime64 | None) -> str:
 
 
 def show(
-    data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type, such as cris.hskp.")],
+    data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.")],
     from_: Annotated[str | None, typer.Option("--from", metavar="T", help="First time, ISO.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")] = None,
     archive: ArchiveOption = Path("archive"),
@@ -119,7 +119,7 @@ def plugins(as_json: JsonOption = False) -> None:
 
     names = plugin_loader.installed()
     if not names:
-        typer.echo("[]" if as_json else "no plugin is installed; install one, such as dayfile-cris")
+        typer.echo("[]" if as_json else "no plugin is installed; install one for your instrument")
         return
     loaded = plugin_loader.load(names)
     failures = {failure.plugin: failure for failure in loaded.failures}

@@ -39,11 +39,11 @@ def run(
         typer.Argument(metavar="[SOURCES]...", help="Files or directories; besides them, what lies in DIR/incoming."),
     ] = None,
     plugins: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Which plugins, such as cris,sis. [default: all installed]")
+        str | None, typer.Option(metavar="NAMES", help="Which plugins, with commas between. [default: all installed]")
     ] = None,
     archive: MaybeArchiveOption = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as hisparc.station=501.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as publish.after=30.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings file instead of DIR/archive.yaml.")

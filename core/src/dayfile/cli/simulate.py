@@ -11,7 +11,7 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    instrument: Annotated[str, typer.Argument(help="Name of a plugin, such as hisparc.")],
+    instrument: Annotated[str, typer.Argument(help="Name of a plugin; see dayfile plugins.")],
     day: Annotated[str | None, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.executors import Progress, Run, silent, started
@@ -40,26 +43,62 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     Report
         What was done.
     """
-    stop, wake = threading.Event(), threading.Event()
-    with stopped_by_signals(stop, wake), started(root, plugins, settings) as run:
+    with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle)
         for path in visible_files(root.accepted):
             run.take(Arrival(path, ours=True))
-        with noticed(root.incoming, wake):
-            while not stop.is_set():
-                wake.clear()
-                work_through(run, incoming, progress, stop)
-                wake.wait(pause(run, incoming, settings))
+        with noticed(root.incoming, bell):
+            while not bell.stopped:
+                work_through(run, incoming, progress, bell)
+                bell.wait(pause(run, incoming, settings))
         run.publish()
     return run.report
 
 
-def work_through(run: Run, incoming: Incoming, progress: Progress, stop: threading.Event) -> None:
+class Bell:
+    """Wakes the loop, from a signal handler or from another thread.
+
+    A pipe, not a :class:`threading.Event`: a handler runs in the midst of whatever the main thread does, also while
+    that holds the lock within an event, which it would then wait for without end.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the loop is to end.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self.writer, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+    def ring(self) -> None:
+        """Wake the loop, or let it not go to sleep."""
+        with suppress(BlockingIOError):  # the pipe is full: it has been rung often enough
+            os.write(self.writer, b".")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until it is rung, or for so long."""
+        select.select([self.reader], [], [], seconds)
+        with suppress(BlockingIOError):
+            while os.read(self.reader, 4096):
+                pass
+
+
+def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
     """Take what is ready, a round at a time, and publish what is due."""
     ready = incoming.ready()
     for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
         for done, path in enumerate(ready[start : start + SOURCES_A_ROUND], start):
-            if stop.is_set():
+            if bell.stopped:
                 return
             progress(done, len(ready), path.name)
             arrival = accept(run.root, path)
@@ -82,12 +121,12 @@ def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
 
 
 @contextmanager
-def stopped_by_signals(*events: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set events."""
+def stopped_by_signals(bell: Bell) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the loop."""
 
     def tell(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
-        for event in events:
-            event.set()
+        bell.stopped = True
+        bell.ring()
 
     before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -98,8 +137,8 @@ def stopped_by_signals(*events: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def noticed(directory: Path, wake: threading.Event) -> Iterator[None]:
-    """Set ``wake`` when something happens in a directory.
+def noticed(directory: Path, bell: Bell) -> Iterator[None]:
+    """Ring when something happens in a directory.
 
     Without the library watchfiles (extra ``watch``) nothing does, and the rescan does the work alone.
     """
@@ -112,7 +151,7 @@ def noticed(directory: Path, wake: threading.Event) -> Iterator[None]:
 
     def follow() -> None:
         for _ in watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False):
-            wake.set()
+            bell.ring()
 
     thread = threading.Thread(target=follow, name="notices of incoming", daemon=True)
     thread.start()
