@@ -318,7 +318,7 @@ def test_a_run_adds_uploads_to_an_adopted_day_and_keeps_what_was_there(form, dat
     before = content(data / DAY_FILES[0])
     other = hashes(data)[DAY_FILES[1]]
     # The old uploads come again, as after a lost answer, and are not stored twice.
-    done = run("-a", data, "--report", "r.json", *uploads[DAYS[0]])
+    done = run("-a", data, *uploads[DAYS[0]])
     assert done.returncode == 0, done.stderr
     after = content(data / DAY_FILES[0])
     assert hashes(data)[DAY_FILES[1]] == other
