@@ -25,6 +25,8 @@ READ_ROWS = 65536
 
 def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     """Which hashes stand in the array more than once, shape kept."""
+    if len(np.unique(hashes)) == len(hashes):
+        return np.zeros(len(hashes), bool)
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     many: npt.NDArray[np.bool_] = (counts > 1)[inverse]
     return many
