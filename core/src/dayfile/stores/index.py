@@ -61,7 +61,7 @@ class RowIndex:
         if self.count * 4 > len(self.places):
             # Sparse, so that a look-up of many hashes is over after two or three rounds of whole arrays.
             size = len(self.places)
-            while self.count * 8 > size:
+            while self.count * 4 > size:
                 size *= 2
             self.places = np.full(size, -1, np.int32)
             first = 0
