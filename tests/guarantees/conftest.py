@@ -64,7 +64,7 @@ class Archive:
         """Whether an engine has nothing more to do."""
         return not any(files(place) for place in (self.root.incoming, self.root.accepted, self.root.workshop))
 
-    def settled(self, process: multiprocessing.Process, seconds: float = 60) -> bool:
+    def settled(self, process: multiprocessing.Process, seconds: float = 300) -> bool:
         """Wait until the engine has nothing more to do, or has ended; True if it has not ended."""
         end = time.monotonic() + seconds
         while process.is_alive():

@@ -132,7 +132,7 @@ for _ in range(200):
 
 def test_a_watch_that_is_told_to_stop_stops_whatever_it_is_doing(busy, tmp_path, start):
     process = start(busy.copied(tmp_path / "archive").path, script=TOLD_TO_STOP)
-    process.join(40)
+    process.join(300)
     hangs = process.exitcode is None
     process.kill()
     assert not hangs

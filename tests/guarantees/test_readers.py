@@ -75,7 +75,7 @@ def readers(busy, tmp_path):
 def assert_content(readers):
     """The readers looked often, and never saw anything that was wrong."""
     for reader in readers:
-        told, _ = reader.communicate(timeout=60)
+        told, _ = reader.communicate(timeout=300)
         looks, problems, *first = told.splitlines()
         assert (int(problems), first) == (0, [])
         assert int(looks) > 100
@@ -134,7 +134,7 @@ def test_a_reader_that_keeps_a_day_file_open_hinders_no_publish_and_reads_on(bus
         assert finish(archive) == 0
         assert seen() == "20 20\n"
     finally:
-        holder.communicate(timeout=30)
+        holder.communicate(timeout=300)
     assert len(open_archive(archive.path).read("probe.notes")) == 100
     archive.assert_whole()
 

@@ -24,7 +24,7 @@ HSKP = cris.layout.by_code()["L1CrisHskp"]
 START = 57801601  # second of the spacecraft's clock at the beginning of 1997-10-31
 STREAM = "L1CrisHskp.be.bin"
 DAY_FILE = "cris/1997/10/cris.1997.10.31.hsk.h5"
-PATIENCE = 20  # seconds; a busy machine is slow
+PATIENCE = 300.0  # seconds; a busy machine is slow
 NEVER = 3600
 
 
@@ -365,3 +365,36 @@ def test_a_second_run_is_told_who_watches(watch, archive_run):
     assert done.returncode == 5
     assert f"process {watcher.process.pid}" in done.stderr
     assert watcher.stop().returncode == 0
+
+
+WATCH_PROBE = """
+import sys
+from pathlib import Path
+from dayfile.testing import selftest
+
+selftest.work(Path(sys.argv[1]), watch=True)
+"""
+
+
+def test_sources_that_are_archived_already_are_released_though_nothing_is_published(tmp_path):
+    """A run that was killed between publishing and releasing leaves them in ``accepted/``."""
+    from dayfile.archive.root import Root
+    from dayfile.engine.executors import run_serial
+    from dayfile.testing import selftest
+
+    root = Root(tmp_path / "archive")
+    root.create()
+    selftest.load(root.path, 0)
+    sources = {path.name: path.read_bytes() for path in root.incoming.rglob("*") if path.is_file()}
+    run_serial(root, selftest.plugins(), selftest.settings())
+    for name, content in sources.items():
+        (root.accepted / name).write_bytes(content)
+    watch = subprocess.Popen([sys.executable, "-c", WATCH_PROBE, root.path])
+    try:
+        end = time.monotonic() + PATIENCE
+        while any(root.accepted.iterdir()) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not any(root.accepted.iterdir())
+    finally:
+        watch.terminate()
+        assert watch.wait(PATIENCE) == 0

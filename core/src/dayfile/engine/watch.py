@@ -104,9 +104,8 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
             arrival = accept(run.root, path)
             if arrival is not None:
                 run.take(arrival)
-        due = run.pipeline.due()
-        if due or not run.pipeline.work_files:
-            run.publish(due)
+        # Also where nothing is due: sources whose records were all there already are released.
+        run.publish(run.pipeline.due())
 
 
 def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
