@@ -82,6 +82,20 @@ def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh
     archive.assert_whole()
 
 
+def test_a_watch_releases_what_a_killed_run_had_published(fresh, killed, finish):
+    """And what comes again while it has nothing else to do: no day file changes, so nothing is due to be published."""
+    archive = fresh()
+    assert killed(archive, "unlink:1:kill")
+    assert len([path for path in archive.root.accepted.rglob("*") if path.is_file()]) == 6
+    assert finish(archive, watch=True) == 0
+    archive.assert_whole()
+    known = archive.expected
+    archive.load(0)
+    archive.expected = known
+    assert finish(archive, watch=True) == 0
+    archive.assert_whole()
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("seed", range(2))
 def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed):
