@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build
+PEERS := $(BUILD)/peers
+PARSERS := ccsdspy construct dissect.cstruct space_packet_parser
 PLUGINS := plugins/hisparc plugins/cris plugins/sis
 PROJECTS := core $(PLUGINS)
 SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src
@@ -66,8 +68,17 @@ prove: $(VENV)/ready-dev
 	@echo "== tests and long proofs"
 	$(BIN)/python -m pytest -n 2
 
-bench: $(VENV)/ready
-	$(BIN)/python -m benchmarks --json $(BUILD)/benchmarks.json
+# What is measured beside ours comes from pip, into an environment of its own; where pip cannot get it, the rest runs.
+$(PEERS)/ready: benchmarks/constraints.txt
+	@echo "== setting up $(PEERS)"
+	$(PYTHON) -m venv --clear $(PEERS)
+	@missing=; for parser in $(PARSERS); do \
+		$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c benchmarks/constraints.txt $$parser \
+		|| missing="$$missing $$parser"; done; \
+	if [ -z "$$missing" ]; then touch $@; else echo "cannot be installed here, their rows will say so:$$missing"; fi
+
+bench: $(VENV)/ready $(PEERS)/ready
+	$(BIN)/python -m benchmarks --peers $(PEERS)/bin/python --json $(BUILD)/benchmarks.json
 
 docs: $(VENV)/ready-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build

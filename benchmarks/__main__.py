@@ -1,100 +1,103 @@
-"""Measure and print one table: ours, the other's, and the ratio."""
+"""Measure what dayfile does beside what others do, and beside what cannot be left out; print one table.
+
+Every number is the median of several runs, ours and the others' in turn. "Ours" is the durable whole wherever something
+is archived: decoded, written, read back and compared, forced to disk, published.
+"""
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import shutil
 import tempfile
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
+from benchmarks import decoding, level1, mission, putting, reading, receiving, scale, uploads
+from benchmarks.archiving import runners
+from benchmarks.measuring import HEADER, Figure, Round, Row, machine
 
-from benchmarks import rowwise
-from benchmarks.measuring import Row, machine, measured
-from dayfile import plugins
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
-from dayfile.layouts.dtypes import to_records
-from dayfile.layouts.streams import read_stream
-from dayfile.settings import CoreSettings, Settings
-from dayfile_cris import instrument as cris
-from dayfile_hisparc import HisparcSettings
-from dayfile_hisparc.simulation import write_queue_files
+MISSION = "mission"
+Benchmark = Callable[[Round], Iterable[Row | Figure]]
 
 
-def uploads(directory: Path, runs: int, number: int) -> Row:
-    """Uploads of 100 events through the durable whole, against a row-at-a-time writer."""
-    stations = {500 + number: 2 if number % 3 else 4 for number in range(20)}
-    files = write_queue_files(np.datetime64("2024-05-10"), 1, directory / "uploads", stations=stations, uploads=number)
-    loaded = plugins.load(["hisparc"])
-    settings = Settings(CoreSettings(), {"hisparc": HisparcSettings()})
-    fresh = itertools.count()
-
-    def ours() -> None:
-        archive = directory / f"archive-{next(fresh)}"
-        report = run_serial(Root(archive), loaded, settings, files)
-        if report.exit_code or report.sources["archived"] != number:
-            raise SystemExit(f"the run did not archive everything: {report}")
-        shutil.rmtree(archive)
-
-    def theirs() -> None:
-        archive = directory / f"rowwise-{next(fresh)}"
-        archive.mkdir()
-        rowwise.write_uploads(files, archive)
-        shutil.rmtree(archive)
-
-    row = Row("HiSPARC uploads of 100 events, 20 stations", "PyTables row at a time", number * 100, "events/s", ">= 4")
-    return measured(row, ours, theirs, runs)
+def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
+    """All but the mission, by the name that ``--only`` takes."""
+    ways = runners()
+    return {
+        "uploads-100": lambda asked: uploads.uploads_of_one_hundred(asked, ways),
+        "uploads-1": lambda asked: uploads.uploads_of_one(asked, ways),
+        "list-2000": lambda asked: uploads.uploads_of_two_thousand(asked, ways),
+        "put-day": lambda asked: putting.put_a_day(asked, ways),
+        "decode": lambda asked: decoding.decode(asked, options.peers),
+        "read-days": reading.read_days,
+        "read-events": reading.read_events,
+        "level1": level1.read_level1,
+        "receive-100": receiving.receive_one_hundred,
+        "receive-1": receiving.receive_one,
+        "start": scale.start_up,
+        "scale": lambda asked: scale.more_and_more_sources(asked, options.sources),
+    }
 
 
-def decode(runs: int) -> Row:
-    """A struct stream decoded by a layout, against numpy by hand."""
-    data_type = cris.layout.by_code()["L1CrisHighPriorityRate"]
-    struct = cris.struct(data_type)
-    count = 500_000
-    content = np.random.default_rng(1).integers(0, 256, count * struct.itemsize, np.uint8).tobytes()
-    by_hand = np.dtype(
-        {
-            "names": ["ClockMinorFrame", "Second1996", "microsecond", "hp", "QualityHp"],
-            "formats": [">u4", ">u4", ">u4", (">u4", (2,)), ("u1", (2,))],
-            "offsets": [0, 4, 8, 12, 20],
-            "itemsize": 24,
-        }
+def told() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="counted runs of each side")
+    parser.add_argument("--only", default="", metavar="NAME[,NAME]", help="only these")
+    parser.add_argument("--small", action="store_true", help="little work each, to see that everything runs")
+    parser.add_argument("--days", type=int, metavar="N", help="days of the mission, 180 MB each; 0 to leave it out")
+    parser.add_argument(
+        "--sources", type=int, metavar="N", help="most queue files; 100,000 take 14 GB and half an hour"
     )
-    packed = np.dtype([("a", "<u4"), ("b", "<u4"), ("c", "<u4"), ("d", "<u4", (2,)), ("e", "u1", (2,))])
-
-    def ours() -> None:
-        to_records(read_stream(content, struct, "stream"), data_type)
-
-    def theirs() -> None:
-        np.frombuffer(content, by_hand).astype(packed)
-
-    row = Row("decode a struct stream by a layout", "numpy.frombuffer by hand", count, "records/s", ">= 0.9")
-    return measured(row, ours, theirs, runs)
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="Python of an environment with other parsers")
+    options = parser.parse_args()
+    options.names = [*benchmarks(options), MISSION]
+    options.only = options.only.split(",") if options.only else options.names
+    for name in options.only:
+        if name not in options.names:
+            parser.error(f"there is no benchmark {name!r}; there are {', '.join(options.names)}")
+    options.days = (1 if options.small else 31) if options.days is None else options.days
+    options.sources = (20 if options.small else 10_000) if options.sources is None else options.sources
+    options.peers = options.peers or Path("build/peers/bin/python")
+    return options
 
 
 def main() -> None:
     """Run the benchmarks."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each")
-    parser.add_argument("--uploads", type=int, default=400, help="uploads of 100 events in a day")
-    options = parser.parse_args()
-    print(machine())
-    print(f"{'work':<44} {'against':<34} {'ours':>12} {'theirs':>12} {'':<10} {'ratio':>6}  target")
-    rows = []
+    options = told()
+    flying = MISSION in options.only and options.days > 0
+    rows: list[Row | Figure] = []
+    missions: list[mission.Mission] = []
+
+    def show(row: Row | Figure) -> None:
+        print(row.line(), flush=True)
+        rows.append(row)
+
     with tempfile.TemporaryDirectory(prefix="dayfile-bench-") as directory:
-        work = Path(directory)
-        for benchmark in (partial(uploads, work, options.runs, options.uploads), partial(decode, options.runs)):
-            row = benchmark()
-            print(row.line(), flush=True)
-            rows.append(row.as_json())
+        asked = Round(Path(directory), options.runs, options.small)
+        if flying:
+            mission.refuse_without_room(asked.directory, options.days)
+        print(f"{machine()}\n{HEADER}", flush=True)
+        for name, benchmark in benchmarks(options).items():
+            if name in options.only:
+                for row in benchmark(asked):
+                    show(row)
+                shutil.rmtree(asked.directory / name, ignore_errors=True)
+        if flying:
+            missions = list(mission.missions(asked.directory, options.days))
+            for figure in scale.memory_of_a_mission(missions):
+                show(figure)
+            print("\n".join(["", mission.HEADER, *(done.line() for done in missions)]))
     if options.json:
+        figures = {
+            "machine": machine(),
+            "rows": [row.as_json() for row in rows],
+            "mission": [done.as_json() for done in missions],
+        }
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

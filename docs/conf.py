@@ -19,7 +19,7 @@ author = "the dayfile developers"
 version = release = dayfile.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "reference/generated", "instruments/ace.md"]
+exclude_patterns = ["_build", "reference/generated"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False

@@ -24,7 +24,9 @@ from typer.testing import CliRunner
 import dayfile
 from dayfile import errors, hookspecs, model, plugins, testing
 from dayfile.cli import app
+from dayfile.cli.describe import form
 from dayfile.layouts import schema
+from dayfile.model.datatype import DataType, Field
 from dayfile.settings import CoreSettings
 
 PLUGINS = ("hisparc", "cris", "sis")
@@ -34,6 +36,7 @@ PLAIN_NAMES = {
     int: "integer",
     float: "number",
     str: "text",
+    dt.date: "date",
     dt.datetime: "date and time",
     Path: "path",
 }
@@ -54,6 +57,7 @@ def write(directory: Path) -> None:
         "exit_codes": exit_codes(),
         "api": api(),
         **{f"types_{name}": types(loaded, name) for name in PLUGINS},
+        **{f"fields_{name}": fields_of(loaded, name) for name in ("cris", "sis")},
     }
     for name, lines in pages.items():
         (directory / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -245,6 +249,50 @@ def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
         for data_type in mine
     )
     yield from table(("name", "code", "title", "store", "period", "day file"), *rows)
+
+
+def fields_of(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
+    """The fields of each data type of one instrument, what their bits and values mean, and what their elements are."""
+    for data_type in loaded.data_types.values():
+        if loaded.owners[data_type.name] != instrument:
+            continue
+        yield f"## {data_type.name}"
+        yield ""
+        yield f"{plain(data_type.title)}. Code `{data_type.code}`."
+        yield ""
+        rows = (
+            (f"`{field.name}`", form(field), field.unit, plain(field.doc), ", ".join(flags_on(data_type, field)))
+            for field in data_type.fields
+        )
+        yield from table(("field", "type", "unit", "meaning", "flags"), *rows)
+        if data_type.flags:
+            flags = (
+                (f"`{flag.field}`", f"{flag.kind} {flag.value}", code(flag.name), plain(flag.doc))
+                for flag in data_type.flags
+            )
+            yield from table(("field", "flag", "name", "meaning"), *flags)
+        if data_type.elements:
+            elements = (
+                (f"`{element.field}`", element.index, plain(element.name), plain(element.doc))
+                for element in data_type.elements
+            )
+            yield from table(("field", "element", "name", "meaning"), *elements)
+
+
+def flags_on(data_type: DataType, field: Field) -> Iterable[str]:
+    """Kinds of flags that a field has, each once; those of a pattern are listed under the pattern's name."""
+    flags = [flag for flag in data_type.flags if flag.tells_of(field)]
+    return dict.fromkeys(f"{flag.kind}" + ("" if flag.field == field.name else f" (`{flag.field}`)") for flag in flags)
+
+
+def plain(text: str) -> str:
+    """A text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_\[\]<>#$~])", r"\\\1", text)
+
+
+def code(text: str) -> str:
+    """A text as code, if there is any."""
+    return f"`{text}`" if text else ""
 
 
 def api() -> Iterator[str]:

@@ -11,7 +11,8 @@ import pytest
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
-TYPES = {t.code: (i, t) for i in (cris, sis) for t in i.layout.types}
+# The reference has each struct as it was in 1997.
+TYPES = {t.code: (i, t.forms[0]) for i in (cris, sis) for t in i.layout.types}
 # The names follow the original put routines.
 NAMES = {
     "browse_parameters", "command_echo", "command_table", "diagnostic_events", "events", "high_priority_rates", "hskp",

@@ -20,7 +20,7 @@ def stream(archive, code: str) -> bytes:
     """Big-endian, naturally aligned bytes of all records of a type, in time order."""
     instrument, data_type = TYPES[code]
     records = archive.read(data_type.name)
-    return to_structs(records.array, instrument.struct(data_type, "big")).tobytes()
+    return to_structs(records.array, instrument.struct(records.data_type, "big")).tobytes()
 
 
 @pytest.fixture(scope="module")

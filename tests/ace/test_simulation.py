@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Batch, Clock, DataType, Field, Node, Source, plugins, settings
-from dayfile.archive.reading import open_archive
+from dayfile import Batch, Clock, DataType, Field, Node, Source, open_archive, plugins, settings
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
@@ -335,6 +334,29 @@ def test_the_command_line_writes_the_same_files(files, tmp_path):
     command = ["simulate", "cris", "--day", "1997-10-31", "--out", str(tmp_path), "--seed", "1"]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert digests(tmp_path.iterdir()) == digests(files["cris", DAY])
+
+
+def test_several_days_have_a_directory_each_with_the_files_that_the_day_has_by_itself(files, tmp_path):
+    command = ["simulate", "sis", "--day", "1997-10-31", "--days", "2", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"1997-10-31", "1997-11-01"}
+    for day in (DAY, NEXT):
+        assert digests((tmp_path / str(day)).iterdir()) == digests(files["sis", day])
+    assert done.output.startswith(f"{2 * len(files['sis', DAY])} files")
+
+
+@pytest.mark.parametrize("days", ["0", "-1"])
+def test_no_days_at_all_are_refused(tmp_path, days):
+    command = ["simulate", "sis", "--day", "1997-10-31", "--days", days, "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_days_are_for_files_and_not_for_a_server():
+    command = ["simulate", "sis", "--days", "2", "--upload", "http://localhost:1"]
+    with pytest.raises(UsageError, match="--days N and --out DIR for files"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_an_archive_takes_every_record_of_two_days_and_finds_no_overlap(files, sample, next_sample, tmp_path):

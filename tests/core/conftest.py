@@ -230,6 +230,28 @@ def plugins_of():
 
 
 @pytest.fixture
+def installed(tmp_path_factory, monkeypatch):
+    """Install instruments for one test, as pip would: ``installed(muon=layout)`` makes a distribution of each."""
+
+    def install(**layouts):
+        site = tmp_path_factory.mktemp("site")
+        for name, layout in layouts.items():
+            package = site / f"{name}_{site.name}"
+            package.mkdir()
+            (package / "layout.yaml").write_text(layout)
+            made = "from dayfile import Instrument\n\ninstrument = Instrument.from_package(__name__, 'layout.yaml')\n"
+            (package / "__init__.py").write_text(made)
+            told = site / f"{package.name}-1.0.dist-info"
+            told.mkdir()
+            (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package.name}\nVersion: 1.0\n")
+            (told / "entry_points.txt").write_text(f"[dayfile.plugins]\n{name} = {package.name}:instrument\n")
+        monkeypatch.syspath_prepend(site)
+        return site
+
+    return install
+
+
+@pytest.fixture
 def archive(tmp_path, muon, plugins_of):
     """An archive of the muon telescope: ``drop`` a source into incoming, ``run``, look at ``root``."""
     root = Root(tmp_path / "archive")

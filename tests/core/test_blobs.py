@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import tables
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dayfile.model.batch import Batch, Blobs
-from dayfile.stores.blobs import BlobArray, append_blobs
+from dayfile.stores.blobs import BlobArray
 
 EVENTS, ERRORS, BLOBS = (f"/school/station_7/{name}" for name in ("events", "errors", "blobs"))
 
@@ -108,35 +107,6 @@ def test_more_than_waits_in_memory_is_stored_in_order_with_the_right_indexes(sch
     events, blobs = read(work.published, EVENTS, BLOBS)
     assert events["traces"].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert blobs == [value for number, blob in enumerate(big) for value in (blob, b"small %d" % number)]
-
-
-class PublicArray:
-    """A VLArray of a PyTables that has no lower-level append."""
-
-    def __init__(self, array):
-        self.append = array.append
-
-
-@pytest.mark.parametrize("seen_as", [lambda array: array, PublicArray], ids=["lower-level append", "public append"])
-def test_either_way_of_appending_stores_the_same_bytes(tmp_path, seen_as):
-    values = [b"", b"a", b"\0", b"a\0", bytes(range(256)), b"x" * 70_000, b""]
-    with tables.open_file(tmp_path / "blobs.h5", "w") as file:
-        array = file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        append_blobs(seen_as(array), values[:3])
-        append_blobs(seen_as(array), values[3:])
-        assert array.nrows == len(values)
-    assert read(tmp_path / "blobs.h5", "/blobs") == [values]
-
-
-def test_this_pytables_has_the_lower_level_append():
-    assert hasattr(tables.VLArray, "_append") or hasattr(tables.hdf5extension.VLArray, "_append")
-
-
-def test_an_array_of_a_file_open_for_reading_takes_nothing(tmp_path):
-    with tables.open_file(tmp_path / "blobs.h5", "w") as file:
-        file.create_vlarray("/", "blobs", tables.VLStringAtom())
-    with tables.open_file(tmp_path / "blobs.h5") as file, pytest.raises(tables.FileModeError):
-        append_blobs(file.root.blobs, [b"x"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=3)), max_size=20), st.sets(st.integers(0, 19)))

@@ -79,7 +79,7 @@ MISSPELT = {
     "byte order": ("byte_order: big", "byte_order: §bigg", "'bigg' must be 'big' or 'little'"),
     "alignment": ("alignment: natural", "alignment: §none", "'none' must be 'natural' or 'packed'"),
     "template key": ("{year}", "{yaer}", "{yaer} is not known here; did you mean 'year'?"),
-    "kind of source": ("constants:", "sources: [§struct_stream]\nconstants:", "'struct_streams' or 'hdf4'"),
+    "kind of source": ("constants:", "sources: [§struct_stream]\nconstants:", "'struct_streams', 'hdf4' or 'flat_"),
 }
 
 MISSING = {
@@ -342,3 +342,79 @@ def test_a_text_over_several_lines_becomes_one_line():
 def test_a_struct_has_the_size_the_layout_tells_under_either_alignment():
     packed = LAYOUT.replace("alignment: natural", "alignment: packed").replace("size: 12", "size: 10")
     assert read_layout(packed, "muon.yaml").words.types["rates"].size == 10
+
+
+MEANINGS = (
+    LAYOUT.replace("types:\n", "flags:\n  quality:\n    - {bit: 0x01, name: LATE}\ntypes:\n", 1).replace(
+        "shape: [CHANNELS]}\n",
+        """shape: [CHANNELS, 2]}
+      - {name: QualityCounts, type: uint8, shape: [CHANNELS]}
+      - {name: label, type: char, shape: [9]}
+    flags:
+      Quality*: quality
+      counts: [{value: 0-40, name: FEW, doc: few of them}, {index: 12}]
+    elements:
+      counts: [{index: "0-2,1", name: layer}]
+      label: [{index: 0-8}]
+""",
+    )
+).replace("    size: 12\n", "")
+
+WRONG_MEANINGS = {
+    "pattern that fits no field": ("      Quality*: quality", "      §Qualty*: quality", "no field is named 'Qualty*'"),
+    "pattern in other case": ("      Quality*: quality", "      §quality*: quality", "no field is named 'quality*'"),
+    "field that is none": ("      counts: [{value", "      §count: [{value", "did you mean 'counts'?"),
+    "list that is none": (
+        "Quality*: quality",
+        "Quality*: §qualty",
+        "'qualty' is not a list of flags; did you mean 'quality'?",
+    ),
+    "bit too high": ("bit: 0x01", "bit: §0x100", "0x100 is no bit of QualityCounts; those of uint8 are 0x01 to 0x80"),
+    "two bits": ("bit: 0x01", "bit: §0x03", "0x03 is no bit of QualityCounts"),
+    "no bit": ("bit: 0x01", "bit: §0", "0x00 is no bit of QualityCounts"),
+    "bit of a text": ("Quality*: quality", "label: [{bit: §0x01}]", "label is char; only integers have bits"),
+    "bit that is none": ("bit: 0x01", "bit: §on", "True: input should be a valid integer"),
+    "value too high": ("value: 0-40", "value: §0-70000", "0-70000 does not fit counts; uint16 goes from 0 to 65535"),
+    "value below": ("value: 0-40", "value: §-1", "-1 does not fit counts"),
+    "value that is none": ("value: 0-40", "value: §few", "'few' is neither a number nor a range such as 0-40"),
+    "range backwards": ("value: 0-40", "value: §40-0", "40-0 is empty; a range goes upwards"),
+    "place below 0": ("{index: 12}", "{index: §-1}", "-1 is no place in a list"),
+    "two kinds": (
+        "{value: 0-40, name",
+        "§{value: 0-40, bit: 0x01, name",
+        "a flag is one of 'bit', 'value' and 'index'",
+    ),
+    "no kind": ("{value: 0-40, name", "§{name", "a flag is one of 'bit', 'value' and 'index': write one"),
+    "no kind in a shared list": ("{bit: 0x01, name", "§{name", "a flag is one of 'bit', 'value' and 'index'"),
+    "word of a flag": ("{index: 12}", "{§indx: 12}", "'indx' is not a word that may stand here; did you mean 'index'?"),
+    "word of a shared flag": ("{bit: 0x01", "{§bitt: 0x01", "did you mean 'bit'?"),
+    "word of an element": ("name: layer", "§nam: layer", "did you mean 'name'?"),
+    "name of a shared list": ("  quality:\n", "  §qua-lity:\n", "'qua-lity' is no name"),
+    "element of no field": ("      label: [", "      §labl: [", "'labl' is not a field; did you mean 'label'?"),
+    "element of a single value": ("      label: [{index: 0-8}]", "      §second: [{index: 0}]", "has no elements"),
+    "element outside": ("{index: 0-8}", "{index: §0-9}", "0-9 lies outside label, whose shape is [9]"),
+    "element outside in one dimension": ('"0-2,1"', '§"0-2,2"', "0-2,2 lies outside counts, whose shape is [3, 2]"),
+    "element below 0": ("{index: 0-8}", "{index: §-1}", "-1 lies outside label"),
+    "too few dimensions": ('"0-2,1"', "§0-2", "0-2 has 1 dimension(s), counts has 2"),
+    "element without index": ("{index: 0-8}", "§{name: letter}", "'index' is missing"),
+}
+
+
+def test_flags_and_elements_without_a_mistake_are_read():
+    rates, runs = read_layout(MEANINGS, "muon.yaml").types
+    told = [(flag.field, flag.kind, flag.value, flag.name) for flag in rates.flags]
+    assert told == [
+        ("Quality*", "bit", "0x01", "LATE"),
+        ("counts", "value", "0-40", "FEW"),
+        ("counts", "index", "12", ""),
+    ]
+    assert [(e.field, e.index, e.name) for e in rates.elements] == [("counts", "0-2,1", "layer"), ("label", "0-8", "")]
+    assert (runs.flags, runs.elements) == ((), ())
+
+
+@pytest.mark.parametrize(("old", "new", "words"), WRONG_MEANINGS.values(), ids=WRONG_MEANINGS)
+def test_a_flag_or_element_that_cannot_be_is_told_at_its_place(old, new, words):
+    assert MEANINGS.count(old) == 1
+    error, place = complaint(MEANINGS.replace(old, new))
+    assert error.where == place
+    assert words in error.message

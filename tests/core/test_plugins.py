@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from dayfile import hookimpl
-from dayfile.archive.reading import open_archive
+from dayfile import hookimpl, open_archive
 from dayfile.errors import SourceError
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected

@@ -11,6 +11,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile import open_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.layouts.reader import read_layout
@@ -235,3 +236,115 @@ def test_a_record_that_looks_like_an_empty_slot_or_a_conflict_is_not_lost(muon, 
     work.publish()
     with tables.open_file(work.published) as file:
         assert sum(summary.records for summary in survey(file)) == 1
+
+
+# ---- Which of the records that contend for a slot it keeps
+
+
+class ContentionModel(Model):
+    """A model that keeps records as it is told, one at a time, and no record twice in the overlap."""
+
+    def contend(self, mode, time, record):
+        slot = (time - self.start) // self.period
+        held = self.slots.get(slot)
+        taken, known = held == b"\xff" * self.size, record in self.overlap
+        if held in {None, record}:
+            return self.put(time, record)
+        if known and not (taken and mode != "replace"):
+            return IDENTICAL
+        if mode == "keep" or (mode == "overlap" and taken):
+            self.overlap += [record] * (not known)
+            return IN_CONFLICT if taken else CONFLICT
+        if mode == "overlap":
+            self.overlap += [one for one in (held, record) if one not in self.overlap]
+            self.slots[slot] = b"\xff" * self.size
+            return CONFLICT
+        self.overlap += [held] * (not taken and held not in self.overlap)
+        self.slots[slot] = record
+        return CONFLICT
+
+
+any_modes = st.lists(st.sampled_from(["overlap", "replace", "keep"]), min_size=1, max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(many=any_records, cuts=any_cuts, modes=any_modes)
+def test_whatever_a_slot_keeps_every_record_is_there_and_again_changes_nothing(muon, many, cuts, modes):
+    records = made(muon, many)
+    model = ContentionModel(muon.rates.dtype.itemsize, muon.start, 256)
+    parts = np.split(records, sorted(cut for cut in cuts if cut < len(records)))
+    statuses, expected = [], []
+    with tempfile.TemporaryDirectory() as directory:
+        published, path = Path(directory) / "day.h5", Path(directory) / "work.h5"
+        for number, part in enumerate(parts):
+            mode = modes[number % len(modes)]
+            work = WorkFile(published, path, muon.day, on_conflict=mode)
+            expected += [model.contend(mode, int(record["second"]), record.tobytes()) for record in part]
+            statuses += work.write(muon.rates, muon.batch("rates", part)).tolist()
+            work.publish()
+        held = content(published)
+        for mode in ("overlap", "replace", "keep"):
+            work = WorkFile(published, path, muon.day, on_conflict=mode)
+            again = work.write(muon.rates, muon.batch("rates", records))
+            assert set(again.tolist()) <= {IN_CONFLICT, IDENTICAL}
+            work.publish()
+            assert content(published) == held
+    _, slots, overlap = held
+    assert statuses == expected
+    assert slots == model.slots
+    assert sorted(overlap) == sorted(model.overlap)
+    conflict = b"\xff" * muon.rates.dtype.itemsize
+    assert {*slots.values(), *overlap} - {conflict} == {record.tobytes() for record in records}
+
+
+@pytest.mark.parametrize(("mode", "kept", "aside"), [("replace", 3, [1, 2]), ("keep", 1, [2, 3])])
+def test_a_slot_keeps_the_new_or_the_old_record_and_the_others_go_to_overlap(muon, tmp_path, mode, kept, aside):
+    rows = [{"second": muon.start + 5, "temperature": value} for value in (1, 2, 3)]
+    records = muon.records("rates", rows)
+    path = tmp_path / "day.h5"
+    for expected in ([WRITTEN, CONFLICT, CONFLICT], [IDENTICAL] * 3):
+        work = WorkFile(path, tmp_path / "work.h5", muon.day, on_conflict=mode)
+        assert work.write(muon.rates, muon.batch("rates", records)).tolist() == expected
+        work.publish()
+        _, slots, overlap = content(path)
+        assert slots == {0: records[kept - 1].tobytes()}
+        assert overlap == [records[value - 1].tobytes() for value in aside]
+
+
+@pytest.mark.parametrize(("mode", "status"), [("replace", CONFLICT), ("keep", IN_CONFLICT), ("overlap", IN_CONFLICT)])
+def test_a_slot_in_conflict_is_taken_only_by_a_record_that_replaces(muon, work_file, mode, status):
+    first = work_file(muon.day)
+    old = [{"second": muon.start, "temperature": value} for value in (1, 2)]
+    put(first, muon, *old)
+    first.publish()
+    work = WorkFile(first.published, first.path, muon.day, on_conflict=mode)
+    assert put(work, muon, {"second": muon.start, "temperature": 3}) == [status]
+    assert put(work, muon, *old) == [IDENTICAL if mode == "replace" else IN_CONFLICT] * 2
+    work.publish()
+    new = muon.records("rates", [{"second": muon.start, "temperature": 3}]).tobytes()
+    _, slots, overlap = content(first.published)
+    assert slots == {0: new if mode == "replace" else b"\xff" * len(new)}
+    assert len(overlap) == (2 if mode == "replace" else 3)
+
+
+@pytest.mark.parametrize("mode", ["overlap", "replace", "keep"])
+def test_the_same_sources_again_leave_every_byte_and_every_record_is_read(archive, muon, mode):
+    sources = {}
+    for name, order, values in (("MuonRates.be.bin", "big", (1, 2)), ("MuonRates.le.bin", "little", (3, 1))):
+        rows = [{"second": muon.start + second, "temperature": value} for second in (0, 300) for value in values]
+        sources[name] = muon.stream("rates", muon.records("rates", rows), order)
+    for name, source in sources.items():
+        archive.drop(name, source)
+        archive.run(on_conflict=mode)
+    (path,) = archive.root.path.rglob("*.h5")
+    before = path.read_bytes()
+    for name, source in reversed(sources.items()):
+        archive.drop(name, source)
+    assert archive.run(on_conflict=mode).sources["already"] == 2
+    assert path.read_bytes() == before
+    records = open_archive(archive.root.path).read("muon.rates")
+    assert sorted(records["temperature"].tolist()) == [1, 1, 2, 2, 3, 3]
+    _, slots, overlap = content(path)
+    assert len(overlap) == (6 if mode == "overlap" else 4)
+    winners = {np.frombuffer(row, muon.rates.dtype)["temperature"][0] for row in slots.values()}
+    assert mode == "overlap" or winners == {3 if mode == "replace" else 1}

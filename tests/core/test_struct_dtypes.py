@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dayfile.errors import SourceError
 from dayfile.layouts.dtypes import struct_dtype, to_records, to_structs
-from dayfile.layouts.streams import read_stream, stream_name
+from dayfile.layouts.streams import read_stream, told_by_stream_name
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node
 
@@ -256,4 +256,4 @@ def test_a_stream_that_was_cut_is_refused_with_the_byte_where_the_broken_struct_
     ],
 )
 def test_a_stream_tells_struct_and_byte_order_by_its_name(name, told):
-    assert stream_name(name) == told
+    assert told_by_stream_name(name) == told

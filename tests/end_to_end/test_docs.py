@@ -38,6 +38,7 @@ PAGES_TO_FOLLOW = (
     "README.md",
     "docs/tutorial.md",
     "docs/instruments/hisparc.md",
+    "docs/instruments/ace.md",
     *(f"{part}/README.md" for part in PARTS),
 )
 

@@ -14,8 +14,8 @@ import tables
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from dayfile import open_archive
 from dayfile.archive.checking import check
-from dayfile.archive.reading import open_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.layouts.dtypes import to_structs

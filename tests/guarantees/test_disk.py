@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile import open_archive
 from dayfile.archive import disk
 from dayfile.archive.checking import check
-from dayfile.archive.reading import open_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dayfile.archive.reading import open_archive
+from dayfile import open_archive
 
 # Opens the day files of an archive again and again, and counts records: blobs of notes, filled slots and overlap.
 # Says "ready" once, and at the end of its input how often it looked and what was wrong.

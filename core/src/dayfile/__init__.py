@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dayfile.archive.reading import Archive, Records, open_archive
+    from dayfile.archive.records import Records
+    from dayfile.engine.putting import Archive, create_archive, open_archive
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
     from dayfile.layouts.instrument import Instrument
@@ -38,12 +39,13 @@ __all__ = [
     "Source",
     "SourceError",
     "__version__",
+    "create_archive",
     "hookimpl",
     "open_archive",
 ]
 
 HOMES = {
-    "Archive": "archive.reading",
+    "Archive": "engine.putting",
     "Batch": "model.batch",
     "Blobs": "model.batch",
     "Clock": "model.clock",
@@ -54,13 +56,14 @@ HOMES = {
     "LayoutError": "errors",
     "Node": "model.datatype",
     "RecordError": "errors",
-    "Records": "archive.reading",
+    "Records": "archive.records",
     "Rejected": "model.batch",
     "Remark": "model.batch",
     "Source": "model.batch",
     "SourceError": "errors",
+    "create_archive": "engine.putting",
     "hookimpl": "hookspecs",
-    "open_archive": "archive.reading",
+    "open_archive": "engine.putting",
 }
 
 

@@ -79,7 +79,7 @@ def check_records(batch: Batch, data_type: DataType) -> None:
         They are not.
     """
     records = batch.records
-    if records.dtype != data_type.dtype:
+    if all(records.dtype != form.dtype for form in data_type.forms):
         raise PluginError(f"the records of code {batch.code} have another dtype than {data_type.name}: {records.dtype}")
     if not data_type.clock.defined(records[data_type.time]).all():
         raise PluginError(f"records of {data_type.name} have no time in {data_type.time}; decode must reject them")

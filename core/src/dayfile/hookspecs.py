@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from starlette.routing import BaseRoute
 
+    from dayfile.archive.day_tables import DayTables
     from dayfile.archive.root import Root
+    from dayfile.layouts.flat_files import ByteOrder
     from dayfile.model.batch import Batch, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
 
@@ -32,6 +34,9 @@ __all__ = [
     "classify",
     "data_types",
     "decode",
+    "encode",
+    "export",
+    "export_formats",
     "hookimpl",
     "locate_file",
     "read_config",
@@ -92,6 +97,28 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
     ------
     SourceError
         The source is of this instrument but cannot be read. It goes to quarantine whole.
+    """
+
+
+@hookspec(firstresult=True)
+def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
+    """Turn records into a source that ``decode`` turns back into them.
+
+    Called when records are put by a program, so that the ledger can tell them, and they can be kept or set aside, as
+    any source. The first answer that is not None counts. Optional: without it, records of a type can only come from
+    sources.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What the records are, as the version had it that they are of.
+    records : structured array, shape (n,)
+        In its dtype.
+
+    Returns
+    -------
+    (str, bytes), or None
+        Name and content of the source. None for data types of others.
     """
 
 
@@ -192,6 +219,56 @@ def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) 
     -------
     iterable of str
         Lines that tell what was sent and answered.
+    """
+
+
+@hookspec
+def export_formats(data_type: DataType) -> Iterable[str] | None:
+    """Name the formats in which a day of a data type can be written for other programs.
+
+    Called by ``dayfile export``. Optional.
+
+    Returns
+    -------
+    iterable of str, or None
+        Names as they stand behind ``--format``. None for data types of others.
+    """
+
+
+@hookspec
+def export(
+    data_type: DataType,
+    day: np.datetime64,
+    tables: DayTables,
+    form: str,
+    byte_order: ByteOrder,
+    directory: Path,
+) -> Iterable[Path] | None:
+    """Write a day of a data type for other programs.
+
+    Called by ``dayfile export``. Every plugin is asked. Files appear whole: written under a hidden name, then renamed.
+    Optional.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What was asked for.
+    day : numpy.datetime64
+        The day.
+    tables : DayTables
+        What the day file has of it; see :class:`dayfile.archive.day_tables.DayTables`. Its data type is that of the
+        layout it was written with.
+    form : str
+        Name of the format.
+    byte_order : {'big', 'little'}
+        Of formats that have a choice.
+    directory : Path
+        Where to write; it is there.
+
+    Returns
+    -------
+    iterable of Path, or None
+        The files written. None if data type or format is not of this plugin.
     """
 
 

@@ -206,6 +206,22 @@ class Plugins:
             raise PluginError(f"plugin {plugin}: locate_file answered {path!r} for {data_type.name}, which is no path")
         return path
 
+    def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes]:
+        """Records as a source that decode turns back into them: its name and content.
+
+        Raises
+        ------
+        UsageError
+            The data type is of a plugin whose records come from sources only.
+        """
+        plugin, answer = self._first("encode", data_type=data_type, records=records)
+        if answer is None:
+            raise UsageError(f"records of {data_type.name} cannot be put, only archived from sources")
+        name, content = answer
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            raise PluginError(f"plugin {plugin}: encode must answer a name and bytes")
+        return name, content
+
     def write(self, work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Let a batch be written; a status per record. PluginError if the answer is none."""
         _, statuses = self._first("write", work_file=work_file, data_type=data_type, batch=batch)

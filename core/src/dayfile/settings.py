@@ -39,6 +39,10 @@ class CoreSettings(BaseModel):
     duplicates: Literal["skip", "keep"] = Field(
         "skip", description="what the append store does with a record that it holds already"
     )
+    on_conflict: Literal["overlap", "replace", "keep"] = Field(
+        "overlap",
+        description="what a slot keeps that records contend for: none, the new or the old; the rest goes to overlap",
+    )
     sources_keep: Literal["until-published", "always"] = Field(
         "until-published",
         alias="sources.keep",

@@ -113,17 +113,24 @@ class Catalogue:
             rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
             return {path: np.datetime64(day, "D") for path, day in rows}
 
-    def record(self, path: str, day: np.datetime64, summaries: Iterable[NodeSummary]) -> None:
-        """Put down what a day file holds now, in place of what was known of it; it is no longer announced."""
+    def record(self, day_files: Mapping[str, Iterable[CatalogueRow]]) -> None:
+        """Put down what day files hold now, in place of what was known of them; they are no longer announced.
+
+        Parameters
+        ----------
+        day_files : mapping of str to iterable of CatalogueRow
+            What each holds, by path below the archive root; see :func:`catalogue_rows`.
+        """
         rows = [
             (row.path, row.data_type, row.day, row.records, as_number(row.first), as_number(row.last))
-            for row in catalogue_rows(path, str(day), summaries)
+            for told in day_files.values()
+            for row in told
         ]
         with self._connected(write=True) as connection:
             with disk.storage_errors("write", self.path):
                 disk.step("write", self.path)
-            connection.execute("DELETE FROM day_files WHERE path = ?", (path,))
-            connection.execute("DELETE FROM publishing WHERE path = ?", (path,))
+            for query in ("DELETE FROM day_files WHERE path = ?", "DELETE FROM publishing WHERE path = ?"):
+                connection.executemany(query, [(path,) for path in day_files])
             connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:

@@ -1,158 +1,49 @@
-"""Reading from an archive: records of a type between two times, from day files alone."""
+"""Reading from an archive: records of a type at a time, between two times, of a day; from day files alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
-from dayfile.errors import MissingExtraError, StorageError, UsageError
-from dayfile.model.clock import Time, as_utc
+from dayfile.errors import StorageError, UsageError
+from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
+from dayfile.model.validity import valid_at, valid_from
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import datetime as dt
+
     import tables
 
-__all__ = ["Archive", "Records", "open_archive"]
+__all__ = ["Reader"]
 
-NUMBERS = (int, float, np.integer, np.floating)
+READ_BYTES = 4 * 2**20
+LEAP = np.timedelta64(2, "s")
+"""The catalogue's times are UTC, where a leap second shows as the midnight it precedes."""
 
-
-@dataclass(frozen=True)
-class Place:
-    """A table in a day file, for what is read later.
-
-    Parameters
-    ----------
-    path : Path
-        The day file.
-    blobs : str
-        Path of the blob array beside the table; empty if there is none.
-    """
-
-    path: Path
-    blobs: str
-
-    def read_blobs(self, indexes: list[int]) -> list[bytes | None]:
-        """Blobs by index; None for a negative one. StorageError if the day file does not have them."""
-        import tables
-
-        if all(index < 0 for index in indexes):
-            return [None] * len(indexes)
-        try:
-            with tables.open_file(self.path, "r") as file:
-                array = file.get_node(self.blobs)
-                return [bytes(array[index]) if index >= 0 else None for index in indexes]
-        except (OSError, tables.HDF5ExtError, tables.NodeError, IndexError) as error:
-            raise StorageError(f"{self.blobs} does not have blob {max(indexes)}", where=self.path) from error
-
-
-@dataclass(frozen=True)
-class Records:
-    """Records of one data type, in time order.
-
-    Parameters
-    ----------
-    data_type : DataType
-        What they are; tells units and meaning of the fields.
-    array : structured array, shape (n,)
-        In the dtype of the data type.
-    keys : dict of str to array, shape (n,)
-        What else tells the records apart, such as the station they came from.
-    places : tuple of Place
-        The tables they were read from.
-    origins : array of int64, shape (n,)
-        Index in ``places`` of each record's table.
-    """
-
-    data_type: DataType
-    array: npt.NDArray[Any]
-    keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    places: tuple[Place, ...] = ()
-    origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """One field (or key) of all records, shape (n, *shape of the field)."""
-        return self.keys[name] if name in self.keys else self.array[name]
-
-    @property
-    def times(self) -> npt.NDArray[np.datetime64]:
-        """UTC of each record, datetime64[ns], shape (n,)."""
-        return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
-
-    def blobs(self, name: str, row: int) -> list[bytes | None]:
-        """The blobs of one field of one record, read from the day file now.
-
-        Parameters
-        ----------
-        name : str
-            A field that holds indexes of blobs.
-        row : int
-            Which record.
-
-        Returns
-        -------
-        list of bytes or None
-            One for each element of the field; None where there is none.
-
-        Raises
-        ------
-        UsageError
-            The field holds no blobs.
-        StorageError
-            The day file cannot be read any more, or does not have such a blob.
-        """
-        if not any(field.name == name and field.blob for field in self.data_type.fields):
-            with_blobs = [field.name for field in self.data_type.fields if field.blob]
-            raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
-        place = self.places[int(self.origins[row])]
-        return place.read_blobs(np.ravel(self.array[name][row]).tolist())
-
-    def to_pandas(self) -> pd.DataFrame:
-        """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
-
-        Raises
-        ------
-        MissingExtraError
-            pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            message = 'to_pandas needs pandas; install it with: pip install "dayfile[export]"'
-            raise MissingExtraError(message) from error
-
-        columns: dict[str, Any] = dict(self.keys)
-        for name in self.array.dtype.names or ():
-            values = self.array[name]
-            for place in np.ndindex(values.shape[1:]):
-                label = f"{name}[{','.join(map(str, place))}]" if place else name
-                columns[label] = values[(slice(None), *place)]
-        return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
+Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Part:
     """Records of one table."""
 
+    data_type: DataType
     array: npt.NDArray[Any]
     keys: dict[str, str | int]
     place: Place
 
 
-class Archive:
-    """An archive to read from; see :func:`open_archive`.
+class Reader:
+    """An archive to read from.
 
     Parameters
     ----------
@@ -163,14 +54,19 @@ class Archive:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.catalogue = Catalogue(root.catalogue)
-        self._types: list[DataType] | None = None
+        self._types: dict[str, DataType] = {}
+        self._installed: list[DataType] | None = None
 
     def types(self) -> list[str]:
         """Names of the data types that have records."""
         return sorted({row.data_type for row in self.catalogue.rows()})
 
     def read(self, data_type: str, start: Time | None = None, stop: Time | None = None, **keys: str | int) -> Records:
-        """Records with a time from ``start`` up to, not including, ``stop``.
+        """Records of the time from ``start`` to ``stop``.
+
+        The record that is valid at ``start`` is among them, though it began before; the one that is valid at ``stop``
+        is not, unless it is the one at ``start``. See :mod:`dayfile.model.validity` for how long a record is valid;
+        one without period or end stamp is valid at its time only.
 
         Parameters
         ----------
@@ -184,7 +80,8 @@ class Archive:
         Returns
         -------
         Records
-            In time order; records that contended for a slot are among them.
+            In time order; records that contended for a slot are among them. A field that did not exist at the time of
+            a record holds its default.
 
         Raises
         ------
@@ -197,125 +94,163 @@ class Archive:
         --------
         ``open_archive("archive").read("cris.hskp", "1997-10-31", "1997-11-01")``
         """
+        told = self._type(data_type)
+        first = -np.inf if start is None else told.clock.number(start)
+        last = np.inf if stop is None else told.clock.number(stop)
+        return self._read(told, first, last, lambda rows, form: valid_from(rows, form, first, last), keys)
+
+    def at(self, data_type: str, second: Time, **keys: str | int) -> Records:
+        """The records that are valid at one time: usually one or none.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type.
+        second : str, datetime, numpy.datetime64, int or float
+            A time, or a number of the type's own clock.
+        **keys : str or int
+            As for :meth:`read`.
+
+        Returns
+        -------
+        Records
+            More than one where validities overlap, as of records that contended for a slot.
+
+        Raises
+        ------
+        UsageError, TimeError
+            As for :meth:`read`.
+
+        Examples
+        --------
+        ``open_archive("archive").at("cris.hskp", 57801601)``
+        """
+        told = self._type(data_type)
+        moment = told.clock.number(second)
+        return self._read(told, moment, moment, lambda rows, form: valid_at(rows, form, moment), keys)
+
+    def read_day(self, data_type: str, day: str | dt.date | np.datetime64 | int, **keys: str | int) -> Records:
+        """The records of one UTC day: from the one that is valid at its second zero to before that of the next day.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type.
+        day : str, date, numpy.datetime64 or int
+            ISO text, a date, or the number of the day in the type's own clock, 1 for the day of its epoch.
+        **keys : str or int
+            As for :meth:`read`.
+
+        Raises
+        ------
+        UsageError, TimeError
+            As for :meth:`read`.
+
+        Examples
+        --------
+        The second is the same day, 1996-01-01 being 1:
+
+        ``open_archive("archive").read_day("cris.hskp", "1997-10-31")``
+        ``open_archive("archive").read_day("cris.hskp", 670)``
+        """
+        clock = self._type(data_type).clock
+        if isinstance(day, int | np.integer):
+            date = clock.epoch.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
+        else:
+            date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
+        return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)
+
+    def _rows(self, data_type: str) -> list[CatalogueRow]:
+        """What the catalogue has of a type; UsageError if it is nothing."""
         rows = self.catalogue.rows(data_type)
         if not rows:
             there = ", ".join(self.types()) or "nothing yet"
-            message = f"the archive holds no {data_type!r}; it holds {there}"
-            raise UsageError(message, where=self.root.path)
-        # Whatever is wrong with the times is told even where no day file needs to be opened.
-        for time in (start, stop):
-            if time is not None and not isinstance(time, NUMBERS):
-                as_utc(time)
-        found: DataType | None = None
-        parts: list[Part] = []
-        for row in rows:
-            if found is not None and not may_hold(row, start, stop):
-                continue
-            for part_type, part in self._tables(row, keys):
-                found = found or part_type
-                chosen = part.array[between(part_type, part.array, start, stop)]
-                if len(chosen):
-                    parts.append(replace(part, array=chosen))
-        if found is None:
-            raise StorageError(f"the day files of {data_type} do not hold it", where=self.root.path)
-        return joined(found, parts)
+            raise UsageError(f"the archive holds no {data_type!r}; it holds {there}", where=self.root.path)
+        return rows
 
-    def _tables(self, row: CatalogueRow, keys: Mapping[str, str | int]) -> Iterator[tuple[DataType, Part]]:
-        """Each table of a type in a day file: its data type and its records; none of those with other keys."""
+    def _type(self, name: str) -> DataType:
+        """The data type of a name, as its last day file tells it: its clock and period hold for all."""
+        if name in self._types:
+            return self._types[name]
+        problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
+        for row in reversed(self._rows(name)):
+            try:
+                for data_type, _ in self._tables(row):
+                    self._types[name] = data_type
+                    return data_type
+            except StorageError as error:  # another one can tell as well
+                problem = error
+        raise problem
+
+    def _read(
+        self, told: DataType, first: float, last: float, choice: Choice, keys: Mapping[str, str | int]
+    ) -> Records:
+        """The records that a choice takes from the day files that can hold some of the time from first to last."""
+        names = key_names(told)
+        for name in keys.keys() - set(names):
+            raise UsageError(f"{told.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
+        period = np.timedelta64(told.period, "s") + LEAP
+        begin, end = moment(told.clock, first) - period, moment(told.clock, last) + LEAP
+        parts: list[Part] = []
+        for row in self._rows(told.name):
+            if row.first is None or row.last is None or row.last < begin or row.first > end:
+                continue
+            for data_type, table in self._tables(row, lambda path: not has_others(told, path, keys)):
+                path = str(table._v_pathname)
+                there = keys_of(data_type, path) or {}
+                if any(str(there.get(name)) != str(value) for name, value in keys.items()):
+                    continue
+                array = chosen(table, data_type, choice)
+                if len(array):
+                    place = Place(self.root.path / row.path, data_type.node.blobs.format(**there))
+                    parts.append(Part(data_type, array, there, place))
+        return joined(told, parts)
+
+    def _tables(
+        self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
+    ) -> Iterator[tuple[DataType, tables.Table]]:
+        """Each table of a type in a day file, open while it is yielded, and its data type.
+
+        Opening a table takes longer than reading a small one: those whose paths are not wanted stay closed.
+        """
         import tables
 
         path = self.root.path / row.path
         try:
-            file = tables.open_file(path, "r")
+            # What PyTables notes of each column, in two attributes, is slow to read and of no use here; and as all is
+            # read once, a cache of chunks would only be one more copy.
+            file = tables.open_file(path, "r", pytables_sys_attrs=False, chunk_cache_size=0)
         except (OSError, tables.HDF5ExtError) as error:
             message = "this day file is in the catalogue and cannot be opened"
             raise StorageError(message, where=path) from error
         with file:
-            for table in file.walk_nodes("/", "Table"):
-                data_type = self.told(table)
-                if data_type is None or data_type.name != row.data_type:
-                    continue
-                part_keys = keys_of(table, data_type)
-                check_keys(data_type.name, keys, part_keys)
-                wanted = all(str(part_keys[name]) == str(value) for name, value in keys.items())
-                array = read_table(table, data_type) if wanted else np.zeros(0, data_type.dtype)
-                blobs = data_type.node.blobs.format(**part_keys)
-                yield data_type, Part(array, part_keys, Place(path, blobs))
+            for node in filter(wanted, leaves(file)):
+                table = file.get_node(node)
+                data_type = self.told(table) if isinstance(table, tables.Table) else None
+                if data_type is not None and data_type.name == row.data_type:
+                    yield data_type, table
 
     def told(self, table: tables.Table) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
         from dayfile.stores.nodes import data_type_of, recogniser
 
         told = data_type_of(table)
-        return recogniser(self._known_types())(table) if told is None else told
+        return recogniser(self._installed_types())(table) if told is None else told
 
-    def _known_types(self) -> list[DataType]:
+    def _installed_types(self) -> list[DataType]:
         """The data types of the installed plugins; loaded only for files that do not tell their own."""
-        if self._types is None:
+        if self._installed is None:
             from dayfile import plugins
 
-            self._types = list(plugins.load().data_types.values()) if plugins.installed() else []
-        return self._types
+            self._installed = list(plugins.load().data_types.values()) if plugins.installed() else []
+        return self._installed
 
 
-def open_archive(path: str | Path) -> Archive:
-    """Open an archive for reading.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its directory.
-
-    Raises
-    ------
-    UsageError
-        There is no archive.
-    """
-    root = Root(Path(path))
-    if not root.exists():
-        raise UsageError("there is no archive here; archive-run --archive makes one", where=path)
-    return Archive(root)
-
-
-def may_hold(row: CatalogueRow, start: Time | None, stop: Time | None) -> bool:
-    """Whether a day file can hold records between two times; of clock values, only the file itself can tell."""
-    if row.first is None or row.last is None:
-        return False
-    margin = np.timedelta64(1, "D")  # so that leap seconds need no care at this step
-    first, last = (time.astype("datetime64[us]") for time in (row.first, row.last))
-    after = start is None or isinstance(start, NUMBERS) or bool(last + margin >= as_utc(start))
-    before = stop is None or isinstance(stop, NUMBERS) or bool(first - margin < as_utc(stop))
-    return after and before
-
-
-def between(
-    data_type: DataType, records: npt.NDArray[Any], start: Time | None, stop: Time | None
-) -> npt.NDArray[np.bool_]:
-    """Which records lie between two times: by their time, or, where they have an end, by their validity."""
-    from dayfile.stores.intervals import touching
-
-    clock = data_type.clock
-    first = -np.inf if start is None else clock.number(start)
-    last = np.inf if stop is None else clock.number(stop)
-    times = records[data_type.time]
-    if data_type.end:
-        return touching(times, records[data_type.end], first, last)
-    return (times >= first) & (times < last)
-
-
-def keys_of(table: tables.Table, data_type: DataType) -> dict[str, str | int]:
-    """The keys of a table's records, from its path and the template of such paths."""
-    from dayfile.stores.nodes import matched
-
-    texts = matched(data_type.node.path, str(table._v_pathname)) or {}
-    return {name: int(text) if text.isdigit() else text for name, text in texts.items()}
-
-
-def check_keys(data_type: str, asked: Mapping[str, str | int], there: Mapping[str, str | int]) -> None:
-    """UsageError if a type does not have a key that was asked for."""
-    for name in asked.keys() - there.keys():
-        known = ", ".join(there) or "none"
-        raise UsageError(f"{data_type} has no key {name!r}; its keys are: {known}")
+def moment(clock: Clock, number: float) -> np.datetime64:
+    """UTC of a clock value, datetime64[us]; of one before or after all times, the first or last there is."""
+    first, last = clock.bounds
+    times = clock.to_datetime64(np.clip([float(number)], first, last - 1))
+    return np.datetime64(times[0], "us")
 
 
 def key_names(data_type: DataType) -> list[str]:
@@ -323,26 +258,84 @@ def key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
-def read_table(table: tables.Table, data_type: DataType) -> npt.NDArray[Any]:
-    """The records of a table in the dtype of its data type; fields that an older table lacks hold their default."""
+def leaves(file: tables.File) -> Iterator[str]:
+    """The paths of all tables and arrays of a day file, but for those of its ledger."""
+    from dayfile.stores.ledger import GROUP
+
+    for group in file.walk_groups("/"):
+        if group._v_pathname != f"/{GROUP}":
+            yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
+
+
+def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
+    """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
+    from dayfile.stores.nodes import matched
+
+    texts = matched(data_type.node.path, path)
+    return None if texts is None else {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+
+
+def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) -> bool:
+    """Whether the table at a path is one of the type, with other keys."""
+    there = keys_of(data_type, path)
+    return there is not None and any(str(there[name]) != str(value) for name, value in keys.items())
+
+
+def chosen(table: tables.Table, data_type: DataType, choice: Choice) -> npt.NDArray[Any]:
+    """The records of a table that a choice takes, in the dtype of its data type.
+
+    All are looked at, wherever they stand: a slot is only a rough guide to the time of the record in it.
+    """
     from dayfile.stores.slots import filled
 
-    rows: npt.NDArray[Any] = table.read()
-    if rows.dtype != data_type.dtype:
-        records = np.full(len(rows), data_type.defaults, data_type.dtype)
-        for name in set(rows.dtype.names or ()) & set(data_type.dtype.names or ()):
-            records[name] = rows[name]
-        rows = records
-    return rows[filled(rows)] if data_type.store == "slots" else rows
+    length, step = int(table.nrows), max(1, READ_BYTES // table.rowsize)
+    # Rows are read to where they stay if all of them are taken; memory that is never touched costs nothing.
+    found = np.empty(length, table.dtype)
+    count = 0
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        rows = table.read(start, stop, out=found[count : count + stop - start])
+        taken = choice(rows, data_type)
+        if data_type.store == "slots":
+            taken &= filled(rows)
+        if not taken.all():
+            rows = whole(rows)[taken]
+            whole(found)[count : count + len(rows)] = rows
+        count += len(rows)
+    return data_type.conform(found[:count] if count > length // 2 else found[:count].copy())
 
 
-def joined(data_type: DataType, parts: list[Part]) -> Records:
+def whole(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+    """The same records without their fields: NumPy copies records field by field, and plain bytes ten times quicker."""
+    return records.view(np.dtype((np.void, records.dtype.itemsize)))
+
+
+def merged(told: DataType, types: Iterable[DataType]) -> DataType:
+    """The last of several forms of a data type, with the fields of all; an overlap table is no other type."""
+    fields = {}
+    last = told
+    for data_type in types:
+        fields.update({field.name: field for field in data_type.fields})
+        last = data_type
+    return replace(last, title=told.title, store=told.store, fields=tuple(fields.values()))
+
+
+def joined(told: DataType, parts: list[Part]) -> Records:
     """Records of several tables in one array, in time order."""
-    array = np.concatenate([part.array for part in parts]) if parts else np.zeros(0, data_type.dtype)
-    order = np.argsort(array[data_type.time], kind="stable")
+    data_type = merged(told, (part.data_type for part in parts)) if parts else told
     keys: dict[str, npt.NDArray[Any]] = {}
     for name in key_names(data_type):
         columns = [np.full(len(part.array), part.keys[name]) for part in parts]
-        keys[name] = np.concatenate(columns)[order] if columns else np.zeros(0, np.int64)
+        keys[name] = np.concatenate(columns) if columns else np.zeros(0, np.int64)
+    places = tuple(part.place for part in parts)
     origins = np.repeat(np.arange(len(parts)), [len(part.array) for part in parts])
-    return Records(data_type, array[order], keys, tuple(part.place for part in parts), origins[order])
+    arrays = [whole(data_type.conform(part.array)) for part in parts] or [whole(np.zeros(0, data_type.dtype))]
+    array = np.concatenate(arrays).view(data_type.dtype)
+    arrays.clear()
+    parts.clear()  # sorting makes a copy: with the parts there would be three
+    times = array[data_type.time].copy()
+    if not (times[1:] >= times[:-1]).all():
+        order = np.argsort(times, kind="stable")
+        array, origins = whole(array)[order].view(data_type.dtype), origins[order]
+        keys = {name: column[order] for name, column in keys.items()}
+    return Records(data_type, array, keys, places, origins)

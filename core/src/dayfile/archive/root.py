@@ -16,6 +16,7 @@ from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 
 __all__ = ["Root"]
 
+CLAIM = ".archive"
 RESERVED = {"incoming", "accepted", "quarantine", "workshop", "sources"}
 
 
@@ -62,6 +63,57 @@ class Root:
         """Whether an archive has been made here."""
         return self.workshop.is_dir()
 
+    def place(self, name: str, target: Path, told_by: str) -> None:
+        """Let a directory of day files lie elsewhere: below the root stands a link to it.
+
+        Parameters
+        ----------
+        name : str
+            The directory below the root.
+        target : Path
+            Where it is to lie; made if absent. May be on another file system.
+        told_by : str
+            Who says so, for messages.
+
+        Raises
+        ------
+        UsageError
+            Its day files lie in another place already, or the directory is another archive's.
+        """
+        link, target = self.path / name, target.absolute()
+        there = link.exists() and target.exists() and link.samefile(target)
+        if not there and (link.is_symlink() or (link.is_dir() and any(link.iterdir()))):
+            message = (
+                f"{told_by} says that the day files of {name} are in {target}, but they are in {link.resolve()}; "
+                f"move them there and remove {link}, or unset {told_by}"
+            )
+            raise UsageError(message, where=self.path)
+        disk.make_directory(target)
+        self._claim(target, told_by)
+        if link.exists() and link.samefile(target):
+            return
+        with disk.storage_errors("link", link):
+            if link.exists():
+                link.rmdir()
+            link.symlink_to(target)
+        disk.sync(self.path)
+
+    def _claim(self, target: Path, told_by: str) -> None:
+        """Write into a directory elsewhere whose it is: two archives would replace each other's day files."""
+        claim, mine = target / CLAIM, str(self.path.resolve())
+        with disk.storage_errors("read", claim):
+            theirs = claim.read_text(encoding="utf-8") if claim.exists() else ""
+        if theirs not in {"", mine}:
+            message = (
+                f"{told_by} says {target}, but that directory is of the archive {theirs}; "
+                f"if that is this archive under another name, remove {claim}"
+            )
+            raise UsageError(message, where=self.path)
+        if not theirs:
+            with disk.storage_errors("write", claim):
+                claim.write_text(mine, encoding="utf-8")
+            disk.sync(target)
+
     def day_file(self, relative: str) -> Path:
         """Path of a day file, checked: below the root, and none of the archive's own places.
 
@@ -81,10 +133,12 @@ class Root:
     def day_files(self) -> Iterator[str]:
         """Paths, below the root, of everything that looks like a day file."""
         found = []
-        for directory, below, files in os.walk(self.path):
+        for directory, below, files in os.walk(self.path, followlinks=True):
             here = Path(directory).relative_to(self.path)
             if here == Path():
                 below[:] = [name for name in below if name not in RESERVED]
+            else:  # only a directory of the archive itself may lie elsewhere; other links could lead in a circle
+                below[:] = [name for name in below if not Path(directory, name).is_symlink()]
             below[:] = [name for name in below if not name.startswith(".")]
             found += [(here / name).as_posix() for name in files if name.endswith(".h5") and not name.startswith(".")]
         yield from sorted(found)

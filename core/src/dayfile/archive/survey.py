@@ -17,10 +17,12 @@ from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import GROUP, Ledger
 from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.slots import filled
+from dayfile.stores.vlen import read_values
 
 __all__ = ["DAMAGED", "NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
 
 READ_BYTES = 4 * 2**20
+CHUNK_CACHE = 2**20
 DAMAGED = (tables.HDF5ExtError, tables.NodeError, OSError, ValueError, LookupError, AttributeError, TypeError)
 """What reading a day file raises that is damaged, or not as this program leaves them."""
 
@@ -105,7 +107,7 @@ def survey_blobs(array: tables.VLArray, path: str) -> NodeSummary:
     """Checksum of a blob array."""
     checksum, step = 0, 4096
     for start in range(0, int(array.nrows), step):
-        blobs = array.read(start, min(start + step, int(array.nrows)))
+        blobs = read_values(array, start, min(start + step, int(array.nrows)))
         checksum += place_sum(blob_hashes(blobs), start)
     return NodeSummary(path, int(array.nrows), checksum % 2**64)
 
@@ -126,7 +128,7 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
         It cannot be opened or read.
     """
     try:
-        with tables.open_file(path, "r") as file:
+        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE, pytables_sys_attrs=False) as file:
             return survey(file, told)
     except DAMAGED as error:
         raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
@@ -154,7 +156,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         a write that failed.
     """
     try:
-        with tables.open_file(path, "r") as file:
+        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE, pytables_sys_attrs=False) as file:
             summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:

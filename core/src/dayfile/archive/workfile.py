@@ -17,17 +17,21 @@ import tables
 from dayfile.archive import disk
 from dayfile.archive.survey import DAMAGED, NodeSummary, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
-from dayfile.model.batch import Batch, Source
+from dayfile.model.batch import Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import CHUNK, BlobArray
+from dayfile.stores.checksums import place_sum
 from dayfile.stores.ledger import Ledger, LedgerEntry
 from dayfile.stores.nodes import Keys, Told, created_group, data_type_of, fill, make_table, tell, unnatural_names
-from dayfile.stores.slots import SlotTable
+from dayfile.stores.slots import OnConflict, SlotTable
+from dayfile.stores.widening import widen
 
 __all__ = ["WorkFile"]
 
 CHUNK_BYTES = 16 * 1024
+# Of chunks that were read or written, in memory, for each table: PyTables would take 16 MB.
+CHUNK_CACHE = 2**20
 # Records wait in memory until this many bytes of them make a write worth while.
 WAITING_BYTES = 4 * 2**20
 # Room for the number of a record within its source, below the number of the source, in the order of blobs.
@@ -52,6 +56,8 @@ class WorkFile:
         The UTC day it holds.
     keep_duplicates : bool
         Whether the append store keeps records that it holds already.
+    on_conflict : {'overlap', 'replace', 'keep'}
+        What a record does that finds other bytes in its slot.
     from_published : bool
         False to make the day file anew, whatever the published one holds.
     told : callable
@@ -65,6 +71,7 @@ class WorkFile:
         day: np.datetime64,
         *,
         keep_duplicates: bool = False,
+        on_conflict: OnConflict = "overlap",
         from_published: bool = True,
         told: Told = data_type_of,
     ) -> None:
@@ -72,6 +79,7 @@ class WorkFile:
         self.path = path
         self.day = day
         self.keep_duplicates = keep_duplicates
+        self.on_conflict = on_conflict
         self.told = told
         self.base = published if from_published and published.exists() else None
         self.ledger = self._published_ledger()
@@ -98,7 +106,7 @@ class WorkFile:
         ledger.day = ledger.day or str(self.day)
         return ledger
 
-    def holds(self, source: Source) -> bool:
+    def holds(self, source: Origin) -> bool:
         """Whether the day file has the records of a source already."""
         return source.sha256 in self.ledger.sources
 
@@ -133,7 +141,8 @@ class WorkFile:
             A status per record: 0 written, 1 slot taken by another, 2 slot in conflict, 3 identical.
         """
         with hdf5_errors("write", self.path):
-            store = self.store(data_type, batch.keys)
+            store = self.store(data_type, batch.keys, batch.records.dtype)
+            batch = replace(batch, records=store.data_type.conform(batch.records))
             statuses = store.write(batch, batch.numbers + self.sources * SOURCE_STEP)
         size = batch.records.nbytes + sum(map(len, batch.blobs.values))
         self.waiting += size
@@ -143,35 +152,55 @@ class WorkFile:
             self.flush()
         return statuses
 
-    def enter(self, source: Source, records: int) -> None:
+    def enter(self, source: Origin, records: int) -> None:
         """Enter a source into the ledger, once all its records of this day are written."""
         now = int(time.time())
         self.ledger.add(LedgerEntry(source.sha256, source.name, source.size, records, now))
 
-    def store(self, data_type: DataType, keys: Keys) -> Store:
-        """The store of a data type's records with these keys."""
+    def store(self, data_type: DataType, keys: Keys, dtype: np.dtype[np.void]) -> Store:
+        """The store of a data type's records with these keys, with all the fields of a dtype.
+
+        A table has the fields that the type had when it was made; when records come that have more, it gets those too.
+        """
         path = fill(data_type.node.path, keys)
-        if path not in self.stores:
-            file = self._open(data_type, keys)
+        form = next(form for form in data_type.forms if form.dtype == dtype)
+        if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
+            file = self._open(form, keys)
             if path not in file:
-                new_table(file, path, data_type, keys, self.day)
+                new_table(file, path, form, keys, form.slots(self.day) if form.store == "slots" else 0)
             table = file.get_node(path)
-            if table.dtype != data_type.dtype:
+            there = next((known for known in data_type.forms if known.dtype == table.dtype), None)
+            if there is None:
                 written = getattr(table.attrs, "layout", "another program")
                 message = f"{path} has other fields: it was written by layout {written}, this is {data_type.layout}"
                 raise LayoutError(message, where=self.published)
-            if data_type_of(table) is None:
-                tell(table, data_type)  # a day file of other origin
-            if data_type.store == "slots":
-                start = data_type.clock.day_start(self.day)
-                overlap = partial(self._overlap, file, f"{path}_overlap", data_type, keys)
-                self.stores[path] = SlotTable(table, data_type, start, overlap, self._checksum(table))
-            else:
-                blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
-                self.stores[path] = AppendTable(
-                    table, data_type, blobs, self._checksum(table), keep_duplicates=self.keep_duplicates
-                )
+            if len(there.fields) < len(form.fields):
+                self.flush()
+                table, there = self._widened(file, path, form, keys), form
+            elif data_type_of(table) is None:
+                tell(table, there)  # a day file of other origin
+            self.stores[path] = self._store(file, table, there, keys)
         return self.stores[path]
+
+    def _store(self, file: tables.File, table: tables.Table, data_type: DataType, keys: Keys) -> Store:
+        """The store that writes a table."""
+        checksum = self._checksum(table)
+        if data_type.store == "slots":
+            start = data_type.clock.day_start(self.day)
+            path = f"{table._v_pathname}_overlap"
+            make = partial(self._overlap, file, path, data_type, keys)
+            there = make() if path in file else None
+            return SlotTable(table, data_type, start, there, make, checksum, self.on_conflict)
+        blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
+        return AppendTable(table, data_type, blobs, checksum, keep_duplicates=self.keep_duplicates)
+
+    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> tables.Table:
+        """The table at a path, and its overlap table, with the fields of a later version."""
+        for each in (f"{path}_overlap", path):
+            if each in file:
+                table = widen(file, each, form, keys, chunk_rows=rows_of_chunk(form))
+                self.ledger.checksums[each] = int(table.nrows), survey_table(table, each).checksum
+        return table
 
     def _open(self, data_type: DataType, keys: Keys) -> tables.File:
         """The open file; made from the published one, or from the empty file of a data type, at first."""
@@ -180,13 +209,19 @@ class WorkFile:
                 if self.base is not None:
                     disk.copy(self.base, self.path)
                 else:
-                    content = empty_file(data_type, tuple(sorted(keys.items())), self.day)
+                    slots = data_type.slots(self.day) if data_type.store == "slots" else 0
+                    content = empty_file(data_type, tuple(sorted(keys.items())), slots)
                     with disk.storage_errors("write", self.path):
                         disk.step("write", self.path)
                         self.path.write_bytes(content)
-            with unnatural_names(), hdf5_errors("open", self.path):
-                disk.step("open", self.path)
-                self.handle = tables.open_file(self.path, "a")
+            return self._reopen()
+        return self.handle
+
+    def _reopen(self) -> tables.File:
+        """Open the work file as it stands in the workshop."""
+        with unnatural_names(), hdf5_errors("open", self.path):
+            disk.step("open", self.path)
+            self.handle = tables.open_file(self.path, "a", chunk_cache_size=CHUNK_CACHE)
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
@@ -216,6 +251,8 @@ class WorkFile:
         knows of, and they are taken as they are.
         """
         path = str(node._v_pathname)
+        if self.base is None and path not in self.ledger.checksums:  # just made: rows of zero bytes have the hash 0
+            return place_sum(np.zeros(int(node.nrows), np.uint64), 0)
         rows, checksum = self.ledger.checksums.get(path, (-1, 0))
         if rows == int(node.nrows):
             return checksum
@@ -237,15 +274,16 @@ class WorkFile:
 
     def close(self) -> None:
         """Flush, bring the ledger up to date and close; the next write opens the file again."""
-        if self.handle is None:
+        if self.handle is None and not (self.ledger.fresh and self.path.exists()):
             return
+        file = self.handle or self._reopen()  # sources may have been entered after it was closed
         self.flush()
         for store in self.stores.values():
             self.ledger.checksums.update(store.paths)
         with hdf5_errors("write", self.path):
             disk.step("write", self.path)
-            self.ledger.write(self.handle)
-            self.handle.close()
+            self.ledger.write(file)
+            file.close()
         self.handle, self.stores, self.blobs = None, {}, {}
 
     def abandon(self) -> None:
@@ -271,6 +309,8 @@ class WorkFile:
             was.
         """
         self.close()
+        disk.make_directory(self.published.parent)
+        self._move_near()
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         summaries = verify(self.path, self.ledger.checksums, self.told)
@@ -278,9 +318,16 @@ class WorkFile:
         with disk.storage_errors("set the time of", self.path):
             os.utime(self.path)
         disk.sync(self.path)
-        disk.make_directory(self.published.parent)
         disk.rename(self.path, self.published)
         return summaries
+
+    def _move_near(self) -> None:
+        """Take the file to the file system of the published one, under a hidden name: only within one is a rename."""
+        if self.path.parent.stat().st_dev != self.published.parent.stat().st_dev:
+            near = self.published.with_name(f".{self.published.name}")
+            disk.copy(self.path, near)
+            disk.unlink(self.path)
+            self.path = near
 
 
 @contextmanager
@@ -299,21 +346,21 @@ def rows_of_chunk(data_type: DataType) -> int:
     return max(1, CHUNK_BYTES // data_type.dtype.itemsize)
 
 
-def new_table(file: tables.File, path: str, data_type: DataType, keys: Keys, day: np.datetime64) -> None:
-    """Make the table of a data type for a day; of slots, at its full length, of which HDF5 stores nothing yet."""
+def new_table(file: tables.File, path: str, data_type: DataType, keys: Keys, slots: int) -> None:
+    """Make the table of a data type; of slots, at its full length, of which HDF5 stores nothing yet."""
     table = make_table(file, path, data_type, keys, chunk_rows=rows_of_chunk(data_type))
-    if data_type.store == "slots":
-        table.truncate(data_type.slots(day))
+    if slots:
+        table.truncate(slots)
 
 
 @lru_cache(maxsize=64)
-def empty_file(data_type: DataType, keys: tuple[tuple[str, str | int], ...], day: np.datetime64) -> bytes:
+def empty_file(data_type: DataType, keys: tuple[tuple[str, str | int], ...], slots: int) -> bytes:
     """The bytes of a day file with the empty table of one data type.
 
     Making a table of 200 columns takes HDF5 30 ms; a copy of these bytes takes none of that.
     """
     with tables.open_file("empty.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        new_table(file, fill(data_type.node.path, dict(keys)), data_type, dict(keys), day)
-        Ledger(str(day)).write(file)
+        new_table(file, fill(data_type.node.path, dict(keys)), data_type, dict(keys), slots)
+        Ledger().write(file)
         file.flush()
         return bytes(file.get_file_image())

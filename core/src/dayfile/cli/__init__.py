@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from dayfile.cli import inspect, maintain, run, selftest, serve, simulate
+from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
 from dayfile.errors import DayfileError
 
 __all__ = ["archive_run", "main"]
@@ -22,7 +22,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)
+app.command("export")(export.export)
 app.command("plugins")(inspect.plugins)
+app.command("describe")(describe.describe)
 app.command("simulate")(simulate.simulate)
 app.command("check")(maintain.check)
 app.command("adopt")(maintain.adopt)

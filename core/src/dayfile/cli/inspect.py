@@ -15,7 +15,7 @@ from dayfile.cli.run import ArchiveOption
 if TYPE_CHECKING:
     import numpy as np
 
-    from dayfile.archive.reading import Records
+    from dayfile.archive.records import Records
 
 __all__ = ["ls", "plugins", "show"]
 
@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) -> None:
     """List the data types of an archive: days, records, first and last time."""
-    from dayfile.archive.reading import open_archive
+    from dayfile.engine.putting import open_archive
 
     types: dict[str, dict[str, Any]] = {}
     for row in open_archive(archive).catalogue.rows():
@@ -74,7 +74,7 @@ def show(
     ] = None,
 ) -> None:
     """Show records of a type, in time order."""
-    from dayfile.archive.reading import open_archive
+    from dayfile.engine.putting import open_archive
     from dayfile.errors import UsageError
 
     records = open_archive(archive).read(data_type, from_, to)

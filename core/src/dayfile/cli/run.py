@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,14 @@ MaybeArchiveOption = Annotated[
 ]
 
 
+class Engine(StrEnum):
+    """Who does the work of a run."""
+
+    auto = "auto"
+    serial = "serial"
+    processes = "processes"
+
+
 def run(
     sources: Annotated[
         list[Path] | None,
@@ -52,6 +61,12 @@ def run(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: archive what arrives in DIR/incoming until stopped.")
     ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="One process or several; auto: several if there is much to do and not with --watch.")
+    ] = Engine.auto,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With several processes, how many. [default: one a core]")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
     """Archive sources into day files.
@@ -61,17 +76,23 @@ def run(
     """
     from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, silent
+    from dayfile.engine.processes import run_processes, worth_processes
     from dayfile.engine.watch import run_watch
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
 
     if watch and sources:
         raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
+    if watch and engine is Engine.processes:
+        raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
     log_as("run", resolved.core)
     with shown_progress() if not quiet else nullcontext(silent) as progress:
+        several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
         if watch:
             done = run_watch(root, loaded, resolved, progress)
+        elif several or (engine is Engine.auto and worth_processes(root, sources or [])):
+            done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
     if report is not None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dayfile.plugins import Plugins
 
 __all__ = ["simulate"]
 
@@ -13,6 +19,9 @@ __all__ = ["simulate"]
 def simulate(
     instrument: Annotated[str, typer.Argument(help="Name of a plugin; see dayfile plugins.")],
     day: Annotated[str | None, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")] = None,
+    days: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many, from D on; of several, each in a directory DIR/<day>.")
+    ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,
     upload: Annotated[
@@ -21,7 +30,7 @@ def simulate(
     clients: Annotated[int, typer.Option(min=1, help="With --upload: how many clients at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="With --upload: begin no upload after so long.")] = 60.0,
 ) -> None:
-    """Write sample sources of one day, realistic and not real; or send them to a server.
+    """Write sample sources of one day or more, realistic and not real; or send those of one day to a server.
 
     Without --day, --upload sends today's.
     """
@@ -35,7 +44,7 @@ def simulate(
     for failure in loaded.failures:
         raise UsageError(failure.message)
     moment = np.datetime64("today", "D") if day is None else parse_day(day)
-    if upload is not None and out is None:
+    if upload is not None and out is None and days == 1:
         told = loaded.manager.hook.send(url=upload, day=moment, seed=seed, clients=clients, seconds=seconds)
         if not told:
             raise UsageError(f"plugin {instrument} has no clients to simulate")
@@ -43,11 +52,20 @@ def simulate(
             typer.echo(line)
         return
     if out is None or upload is not None or day is None:
-        raise UsageError("say where to: --day D and --out DIR for files, or --upload URL for a server")
-    out.mkdir(parents=True, exist_ok=True)
-    answers = loaded.manager.hook.simulate(day=moment, seed=seed, directory=out)
-    if not answers:
-        raise UsageError(f"plugin {instrument} has no simulation")
-    written = [path for answer in answers for path in answer]
-    size = sum(path.stat().st_size for path in written)
-    typer.echo(f"{len(written)} files, {size / 1e6:.1f} MB, in {out}")
+        raise UsageError("say where to: --day D, --days N and --out DIR for files, or --upload URL for a server")
+    sizes = [path.stat().st_size for path in written(loaded, moment, days, seed, out)]
+    typer.echo(f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {out}")
+
+
+def written(loaded: Plugins, first: np.datetime64, days: int, seed: int, out: Path) -> Iterator[Path]:
+    """Write the files of so many days, one day after the other; the names of files may be the same on all of them."""
+    from dayfile.errors import UsageError
+
+    for day in (first + number for number in range(days)):
+        directory = out if days == 1 else out / str(day)
+        directory.mkdir(parents=True, exist_ok=True)
+        answers = loaded.manager.hook.simulate(day=day, seed=seed, directory=directory)
+        if not answers:
+            raise UsageError(f"plugin {', '.join(loaded.names)} has no simulation")
+        for paths in answers:
+            yield from paths

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
@@ -56,16 +59,23 @@ class Run:
             message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
             self.report.failures.append(Failure("dayfile", message, type(error).__name__))
             return
-        days = self.pipeline.take(source)
+        self.hold(arrival, lambda: source, self.pipeline.take(source))
+
+    def hold(self, arrival: Arrival, source: Callable[[], Source], days: Mapping[str, np.datetime64]) -> None:
+        """Keep a source for good, if the settings say so, and else until its day files are published."""
         if self.pipeline.settings.core.sources_keep == "always":
-            keep(self.root, source, days.values())
+            keep(self.root, source(), days.values())
         if arrival.ours:
             self.held.append((arrival.path, set(days)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
         self.pipeline.publish(paths)
-        waiting = self.pipeline.work_files
+        self.release(self.pipeline.day_files.work_files)
+
+    def release(self, waiting: Iterable[str] = ()) -> None:
+        """Release the sources that wait for none of these day files."""
+        waiting = set(waiting)
         still: list[tuple[Path, set[str]]] = []
         for path, day_files in self.held:
             if day_files.isdisjoint(waiting):
@@ -96,6 +106,9 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
+        for data_type in plugins.data_types.values():
+            if data_type.base and os.environ.get(data_type.base):
+                root.place(PurePosixPath(data_type.path).parts[0], Path(os.environ[data_type.base]), data_type.base)
         record_announced(root, plugins)
         for name in settings.core.intake_also:
             directory = root.path / name
@@ -115,7 +128,8 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
-        catalogue.record(path, day, read_summaries(published, told) if published.exists() else [])
+        summaries = read_summaries(published, told) if published.exists() else []
+        catalogue.record({path: catalogue_rows(path, str(day), summaries)})
 
 
 def run_serial(

@@ -9,7 +9,7 @@ import numpy as np
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.sources import kept
 from dayfile.archive.survey import DAMAGED, survey
@@ -52,7 +52,8 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
         making = root.workshop / "catalogue.db"
         catalogue = Catalogue(making)
         catalogue.announce({})
-        done, problems = 0, []
+        found: dict[str, list[CatalogueRow]] = {}
+        problems = []
         for path in root.day_files():
             try:
                 with tables.open_file(root.path / path, "r") as file:
@@ -64,13 +65,13 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
             days = {str(time.astype("datetime64[D]")) for time in (s.first for s in summaries) if time is not None}
             day = ledger.day or min(days, default="")
             if day:
-                catalogue.record(path, np.datetime64(day, "D"), summaries)
-                done += 1
+                found[path] = catalogue_rows(path, day, summaries)
+        catalogue.record(found)
         disk.sync(making)
         # What a killed writer left to be undone is for the old catalogue, and would damage the new one.
         disk.unlink(root.catalogue.with_name("catalogue.db-journal"))
         disk.rename(making, root.catalogue)
-    return done, problems
+    return len(found), problems
 
 
 def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:

@@ -50,8 +50,6 @@ class Report:
         ``archived``, ``already`` (every record was archived by an earlier run) and ``quarantined``.
     records : dict of str to dict
         For each data type ``written``, ``identical``, ``overlap`` and ``rejected``.
-    day_files : list of str
-        Paths below the archive root that were published.
     quarantine : list of SetAside
         What was set aside.
     failures : list of Failure
@@ -68,7 +66,6 @@ class Report:
 
     sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("archived", "already", "quarantined"), 0))
     records: dict[str, dict[str, int]] = field(default_factory=dict)
-    day_files: list[str] = field(default_factory=list)
     quarantine: list[SetAside] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     remarks: dict[str, int] = field(default_factory=dict)
@@ -76,6 +73,7 @@ class Report:
     recovered: bool = False
     growing: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, repr=False)
+    paths: set[str] = field(default_factory=set, repr=False)
 
     def count(self, data_type: str, word: str, number: int) -> None:
         """Add to one count of records."""
@@ -94,9 +92,12 @@ class Report:
 
     def published(self, path: str) -> None:
         """Put down that a day file was published."""
-        if path not in self.day_files:
-            self.day_files.append(path)
-            self.day_files.sort()
+        self.paths.add(path)
+
+    @property
+    def day_files(self) -> list[str]:
+        """Paths below the archive root that were published, sorted."""
+        return sorted(self.paths)
 
     def finish(self) -> None:
         """Put down how long it took."""

@@ -105,7 +105,7 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
             if arrival is not None:
                 run.take(arrival)
         # Also where nothing is due: sources whose records were all there already are released.
-        run.publish(run.pipeline.due())
+        run.publish(run.pipeline.day_files.due())
 
 
 def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
@@ -114,7 +114,7 @@ def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
     waits = [core.watch_rescan]
     if incoming.waiting:
         waits.append(core.watch_settle)
-    if any(file.changed for file in run.pipeline.work_files.values()):
+    if any(file.changed for file in run.pipeline.day_files.work_files.values()):
         waits.append(max(core.publish_after / 4, 0.05))
     return min(waits)
 

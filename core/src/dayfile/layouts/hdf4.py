@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyhdf.V import V
     from pyhdf.VS import VD, VS
 
-__all__ = ["looks_like_hdf4", "read_struct", "struct_names", "write_structs"]
+__all__ = ["looks_like_hdf4", "read_struct", "struct_fields", "struct_names", "write_structs"]
 
 MOST_ELEMENTS_IN_VDATA = 5000
 UNLIMITED = 0
@@ -74,6 +74,18 @@ def struct_names(content: bytes, where: str | Path | None = None) -> list[str]:
         The file is not HDF4, truncated, or damaged.
     """
     return [vdata.name for vdata in struct_vdatas(Container(content, where))]
+
+
+def struct_fields(content: bytes, name: str, where: str | Path | None = None) -> list[str]:
+    """Names of the fields of a struct in a file: those of its Vdata, then those that are in an SDS.
+
+    Raises
+    ------
+    SourceError
+        The file is not HDF4, truncated or damaged; or it has no such struct, or more than one.
+    """
+    container = Container(content, where)
+    return [*container.columns(find_vdata(container, name)), *struct_data_sets(container, name)]
 
 
 def read_struct(

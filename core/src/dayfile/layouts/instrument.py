@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,26 @@ import numpy.typing as npt
 from dayfile.errors import RecordError, SourceError
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.dtypes import struct_dtype, to_records, to_structs
+from dayfile.layouts.flat_files import (
+    HEADER_SIZE,
+    OVERLAP,
+    ByteOrder,
+    code_of,
+    file_name,
+    in_time_order,
+    lay_out,
+    make_header,
+    read_flat_file,
+    told_by_name,
+    write_files,
+)
 from dayfile.layouts.reader import Layout, read_layout
-from dayfile.layouts.streams import read_stream, stream_name
-from dayfile.model.batch import Batch, Rejected, Source
+from dayfile.layouts.streams import read_stream, stream_name, told_by_stream_name
+from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+
+if TYPE_CHECKING:
+    from dayfile.archive.day_tables import DayTables
 
 __all__ = ["Instrument"]
 
@@ -58,21 +75,96 @@ class Instrument:
         return self.layout.types
 
     @hookimpl
-    def decode(self, source: Source) -> Iterable[Batch | Rejected] | None:
-        """Batches of a struct stream or an HDF4 file, if the layout names such sources and knows a struct of it."""
+    def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
+        """Batches of a struct stream, flat file or HDF4 file, if the layout names such and knows a struct of it."""
         kinds = self.layout.words.sources
-        named = stream_name(source.name)
+        named = told_by_stream_name(source.name)
         if "struct_streams" in kinds and named:
-            data_type = self.layout.by_code().get(named[0])
-            if data_type is None:
-                return None
-            struct = self.struct(data_type, named[1])
-            items = self.batches(data_type, read_stream(source.content, struct, source.name))
-            return [
-                replace(item, offset=item.numbers[0] * struct.itemsize) if isinstance(item, Rejected) else item
-                for item in items
-            ]
+            return self._decode_stream(source, *named) if named[0] in self.known else None
+        if "flat_files" in kinds and (flat := told_by_name(self.flat_name, self.layout.types, source.name)):
+            return self._decode_flat(source, *flat)
         return self._decode_hdf4(source) if "hdf4" in kinds else None
+
+    @cached_property
+    def known(self) -> dict[str, DataType]:
+        """Data types by the names of their structs; of a later version's own name, the type as that version had it."""
+        return self.layout.versions_by_code() | self.layout.by_code()
+
+    def _decode_stream(self, source: Source, code: str, byte_order: str) -> Iterable[Batch | Rejected]:
+        form = self.known[code]
+        if code == form.code and form.versions:
+            form = self._form_by_time(form, source.content, byte_order)
+        struct = self.struct(form, byte_order)
+        return [
+            replace(item, offset=item.numbers[0] * struct.itemsize) if isinstance(item, Rejected) else item
+            for item in self.batches(form, read_stream(source.content, struct, source.name))
+        ]
+
+    def _form_by_time(self, data_type: DataType, content: bytes, byte_order: str) -> DataType:
+        """The form of structs by the time of the first: a version adds behind what there was, so the time stays put."""
+        clock = data_type.clock
+        for form in data_type.forms:
+            struct = self.struct(form, byte_order)
+            times = np.frombuffer(content, struct, len(content) // struct.itemsize)[data_type.time]
+            timed = clock.defined(times)
+            if timed[:1].all() and len(times):
+                return data_type.form_on(clock.days(times[:1])[0])
+            # The first has no time: that of another one tells, if it was read with the right form.
+            fits = len(content) % struct.itemsize == 0 and timed.any()
+            if fits and data_type.form_on(clock.days(times[timed][:1])[0]) == form:
+                return form
+        return data_type
+
+    @property
+    def flat_name(self) -> str:
+        """Template of the names of flat files; empty if the layout has none."""
+        return self.layout.words.flat_files.name if self.layout.words.flat_files else ""
+
+    def _decode_flat(
+        self, source: Source, data_type: DataType, day: np.datetime64, part: Literal["slots", "overlap"]
+    ) -> Iterable[Batch | Rejected | Remark]:
+        """Records of a flat file; numbers are those of its slots."""
+        file = read_flat_file(source.content, source.name, data_type, day, self.struct, part=part)
+        items: list[Batch | Rejected | Remark] = []
+        for item in self.batches(file.form, file.structs):
+            if isinstance(item, Rejected):
+                numbers = tuple(file.places[list(item.numbers)].tolist())
+                offset = HEADER_SIZE + numbers[0] * file.structs.dtype.itemsize
+                items.append(replace(item, numbers=numbers, offset=offset))
+            else:
+                items.append(replace(item, numbers=file.places[item.numbers]))
+        if len(file.conflicts):
+            text = f"slots in conflict in a flat file; take in its {OVERLAP} file too, which has their records"
+            items.append(Remark(data_type.instrument, data_type.code, text, tuple(file.conflicts.tolist())))
+        return items
+
+    @hookimpl
+    def export_formats(self, data_type: DataType) -> Iterable[str] | None:
+        """The format of flat files, if the layout has such."""
+        words = self.layout.words.flat_files
+        return [words.format] if words and data_type.instrument == self.layout.words.instrument else None
+
+    @hookimpl
+    def export(
+        self,
+        data_type: DataType,
+        day: np.datetime64,
+        tables: DayTables,
+        form: str,
+        byte_order: ByteOrder,
+        directory: Path,
+    ) -> Iterable[Path] | None:
+        """A flat file and, where records contended for slots, its overlap file; one that is out of date is removed."""
+        if form not in (self.export_formats(data_type) or ()):
+            return None
+        stored = tables.data_type
+        header = make_header(code_of(data_type, len(stored.fields)), day, byte_order)
+        struct = self.struct(stored, byte_order)
+        rows = tables.rows if stored.store == "slots" else in_time_order(tables.rows, stored)
+        content = header + lay_out(rows, struct).tobytes()
+        overlap = header + lay_out(in_time_order(tables.overlap, stored), struct).tobytes()
+        path = directory / file_name(self.flat_name, data_type, day)
+        return write_files(path, content, overlap if len(tables.overlap) else None)
 
     def _decode_hdf4(self, source: Source) -> Iterable[Batch | Rejected] | None:
         from dayfile.layouts import hdf4
@@ -82,17 +174,16 @@ class Instrument:
                 message = f"named as an HDF4 file, but it is none: it begins with {source.content[:8]!r}"
                 raise SourceError(message, where=source.name)
             return None
-        known = self.layout.by_code()
-        mine = [name for name in hdf4.struct_names(source.content, source.name) if name in known]
+        mine = [name for name in hdf4.struct_names(source.content, source.name) if name in self.known]
         if not mine:
             return None
-        return [
-            item
-            for name in mine
-            for item in self.batches(
-                known[name], hdf4.read_struct(source.content, name, known[name].dtype, where=source.name)
-            )
-        ]
+        items: list[Batch | Rejected] = []
+        for name in mine:
+            fields = set(hdf4.struct_fields(source.content, name, where=source.name))
+            forms = self.layout.by_code()[self.known[name].code].forms
+            form = next((form for form in forms if fields == {field.name for field in form.fields}), self.known[name])
+            items += self.batches(form, hdf4.read_struct(source.content, name, form.dtype, where=source.name))
+        return items
 
     def struct(self, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
         """The dtype of a data type's C struct in memory; in the layout's byte order if none is given."""
@@ -100,6 +191,21 @@ class Instrument:
         order = byte_order or (words.byte_order if words else "big")
         alignment = words.alignment if words else "natural"
         return struct_dtype(data_type.fields, "little" if order == "little" else "big", alignment)
+
+    @hookimpl
+    def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
+        """A big-endian struct stream, if the layout names such sources."""
+        words = self.layout.words
+        if data_type.instrument != words.instrument or "struct_streams" not in words.sources:
+            return None
+        known = self.layout.by_code()[data_type.code]
+        own = {form.dtype: code for code, form in self.layout.versions_by_code().items()}
+        oldest = data_type.dtype not in own
+        if oldest and len(records) and known.form_on(known.clock.days(records[:1][known.time])[0]) != known.forms[0]:
+            # Under the type's own name they would be read as of the version of their time.
+            data_type, records = known, known.conform(records)
+        name = stream_name(own.get(data_type.dtype, data_type.code), "big")
+        return name, to_structs(records, self.struct(data_type, "big")).tobytes()
 
     def batches(self, data_type: DataType, structs: npt.NDArray[Any]) -> Iterator[Batch | Rejected]:
         """Records of structs; those without a time are rejected.
@@ -116,7 +222,10 @@ class Instrument:
         timed = data_type.clock.defined(records[data_type.time])
         if data_type.end:
             timed &= data_type.clock.defined(records[data_type.end])
-        if timed.any() or not len(records):
+        if timed.all():
+            yield Batch(data_type.instrument, data_type.code, records, numbers)
+            return
+        if timed.any():
             yield Batch(data_type.instrument, data_type.code, records[timed], numbers[timed])
         if not timed.all():
             stamps = f"{data_type.time} and {data_type.end}" if data_type.end else data_type.time
@@ -127,6 +236,6 @@ class Instrument:
                 reason=f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day",
                 error=RecordError.__name__,
                 numbers=tuple(bad.tolist()),
-                name=f"{data_type.code}.be.bin",
+                name=stream_name(data_type.code, "big"),
                 content=to_structs(records[bad], self.struct(data_type, "big")).tobytes(),
             )

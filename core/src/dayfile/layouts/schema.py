@@ -8,11 +8,22 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, StringConstraints, Tag
 
 from dayfile.model.datatype import NUMPY_TYPES
 
-__all__ = ["BlobsWords", "ClockWords", "FieldWords", "LayoutWords", "StructWords", "TypeWords"]
+__all__ = [
+    "BlobsWords",
+    "ClockWords",
+    "ElementWords",
+    "FieldWords",
+    "FlagWords",
+    "FlatFileWords",
+    "LayoutWords",
+    "StructWords",
+    "TypeWords",
+    "VersionWords",
+]
 
 FIELD_TYPES = (*NUMPY_TYPES, "char")
 
@@ -60,6 +71,15 @@ class BlobsWords(Words):
     title: Line = Field("", description="title of the array")
 
 
+class FlatFileWords(Words):
+    """Flat files of structs, one for each day and data type."""
+
+    format: Literal["level1.1"] = Field(
+        description="level1.1: a header of 32 bytes, then the slots of the day as structs; dayfile export writes it"
+    )
+    name: str = Field(description="template of the file name")
+
+
 class FieldWords(Words):
     """One field."""
 
@@ -77,6 +97,48 @@ class FieldWords(Words):
     overflow: Literal["raise", "wrap"] | None = Field(None, description="what an integer too wide does")
 
 
+class FlagWords(Words):
+    """What a bit or a value of a field means: ``bit``, ``value`` or ``index``, one of the three."""
+
+    bit: StrictInt | None = Field(None, description="mask of one bit, such as 0x40")
+    value: StrictInt | str | None = Field(None, description="a value, or a range of values such as 0-40")
+    index: StrictInt | str | None = Field(
+        None, description="place of the field, or a range of places, in a list of the instrument outside the record"
+    )
+    name: str = Field("", description="the instrument's own name for it")
+    doc: Line = Field("", description="meaning")
+
+
+class ElementWords(Words):
+    """What an element of an array field is."""
+
+    index: StrictInt | str = Field(
+        description='which, from 0: 5, a range 0-63, with a comma between dimensions "0-95,0-3"'
+    )
+    name: str = Field("", description="name of the element, or of what the index counts")
+    doc: Line = Field("", description="meaning")
+
+
+def name_or_list(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Which of the two is meant, so that a complaint is about that one alone."""
+    return "list" if isinstance(value, list) else "name"
+
+
+FlagList = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[tuple[FlagWords, ...], Tag("list")], Discriminator(name_or_list)
+]
+
+
+class VersionWords(Words):
+    """What a later version of a type added, behind the fields there were."""
+
+    since: dt.date = Field(description="UTC day from which it holds")
+    code: str = Field(description="the instrument's own name for records of this version")
+    size: int | None = Field(None, description="bytes of one struct, padding included; checked")
+    doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
+    fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields it added")
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -90,6 +152,14 @@ class TypeWords(Words):
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields, in stored order")
+    later: tuple[VersionWords, ...] = Field((), description="versions that came later, oldest first")
+    flags: dict[str, FlagList] = Field(
+        default_factory=dict,
+        description="meaning of bits and values by field, or pattern such as Quality*: a list, or the name of one",
+    )
+    elements: dict[str, tuple[ElementWords, ...]] = Field(
+        default_factory=dict, description="what the elements of array fields are, by field"
+    )
 
 
 class LayoutWords(Words):
@@ -100,11 +170,18 @@ class LayoutWords(Words):
     title: Line = Field(description="one line about the instrument")
     clock: ClockWords
     structs: StructWords | None = None
-    sources: tuple[Literal["struct_streams", "hdf4"], ...] = Field(
+    flat_files: FlatFileWords | None = None
+    sources: tuple[Literal["struct_streams", "hdf4", "flat_files"], ...] = Field(
         (), description="kinds of source that are decoded by the layout alone"
     )
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
+    flags: dict[Name, tuple[FlagWords, ...]] = Field(
+        default_factory=dict, description="lists of flags by name, for types to refer to"
+    )
     path: str = Field(description="template of the day file's path")
+    base: str = Field(
+        "", description="environment variable that tells another directory in place of the first one of 'path'"
+    )
     node: str = Field("/{type}", description="template of the table's path in the day file")
     titles: tuple[Line, ...] = Field((), description="titles of the groups on that path")
     blobs: BlobsWords | None = None

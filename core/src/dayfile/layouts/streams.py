@@ -10,17 +10,22 @@ import numpy.typing as npt
 
 from dayfile.errors import SourceError
 
-__all__ = ["read_stream", "stream_name"]
+__all__ = ["read_stream", "stream_name", "told_by_stream_name"]
 
 NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
 
 
-def stream_name(name: str) -> tuple[str, str] | None:
+def stream_name(code: str, byte_order: str) -> str:
+    """The file name of a stream of structs."""
+    return f"{code}.{'be' if byte_order == 'big' else 'le'}.bin"
+
+
+def told_by_stream_name(name: str) -> tuple[str, str] | None:
     """Struct and byte order that a file name tells; None for other names.
 
     Examples
     --------
-    >>> stream_name("L1CrisHskp.be.bin"), stream_name("notes.txt")
+    >>> told_by_stream_name("L1CrisHskp.be.bin"), told_by_stream_name("notes.txt")
     (('L1CrisHskp', 'big'), None)
     """
     match = NAME.fullmatch(name)

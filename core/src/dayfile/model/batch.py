@@ -7,12 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_BLOBS", "Batch", "Blobs", "Rejected", "Remark", "Source"]
+__all__ = ["NO_BLOBS", "Batch", "Blobs", "Origin", "Rejected", "Remark", "Source"]
+
+
+class Origin(Protocol):
+    """What is known of a source wherever its records are: all but its bytes."""
+
+    @property
+    def name(self) -> str:
+        """The name it arrived under."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """Identity: SHA-256 of its bytes, in hex."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class Batch:
         blob_fields : sequence of str
             Names of the fields that hold indexes into ``blobs``; they are renumbered.
         """
+        if chosen.all():
+            return self
         records = self.records[chosen]
         if not len(self.blobs.values):
             return replace(self, records=records, numbers=self.numbers[chosen])

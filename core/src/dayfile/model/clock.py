@@ -140,10 +140,15 @@ class Clock:
         day = day.astype("datetime64[D]")
         return (self.day_start(day + np.timedelta64(1, "D")) - self.day_start(day)) // self.ticks
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first clock value that is a time, and the first that is none any more: of the years 1900 and 2261."""
+        return self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
+
     def defined(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which clock values are times: finite, not one of ``undefined``, between the years 1900 and 2261."""
         array = np.asarray(values)
-        first, last = self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
+        first, last = self.bounds
         with np.errstate(invalid="ignore"):
             good = (array >= first) & (array < last)
         for value in self.undefined:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.clock import Clock
 
-__all__ = ["DataType", "Field", "Node"]
+__all__ = ["DataType", "Element", "Field", "Flag", "Node", "Version"]
 
 NUMPY_TYPES = {
     "bool": "?",
@@ -80,6 +81,61 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """What a bit or a value of a field means, or where the field stands in a list outside the record.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field, or a pattern as :mod:`fnmatch` has them, which stands for every field whose name fits it,
+        case included: ``Quality*``.
+    kind : {'bit', 'value', 'index'}
+        ``bit``: a mask within each element. ``value``: a value of an element. ``index``: the place of the field in a
+        list of its instrument, such as the channels of a converter; not a place in the record.
+    value : str
+        The mask in hexadecimal (``0x40``), the value or range of values (``255``, ``0-40``), or the place (``12``).
+    name, doc : str
+        The format's own name, empty where it has none, and the meaning.
+    """
+
+    field: str
+    kind: Literal["bit", "value", "index"]
+    value: str
+    name: str = ""
+    doc: str = ""
+
+    def tells_of(self, field: Field) -> bool:
+        """Whether it is about this field.
+
+        Examples
+        --------
+        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityHp", "uint8", (2,)))
+        True
+        """
+        return fnmatchcase(field.name, self.field)
+
+
+@dataclass(frozen=True)
+class Element:
+    """What an element of an array is.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+    index : str
+        Which, counted from 0: ``5``, or a range, ``0-63``; with a comma between dimensions, ``0-95,0-3``.
+    name, doc : str
+        Name and meaning of the element, or of what the index counts.
+    """
+
+    field: str
+    index: str
+    name: str = ""
+    doc: str = ""
+
+
+@dataclass(frozen=True)
 class Node:
     """Where in a day file the records stand: a path of groups and titles, filled from a batch's keys.
 
@@ -99,6 +155,25 @@ class Node:
     titles: tuple[str, ...] = ()
     blobs: str = ""
     blobs_title: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """From when on a data type had its first so many fields.
+
+    Parameters
+    ----------
+    since : numpy.datetime64 or None
+        The UTC day from which it holds; None for the first version.
+    code : str
+        The instrument's own name for records of this version.
+    fields : int
+        How many fields, from the first: a version only adds to those before.
+    """
+
+    since: np.datetime64 | None
+    code: str
+    fields: int
 
 
 @dataclass(frozen=True)
@@ -132,8 +207,17 @@ class DataType:
         Where in the day file the records stand.
     suffix : str
         Short name of the type for the path.
+    base : str
+        Name of the environment variable that can tell another directory to stand in place of the first one of
+        ``path``; empty if there is none.
     layout : str
         Name and version of the layout the type was declared in.
+    versions : tuple of Version
+        Which fields there were when, oldest first; empty if they never changed. The last has all fields.
+    flags : tuple of Flag
+        What bits and values of the fields mean.
+    elements : tuple of Element
+        What the elements of array fields are.
     """
 
     instrument: str
@@ -149,7 +233,11 @@ class DataType:
     end: str = ""
     period: int = 0
     suffix: str = ""
+    base: str = ""
     layout: str = ""
+    versions: tuple[Version, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    elements: tuple[Element, ...] = ()
 
     @property
     def name(self) -> str:
@@ -169,6 +257,37 @@ class DataType:
             if field.type != "char":
                 record[field.name] = field.default
         return record
+
+    @cached_property
+    def forms(self) -> tuple[DataType, ...]:
+        """The data type as each version had it, oldest first; the last has all fields."""
+        older = [replace(self, fields=self.fields[: version.fields], versions=()) for version in self.versions[:-1]]
+        return (*older, self)
+
+    def form_on(self, day: np.datetime64) -> DataType:
+        """The data type as it was on a UTC day."""
+        since = [version.since for version in self.versions[1:]]
+        return self.forms[sum(start is not None and bool(day >= start) for start in since)]
+
+    def conform(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Records of any form of this type, in the dtype of this one; fields that they lack hold their default.
+
+        Parameters
+        ----------
+        records : structured array, shape (n,)
+            With fields of the names of this type's; others are left out.
+
+        Returns
+        -------
+        structured array, shape (n,)
+            In :attr:`dtype`; ``records`` itself if it has that already.
+        """
+        if records.dtype == self.dtype:
+            return records
+        conformed = np.full(records.shape, self.defaults, self.dtype)
+        for name in set(records.dtype.names or ()) & set(self.dtype.names or ()):
+            conformed[name] = records[name]
+        return conformed
 
     def field(self, name: str) -> Field:
         """Field of that name; KeyError if there is none."""

@@ -130,6 +130,18 @@ class AppendTable:
         self._take(batch if fresh.all() else batch.select(fresh, self.blob_fields), keys[fresh], hashes[fresh])
         return statuses
 
+    def holds(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which records the table holds already, shape (n,); of a type without blobs, and with duplicates skipped."""
+        found = np.zeros(len(records), bool)
+        if self.index is None:
+            return found
+        rows = self.identity(records)
+        hashes = row_hashes(rows)
+        for place in np.flatnonzero(self.index.holds(hashes)).tolist():
+            digest = self._digest(rows[place], records[place], bytes)
+            found[place] = digest in self._group(int(hashes[place]))
+        return found
+
     def _take(self, batch: Batch, keys: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64] | None = None) -> None:
         """Let records wait for the next flush."""
         if not len(batch):

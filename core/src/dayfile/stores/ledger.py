@@ -95,6 +95,8 @@ class Ledger:
             group._v_attrs.day = self.day
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32)
             file.create_table(group, "checksums", CHECKSUMS, "rows and checksum of each node", chunkshape=16)
+        elif file.get_node(f"/{GROUP}")._v_attrs.day != self.day:
+            file.get_node(f"/{GROUP}")._v_attrs.day = self.day
         entries = [
             (entry.sha256, cut(entry.name, NAME_SIZE), entry.size, entry.records, entry.archived)
             for entry in self.fresh

@@ -1,16 +1,19 @@
 """Groups, tables and what they tell about themselves: how a data type looks in HDF5.
 
-A table's attributes hold its data type in full (``fields`` and ``clock`` as JSON text), so that a day file can be read
-and understood without the plugin that wrote it.
+A table's attributes hold its data type in full (``fields``, ``flags``, ``elements`` and ``clock`` as JSON text), so
+that a day file can be read and understood without the plugin that wrote it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,7 @@ import tables
 
 from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Field, Node
+from dayfile.model.datatype import DataType, Element, Field, Flag, Node
 
 __all__ = ["created_group", "data_type_of", "describe", "fill", "make_table", "matched", "recogniser", "tell"]
 
@@ -101,7 +104,12 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
         Rows of one HDF5 chunk: the least that is stored when one row is touched.
     """
     group = created_group(file, path, data_type.node.titles, keys)
-    columns = {field.name: column(field, place) for place, field in enumerate(data_type.fields)}
+    # An empty slot is all zero bytes, whatever the defaults.
+    plain = data_type.store == "slots"
+    columns = {
+        field.name: column(replace(field, default=0) if plain else field, place)
+        for place, field in enumerate(data_type.fields)
+    }
     with unnatural_names():
         table = file.create_table(
             group, path.rsplit("/", 1)[1], columns, data_type.title, chunkshape=chunk_rows, byteorder="little"
@@ -138,9 +146,12 @@ def describe(data_type: DataType) -> dict[str, str | int]:
             **({"doc": field.doc} if field.doc else {}),
             **({"blob": field.blob} if field.blob else {}),
             **({"counter": True} if field.counter else {}),
+            **({"default": in_json(field.default)} if field.default else {}),
         }
         for field in data_type.fields
     ]
+    flags = [{word: value for word, value in vars(flag).items() if value} for flag in data_type.flags]
+    elements = [{word: value for word, value in vars(element).items() if value} for element in data_type.elements]
     words = {
         "epoch": str(clock.epoch),
         "unit": clock.unit,
@@ -158,29 +169,47 @@ def describe(data_type: DataType) -> dict[str, str | int]:
         "node": data_type.node.path,
         "blobs": data_type.node.blobs,
         "clock": json.dumps(words),
-        "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")),
+        "fields": compact(fields),
+        **({"flags": compact(flags)} if flags else {}),
+        **({"elements": compact(elements)} if elements else {}),
     }
+
+
+def in_json(number: float) -> float | str:
+    """A number as JSON can have it: NaN and infinities as text."""
+    return number if math.isfinite(number) else str(number)
+
+
+def compact(words: list[dict[str, Any]]) -> str:
+    """JSON without blanks: HDF5 keeps at most 64 kB in an attribute."""
+    return json.dumps(words, ensure_ascii=False, separators=(",", ":"))
 
 
 def data_type_of(table: tables.Table) -> DataType | None:
     """The data type of a table, from its attributes alone; None for a table without them.
 
-    Defaults, overflow rules and the day file's path are not in the attributes: they matter to writing only.
+    Overflow rules and the day file's path are not in the attributes: they matter to writing only.
     """
     attributes = table.attrs
     if "data_type" not in attributes or "fields" not in attributes:
         return None
-    told: dict[str, Any] = {name: attributes[name] for name in attributes._v_attrnamesuser}
+    told = ((name, attributes[name]) for name in attributes._v_attrnamesuser)
+    simple = tuple((name, value) for name, value in told if isinstance(value, str | int | np.integer))
+    return type_told(str(table.title), simple)
+
+
+@lru_cache(maxsize=64)
+def type_told(title: str, attributes: tuple[tuple[str, Any], ...]) -> DataType:
+    """The data type of a table with this title and these attributes; day after day they are the same."""
+    told = dict(attributes)
     clock = json.loads(told["clock"])
     instrument, _, name = str(told["data_type"]).partition(".")
     return DataType(
         instrument=instrument,
         type=name,
         code=str(told["code"]),
-        title=str(table.title),
-        fields=tuple(
-            Field(**{**words, "shape": tuple(words.get("shape", ()))}) for words in json.loads(told["fields"])
-        ),
+        title=title,
+        fields=tuple(field_told(words) for words in json.loads(told["fields"])),
         clock=Clock(
             np.datetime64(clock["epoch"], "s"), clock["unit"], clock["leap_seconds"], tuple(clock["undefined"])
         ),
@@ -191,7 +220,16 @@ def data_type_of(table: tables.Table) -> DataType | None:
         path="",
         node=Node(str(told["node"]), blobs=str(told["blobs"])),
         layout=str(told["layout"]),
+        flags=tuple(Flag(**words) for words in json.loads(told.get("flags", "[]"))),
+        elements=tuple(Element(**words) for words in json.loads(told.get("elements", "[]"))),
     )
+
+
+def field_told(words: dict[str, Any]) -> Field:
+    """A field from its words in the attribute."""
+    default = words.get("default", 0)
+    told = {"shape": tuple(words.get("shape", ())), "default": float(default) if isinstance(default, str) else default}
+    return Field(**(words | told))
 
 
 def matched(template: str, path: str) -> dict[str, str] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,15 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
 
-__all__ = ["CONFLICT", "IN_CONFLICT", "SlotTable", "filled", "slots_of"]
+__all__ = ["CONFLICT", "IN_CONFLICT", "OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
 
 CONFLICT, IN_CONFLICT = 1, 2
 EMPTY_BYTE, CONFLICT_BYTE = 0x00, 0xFF
+BLOCK_BYTES = 4 * 2**20
+"""Slots are read, filled and written back in blocks of this size, so that a day of large records needs no more."""
+
+OnConflict = Literal["overlap", "replace", "keep"]
+"""What a record does that finds other bytes in its slot; see :class:`SlotTable`."""
 
 
 def row_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -28,8 +33,22 @@ def row_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def filled(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which slots hold a record: neither empty (all bytes 0x00) nor in conflict (all bytes 0xFF)."""
     content = row_bytes(rows)
-    full: npt.NDArray[np.bool_] = content.any(axis=1) & ~(content == CONFLICT_BYTE).all(axis=1)
+    full = np.ones(len(rows), bool)
+    # Few records begin as an empty slot or one in conflict does: of all others the first bytes tell enough.
+    for byte in (EMPTY_BYTE, CONFLICT_BYTE):
+        alike = np.flatnonzero(begins_with(content, byte))
+        full[alike] &= (content[alike] != byte).any(axis=1)
     return full
+
+
+def begins_with(content: npt.NDArray[np.uint8], byte: int) -> npt.NDArray[np.bool_]:
+    """Which rows of bytes, shape (n, itemsize), begin with eight such bytes; all where rows are shorter than that."""
+    size = content.shape[1]
+    if size < 8:
+        return np.ones(len(content), bool)
+    start = np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size})
+    alike: npt.NDArray[np.bool_] = content.view(start)["word"].ravel() == np.uint64(byte * 0x0101010101010101)
+    return alike
 
 
 def slots_of(records: npt.NDArray[Any], data_type: DataType, start: int) -> npt.NDArray[np.int64]:
@@ -38,6 +57,15 @@ def slots_of(records: npt.NDArray[Any], data_type: DataType, start: int) -> npt.
     times = times.astype(np.float64 if times.dtype.kind == "f" else np.int64)
     slots: npt.NDArray[np.int64] = np.floor_divide(times - start, data_type.period * data_type.clock.ticks)
     return slots.astype(np.int64)
+
+
+def conform_slots(rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
+    """Slots of an older form of a data type in the form of this one: empty ones stay empty, conflicts conflicts."""
+    conformed = np.zeros(len(rows), data_type.dtype)
+    held = filled(rows)
+    conformed[held] = data_type.conform(rows[held])
+    row_bytes(conformed)[~held & row_bytes(rows).any(axis=1)] = CONFLICT_BYTE
+    return conformed
 
 
 class SlotTable:
@@ -55,6 +83,13 @@ class SlotTable:
     These are the statuses of the put routines of the 1998 ACE CRIS/SIS Level 1.1 archive library. A record that the
     overlap table holds already is not stored there twice.
 
+    With ``on_conflict`` other than ``overlap`` a slot that is taken keeps one record: with ``replace`` the new one,
+    and what was there goes to the overlap table; with ``keep`` the one that was there, and the new one goes to the
+    overlap table. The status is 1 as well. A slot that was in conflict before is taken by a record that replaces.
+
+    A record that gave way once and lies in the overlap table does not contend again while its slot holds another: it
+    has status 3. So a source that comes again changes nothing.
+
     Parameters
     ----------
     table : tables.Table
@@ -63,10 +98,14 @@ class SlotTable:
         What its rows are.
     start : int
         Clock value of the first tick of the day.
-    overlap : callable
-        Gives the overlap table; called when the first record needs it.
+    overlap : AppendTable or None
+        The overlap table, if there is one yet.
+    make_overlap : callable
+        Makes it; called when the first record needs it.
     checksum : int
         Checksum of what the table holds already.
+    on_conflict : {'overlap', 'replace', 'keep'}
+        What a record does that finds other bytes in its slot.
     """
 
     def __init__(
@@ -74,15 +113,19 @@ class SlotTable:
         table: tables.Table,
         data_type: DataType,
         start: int,
-        overlap: Callable[[], AppendTable],
+        overlap: AppendTable | None,
+        make_overlap: Callable[[], AppendTable],
         checksum: int = 0,
+        on_conflict: OnConflict = "overlap",
     ) -> None:
         self.table = table
         self.data_type = data_type
         self.start = start
-        self.make_overlap = overlap
-        self.overlap: AppendTable | None = None
+        self.overlap = overlap
+        self.make_overlap = make_overlap
         self.checksum = checksum
+        self.on_conflict = on_conflict
+        self.contended: list[tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]] = []
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
@@ -110,85 +153,114 @@ class SlotTable:
             A status per record.
         """
         slots = slots_of(batch.records, self.data_type, self.start)
-        low, high = int(slots.min()), int(slots.max()) + 1
-        old = self.table.read(low, high)
-        new = old.copy()
-        statuses = np.zeros(len(batch), np.uint8)
-        waiting = np.arange(len(batch))
+        statuses = np.empty(len(batch), np.uint8)
         # What is stored as an empty slot or a conflict could not be told from one: it goes to overlap alone.
         strange = ~filled(batch.records)
-        if strange.any():
-            self._to_overlap(batch.records[strange], batch)
-            statuses[strange] = IN_CONFLICT
-            waiting = np.flatnonzero(~strange)
+        self._to_overlap(batch.records[strange], np.flatnonzero(strange) + 0.5)
+        statuses[strange] = IN_CONFLICT
+        for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.rowsize)):
+            statuses[these] = self._write_block(batch.records[these], slots[these], these)
+        self._settle()
+        return statuses
+
+    def _write_block(
+        self, records: npt.NDArray[Any], slots: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.uint8]:
+        """Put records whose slots are near each other, with their places in the batch; their statuses."""
+        low = int(slots[0])
+        rows = self.table.read(low, int(slots[-1]) + 1)
+        if (np.diff(slots) > 0).all() and not row_bytes(rows).any():
+            # As most often: nothing is there yet, and there is a slot for each.
+            rows[slots - low] = records
+            self._store(low, rows, slots - low, np.zeros(len(slots), np.uint64))
+            return np.full(len(slots), WRITTEN, np.uint8)
+        before = rows.copy()
+        statuses = np.empty(len(records), np.uint8)
+        waiting = np.arange(len(records))
         while len(waiting):
             # One record for each slot in a round, so that a round is whole arrays and the order within a slot is kept.
-            _, first = np.unique(slots[waiting], return_index=True)
+            first = np.concatenate([[True], np.diff(slots[waiting]) > 0])
             these = waiting[first]
-            statuses[these] = self._put(new, slots[these] - low, batch, these)
-            waiting = np.delete(waiting, first)
-        self._store(low, old, new)
+            statuses[these] = self._put(rows, slots[these] - low, records[these], numbers[these])
+            waiting = waiting[~first]
+        changed = np.flatnonzero((row_bytes(before) != row_bytes(rows)).any(axis=1))
+        self._store(low, rows, changed, row_hashes(before[changed]))
         return statuses
 
     def _put(
         self,
         rows: npt.NDArray[Any],
         places: npt.NDArray[np.int64],
-        batch: Batch,
-        these: npt.NDArray[np.int64],
+        records: npt.NDArray[Any],
+        numbers: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.uint8]:
-        """Put the records ``these``, each for a slot of its own, into ``rows``; their statuses."""
-        held, given = row_bytes(rows[places]), row_bytes(batch.records[these])
+        """Put records, each for a slot of its own, into ``rows`` at ``places``; their statuses."""
+        held, given = row_bytes(rows[places]), row_bytes(records)
         empty = ~held.any(axis=1)
         same = (held == given).all(axis=1)
-        taken = (held == CONFLICT_BYTE).all(axis=1)
-        statuses = np.select([empty, same & ~taken, taken], [WRITTEN, IDENTICAL, IN_CONFLICT], CONFLICT).astype(
-            np.uint8
-        )
-        rows[places[empty]] = batch.records[these[empty]]
-        conflict = statuses == CONFLICT
-        if (conflict | taken).any():
-            self._contest(rows, places, batch, these, conflict, taken)
+        statuses = np.select([empty, same], [WRITTEN, IDENTICAL], CONFLICT).astype(np.uint8)
+        rows[places[empty]] = records[empty]
+        contending = np.flatnonzero(statuses == CONFLICT)
+        if len(contending):
+            statuses[contending] = self._contend(rows, places[contending], records[contending], numbers[contending])
         return statuses
 
-    def _contest(
+    def _contend(
         self,
         rows: npt.NDArray[Any],
         places: npt.NDArray[np.int64],
-        batch: Batch,
-        these: npt.NDArray[np.int64],
-        conflict: npt.NDArray[np.bool_],
-        taken: npt.NDArray[np.bool_],
-    ) -> None:
-        """Send contending records to overlap, in the order of the batch, the old before the new one."""
-        order = np.argsort(these, kind="stable")
-        order = order[(conflict | taken)[order]]
-        new_conflict = conflict[order]
-        new_at = np.cumsum(1 + new_conflict) - 1
-        records = np.empty(new_at[-1] + 1, self.data_type.dtype)
-        records[new_at] = batch.records[these[order]]
-        records[new_at[new_conflict] - 1] = rows[places[order[new_conflict]]]
-        self._to_overlap(records, batch)
-        flat = rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-        flat[places[conflict]] = CONFLICT_BYTE
+        records: npt.NDArray[Any],
+        numbers: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.uint8]:
+        """What becomes of records that find other bytes in their slots; their statuses."""
+        held = rows[places]
+        taken = (row_bytes(held) == CONFLICT_BYTE).all(axis=1)
+        known = np.zeros(len(records), bool) if self.overlap is None else self.overlap.holds(records)
+        new, fresh = ~taken & ~known, taken | ~known
+        if self.on_conflict == "overlap":
+            self._to_overlap(held[new], numbers[new] + 0.0)
+            self._to_overlap(records[fresh], numbers[fresh] + 0.5)
+            row_bytes(rows)[places[new]] = CONFLICT_BYTE
+            return np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT).astype(np.uint8)
+        if self.on_conflict == "keep":
+            self._to_overlap(records[fresh], numbers[fresh] + 0.5)
+            statuses = np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT)
+        else:
+            self._to_overlap(held[new], numbers[new] + 0.0)
+            rows[places[~known]] = records[~known]
+            statuses = np.where(known, IDENTICAL, CONFLICT)
+        self._settle()  # whether the next record for the slot is known depends on it
+        return statuses.astype(np.uint8)
 
-    def _to_overlap(self, records: npt.NDArray[Any], batch: Batch) -> None:
+    def _to_overlap(self, records: npt.NDArray[Any], order: npt.NDArray[np.floating[Any]]) -> None:
+        """Let records wait for the overlap table; ``order`` tells where among those of this write."""
+        if len(records):
+            self.contended.append((order, records))
+
+    def _settle(self) -> None:
+        """Write what waits for the overlap table, in the order of the batch, old records before new ones."""
+        if not self.contended:
+            return
         if self.overlap is None:
             self.overlap = self.make_overlap()
+        order = np.argsort(np.concatenate([order for order, _ in self.contended]), kind="stable")
+        records = np.concatenate([records for _, records in self.contended])[order]
+        self.contended = []
         numbers = np.zeros(len(records), np.int64)
-        self.overlap.write(Batch(batch.instrument, batch.code, records, numbers, batch.keys), numbers)
+        self.overlap.write(Batch(self.data_type.instrument, self.data_type.code, records, numbers), numbers)
 
-    def _store(self, low: int, old: npt.NDArray[Any], new: npt.NDArray[Any]) -> None:
+    def _store(
+        self, low: int, rows: npt.NDArray[Any], changed: npt.NDArray[np.int64], old_hashes: npt.NDArray[np.uint64]
+    ) -> None:
         """Write back what changed, in runs that touch no further chunk of the table."""
-        changed = np.flatnonzero((row_bytes(old) != row_bytes(new)).any(axis=1))
         if not len(changed):
             return
         chunks = (changed + low) // self.table.chunkshape[0]
         for run in np.split(changed, np.flatnonzero(np.diff(chunks) > 1) + 1):
             first, last = int(run[0]), int(run[-1]) + 1
-            self.table.modify_rows(low + first, low + last, rows=new[first:last])
-        gone = place_sum(row_hashes(old[changed]), changed + low)
-        come = place_sum(row_hashes(new[changed]), changed + low)
+            self.table.modify_rows(low + first, low + last, rows=rows[first:last])
+        new_hashes = row_hashes(rows if len(changed) == len(rows) else rows[changed])
+        gone, come = place_sum(old_hashes, changed + low), place_sum(new_hashes, changed + low)
         self.checksum = (self.checksum - gone + come) % 2**64
 
     def flush(self) -> None:
@@ -196,3 +268,14 @@ class SlotTable:
         self.table.flush()
         if self.overlap is not None:
             self.overlap.flush()
+
+
+def in_blocks(
+    slots: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], block: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """The chosen records in the order of their slots, those of one slot in their own, a block of slots at a time."""
+    order = np.flatnonzero(chosen)
+    if (np.diff(slots[order]) < 0).any():
+        order = order[np.argsort(slots[order], kind="stable")]
+    if len(order):
+        yield from np.split(order, np.flatnonzero(np.diff(slots[order] // block)) + 1)

@@ -22,14 +22,14 @@ import tables
 
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.reading import open_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
+from dayfile.engine.putting import open_archive
 from dayfile.engine.watch import run_watch
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.instrument import Instrument
-from dayfile.model.batch import Batch, Blobs, Rejected, Source
+from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings, Settings
 from dayfile.testing.faults import KINDS, Fault, injected
@@ -91,7 +91,7 @@ class Probe(Instrument):
         super().__init__(LAYOUT, "probe.yaml")
 
     @hookimpl
-    def decode(self, source: Source) -> Iterable[Batch | Rejected] | None:
+    def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
         """Notes from ``*.notes``, the others from struct streams."""
         if not source.name.endswith(".notes"):
             return super().decode(source)

@@ -23,7 +23,8 @@ class Sis(Instrument):
         from dayfile.testing.telemetry import write_sources
         from dayfile_sis.simulation import sample_day
 
-        streams, rest = sample_day(day, seed, self.layout.by_code())
+        types = {code: data_type.form_on(day) for code, data_type in self.layout.by_code().items()}
+        streams, rest = sample_day(day, seed, types)
         name = f"sis_level1_{day.astype('datetime64[D]').item():%Y%j}.hdf"
         return write_sources(self, directory, streams, name, rest)
 

@@ -1,0 +1,120 @@
+"""One day of one data type as its day file has it: slots that are empty or in conflict too, and overlap by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.root import Root
+from dayfile.errors import StorageError, UsageError
+from dayfile.model.datatype import DataType
+
+__all__ = ["DayTables", "read_day"]
+
+NEAREST = 4
+
+
+@dataclass(frozen=True)
+class DayTables:
+    """The tables of a day.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What the table tells of itself, which may be an older layout than the plugin's.
+    rows : structured array, shape (n,)
+        In the dtype of the data type. Of the store ``slots`` all slots of the day: all bytes 0x00 where one is empty,
+        all bytes 0xFF where records contended for it.
+    overlap : structured array, shape (m,)
+        Records that contended for a slot, in the order in which they came.
+    """
+
+    data_type: DataType
+    rows: npt.NDArray[Any]
+    overlap: npt.NDArray[Any]
+
+
+def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
+    """Read the tables of a data type's day.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    name : str
+        Name of the data type, ``cris.hskp``.
+    day : numpy.datetime64
+        The day.
+
+    Raises
+    ------
+    UsageError
+        The archive has no such type, or nothing of it on that day; or the type has more tables than one, by keys such
+        as a station, or blobs beside its table.
+    StorageError
+        The day file cannot be read.
+
+    Examples
+    --------
+    >>> tables = read_day(Root(Path("archive")), "cris.hskp", np.datetime64("1997-10-31"))  # doctest: +SKIP
+    >>> len(tables.rows)  # doctest: +SKIP
+    338
+    """
+    import tables
+
+    from dayfile.archive.survey import DAMAGED
+    from dayfile.stores.nodes import data_type_of
+
+    path = root.path / day_file_of(root, name, day)
+    found: DataType | None = None
+    content: dict[str, npt.NDArray[Any]] = {}
+    try:
+        with tables.open_file(path, "r") as file:
+            for table in file.walk_nodes("/", "Table"):
+                data_type = data_type_of(table)
+                if data_type is None or data_type.name != name:
+                    continue
+                check_single(data_type)
+                overlap = table._v_pathname == f"{data_type.node.path}_overlap"
+                found = found if overlap else data_type
+                content["overlap" if overlap else "rows"] = table.read()
+    except DAMAGED as error:
+        message = f"this day file cannot be read ({type(error).__name__}); rebuild it (dayfile rebuild)"
+        raise StorageError(message, where=path) from error
+    if found is None:
+        raise StorageError(f"the day file does not tell which of its tables is {name}", where=path)
+    return DayTables(found, content["rows"], content.get("overlap", np.zeros(0, found.dtype)))
+
+
+def day_file_of(root: Root, name: str, day: np.datetime64) -> str:
+    """Path of the one day file of a type and day, below the root; UsageError if there is none."""
+    catalogue = Catalogue(root.catalogue)
+    rows = catalogue.rows(name)
+    if not rows:
+        there = ", ".join(sorted({row.data_type for row in catalogue.rows()})) or "nothing yet"
+        raise UsageError(f"the archive holds no {name!r}; it holds {there}", where=root.path)
+    paths = [row.path for row in rows if row.day == str(day)]
+    if not paths:
+        near = ", ".join(nearest({row.day for row in rows}, day))
+        raise UsageError(f"the archive holds no {name} of {day}; the days next to it are {near}", where=root.path)
+    if len(paths) > 1:
+        message = f"{name} of {day} is in more day files than one ({', '.join(paths)}); move those away that are not it"
+        raise UsageError(message, where=root.path)
+    return paths[0]
+
+
+def nearest(days: Iterable[str], day: np.datetime64) -> list[str]:
+    """Those few of some days, ISO, that are nearest to a day, in order."""
+    return sorted(sorted(days, key=lambda other: abs(np.datetime64(other, "D") - day))[:NEAREST])
+
+
+def check_single(data_type: DataType) -> None:
+    """UsageError if records of a type stand in several tables of a day file, or have blobs."""
+    if "{" in data_type.node.path or data_type.node.blobs:
+        message = f"{data_type.name} has tables by key, or blobs, at {data_type.node.path}: it is not one table a day"
+        raise UsageError(message)

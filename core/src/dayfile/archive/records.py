@@ -1,0 +1,208 @@
+"""Records as they are read: an array that knows its data type, and where its blobs are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import MissingExtraError, StorageError, UsageError
+from dayfile.model.datatype import DataType
+from dayfile.model.validity import end_seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Place", "Records"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table in a day file, for what is read later.
+
+    Parameters
+    ----------
+    path : Path
+        The day file.
+    blobs : str
+        Path of the blob array beside the table; empty if there is none.
+    """
+
+    path: Path
+    blobs: str
+
+
+def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.object_]]:
+    """Blobs by index, beside tables of one day file; None for a negative one.
+
+    Parameters
+    ----------
+    places : sequence of Place
+        The tables; all in the same day file, which is opened once.
+    indexes : sequence of array of int, of any shape
+        Those of each table.
+
+    Returns
+    -------
+    list of array of object
+        Bytes or None, in the shape of the indexes.
+
+    Raises
+    ------
+    StorageError
+        The day file does not have them.
+    """
+    import tables
+
+    from dayfile.stores.blobs import blobs_at
+
+    if all((wanted < 0).all() for wanted in indexes):
+        return [np.full(wanted.shape, None, object) for wanted in indexes]
+    found = []
+    place, highest = places[0], int(indexes[0].max(initial=-1))
+    try:
+        with tables.open_file(place.path, "r") as file:
+            for place, wanted in zip(places, indexes, strict=True):
+                highest = int(wanted.max(initial=-1))
+                none = np.full(wanted.shape, None, object)
+                there = blobs_at(file.get_node(place.blobs), wanted.ravel()) if highest >= 0 else none
+                found.append(there.reshape(wanted.shape))
+    except (OSError, tables.HDF5ExtError, tables.NodeError, IndexError) as error:
+        raise StorageError(f"{place.blobs} does not have blob {highest}", where=place.path) from error
+    return found
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of one data type, in time order.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they are; tells units and meaning of the fields.
+    array : structured array, shape (n,)
+        In the dtype of the data type.
+    keys : dict of str to array, shape (n,)
+        What else tells the records apart, such as the station they came from.
+    places : tuple of Place
+        The tables they were read from.
+    origins : array of int64, shape (n,)
+        Index in ``places`` of each record's table.
+    """
+
+    data_type: DataType
+    array: npt.NDArray[Any]
+    keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+    origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """One field (or key) of all records, shape (n, *shape of the field)."""
+        return self.keys[name] if name in self.keys else self.array[name]
+
+    @property
+    def times(self) -> npt.NDArray[np.datetime64]:
+        """UTC of each record, datetime64[ns], shape (n,)."""
+        return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
+
+    @property
+    def end_seconds(self) -> npt.NDArray[Any]:
+        """The last tick of its clock at which each record is valid, shape (n,); see :mod:`dayfile.model.validity`."""
+        return end_seconds(self.array, self.data_type)
+
+    def blobs(self, name: str, row: int) -> list[bytes | None]:
+        """The blobs of one field of one record, read from the day file now; :meth:`all_blobs` has those of all.
+
+        Parameters
+        ----------
+        name : str
+            A field that holds indexes of blobs.
+        row : int
+            Which record.
+
+        Returns
+        -------
+        list of bytes or None
+            One for each element of the field; None where there is none.
+
+        Raises
+        ------
+        UsageError
+            The field holds no blobs.
+        StorageError
+            The day file cannot be read any more, or does not have such a blob.
+        """
+        indexes = np.ravel(self._blob_indexes(name)[row])
+        found: list[bytes | None] = read_blobs([self.places[int(self.origins[row])]], [indexes])[0].tolist()
+        return found
+
+    def all_blobs(self, name: str) -> npt.NDArray[np.object_]:
+        """The blobs of one field of all records, read from the day files now, each of which is opened once.
+
+        Parameters
+        ----------
+        name : str
+            A field that holds indexes of blobs.
+
+        Returns
+        -------
+        array of object, shape (n, *shape of the field)
+            Each bytes, or None where there is none.
+
+        Raises
+        ------
+        UsageError, StorageError
+            As for :meth:`blobs`.
+
+        Examples
+        --------
+        ``open_archive("archive").read("hisparc.events", station=501).all_blobs("traces")``
+        """
+        indexes = self._blob_indexes(name)
+        found = np.full(indexes.shape, None, object)
+        order = np.argsort(self.origins, kind="stable")
+        rows = np.split(order, np.searchsorted(self.origins[order], np.arange(1, len(self.places))))
+        for _, numbers in groupby(range(len(self.places)), lambda number: self.places[number].path):
+            these = list(numbers)
+            wanted = [indexes[rows[number]] for number in these]
+            for number, there in zip(these, read_blobs([self.places[number] for number in these], wanted), strict=True):
+                found[rows[number]] = there
+        return found
+
+    def _blob_indexes(self, name: str) -> npt.NDArray[Any]:
+        """A field that holds indexes of blobs; UsageError if it holds none."""
+        if not any(field.name == name and field.blob for field in self.data_type.fields):
+            with_blobs = [field.name for field in self.data_type.fields if field.blob]
+            raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
+        values: npt.NDArray[Any] = self.array[name]
+        return values
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            message = 'to_pandas needs pandas; install it with: pip install "dayfile[export]"'
+            raise MissingExtraError(message) from error
+
+        columns: dict[str, Any] = dict(self.keys)
+        for name in self.array.dtype.names or ():
+            values = self.array[name]
+            for place in np.ndindex(values.shape[1:]):
+                label = f"{name}[{','.join(map(str, place))}]" if place else name
+                columns[label] = values[(slice(None), *place)]
+        return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))

@@ -1,0 +1,58 @@
+"""``dayfile export``: a day of an archive as files of other programs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dayfile.cli.maintain import existing
+from dayfile.cli.run import ArchiveOption
+
+__all__ = ["export"]
+
+
+class ByteOrder(StrEnum):
+    """Byte orders."""
+
+    big = "big"
+    little = "little"
+
+
+def export(
+    data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.")],
+    day: Annotated[str, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")],
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="The format, such as level1.1.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Directory for the files; made if absent.")],
+    archive: ArchiveOption = Path("archive"),
+    byte_order: Annotated[ByteOrder, typer.Option(help="Byte order, of formats that have a choice.")] = ByteOrder.big,
+) -> None:
+    """Write a day of a type in the format of another program; files of the same names in DIR are replaced.
+
+    Exit codes: 0 written, 2 there is no such type, day or format, 4 could not write.
+    """
+    from dayfile import plugins
+    from dayfile.archive.day_tables import read_day
+    from dayfile.errors import StorageError, UsageError
+    from dayfile.model.clock import parse_day
+
+    loaded = plugins.load()
+    moment, hooks = parse_day(day), loaded.manager.hook
+    tables = read_day(existing(archive), data_type, moment)
+    known = loaded.data_types.get(data_type)
+    if known is None:
+        raise UsageError(f"no plugin of {data_type} is installed; install the one that it was archived with")
+    formats = sorted({name for told in hooks.export_formats(data_type=known) for name in told})
+    if form not in formats:
+        raise UsageError(f"{data_type} has no format {form!r}; its formats are: {', '.join(formats) or 'none'}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make the directory: {error.strerror or error}", where=out) from error
+    answers = hooks.export(
+        data_type=known, day=moment, tables=tables, form=form, byte_order=byte_order.value, directory=out
+    )
+    for path in (path for answer in answers for path in answer):
+        typer.echo(f"{path.stat().st_size:>12}  {path}")

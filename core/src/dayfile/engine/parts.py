@@ -1,0 +1,93 @@
+"""Part files: records on their way from the process that decoded them to the one that writes their day file.
+
+A part file is a line of JSON, which says what stands behind it, and then arrays and blobs as plain bytes; once more
+for pieces that were added later. It lies in the workshop, and is removed when its records are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.engine.decoding import Piece
+from dayfile.model.batch import NO_BLOBS, Batch, Blobs
+from dayfile.model.datatype import DataType
+
+__all__ = ["load", "save"]
+
+Numbered = tuple[int, Piece]
+"""A piece, and which source of a group it came from."""
+
+
+def save(path: Path, pieces: Iterable[Numbered]) -> None:
+    """Add pieces to a part file; OSError if that fails."""
+    told, contents = [], []
+    for source, piece in pieces:
+        batch = piece.batch
+        values = batch.blobs.values
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        arrays = (batch.records, batch.numbers.astype(np.int64), lengths, batch.blobs.owners.astype(np.int64))
+        buffers = [np.ascontiguousarray(array).tobytes() for array in arrays] + [b"".join(values)]
+        contents += buffers
+        told.append(
+            {
+                "source": source,
+                "plugin": piece.plugin,
+                "data_type": piece.data_type,
+                "path": piece.path,
+                "day": str(piece.day),
+                "instrument": batch.instrument,
+                "code": batch.code,
+                "keys": dict(batch.keys),
+                "fields": len(batch.records.dtype.names or ()),
+                "sizes": [len(buffer) for buffer in buffers],
+            }
+        )
+    with path.open("ab") as file:
+        file.write(json.dumps(told).encode() + b"\n")
+        file.writelines(contents)
+
+
+def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Numbered]:
+    """The pieces of a part file that belong to some day files, in the order in which they were saved.
+
+    Parameters
+    ----------
+    path : Path
+        The part file.
+    types : mapping of str to DataType
+        By name.
+    wanted : collection of str
+        Paths of the day files.
+    """
+    content = path.read_bytes()
+    place = 0
+    while place < len(content):
+        start, place = place, content.index(b"\n", place) + 1
+        for words in json.loads(content[start:place]):
+            buffers = []
+            for size in words["sizes"]:
+                buffers.append(memoryview(content)[place : place + size])
+                place += size
+            if words["path"] in wanted:
+                yield words["source"], piece_of(words, buffers, types[words["data_type"]])
+
+
+def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
+    """A piece from what a part file says of it."""
+    form = next(form for form in data_type.forms if len(form.fields) == words["fields"])
+    records: npt.NDArray[Any] = np.frombuffer(buffers[0], form.dtype)
+    numbers, lengths, owners = (np.frombuffer(buffer, np.int64) for buffer in buffers[1:4])
+    blobs = NO_BLOBS
+    if len(lengths):
+        ends = np.cumsum(lengths)
+        joined = bytes(buffers[4])
+        values = [joined[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
+        blobs = Blobs(values, owners)
+    batch = Batch(words["instrument"], words["code"], records, numbers, words["keys"], blobs)
+    return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch)

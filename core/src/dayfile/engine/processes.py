@@ -1,0 +1,350 @@
+"""Runs on several cores: workers decode and write, this process says who does what, and keeps the accounts.
+
+Sources are decoded in groups, by whichever worker has the least to do. A day file is written by one worker, that which
+was the first to decode records of it, and in the order of the sources, so the files are those of a run in one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dayfile.archive.catalogue import CatalogueRow
+from dayfile.archive.root import Root
+from dayfile.engine.day_files import Written
+from dayfile.engine.executors import Progress, Run, arrivals, silent, started
+from dayfile.engine.intake import Arrival, given_files, visible_files
+from dayfile.engine.report import Report
+from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
+from dayfile.errors import StorageError
+from dayfile.model.batch import Source
+from dayfile.plugins import Failure, Plugins
+from dayfile.settings import Settings
+
+__all__ = ["available_cores", "run_processes", "worth_processes"]
+
+GROUP_BYTES = 512 * 1024
+GROUP_SOURCES = 256
+# Groups that a worker may have before it, so that it never waits; and that may be open, so that memory is bounded.
+GROUPS_AHEAD = 2
+GROUPS_OPEN = 6
+WORTH_BYTES = 32 * 2**20
+"""From so many bytes of sources on, several processes are quicker than one."""
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worth_processes(root: Root, given: Iterable[Path]) -> bool:
+    """Whether there is work enough, and more than one core, for a run on several."""
+    if available_cores() < 2:
+        return False
+    total = 0
+    for path in [*given_files(given), *visible_files(root.accepted), *visible_files(root.incoming)]:
+        with suppress(OSError):
+            total += path.stat().st_size
+        if total >= WORTH_BYTES:
+            return True
+    return False
+
+
+def run_processes(
+    root: Root,
+    plugins: Plugins,
+    settings: Settings,
+    given: Iterable[Path] = (),
+    progress: Progress = silent,
+    workers: int | None = None,
+) -> Report:
+    """Archive what lies in ``incoming/`` and what is given, with several processes.
+
+    Parameters
+    ----------
+    root, plugins, settings, given, progress
+        As for :func:`dayfile.engine.executors.run_serial`.
+    workers : int, optional
+        How many processes decode and write; as many as there are cores if not given.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    UsageError, ArchiveLockedError, StorageError
+        As for :func:`dayfile.engine.executors.run_serial`; a worker that was killed is a StorageError too.
+    """
+    files = given_files(given)
+    with started(root, plugins, settings) as run, crew(run, workers or available_cores()) as foreman:
+        total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
+        done = 0
+        for group in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+            progress(done, total, group[0].path.name)
+            foreman.send(group)
+            done += len(group)
+        progress(total, total, "")
+        foreman.publish()
+    return run.report
+
+
+def groups(each: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """Sources in groups that are worth a message."""
+    group: list[Arrival] = []
+    size = 0
+    for arrival in each:
+        group.append(arrival)
+        with suppress(OSError):  # it is told when it is read
+            size += arrival.path.stat().st_size
+        if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+@dataclass
+class Group:
+    """Sources on their way.
+
+    Attributes
+    ----------
+    told : list of Told or None
+        What the decoding worker said; None before.
+    asked : bool
+        Whether the decoding worker was asked to hand over more than it knew it had to.
+    handed : set of str
+        Day files whose records are in the part file.
+    writing : int or None
+        How many workers still write; None before they were told to.
+    written : list of dict
+        What became of each source, by day file.
+    """
+
+    number: int
+    arrivals: list[Arrival]
+    member: Member
+    told: list[Told] | None = None
+    asked: bool = False
+    handed: set[str] = field(default_factory=set)
+    writing: int | None = None
+    written: list[dict[str, Written]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Member:
+    """One worker, as the foreman knows it."""
+
+    process: ForkProcess
+    connection: Connection
+    tasks: int = 0
+    decoding: int = 0
+    unknown: set[str] = field(default_factory=set)
+
+    def send(self, task: str, *arguments: object) -> None:
+        """Give it a task."""
+        try:
+            self.connection.send((task, arguments))
+        except OSError as error:
+            raise self.gone() from error
+        self.tasks += 1
+
+    def gone(self) -> StorageError:
+        """What to say when the process is not there any more."""
+        self.process.join(timeout=5)
+        message = f"a worker process ended (exit code {self.process.exitcode}); input stays where it was, run again"
+        return StorageError(message)
+
+
+@contextmanager
+def crew(run: Run, workers: int) -> Iterator[Foreman]:
+    """Workers, started and ended.
+
+    They are forks of this process: they have its plugins, and its hold on the archive's lock, which so ends with the
+    last of them.
+    """
+    context = get_context("fork")
+    members: list[Member] = []
+    pipeline = run.pipeline
+    try:
+        for number in range(workers):
+            here, there = context.Pipe()
+            worker = Worker(pipeline.root, pipeline.plugins, pipeline.settings, f"w{number}")
+            # A pipe ends with its last holder: each worker lets go of the ends of those before it.
+            others = [here, *(member.connection for member in members)]
+            process = context.Process(target=begin, args=(there, os.getpid(), worker, others), daemon=True)
+            process.start()
+            there.close()
+            members.append(Member(process, here))
+        yield Foreman(run, members)
+    finally:
+        for member in members:
+            member.connection.close()
+        for member in members:
+            member.process.join(timeout=10)
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+
+
+def begin(connection: Connection, parent: int, worker: Worker, others: list[Connection]) -> None:
+    """Where a worker's process begins."""
+    for other in others:
+        other.close()
+    work(connection, parent, worker)
+
+
+class Foreman:
+    """Gives tasks to workers and takes their answers.
+
+    Parameters
+    ----------
+    run : Run
+        The run, with its report and its sources to be released.
+    members : list of Member
+        The workers.
+    """
+
+    def __init__(self, run: Run, members: list[Member]) -> None:
+        self.run = run
+        self.members = members
+        self.owners: dict[str, Member] = {}
+        self.groups: dict[int, Group] = {}
+        self.next = 0
+        self.waiting: deque[Group] = deque()
+        self.changed: dict[str, tuple[Member, np.datetime64]] = {}
+        self.published: dict[str, list[CatalogueRow]] = {}
+
+    def send(self, arrivals_: list[Arrival]) -> None:
+        """Let sources be decoded and written; returns when there is room for more."""
+        member = min(self.members, key=lambda member: member.tasks)
+        group = Group(self.next, arrivals_, member)
+        self.next += 1
+        self.groups[group.number] = group
+        self.waiting.append(group)
+        member.decoding += 1
+        foreign, member.unknown = member.unknown, set()
+        member.send("decode", group.number, [arrival.path for arrival in arrivals_], foreign)
+        while len(self.groups) > GROUPS_OPEN * len(self.members) or all(
+            member.decoding >= GROUPS_AHEAD for member in self.members
+        ):
+            self.receive()
+
+    def receive(self) -> None:
+        """Wait for answers, and do what follows from them."""
+        by_connection: dict[Any, Member] = {member.connection: member for member in self.members if member.tasks}
+        for ready in wait(list(by_connection)):
+            member = by_connection[ready]
+            try:
+                task, arguments, answer = member.connection.recv()
+            except (EOFError, OSError) as error:
+                raise member.gone() from error
+            member.tasks -= 1
+            if isinstance(answer, Problem):
+                raise answer.error or RuntimeError(f"in a worker process:\n{answer.trace}")
+            self._take(member, task, arguments, answer)
+        self._dispatch()
+
+    def _take(self, member: Member, task: str, arguments: tuple[Any, ...], answer: Any) -> None:  # noqa: ANN401 - of any task
+        match task:
+            case "decode":
+                member.decoding -= 1
+                group = self.groups[arguments[0]]
+                group.told, group.handed = answer
+                group.written = [{} for _ in group.told]
+            case "hand":
+                self.groups[arguments[0]].handed |= answer
+            case "write":
+                self._written(self.groups[arguments[0]], answer)
+            case "changed":
+                self.changed.update({path: (member, day) for path, day in answer.items()})
+            case "publish":
+                self.published[arguments[0]] = answer
+
+    def _dispatch(self) -> None:
+        """Let what is decoded be written, group after group in the order of the sources."""
+        while self.waiting and self.waiting[0].told is not None:
+            group = self.waiting[0]
+            paths = sorted({path for told in group.told or [] for path in told.days})
+            for path in paths:
+                if path not in self.owners:
+                    self.owners[path] = group.member
+                    for member in self.members:
+                        if member is not group.member:
+                            member.unknown.add(path)
+            missing = {path for path in paths if self.owners[path] is not group.member} - group.handed
+            if missing:
+                # It was decoded before it was known that another writes this day file.
+                if not group.asked:
+                    group.member.send("hand", group.number, missing)
+                    group.asked = True
+                return
+            self.waiting.popleft()
+            self._let_write(group, paths)
+
+    def _let_write(self, group: Group, paths: list[str]) -> None:
+        origins = [told.origin for told in group.told or []]
+        writers = [m for m in self.members if m is group.member or any(self.owners[path] is m for path in paths)]
+        for member in writers:
+            mine = {path for path in paths if self.owners[path] is member}
+            member.send("write", group.number, origins, mine - group.handed, mine & group.handed)
+        group.writing = len(writers)
+
+    def _written(self, group: Group, answer: dict[int, dict[str, Written]]) -> None:
+        """Put down what became of a group; when it and all before it are written, that of each source is known."""
+        for place, written in answer.items():
+            group.written[place].update(written)
+        group.writing = (group.writing or 0) - 1
+        while self.groups and (first := next(iter(self.groups.values()))).writing == 0:
+            self._conclude(first)
+
+    def _conclude(self, group: Group) -> None:
+        """Count what became of the sources of a group, and let it be entered into the ledgers."""
+        del self.groups[group.number]
+        part_file(self.run.root, group.number).unlink(missing_ok=True)
+        entries: dict[Member, list[tuple[str, Identity, int]]] = {}
+        for arrival, told, written in zip(group.arrivals, group.told or [], group.written, strict=True):
+            if told.unreadable:
+                self.run.report.failures.append(Failure("dayfile", told.unreadable, OSError.__name__))
+                continue
+            fresh = self.run.pipeline.conclude(told.origin, arrival.path.read_bytes, told.decoded, written)
+            for path, records in fresh.items():
+                entries.setdefault(self.owners[path], []).append((path, told.origin, records))
+            self.run.hold(arrival, partial(Source.read, arrival.path), told.days)
+        for member, each in entries.items():
+            member.send("enter", each)
+
+    def publish(self) -> None:
+        """Wait for all that was sent, and publish every day file that has something new."""
+        while self.groups:
+            self.receive()
+        for member in self.members:
+            member.send("changed")
+        self._finish()
+        if self.changed:
+            self.run.pipeline.catalogue.announce({path: day for path, (_, day) in self.changed.items()})
+        try:
+            for path, (member, _) in self.changed.items():
+                member.send("publish", path)
+            self._finish()
+        finally:
+            self.run.pipeline.published(self.published)
+        self.run.release()
+
+    def _finish(self) -> None:
+        """Wait until nobody has a task left."""
+        while any(member.tasks for member in self.members):
+            self.receive()

@@ -1,0 +1,276 @@
+"""An archive to read from and to put records into, as a program sees it: its statuses come back at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.reading import Reader
+from dayfile.archive.records import Records
+from dayfile.archive.root import Root
+from dayfile.archive.sources import keep
+from dayfile.configuration import configured
+from dayfile.engine.executors import Run, started
+from dayfile.errors import RecordError, UsageError
+from dayfile.model.batch import Batch, Rejected, Source
+from dayfile.model.datatype import DataType
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings
+
+__all__ = ["REJECTED", "Archive", "Putting", "create_archive", "open_archive"]
+
+REJECTED = 4
+"""Status of a record that cannot be archived, as it has no time; it is kept in quarantine."""
+PUBLISH_BYTES = 64 * 2**20
+"""Records that were put are held in memory until they are published; beyond so many bytes that is done."""
+
+logger = logging.getLogger(__name__)
+
+
+class Archive(Reader):
+    """An archive to read from and to put records into; see :func:`open_archive`.
+
+    Parameters
+    ----------
+    root : Root
+        Its directory.
+    """
+
+    def put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Put records into the day files of their times; they are published when this returns.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type, ``cris.hskp``.
+        records : Records, structured array of shape (n,), or one struct
+            With the fields of the type, by name, in any byte order and alignment.
+
+        Returns
+        -------
+        array of uint8, shape (n,)
+            A status for each record, in order: 0 written, 3 the same is there already, 1 its slot held another, 2 its
+            slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time and was kept in
+            quarantine.
+
+        Raises
+        ------
+        UsageError
+            No such type, or the records do not have its fields, or have values that do not fit them. Nothing is put.
+        ArchiveLockedError
+            A run is working on the archive.
+        StorageError
+            The archive could not be written; it is as it was.
+
+        Examples
+        --------
+        ``open_archive("archive").put("cris.hskp", records)``
+        """
+        with self.putting() as put:
+            return put(data_type, records)
+
+    @contextmanager
+    def putting(self) -> Iterator[Putting]:
+        """Put records in several calls, which is much quicker than as many calls of :meth:`put`.
+
+        Yields
+        ------
+        Putting
+            To be called with a type and records, as :meth:`put`. What it was given is published at the end, also if
+            that comes by an exception, and meanwhile whenever it is much.
+
+        Examples
+        --------
+        ``with archive.putting() as put: statuses = [put("cris.hskp", record) for record in records]``
+        """
+        plugins, settings = self._configured
+        with started(self.root, plugins, settings) as run:
+            putting = Putting(run)
+            try:
+                yield putting
+            finally:
+                putting.publish()
+
+    @cached_property
+    def _configured(self) -> tuple[Plugins, Settings]:
+        """All installed plugins, and the settings of this archive."""
+        _, plugins, settings = configured(self.root.path, None, [], None)
+        return plugins, settings
+
+
+@dataclass
+class Sent:
+    """Records of one form of a type that were put and not yet published, and how many belong to each day file."""
+
+    form: DataType
+    records: list[npt.NDArray[Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Putting:
+    """A series of puts; made by :meth:`Archive.putting`.
+
+    Parameters
+    ----------
+    run : Run
+        In the archive's lock.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.pipeline = run.pipeline
+        self.sent: dict[DataType, Sent] = {}
+
+    def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Put records; a status for each. See :meth:`Archive.put`."""
+        plugins = self.pipeline.plugins
+        if data_type not in plugins.data_types:
+            message = f"no installed plugin has the data type {data_type!r}; there are {', '.join(plugins.data_types)}"
+            raise UsageError(message)
+        told = plugins.data_types[data_type]
+        form, given = as_records(records, told)
+        timed = told.clock.defined(given[told.time])
+        if told.end:
+            timed &= told.clock.defined(given[told.end])
+        plugins.encode(form, given[:0])  # refuses types that cannot be put
+        days = np.full(len(given), "NaT", "datetime64[D]")
+        days[timed] = told.clock.days(given[told.time][timed])
+        # All are opened before anything is written: one that cannot be leaves the others as they are.
+        for day in np.unique(days[timed]):
+            self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day)
+        if not timed.all():
+            self._reject(form, given, np.flatnonzero(~timed))
+        statuses = np.full(len(given), REJECTED, np.uint8)
+        sent = self.sent.setdefault(form, Sent(form))
+        sent.records.append(given[timed])
+        for day in np.unique(days[timed]):
+            these = np.flatnonzero(days == day)
+            path = self.pipeline.decoder.locate(told, day)
+            work_file = self.pipeline.day_files.open(path, day)
+            if path not in sent.counts:
+                work_file.begin()
+            batch = Batch(told.instrument, told.code, given[these], these)
+            statuses[these] = plugins.write(work_file, told, batch)
+            sent.counts[path] = sent.counts.get(path, 0) + len(these)
+        if sum(records.nbytes for each in self.sent.values() for records in each.records) > PUBLISH_BYTES:
+            self.publish()
+        return statuses
+
+    def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:
+        name, content = self.pipeline.plugins.encode(form, records[numbers])
+        stamps = f"{form.time} and {form.end}" if form.end else form.time
+        message = f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day"
+        error = RecordError.__name__
+        rejected = Rejected(form.instrument, form.code, message, error, tuple(numbers.tolist()), name, content)
+        self.pipeline.set_aside(Source(Path(name), name, content), [rejected])
+        logger.warning("%s: %d records that were put have no time; kept in quarantine", form.name, len(numbers))
+
+    def publish(self) -> None:
+        """Publish what was put, with an entry in the ledgers for the records of each type."""
+        for sent in self.sent.values():
+            name, content = self.pipeline.plugins.encode(sent.form, np.concatenate(sent.records))
+            source = Source(Path(name), name, content)
+            work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
+            for path, work_file in work_files.items():
+                if not work_file.holds(source):
+                    work_file.enter(source, sent.counts[path])
+            if self.pipeline.settings.core.sources_keep == "always":
+                keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
+        self.sent = {}
+        self.run.publish()
+
+
+def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
+    """Records in the form of a data type whose fields they have.
+
+    Returns
+    -------
+    (DataType, structured array of shape (n,))
+        The type, as the version had it that has these fields, and the records in its dtype.
+
+    Raises
+    ------
+    UsageError
+        They lack fields, or have values that do not fit.
+    """
+    try:
+        array = np.atleast_1d(records.array if isinstance(records, Records) else np.asarray(records))
+    except ValueError as error:
+        raise UsageError(f"records of {data_type.name} must be structs with its fields: {error}") from error
+    names = set(array.dtype.names or ())
+    form = next((form for form in reversed(data_type.forms) if names >= set(form.dtype.names or ())), None)
+    if form is None or array.ndim != 1:
+        missing = [name for name in data_type.forms[0].dtype.names or () if name not in names]
+        problem = f"they lack {', '.join(missing[:5])}" if missing else f"their shape is {array.shape}"
+        raise UsageError(f"records of {data_type.name} must be structs with its fields; {problem}")
+    if array.dtype == form.dtype:
+        return form, array
+    for name in form.dtype.names or ():
+        check_values(array[name], form, name)
+    return form, form.conform(array)
+
+
+def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> None:
+    """Values keep what they are in the type of their field; UsageError if not."""
+    target = data_type.dtype[name]
+    if values.shape[1:] != target.shape:
+        raise UsageError(f"{data_type.name}: {name} has the shape {values.shape[1:]}, and must have {target.shape}")
+    if np.can_cast(values.dtype, target.base, "safe"):
+        return
+    try:
+        with np.errstate(all="ignore"):
+            cast = values.astype(target.base)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{data_type.name}: {name} does not fit {target.base}: {error}") from error
+    same = (cast == values) | ((cast != cast) & (values != values))  # NaN is itself here
+    if not np.all(same):
+        first = np.argwhere(~same)[0]
+        raise UsageError(f"{data_type.name}: {name} of record {first[0]} does not fit {target.base}")
+
+
+def open_archive(path: str | Path) -> Archive:
+    """Open an archive.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its directory.
+
+    Raises
+    ------
+    UsageError
+        There is no archive.
+    """
+    root = Root(Path(path))
+    if not root.exists():
+        message = "there is no archive here; archive-run --archive makes one, and so does dayfile.create_archive"
+        raise UsageError(message, where=path)
+    return Archive(root)
+
+
+def create_archive(path: str | Path) -> Archive:
+    """Make an archive's directories, where they are missing, and open it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its directory.
+
+    Raises
+    ------
+    UsageError
+        It is a file.
+    StorageError
+        The directories could not be made.
+    """
+    root = Root(Path(path))
+    root.create()
+    return Archive(root)

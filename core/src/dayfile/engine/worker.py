@@ -1,0 +1,207 @@
+"""A worker: a process that decodes sources, and writes the day files that are its own.
+
+It is told what to do, and answers, by messages over a pipe; records do not go that way. What it decoded it keeps in
+memory for the day files it writes itself, and hands over in a part file for those of others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import traceback
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from dayfile.archive import disk
+from dayfile.archive.catalogue import CatalogueRow
+from dayfile.archive.root import Root
+from dayfile.engine.day_files import DayFiles, Written
+from dayfile.engine.decoding import Decoded, Decoder, Piece
+from dayfile.engine.parts import load, save
+from dayfile.errors import DayfileError
+from dayfile.model.batch import Source
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings
+
+__all__ = ["Identity", "Problem", "Told", "Worker", "part_file", "work"]
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A source without its bytes; see :class:`dayfile.model.batch.Origin`."""
+
+    name: str
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a source that a worker decoded: all but its records.
+
+    Parameters
+    ----------
+    origin : Identity
+        Which source.
+    decoded : Decoded
+        Without its pieces.
+    days : dict of str to datetime64[D]
+        The day files that its records belong to.
+    unreadable : str
+        Why it could not be read; empty if it could.
+    """
+
+    origin: Identity
+    decoded: Decoded = field(default_factory=Decoded)
+    days: dict[str, np.datetime64] = field(default_factory=dict)
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An exception that ended a worker's task.
+
+    Parameters
+    ----------
+    error : DayfileError or None
+        One that people can act on.
+    trace : str
+        The traceback of any other.
+    """
+
+    error: DayfileError | None
+    trace: str
+
+
+def part_file(root: Root, number: int) -> Path:
+    """Where the pieces of a group of sources are handed over."""
+    return root.workshop / f"part-{number}"
+
+
+class Worker:
+    """What a worker does; each task is a method and its answer goes back.
+
+    Parameters
+    ----------
+    root, plugins, settings
+        As for :class:`dayfile.engine.pipeline.Pipeline`.
+    name : str
+        Tells its work files from those of others.
+    """
+
+    def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str) -> None:
+        self.root = root
+        self.plugins = plugins
+        self.decoder = Decoder(plugins, settings)
+        self.day_files = DayFiles(root, plugins, settings, f"{name}-")
+        self.kept: dict[int, list[tuple[int, Piece]]] = {}
+        self.foreign: set[str] = set()
+
+    def decode(self, number: int, paths: Iterable[Path], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
+        """Decode a group of sources; what is known of each, and the day files whose records were handed over.
+
+        ``foreign`` are day files of which it has become known since that others write them.
+        """
+        self.foreign.update(foreign)
+        told = [self._decode(number, place, path) for place, path in enumerate(paths)]
+        return told, self.hand(number, self.foreign)
+
+    def _decode(self, number: int, place: int, path: Path) -> Told:
+        try:
+            disk.step("open", path)
+            source = Source.read(path)
+        except OSError as error:
+            message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
+            return Told(Identity(path.name), unreadable=message)
+        decoded = self.decoder(source)
+        pieces, decoded.pieces = decoded.pieces, []
+        self.kept.setdefault(number, []).extend((place, piece) for piece in pieces)
+        days = {piece.path: piece.day for piece in pieces}
+        return Told(Identity(source.name, source.size, source.sha256), decoded, days)
+
+    def hand(self, number: int, paths: Collection[str]) -> set[str]:
+        """Put the records of a group that belong to some day files into its part file; those there were some for."""
+        kept = self.kept.get(number, [])
+        given = [(place, piece) for place, piece in kept if piece.path in paths]
+        if given:
+            with disk.storage_errors("write", part_file(self.root, number)):
+                save(part_file(self.root, number), given)
+            self.kept[number] = [(place, piece) for place, piece in kept if piece.path not in paths]
+        return {piece.path for _, piece in given}
+
+    def write(
+        self, number: int, origins: list[Identity], mine: Collection[str], handed: Collection[str]
+    ) -> dict[int, dict[str, Written]]:
+        """Write the records of a group that belong to day files of this worker: by source and day file.
+
+        ``mine`` are those whose records it decoded itself, ``handed`` those in the part file.
+        """
+        pieces = [(place, piece) for place, piece in self.kept.pop(number, []) if piece.path in mine]
+        if handed:
+            with disk.storage_errors("read", part_file(self.root, number)):
+                pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
+        written: dict[int, dict[str, Written]] = {}
+        for (place, path), each in groupby(sorted(pieces, key=place_and_path), place_and_path):
+            written.setdefault(place, {})[path] = self.day_files.write(origins[place], [piece for _, piece in each])
+        return written
+
+    def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
+        """Enter sources into ledgers: day file, source, number of its records."""
+        for path, origin, records in entries:
+            self.day_files.enter(path, origin, records)
+
+    def changed(self) -> dict[str, np.datetime64]:
+        """Day files with something new."""
+        return self.day_files.changed()
+
+    def publish(self, path: str) -> list[CatalogueRow]:
+        """Publish a day file; what the catalogue is to say of it."""
+        ((_, rows),) = self.day_files.publish([path])
+        return rows
+
+
+def place_and_path(numbered: tuple[int, Piece]) -> tuple[int, str]:
+    """Source and day file of a piece."""
+    place, piece = numbered
+    return place, piece.path
+
+
+def work(connection: Connection, parent: int, worker: Worker) -> None:
+    """Do what comes over the pipe, until it is closed.
+
+    A message is the name of a task and its arguments, an answer the name and what it gave, or a :class:`Problem`.
+    """
+    end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to all of a terminal; the first process decides
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            task, arguments = connection.recv()
+            try:
+                answer = getattr(worker, task)(*arguments)
+            except DayfileError as error:
+                answer = Problem(error, "")
+            except Exception:  # noqa: BLE001 - it is raised again where the messages come from
+                answer = Problem(None, traceback.format_exc())
+            connection.send((task, arguments[:1], answer))
+    worker.day_files.abandon()
+    os._exit(0)
+
+
+def end_with(parent: int) -> None:
+    """End this process at once when its parent ends: what it does without the archive's lock would harm the next run.
+
+    Linux sends the signal; elsewhere the worker ends when it next looks at the pipe.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

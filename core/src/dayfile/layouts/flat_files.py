@@ -1,0 +1,381 @@
+"""Level 1.1 flat files: one day of one data type, a header of 32 bytes and then C structs as they lie in memory.
+
+Of such files, as the library of 1998 wrote them, documents state:
+
+- The header has 32 bytes. A struct is written as its raw bytes in memory, so padding and byte order are those of the
+  machine that wrote it; no byte order is named.
+- The file of a periodic type is made at full size, with a slot for each period of the day: 32 + size x slots bytes.
+- A slot of zero bytes is empty. A slot of bytes 0xFF had contending records, which stand in a file with ``.overlap`` in
+  its name, in the same directory.
+
+What the header holds is not known, nor how files of other types and overlap files are laid out. These are ours:
+
+- The header: a magic of 4 bytes, a version, the byte order (``B`` or ``L``), the day as the number YYYYMMDD in that
+  byte order (uint32), and the code of the struct in 22 bytes of ASCII, filled up with zero bytes.
+- The overlap file has the name of the other and ``.overlap`` behind it, the same header, and structs in time order; so
+  have the files of types without slots.
+
+A file with an unknown header is read too: its byte order is the one in which more times lie in the day that its name
+tells.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from struct import Struct
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import SourceError, StorageError
+from dayfile.layouts.dtypes import to_structs
+from dayfile.model.datatype import DataType
+
+__all__ = [
+    "CODE_SIZE",
+    "HEADER_SIZE",
+    "OVERLAP",
+    "ByteOrder",
+    "FlatFile",
+    "Header",
+    "code_of",
+    "file_name",
+    "in_time_order",
+    "lay_out",
+    "make_header",
+    "read_flat_file",
+    "read_header",
+    "told_by_name",
+    "write_files",
+]
+
+ByteOrder = Literal["big", "little"]
+
+HEADER_SIZE = 32
+CODE_SIZE = 22
+OVERLAP = ".overlap"
+MAGIC = b"\x89DAY"
+VERSION = 1
+HEADERS = {"big": Struct(">4sBcI22s"), "little": Struct("<4sBcI22s")}
+LETTERS: dict[ByteOrder, bytes] = {"big": b"B", "little": b"L"}
+CONFLICT_BYTE = 0xFF
+SECONDS_A_DAY = 86400
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header of this program tells.
+
+    Parameters
+    ----------
+    code : str
+        Name of the struct.
+    day : str
+        ISO date.
+    byte_order : {'big', 'little'}
+        Of everything in the file.
+    """
+
+    code: str
+    day: str
+    byte_order: ByteOrder
+
+
+@dataclass(frozen=True)
+class FlatFile:
+    """What a flat file holds.
+
+    Parameters
+    ----------
+    form : DataType
+        The data type as the version had it that the structs are of.
+    structs : structured array, shape (n,)
+        The records, as structs in the file's byte order.
+    places : array of int64, shape (n,)
+        Slot of each, or its number among the structs of the file, from 0.
+    conflicts : array of int64, shape (m,)
+        Slots of bytes 0xFF.
+    """
+
+    form: DataType
+    structs: npt.NDArray[Any]
+    places: npt.NDArray[np.int64]
+    conflicts: npt.NDArray[np.int64]
+
+
+def make_header(code: str, day: np.datetime64, byte_order: ByteOrder) -> bytes:
+    r"""The header of a flat file, 32 bytes.
+
+    Parameters
+    ----------
+    code : str
+        Name of the struct, ASCII, at most 22 characters.
+    day : numpy.datetime64
+        The day.
+    byte_order : {'big', 'little'}
+        Of everything in the file.
+
+    Examples
+    --------
+    >>> make_header("L1CrisHskp", np.datetime64("1997-10-31"), "big")
+    b'\x89DAY\x01B\x010\xbb\xd7L1CrisHskp\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00'
+    """
+    number = int(str(day.astype("datetime64[D]")).replace("-", ""))
+    return HEADERS[byte_order].pack(MAGIC, VERSION, LETTERS[byte_order], number, code.encode("ascii"))
+
+
+def read_header(content: bytes, where: str) -> Header | None:
+    """The header of a flat file; None if it is not one of this program.
+
+    Raises
+    ------
+    SourceError
+        It is of a version that is not known, or tells no byte order.
+    """
+    if not content.startswith(MAGIC) or len(content) < HEADER_SIZE:
+        return None
+    order = next((order for order, letter in LETTERS.items() if letter == content[5:6]), None)
+    if content[4] != VERSION or order is None:
+        message = (
+            f"the header is of version {content[4]} and byte order {content[5:6]!r}; known are version {VERSION} and "
+            f"the byte orders b'B' and b'L'"
+        )
+        raise SourceError(message, where=where, offset=len(MAGIC))
+    number, code = HEADERS[order].unpack_from(content)[3:]
+    day = f"{number // 10000:04}-{number // 100 % 100:02}-{number % 100:02}"
+    return Header(code.rstrip(b"\0").decode("ascii", "replace"), day, order)
+
+
+def file_name(template: str, data_type: DataType, day: np.datetime64) -> str:
+    """Name of the file of a data type and day, from a layout's template."""
+    date = day.astype("datetime64[D]").item()
+    return template.format(
+        year=date.year,
+        month=date.month,
+        day=date.day,
+        instrument=data_type.instrument,
+        type=data_type.type,
+        suffix=data_type.suffix,
+    )
+
+
+def told_by_name(
+    template: str, types: Iterable[DataType], name: str
+) -> tuple[DataType, np.datetime64, Literal["slots", "overlap"]] | None:
+    """Data type and day that a file name tells, and whether it is that of an overlap file; None for other names."""
+    bare = name.removesuffix(OVERLAP)
+    digits = {"year": r"(\d{4})", "month": r"(\d{1,2})", "day": r"(\d{1,2})"}
+    order, pattern = [], ""
+    for literal, key, _, _ in Formatter().parse(template):
+        pattern += re.escape(literal) + ("" if key is None else digits.pop(key, ".+"))
+        order += [key] if key in {"year", "month", "day"} and key not in order else []
+    match = re.fullmatch(pattern, bare)
+    if match is None:
+        return None
+    told = dict(zip(order, map(int, match.groups()), strict=True))
+    try:
+        day = np.datetime64(dt.date(told["year"], told["month"], told["day"]), "D")
+    except ValueError:
+        return None  # no such day
+    for data_type in types:
+        if file_name(template, data_type, day) == bare:
+            return data_type, day, "slots" if bare == name else "overlap"
+    return None
+
+
+def lay_out(rows: npt.NDArray[Any], form: np.dtype[np.void]) -> npt.NDArray[Any]:
+    """Rows of a table as structs in memory.
+
+    Parameters
+    ----------
+    rows : structured array, shape (n,)
+        Packed records; all bytes 0x00 is an empty slot, all bytes 0xFF one in conflict.
+    form : numpy.dtype
+        Of one struct; see :func:`dayfile.layouts.dtypes.struct_dtype`.
+
+    Returns
+    -------
+    structured array of ``form``, shape (n,)
+        Padding is zero in records and empty slots, and 0xFF, as every byte is, in slots in conflict.
+
+    Examples
+    --------
+    >>> packed, form = np.dtype([("a", "u1"), ("b", "<u2")]), np.dtype([("a", "u1"), ("b", ">u2")], align=True)
+    >>> lay_out(np.frombuffer(bytes([1, 2, 0, 255, 255, 255]), packed), form).tobytes().hex(" ")
+    '01 00 00 02 ff ff ff ff'
+    """
+    structs = to_structs(rows, form)
+    conflict = (as_bytes(rows) == CONFLICT_BYTE).all(axis=1)
+    as_bytes(structs)[conflict] = CONFLICT_BYTE
+    return structs
+
+
+def in_time_order(rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
+    """Records by time, those of the same time by their bytes, so that the same records give the same file."""
+    by_bytes = np.argsort(as_bytes(rows).view(np.dtype((np.void, rows.dtype.itemsize)))[:, 0], kind="stable")
+    by_time = np.argsort(rows[data_type.time][by_bytes], kind="stable")
+    return rows[by_bytes[by_time]]
+
+
+def as_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """The bytes of contiguous rows, shape (n, itemsize), as a view."""
+    return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
+
+
+def code_of(data_type: DataType, fields: int) -> str:
+    """Name of the struct of the version of a data type that had so many fields."""
+    return next((version.code for version in data_type.versions if version.fields == fields), data_type.code)
+
+
+def read_flat_file(
+    content: bytes,
+    where: str,
+    data_type: DataType,
+    day: np.datetime64,
+    struct_of: Callable[[DataType, ByteOrder], np.dtype[np.void]],
+    *,
+    part: Literal["slots", "overlap"],
+) -> FlatFile:
+    """The records of a flat file.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    where : str
+        Its name, for messages.
+    data_type, day : DataType, numpy.datetime64
+        What its name tells.
+    struct_of : callable
+        Gives the struct of a form of the data type in a byte order.
+    part : {'slots', 'overlap'}
+        Whether it is the file of the day, or the overlap file beside it.
+
+    Returns
+    -------
+    FlatFile
+        Structs of zero bytes are left out, wherever they stand. Without a header of this program they are taken for
+        the version that held on the day.
+
+    Raises
+    ------
+    SourceError
+        The length does not fit the structs; the header is of another day or type; or neither header nor times tell the
+        byte order.
+    """
+    header = read_header(content, where)
+    form = data_type.form_on(day) if header is None else told_form(header, where, data_type, day)
+    possible: tuple[ByteOrder, ...] = ("big", "little") if header is None else (header.byte_order,)
+    structs = {order: struct_of(form, order) for order in possible}
+    stored = structs_in(content, where, structs[possible[0]].itemsize)
+    periodic = data_type.store == "slots" and part == "slots"
+    # Nothing but the number of slots tells that a file was cut between two of them. Of a day with a leap second it is
+    # not known whether the library of 1998 counted that.
+    if periodic and len(stored) not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:
+        message = f"{len(stored)} slots, where {day} has {data_type.slots(day)}; the file was cut or grew"
+        raise SourceError(message, where=where, offset=len(content))
+    conflict = (stored == CONFLICT_BYTE).all(axis=1) & periodic
+    places = np.flatnonzero(stored.any(axis=1) & ~conflict)
+    held = stored[places]
+    order = byte_order_of(held, where, form, day, structs) if header is None else header.byte_order
+    return FlatFile(form, held.view(structs[order])[:, 0], places, np.flatnonzero(conflict))
+
+
+def told_form(header: Header, where: str, data_type: DataType, day: np.datetime64) -> DataType:
+    """The form of a data type that a header tells; SourceError if it tells another day or type than the name."""
+    forms = [form for form in data_type.forms if code_of(data_type, len(form.fields)) == header.code]
+    if not forms or header.day != str(day):
+        message = (
+            f"its name says {data_type.code} of {day}, and its header {header.code} of {header.day}; "
+            f"give it back the name it was written under"
+        )
+        raise SourceError(message, where=where, offset=len(MAGIC) + 2)
+    of_the_day = data_type.form_on(day)
+    return of_the_day if of_the_day in forms else forms[-1]
+
+
+def structs_in(content: bytes, where: str, size: int) -> npt.NDArray[np.uint8]:
+    """The bytes of the structs behind a header, shape (n, size), read-only; SourceError if the length is no such."""
+    if len(content) < HEADER_SIZE:
+        message = f"{len(content)} bytes, and the header alone has {HEADER_SIZE}; the file was cut"
+        raise SourceError(message, where=where, offset=len(content))
+    whole, rest = divmod(len(content) - HEADER_SIZE, size)
+    if rest:
+        message = (
+            f"the length {len(content)} is not {HEADER_SIZE} and a multiple of the struct's {size} bytes: {rest} bytes "
+            f"are left after {whole} structs; the file was cut, or holds something else"
+        )
+        raise SourceError(message, where=where, offset=HEADER_SIZE + whole * size)
+    return np.frombuffer(content, np.uint8)[HEADER_SIZE:].reshape(whole, size)
+
+
+def byte_order_of(
+    held: npt.NDArray[np.uint8],
+    where: str,
+    data_type: DataType,
+    day: np.datetime64,
+    structs: Mapping[ByteOrder, np.dtype[np.void]],
+) -> ByteOrder:
+    """The byte order that puts more of the times of records, shape (n, size), into the day; any if there are none."""
+    first, end = data_type.clock.day_start(day), data_type.clock.day_start(day + np.timedelta64(1, "D"))
+    times = {order: held.view(struct)[:, 0][data_type.time] for order, struct in structs.items()}
+    with np.errstate(invalid="ignore"):
+        inside = {order: int(((values >= first) & (values < end)).sum()) for order, values in times.items()}
+    best, other = sorted(inside, key=lambda order: inside[order], reverse=True)
+    if len(held) and inside[best] == inside[other]:
+        tried = " and ".join(f"{number} of {len(held)} in {order}-endian order" for order, number in inside.items())
+        message = (
+            f"neither its header nor its times tell the byte order: {tried} lie on {day}, the day of its name; "
+            f"give it the name of its day, or its records as a struct stream"
+        )
+        raise SourceError(message, where=where, offset=HEADER_SIZE)
+    return best
+
+
+def write_files(path: Path, content: bytes, overlap: bytes | None) -> list[Path]:
+    """Write the file of a day, and the overlap file beside it; one that is there and not called for is removed.
+
+    Each is written under a hidden name and renamed, so that nobody sees a part of it.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    StorageError
+        One could not be written; what was there under its name is as it was.
+    """
+    beside = path.with_name(path.name + OVERLAP)
+    contents = {path: content} if overlap is None else {path: content, beside: overlap}
+    for each, new in contents.items():
+        with storage_errors(each):
+            hidden = each.with_name(f".{each.name}.{os.getpid()}")
+            try:
+                hidden.write_bytes(new)
+                hidden.replace(each)
+            finally:
+                hidden.unlink(missing_ok=True)
+    if overlap is None:
+        with storage_errors(beside):
+            beside.unlink(missing_ok=True)
+    return list(contents)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn OSError into a StorageError that says what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        message = f"could not write: {error.strerror or error}; mend it and export again"
+        raise StorageError(message, where=path) from error

@@ -1,0 +1,119 @@
+"""What fields hold: flags and elements of a layout, checked against the fields they tell of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import numpy as np
+
+from dayfile.layouts.document import Document, Path, suggest
+from dayfile.layouts.schema import FlagWords, LayoutWords, TypeWords
+from dayfile.model.datatype import NUMPY_TYPES, Element, Field, Flag
+
+__all__ = ["compile_elements", "compile_flags"]
+
+KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
+SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
+
+
+def compile_flags(
+    type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
+) -> Iterable[Flag]:
+    """The flags of a type, shared lists written out."""
+    by_name = {field.name: field for field in fields}
+    for pattern, told in type_words.flags.items():
+        place: Path = (*path, "flags", pattern)
+        flags: Iterable[FlagWords] = () if isinstance(told, str) else told
+        # What a flag may say depends on the type alone: one field of each is enough to check it.
+        meant = {by_name[name].type: by_name[name] for name in matching(by_name, pattern)}
+        if not meant:
+            document.fail(place, f"no field is named {pattern!r}{suggest(pattern, by_name)}", at_key=True)
+        if isinstance(told, str):
+            if told not in words.flags:
+                document.fail(place, f"{told!r} is not a list of flags{suggest(told, words.flags)}")
+            place, flags = ("flags", told), words.flags[told]
+        for index, flag in enumerate(flags):
+            yield compile_flag(pattern, flag, meant.values(), document, (*place, index))
+
+
+def matching(names: Collection[str], pattern: str) -> list[str]:
+    """The names that a pattern means; most patterns are a name."""
+    return [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
+
+
+def compile_flag(pattern: str, flag: FlagWords, meant: Iterable[Field], document: Document, path: Path) -> Flag:
+    """One flag of all fields that a pattern means."""
+    kinds = [kind for kind in KINDS if getattr(flag, kind) is not None]
+    if len(kinds) != 1:
+        document.fail(path, "a flag is one of 'bit', 'value' and 'index': write one of them, and only one")
+    kind, place = kinds[0], (*path, kinds[0])
+    value = f"{flag.bit:#04x}" if flag.bit is not None else str(getattr(flag, kind))
+    if kind == "index" and span(value, document, place)[0] < 0:
+        document.fail(place, f"{value} is no place in a list; places count from 0")
+    for field in meant:
+        if flag.bit is not None:
+            check_bit(flag.bit, field, document, place)
+        if kind == "value":
+            check_value(value, field, document, place)
+    return Flag(pattern, kind, value, flag.name, flag.doc)
+
+
+def check_bit(mask: int, field: Field, document: Document, path: Path) -> None:
+    """A mask is one bit of a field's elements."""
+    if field.base.kind not in "iu":
+        document.fail(path, f"{field.name} is {field.type}; only integers have bits")
+    highest = 1 << 8 * field.base.itemsize - 1
+    if not 0 < mask <= highest or mask & (mask - 1):
+        document.fail(path, f"{mask:#04x} is no bit of {field.name}; those of {field.type} are 0x01 to {highest:#x}")
+
+
+def check_value(text: str, field: Field, document: Document, path: Path) -> None:
+    """A value, or a range of them, can stand in a field."""
+    low, high = span(text, document, path)
+    if field.base.kind in "iu":
+        limits = np.iinfo(NUMPY_TYPES[field.type])
+        if low < limits.min or high > limits.max:
+            problem = f"{text} does not fit {field.name}; {field.type} goes from {limits.min} to {limits.max}"
+            document.fail(path, problem)
+
+
+def span(text: str, document: Document, path: Path) -> tuple[int, int]:
+    """First and last of a range; of a single number, twice that number."""
+    found = SPAN.fullmatch(text.strip())
+    if found is None:
+        document.fail(path, f"{text!r} is neither a number nor a range such as 0-40")
+    low, high = int(found[1]), int(found[2] or found[1])
+    if low > high:
+        document.fail(path, f"{text} is empty; a range goes upwards")
+    return low, high
+
+
+def compile_elements(
+    type_words: TypeWords, fields: tuple[Field, ...], document: Document, path: Path
+) -> Iterable[Element]:
+    """The elements of a type's array fields."""
+    by_name = {field.name: field for field in fields}
+    for name, elements in type_words.elements.items():
+        place: Path = (*path, "elements", name)
+        if name not in by_name:
+            document.fail(place, f"{name!r} is not a field{suggest(name, by_name)}", at_key=True)
+        if not by_name[name].shape:
+            document.fail(place, f"{name} is a single value and has no elements", at_key=True)
+        for index, element in enumerate(elements):
+            check_index(str(element.index), by_name[name], document, (*place, index, "index"))
+            yield Element(name, str(element.index), element.name, element.doc)
+
+
+def check_index(text: str, field: Field, document: Document, path: Path) -> None:
+    """An index, a range in each dimension, lies in the shape of its field."""
+    parts = text.split(",")
+    if len(parts) != len(field.shape):
+        problem = f"{text} has {len(parts)} dimension(s), {field.name} has {len(field.shape)}; part them with commas"
+        document.fail(path, problem)
+    for part, length in zip(parts, field.shape, strict=True):
+        low, high = span(part, document, path)
+        if low < 0 or high >= length:
+            document.fail(path, f"{text} lies outside {field.name}, whose shape is {list(field.shape)}, counted from 0")

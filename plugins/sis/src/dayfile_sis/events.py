@@ -1,0 +1,53 @@
+"""The events inside the event cycles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from dayfile import Records
+from dayfile.layouts.event_buffers import Length, open_buffers
+from dayfile_sis import instrument
+
+__all__ = ["events"]
+
+
+def events(records: Records | npt.NDArray[Any], length: Length | None = None) -> npt.NDArray[Any]:
+    """Open the event buffers of cycles: one row an event.
+
+    Parameters
+    ----------
+    records : Records or structured array, shape (n,)
+        Of ``sis.events``.
+    length : callable, optional
+        Tells the lengths of n compressed events from a uint8 array of shape (n, MAX_NUM_SIS_EVENT_BYTES): what the
+        buffer holds from the first byte of each event on. An event has its length inside; where is not in the C headers
+        that the layout is made of. Without such a function the first event of each struct can be found, and no other.
+
+    Returns
+    -------
+    structured array, shape (events,)
+        ``ClockCycle`` (s), ``Second1996`` (s), ``microsecond`` (us) of the cycle; ``record``, ``number``, ``age``
+        (cycles), ``minor_frame``, ``offset``, ``size`` (bytes, -1 if not known), ``unsplit``, ``event`` (uint8, shape
+        (MAX_NUM_SIS_EVENT_BYTES,)): see :func:`dayfile.layouts.event_buffers.open_buffers`.
+
+    Raises
+    ------
+    UsageError
+        The records are no event cycles; or ``length`` does not return one integer for each event.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cycle = np.zeros(1, instrument.layout.by_code()["L1SisEventCycle"].dtype)
+    >>> cycle["NumberEvents"] = 2
+    >>> cycle["EventBuffer"][0, :9] = [0, 200, 3, 11, 12, 1, 17, 2, 21]
+    >>> events(cycle)[["age", "minor_frame", "size", "unsplit"]].tolist()
+    [(0, 200, -1, 1)]
+    >>> events(cycle, length=lambda first: first[:, 0])[["age", "minor_frame", "size", "unsplit"]].tolist()
+    [(0, 200, 3, 0), (1, 17, 2, 0)]
+    """
+    cycles = records.array if isinstance(records, Records) else records
+    longest = instrument.layout.words.constants["MAX_NUM_SIS_EVENT_BYTES"]
+    return open_buffers(cycles, longest=longest, length=length)

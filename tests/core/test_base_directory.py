@@ -1,0 +1,272 @@
+"""Day files below a base directory that an environment variable names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dayfile import create_archive, open_archive
+from dayfile.archive.checking import check
+from dayfile.archive.root import Root
+from dayfile.engine.executors import run_serial
+from dayfile.engine.maintenance import reindex
+from dayfile.errors import LayoutError, StorageError, UsageError
+from dayfile.layouts.reader import read_layout
+from dayfile.testing.faults import Fault, injected
+
+VARIABLE = "MUON_DATA_BASE_DIRECTORY"
+RATES = "1997/10/muon.1997.10.31.rat.h5"
+MEMORY = Path("/dev/shm")  # noqa: S108 - another file system than that of temporary files
+
+
+def of_another_file_system(path):
+    return MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and MEMORY.stat().st_dev != path.stat().st_dev
+
+
+@pytest.fixture(params=["beside", "on another file system"])
+def base(request, tmp_path):
+    """A directory that does not exist yet."""
+    if request.param == "beside":
+        yield tmp_path / "data" / "muon"
+        return
+    if not of_another_file_system(tmp_path):
+        pytest.skip(f"{MEMORY} is no other file system that can be written")
+    made = Path(tempfile.mkdtemp(prefix="dayfile-test-", dir=MEMORY))
+    yield made / "data" / "muon"
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def layout(muon):
+    return muon.layout.replace("path: ", f"base: {VARIABLE}\npath: ")
+
+
+@pytest.fixture
+def opened(installed, layout, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    installed(muon=layout)
+    return create_archive(tmp_path / "archive")
+
+
+def rates(muon, *seconds):
+    return muon.records("rates", [{"second": muon.start + second} for second in seconds])
+
+
+def found(archive, muon):
+    return (archive.read("muon.rates")["second"].astype(int) - muon.start).tolist()
+
+
+def below(directory):
+    """All files below a directory, links not followed, but for an archive's own."""
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*.h5"))
+
+
+def test_day_files_lie_below_the_named_directory_and_nowhere_else(opened, muon, base, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0, 86400))
+    assert below(base) == [RATES, "1997/11/muon.1997.11.01.rat.h5"]
+    link = opened.root.path / "muon"
+    assert (link.is_symlink(), link.resolve()) == (True, base.resolve())
+    assert list(opened.root.workshop.iterdir()) == []
+    assert [path for path in base.rglob("*.h5*") if path.name.startswith(".")] == []
+    opened.put("muon.rates", rates(muon, 300))
+    assert found(opened, muon) == [0, 300, 86400]
+
+
+def test_reading_checking_and_reindexing_go_through_it_also_without_the_variable(opened, muon, base, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0, 86400))
+    monkeypatch.delenv(VARIABLE)
+    assert found(open_archive(opened.root.path), muon) == [0, 86400]
+    assert list(check(opened.root, deep=True)) == []
+    assert sorted(opened.root.day_files()) == [f"muon/{name}" for name in below(base)]
+    opened.root.catalogue.unlink()
+    assert reindex(opened.root) == (2, [])
+    assert found(opened, muon) == [0, 86400]
+    assert opened.put("muon.rates", rates(muon, 300)).tolist() == [0]
+    assert (base / RATES).stat().st_size > 0
+    (base / RATES).write_bytes(b"damaged")
+    assert [problem.path for problem in check(opened.root)] == [f"muon/{RATES}"]
+
+
+def test_sources_go_there_too(opened, muon, base, monkeypatch, tmp_path):
+    source = tmp_path / "MuonRates.be.bin"
+    source.write_bytes(muon.stream("rates", rates(muon, 0, 300)))
+    monkeypatch.setenv(VARIABLE, str(base))
+    for expected in ("archived", "already"):
+        assert run_serial(opened.root, *opened._configured, [source]).sources[expected] == 1
+        assert below(base) == [RATES]
+    assert found(opened, muon) == [0, 300]
+
+
+def test_without_the_variable_day_files_lie_in_the_archive(opened, muon):
+    opened.put("muon.rates", rates(muon, 0))
+    assert below(opened.root.path) == [f"muon/{RATES}"]
+    assert not (opened.root.path / "muon").is_symlink()
+
+
+def test_an_empty_variable_is_none(opened, muon, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+    opened.put("muon.rates", rates(muon, 0))
+    assert below(opened.root.path) == [f"muon/{RATES}"]
+
+
+def test_the_same_directory_by_another_name_is_the_same(opened, muon, base, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    monkeypatch.setenv(VARIABLE, f"{base.parent}/../{base.parent.name}/{base.name}/")
+    opened.put("muon.rates", rates(muon, 300))
+    assert found(opened, muon) == [0, 300]
+
+
+def test_a_directory_named_from_where_the_program_runs_is_found_from_elsewhere(opened, muon, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "data")
+    opened.put("muon.rates", rates(muon, 0))
+    monkeypatch.chdir("/")
+    assert found(opened, muon) == [0]
+    assert below(tmp_path / "data") == [RATES]
+
+
+def test_day_files_that_are_there_already_are_adopted_by_reindex(opened, muon, base, monkeypatch, tmp_path):
+    opened.put("muon.rates", rates(muon, 0))
+    shutil.copytree(opened.root.path / "muon", base)
+    monkeypatch.setenv(VARIABLE, str(base))
+    other = create_archive(tmp_path / "other")
+    other.put("muon.hits", muon.records("hits", [{"second": muon.start}]))
+    assert reindex(other.root) == (2, [])
+    assert found(other, muon) == [0]
+
+
+def test_the_directory_of_one_archive_is_refused_to_another(opened, muon, base, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(base))
+    other = create_archive(tmp_path / "other")
+    with opened.putting() as put:
+        put("muon.rates", rates(muon, 0))
+        with pytest.raises(UsageError, match=f"{VARIABLE} says {base}, but that directory is of the archive"):
+            other.put("muon.rates", rates(muon, 300))
+    with pytest.raises(UsageError, match=str(opened.root.path)):
+        other.put("muon.rates", rates(muon, 300))
+    assert not (other.root.path / "muon").exists()
+    assert found(opened, muon) == [0]
+
+
+# ---- Settings that contradict what is there
+
+
+def states(*directories):
+    return {
+        path: path.read_bytes() if path.is_file() else path.is_symlink() and path.readlink()
+        for directory in directories
+        for path in directory.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("before", ["in the archive", "in another directory"])
+def test_another_directory_than_that_of_the_day_files_is_refused_and_nothing_is_moved(
+    opened, muon, tmp_path, monkeypatch, before
+):
+    first, second = tmp_path / "first", tmp_path / "second"
+    if before == "in another directory":
+        monkeypatch.setenv(VARIABLE, str(first))
+    opened.put("muon.rates", rates(muon, 0))
+    held = states(opened.root.path)
+    monkeypatch.setenv(VARIABLE, str(second))
+    there = first if before == "in another directory" else opened.root.path / "muon"
+    message = f"{VARIABLE} says that the day files of muon are in {second}, but they are in {there}; move them there"
+    with pytest.raises(UsageError, match=message):
+        opened.put("muon.rates", rates(muon, 300))
+    assert states(opened.root.path) == held
+    assert below(second) == []
+    monkeypatch.delenv(VARIABLE)
+    assert opened.put("muon.rates", rates(muon, 300)).tolist() == [0]
+    assert found(opened, muon) == [0, 300]
+
+
+def test_day_files_that_were_moved_as_the_message_says_are_found(opened, muon, base, monkeypatch):
+    opened.put("muon.rates", rates(muon, 0))
+    monkeypatch.setenv(VARIABLE, str(base))
+    with pytest.raises(UsageError) as refused:
+        opened.put("muon.rates", rates(muon, 300))
+    link = opened.root.path / "muon"
+    assert f"move them there and remove {link}, or unset {VARIABLE}" in str(refused.value)
+    shutil.copytree(link, base, dirs_exist_ok=True)
+    shutil.rmtree(link)
+    assert opened.put("muon.rates", rates(muon, 0, 300)).tolist() == [3, 0]
+    assert (below(base), found(opened, muon)) == ([RATES], [0, 300])
+
+
+def test_an_empty_directory_in_the_archive_is_no_obstacle(opened, muon, base, monkeypatch):
+    (opened.root.path / "muon").mkdir()
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    assert below(base) == [RATES]
+
+
+def test_a_base_that_cannot_be_made_is_told(opened, muon, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "muon"))
+    with pytest.raises(StorageError, match="could not make the directory"):
+        opened.put("muon.rates", rates(muon, 0))
+    assert below(opened.root.path) == []
+
+
+@pytest.mark.parametrize("path", ["{year}/{suffix}.h5", "{suffix}.h5"])
+def test_a_layout_without_a_first_directory_to_replace_is_refused(layout, path):
+    text = layout.replace('"muon/{year}/{month:02}/muon.{year}.{month:02}.{day:02}.{suffix}.h5"', f'"{path}"')
+    with pytest.raises(LayoutError, match="it takes the place of the first directory of 'path'"):
+        read_layout(text, "muon.yaml")
+
+
+def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
+    assert {data_type.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
+
+
+# ---- Runs that are cut off, and disks that fail
+
+
+def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, layout, installed, monkeypatch, python):
+    site = installed(muon=layout)
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    options = ["archive-run", "--archive", opened.root.path, "--plugins", "muon", "--set", "watch.settle=0"]
+    sent = [0]
+    faults = ["copy:1:kill", "copy:2:kill", "rename:2:kill", "rename:3:kill"]
+    if base.parents[1].stat().st_dev != opened.root.path.stat().st_dev:
+        faults += ["copy:3:kill", "copy:4:kill"]  # to the other file system
+    for fault in faults:
+        sent.append(sent[-1] + 300)
+        (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, sent[-1], 86400)))
+        done = python("-m", "dayfile.testing.faults", fault, *options, paths=[site])
+        assert done.returncode == -signal.SIGKILL, (fault, done.stderr)
+        report = run_serial(opened.root, *opened._configured)
+        assert (report.recovered, report.exit_code) == (True, 0)
+        assert found(opened, muon) == [*sent, 86400]
+        assert list(check(opened.root, deep=True)) == []
+        assert list(opened.root.accepted.iterdir()) == []
+    assert below(base) == [RATES, "1997/11/muon.1997.11.01.rat.h5"]
+
+
+@pytest.mark.parametrize("kind", ["copy", "write", "fsync", "rename"])
+def test_a_disk_that_fails_leaves_the_day_files_as_they_were(opened, muon, base, monkeypatch, kind):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    before = (base / RATES).read_bytes()
+    number = 1
+    while True:
+        fault = Fault(kind, number, "fail")
+        with injected(fault), contextlib.suppress(StorageError):
+            opened.put("muon.rates", rates(muon, 0, 300))
+        if not fault.happened:
+            break
+        assert list(check(Root(opened.root.path), deep=True)) == []
+        number += 1
+    assert number > 1
+    assert before != (base / RATES).read_bytes()
+    assert found(opened, muon) == [0, 300]
