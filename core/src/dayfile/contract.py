@@ -14,6 +14,8 @@ from dayfile.model.datatype import DataType
 
 __all__ = ["check_answer", "check_records", "check_statuses"]
 
+LAST_STATUS = 3
+
 
 def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     """The items that decode gave, if they are good and there are any.
@@ -92,8 +94,8 @@ def check_records(batch: Batch, data_type: DataType) -> None:
 
 def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.NDArray[np.uint8]:
     """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
-    good = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and np.isin(statuses, range(4)).all()
-    if not good:
+    shaped = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and statuses.dtype.kind in "iu"
+    if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > LAST_STATUS)).any():
         message = f"write of {data_type.name} must answer a status 0 to 3 for each of {len(batch)} records"
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)

@@ -111,6 +111,11 @@ class WorkFile:
         return source.sha256 in self.ledger.sources
 
     @property
+    def rows(self) -> int:
+        """Rows of which it keeps an index in memory, while it is open."""
+        return sum(store.rows for store in self.stores.values() if isinstance(store, AppendTable))
+
+    @property
     def changed(self) -> bool:
         """Whether there is anything to publish: a copy that no record could be written to is nothing new."""
         return self.grown > 0

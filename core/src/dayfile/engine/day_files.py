@@ -20,8 +20,11 @@ from dayfile.stores.nodes import recogniser
 
 __all__ = ["OPEN_FILES", "DayFiles", "Written"]
 
-# HDF5 keeps about a megabyte for an open file; work files beyond these are closed until they are written again.
+# HDF5 keeps about a megabyte for an open file, and an index of the rows that are there takes some 40 bytes a row. Work
+# files beyond these bounds are closed until they are written again; two stay open, as at midnight both are written.
 OPEN_FILES = 8
+OPEN_ROWS = 2_000_000
+LEAST_OPEN = 2
 
 
 @dataclass
@@ -102,7 +105,9 @@ class DayFiles:
             raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {there}")
         self.used.pop(path, None)
         self.used[path] = work_file
-        while len(self.used) > OPEN_FILES:
+        while len(self.used) > OPEN_FILES or (
+            len(self.used) > LEAST_OPEN and sum(file.rows for file in self.used.values()) > OPEN_ROWS
+        ):
             self.used.pop(next(iter(self.used))).close()
         return work_file
 

@@ -239,6 +239,14 @@ class DataType:
     flags: tuple[Flag, ...] = ()
     elements: tuple[Element, ...] = ()
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Made once: it goes over all fields, and data types are keys of caches."""
+        return hash((self.name, self.layout, self.fields))
+
     @property
     def name(self) -> str:
         """``instrument.type``."""

@@ -11,7 +11,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,7 @@ SECOND = dt.timedelta(seconds=1)
 LAST_SECOND = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """One event that has a form: its place in the upload, its time and its values."""
 
     number: int
@@ -271,7 +271,8 @@ def index_blobs(
     return Blobs([value for row in blobs for value in row], np.repeat(np.arange(len(blobs)), counts))
 
 
-def plan_of(data_type: DataType, codes: Sequence[object]) -> Plan:
+@lru_cache(maxsize=256)
+def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
     """What a sequence of codes means.
 
     A code that ends in a digit names an element of the field whose code is the part before: elements count from 1, and
@@ -319,6 +320,12 @@ def fill_part(
             first = np.zeros(len(events), cells.dtype)
             bad |= fill(first, columns[target.place], target.field)
             cells[...] = first.reshape((-1,) + (1,) * (cells.ndim - 1))
+    decoded = [blob_column(columns[target.place], target) for target in plan.blobs]
+    whole = [values for values in decoded if values is not None]
+    if len(whole) == len(decoded):
+        for place, row in enumerate(rows.tolist()):
+            blobs[row] = [values[place] for values in whole]
+        return bad
     for index, (row, sent) in enumerate(zip(rows.tolist(), events, strict=True)):
         try:
             blobs[row] = [blob_bytes(sent.values[target.place], target) for target in plan.blobs]
@@ -339,6 +346,24 @@ def fill_header(records: npt.NDArray[Any], events: Sequence[Sent], data_type: Da
     return bad
 
 
+def blob_column(values: Sequence[object], target: Target) -> list[bytes] | None:
+    """The bytes of one code's blobs of many events; None where they need to be looked at one by one."""
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) < len(values):
+        return None
+    try:
+        if is_trace(target):
+            return [pybase64.b64decode(text, validate=True) for text in texts]
+        return [text.encode("latin-1") for text in texts]
+    except (binascii.Error, ValueError):  # which UnicodeEncodeError is
+        return None
+
+
+def is_trace(target: Target) -> bool:
+    """Whether a code's values are traces, in base64; TR without a digit is a text."""
+    return target.field.blob == "base64" and target.element is not None
+
+
 def blob_bytes(value: object, target: Target) -> bytes:
     """The bytes of a trace (base64) or a text (latin-1); TypeError or ValueError where there are none.
 
@@ -347,8 +372,7 @@ def blob_bytes(value: object, target: Target) -> bytes:
     name = target.field.name
     if not isinstance(value, str):
         raise TypeError(f"a {type(value).__name__} where {name} needs a text")
-    # TR without a digit is a text, not a trace.
-    if target.field.blob == "base64" and target.element is not None:
+    if is_trace(target):
         with suppress(binascii.Error, ValueError):
             return pybase64.b64decode(value, validate=True)
         try:
