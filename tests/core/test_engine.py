@@ -16,6 +16,7 @@ import tables
 from dayfile import open_archive, settings
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
+from dayfile.engine import executors
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import given_files, visible_files
@@ -503,6 +504,28 @@ def test_of_many_days_only_some_files_are_open_and_all_are_published(archive, mu
     assert len(report.day_files) == 30
     assert counts(report) == {"written": 60}
     assert len(open_archive(archive.root.path).read("muon.hits")) == 60
+
+
+def test_of_many_days_those_not_written_for_long_are_published_before_the_end(
+    archive, muon, hits, plugins_of, monkeypatch
+):
+    monkeypatch.setattr(executors, "MOST_WAITING", 12)
+    waiting = []
+
+    def count_waiting(*_):
+        waiting.append(len(list(archive.root.workshop.iterdir())))
+
+    for day in range(40):
+        archive.drop("MuonHit.be.bin", hits(day * 86400), f"{day:02}")
+    archive.drop("MuonHit.be.bin", hits(86400, 5 * 86400 + 1), "late")
+    plugins = plugins_of(muon=muon.instrument)
+    chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
+    report = run_serial(archive.root, plugins, chosen, (), count_waiting)
+    assert OPEN_FILES < max(waiting) <= 13
+    assert len(report.day_files) == 40
+    assert counts(report) == {"written": 41, "identical": 1}
+    assert len(open_archive(archive.root.path).read("muon.hits")) == 41
+    assert list(archive.root.accepted.iterdir()) == []
 
 
 def test_the_catalogue_tells_what_the_day_files_hold(archive, muon):

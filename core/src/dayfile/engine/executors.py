@@ -25,6 +25,9 @@ from dayfile.stores.nodes import recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
 
+MOST_WAITING = 200
+"""Day files that wait for the end of a run, each in the workshop and with some kilobytes of memory."""
+
 Progress = Callable[[int, int, str], None]
 """Called with the number of sources done, of all, and the name of the next; with an empty name while publishing."""
 
@@ -72,6 +75,12 @@ class Run:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
         self.pipeline.publish(paths)
         self.release(self.pipeline.day_files.work_files)
+
+    def publish_idle(self) -> None:
+        """Publish day files that were not written for long, when many wait: of years of days not all can."""
+        day_files = self.pipeline.day_files
+        if len(day_files.work_files) > MOST_WAITING:
+            self.publish([path for path in day_files.work_files if path not in day_files.used])
 
     def release(self, waiting: Iterable[str] = ()) -> None:
         """Release the sources that wait for none of these day files."""
@@ -174,6 +183,7 @@ def run_serial(
         for done, arrival in enumerate(arrivals(root, settings.core.watch_settle, files, run.report)):
             progress(done, total, arrival.path.name)
             run.take(arrival)
+            run.publish_idle()
         progress(total, total, "")
         run.publish()
     return run.report

@@ -104,15 +104,14 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
         Rows of one HDF5 chunk: the least that is stored when one row is touched.
     """
     group = created_group(file, path, data_type.node.titles, keys)
-    # An empty slot is all zero bytes, whatever the defaults.
-    plain = data_type.store == "slots"
-    columns = {
-        field.name: column(replace(field, default=0) if plain else field, place)
-        for place, field in enumerate(data_type.fields)
-    }
     with unnatural_names():
         table = file.create_table(
-            group, path.rsplit("/", 1)[1], columns, data_type.title, chunkshape=chunk_rows, byteorder="little"
+            group,
+            path.rsplit("/", 1)[1],
+            columns(data_type),
+            data_type.title,
+            chunkshape=chunk_rows,
+            byteorder="little",
         )
     tell(table, data_type)
     return table
@@ -122,6 +121,19 @@ def tell(table: tables.Table, data_type: DataType) -> None:
     """Put into a table's attributes what it holds."""
     for name, value in describe(data_type).items():
         table.attrs[name] = value
+
+
+@lru_cache(maxsize=64)
+def columns(data_type: DataType) -> dict[str, tables.Col]:
+    """The PyTables columns of a table by name, made once, as PyTables is slow to make them and copies what it is given.
+
+    An empty slot is all zero bytes, whatever the defaults.
+    """
+    plain = data_type.store == "slots"
+    return {
+        field.name: column(replace(field, default=0) if plain else field, place)
+        for place, field in enumerate(data_type.fields)
+    }
 
 
 def column(field: Field, place: int) -> tables.Col:
