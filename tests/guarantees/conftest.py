@@ -17,6 +17,7 @@ import pytest
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
+from dayfile.errors import StorageError
 from dayfile.testing import selftest
 
 # One engine in a process of its own. What a user can mend ends in the exit code that the command line would give.
@@ -26,7 +27,7 @@ from dayfile.errors import DayfileError
 from dayfile.testing.selftest import work
 
 try:
-    work(directory, watch=watch, fault=fault)
+    work(directory, watch=watch, fault=fault, workers=workers)
 except DayfileError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -91,7 +92,8 @@ Start = Callable[..., multiprocessing.Process]
 def start(tmp_path_factory) -> Start:
     """Start an engine, or another script, in a process that is forked from one that has everything imported.
 
-    ``start(path)`` is a run, ``start(path, watch=True, fault="rename:3:kill")`` a watch with a fault;
+    ``start(path)`` is a run, ``start(path, watch=True, fault="rename:3:kill")`` a watch with a fault,
+    ``start(path, workers=2)`` a run on several processes;
     ``start(path, script=text, name=value)`` a script with ``directory`` and further names.
     """
     context = multiprocessing.get_context("forkserver")
@@ -105,9 +107,12 @@ def start(tmp_path_factory) -> Start:
         if script not in known:
             known[script] = directory / f"{len(known)}.py"
             known[script].write_text(script)
-        given = {"directory": path, "watch": False, "fault": None, **names}
+        given = {"directory": path, "watch": False, "fault": None, "workers": None, **names}
         process = context.Process(
-            target=runpy.run_path, args=(str(known[script]),), kwargs={"init_globals": given}, daemon=True
+            target=runpy.run_path,
+            args=(str(known[script]),),
+            kwargs={"init_globals": given},
+            daemon=given["workers"] is None,  # which may have no children
         )
         process.start()
         return process
@@ -124,7 +129,9 @@ def finish(start) -> Callable[..., int]:
         if watch and archive.settled(process):
             process.terminate()
         process.join(60)
-        assert process.exitcode is not None, "the engine hangs"
+        if process.exitcode is None:
+            process.kill()
+            pytest.fail("the engine hangs")
         return process.exitcode
 
     return run
@@ -132,11 +139,11 @@ def finish(start) -> Callable[..., int]:
 
 @pytest.fixture(scope="session")
 def killed(finish) -> Callable[..., bool]:
-    """Let a fault kill an engine; False if the engine came to its end without reaching it."""
+    """Let a fault kill an engine, or a worker of it; False if the engine came to its end without reaching it."""
 
     def run(archive: Archive, fault: str, **names: object) -> bool:
         code = finish(archive, fault=fault, **names)
-        assert code in (0, -signal.SIGKILL)
+        assert code in ({0, -signal.SIGKILL, StorageError.exit_code} if "workers" in names else {0, -signal.SIGKILL})
         return code != 0
 
     return run

@@ -22,7 +22,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile.testing import selftest
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import KINDS, Fault, injected
 from dayfile_cris import instrument as cris
 
 COULD_NOT_WRITE = StorageError.exit_code
@@ -95,6 +95,25 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
         archive.assert_whole()
         number += 4
     assert number > 60, "hardly any step was tried"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_that_fails_in_any_of_several_processes_stops_the_run_and_the_next_run_completes(two_ways, finish, kind):
+    failures = 0
+    for number in range(1, 10, 2):
+        archive, given = two_ways()
+        old, waiting, held = day_files(archive.root), sources(archive.root), contents(given)
+        code = finish(archive, fault=f"{kind}:{number}:fail", workers=2)
+        assert code in (0, COULD_NOT_WRITE)
+        failures += code == COULD_NOT_WRITE
+        assert contents(given) == held
+        assert old.keys() <= day_files(archive.root).keys()
+        assert list(check(archive.root, deep=True)) == []
+        arrived = {record for record, times in selftest.count_records(archive.path).items() if times == 1}
+        assert sources(archive.root) == waiting or len(arrived) > len(old)
+        assert run(archive, given).exit_code == 0
+        archive.assert_whole()
+    assert failures
 
 
 def lose_rows(path: Path) -> None:

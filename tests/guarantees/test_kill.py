@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
 import pickle
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,15 +23,19 @@ from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
+from dayfile.errors import StorageError
 from dayfile.testing.faults import KINDS, Fault, injected
 from dayfile.testing.selftest import count_records, work
 from dayfile_hisparc.pickles import read_upload
 
-MODES = {"run": False, "watch": True}
+MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
+COULD_NOT_WRITE = StorageError.exit_code
 # Kinds with many steps are cut into shares, so that they can be tried side by side.
 SHARES = {"fsync": 3, "write": 3, "open": 4, "rename": 2, "unlink": 1, "copy": 1}
 SWEEPS = [(kind, mode, share) for kind in SHARES for mode in MODES for share in range(SHARES[kind])]
 LEAST = {"fsync": 15, "write": 10, "open": 20, "rename": 8, "unlink": 5, "copy": 3}
+# Of several processes each counts its own steps, and none does all of them.
+LEAST_OF_EACH = {"fsync": 8, "write": 5, "open": 8, "rename": 5, "unlink": 5, "copy": 2}
 
 
 def test_every_kind_of_step_is_tried():
@@ -43,14 +51,14 @@ def test_kill_at_any_point_loses_no_accepted_source(fresh, killed, finish, kind,
     number = share + 1
     while True:
         archive = fresh()
-        was_killed = killed(archive, f"{kind}:{number}:kill", watch=MODES[mode])
+        was_killed = killed(archive, f"{kind}:{number}:kill", **MODES[mode])
         if was_killed:
-            assert finish(archive) == 0
+            assert finish(archive, workers=2 if mode == "processes" and number % 2 else None) == 0
         archive.assert_whole()
         if not was_killed:
             break
         number += SHARES[kind]
-    assert number > LEAST[kind], "hardly any step was tried"
+    assert number > (LEAST_OF_EACH if mode == "processes" else LEAST)[kind], "hardly any step was tried"
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -79,6 +87,71 @@ def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh
     for kind in chance.choices(["any", *KINDS], k=3):
         killed(archive, f"{kind}:{chance.randint(1, 20 if kind == 'any' else 5)}:kill", watch=chance.random() < 0.3)
     assert finish(archive, watch=seed % 2 == 0) == 0
+    archive.assert_whole()
+
+
+def children(process) -> list[int]:
+    """The processes that a process has; none if it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_of_a_run_or_of_its_workers_at_random_moments_loses_no_accepted_source(
+    busy, tmp_path, start, finish, seed
+):
+    chance = random.Random(seed)
+    archive = busy.copied(tmp_path / "archive")
+    kills, number = {-9: 0, COULD_NOT_WRITE: 0}, 4
+    while min(kills.values()) < 4:
+        archive.load(number)
+        number += 1
+        process = start(archive.path, workers=2)
+        process.join(chance.uniform(0.02, 0.12))
+        workers = children(process)
+        for victim in chance.choice([[process.pid], workers[:1], workers[1:]]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        process.join(60)
+        assert process.exitcode in (0, *kills)
+        if process.exitcode:
+            kills[process.exitcode] += 1
+    assert finish(archive, workers=[None, 2][seed % 2]) == 0
+    archive.assert_whole()
+
+
+def test_the_workers_of_a_killed_run_end_with_it_and_the_next_run_need_not_wait(busy, tmp_path, start, finish):
+    archive = busy.copied(tmp_path / "archive")
+    for number in range(4, 40):
+        archive.load(number)
+    for _ in range(3):
+        process = start(archive.path, workers=3)
+        while len(workers := children(process)) < 3 or not any(archive.root.workshop.iterdir()):
+            assert process.is_alive()
+            process.join(0.001)
+        for worker in workers:  # in the midst of something, so that none notices by itself
+            os.kill(worker, signal.SIGSTOP)
+        process.kill()
+        process.join()
+        at_once = time.monotonic()
+        try:
+            with archive.root.locked():
+                assert [worker for worker in workers if is_running(worker)] == []
+        finally:
+            for worker in filter(is_running, workers):
+                os.kill(worker, signal.SIGKILL)
+        assert time.monotonic() - at_once < 2
+    assert finish(archive, workers=2) == 0
     archive.assert_whole()
 
 

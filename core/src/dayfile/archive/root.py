@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from dayfile.archive import disk
@@ -17,6 +19,8 @@ from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 __all__ = ["Root"]
 
 CLAIM = ".archive"
+# Seconds for which a run waits for the workers of a killed one, which end with it.
+PATIENCE = 5.0
 RESERVED = {"incoming", "accepted", "quarantine", "workshop", "sources"}
 
 
@@ -147,8 +151,9 @@ class Root:
     def locked(self) -> Iterator[bool]:
         """Hold the archive's lock; at its beginning the workshop is emptied.
 
-        The lock is the operating system's (flock): it ends with the process that holds it, so a lock that a killed run
-        left behind holds nobody up.
+        The lock is the operating system's (flock): it ends with the last of the processes that hold it, the run's own
+        and its workers, so a lock that a killed run left behind holds nobody up. Workers that are just ending with
+        their killed run are waited for.
 
         Yields
         ------
@@ -160,16 +165,7 @@ class Root:
         ArchiveLockedError
             Another run holds it; the message says which.
         """
-        import filelock
-
-        lock = filelock.FileLock(self.path / ".lock")
-        with disk.storage_errors("lock the archive", self.path):
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout as error:
-                raise ArchiveLockedError(
-                    f"{self._told_holder()} is working on this archive", where=self.path
-                ) from error
+        lock = self._lock()
         try:
             crashed = self.holder.exists()
             with disk.storage_errors("take the archive over", self.path):
@@ -186,7 +182,38 @@ class Root:
             # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
             with suppress(OSError):
                 self.holder.unlink()
-            lock.release()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            os.close(lock)
+
+    def _lock(self) -> int:
+        """Take the lock: an open file, which forks of this process hold too."""
+        end = time.monotonic() + PATIENCE
+        with disk.storage_errors("lock the archive", self.path), ExitStack() as opened:
+            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            opened.callback(os.close, lock)
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    if time.monotonic() > end or not self._holder_ended():
+                        message = f"{self._told_holder()} is working on this archive"
+                        raise ArchiveLockedError(message, where=self.path) from error
+                    time.sleep(0.01)
+                else:
+                    opened.pop_all()
+                    return lock
+
+    def _holder_ended(self) -> bool:
+        """Whether the process that took the lock is not there any more."""
+        try:
+            told = json.loads(self.holder.read_text(encoding="utf-8"))
+            if told["host"] == socket.gethostname():
+                os.kill(told["process"], 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return False
 
     def _told_holder(self) -> str:
         try:

@@ -23,7 +23,7 @@ __all__ = ["OPEN_FILES", "DayFiles", "Written"]
 # HDF5 keeps about a megabyte for an open file, and an index of the rows that are there takes some 40 bytes a row. Work
 # files beyond these bounds are closed until they are written again; two stay open, as at midnight both are written.
 OPEN_FILES = 8
-OPEN_ROWS = 2_000_000
+OPEN_ROWS = 1_000_000
 LEAST_OPEN = 2
 
 

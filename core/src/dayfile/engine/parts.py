@@ -49,7 +49,7 @@ def save(path: Path, pieces: Iterable[Numbered]) -> None:
             }
         )
     with path.open("ab") as file:
-        file.write(json.dumps(told).encode() + b"\n")
+        file.write(json.dumps(told, default=np.generic.item).encode() + b"\n")
         file.writelines(contents)
 
 

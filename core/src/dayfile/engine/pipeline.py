@@ -107,7 +107,7 @@ class Pipeline:
         if failures:
             self._set_aside_whole(origin, content(), failures)
             return {}
-        if decoded.rejected and not decoded.pieces:
+        if decoded.rejected and not written:
             self.set_aside(origin, decoded.rejected)
             self.report.sources["quarantined"] += 1
         elif written and not fresh:

@@ -6,6 +6,7 @@ was the first to decode records of it, and in the order of the sources, so the f
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from dayfile.archive import disk
 from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
+from dayfile.engine import executors
 from dayfile.engine.day_files import Written
 from dayfile.engine.executors import Progress, Run, arrivals, silent, started
 from dayfile.engine.intake import Arrival, given_files, visible_files
@@ -29,7 +32,7 @@ from dayfile.engine.report import Report
 from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
 from dayfile.errors import StorageError
 from dayfile.model.batch import Source
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
 __all__ = ["available_cores", "run_processes", "worth_processes"]
@@ -39,6 +42,8 @@ GROUP_SOURCES = 256
 # Groups that a worker may have before it, so that it never waits; and that may be open, so that memory is bounded.
 GROUPS_AHEAD = 2
 GROUPS_OPEN = 6
+MOST_LEFT = 50
+"""Day files that are left, as they were written last, when of many the others are published before the end."""
 WORTH_BYTES = 32 * 2**20
 """From so many bytes of sources on, several processes are quicker than one."""
 
@@ -96,6 +101,8 @@ def run_processes(
             progress(done, total, group[0].path.name)
             foreman.send(group)
             done += len(group)
+            if len(foreman.unpublished) > executors.MOST_WAITING:
+                foreman.publish(leave=MOST_LEFT)
         progress(total, total, "")
         foreman.publish()
     return run.report
@@ -174,7 +181,7 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
     """Workers, started and ended.
 
     They are forks of this process: they have its plugins, and its hold on the archive's lock, which so ends with the
-    last of them.
+    last of them if this process is killed.
     """
     context = get_context("fork")
     members: list[Member] = []
@@ -198,6 +205,20 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
             if member.process.is_alive():
                 member.process.kill()
                 member.process.join()
+
+
+def read_again(path: Path, origin: Identity) -> bytes:
+    """The bytes of a source that a worker read, to keep them; StorageError if they are gone, or others."""
+    with disk.storage_errors("read again", path):
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != origin.sha256:
+        raise StorageError("changed while it was being archived; run again", where=path)
+    return content
+
+
+def source_again(path: Path, origin: Identity) -> Source:
+    """A source that a worker read, with the same bytes."""
+    return Source(path, origin.name, read_again(path, origin))
 
 
 def begin(connection: Connection, parent: int, worker: Worker, others: list[Connection]) -> None:
@@ -225,6 +246,7 @@ class Foreman:
         self.groups: dict[int, Group] = {}
         self.next = 0
         self.waiting: deque[Group] = deque()
+        self.unpublished: dict[str, None] = {}  # day files, written longest ago first
         self.changed: dict[str, tuple[Member, np.datetime64]] = {}
         self.published: dict[str, list[CatalogueRow]] = {}
 
@@ -318,31 +340,43 @@ class Foreman:
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         for arrival, told, written in zip(group.arrivals, group.told or [], group.written, strict=True):
             if told.unreadable:
-                self.run.report.failures.append(Failure("dayfile", told.unreadable, OSError.__name__))
+                self.run.report.failures.append(told.unreadable)
                 continue
-            fresh = self.run.pipeline.conclude(told.origin, arrival.path.read_bytes, told.decoded, written)
+            by_path = dict(sorted(written.items()))  # as a serial run writes them, whoever was first here
+            content = partial(read_again, arrival.path, told.origin)
+            fresh = self.run.pipeline.conclude(told.origin, content, told.decoded, by_path)
             for path, records in fresh.items():
                 entries.setdefault(self.owners[path], []).append((path, told.origin, records))
-            self.run.hold(arrival, partial(Source.read, arrival.path), told.days)
+            for path in told.days:
+                self.unpublished.pop(path, None)
+                self.unpublished[path] = None
+            self.run.hold(arrival, partial(source_again, arrival.path, told.origin), told.days)
         for member, each in entries.items():
             member.send("enter", each)
 
-    def publish(self) -> None:
-        """Wait for all that was sent, and publish every day file that has something new."""
+    def publish(self, leave: int = 0) -> None:
+        """Wait for all that was sent, and publish what is new, but for so many day files that were written last."""
         while self.groups:
             self.receive()
+        later = set(list(self.unpublished)[-leave:]) if leave else set()
+        self.changed, self.published = {}, {}
         for member in self.members:
             member.send("changed")
         self._finish()
-        if self.changed:
-            self.run.pipeline.catalogue.announce({path: day for path, (_, day) in self.changed.items()})
+        chosen = {path: told for path, told in self.changed.items() if path not in later}
+        if chosen:
+            self.run.pipeline.catalogue.announce({path: day for path, (_, day) in chosen.items()})
         try:
-            for path, (member, _) in self.changed.items():
+            for path, (member, _) in chosen.items():
                 member.send("publish", path)
+            self._finish()
+            for member in self.members:
+                member.send("forget")
             self._finish()
         finally:
             self.run.pipeline.published(self.published)
-        self.run.release()
+        self.unpublished = {path: None for path in self.unpublished if path in later}
+        self.run.release(self.unpublished)
 
     def _finish(self) -> None:
         """Wait until nobody has a task left."""

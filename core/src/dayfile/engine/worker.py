@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +30,7 @@ from dayfile.engine.decoding import Decoded, Decoder, Piece
 from dayfile.engine.parts import load, save
 from dayfile.errors import DayfileError
 from dayfile.model.batch import Source
-from dayfile.plugins import Plugins
+from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["Identity", "Problem", "Told", "Worker", "part_file", "work"]
@@ -56,14 +59,14 @@ class Told:
         Without its pieces.
     days : dict of str to datetime64[D]
         The day files that its records belong to.
-    unreadable : str
-        Why it could not be read; empty if it could.
+    unreadable : Failure or None
+        Why it could not be read.
     """
 
     origin: Identity
     decoded: Decoded = field(default_factory=Decoded)
     days: dict[str, np.datetime64] = field(default_factory=dict)
-    unreadable: str = ""
+    unreadable: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Worker:
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
         self.kept: dict[int, list[tuple[int, Piece]]] = {}
         self.foreign: set[str] = set()
+        self.taken: dict[str, set[str]] = {}  # identities of the sources of day files in the making
 
     def decode(self, number: int, paths: Iterable[Path], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
         """Decode a group of sources; what is known of each, and the day files whose records were handed over.
@@ -121,7 +125,7 @@ class Worker:
             source = Source.read(path)
         except OSError as error:
             message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
-            return Told(Identity(path.name), unreadable=message)
+            return Told(Identity(path.name), unreadable=Failure("dayfile", message, type(error).__name__))
         decoded = self.decoder(source)
         pieces, decoded.pieces = decoded.pieces, []
         self.kept.setdefault(number, []).extend((place, piece) for piece in pieces)
@@ -134,6 +138,7 @@ class Worker:
         given = [(place, piece) for place, piece in kept if piece.path in paths]
         if given:
             with disk.storage_errors("write", part_file(self.root, number)):
+                disk.step("write", part_file(self.root, number))
                 save(part_file(self.root, number), given)
             self.kept[number] = [(place, piece) for place, piece in kept if piece.path not in paths]
         return {piece.path for _, piece in given}
@@ -148,10 +153,21 @@ class Worker:
         pieces = [(place, piece) for place, piece in self.kept.pop(number, []) if piece.path in mine]
         if handed:
             with disk.storage_errors("read", part_file(self.root, number)):
+                disk.step("open", part_file(self.root, number))
                 pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
         written: dict[int, dict[str, Written]] = {}
         for (place, path), each in groupby(sorted(pieces, key=place_and_path), place_and_path):
-            written.setdefault(place, {})[path] = self.day_files.write(origins[place], [piece for _, piece in each])
+            written.setdefault(place, {})[path] = self._write(path, origins[place], [piece for _, piece in each])
+        return written
+
+    def _write(self, path: str, origin: Identity, pieces: list[Piece]) -> Written:
+        # A source may come again before the ledger was told of it: that waits for all who write its records.
+        taken = self.taken.setdefault(path, set())
+        if origin.sha256 in taken:
+            return Written(sum(len(piece.batch) for piece in pieces), known=True)
+        written = self.day_files.write(origin, pieces)
+        if not written.known and not written.failures:
+            taken.add(origin.sha256)
         return written
 
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
@@ -166,7 +182,12 @@ class Worker:
     def publish(self, path: str) -> list[CatalogueRow]:
         """Publish a day file; what the catalogue is to say of it."""
         ((_, rows),) = self.day_files.publish([path])
+        self.taken.pop(path, None)
         return rows
+
+    def forget(self) -> None:
+        """Let go of work files with nothing new, once the others are published."""
+        self.day_files.forget_unchanged()
 
 
 def place_and_path(numbered: tuple[int, Piece]) -> tuple[int, str]:
@@ -182,9 +203,11 @@ def work(connection: Connection, parent: int, worker: Worker) -> None:
     """
     end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to all of a terminal; the first process decides
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            task, arguments = connection.recv()
+    tasks: SimpleQueue[tuple[str, tuple[Any, ...]] | None] = SimpleQueue()
+    Thread(target=listen, args=(connection, tasks), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while (message := tasks.get()) is not None:
+            task, arguments = message
             try:
                 answer = getattr(worker, task)(*arguments)
             except DayfileError as error:
@@ -194,6 +217,14 @@ def work(connection: Connection, parent: int, worker: Worker) -> None:
             connection.send((task, arguments[:1], answer))
     worker.day_files.abandon()
     os._exit(0)
+
+
+def listen(connection: Connection, tasks: SimpleQueue[tuple[str, tuple[Any, ...]] | None]) -> None:
+    """Take in all that comes at once: were this process busy with a long answer, both ends could wait for the other."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            tasks.put(connection.recv())
+    tasks.put(None)
 
 
 def end_with(parent: int) -> None:

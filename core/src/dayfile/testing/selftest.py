@@ -13,7 +13,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
+from dayfile.engine.processes import run_processes
 from dayfile.engine.putting import open_archive
 from dayfile.engine.watch import run_watch
 from dayfile.hookspecs import hookimpl
@@ -193,14 +196,11 @@ def plugins() -> Plugins:
     return found
 
 
-def work(directory: Path, *, watch: bool = False, fault: str | None = None) -> None:
-    """One run on the scratch archive, in a process of its own that will be killed."""
-    root = Root(directory)
-    if fault is None:
-        (run_watch if watch else run_serial)(root, plugins(), settings())
-        return
-    with injected(Fault.parse(fault)):
-        (run_watch if watch else run_serial)(root, plugins(), settings())
+def work(directory: Path, *, watch: bool = False, fault: str | None = None, workers: int | None = None) -> None:
+    """One run on the scratch archive, in a process of its own that will be killed; or a watch, or with workers."""
+    run = run_watch if watch else run_serial if workers is None else partial(run_processes, workers=workers)
+    with injected(Fault.parse(fault)) if fault else nullcontext():
+        run(Root(directory), plugins(), settings())
 
 
 def count_records(directory: Path) -> Counter[str]:
@@ -252,7 +252,10 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
         kind = chance.choice(KINDS)
         fault = f"{kind}:{chance.randint(1, MOST[kind])}:kill" if chance.random() < NAMED else None
         watch = chance.random() < WATCHING
-        process = context.Process(target=work, args=(directory,), kwargs={"watch": watch, "fault": fault})
+        # Of the rounds that are killed at a random moment and do not watch, every other has workers.
+        workers = 2 if fault is None and not watch and number % 2 else None
+        kwargs = {"watch": watch, "fault": fault, "workers": workers}
+        process = context.Process(target=work, args=(directory,), kwargs=kwargs)
         process.start()
         if fault is None:
             process.join(chance.uniform(0.0, 0.12))
