@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - uploads carry naive datetimes,
 SECOND = dt.timedelta(seconds=1)
 # The timestamp column is a signed 32-bit number of seconds.
 LAST_SECOND = 2**31 - 1
+CODE_OF, DATA_OF = itemgetter("data_uploadcode"), itemgetter("data")
 
 
 class Sent(NamedTuple):
@@ -187,8 +189,8 @@ def grouped(
                 problems.drop(code, "no timestamp", number)
                 continue
             values = event["datalist"]  # type: ignore[index]
-            codes = tuple([value["data_uploadcode"] for value in values])
-            sent = Sent(number, seconds(moment), header.get("nanoseconds"), [value["data"] for value in values])
+            codes = tuple(map(CODE_OF, values))
+            sent = Sent(number, seconds(moment), header.get("nanoseconds"), list(map(DATA_OF, values)))
             group = groups.setdefault((code, codes), [])
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
             problems.drop(code if isinstance(code, str) else "", "not the form of an event", number)
