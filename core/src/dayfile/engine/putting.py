@@ -128,6 +128,7 @@ class Putting:
         self.run = run
         self.pipeline = run.pipeline
         self.sent: dict[DataType, Sent] = {}
+        self.waiting = 0
 
     def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Put records; a status for each. See :meth:`Archive.put`."""
@@ -160,7 +161,8 @@ class Putting:
             batch = Batch(told.instrument, told.code, given[these], these)
             statuses[these] = plugins.write(work_file, told, batch)
             sent.counts[path] = sent.counts.get(path, 0) + len(these)
-        if sum(records.nbytes for each in self.sent.values() for records in each.records) > PUBLISH_BYTES:
+        self.waiting += given.nbytes
+        if self.waiting > PUBLISH_BYTES:
             self.publish()
         return statuses
 
@@ -184,7 +186,7 @@ class Putting:
                     work_file.enter(source, sent.counts[path])
             if self.pipeline.settings.core.sources_keep == "always":
                 keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
-        self.sent = {}
+        self.sent, self.waiting = {}, 0
         self.run.publish()
 
 
