@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,24 @@ def test_sizes_periods_and_time_fields_are_the_reference_s(reference):
             assert data_type.period == 256  # assumed, and said so in the layout
         else:
             assert data_type.end == row["period_s"].split(": ")[1]
+
+
+def put_table():
+    """Rows of the table of put routines in the docs: struct to routine, group routine and call."""
+    page = Path(__file__).parents[2] / "docs" / "instruments" / "ace.md"
+    cells = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.read_text().splitlines()]
+    return {row[2]: (row[0], row[1], row[3]) for row in cells if len(row) == 4 and row[3].startswith("archive.put(")}
+
+
+def test_the_docs_map_every_put_routine_to_the_call_of_its_struct():
+    told = put_table()
+    assert {code: call for code, (_, _, call) in told.items()} == {
+        code: f'archive.put("{data_type.name}", records)' for code, (_, data_type) in TYPES.items()
+    }
+    assert sum(bool(routine) for routine, _, _ in told.values()) == 21
+    assert sum(bool(routine) for _, routine, _ in told.values()) == 8
+
+
+def test_the_put_routines_of_the_docs_are_the_reference_s(reference):
+    told = {code: (routine, group) for code, (routine, group, _) in put_table().items()}
+    assert told == {row["struct"]: (row["routine"], row["group_routine"]) for row in rows(reference / "types.csv")}
