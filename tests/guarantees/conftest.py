@@ -41,6 +41,16 @@ def files(directory: Path) -> list[str]:
     )
 
 
+def catches(process: multiprocessing.Process, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; one that is just starting or ending has none."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 @dataclass
 class Archive:
     """An archive of the probe instrument, and what it should hold in the end."""
@@ -65,14 +75,14 @@ class Archive:
         """Whether an engine has nothing more to do."""
         return not any(files(place) for place in (self.root.incoming, self.root.accepted, self.root.workshop))
 
-    def settled(self, process: multiprocessing.Process, seconds: float = 300) -> bool:
-        """Wait until the engine has nothing more to do, or has ended; True if it has not ended."""
+    def settled(self, watch: multiprocessing.Process, seconds: float = 300) -> bool:
+        """Wait until a watch listens to SIGTERM and has nothing more to do, or has ended; True if it has not ended."""
         end = time.monotonic() + seconds
-        while process.is_alive():
-            if self.quiet:
+        while watch.is_alive():
+            if self.quiet and catches(watch, signal.SIGTERM):
                 return True
             assert time.monotonic() < end, f"not done after {seconds} s: {files(self.root.accepted)}"
-            process.join(0.005)
+            watch.join(0.005)
         return False
 
     def assert_whole(self) -> None:
