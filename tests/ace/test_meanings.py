@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tables
 import dayfile
 from dayfile.layouts.dtypes import to_structs
 from dayfile.stores.nodes import data_type_of, describe
+from dayfile.stores.rows import table_at
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -116,8 +118,8 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     done = archive_run(f"{code}.be.bin", "--plugins", data_type.instrument, "--archive", "A")
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")
-    with tables.open_file(path) as file:
-        told = data_type_of(file.get_node(data_type.node.path))
+    with tables.open_file(path) as file, closing(table_at(file, data_type.node.path)) as table:
+        told = data_type_of(table)
     assert (told.flags, told.elements) == (data_type.flags, data_type.elements)
     assert told.flags
     assert told.elements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
+from dayfile.stores.library import FUNCTIONS, ID, library
 
 LAYOUT = """\
 instrument: muon
@@ -194,6 +196,30 @@ def school():
         types=types,
         **types,
     )
+
+
+@pytest.fixture
+def left_open(monkeypatch):
+    """After the test all that the program opened in the HDF5 library must be closed, once each."""
+    hdf5, held = library(), {}
+
+    def noting(name, function):
+        def called(*arguments):
+            answer = function(*arguments)
+            if name.endswith("close"):
+                assert held.pop(arguments[0], None), f"{name} of what is not open"
+            elif answer >= 0:
+                held[answer] = name
+            return answer
+
+        return called
+
+    for name, (answer, *_) in FUNCTIONS.items():
+        if answer is ID or name.endswith("close"):
+            monkeypatch.setattr(hdf5, name, noting(name, getattr(hdf5, name)))
+    yield
+    gc.collect()
+    assert not held
 
 
 @pytest.fixture

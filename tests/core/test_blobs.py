@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dayfile.model.batch import Batch, Blobs
 from dayfile.stores.blobs import BlobArray
+from dayfile.stores.vlen import array_at
 
 EVENTS, ERRORS, BLOBS = (f"/school/station_7/{name}" for name in ("events", "errors", "blobs"))
 
@@ -112,7 +113,8 @@ def test_more_than_waits_in_memory_is_stored_in_order_with_the_right_indexes(sch
 @given(st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=3)), max_size=20), st.sets(st.integers(0, 19)))
 def test_values_are_stored_by_key_and_known_by_number_across_flushes(sent, flushes):
     with tables.open_file("blobs.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        blobs = BlobArray(file.create_vlarray("/", "blobs", tables.VLStringAtom()))
+        file.create_vlarray("/", "blobs", tables.VLStringAtom())
+        blobs = BlobArray(array_at(file, "/blobs"))
         expected, waiting, numbers = [], [], []
         for place, (key, value) in enumerate(sent):
             numbers.append(blobs.add([value], np.array([key])))
@@ -121,10 +123,11 @@ def test_values_are_stored_by_key_and_known_by_number_across_flushes(sent, flush
                 blobs.flush()
                 expected += [value for _, value in sorted(waiting, key=lambda pair: pair[0])]
                 waiting = []
-        assert blobs.array.read() == expected
+        assert blobs.array.read(0, blobs.rows) == expected
         places = blobs.indexes(np.array(numbers, np.int64)).tolist()
         assert [expected[place] for place in places] == [value for _, value in sent]
         assert blobs.indexes(np.array([-1])).tolist() == [-1]
+        blobs.array.close()
 
 
 chosen_and_blobs = st.lists(st.tuples(st.booleans(), st.lists(st.binary(max_size=2), max_size=3)), max_size=8)

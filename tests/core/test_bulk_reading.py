@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from unittest.mock import patch
 
 import numpy as np
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
 from dayfile.archive import reading
+from dayfile.archive.survey import opened_leaves
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.validity import valid_from
-from dayfile.stores import blobs
+from dayfile.stores import rows
 from dayfile.stores.blobs import SLICE, blobs_at
 from dayfile.stores.nodes import data_type_of, type_told
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import read_values
+from dayfile.stores.vlen import Values, array_at
 
 
 def plainly(archive, name, start, stop):
@@ -26,11 +28,11 @@ def plainly(archive, name, start, stop):
     found = []
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
-            for table in file.walk_nodes("/", "Table"):
-                data_type = data_type_of(table)
+            for table in opened_leaves(file):
+                data_type = None if isinstance(table, Values) else data_type_of(table)
                 if data_type is None or data_type.name != name:
                     continue
-                rows = table.read()
+                rows = file.get_node(table.path).read()
                 if data_type.store == "slots":
                     rows = rows[[record.tobytes().strip(b"\0") != b"" for record in rows]]
                     rows = rows[[record.tobytes().strip(b"\xff") != b"" for record in rows]]
@@ -82,8 +84,7 @@ def test_a_table_that_stands_elsewhere_is_read_too(archive, muon):
     archive.run()
     (path,) = archive.root.path.rglob("*.hit.h5")
     with tables.open_file(path, "a") as file:
-        (table,) = (node for node in file.walk_nodes("/", "Table") if data_type_of(node))
-        table.copy(file.create_group("/", "before"), "hits")
+        file.root.hits.copy(file.create_group("/", "before"), "hits")
     records = open_archive(archive.root.path).read("muon.hits")
     assert records["second"].tolist() == [muon.start + 5] * 2
 
@@ -120,13 +121,13 @@ def stations(archive, school, plugins_of):
 
 def test_tables_of_other_stations_are_not_opened(stations):
     opened = []
-    get_node = tables.File.get_node
+    open_dataset = rows.open_dataset
 
-    def noting(file, where, *arguments):
-        opened.append(where)
-        return get_node(file, where, *arguments)
+    def noting(file, path):
+        opened.append(path)
+        return open_dataset(file, path)
 
-    with patch.object(tables.File, "get_node", noting):
+    with patch.object(rows, "open_dataset", noting):
         records = stations.read("school.events", station=501)
     assert set(records["station"].tolist()) == {501}
     assert "/school/station_501/events" in opened
@@ -180,14 +181,15 @@ def test_blobs_of_a_day_file_that_is_gone_are_told_with_its_place(stations):
 
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
-    """A VLArray, open, and what it holds."""
+    """An array of blobs, open, and what it holds."""
     sent = [b"%d" % number * (number % 4) for number in range(5 * SLICE)]
     with tables.open_file(tmp_path_factory.mktemp("values") / "values.h5", "w") as file:
         array = file.create_vlarray("/", "values", tables.VLStringAtom(), chunkshape=16)
         for value in sent:
             array.append(value)
         file.flush()
-        yield array, sent
+        with closing(array_at(file, "/values")) as opened:
+            yield opened, sent
 
 
 @given(data=st.data())
@@ -210,11 +212,13 @@ def test_blobs_are_read_in_slices_that_leave_out_what_is_far(values, monkeypatch
     array, sent = values
     ranges = []
 
+    read = Values.read
+
     def noting(array, start, stop):
         ranges.append((start, stop))
-        return read_values(array, start, stop)
+        return read(array, start, stop)
 
-    monkeypatch.setattr(blobs, "read_values", noting)
+    monkeypatch.setattr(Values, "read", noting)
     asked = [0, 1, 5, 40, 2 * SLICE, 2 * SLICE + 1, 3 * SLICE - 1, 3 * SLICE]
     assert blobs_at(array, np.array(asked)).tolist() == [sent[index] for index in asked]
     last = 3 * SLICE

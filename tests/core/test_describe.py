@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,8 @@ from dayfile.cli.describe import lines_of
 from dayfile.errors import PluginError, UsageError
 from dayfile.layouts.reader import read_layout
 from dayfile.model.datatype import Element, Flag
-from dayfile.stores.nodes import data_type_of, describe, make_table
+from dayfile.stores.making import make_table
+from dayfile.stores.nodes import data_type_of, describe
 
 LAYOUT = """\
 instrument: muons
@@ -80,7 +82,7 @@ def described(*arguments):
 
 
 def table_of(data_type, file):
-    return make_table(file, f"/{data_type.type}", data_type, {}, chunk_rows=16)
+    return closing(make_table(file, f"/{data_type.type}", data_type, {}))
 
 
 def as_told(data_type):
@@ -103,8 +105,9 @@ flags = st.builds(
 @given(st.lists(flags, max_size=5), st.lists(st.builds(Element, st.just("counts"), indices, words, words), max_size=5))
 def test_a_table_gives_back_the_data_type_it_was_made_of(flags, elements):
     data_type = replace(RATES, flags=tuple(flags), elements=tuple(elements))
-    with tables.open_file("x.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        assert data_type_of(table_of(data_type, file)) == as_told(data_type)
+    made = tables.open_file("x.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
+    with made as file, table_of(data_type, file) as table:
+        assert data_type_of(table) == as_told(data_type)
 
 
 def test_a_type_without_flags_and_elements_has_no_attributes_for_them():

@@ -16,14 +16,14 @@ import pytest
 import tables
 
 from dayfile import cli
-from dayfile.archive import survey
 from dayfile.archive.root import Root
 from dayfile.engine.executors import started
 from dayfile.engine.intake import Arrival
 from dayfile.layouts.dtypes import to_structs
 from dayfile.plugins import load
 from dayfile.settings import resolve
-from dayfile.stores import vlen
+from dayfile.stores.rows import PlainRows
+from dayfile.stores.vlen import Values
 from dayfile_cris import instrument as cris
 
 DAY_FILE = "2024/5/2024_5_1.h5"
@@ -204,21 +204,15 @@ def read_back(monkeypatch):
 
         def read(node, *arguments, **named):
             answer = original(node, *arguments, **named)
-            if "ledger" not in node._v_pathname:
+            if "ledger" not in node.path:
                 counts[kind.__name__] += len(answer)
             return answer
 
         monkeypatch.setattr(kind, method, read)
 
-    counting(tables.Table, "read")
-    counting(tables.Table, "read_coordinates")
-    counting(tables.VLArray, "read")
-
-    def read_values(array, start, stop):
-        counts["VLArray"] += stop - start
-        return vlen.read_values(array, start, stop)
-
-    monkeypatch.setattr(survey, "read_values", read_values)
+    counting(PlainRows, "read")
+    counting(PlainRows, "take")
+    counting(Values, "read")
     return counts
 
 
@@ -251,9 +245,9 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
         records = count * (ROWS - repeated) + repeated
         before = read_back.copy()
         one_run.publish()
-    found = {"Table": repeated, "VLArray": 2 * repeated} if repeated else {}
+    found = {"PlainRows": repeated, "Values": 2 * repeated} if repeated else {}
     assert costs == [{}, *[found] * (count - 1)]
-    assert read_back - before == {"Table": records, "VLArray": 2 * records}
+    assert read_back - before == {"PlainRows": records, "Values": 2 * records}
     assert counted_in(one_run) == SimpleNamespace(written=records, identical=(count - 1) * repeated)
 
 
@@ -275,7 +269,7 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
                 source.write_bytes(content)
                 one_run.take(Arrival(source, ours=False))
             one_run.publish()
-        costs.append((read_back - before)["Table"])
+        costs.append((read_back - before)["PlainRows"])
     assert costs == [200, 200 + 220, 220 + 600]
 
 

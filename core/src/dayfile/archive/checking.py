@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import tables
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
-from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, survey_blobs, survey_table
+from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
-from dayfile.stores.ledger import GROUP, Ledger
+from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import Told, data_type_of, recogniser
+from dayfile.stores.rows import Rows, exists
 from dayfile.stores.slots import filled, slots_of
+from dayfile.stores.vlen import Values, array_at
 
 __all__ = ["Problem", "check", "check_day_file"]
 
@@ -120,9 +123,7 @@ def check_day_file(
     try:
         with tables.open_file(path, "r") as file:
             ledger = Ledger.read(file)
-            for node in file.walk_nodes("/", "Leaf"):
-                if node._v_pathname.startswith(f"/{GROUP}/"):
-                    continue
+            for node in opened_leaves(file):
                 summary = summary_of(node, told, deep=deep)
                 summaries.append(summary)
                 problems += [
@@ -137,18 +138,15 @@ def check_day_file(
     return summaries, problems
 
 
-def summary_of(node: tables.Leaf, told: Told, *, deep: bool) -> NodeSummary:
+def summary_of(node: Rows | Values, told: Told, *, deep: bool) -> NodeSummary:
     """What a node holds; of a blob array only the number of rows, unless all is to be read."""
-    path = str(node._v_pathname)
-    if isinstance(node, tables.Table):
-        return survey_table(node, path, told)
-    if deep and isinstance(node, tables.VLArray):
-        return survey_blobs(node, path)
-    return NodeSummary(path, int(node.nrows), 0)
+    if not isinstance(node, Values):
+        return survey_table(node, told)
+    return survey_blobs(node) if deep else NodeSummary(node.path, node.nrows, 0)
 
 
 def check_node(
-    file: tables.File, node: tables.Leaf, summary: NodeSummary, ledger: Ledger, *, deep: bool
+    file: tables.File, node: Rows | Values, summary: NodeSummary, ledger: Ledger, *, deep: bool
 ) -> Iterator[str]:
     """What is wrong with a table or blob array."""
     rows, checksum = ledger.checksums.get(summary.path, (None, None))
@@ -156,7 +154,7 @@ def check_node(
         yield f"{summary.path} has {summary.rows} rows, and {rows} by its ledger"
     elif deep and checksum is not None and checksum != summary.checksum:
         yield f"{summary.path} does not have the bytes that were published"
-    if summary.data_type is None:
+    if summary.data_type is None or isinstance(node, Values):
         return
     if summary.data_type.store == "slots":
         yield from check_slots(node, summary.data_type, ledger.day)
@@ -164,7 +162,7 @@ def check_node(
         yield from check_blobs(file, node, summary.data_type)
 
 
-def check_slots(table: tables.Table, data_type: DataType, day: str) -> Iterator[str]:
+def check_slots(table: Rows, data_type: DataType, day: str) -> Iterator[str]:
     """Whether each slot holds a record of its own period."""
     if not day:
         return
@@ -173,18 +171,21 @@ def check_slots(table: tables.Table, data_type: DataType, day: str) -> Iterator[
         held = np.flatnonzero(filled(rows))
         wrong = held[slots_of(rows[held], data_type, start) != held + first]
         if len(wrong):
-            yield f"{table._v_pathname}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
+            yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
 
 
-def check_blobs(file: tables.File, table: tables.Table, data_type: DataType) -> Iterator[str]:
+def check_blobs(file: tables.File, table: Rows, data_type: DataType) -> Iterator[str]:
     """Whether each index of a blob is one of the array beside the table."""
-    path = f"{table._v_parent._v_pathname.rstrip('/')}/{data_type.node.blobs.rsplit('/', 1)[-1]}"
-    count = int(file.get_node(path).nrows) if path in file else 0
+    path = f"{table.path.rsplit('/', 1)[0]}/{data_type.node.blobs.rsplit('/', 1)[-1]}"
+    count = 0
+    if exists(file, path):
+        with closing(array_at(file, path)) as array:
+            count = array.nrows
     for field in data_type.fields:
-        if not field.blob or field.name not in table.colnames:
+        if not field.blob or field.name not in (table.dtype.names or ()):
             continue
         for _, rows in blocks(table):
             cells: npt.NDArray[Any] = rows[field.name]
             bad = int(((cells < -1) | (cells >= count)).sum())
             if bad:
-                yield f"{table._v_pathname}: {bad} of {field.name} point outside the {count} blobs"
+                yield f"{table.path}: {bad} of {field.name} point outside the {count} blobs"

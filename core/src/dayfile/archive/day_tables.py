@@ -67,22 +67,23 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     """
     import tables
 
-    from dayfile.archive.survey import DAMAGED
+    from dayfile.archive.survey import DAMAGED, opened_leaves
     from dayfile.stores.nodes import data_type_of
+    from dayfile.stores.vlen import Values
 
     path = root.path / day_file_of(root, name, day)
     found: DataType | None = None
     content: dict[str, npt.NDArray[Any]] = {}
     try:
         with tables.open_file(path, "r") as file:
-            for table in file.walk_nodes("/", "Table"):
-                data_type = data_type_of(table)
-                if data_type is None or data_type.name != name:
+            for table in opened_leaves(file):
+                data_type = None if isinstance(table, Values) else data_type_of(table)
+                if isinstance(table, Values) or data_type is None or data_type.name != name:
                     continue
                 check_single(data_type)
-                overlap = table._v_pathname == f"{data_type.node.path}_overlap"
+                overlap = table.path == f"{data_type.node.path}_overlap"
                 found = found if overlap else data_type
-                content["overlap" if overlap else "rows"] = table.read()
+                content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     except DAMAGED as error:
         message = f"this day file cannot be read ({type(error).__name__}); rebuild it (dayfile rebuild)"
         raise StorageError(message, where=path) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from dayfile.model.validity import valid_at, valid_from
 if TYPE_CHECKING:
     import datetime as dt
 
-    import tables
+    from dayfile.stores.rows import Rows
 
 __all__ = ["Reader"]
 
@@ -196,8 +197,7 @@ class Reader:
             if row.first is None or row.last is None or row.last < begin or row.first > end:
                 continue
             for data_type, table in self._tables(row, lambda path: not has_others(told, path, keys)):
-                path = str(table._v_pathname)
-                there = keys_of(data_type, path) or {}
+                there = keys_of(data_type, table.path) or {}
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
                 array = chosen(table, data_type, choice)
@@ -208,29 +208,31 @@ class Reader:
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
-    ) -> Iterator[tuple[DataType, tables.Table]]:
-        """Each table of a type in a day file, open while it is yielded, and its data type.
-
-        Opening a table takes longer than reading a small one: those whose paths are not wanted stay closed.
-        """
+    ) -> Iterator[tuple[DataType, Rows]]:
+        """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
         import tables
+
+        from dayfile.stores.ledger import GROUP
+        from dayfile.stores.rows import leaves, rows_at
 
         path = self.root.path / row.path
         try:
-            # What PyTables notes of each column, in two attributes, is slow to read and of no use here; and as all is
-            # read once, a cache of chunks would only be one more copy.
-            file = tables.open_file(path, "r", pytables_sys_attrs=False, chunk_cache_size=0)
+            # As all is read once, a cache of chunks would only be one more copy.
+            file = tables.open_file(path, "r", chunk_cache_size=0)
         except (OSError, tables.HDF5ExtError) as error:
             message = "this day file is in the catalogue and cannot be opened"
             raise StorageError(message, where=path) from error
         with file:
             for node in filter(wanted, leaves(file)):
-                table = file.get_node(node)
-                data_type = self.told(table) if isinstance(table, tables.Table) else None
-                if data_type is not None and data_type.name == row.data_type:
-                    yield data_type, table
+                table = None if node.startswith(f"/{GROUP}/") else rows_at(file, node)
+                if table is None:
+                    continue
+                with closing(table):
+                    data_type = self.told(table)
+                    if data_type is not None and data_type.name == row.data_type:
+                        yield data_type, table
 
-    def told(self, table: tables.Table) -> DataType | None:
+    def told(self, table: Rows) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
         from dayfile.stores.nodes import data_type_of, recogniser
 
@@ -258,15 +260,6 @@ def key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
-def leaves(file: tables.File) -> Iterator[str]:
-    """The paths of all tables and arrays of a day file, but for those of its ledger."""
-    from dayfile.stores.ledger import GROUP
-
-    for group in file.walk_groups("/"):
-        if group._v_pathname != f"/{GROUP}":
-            yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
-
-
 def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
     """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
     from dayfile.stores.nodes import matched
@@ -281,14 +274,14 @@ def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) ->
     return there is not None and any(str(there[name]) != str(value) for name, value in keys.items())
 
 
-def chosen(table: tables.Table, data_type: DataType, choice: Choice) -> npt.NDArray[Any]:
+def chosen(table: Rows, data_type: DataType, choice: Choice) -> npt.NDArray[Any]:
     """The records of a table that a choice takes, in the dtype of its data type.
 
     All are looked at, wherever they stand: a slot is only a rough guide to the time of the record in it.
     """
     from dayfile.stores.slots import filled
 
-    length, step = int(table.nrows), max(1, READ_BYTES // table.rowsize)
+    length, step = table.nrows, max(1, READ_BYTES // table.dtype.itemsize)
     # Rows are read to where they stay if all of them are taken; memory that is never touched costs nothing.
     found = np.empty(length, table.dtype)
     count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -60,6 +61,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     import tables
 
     from dayfile.stores.blobs import blobs_at
+    from dayfile.stores.vlen import array_at
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
@@ -69,9 +71,11 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
         with tables.open_file(place.path, "r") as file:
             for place, wanted in zip(places, indexes, strict=True):
                 highest = int(wanted.max(initial=-1))
-                none = np.full(wanted.shape, None, object)
-                there = blobs_at(file.get_node(place.blobs), wanted.ravel()) if highest >= 0 else none
-                found.append(there.reshape(wanted.shape))
+                if highest < 0:
+                    found.append(np.full(wanted.shape, None, object))
+                    continue
+                with closing(array_at(file, place.blobs)) as array:
+                    found.append(blobs_at(array, wanted.ravel()).reshape(wanted.shape))
     except (OSError, tables.HDF5ExtError, tables.NodeError, IndexError) as error:
         raise StorageError(f"{place.blobs} does not have blob {highest}", where=place.path) from error
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,20 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import GROUP, Ledger
 from dayfile.stores.nodes import Told, data_type_of
+from dayfile.stores.rows import Rows, leaves, rows_at
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import read_values
+from dayfile.stores.vlen import Values, values_at
 
-__all__ = ["DAMAGED", "NodeSummary", "read_summaries", "survey", "survey_blobs", "survey_table", "verify"]
+__all__ = [
+    "DAMAGED",
+    "NodeSummary",
+    "opened_leaves",
+    "read_summaries",
+    "survey",
+    "survey_blobs",
+    "survey_table",
+    "verify",
+]
 
 READ_BYTES = 4 * 2**20
 CHUNK_CACHE = 2**20
@@ -64,19 +75,22 @@ def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
     told : callable
         Tells the data type of a table.
     """
-    summaries = []
-    for node in file.walk_nodes("/", "Leaf"):
-        path = str(node._v_pathname)
-        if path.startswith(f"/{GROUP}/"):
-            continue
-        if isinstance(node, tables.Table):
-            summaries.append(survey_table(node, path, told))
-        elif isinstance(node, tables.VLArray):
-            summaries.append(survey_blobs(node, path))
-    return summaries
+    return [
+        survey_blobs(node) if isinstance(node, Values) else survey_table(node, told) for node in opened_leaves(file)
+    ]
 
 
-def survey_table(table: tables.Table, path: str, told: Told = data_type_of) -> NodeSummary:
+def opened_leaves(file: tables.File) -> Iterator[Rows | Values]:
+    """The tables and arrays of blobs of an open day file, but for its ledger, each open while it is yielded."""
+    for path in leaves(file):
+        if not path.startswith(f"/{GROUP}/"):
+            node = values_at(file, path) or rows_at(file, path)
+            if node is not None:
+                with closing(node):
+                    yield node
+
+
+def survey_table(table: Rows, told: Told = data_type_of) -> NodeSummary:
     """Checksum, records and time span of a table."""
     data_type = told(table)
     checksum, records = 0, 0
@@ -93,8 +107,8 @@ def survey_table(table: tables.Table, path: str, told: Told = data_type_of) -> N
             times = np.array([held[data_type.time].min(), ends.max()])
             spans.append(data_type.clock.to_datetime64(times))
     return NodeSummary(
-        path,
-        int(table.nrows),
+        table.path,
+        table.nrows,
         checksum % 2**64,
         data_type,
         records,
@@ -103,20 +117,20 @@ def survey_table(table: tables.Table, path: str, told: Told = data_type_of) -> N
     )
 
 
-def survey_blobs(array: tables.VLArray, path: str) -> NodeSummary:
+def survey_blobs(array: Values) -> NodeSummary:
     """Checksum of a blob array."""
     checksum, step = 0, 4096
-    for start in range(0, int(array.nrows), step):
-        blobs = read_values(array, start, min(start + step, int(array.nrows)))
+    for start in range(0, array.nrows, step):
+        blobs = array.read(start, min(start + step, array.nrows))
         checksum += place_sum(blob_hashes(blobs), start)
-    return NodeSummary(path, int(array.nrows), checksum % 2**64)
+    return NodeSummary(array.path, array.nrows, checksum % 2**64)
 
 
-def blocks(table: tables.Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def blocks(table: Rows) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
-    step = max(1, READ_BYTES // table.rowsize)
-    for start in range(0, int(table.nrows), step):
-        yield start, table.read(start, min(start + step, int(table.nrows)))
+    step = max(1, READ_BYTES // table.dtype.itemsize)
+    for start in range(0, table.nrows, step):
+        yield start, table.read(start, min(start + step, table.nrows))
 
 
 def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
@@ -128,7 +142,7 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
         It cannot be opened or read.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE, pytables_sys_attrs=False) as file:
+        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE) as file:
             return survey(file, told)
     except DAMAGED as error:
         raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
@@ -156,7 +170,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         a write that failed.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE, pytables_sys_attrs=False) as file:
+        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE) as file:
             summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +20,18 @@ from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
-from dayfile.stores.blobs import CHUNK, BlobArray
+from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum
 from dayfile.stores.ledger import Ledger, LedgerEntry
-from dayfile.stores.nodes import Keys, Told, created_group, data_type_of, fill, make_table, tell, unnatural_names
+from dayfile.stores.making import make_table, make_values
+from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
+from dayfile.stores.rows import Rows, exists, table_at
 from dayfile.stores.slots import OnConflict, SlotTable
+from dayfile.stores.vlen import Values, array_at
 from dayfile.stores.widening import widen
 
 __all__ = ["WorkFile"]
 
-CHUNK_BYTES = 16 * 1024
 # Of chunks that were read or written, in memory, for each table: PyTables would take 16 MB.
 CHUNK_CACHE = 2**20
 # Records wait in memory until this many bytes of them make a write worth while.
@@ -87,6 +89,7 @@ class WorkFile:
         self.handle: tables.File | None = None
         self.stores: dict[str, Store] = {}
         self.blobs: dict[str, BlobArray] = {}
+        self.closing = ExitStack()  # tables and arrays, before the file
         self.sources = 0
         self.waiting = 0
         self.grown = 0
@@ -170,55 +173,58 @@ class WorkFile:
         path = fill(data_type.node.path, keys)
         form = next(form for form in data_type.forms if form.dtype == dtype)
         if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
-            file = self._open(form, keys)
-            if path not in file:
-                new_table(file, path, form, keys, form.slots(self.day) if form.store == "slots" else 0)
-            table = file.get_node(path)
+            file = self._open()
+            made = not exists(file, path)
+            table = self._made(file, path, form, keys) if made else table_at(file, path)
+            self.closing.callback(table.close)
             there = next((known for known in data_type.forms if known.dtype == table.dtype), None)
             if there is None:
-                written = getattr(table.attrs, "layout", "another program")
+                written = table.attributes(("layout",)).get("layout", "another program")
                 message = f"{path} has other fields: it was written by layout {written}, this is {data_type.layout}"
                 raise LayoutError(message, where=self.published)
             if len(there.fields) < len(form.fields):
                 self.flush()
                 table, there = self._widened(file, path, form, keys), form
             elif data_type_of(table) is None:
-                tell(table, there)  # a day file of other origin
-            self.stores[path] = self._store(file, table, there, keys)
+                tell(file.get_node(path), there)  # a day file of other origin
+            self.stores[path] = self._store(file, table, there, keys, 0 if made else None)
         return self.stores[path]
 
-    def _store(self, file: tables.File, table: tables.Table, data_type: DataType, keys: Keys) -> Store:
+    def _made(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
+        """A new table, of slots at its full length."""
+        return make_table(file, path, form, keys, slots=form.slots(self.day) if form.store == "slots" else 0)
+
+    def _store(self, file: tables.File, table: Rows, data_type: DataType, keys: Keys, empty_from: int | None) -> Store:
         """The store that writes a table."""
         checksum = self._checksum(table)
         if data_type.store == "slots":
             start = data_type.clock.day_start(self.day)
-            path = f"{table._v_pathname}_overlap"
+            path = f"{table.path}_overlap"
             make = partial(self._overlap, file, path, data_type, keys)
-            there = make() if path in file else None
-            return SlotTable(table, data_type, start, there, make, checksum, self.on_conflict)
+            there = make() if exists(file, path) else None
+            return SlotTable(table, data_type, start, there, make, checksum, self.on_conflict, empty_from)
         blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
         return AppendTable(table, data_type, blobs, checksum, keep_duplicates=self.keep_duplicates)
 
-    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> tables.Table:
+    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
         """The table at a path, and its overlap table, with the fields of a later version."""
         for each in (f"{path}_overlap", path):
-            if each in file:
-                table = widen(file, each, form, keys, chunk_rows=rows_of_chunk(form))
-                self.ledger.checksums[each] = int(table.nrows), survey_table(table, each).checksum
+            if exists(file, each):
+                table = widen(file, each, form, keys)
+                self.closing.callback(table.close)
+                self.ledger.checksums[each] = table.nrows, survey_table(table).checksum
         return table
 
-    def _open(self, data_type: DataType, keys: Keys) -> tables.File:
-        """The open file; made from the published one, or from the empty file of a data type, at first."""
+    def _open(self) -> tables.File:
+        """The open file; made from the published one, or from an empty file, at first."""
         if self.handle is None:
             if not self.path.exists():
                 if self.base is not None:
                     disk.copy(self.base, self.path)
                 else:
-                    slots = data_type.slots(self.day) if data_type.store == "slots" else 0
-                    content = empty_file(data_type, tuple(sorted(keys.items())), slots)
                     with disk.storage_errors("write", self.path):
                         disk.step("write", self.path)
-                        self.path.write_bytes(content)
+                        self.path.write_bytes(empty_file())
             return self._reopen()
         return self.handle
 
@@ -230,42 +236,39 @@ class WorkFile:
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
-        if path not in file:
+        if exists(file, path):
+            table = table_at(file, path)
+        else:
             title = f"{data_type.title}: records that contended for a slot"
-            rows = replace(data_type, title=title, store="append")
-            make_table(file, path, rows, keys, chunk_rows=rows_of_chunk(data_type))
-        table = file.get_node(path)
+            table = make_table(file, path, replace(data_type, title=title, store="append"), keys)
+        self.closing.callback(table.close)
         return AppendTable(table, data_type, None, self._checksum(table))
 
     def _blob_array(self, file: tables.File, data_type: DataType, keys: Keys) -> BlobArray:
         path = fill(data_type.node.blobs, keys)
         if path not in self.blobs:
-            if path not in file:
-                group = created_group(file, path, data_type.node.titles, keys)
-                atom = tables.VLStringAtom()
-                title = data_type.node.blobs_title
-                file.create_vlarray(group, path.rsplit("/", 1)[1], atom, title, chunkshape=CHUNK)
-            array = file.get_node(path)
+            array = array_at(file, path) if exists(file, path) else make_values(file, path, data_type, keys)
+            self.closing.callback(array.close)
             self.blobs[path] = BlobArray(array, self._checksum(array))
         return self.blobs[path]
 
-    def _checksum(self, node: tables.Table | tables.VLArray) -> int:
+    def _checksum(self, node: Rows | Values) -> int:
         """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it.
 
         The program that a file came from may have gone on appending to it: then there are more rows than the ledger
         knows of, and they are taken as they are.
         """
-        path = str(node._v_pathname)
-        if self.base is None and path not in self.ledger.checksums:  # just made: rows of zero bytes have the hash 0
-            return place_sum(np.zeros(int(node.nrows), np.uint64), 0)
-        rows, checksum = self.ledger.checksums.get(path, (-1, 0))
-        if rows == int(node.nrows):
+        if (
+            self.base is None and node.path not in self.ledger.checksums
+        ):  # just made: rows of zero bytes have the hash 0
+            return place_sum(np.zeros(node.nrows, np.uint64), 0)
+        rows, checksum = self.ledger.checksums.get(node.path, (-1, 0))
+        if rows == node.nrows:
             return checksum
-        if rows > int(node.nrows):
-            message = f"{path} has {node.nrows} rows, and {rows} by its ledger; rebuild it: dayfile rebuild"
+        if rows > node.nrows:
+            message = f"{node.path} has {node.nrows} rows, and {rows} by its ledger; rebuild it: dayfile rebuild"
             raise StorageError(message, where=self.published)
-        summary = survey_blobs(node, path) if isinstance(node, tables.VLArray) else survey_table(node, path)
-        return summary.checksum
+        return (survey_blobs(node) if isinstance(node, Values) else survey_table(node)).checksum
 
     def flush(self) -> None:
         """Hand what waits in memory to HDF5."""
@@ -288,6 +291,7 @@ class WorkFile:
         with hdf5_errors("write", self.path):
             disk.step("write", self.path)
             self.ledger.write(file)
+            self.closing.close()
             file.close()
         self.handle, self.stores, self.blobs = None, {}, {}
 
@@ -295,6 +299,8 @@ class WorkFile:
         """Let go of the file after a failure; what is in the workshop is nobody's any more."""
         if self.handle is not None:
             # Closing may fail as writing did, and there is nothing left to lose.
+            with suppress(tables.HDF5ExtError, OSError):
+                self.closing.close()
             with suppress(tables.HDF5ExtError, OSError):
                 self.handle.close()
             self.handle, self.stores, self.blobs = None, {}, {}
@@ -346,26 +352,10 @@ def hdf5_errors(action: str, path: Path) -> Iterator[None]:
         raise StorageError(message, where=path) from error
 
 
-def rows_of_chunk(data_type: DataType) -> int:
-    """Rows of one HDF5 chunk: about 16 kB, so that a day with few records stays small."""
-    return max(1, CHUNK_BYTES // data_type.dtype.itemsize)
-
-
-def new_table(file: tables.File, path: str, data_type: DataType, keys: Keys, slots: int) -> None:
-    """Make the table of a data type; of slots, at its full length, of which HDF5 stores nothing yet."""
-    table = make_table(file, path, data_type, keys, chunk_rows=rows_of_chunk(data_type))
-    if slots:
-        table.truncate(slots)
-
-
-@lru_cache(maxsize=64)
-def empty_file(data_type: DataType, keys: tuple[tuple[str, str | int], ...], slots: int) -> bytes:
-    """The bytes of a day file with the empty table of one data type.
-
-    Making a table of 200 columns takes HDF5 30 ms; a copy of these bytes takes none of that.
-    """
-    with tables.open_file("empty.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        new_table(file, fill(data_type.node.path, dict(keys)), data_type, dict(keys), slots)
+@cache
+def empty_file() -> bytes:
+    """The bytes of a day file with nothing but an empty ledger: a copy of them is made quicker than the ledger."""
+    with tables.open_file("empty", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
         Ledger().write(file)
         file.flush()
         return bytes(file.get_file_image())

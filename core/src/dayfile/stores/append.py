@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tables
 
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.index import RowIndex
+from dayfile.stores.rows import Rows
 
 __all__ = ["IDENTICAL", "WRITTEN", "AppendTable"]
 
@@ -40,7 +40,7 @@ class AppendTable:
 
     Parameters
     ----------
-    table : tables.Table
+    table : Rows
         Open for writing.
     data_type : DataType
         What its rows are.
@@ -54,7 +54,7 @@ class AppendTable:
 
     def __init__(
         self,
-        table: tables.Table,
+        table: Rows,
         data_type: DataType,
         blobs: BlobArray | None,
         checksum: int = 0,
@@ -68,7 +68,7 @@ class AppendTable:
         self.blob_fields = [field.name for field in data_type.fields if field.blob]
         self.counters = [field.name for field in data_type.fields if field.counter]
         self.waiting: list[npt.NDArray[Any]] = []
-        self.rows = int(table.nrows)
+        self.rows = table.nrows
         self.index = None if keep_duplicates else self._indexed()
         self.groups: dict[int, set[bytes]] = {}
 
@@ -82,7 +82,7 @@ class AppendTable:
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
         """Rows and checksum that this store means its nodes to have, by path."""
-        nodes = {str(self.table._v_pathname): (self.rows, self.checksum)}
+        nodes = {self.table.path: (self.rows, self.checksum)}
         if self.blobs is not None:
             nodes[self.blobs.path] = (self.blobs.rows, self.blobs.checksum)
         return nodes
@@ -164,7 +164,7 @@ class AppendTable:
             rows = np.array([] if self.index is None else self.index.rows_of(hash_), np.int64)
             known = self._read(rows)
             bare = self.identity(known)
-            stored = int(self.table.nrows)
+            stored = self.table.nrows
             self.groups[hash_] = {
                 self._digest(bare[place], known[place], partial(self._blob, waiting=row >= stored))
                 for place, row in enumerate(rows.tolist())
@@ -184,14 +184,14 @@ class AppendTable:
         """A blob of a row of the table: by index in the array if the row is stored, by number if it waits."""
         if self.blobs is None:
             raise IndexError(place)
-        return self.blobs.value(place) if waiting else bytes(self.blobs.array[place])
+        return self.blobs.value(place) if waiting else self.blobs.stored_value(place)
 
     def _read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Rows by number, stored or waiting: what waits is not flushed for it, so that blobs keep the order sent."""
-        stored = int(self.table.nrows)
+        stored = self.table.nrows
         found = np.empty(len(rows), self.data_type.dtype)
         late = rows >= stored
-        found[~late] = self.table.read_coordinates(rows[~late])
+        found[~late] = self.table.take(rows[~late])
         if late.any():
             found[late] = np.concatenate(self.waiting)[rows[late] - stored]
         return found
@@ -204,12 +204,11 @@ class AppendTable:
             return
         rows = np.concatenate(self.waiting)
         self.waiting = []
-        base = int(self.table.nrows)
+        base = self.table.nrows
         for name in self.blob_fields:
             if self.blobs is not None:
                 rows[name] = self.blobs.indexes(rows[name].astype(np.int64))
         for name in self.counters:
             rows[name] = np.arange(base + 1, base + len(rows) + 1)
         self.table.append(rows)
-        self.table.flush()
         self.checksum = (self.checksum + place_sum(row_hashes(rows), base)) % 2**64

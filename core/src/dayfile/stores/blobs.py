@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tables
 
 from dayfile.stores.checksums import blob_hashes, place_sum
-from dayfile.stores.vlen import append_values, read_values
+from dayfile.stores.vlen import Values
 
 __all__ = ["BlobArray", "blobs_at"]
 
-# Elements of one HDF5 chunk, 16 bytes each: small, as the first blob of a group costs a whole chunk on disk.
-CHUNK = 4096
 # Values are read in slices of so many at most: as traces they fit in a processor's cache, of which a read makes three
 # copies. Reading one that is not asked for costs a tenth of a slice of its own.
 SLICE = 64
@@ -23,20 +20,20 @@ GAP = 10
 
 
 class BlobArray:
-    """A VLArray of bytes (pseudo-atom ``vlstring``) that keeps the order in which values were sent.
+    """An array of bytes (PyTables' pseudo-atom ``vlstring``) that keeps the order in which values were sent.
 
     Several tables may share one. Values wait until :meth:`flush` and are then stored in the order of their keys, so
     that a list of mixed records gives the order of the list, whichever table is written first.
 
     Parameters
     ----------
-    array : tables.VLArray
+    array : Values
         Open for writing.
     checksum : int
         Checksum of what it holds already.
     """
 
-    def __init__(self, array: tables.VLArray, checksum: int = 0) -> None:
+    def __init__(self, array: Values, checksum: int = 0) -> None:
         self.array = array
         self.checksum = checksum
         self.waiting: list[bytes] = []
@@ -46,12 +43,12 @@ class BlobArray:
     @property
     def path(self) -> str:
         """Path in the day file."""
-        return str(self.array._v_pathname)
+        return self.array.path
 
     @property
     def rows(self) -> int:
         """How many values it will hold after a flush."""
-        return int(self.array.nrows) + len(self.waiting)
+        return self.array.nrows + len(self.waiting)
 
     def add(self, values: Sequence[bytes], keys: npt.NDArray[np.int64]) -> int:
         """Take values to be stored at the next flush.
@@ -78,9 +75,9 @@ class BlobArray:
         if not self.waiting:
             return
         order = np.argsort(np.concatenate(self.keys), kind="stable")
-        base = int(self.array.nrows)
+        base = self.array.nrows
         values = [self.waiting[index] for index in order.tolist()]
-        append_values(self.array, values)
+        self.array.append(values)
         self.checksum = (self.checksum + place_sum(blob_hashes(values), base)) % 2**64
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(base, base + len(order))
@@ -90,8 +87,12 @@ class BlobArray:
     def value(self, number: int) -> bytes:
         """A value known by its number in this session."""
         if number < len(self.stored):
-            return bytes(self.array[int(self.stored[number])])
+            return self.stored_value(int(self.stored[number]))
         return self.waiting[number - len(self.stored)]
+
+    def stored_value(self, index: int) -> bytes:
+        """A value known by its index in the array."""
+        return self.array.read(index, index + 1)[0]
 
     def restart(self) -> None:
         """Forget the numbers given out so far, once no row that waits uses them any more."""
@@ -104,12 +105,12 @@ class BlobArray:
         return np.where(numbers < 0, numbers, self.stored[np.maximum(numbers, 0)])
 
 
-def blobs_at(array: tables.VLArray, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
-    """Values of a VLArray of bytes, read in few slices.
+def blobs_at(array: Values, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
+    """Values of an array of bytes, read in few slices.
 
     Parameters
     ----------
-    array : tables.VLArray
+    array : Values
         Open for reading.
     indexes : array of int, shape (n,)
         Which values, in any order; negative for none.
@@ -128,14 +129,14 @@ def blobs_at(array: tables.VLArray, indexes: npt.NDArray[np.integer[Any]]) -> np
     places = np.flatnonzero(indexes >= 0)
     if not len(places):
         return found
-    if (highest := int(indexes.max())) >= int(array.nrows):
+    if (highest := int(indexes.max())) >= array.nrows:
         raise IndexError(f"there is no value {highest}, only {array.nrows}")
     wanted, inverse = np.unique(indexes[places], return_inverse=True)
     ends = np.flatnonzero((np.diff(wanted) > GAP) | (np.diff(wanted // SLICE) > 0)) + 1
     values: list[bytes] = []
     for part in np.split(wanted, ends):
         first, last = int(part[0]), int(part[-1])
-        read = read_values(array, first, last + 1)
+        read = array.read(first, last + 1)
         values += read if len(read) == len(part) else [read[index] for index in (part - first).tolist()]
     found[places] = np.array(values, object)[inverse]
     return found

@@ -47,15 +47,18 @@ def row_hashes(rows: npt.NDArray[Any]) -> Hashes:
     numpy.ndarray of uint64, shape (n,)
         Equal for equal bytes; for different bytes equal with a probability of about 2**-64.
     """
-    size = rows.dtype.itemsize
-    words = -(-size // 4)
-    if size % 4:
-        padded = np.zeros((len(rows), words * 4), np.uint8)
-        padded[:, :size] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), size)
-    else:
-        padded = np.ascontiguousarray(rows).view(np.uint8)
+    size, count = rows.dtype.itemsize, len(rows)
+    full, rest = divmod(size, 4)
+    content = np.ascontiguousarray(rows).view(np.uint8).reshape(count, size)
+    numbers = multipliers(full + (rest > 0))
     # 32-bit words times 64-bit numbers: no difference between two words is lost at the upper end of the product.
-    return mix(padded.view(np.uint32).reshape(len(rows), words).astype(np.uint64) @ multipliers(words))
+    words = np.ndarray((count, full), np.uint32, content, strides=(size, 4))
+    sums = np.einsum("ij,j->i", words, numbers[:full])  # in small steps, where a product of matrices copies all words
+    if rest:
+        last = np.zeros((count, 4), np.uint8)
+        last[:, :rest] = content[:, 4 * full :]
+        sums += last.view(np.uint32)[:, 0] * numbers[full]
+    return mix(sums)
 
 
 def blob_hashes(blobs: Iterable[bytes]) -> Hashes:

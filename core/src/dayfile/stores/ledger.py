@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tables
+
+from dayfile.stores.rows import exists, table_at
 
 __all__ = ["Ledger", "LedgerEntry"]
 
@@ -73,7 +75,7 @@ class Ledger:
     def read(cls, file: tables.File) -> Ledger:
         """The ledger of an open day file; an empty one if it has none."""
         ledger = cls()
-        if f"/{GROUP}" not in file:
+        if not exists(file, GROUP):
             return ledger
         ledger.day = str(file.get_node(f"/{GROUP}")._v_attrs.day)
         for row in read_whole(file, "sources"):
@@ -90,11 +92,12 @@ class Ledger:
 
     def write(self, file: tables.File) -> None:
         """Bring the ledger of a day file open for writing up to this one."""
-        if f"/{GROUP}" not in file:
+        if not exists(file, GROUP):
             group = file.create_group("/", GROUP, "dayfile: where the records of this file came from")
             group._v_attrs.day = self.day
-            file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32)
-            file.create_table(group, "checksums", CHECKSUMS, "rows and checksum of each node", chunkshape=16)
+            file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32).close()
+            title = "rows and checksum of each node"
+            file.create_table(group, "checksums", CHECKSUMS, title, chunkshape=16).close()
         elif file.get_node(f"/{GROUP}")._v_attrs.day != self.day:
             file.get_node(f"/{GROUP}")._v_attrs.day = self.day
         entries = [
@@ -102,21 +105,20 @@ class Ledger:
             for entry in self.fresh
         ]
         if entries:
-            file.get_node(f"/{GROUP}/sources").append(np.array(entries, SOURCES))
+            with closing(table_at(file, f"/{GROUP}/sources")) as sources:
+                sources.append(np.array(entries, SOURCES))
             self.fresh = []
-        table = file.get_node(f"/{GROUP}/checksums")
         sums = np.array([(path, *told) for path, told in self.checksums.items()], CHECKSUMS)
-        stored = int(table.nrows)  # nodes keep their place, new ones come last
-        if stored:
-            table.modify_rows(0, stored, rows=sums[:stored])
-        if len(sums) > stored:
-            table.append(sums[stored:])
+        with closing(table_at(file, f"/{GROUP}/checksums")) as checksums:
+            stored = checksums.nrows  # nodes keep their place, new ones come last
+            checksums.modify(0, sums[:stored])
+            checksums.append(sums[stored:])
 
 
 def read_whole(file: tables.File, name: str) -> list[Any]:
     """All rows of a table of the ledger, as tuples."""
-    rows: npt.NDArray[Any] = file.get_node(f"/{GROUP}/{name}").read()
-    return list(rows.tolist())
+    with closing(table_at(file, f"/{GROUP}/{name}")) as table:
+        return list(table.read(0, table.nrows).tolist())
 
 
 def cut(text: str, size: int) -> bytes:

@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,14 +21,20 @@ import tables
 from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
+from dayfile.stores.rows import Rows
 
-__all__ = ["created_group", "data_type_of", "describe", "fill", "make_table", "matched", "recogniser", "tell"]
+__all__ = ["data_type_of", "describe", "fill", "matched", "recogniser", "tell"]
 
+ATTRIBUTES = (
+    *("TITLE", "data_type", "code", "layout", "store", "time", "end", "period", "node", "blobs", "clock"),
+    *("fields", "flags", "elements"),
+)
+"""What a table tells of its data type; see :func:`describe`. The title is PyTables' own."""
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
 Keys = Mapping[str, str | int]
-Told = Callable[[tables.Table], DataType | None]
+Told = Callable[[Rows], DataType | None]
 
 
 @contextmanager
@@ -62,88 +67,10 @@ def fill(template: str, keys: Keys) -> str:
     return path
 
 
-def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: Keys) -> tables.Group:
-    """The group above a node, made with its titles where it is absent.
-
-    Parameters
-    ----------
-    file : tables.File
-        Open for writing.
-    path : str
-        Path of the node.
-    titles : tuple of str
-        Templates of a title for each group on the way.
-    keys : mapping
-        What fills the templates.
-    """
-    group = file.root
-    with unnatural_names():
-        for index, name in enumerate(path.strip("/").split("/")[:-1]):
-            if name in group._v_children:
-                group = group._v_children[name]
-            else:
-                title = titles[index].format(**keys) if index < len(titles) - 1 else ""
-                group = file.create_group(group, name, title)
-    return group
-
-
-def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, chunk_rows: int) -> tables.Table:
-    """Make the table of a data type, empty.
-
-    Parameters
-    ----------
-    file : tables.File
-        Open for writing.
-    path : str
-        Path of the table.
-    data_type : DataType
-        Tells columns, defaults and attributes.
-    keys : mapping
-        What fills the titles of the groups.
-    chunk_rows : int
-        Rows of one HDF5 chunk: the least that is stored when one row is touched.
-    """
-    group = created_group(file, path, data_type.node.titles, keys)
-    with unnatural_names():
-        table = file.create_table(
-            group,
-            path.rsplit("/", 1)[1],
-            columns(data_type),
-            data_type.title,
-            chunkshape=chunk_rows,
-            byteorder="little",
-        )
-    tell(table, data_type)
-    return table
-
-
 def tell(table: tables.Table, data_type: DataType) -> None:
     """Put into a table's attributes what it holds."""
     for name, value in describe(data_type).items():
         table.attrs[name] = value
-
-
-@lru_cache(maxsize=64)
-def columns(data_type: DataType) -> dict[str, tables.Col]:
-    """The PyTables columns of a table by name, made once, as PyTables is slow to make them and copies what it is given.
-
-    An empty slot is all zero bytes, whatever the defaults.
-    """
-    plain = data_type.store == "slots"
-    return {
-        field.name: column(replace(field, default=0) if plain else field, place)
-        for place, field in enumerate(data_type.fields)
-    }
-
-
-def column(field: Field, place: int) -> tables.Col:
-    """The PyTables column of a field."""
-    default = field.default
-    if field.type == "char":
-        return tables.StringCol(field.shape[-1], shape=field.array_shape, pos=place)
-    if field.type == "time32":
-        return tables.Time32Col(shape=field.array_shape, dflt=default, pos=place)
-    return tables.Col.from_sctype(field.base.type, shape=field.array_shape, dflt=default, pos=place)
 
 
 def describe(data_type: DataType) -> dict[str, str | int]:
@@ -197,22 +124,20 @@ def compact(words: list[dict[str, Any]]) -> str:
     return json.dumps(words, ensure_ascii=False, separators=(",", ":"))
 
 
-def data_type_of(table: tables.Table) -> DataType | None:
+def data_type_of(table: Rows) -> DataType | None:
     """The data type of a table, from its attributes alone; None for a table without them.
 
     Overflow rules and the day file's path are not in the attributes: they matter to writing only.
     """
-    attributes = table.attrs
+    attributes = table.attributes(ATTRIBUTES)
     if "data_type" not in attributes or "fields" not in attributes:
         return None
-    told = ((name, attributes[name]) for name in attributes._v_attrnamesuser)
-    simple = tuple((name, value) for name, value in told if isinstance(value, str | int | np.integer))
-    return type_told(str(table.title), simple)
+    return type_told(tuple(attributes.items()))
 
 
 @lru_cache(maxsize=64)
-def type_told(title: str, attributes: tuple[tuple[str, Any], ...]) -> DataType:
-    """The data type of a table with this title and these attributes; day after day they are the same."""
+def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
+    """The data type of a table with these attributes; day after day they are the same."""
     told = dict(attributes)
     clock = json.loads(told["clock"])
     instrument, _, name = str(told["data_type"]).partition(".")
@@ -220,12 +145,12 @@ def type_told(title: str, attributes: tuple[tuple[str, Any], ...]) -> DataType:
         instrument=instrument,
         type=name,
         code=str(told["code"]),
-        title=title,
+        title=str(told.get("TITLE", "")),
         fields=tuple(field_told(words) for words in json.loads(told["fields"])),
         clock=Clock(
             np.datetime64(clock["epoch"], "s"), clock["unit"], clock["leap_seconds"], tuple(clock["undefined"])
         ),
-        store=told["store"].item() if hasattr(told["store"], "item") else told["store"],
+        store=str(told["store"]),  # type: ignore[arg-type]
         time=str(told["time"]),
         end=str(told["end"]),
         period=int(told["period"]),
@@ -269,13 +194,12 @@ def recogniser(types: Iterable[DataType]) -> Told:
     """
     known = tuple(types)
 
-    def told(table: tables.Table) -> DataType | None:
+    def told(table: Rows) -> DataType | None:
         found = data_type_of(table)
         if found is not None:
             return found
-        path = str(table._v_pathname)
         for data_type in known:
-            if matched(data_type.node.path, path) is not None and data_type.time in table.colnames:
+            if matched(data_type.node.path, table.path) is not None and data_type.time in (table.dtype.names or ()):
                 return data_type
         return None
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import tables
 
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
+from dayfile.stores.rows import Rows
 
 __all__ = ["CONFLICT", "IN_CONFLICT", "OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
 
@@ -92,7 +92,7 @@ class SlotTable:
 
     Parameters
     ----------
-    table : tables.Table
+    table : Rows
         One row for each slot, open for writing.
     data_type : DataType
         What its rows are.
@@ -106,17 +106,20 @@ class SlotTable:
         Checksum of what the table holds already.
     on_conflict : {'overlap', 'replace', 'keep'}
         What a record does that finds other bytes in its slot.
+    empty_from : int, optional
+        From which slot on all are known to be empty, so that they need not be read; 0 for a table just made.
     """
 
     def __init__(
         self,
-        table: tables.Table,
+        table: Rows,
         data_type: DataType,
         start: int,
         overlap: AppendTable | None,
         make_overlap: Callable[[], AppendTable],
         checksum: int = 0,
         on_conflict: OnConflict = "overlap",
+        empty_from: int | None = None,
     ) -> None:
         self.table = table
         self.data_type = data_type
@@ -125,12 +128,13 @@ class SlotTable:
         self.make_overlap = make_overlap
         self.checksum = checksum
         self.on_conflict = on_conflict
+        self.empty_from = table.nrows if empty_from is None else empty_from
         self.contended: list[tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]] = []
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
         """Rows and checksum that this store means its nodes to have, by path."""
-        nodes = {str(self.table._v_pathname): (int(self.table.nrows), self.checksum)}
+        nodes = {self.table.path: (self.table.nrows, self.checksum)}
         return nodes if self.overlap is None else {**nodes, **self.overlap.paths}
 
     def write(
@@ -158,8 +162,9 @@ class SlotTable:
         strange = ~filled(batch.records)
         self._to_overlap(batch.records[strange], np.flatnonzero(strange) + 0.5)
         statuses[strange] = IN_CONFLICT
-        for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.rowsize)):
-            statuses[these] = self._write_block(batch.records[these], slots[these], these)
+        for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.dtype.itemsize)):
+            chosen = as_slice(these)
+            statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these)
         self._settle()
         return statuses
 
@@ -167,13 +172,13 @@ class SlotTable:
         self, records: npt.NDArray[Any], slots: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.uint8]:
         """Put records whose slots are near each other, with their places in the batch; their statuses."""
-        low = int(slots[0])
-        rows = self.table.read(low, int(slots[-1]) + 1)
-        if (np.diff(slots) > 0).all() and not row_bytes(rows).any():
+        low, end = int(slots[0]), int(slots[-1]) + 1
+        if low >= self.empty_from and (np.diff(slots) > 0).all():
             # As most often: nothing is there yet, and there is a slot for each.
-            rows[slots - low] = records
+            rows = records if len(records) == end - low else spread(records, slots - low, end - low)
             self._store(low, rows, slots - low, np.zeros(len(slots), np.uint64))
             return np.full(len(slots), WRITTEN, np.uint8)
+        rows = self.table.read(low, end)
         before = rows.copy()
         statuses = np.empty(len(records), np.uint8)
         waiting = np.arange(len(records))
@@ -255,19 +260,33 @@ class SlotTable:
         """Write back what changed, in runs that touch no further chunk of the table."""
         if not len(changed):
             return
-        chunks = (changed + low) // self.table.chunkshape[0]
+        chunks = (changed + low) // self.table.chunk_rows
         for run in np.split(changed, np.flatnonzero(np.diff(chunks) > 1) + 1):
             first, last = int(run[0]), int(run[-1]) + 1
-            self.table.modify_rows(low + first, low + last, rows=rows[first:last])
+            self.table.modify(low + first, rows[first:last])
+            self.empty_from = max(self.empty_from, low + last)
         new_hashes = row_hashes(rows if len(changed) == len(rows) else rows[changed])
         gone, come = place_sum(old_hashes, changed + low), place_sum(new_hashes, changed + low)
         self.checksum = (self.checksum - gone + come) % 2**64
 
     def flush(self) -> None:
         """Store what waits."""
-        self.table.flush()
         if self.overlap is not None:
             self.overlap.flush()
+
+
+def as_slice(indexes: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """Indexes that follow each other as a slice, which copies nothing; others as they are."""
+    if int(indexes[-1]) - int(indexes[0]) + 1 == len(indexes) and (np.diff(indexes) == 1).all():
+        return slice(int(indexes[0]), int(indexes[-1]) + 1)
+    return indexes
+
+
+def spread(records: npt.NDArray[Any], places: npt.NDArray[np.int64], length: int) -> npt.NDArray[Any]:
+    """So many empty slots, but for records at some places."""
+    rows = np.zeros(length, records.dtype)
+    rows[places] = records
+    return rows
 
 
 def in_blocks(

@@ -1,163 +1,137 @@
-"""Values of variable length, many in one call of the HDF5 library.
+"""Arrays of values of variable length in open day files, many values in one call of the HDF5 library.
 
 PyTables writes and reads the values of a VLArray one call at a time: 4 microseconds for each, which is a fifth of all
-the work where most of the data are traces of some hundred bytes. Here the functions of the library that PyTables has
-loaded are called once for a whole slice, with an array of lengths and addresses that NumPy fills. Where the library or
-the array cannot be reached so, the ways of PyTables serve; files and results are the same.
+the work where most of the data are traces of some hundred bytes. Here a whole slice is one call, with an array of
+lengths and addresses that NumPy fills.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import cache
 from itertools import starmap
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tables
-from tables import hdf5extension
 
-__all__ = ["append_values", "read_values"]
+from dayfile.stores.library import DEFAULT, call, closing, part, rows_of, sizes
+from dayfile.stores.rows import open_dataset
 
+__all__ = ["Values", "array_at", "values_at"]
+
+VLEN, NUMBERS = 9, {0, 1}
+"""Classes of the library's types (``H5T_class_t``): variable length; integers and floating-point numbers."""
 VALUES = np.dtype([("length", np.uintp), ("address", np.uintp)])
 """The library's ``hvl_t``."""
-DEFAULT = 0  # H5P_DEFAULT, H5S_SELECT_SET and H5T_DIR_DEFAULT are all 0
-ID, SIZE, POINTER = ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
-FUNCTIONS = {
-    "H5Dset_extent": (ctypes.c_int, ID, POINTER),
-    "H5Dget_space": (ID, ID),
-    "H5Dget_type": (ID, ID),
-    "H5Tget_native_type": (ID, ID, ctypes.c_int),
-    "H5Screate_simple": (ID, ctypes.c_int, POINTER, POINTER),
-    "H5Sselect_hyperslab": (ctypes.c_int, ID, ctypes.c_int, POINTER, POINTER, POINTER, POINTER),
-    "H5Dwrite": (ctypes.c_int, ID, ID, ID, ID, ID, POINTER),
-    "H5Dread": (ctypes.c_int, ID, ID, ID, ID, ID, POINTER),
-    "H5Dvlen_reclaim": (ctypes.c_int, ID, ID, ID, POINTER),
-    "H5Tclose": (ctypes.c_int, ID),
-    "H5Sclose": (ctypes.c_int, ID),
-}
-"""Type of the answer and of the arguments of each function, as in the library's headers since version 1.10."""
 
 
-@cache
-def library() -> ctypes.PyDLL | None:
-    """The HDF5 library that PyTables has loaded; None where its functions cannot be found."""
-    try:
-        found = ctypes.PyDLL(hdf5extension.__file__)
-        for name, (answer, *arguments) in FUNCTIONS.items():
-            function = getattr(found, name)
-            function.restype, function.argtypes = answer, arguments
-    except (OSError, AttributeError):
-        return None
-    return found
-
-
-def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - each function has its own
-    """Call a function of the library; HDF5ExtError if it fails."""
-    answer = getattr(library(), name)(*arguments)
-    if answer < 0:
-        raise tables.HDF5ExtError(f"{name} failed")
-    return int(answer)
-
-
-class Slice:
-    """So many values of an array from one on, as the library needs to be told of them.
+class Values:
+    """An open array of values of variable length, each taken as its bytes.
 
     Parameters
     ----------
-    array : tables.VLArray
-        Open.
-    first, count : int
-        Which values.
+    dataset : int
+        The library's identifier of the open array, which is closed by :meth:`close`.
+    path : str
+        Path in the day file.
     """
 
-    def __init__(self, array: tables.VLArray, first: int, count: int) -> None:
-        self.dataset = int(array._v_objectid)
-        self.first, self.count = (ctypes.c_uint64(number) for number in (first, count))
-        self.values = np.zeros(count, VALUES)
-        self._closing = ExitStack()
+    def __init__(self, dataset: int, path: str) -> None:
+        self.dataset = dataset
+        self.path = path
+        self._nrows = rows_of(dataset)
+        self.type = call("H5Dget_type", dataset)
+        with closing("H5Tclose", call("H5Tget_super", self.type)) as element:
+            self.size = call("H5Tget_size", element)
 
-    def __enter__(self) -> Self:
-        with ExitStack() as closing:
-            stored = call("H5Dget_type", self.dataset)
-            closing.callback(call, "H5Tclose", stored)
-            self.type = call("H5Tget_native_type", stored, DEFAULT)
-            closing.callback(call, "H5Tclose", self.type)
-            self.space = call("H5Dget_space", self.dataset)
-            closing.callback(call, "H5Sclose", self.space)
-            self.memory = call("H5Screate_simple", 1, ctypes.byref(self.count), None)
-            closing.callback(call, "H5Sclose", self.memory)
-            first, count = ctypes.byref(self.first), ctypes.byref(self.count)
-            call("H5Sselect_hyperslab", self.space, DEFAULT, first, None, count, None)
-            self._closing = closing.pop_all()
-        return self
+    @property
+    def nrows(self) -> int:
+        """How many values there are."""
+        return self._nrows
 
-    def __exit__(self, *_: object) -> None:
-        self._closing.close()
+    def append(self, values: Sequence[bytes]) -> None:
+        """Put values behind all others.
 
-    def move(self, function: str) -> None:
-        """Write or read the values."""
-        call(function, self.dataset, self.type, self.memory, self.space, DEFAULT, self.values.ctypes.data)
-
-    def reclaim(self) -> None:
-        """Give back what the library took for values that were read."""
-        call("H5Dvlen_reclaim", self.type, self.memory, DEFAULT, self.values.ctypes.data)
-
-
-def reachable(array: tables.VLArray) -> bool:
-    """Whether the library can be asked for the values of an array: bytes, in an array that is open."""
-    # A file opened without PyTables' own attributes has arrays of uint8 where there was a pseudo-atom.
-    of_bytes = array.atom.kind == "vlstring" or getattr(array.atom, "type", "") == "uint8"
-    return of_bytes and library() is not None and hasattr(array, "_v_objectid")
-
-
-def append_values(array: tables.VLArray, values: Sequence[bytes]) -> None:
-    """Append values to a VLArray of bytes (pseudo-atom ``vlstring``).
-
-    Raises
-    ------
-    tables.HDF5ExtError
-        The library reports an error.
-    """
-    if not values:
-        return
-    if not reachable(array):
-        for value in values:
-            array.append(value)
-        return
-    array._v_file._check_writable()  # noqa: SLF001 - the one check of the public method that matters here
-    first = int(array.nrows)
-    call("H5Dset_extent", int(array._v_objectid), ctypes.byref(ctypes.c_uint64(first + len(values))))
-    content = np.frombuffer(b"".join(values) or b"\0", np.uint8)
-    with Slice(array, first, len(values)) as part:
+        Raises
+        ------
+        tables.HDF5ExtError
+            The library reports an error.
+        """
+        if not values:
+            return
+        first = self._nrows
+        call("H5Dset_extent", self.dataset, sizes(first + len(values)))
+        content = np.frombuffer(b"".join(values) or b"\0", np.uint8)
         lengths = np.fromiter(map(len, values), np.uintp, len(values))
-        part.values["length"] = lengths
-        part.values["address"] = np.where(lengths > 0, content.ctypes.data + np.cumsum(lengths) - lengths, 0)
-        part.move("H5Dwrite")
-    array.nrows = first + len(values)
+        cells = np.zeros(len(values), VALUES)
+        cells["length"] = lengths // self.size
+        cells["address"] = np.where(lengths > 0, content.ctypes.data + np.cumsum(lengths) - lengths, 0)
+        with part(self.dataset, first, len(values)) as (memory, space):
+            call("H5Dwrite", self.dataset, self.type, memory, space, DEFAULT, cells.ctypes.data)
+        self._nrows = first + len(values)
+
+    def read(self, start: int, stop: int) -> list[bytes]:
+        """Values from ``start`` up to, not including, ``stop``.
+
+        Raises
+        ------
+        tables.HDF5ExtError
+            The library reports an error.
+        """
+        if stop <= start:
+            return []
+        cells = np.zeros(stop - start, VALUES)
+        with part(self.dataset, start, stop - start) as (memory, space):
+            call("H5Dread", self.dataset, self.type, memory, space, DEFAULT, cells.ctypes.data)
+            try:
+                if (cells["length"][cells["address"] == 0] > 0).any():
+                    raise tables.HDF5ExtError("a value has a length and no bytes")
+                cells["length"] *= self.size
+                pairs: npt.NDArray[Any] = cells[["address", "length"]]
+                return list(starmap(ctypes.string_at, pairs.tolist()))
+            finally:
+                # Gives back what the library took for the values.
+                call("H5Dvlen_reclaim", self.type, memory, DEFAULT, cells.ctypes.data)
+
+    def close(self) -> None:
+        """Let go of it; before its file is closed."""
+        call("H5Tclose", self.type)
+        call("H5Dclose", self.dataset)
 
 
-def read_values(array: tables.VLArray, start: int, stop: int) -> list[bytes]:
-    """Values of a VLArray of bytes, from ``start`` up to, not including, ``stop``.
+def values_at(file: tables.File, path: str) -> Values | None:
+    """The array of values of variable length at a path of an open file; None if what is there is none.
 
     Raises
     ------
     tables.HDF5ExtError
-        The library reports an error.
+        There is nothing, or it cannot be read.
     """
-    if stop <= start:
-        return []
-    if not reachable(array):
-        return [bytes(value) for value in array.read(start, stop)]
-    with Slice(array, start, stop - start) as part:
-        part.move("H5Dread")
-        try:
-            if (part.values["length"][part.values["address"] == 0] > 0).any():
-                raise tables.HDF5ExtError("a value has a length and no bytes")
-            pairs: npt.NDArray[Any] = part.values[["address", "length"]]
-            return list(starmap(ctypes.string_at, pairs.tolist()))
-        finally:
-            part.reclaim()
+    dataset = open_dataset(file, path)
+    try:
+        with closing("H5Tclose", call("H5Dget_type", dataset)) as kind:
+            if call("H5Tget_class", kind) == VLEN:
+                with closing("H5Tclose", call("H5Tget_super", kind)) as element:
+                    if call("H5Tget_class", element) in NUMBERS:
+                        return Values(dataset, path)
+    except BaseException:
+        call("H5Dclose", dataset)
+        raise
+    call("H5Dclose", dataset)
+    return None
+
+
+def array_at(file: tables.File, path: str) -> Values:
+    """The array of values of variable length at a path of an open file.
+
+    Raises
+    ------
+    tables.HDF5ExtError, tables.NodeError
+        There is none, or it cannot be read.
+    """
+    values = values_at(file, path)
+    if values is None:
+        raise tables.NodeError(f"{path} is no array of values of variable length")
+    return values

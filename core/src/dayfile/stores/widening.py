@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import tables
 
 from dayfile.model.datatype import DataType
-from dayfile.stores.nodes import Keys, data_type_of, make_table
+from dayfile.stores.library import DEFAULT, call
+from dayfile.stores.making import make_table
+from dayfile.stores.nodes import Keys, data_type_of
+from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import conform_slots
 
 __all__ = ["widen"]
 
 
-def widen(file: tables.File, path: str, data_type: DataType, keys: Keys, *, chunk_rows: int) -> tables.Table:
+def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> PlainRows:
     """Put a table with more fields in place of one with fewer; what the rows did not have holds its default.
 
     Parameters
@@ -27,20 +31,17 @@ def widen(file: tables.File, path: str, data_type: DataType, keys: Keys, *, chun
         The form that the table is to have.
     keys : mapping
         What fills the titles of the groups.
-    chunk_rows : int
-        Rows of one HDF5 chunk.
 
     Returns
     -------
-    tables.Table
-        With the same rows, in their places.
+    PlainRows
+        The new table, with the same rows in their places.
     """
-    old = file.get_node(path)
-    told = data_type_of(old) or data_type
-    rows = old.read()
+    with closing(table_at(file, path)) as old:
+        told = data_type_of(old) or data_type
+        rows = old.read(0, old.nrows)
     wide = conform_slots(rows, data_type) if told.store == "slots" else data_type.conform(rows)
-    file.remove_node(path)
-    table = make_table(file, path, replace(data_type, title=told.title, store=told.store), keys, chunk_rows=chunk_rows)
+    call("H5Ldelete", int(file.root._v_objectid), path.encode(), DEFAULT)
+    table = make_table(file, path, replace(data_type, title=told.title, store=told.store), keys)
     table.append(np.ascontiguousarray(wide))
-    table.flush()
     return table
