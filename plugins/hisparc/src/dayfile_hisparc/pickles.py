@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from dayfile.errors import SourceError
 from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, shown
 
@@ -60,28 +62,40 @@ CALL: Final = TUPLE + PUT + rb"?[Rb]"
 BARE: Final = rb"[Nsaueld(}\]\x88\x89\x94\x93]*+"
 
 
-def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
-    r"""Expression for many harmless opcodes; ``text`` is one for the text in a STRING or UNICODE.
+STRING: Final = rb"[XB](.{4})|[\x8cC](.)|[\x8d\x8e](.{8})|T(.{4})|U(.)"
+"""A string with its length in front; the length is a group."""
+HEADERS: Final = (0, 5, 2, 9, 5, 2)
+"""Bytes of opcode and length, by the number of that group."""
+PYTHON_2: Final = (4, 5)
+"""The groups of a ``str`` of Python 2."""
+CUT_OFF: Final = tuple(bytes([opcode]) for opcode in b"XB\x8cC\x8d\x8eTU")
+"""Opcodes of strings that stand alone only where not even the length is whole."""
 
-    The usual ones stand first, and what mostly follows an opcode, such as a PUT, is taken along: both for speed.
+
+def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
+    r"""Expression for many harmless opcodes, and the opcode and length of a string that is left to Python, if it is next.
+
+    ``text`` is an expression for the text in a STRING or UNICODE.
+
+    The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as a PUT, is taken along: both for speed.
 
     Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
     than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
     """
     opcodes = (
+        rb"h.",  # BINGET
+        rb"X" + counted(rb".", rb"\x00\x00\x00") + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
+        rb"K.",  # BININT1
+        rb"q.",  # BINPUT
+        rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
+        rb"M..",  # BININT2
+        rb"j.{4}",  # LONG_BINGET
+        rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE
         rb"g[^\n]{1,6}+\n",  # GET
         rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
         rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
         rb"I-?+\d{1,20}+\n",  # INT
         rb"V" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # UNICODE
-        rb"h.",  # BINGET
-        rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE
-        rb"q.",  # BINPUT
-        rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
-        rb"K.",  # BININT1
-        rb"j.{4}",  # LONG_BINGET
-        rb"X" + counted(rb".", rb"\x00\x00\x00") + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
-        rb"M..",  # BININT2
         rb"J.{4}",  # BININT
         rb"G.{8}",  # BINFLOAT
         rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
@@ -96,14 +110,13 @@ def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
     )
     # Each repetition costs 120 bytes until the match is done, so their number is bounded. A possessive repetition would
     # not, but before Python 3.11.5 one of a group can end in the midst of an opcode that did not match.
-    return re.compile(rb"(?s)(?:" + BARE + rb"(?:" + b"|".join(opcodes) + rb")){0,10000}" + BARE)
+    run = rb"(?:" + BARE + rb"(?:" + b"|".join(opcodes) + rb")){0,10000}" + BARE
+    return re.compile(rb"(?s)" + run + rb"(?:" + STRING + rb"|)")
 
 
 RUN: Final = run_of_opcodes(rb"[^\n]*+")
 RUN_OF_SHORT_STRINGS: Final = run_of_opcodes(rb"[^\n]{0,99}+")
 """Leaves out all long strings, so that what is left can be counted."""
-LENGTH_BYTES: Final = {b"\x8c": 1, b"X": 4, b"\x8d": 8, b"C": 1, b"B": 4, b"\x8e": 8, b"U": 1, b"T": 4}
-"""Opcodes of strings with their length in front, and how many bytes that is."""
 ARGUMENT: Final = PUT + rb"?" + CALL
 STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
 PROTO: Final = b"\x80"
@@ -171,19 +184,19 @@ def check_structure(content: bytes, *, where: str) -> bool:
     foreign = False
     next_run = (RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS).match
     end = strings = 0
-    while True:
-        run = next_run(content, end)
-        position = run.end() if run else end
+    while run := next_run(content, end):
+        start, string = run.end(), run.lastindex or 0
+        position = start - HEADERS[string]
         if position - strings > LARGEST_STRUCTURE:
             raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
-        opcode = content[position : position + 1]
-        if opcode in LENGTH_BYTES:
-            start = position + 1 + LENGTH_BYTES[opcode]
-            end = start + int.from_bytes(content[position + 1 : start], "little")
-            if not foreign and opcode in b"UT":
+        if string:
+            end = start + int.from_bytes(run[string], "little")
+            if string in PYTHON_2 and not foreign:
                 foreign = not content[start:end].isascii() and not STRING_ARGUMENT.match(content, end)
-        elif opcode in (b"S", b"V"):
+        elif (opcode := content[position : position + 1]) in (b"S", b"V"):
             end = content.find(b"\n", position) + 1 or len(content) + 1
+        elif opcode in CUT_OFF:
+            end = len(content) + 1
         elif position > end:
             end = position
             continue
@@ -208,8 +221,10 @@ def check_size(content: bytes, where: str) -> None:
         raise SourceError(f"{len(content)} bytes are more than an upload can have ({LARGEST})", where=where)
     if len(content) <= MOST_CONTAINERS:
         return
-    # Each begins with a mark in a text pickle, with ] or } in a binary one.
-    if max(content.count(b"("), content.count(b"]") + content.count(b"}")) > MOST_CONTAINERS:
+    # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes do.
+    codes = np.frombuffer(content, np.uint8)
+    marks, lists, dicts = (np.count_nonzero(codes == code) for code in b"(]}")
+    if max(marks, lists + dicts) > MOST_CONTAINERS:
         raise SourceError(f"the pickle has more than {MOST_CONTAINERS} lists and dicts", where=where)
 
 
