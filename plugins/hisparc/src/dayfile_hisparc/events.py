@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import binascii
 import datetime as dt
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ import numpy.typing as npt
 import pybase64
 
 from dayfile import Batch, Blobs, DataType, Field, RecordError, Rejected, Remark, SourceError
-from dayfile_hisparc.columns import fill
+from dayfile_hisparc.columns import column, fill
 from dayfile_hisparc.pickles import Upload, write_upload
 from dayfile_hisparc.traces import adc_counts
 
@@ -33,13 +35,17 @@ LAST_SECOND = 2**31 - 1
 CODE_OF, DATA_OF = itemgetter("data_uploadcode"), itemgetter("data")
 
 
-class Sent(NamedTuple):
-    """One event that has a form: its place in the upload, its time and its values."""
+@dataclass
+class Group:
+    """Events that have a form, of one type and sequence of codes: their places in the upload, times and values."""
 
-    number: int
-    timestamp: int
-    nanoseconds: object
-    values: list[object]
+    numbers: list[int] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+    nanoseconds: list[object] = field(default_factory=list)
+    values: list[list[object]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,28 @@ class Target:
         return column if self.element is None else column[:, self.element]
 
 
+class Block(NamedTuple):
+    """Cells of one type that lie side by side in a record, and the place of each cell's value among those sent."""
+
+    offset: int
+    base: np.dtype[Any]
+    places: list[int]
+
+
 @dataclass
 class Plan:
     """What a sequence of codes means for a type of event.
 
-    ``refusal`` is why no event with these codes can be stored; empty if they can.
+    ``blocks`` says the same as ``values``, for as many cells at once as can be; ``form`` is the type of a record with a
+    field for each block. ``refusal`` is why no event with these codes can be stored; empty if they can.
     """
 
     values: list[Target] = field(default_factory=list)
     blobs: list[Target] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     refusal: str = ""
+    blocks: list[Block] = field(default_factory=list)
+    form: np.dtype[Any] = field(default_factory=lambda: np.dtype([]))
 
 
 @dataclass
@@ -141,7 +158,7 @@ def decode_events(
     problems = Problems()
     groups = grouped(upload.events, types, dates, problems)
     for code in dict.fromkeys(code for code, _ in groups):
-        mine = [(codes, events) for (type_code, codes), events in groups.items() if type_code == code]
+        mine = [(codes, group) for (type_code, codes), group in groups.items() if type_code == code]
         batch = batch_of(types[code], mine, keys, problems)
         if check_traces != "off":
             bad = bad_traces(batch, types[code])
@@ -170,9 +187,9 @@ def decode_events(
 
 def grouped(
     events: Sequence[object], types: Mapping[str, DataType], dates: Dates, problems: Problems
-) -> dict[tuple[str, tuple[str, ...]], list[Sent]]:
+) -> dict[tuple[str, tuple[str, ...]], Group]:
     """Events by type and sequence of codes; those without a form, a time or a known type are dropped."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Sent]] = {}
+    groups: dict[tuple[str, tuple[str, ...]], Group] = {}
     for number, event in enumerate(events):
         code = ""
         try:
@@ -188,18 +205,25 @@ def grouped(
             if not isinstance(moment, dt.datetime):
                 problems.drop(code, "no timestamp", number)
                 continue
-            values = event["datalist"]  # type: ignore[index]
-            codes = tuple(map(CODE_OF, values))
-            sent = Sent(number, seconds(moment), header.get("nanoseconds"), list(map(DATA_OF, values)))
-            group = groups.setdefault((code, codes), [])
+            sent = event["datalist"]  # type: ignore[index]
+            codes = tuple(map(CODE_OF, sent))
+            values = list(map(DATA_OF, sent))
+            timestamp = seconds(moment)
+            nanoseconds = header.get("nanoseconds")
+            group = groups.get((code, codes))
+            if group is None:
+                group = groups[code, codes] = Group()
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
             problems.drop(code if isinstance(code, str) else "", "not the form of an event", number)
             continue
-        reason = dates.problem(moment, sent.timestamp)
+        reason = dates.problem(moment, timestamp)
         if reason:
             problems.drop(code, reason, number)
-        else:
-            group.append(sent)
+            continue
+        group.numbers.append(number)
+        group.timestamps.append(timestamp)
+        group.nanoseconds.append(nanoseconds)
+        group.values.append(values)
     return {key: group for key, group in groups.items() if group}
 
 
@@ -212,35 +236,36 @@ def seconds(moment: dt.datetime) -> int:
 
 def batch_of(
     data_type: DataType,
-    groups: Sequence[tuple[tuple[str, ...], list[Sent]]],
+    groups: Sequence[tuple[tuple[str, ...], Group]],
     keys: Mapping[str, str | int],
     problems: Problems,
 ) -> Batch:
     """All events of one type, in the order of the upload; those with a value that cannot be stored are dropped."""
-    numbers = np.sort(np.array([sent.number for _, events in groups for sent in events], np.int64))
+    numbers = np.array([number for _, group in groups for number in group.numbers], np.int64)
     records = np.full(len(numbers), data_type.defaults, data_type.dtype)
     good = np.ones(len(numbers), bool)
-    blobs: list[list[bytes]] = [[] for _ in numbers]
-    filled: list[tuple[npt.NDArray[np.int64], Plan]] = []
-    for codes, events in groups:
-        rows = np.searchsorted(numbers, np.array([sent.number for sent in events], np.int64))
+    blobs: list[Sequence[bytes]] = []
+    filled: list[tuple[npt.NDArray[Any], Plan]] = []
+    for codes, group in groups:
         plan = plan_of(data_type, codes)
-        part = records[rows]
-        bad = fill_part(part, blobs, rows, events, data_type, plan)
-        records[rows] = part
-        filled.append((rows, plan))
+        start = len(blobs)
+        part = records[start : start + len(group)]
+        sent, bad = fill_part(part, group, data_type, plan)
+        blobs += sent
+        filled.append((part, plan))
         for place, reason in bad.items():
-            good[rows[place]] = False
-            blobs[rows[place]] = []
-            problems.drop(data_type.code, reason, events[place].number)
+            good[start + place] = False
+            blobs[start + place] = ()
+            problems.drop(data_type.code, reason, group.numbers[place])
         for unknown in plan.unknown:
             reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
-            stored = [sent.number for place, sent in enumerate(events) if place not in bad]
+            stored = [number for place, number in enumerate(group.numbers) if place not in bad]
             if stored:
                 problems.partial.setdefault((data_type.code, reason), []).extend(stored)
-    owned = index_blobs(records, blobs, filled)
-    batch = Batch(data_type.instrument, data_type.code, records, numbers, keys, owned)
-    return batch if good.all() else batch.select(good, [field.name for field in data_type.fields if field.blob])
+    order = np.argsort(numbers)
+    owned = index_blobs(filled, blobs, order) if any(blobs) else Blobs()
+    batch = Batch(data_type.instrument, data_type.code, records[order], numbers[order], keys, owned)
+    return batch if good.all() else batch.select(good[order], [field.name for field in data_type.fields if field.blob])
 
 
 def bad_traces(batch: Batch, data_type: DataType) -> npt.NDArray[np.bool_]:
@@ -259,18 +284,26 @@ def bad_traces(batch: Batch, data_type: DataType) -> npt.NDArray[np.bool_]:
 
 
 def index_blobs(
-    records: npt.NDArray[Any], blobs: Sequence[list[bytes]], filled: Sequence[tuple[npt.NDArray[np.int64], Plan]]
+    filled: Sequence[tuple[npt.NDArray[Any], Plan]],
+    blobs: Sequence[Sequence[bytes]],
+    order: npt.NDArray[np.int64],
 ) -> Blobs:
-    """The blobs of all records in a row, in the order sent; puts their indexes into the cells."""
-    counts = np.array([len(values) for values in blobs], np.int64)
-    starts = np.cumsum(counts) - counts
-    for rows, plan in filled:
-        part = records[rows]
+    """The blobs of all records in a row, in the order sent; puts their indexes into the cells.
+
+    ``filled`` has the records and ``blobs`` the blobs of each record before they are put in order.
+    """
+    counts = np.array([len(values) for values in blobs], np.int64)[order]
+    starts = np.empty_like(counts)
+    starts[order] = np.cumsum(counts) - counts
+    done = 0
+    for records, plan in filled:
+        first = starts[done : done + len(records)]
         for number, target in enumerate(plan.blobs):
-            cells = target.cells(part)
-            cells[...] = (starts[rows] + number).reshape((-1,) + (1,) * (cells.ndim - 1))
-        records[rows] = part
-    return Blobs([value for row in blobs for value in row], np.repeat(np.arange(len(blobs)), counts))
+            cells = target.cells(records)
+            cells[...] = (first + number).reshape((-1,) + (1,) * (cells.ndim - 1))
+        done += len(records)
+    values = list(chain.from_iterable(blobs[place] for place in order.tolist()))
+    return Blobs(values, np.repeat(np.arange(len(counts)), counts))
 
 
 @lru_cache(maxsize=256)
@@ -297,52 +330,97 @@ def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
             (plan.blobs if found.blob else plan.values).append(Target(place, found, element))
         else:
             return Plan(refusal=f"upload code {code!r}: {found.name} has no element {code[-1]}")
+    plan.blocks = blocks_of(data_type, plan.values)
+    plan.form = np.dtype(
+        {
+            "names": [f"block {number}" for number in range(len(plan.blocks))],
+            "formats": [(block.base, (len(block.places),)) for block in plan.blocks],
+            "offsets": [block.offset for block in plan.blocks],
+            "itemsize": data_type.dtype.itemsize,
+        }
+    )
     return plan
 
 
+def blocks_of(data_type: DataType, targets: Sequence[Target]) -> list[Block]:
+    """The cells that codes fill, those side by side together; an array code without a digit fills every element."""
+    offsets = {name: place[1] for name, place in (data_type.dtype.fields or {}).items()}
+    cells = []
+    for target in targets:
+        base, start = target.field.base, offsets[target.field.name]
+        elements = range(math.prod(target.field.shape)) if target.element is None else [target.element]
+        cells += [(start + base.itemsize * element, base, target.place) for element in elements]
+    blocks: list[Block] = []
+    # A cell that is sent twice begins a block of its own the second time, so that the last wins.
+    for offset, base, place in sorted(cells, key=itemgetter(0)):
+        last = blocks[-1] if blocks else None
+        if last and last.base == base and offset == last.offset + base.itemsize * len(last.places):
+            last.places.append(place)
+        else:
+            blocks.append(Block(offset, base, [place]))
+    return blocks
+
+
 def fill_part(
-    records: npt.NDArray[Any],
-    blobs: list[list[bytes]],
-    rows: npt.NDArray[np.int64],
-    events: Sequence[Sent],
-    data_type: DataType,
-    plan: Plan,
-) -> dict[int, str]:
-    """Fill the records of events with one sequence of codes; the reason for each that cannot be stored, by place."""
+    records: npt.NDArray[Any], group: Group, data_type: DataType, plan: Plan
+) -> tuple[list[Sequence[bytes]], dict[int, str]]:
+    """Fill the records of a group: the blobs of each, and the reason for each that cannot be stored, by place."""
     if plan.refusal:
-        return dict.fromkeys(range(len(events)), plan.refusal)
-    bad = fill_header(records, events, data_type)
-    columns = list(zip(*(sent.values for sent in events), strict=True))
+        return [()] * len(group), dict.fromkeys(range(len(group)), plan.refusal)
+    bad = fill_header(records, group, data_type)
+    columns = list(zip(*group.values, strict=True))
+    if not fill_blocks(records, columns, plan):
+        bad |= fill_one_by_one(records, columns, plan)
+    decoded = [blob_column(columns[target.place], target) for target in plan.blobs]
+    whole = [values for values in decoded if values is not None]
+    if not decoded:
+        return [()] * len(group), bad
+    if len(whole) == len(decoded):
+        return list(zip(*whole, strict=True)), bad
+    blobs: list[Sequence[bytes]] = []
+    for index, sent in enumerate(group.values):
+        try:
+            blobs.append([blob_bytes(sent[target.place], target) for target in plan.blobs])
+        except (TypeError, ValueError) as error:
+            blobs.append(())
+            bad[index] = str(error)
+    return blobs, bad
+
+
+def fill_blocks(records: npt.NDArray[Any], columns: Sequence[Sequence[object]], plan: Plan) -> bool:
+    """Fill cells side by side at once; False, and cells in any state, where values need to be looked at one by one."""
+    blocks = records.view(plan.form)
+    for name, block in zip(plan.form.names or (), plan.blocks, strict=True):
+        sent = [value for place in block.places for value in columns[place]]
+        values = column(sent, block.base)
+        if values is None:
+            return False
+        blocks[name][...] = values.reshape(len(block.places), -1).T
+    return True
+
+
+def fill_one_by_one(records: npt.NDArray[Any], columns: Sequence[Sequence[object]], plan: Plan) -> dict[int, str]:
+    """Fill cells code by code, in the order sent; the reason for each event that cannot be stored, by place."""
+    bad: dict[int, str] = {}
     for target in plan.values:
         cells = target.cells(records)
         if cells.ndim == 1:
             bad |= fill(cells, columns[target.place], target.field)
         else:
             # An array code without a digit sets every element.
-            first = np.zeros(len(events), cells.dtype)
+            first = np.zeros(len(records), cells.dtype)
             bad |= fill(first, columns[target.place], target.field)
             cells[...] = first.reshape((-1,) + (1,) * (cells.ndim - 1))
-    decoded = [blob_column(columns[target.place], target) for target in plan.blobs]
-    whole = [values for values in decoded if values is not None]
-    if len(whole) == len(decoded):
-        for place, row in enumerate(rows.tolist()):
-            blobs[row] = [values[place] for values in whole]
-        return bad
-    for index, (row, sent) in enumerate(zip(rows.tolist(), events, strict=True)):
-        try:
-            blobs[row] = [blob_bytes(sent.values[target.place], target) for target in plan.blobs]
-        except (TypeError, ValueError) as error:
-            bad[index] = str(error)
     return bad
 
 
-def fill_header(records: npt.NDArray[Any], events: Sequence[Sent], data_type: DataType) -> dict[int, str]:
+def fill_header(records: npt.NDArray[Any], group: Group, data_type: DataType) -> dict[int, str]:
     """Time columns; with the reason for each event whose nanoseconds cannot be stored."""
-    records["timestamp"] = [sent.timestamp for sent in events]
+    records["timestamp"] = group.timestamps
     if "ext_timestamp" not in (data_type.dtype.names or ()):
         return {}
-    nanoseconds = np.zeros(len(events), np.int64)
-    bad = fill(nanoseconds, [sent.nanoseconds for sent in events], data_type.field("nanoseconds"))
+    nanoseconds = np.zeros(len(group), np.int64)
+    bad = fill(nanoseconds, group.nanoseconds, data_type.field("nanoseconds"))
     records["nanoseconds"] = nanoseconds.astype(np.uint32)
     records["ext_timestamp"] = records["timestamp"].astype(np.int64) * 1_000_000_000 + nanoseconds
     return bad

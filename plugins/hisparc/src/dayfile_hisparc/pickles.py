@@ -73,11 +73,12 @@ CUT_OFF: Final = tuple(bytes([opcode]) for opcode in b"XB\x8cC\x8d\x8eTU")
 
 
 def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
-    r"""Expression for many harmless opcodes, and the opcode and length of a string that is left to Python, if it is next.
+    r"""Expression for many harmless opcodes, with opcode and length of a string that is left to Python, if one follows.
 
     ``text`` is an expression for the text in a STRING or UNICODE.
 
-    The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as a PUT, is taken along: both for speed.
+    The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as
+    a PUT, is taken along: both for speed.
 
     Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
     than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
