@@ -133,11 +133,13 @@ class Decoder:
         data_type = self.plugins.classify(batch)
         blob_fields = [field.name for field in data_type.fields if field.blob]
         days = data_type.clock.days(batch.records[data_type.time])
+        whole = bool((days == days[0]).all())
         pieces = []
-        for day in days[:1] if (days == days[0]).all() else np.unique(days):
+        for day in days[:1] if whole else np.unique(days):
             path = self.locate(data_type, day)
             if self.only in (None, path):
-                pieces.append(Piece(plugin, data_type.name, path, day, batch.select(days == day, blob_fields)))
+                part = batch if whole else batch.select(days == day, blob_fields)
+                pieces.append(Piece(plugin, data_type.name, path, day, part))
         return pieces
 
     def locate(self, data_type: DataType, day: np.datetime64) -> str:

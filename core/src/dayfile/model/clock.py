@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -82,8 +82,6 @@ class Clock:
 
     def _steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Clock seconds at which the count of leap seconds since the epoch changes, and the count from then on."""
-        if self.leap_seconds == "ignored":
-            return np.array([np.iinfo(np.int64).min]), np.array([0])
         days, offsets = leap_second_table()
         epoch = int(self.epoch.astype("datetime64[s]").astype(np.int64))
         # Before 1972 there were no leap seconds: the count there is that of 1972.
@@ -96,9 +94,11 @@ class Clock:
         """UTC seconds since 1970 (as Unix counts them) of clock values; float64 for float input, else int64."""
         array = np.asarray(values)
         seconds = array / self.ticks if array.dtype.kind == "f" else array.astype(np.int64) // self.ticks
-        starts, since = self._steps()
-        step = np.searchsorted(starts, np.floor(seconds).astype(np.int64), side="right") - 1
-        utc: npt.NDArray[Any] = seconds - since[step] + self.epoch.astype("datetime64[s]").astype(np.int64)
+        if self.leap_seconds == "counted":
+            starts, since = self._steps()
+            step = np.searchsorted(starts, np.floor(seconds).astype(np.int64), side="right") - 1
+            seconds = seconds - since[step]
+        utc: npt.NDArray[Any] = seconds + self.epoch.astype("datetime64[s]").astype(np.int64)
         return utc
 
     def days(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
@@ -140,7 +140,7 @@ class Clock:
         day = day.astype("datetime64[D]")
         return (self.day_start(day + np.timedelta64(1, "D")) - self.day_start(day)) // self.ticks
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[int, int]:
         """The first clock value that is a time, and the first that is none any more: of the years 1900 and 2261."""
         return self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
