@@ -84,7 +84,7 @@ def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
     than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
     """
     opcodes = (
-        rb"h.",  # BINGET
+        rb"h.(?:h.h.(?:K.|M..|)|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
         rb"X" + counted(rb".", rb"\x00\x00\x00") + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
         rb"K.",  # BININT1
         rb"q.",  # BINPUT
@@ -92,7 +92,7 @@ def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
         rb"M..",  # BININT2
         rb"j.{4}",  # LONG_BINGET
         rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE
-        rb"g[^\n]{1,6}+\n",  # GET
+        rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|)",  # GET; two and an INT are a value with its code
         rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
         rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
         rb"I-?+\d{1,20}+\n",  # INT
