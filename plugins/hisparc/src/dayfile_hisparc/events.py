@@ -396,8 +396,7 @@ def fill_blocks(records: npt.NDArray[Any], columns: Sequence[Sequence[object]], 
     """Fill cells side by side at once; False, and cells in any state, where values need to be looked at one by one."""
     blocks = records.view(plan.form)
     for name, block in zip(plan.form.names or (), plan.blocks, strict=True):
-        sent = [value for place in block.places for value in columns[place]]
-        values = column(sent, block.base)
+        values = column(list(chain.from_iterable(columns[place] for place in block.places)), block.base)
         if values is None:
             return False
         blocks[name][...] = values.reshape(len(block.places), -1).T
