@@ -19,7 +19,7 @@ import gc
 import io
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,10 +45,22 @@ LONG_STRING: Final = 32
 """Bytes from which on a string is long."""
 
 
-def counted(characters: bytes, zeros: bytes = b"", longest: int = LONG_STRING - 1) -> bytes:
-    """Expression for a length byte, ``zeros``, and so many ``characters``: an alternative for each length."""
-    lengths = (re.escape(bytes([length])) + zeros + b"%s{%d}" % (characters, length) for length in range(longest + 1))
-    return b"(?:" + b"|".join(lengths) + b")"
+def one_of(expressions: Iterable[bytes]) -> bytes:
+    """Expression for any of them."""
+    return b"(?:" + b"|".join(expressions) + b")"
+
+
+def counted(characters: bytes, width: int = 1, longest: int = LONG_STRING - 1) -> bytes:
+    """Expression for a length of ``width`` bytes and so many ``characters``: an alternative for each length.
+
+    Lengths with the same first byte stand together, so that few are tried.
+    """
+
+    def with_first_byte(byte: int) -> Iterator[bytes]:
+        for length in range(byte, longest + 1, 256):
+            yield re.escape(length.to_bytes(width, "little")[1:]) + b"%s{%d}" % (characters, length)
+
+    return one_of(re.escape(bytes([byte])) + one_of(with_first_byte(byte)) for byte in range(min(longest + 1, 256)))
 
 
 # The C unpickler keeps a memo twice as long as the largest index, so that "p2000000000" would cost 32 GB. Whether the
@@ -72,10 +84,11 @@ CUT_OFF: Final = tuple(bytes([opcode]) for opcode in b"XB\x8cC\x8d\x8eTU")
 """Opcodes of strings that stand alone only where not even the length is whole."""
 
 
-def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
+def run_of_opcodes(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[bytes]:
     r"""Expression for many harmless opcodes, with opcode and length of a string that is left to Python, if one follows.
 
-    ``text`` is an expression for the text in a STRING or UNICODE.
+    ``text`` is an expression for the text in a STRING or UNICODE, ``longest`` the length of the longest Unicode string
+    that is taken along. For each there is an alternative, so that the expression takes some milliseconds to compile.
 
     The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as
     a PUT, is taken along: both for speed.
@@ -85,13 +98,13 @@ def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
     """
     opcodes = (
         rb"h.(?:h.h.(?:K.|M..|)|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
-        rb"X" + counted(rb".", rb"\x00\x00\x00") + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
+        rb"X" + counted(rb".", 4, longest) + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
         rb"K.",  # BININT1
         rb"q.",  # BINPUT
         rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
         rb"M..",  # BININT2
         rb"j.{4}",  # LONG_BINGET
-        rb"\x8c" + counted(rb".") + rb"\x94?+",  # SHORT_BINUNICODE
+        rb"\x8c" + counted(rb".", 1, min(longest, 255)) + rb"\x94?+",  # SHORT_BINUNICODE
         rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|)",  # GET; two and an INT are a value with its code
         rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
         rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
@@ -111,13 +124,14 @@ def run_of_opcodes(text: bytes) -> re.Pattern[bytes]:
     )
     # Each repetition costs 120 bytes until the match is done, so their number is bounded. A possessive repetition would
     # not, but before Python 3.11.5 one of a group can end in the midst of an opcode that did not match.
-    run = rb"(?:" + BARE + rb"(?:" + b"|".join(opcodes) + rb")){0,10000}" + BARE
+    run = rb"(?:" + BARE + one_of(opcodes) + rb"){0,10000}" + BARE
     return re.compile(rb"(?s)" + run + rb"(?:" + STRING + rb"|)")
 
 
-RUN: Final = run_of_opcodes(rb"[^\n]*+")
+# Of the traces that stations send, most have less than 1024 characters.
+RUN: Final = run_of_opcodes(rb"[^\n]*+", 1023)
 RUN_OF_SHORT_STRINGS: Final = run_of_opcodes(rb"[^\n]{0,99}+")
-"""Leaves out all long strings, so that what is left can be counted."""
+"""Leaves all long strings to Python, so that what is beside them can be counted."""
 ARGUMENT: Final = PUT + rb"?" + CALL
 STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
 PROTO: Final = b"\x80"
@@ -183,12 +197,15 @@ def check_structure(content: bytes, *, where: str) -> bool:
     """
     check_size(content, where)
     foreign = False
-    next_run = (RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS).match
+    runs = RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS
     end = strings = 0
-    while run := next_run(content, end):
+    while run := runs.match(content, end):
         start, string = run.end(), run.lastindex or 0
         position = start - HEADERS[string]
         if position - strings > LARGEST_STRUCTURE:
+            if runs is RUN:
+                runs, end, strings = RUN_OF_SHORT_STRINGS, 0, 0
+                continue
             raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
         if string:
             end = start + int.from_bytes(run[string], "little")
