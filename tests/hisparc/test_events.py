@@ -8,9 +8,11 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dayfile import Batch, Rejected, SourceError
-from dayfile_hisparc import instrument
+from dayfile_hisparc import events, instrument
 from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload
 
@@ -32,8 +34,8 @@ def decode(*events, station=501, cluster="Science Park", **dates):
     return [x for x in items if isinstance(x, Batch)], [x for x in items if isinstance(x, Rejected)]
 
 
-def only(*events, **settings):
-    batches, rejected = decode(*events, **settings)
+def only(*events, **dates):
+    batches, rejected = decode(*events, **dates)
     assert not rejected
     (batch,) = batches
     return batch
@@ -219,3 +221,59 @@ def test_a_bad_blob_field_keeps_the_index_of_later_events_right():
     stored = [zlib.decompress(batch.blobs.values[index]) for index in batch.records["traces"][:, 0]]
     assert stored == [str(n).encode() for n in range(10) if n % 3]
     assert np.array_equal(batch.blobs.owners, np.arange(6))
+
+
+def test_events_of_one_type_with_other_codes_keep_the_order_of_the_upload():
+    # Three sequences of codes in turn, with none, one and two traces; every fifth event cannot be stored.
+    codes = [["PH1"], ["TR1", "PH1"], ["PH2", "TR2", "PH1", "TR1"]]
+    events = []
+    for n in range(30):
+        values = {"PH1": n if n % 5 else None, "PH2": -n, "TR1": trace(b"%d,1" % n), "TR2": trace(b"%d,2" % n)}
+        events.append(event(values=[(code, values[code]) for code in codes[n % 3]], nanoseconds=n))
+    (batch,), rejected = decode(*events)
+    stored = [n for n in range(30) if n % 5]
+    assert sorted(number for item in rejected for number in item.numbers) == [n for n in range(30) if not n % 5]
+    assert batch.numbers.tolist() == batch.records["nanoseconds"].tolist() == stored
+    assert batch.records["pulseheights"].tolist() == [[n, -n if n % 3 == 2 else -1, -1, -1] for n in stored]
+    sent = [[b"%d,2" % n, b"%d,1" % n][2 - n % 3 :] for n in stored]
+    assert [zlib.decompress(blob) for blob in batch.blobs.values] == [text for texts in sent for text in texts]
+    assert batch.blobs.owners.tolist() == [row for row, texts in enumerate(sent) for _ in texts]
+    for row in range(len(stored)):
+        found = [zlib.decompress(batch.blobs.values[index]) for index in batch.records["traces"][row] if index >= 0]
+        assert found == sent[row][::-1]
+
+
+FIELDS = [(field.code, field) for field in TYPES["CIC"].fields if field.code and not field.blob]
+CODES = [code + digit for code, field in FIELDS for digit in (["", "0", "1", "2", "3", "4"] if field.shape else [""])]
+GOOD = st.integers(0, 100) | st.booleans() | st.floats(0, 100)
+ANY = GOOD | st.integers(-(2**70), 2**70) | st.floats() | st.none() | st.sampled_from(["12", "abc", b"1"])
+
+
+@settings(max_examples=200)
+@given(st.data(), st.lists(st.sampled_from(CODES), max_size=30), st.sampled_from([GOOD, ANY, st.integers(-1, 70_000)]))
+def test_cells_filled_side_by_side_are_those_filled_one_by_one(data, codes, values):
+    sent = [[(code, data.draw(values)) for code in codes] for _ in range(data.draw(st.integers(1, 3)))]
+    upload = [event(values=values) for values in sent]
+    found = told(*decode(*upload))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "fill_blocks", lambda *_: False)
+        assert told(*decode(*upload)) == found
+
+
+def told(batches, rejected):
+    """All there is to know of batches of events and of those that were rejected."""
+    return [(batch.records.tobytes(), batch.numbers.tolist()) for batch in batches], rejected
+
+
+def test_values_of_one_number_type_are_filled_side_by_side(monkeypatch):
+    monkeypatch.setattr(events, "fill_one_by_one", None)
+    values = [(f"{code}{digit}", digit) for code in ("BL", "STDDEV", "NP", "PH", "IN") for digit in (1, 2, 3, 4)]
+    batch = only(event(values=[("RED", True), ("EVENTRATE", 0.5), *reversed(values)]))
+    assert batch.records["integrals"].tolist() == batch.records["n_peaks"].tolist() == [[1, 2, 3, 4]]
+    assert len(events.plan_of(TYPES["CIC"], tuple(code for code, _ in values)).blocks.blocks) == 2
+
+
+def test_however_many_codes_are_sent_the_blocks_are_no_more_than_the_cells():
+    assert events.plan_of(TYPES["CIC"], ("PH",) * 50_000).blocks is None
+    batch = only(event(values=[("PH", n) for n in range(50_000)]))
+    assert batch.records["pulseheights"].tolist() == [[49_999 - 2**16] * 4]

@@ -728,6 +728,108 @@ def test_a_large_upload_is_read_like_a_small_one(protocol):
     assert read(pickle.dumps(many, protocol)) == many
 
 
+# The walk over the opcodes, against the plain one of pickletools
+
+
+WITH_LENGTH = {b"X": 4, b"B": 4, b"T": 4, b"\x8c": 1, b"C": 1, b"U": 1, b"\x8d": 8, b"\x8e": 8}
+LENGTHS = [0, 1, 31, 32, 33, 255, 256, 257, 511, 512, 1000, 1023, 1024, 1025, 1279, 70_000]
+
+
+def with_length(opcode, length, text):
+    return opcode + length.to_bytes(WITH_LENGTH[opcode], "little") + text
+
+
+@pytest.mark.parametrize("opcode", WITH_LENGTH)
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_string_of_any_length_is_stepped_over_by_its_length(opcode, length):
+    if length >= 256 ** WITH_LENGTH[opcode]:
+        return
+    # What stands in the string would be refused, and so is what stands in it by its length alone.
+    text = (b"os\nsystem\n0." * (length // 11 + 1))[:length]
+    string = with_length(opcode, length, text)
+    (value,) = read(b"](" + string + b"e.")
+    assert value == (text if opcode in b"BC\x8e" else text.decode())
+    assert read(b"](" + string * 3 + b"K\x05e.") == [value] * 3 + [5]
+    refused(b"](" + string + b"0e.", "POP")
+    if length:
+        refused(b"](" + with_length(opcode, length - 1, text[:-1] + b"0") + b"e.", "POP")
+    refused(b"](" + string[:-1], "cut off")
+
+
+@pytest.mark.parametrize("opcode", WITH_LENGTH)
+def test_a_string_whose_length_is_cut_off_is_refused_with_its_place(opcode):
+    for whole in range(WITH_LENGTH[opcode]):
+        assert "upload_17, byte 2: the pickle has a string that is cut off" in refused(b"](" + opcode + b"\0" * whole)
+
+
+def test_every_length_of_a_text_of_python_3_is_read():
+    texts = ["0" * length for length in range(1100)]
+    for protocol in range(1, 6):
+        assert read(pickletools.optimize(pickle.dumps(texts, protocol))) == texts
+
+
+PLAIN_OPCODES = [
+    *(b"N", b"\x88", b"]", b"}", b"K0", b"M00", b"J0000", b"G00000000", b"I5\n", b"L5L\n", b"F0.5\n"),
+    *(b"S'0'\n", b"V0\n", b"q\x00", b"r\x00\x01\x00\x00", b"h\x00", b"h\x01", b"h\x00h\x01h\x00", b"p0\n", b"g0\n"),
+    *(b"g0\nsg1\n", b"g0\nsg1\nI1\n", b"h\x00h\x00h\x01K\x05", b"hhh\x01", b"a", b"s", b"(", b"e", b"u", b"\x94"),
+]
+
+
+def strings(opcodes, longest):
+    """Strings of which some tell a length that is wrong by one, so that what follows is read as something else.
+
+    No length begins with the code of an opcode that has a line of text, as pickletools looks at what the line says.
+    """
+    lengths = st.integers(0, longest).filter(lambda length: length % 256 not in b"cFgILpSV")
+    return st.builds(
+        lambda opcode, length, wrong: with_length(opcode, length, b"0" * (length + wrong)),
+        st.sampled_from(opcodes),
+        lengths,
+        st.sampled_from([0, 0, 0, 0, 1, -1]),
+    )
+
+
+def names_of_opcodes(content):
+    """The names of a pickle's opcodes, by the plain walk; nothing if they are not whole or end before the last byte."""
+    try:
+        found = list(pickletools.genops(content))
+    except UnicodeDecodeError:  # what a string holds is no matter of the walk
+        assume(False)
+    except ValueError:
+        return set()
+    return {opcode.name for opcode, _, _ in found} if found[-1][2] == len(content) - 1 else set()
+
+
+PLAIN_NAMES = names_of_opcodes(
+    b"](" + b"".join(PLAIN_OPCODES) + b"".join(with_length(opcode, 0, b"") for opcode in WITH_LENGTH) + b"e."
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.sampled_from(PLAIN_OPCODES) | strings(sorted(WITH_LENGTH), 255) | strings([b"X"], 1300), max_size=12)
+)
+def test_the_walk_agrees_with_the_plain_one(opcodes):
+    content = b"](" + b"".join(opcodes) + b"e."
+    names = names_of_opcodes(content)
+    try:
+        check_structure(content, where="")
+    except SourceError:
+        assert not names or not names <= PLAIN_NAMES
+    else:
+        assert names
+        assert names <= PLAIN_NAMES
+
+
+def test_long_strings_are_no_part_of_the_structure_whatever_it_is_made_of():
+    # Less than the limit and yet more, as each short string counts as a long one; without the long ones it is less.
+    shorts, longs = with_length(b"\x8d", 2, b"ab") * 100_000, with_length(b"X", 1000, b"a" * 1000) * 3000
+    content = b"](" + longs + shorts + b"e."
+    assert len(content) < pickles.LARGEST_STRUCTURE < len(longs) + 100_000 * pickles.LONG_STRING
+    assert read(content) == ["a" * 1000] * 3000 + ["ab"] * 100_000
+    refused(b"](" + longs + 2 * shorts + b"e.", "bytes beside its long strings")
+
+
 # Uploads
 
 
