@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dayfile import Field
@@ -60,6 +60,9 @@ def test_what_an_integer_column_cannot_hold_is_told_and_never_stored(sent):
 
 
 @given(st.lists(VALUES, min_size=1, max_size=8), st.sampled_from(TYPES))
+@example([1, 2**63], "int16")
+@example([True, -(2**63) - 1], "uint32")
+@example([], "int16")
 def test_whole_columns_and_single_values_give_the_same_cells(values, type_):
     dtype = np.dtype(Field("x", type_).base)
     plain = np.zeros(len(values), dtype)
