@@ -24,11 +24,11 @@ from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
-from dayfile.engine import executors, processes
-from dayfile.engine.decoding import Piece
+from dayfile.engine import executors, intake, processes
 from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import visible_files
 from dayfile.engine.parts import load, save
+from dayfile.engine.pieces import Piece
 from dayfile.engine.processes import run_processes
 from dayfile.engine.worker import Worker
 from dayfile.errors import StorageError
@@ -189,13 +189,14 @@ def test_day_files_report_and_quarantine_are_those_of_a_serial_run(
     plugins, make_sources, tmp_path, monkeypatch, pairs, workers
 ):
     seed = 3 * len(pairs) + workers
-    monkeypatch.setattr(processes, "GROUP_SOURCES", 1 + seed % 4)
     known = resolved(plugins, *pairs)
     paths = make_sources(seed, 40)
     one, several = Root(tmp_path / "one"), Root(tmp_path / "several")
     for part in (paths[:30], paths[20:]):  # the second run meets published day files, and sources it knows
         given_one, given_several = drop(one, part), drop(several, part)
+        monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
         expected = run_serial(one, plugins, known, given_one)
+        monkeypatch.setattr(intake, "GROUP_SOURCES", 1 + seed % 4)
         report = run_processes(several, plugins, known, given_several, workers=workers)
         assert report.as_json() | {"seconds": 0} == expected.as_json() | {"seconds": 0}
         assert report.failures == expected.failures
@@ -237,7 +238,7 @@ def complete(filled, plugins):
 
 def test_failures_in_several_day_files_are_told_in_the_order_of_their_paths(plugins, tmp_path, monkeypatch):
     """Whoever of the workers is the first to fail; and no work file that took nothing is left behind."""
-    monkeypatch.setattr(processes, "GROUP_SOURCES", 1)
+    monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
     paths = []
     for number, seconds in enumerate([[0], [86400], [0, 86400], [86400, 0]]):
         told = {"station": 7, "errors": [], "events": [[second, 13, str(number), None, None] for second in seconds]}
@@ -291,7 +292,7 @@ def test_long_tasks_and_long_answers_do_not_wait_for_each_other(muon, plugins_of
     One worker is held up, so that all that is to be written waits for it, and comes at once while the other answers.
     """
     size = 100
-    monkeypatch.setattr(processes, "GROUP_SOURCES", size)
+    monkeypatch.setattr(intake, "GROUP_SOURCES", size)
 
     class Slow:
         @hookimpl
@@ -329,18 +330,16 @@ def pieces(muon, school):
     def hits(numbers):
         records = np.zeros(len(numbers), muon.hits.dtype)
         records["second"] = muon.start + np.array(numbers, np.int64)
-        return Piece("muon", "muon.hits", "muon/a.h5", muon.day, muon.batch("hits", records))
+        return Piece("muon", "muon.hits", "muon/a.h5", muon.day, muon.batch("hits", records), sources(records))
 
     def of_school(rows, station):
-        return Piece("school", "school.events", "school/b.h5", school.day, school.make_events(rows, None, station))
+        batch = school.make_events(rows, None, station)
+        return Piece("school", "school.events", "school/b.h5", school.day, batch, sources(batch))
 
-    return st.lists(
-        st.tuples(
-            st.integers(0, 99),
-            st.lists(seconds, max_size=4).map(hits) | st.builds(of_school, events, stations),
-        ),
-        max_size=5,
-    )
+    def sources(records):
+        return np.arange(len(records), dtype=np.int64) * 7
+
+    return st.lists(st.lists(seconds, max_size=4).map(hits) | st.builds(of_school, events, stations), max_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -348,13 +347,12 @@ def types(muon, school):
     return {data_type.name: data_type for each in (muon, school) for data_type in each.types.values()}
 
 
-def plain(numbered):
-    """A piece and its source, to be compared."""
-    source, piece = numbered
+def plain(piece):
+    """A piece, to be compared."""
     batch = piece.batch
-    arrays = [(array.dtype, array.tobytes()) for array in (batch.records, batch.numbers)]
+    arrays = [(array.dtype, array.tobytes()) for array in (batch.records, batch.numbers, piece.sources)]
     blobs = list(batch.blobs.values), batch.blobs.owners.tolist()
-    told = source, piece.plugin, piece.data_type, piece.path, piece.day, batch.instrument, batch.code, dict(batch.keys)
+    told = piece.plugin, piece.data_type, piece.path, piece.day, batch.instrument, batch.code, dict(batch.keys)
     return *told, *arrays, *blobs
 
 
@@ -367,7 +365,7 @@ def test_pieces_come_out_of_a_part_file_as_they_went_in(pieces, types, tmp_path_
     save(path, later)
     both = [*first, *later]
     assert list(map(plain, load(path, types, {"muon/a.h5", "school/b.h5"}))) == list(map(plain, both))
-    some = [numbered for numbered in both if numbered[1].path == "school/b.h5"]
+    some = [piece for piece in both if piece.path == "school/b.h5"]
     assert list(map(plain, load(path, types, {"school/b.h5"}))) == list(map(plain, some))
 
 
@@ -387,7 +385,7 @@ def test_records_of_an_earlier_version_keep_their_form_in_a_part_file(muon, tmp_
     both = []
     for form in hits.forms:
         batch = Batch("muon", "MuonHit", np.zeros(2, form.dtype), np.arange(2))
-        both.append((0, Piece("muon", "muon.hits", "muon/a.h5", muon.day, batch)))
+        both.append(Piece("muon", "muon.hits", "muon/a.h5", muon.day, batch, np.zeros(2, np.int64)))
     save(tmp_path / "part", both)
     assert list(map(plain, load(tmp_path / "part", {"muon.hits": hits}, {"muon/a.h5"}))) == list(map(plain, both))
 
@@ -452,7 +450,7 @@ def test_a_watch_on_several_processes_is_refused(archive_run, tmp_path):
 def test_of_many_days_those_not_written_for_long_are_published_before_the_end(muon, plugins_of, tmp_path, monkeypatch):
     monkeypatch.setattr(executors, "MOST_WAITING", 12)
     monkeypatch.setattr(processes, "MOST_LEFT", 4)
-    monkeypatch.setattr(processes, "GROUP_SOURCES", 3)
+    monkeypatch.setattr(intake, "GROUP_SOURCES", 3)
     plugins = plugins_of(muon=muon.instrument)
     chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
     archives = []

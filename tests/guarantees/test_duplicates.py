@@ -239,7 +239,7 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
             source = tmp_path / f"upload_{number}"
             source.write_bytes(content)
             before = read_back.copy()
-            one_run.take(Arrival(source, ours=False))
+            one_run.take([Arrival(source, ours=False)])
             one_run.pipeline.day_files.work_files[DAY_FILE].flush()
             costs.append(dict(read_back - before))
         records = count * (ROWS - repeated) + repeated
@@ -267,7 +267,7 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
             for place, content in enumerate(part):
                 source = tmp_path / f"upload_{number}_{place}"
                 source.write_bytes(content)
-                one_run.take(Arrival(source, ours=False))
+                one_run.take([Arrival(source, ours=False)])
             one_run.publish()
         costs.append((read_back - before)["PlainRows"])
     assert costs == [200, 200 + 220, 220 + 600]
@@ -280,7 +280,7 @@ def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_oth
         for number in range(10):
             source = tmp_path / f"upload_{number}"
             source.write_bytes(upload(*(shower(1, b"%d" % (number * ROWS + place)) for place in range(ROWS))))
-            one_run.take(Arrival(source, ours=False))
+            one_run.take([Arrival(source, ours=False)])
             one_run.pipeline.day_files.work_files[DAY_FILE].flush()
         assert counted_in(one_run) == SimpleNamespace(written=10 * ROWS, identical=0)
         one_run.pipeline.abandon()

@@ -257,7 +257,7 @@ class Taking:
         for number, (name, content) in enumerate(sources):
             counted, told = sum(report.sources.values()), len(report.quarantine)
             began = time.process_time()
-            pipeline.take(Source(self.root.path / name, name, content))
+            pipeline.take([Source(self.root.path / name, name, content)])
             took = time.process_time() - began
             assert took < LONGEST, f"{number} {name!r} took {took:.1f} s"
             assert sum(report.sources.values()) == counted + 1

@@ -126,7 +126,9 @@ def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] 
 def classify(batch: Batch) -> str | None:
     """Name the data type of a batch.
 
-    Called once for each batch. The first answer that is not None counts; ``builtin`` looks up instrument and code.
+    Called once for the batches of one code, dtype and keys of all sources that are taken together, which are one batch
+    from here on; for each batch where a data type of that code has slots. The first answer that is not None counts;
+    ``builtin`` looks up instrument and code.
     """
 
 
@@ -149,7 +151,8 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     """Put the records of one day into its work file.
 
     Called once for each batch and day. The first answer that is not None counts; ``builtin`` dispatches on the data
-    type's store.
+    type's store. When it fails for a batch with records of several sources, it is called again for those of each by
+    themselves, and may then meet records that it has written already.
 
     Parameters
     ----------

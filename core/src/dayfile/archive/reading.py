@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.gathering import Choice, Part, Room, chosen, joined, key_names
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
@@ -26,21 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-READ_BYTES = 4 * 2**20
 LEAP = np.timedelta64(2, "s")
 """The catalogue's times are UTC, where a leap second shows as the midnight it precedes."""
-
-Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Records of one table."""
-
-    data_type: DataType
-    array: npt.NDArray[Any]
-    keys: dict[str, str | int]
-    place: Place
 
 
 class Reader:
@@ -192,19 +178,23 @@ class Reader:
             raise UsageError(f"{told.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
         period = np.timedelta64(told.period, "s") + LEAP
         begin, end = moment(told.clock, first) - period, moment(told.clock, last) + LEAP
+        spans = [(row, row.first, row.last) for row in self._rows(told.name) if row.first is not None]
+        asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
         parts: list[Part] = []
-        for row in self._rows(told.name):
-            if row.first is None or row.last is None or row.last < begin or row.first > end:
-                continue
+        room = Room(sum(row.records for row, *_ in asked) * told.dtype.itemsize)
+        for row, earliest, latest in asked:
+            # Of most files all records are asked for, which need not be found out record by record.
+            inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * LEAP
             for data_type, table in self._tables(row, lambda path: not has_others(told, path, keys)):
                 there = keys_of(data_type, table.path) or {}
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
-                array = chosen(table, data_type, choice)
+                with damage_told(self.root.path / row.path):
+                    array = chosen(table, data_type, None if inside else choice, room)
                 if len(array):
                     place = Place(self.root.path / row.path, data_type.node.blobs.format(**there))
                     parts.append(Part(data_type, array, there, place))
-        return joined(told, parts)
+        return joined(told, parts, room)
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
@@ -216,13 +206,8 @@ class Reader:
         from dayfile.stores.rows import leaves, rows_at
 
         path = self.root.path / row.path
-        try:
-            # As all is read once, a cache of chunks would only be one more copy.
-            file = tables.open_file(path, "r", chunk_cache_size=0)
-        except (OSError, tables.HDF5ExtError) as error:
-            message = "this day file is in the catalogue and cannot be opened"
-            raise StorageError(message, where=path) from error
-        with file:
+        # As all is read once, a cache of chunks would only be one more copy.
+        with damage_told(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
             for node in filter(wanted, leaves(file)):
                 table = None if node.startswith(f"/{GROUP}/") else rows_at(file, node)
                 if table is None:
@@ -248,16 +233,23 @@ class Reader:
         return self._installed
 
 
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged day file raises into a StorageError."""
+    from dayfile.archive.survey import DAMAGED
+
+    try:
+        yield
+    except DAMAGED as error:
+        message = f"this day file is in the catalogue and cannot be read ({type(error).__name__})"
+        raise StorageError(f"{message}; rebuild it: dayfile rebuild", where=path) from error
+
+
 def moment(clock: Clock, number: float) -> np.datetime64:
     """UTC of a clock value, datetime64[us]; of one before or after all times, the first or last there is."""
     first, last = clock.bounds
     times = clock.to_datetime64(np.clip([float(number)], first, last - 1))
     return np.datetime64(times[0], "us")
-
-
-def key_names(data_type: DataType) -> list[str]:
-    """Names of the keys in the template of a type's node."""
-    return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
 def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
@@ -272,63 +264,3 @@ def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) ->
     """Whether the table at a path is one of the type, with other keys."""
     there = keys_of(data_type, path)
     return there is not None and any(str(there[name]) != str(value) for name, value in keys.items())
-
-
-def chosen(table: Rows, data_type: DataType, choice: Choice) -> npt.NDArray[Any]:
-    """The records of a table that a choice takes, in the dtype of its data type.
-
-    All are looked at, wherever they stand: a slot is only a rough guide to the time of the record in it.
-    """
-    from dayfile.stores.slots import filled
-
-    length, step = table.nrows, max(1, READ_BYTES // table.dtype.itemsize)
-    # Rows are read to where they stay if all of them are taken; memory that is never touched costs nothing.
-    found = np.empty(length, table.dtype)
-    count = 0
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        rows = table.read(start, stop, out=found[count : count + stop - start])
-        taken = choice(rows, data_type)
-        if data_type.store == "slots":
-            taken &= filled(rows)
-        if not taken.all():
-            rows = whole(rows)[taken]
-            whole(found)[count : count + len(rows)] = rows
-        count += len(rows)
-    return data_type.conform(found[:count] if count > length // 2 else found[:count].copy())
-
-
-def whole(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
-    """The same records without their fields: NumPy copies records field by field, and plain bytes ten times quicker."""
-    return records.view(np.dtype((np.void, records.dtype.itemsize)))
-
-
-def merged(told: DataType, types: Iterable[DataType]) -> DataType:
-    """The last of several forms of a data type, with the fields of all; an overlap table is no other type."""
-    fields = {}
-    last = told
-    for data_type in types:
-        fields.update({field.name: field for field in data_type.fields})
-        last = data_type
-    return replace(last, title=told.title, store=told.store, fields=tuple(fields.values()))
-
-
-def joined(told: DataType, parts: list[Part]) -> Records:
-    """Records of several tables in one array, in time order."""
-    data_type = merged(told, (part.data_type for part in parts)) if parts else told
-    keys: dict[str, npt.NDArray[Any]] = {}
-    for name in key_names(data_type):
-        columns = [np.full(len(part.array), part.keys[name]) for part in parts]
-        keys[name] = np.concatenate(columns) if columns else np.zeros(0, np.int64)
-    places = tuple(part.place for part in parts)
-    origins = np.repeat(np.arange(len(parts)), [len(part.array) for part in parts])
-    arrays = [whole(data_type.conform(part.array)) for part in parts] or [whole(np.zeros(0, data_type.dtype))]
-    array = np.concatenate(arrays).view(data_type.dtype)
-    arrays.clear()
-    parts.clear()  # sorting makes a copy: with the parts there would be three
-    times = array[data_type.time].copy()
-    if not (times[1:] >= times[:-1]).all():
-        order = np.argsort(times, kind="stable")
-        array, origins = whole(array)[order].view(data_type.dtype), origins[order]
-        keys = {name: column[order] for name, column in keys.items()}
-    return Records(data_type, array, keys, places, origins)

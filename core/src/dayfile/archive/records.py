@@ -95,7 +95,7 @@ class Records:
         What else tells the records apart, such as the station they came from.
     places : tuple of Place
         The tables they were read from.
-    origins : array of int64, shape (n,)
+    origins : array of unsigned integers, shape (n,)
         Index in ``places`` of each record's table.
     """
 
@@ -103,7 +103,7 @@ class Records:
     array: npt.NDArray[Any]
     keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
-    origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    origins: npt.NDArray[np.unsignedinteger[Any]] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __len__(self) -> int:
         return len(self.array)

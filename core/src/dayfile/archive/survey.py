@@ -34,7 +34,10 @@ __all__ = [
 
 READ_BYTES = 4 * 2**20
 CHUNK_CACHE = 2**20
-DAMAGED = (tables.HDF5ExtError, tables.NodeError, OSError, ValueError, LookupError, AttributeError, TypeError)
+DAMAGED = (
+    *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
+    *(ValueError, LookupError, AttributeError, TypeError),
+)
 """What reading a day file raises that is damaged, or not as this program leaves them."""
 
 

@@ -17,7 +17,7 @@ import tables
 from dayfile.archive import disk
 from dayfile.archive.survey import DAMAGED, NodeSummary, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
-from dayfile.model.batch import Batch, Origin
+from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import BlobArray
@@ -36,8 +36,6 @@ __all__ = ["WorkFile"]
 CHUNK_CACHE = 2**20
 # Records wait in memory until this many bytes of them make a write worth while.
 WAITING_BYTES = 4 * 2**20
-# Room for the number of a record within its source, below the number of the source, in the order of blobs.
-SOURCE_STEP = 2**40
 
 Store = AppendTable | SlotTable
 
@@ -90,7 +88,7 @@ class WorkFile:
         self.stores: dict[str, Store] = {}
         self.blobs: dict[str, BlobArray] = {}
         self.closing = ExitStack()  # tables and arrays, before the file
-        self.sources = 0
+        self.sources = self.first_source = 0
         self.waiting = 0
         self.grown = 0
         self.written = time.monotonic()
@@ -129,9 +127,10 @@ class WorkFile:
             time.monotonic() - self.written >= quiet or self.grown >= growth * max(self.base_size, 1)
         )
 
-    def begin(self) -> None:
-        """Tell that the records of a further source come next."""
-        self.sources += 1
+    def begin(self, sources: int = 1) -> None:
+        """Tell that the records of so many further sources come next."""
+        self.first_source = self.sources
+        self.sources += sources
 
     def write(self, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Put records of this day where their data type's store has them.
@@ -151,7 +150,7 @@ class WorkFile:
         with hdf5_errors("write", self.path):
             store = self.store(data_type, batch.keys, batch.records.dtype)
             batch = replace(batch, records=store.data_type.conform(batch.records))
-            statuses = store.write(batch, batch.numbers + self.sources * SOURCE_STEP)
+            statuses = store.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
         size = batch.records.nbytes + sum(map(len, batch.blobs.values))
         self.waiting += size
         self.grown += size
@@ -185,7 +184,7 @@ class WorkFile:
             if len(there.fields) < len(form.fields):
                 self.flush()
                 table, there = self._widened(file, path, form, keys), form
-            elif data_type_of(table) is None:
+            elif not made and data_type_of(table) is None:
                 tell(file.get_node(path), there)  # a day file of other origin
             self.stores[path] = self._store(file, table, there, keys, 0 if made else None)
         return self.stores[path]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,14 @@ import numpy.typing as npt
 from dayfile.archive.catalogue import CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
-from dayfile.engine.decoding import Piece
+from dayfile.engine.pieces import Piece
 from dayfile.errors import PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
 
-__all__ = ["OPEN_FILES", "DayFiles", "Written"]
+__all__ = ["OPEN_FILES", "DayFiles", "Share", "Written"]
 
 # HDF5 keeps about a megabyte for an open file, and an index of the rows that are there takes some 40 bytes a row. Work
 # files beyond these bounds are closed until they are written again; two stay open, as at midnight both are written.
@@ -28,7 +29,7 @@ LEAST_OPEN = 2
 
 
 @dataclass
-class Written:
+class Share:
     """What became of a source's records in one day file.
 
     Parameters
@@ -36,17 +37,34 @@ class Written:
     records : int
         How many belong to it.
     known : bool
-        Whether its ledger had the source already, so that nothing was done.
-    statuses : list of (str, array)
-        Name of the data type, and a status per record, of each piece that was written.
+        Whether it had the source already, so that nothing was done.
     failures : list of Failure
-        Pieces that could not be written.
+        Why some could not be written.
     """
 
-    records: int
+    records: int = 0
     known: bool = False
-    statuses: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass
+class Written:
+    """What became of the records of a group of sources.
+
+    Parameters
+    ----------
+    shares : dict of int to dict of str to Share
+        By place of the source in its group, and day file.
+    statuses : list of (str, array)
+        Name of the data type, and a status per record, of each piece that was written.
+    """
+
+    shares: dict[int, dict[str, Share]] = field(default_factory=dict)
+    statuses: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
+
+    def share(self, place: int, path: str) -> Share:
+        """What became of a source's records in one day file, to be added to."""
+        return self.shares.setdefault(place, {}).setdefault(path, Share())
 
 
 class DayFiles:
@@ -75,6 +93,8 @@ class DayFiles:
         self.told = recogniser(plugins.data_types.values())
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
+        # Identities of the sources of day files in the making: a source may come again before the ledger is told of it.
+        self.taken: dict[str, set[str]] = {}
         self.made = 0
 
     def open(self, path: str, day: np.datetime64) -> WorkFile:
@@ -111,28 +131,70 @@ class DayFiles:
             self.used.pop(next(iter(self.used))).close()
         return work_file
 
-    def write(self, origin: Origin, pieces: Sequence[Piece]) -> Written:
-        """Write the records of a source that belong to one day file, unless its ledger has the source already."""
-        written = Written(sum(len(piece.batch) for piece in pieces))
-        begun = False
-        for piece in pieces:
-            try:
-                work_file = self.open(piece.path, piece.day)
-                if not begun and work_file.holds(origin):
-                    written.known = True
-                    return written
-                if not begun:
-                    work_file.begin()
-                    begun = True
-                data_type = self.plugins.data_types[piece.data_type]
-                statuses = self.plugins.write(work_file, data_type, piece.batch)
-            except StorageError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-                written.failures.append(Failure.of(piece.plugin, error))
-            else:
-                written.statuses.append((piece.data_type, statuses))
+    def write(self, origins: Sequence[Origin], pieces: Sequence[Piece]) -> Written:
+        """Write the records of a group of sources, but for those of sources that a day file has already.
+
+        Parameters
+        ----------
+        origins : sequence of Origin
+            The sources, by their place in the group.
+        pieces : sequence of Piece
+            Their records.
+        """
+        written = Written()
+        for places in rounds(origins):
+            parts = (self._part(piece, places) for piece in pieces)
+            these = [part for part in parts if len(part.sources)]
+            for (path, day), each in groupby(sorted(these, key=path_and_day), path_and_day):
+                self._write_day(path, day, origins, list(each), written)
         return written
+
+    def _part(self, piece: Piece, places: Collection[int]) -> Piece:
+        """The records of some sources."""
+        data_type = self.plugins.data_types[piece.data_type]
+        return piece.of(places, [field.name for field in data_type.fields if field.blob])
+
+    def _write_day(
+        self, path: str, day: np.datetime64, origins: Sequence[Origin], pieces: list[Piece], written: Written
+    ) -> None:
+        """Write the records of a group that belong to one day file; no source is in the group twice."""
+        for piece in pieces:
+            for place, records in piece.counts.items():
+                written.share(place, path).records += records
+        places = {place for piece in pieces for place in piece.counts}
+        try:
+            work_file = self.open(path, day)
+        except PluginError as error:
+            for place in places:
+                written.share(place, path).failures.append(Failure.of(pieces[0].plugin, error))
+            return
+        taken = self.taken.setdefault(path, set())
+        fresh = {place for place in places if not (work_file.holds(origins[place]) or origins[place].sha256 in taken)}
+        for place in places - fresh:
+            written.share(place, path).known = True
+        if fresh:
+            work_file.begin(len(origins))
+            for piece in pieces:
+                self._write_piece(work_file, self._part(piece, fresh), written)
+            taken.update(origins[place].sha256 for place in fresh if not written.share(place, path).failures)
+
+    def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
+        """Write a piece; if that fails, the records of each of its sources by themselves."""
+        if not len(piece.sources):
+            return
+        try:
+            statuses = self.plugins.write(work_file, self.plugins.data_types[piece.data_type], piece.batch)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            places = list(piece.counts)
+            if len(places) == 1:
+                written.share(places[0], piece.path).failures.append(Failure.of(piece.plugin, error))
+                return
+            for place in places:
+                self._write_piece(work_file, self._part(piece, [place]), written)
+        else:
+            written.statuses.append((piece.data_type, statuses))
 
     def enter(self, path: str, origin: Origin, records: int) -> None:
         """Enter a source into the ledger of a day file, once all its records are written there and elsewhere."""
@@ -158,12 +220,14 @@ class DayFiles:
             summaries = work_file.publish()
             del self.work_files[path]
             self.used.pop(path, None)
+            self.taken.pop(path, None)
             yield path, catalogue_rows(path, str(work_file.day), summaries)
 
     def forget_unchanged(self) -> None:
         """Let go of those that were asked what they hold, or could not take what came."""
         for path in self.work_files.keys() - self.changed().keys():
             self.used.pop(path, None)
+            self.taken.pop(path, None)
             work_file = self.work_files.pop(path)
             work_file.abandon()
             work_file.path.unlink(missing_ok=True)
@@ -174,3 +238,18 @@ class DayFiles:
             work_file.abandon()
         self.work_files.clear()
         self.used.clear()
+        self.taken.clear()
+
+
+def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
+    """The places of a group, in so many rounds that no source is in one of them twice; in one, but for few groups."""
+    waiting = list(range(len(origins)))
+    while waiting:
+        first = {origins[place].sha256: place for place in reversed(waiting)}
+        yield sorted(first.values())
+        waiting = sorted(set(waiting) - set(first.values()))
+
+
+def path_and_day(piece: Piece) -> tuple[str, np.datetime64]:
+    """The day file of a piece, and the day."""
+    return piece.path, piece.day

@@ -3,63 +3,39 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from dayfile.engine.pieces import Piece, joined
 from dayfile.errors import SourceError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Decoded", "Decoder", "Piece"]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Records of one batch that belong to one day file.
-
-    Parameters
-    ----------
-    plugin : str
-        Who decoded them.
-    data_type : str
-        Name of their type.
-    path : str
-        The day file, below the archive root.
-    day : numpy.datetime64
-        Its day.
-    batch : Batch
-        The records.
-    """
-
-    plugin: str
-    data_type: str
-    path: str
-    day: np.datetime64
-    batch: Batch
+__all__ = ["Decoded", "Decoder"]
 
 
 @dataclass
 class Decoded:
-    """What became of a source so far.
+    """What became of a source so far, but for the records that are to be written.
 
     Parameters
     ----------
     claimed : bool
         Whether any plugin took it for its own.
-    pieces : list of Piece
-        What is to be written, in the order of the batches.
+    days : dict of str to datetime64[D]
+        The day files that records of it belong to, and their days.
     rejected, remarks, failures : list
         What else the plugins said, and what went wrong.
     """
 
     claimed: bool = False
-    pieces: list[Piece] = field(default_factory=list)
+    days: dict[str, np.datetime64] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -80,6 +56,40 @@ def collection_paused() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass
+class Alike:
+    """Batches that can be one, each of another source of a group, and the plugin that decoded them."""
+
+    plugin: str
+    places: list[int] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+    def add(self, place: int, batch: Batch) -> None:
+        """Add the batch of a source."""
+        self.places.append(place)
+        self.batches.append(batch)
+
+    def apart(self) -> list[Alike]:
+        """Each by itself."""
+        return [Alike(self.plugin, [place], [batch]) for place, batch in zip(self.places, self.batches, strict=True)]
+
+
+def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Instruments and codes of records that are appended, and the fields of these that hold indexes of blobs.
+
+    What becomes of a record in a slot depends on those before it; so the others keep the order of their sources.
+    """
+    by_code: dict[tuple[str, str], list[DataType]] = {}
+    for data_type in types:
+        by_code.setdefault((data_type.instrument, data_type.code), []).append(data_type)
+    found = {}
+    for code, each in by_code.items():
+        fields = {tuple(field.name for field in data_type.fields if field.blob) for data_type in each}
+        if len(fields) == 1 and all(data_type.store != "slots" for data_type in each):
+            found[code] = fields.pop()
+    return found
+
+
 class Decoder:
     """Decodes, classifies, splits by day and locates; knows of no file but the source.
 
@@ -98,17 +108,32 @@ class Decoder:
         self.settings = settings
         self.only = only
         self.located: dict[tuple[str, np.datetime64], str] = {}
+        self.blob_fields = appended(plugins.data_types.values())
 
-    def __call__(self, source: Source) -> Decoded:
-        """What all plugins make of a source; whatever goes wrong in one of them is a failure."""
+    def __call__(self, sources: Sequence[Source]) -> tuple[list[Decoded], list[Piece]]:
+        """What all plugins make of a group of sources; whatever goes wrong in one of them is a failure.
+
+        Returns
+        -------
+        (list of Decoded, list of Piece)
+            What became of each source, and the records that are to be written.
+        """
+        decoded = [Decoded() for _ in sources]
+        alike: dict[Hashable, Alike] = {}
         with collection_paused():
-            return self._decoded(source)
+            for place, source in enumerate(sources):
+                for number, (plugin, batch) in enumerate(self._batches(source, decoded[place])):
+                    key = self._kind(plugin, batch)
+                    if key is None or (key in alike and alike[key].places[-1] == place):
+                        key = place, number
+                    alike.setdefault(key, Alike(plugin)).add(place, batch)
+            return decoded, [piece for each in alike.values() for piece in self._located(each, decoded)]
 
-    def _decoded(self, source: Source) -> Decoded:
-        decoded = Decoded()
+    def _batches(self, source: Source, decoded: Decoded) -> list[tuple[str, Batch]]:
+        """The batches of a source, each with the plugin that decoded it."""
         if source.size == 0:
             decoded.failures.append(Failure("dayfile", "the file is empty", SourceError.__name__))
-            return decoded
+            return []
         batches: list[tuple[str, Batch]] = []
         for plugin, answer in self.plugins.decode(source, self.settings.plugins):
             decoded.claimed = True
@@ -122,14 +147,32 @@ class Decoder:
             asked = ", ".join(self.plugins.names) or "none"
             message = f"no plugin of this run recognises it (asked: {asked}); run with the plugin it belongs to"
             decoded.failures.append(Failure("dayfile", message, SourceError.__name__))
-        for plugin, batch in batches:
-            try:
-                decoded.pieces.extend(self._pieces(plugin, batch))
-            except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-                decoded.failures.append(Failure.of(plugin, error))
-        return decoded
+        return batches
 
-    def _pieces(self, plugin: str, batch: Batch) -> list[Piece]:
+    def _kind(self, plugin: str, batch: Batch) -> Hashable | None:
+        """What batches have in common that can be one; None for one that stays by itself."""
+        if (batch.instrument, batch.code) not in self.blob_fields:
+            return None
+        return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype)
+
+    def _located(self, alike: Alike, decoded: list[Decoded]) -> list[Piece]:
+        """The pieces of batches that can be one; if that fails, those of each by itself."""
+        try:
+            pieces = self._pieces(alike)
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            if len(alike.places) == 1:
+                decoded[alike.places[0]].failures.append(Failure.of(alike.plugin, error))
+                return []
+            return [piece for each in alike.apart() for piece in self._located(each, decoded)]
+        for piece in pieces:
+            for place in piece.counts:
+                decoded[place].days[piece.path] = piece.day
+        return pieces
+
+    def _pieces(self, alike: Alike) -> list[Piece]:
+        first = alike.batches[0]
+        batch = joined(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
+        sources = np.repeat(alike.places, [len(each) for each in alike.batches])
         data_type = self.plugins.classify(batch)
         blob_fields = [field.name for field in data_type.fields if field.blob]
         days = data_type.clock.days(batch.records[data_type.time])
@@ -138,8 +181,9 @@ class Decoder:
         for day in days[:1] if whole else np.unique(days):
             path = self.locate(data_type, day)
             if self.only in (None, path):
-                part = batch if whole else batch.select(days == day, blob_fields)
-                pieces.append(Piece(plugin, data_type.name, path, day, part))
+                chosen = slice(None) if whole else days == day
+                records = batch if whole else batch.select(days == day, blob_fields)
+                pieces.append(Piece(alike.plugin, data_type.name, path, day, records, sources[chosen]))
         return pieces
 
     def locate(self, data_type: DataType, day: np.datetime64) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,7 +16,7 @@ from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.intake import Arrival, Incoming, accept, given_files, visible_files
+from dayfile.engine.intake import Arrival, Incoming, accept, given_files, groups, visible_files
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.model.batch import Source
@@ -53,16 +54,19 @@ class Run:
         self.report = pipeline.report
         self.held: list[tuple[Path, set[str]]] = []
 
-    def take(self, arrival: Arrival) -> None:
-        """Take a source in; one that cannot be read is reported and stays where it is."""
-        try:
-            disk.step("open", arrival.path)
-            source = Source.read(arrival.path)
-        except OSError as error:
-            message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
-            self.report.failures.append(Failure("dayfile", message, type(error).__name__))
-            return
-        self.hold(arrival, lambda: source, self.pipeline.take(source))
+    def take(self, arrivals_: Iterable[Arrival]) -> None:
+        """Take a group of sources in; one that cannot be read is reported and stays where it is."""
+        readable: list[tuple[Arrival, Source]] = []
+        for arrival in arrivals_:
+            try:
+                disk.step("open", arrival.path)
+                readable.append((arrival, Source.read(arrival.path)))
+            except OSError as error:
+                message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
+                self.report.failures.append(Failure("dayfile", message, type(error).__name__))
+        taken = self.pipeline.take([source for _, source in readable])
+        for (arrival, source), days in zip(readable, taken, strict=True):
+            self.hold(arrival, partial(itself, source), days)
 
     def hold(self, arrival: Arrival, source: Callable[[], Source], days: Mapping[str, np.datetime64]) -> None:
         """Keep a source for good, if the settings say so, and else until its day files are published."""
@@ -99,6 +103,11 @@ class Run:
         if path.parent != self.root.accepted and not any(path.parent.iterdir()):
             with disk.storage_errors("remove", path.parent):
                 path.parent.rmdir()
+
+
+def itself(source: Source) -> Source:
+    """The source."""
+    return source
 
 
 @contextmanager
@@ -148,7 +157,7 @@ def run_serial(
     given: Iterable[Path] = (),
     progress: Progress = silent,
 ) -> Report:
-    """Archive what lies in ``incoming/`` and what is given, in this process, one source after the other.
+    """Archive what lies in ``incoming/`` and what is given, in this process, one group of sources after the other.
 
     Parameters
     ----------
@@ -161,7 +170,7 @@ def run_serial(
     given : iterable of Path
         Files and directories; read where they lie and never moved.
     progress : callable
-        Told before each source.
+        Told before each group of sources.
 
     Returns
     -------
@@ -180,10 +189,12 @@ def run_serial(
     files = given_files(given)
     with started(root, plugins, settings) as run:
         total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
-        for done, arrival in enumerate(arrivals(root, settings.core.watch_settle, files, run.report)):
-            progress(done, total, arrival.path.name)
-            run.take(arrival)
+        done = 0
+        for group in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+            progress(done, total, group[0].path.name)
+            run.take(group)
             run.publish_idle()
+            done += len(group)
         progress(total, total, "")
         run.publish()
     return run.report

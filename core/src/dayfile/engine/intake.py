@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from dayfile.archive.quarantine import free_name
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 
-__all__ = ["Arrival", "Incoming", "accept", "given_files", "visible_files"]
+__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "visible_files"]
+
+
+GROUP_BYTES = 1024 * 1024
+GROUP_SOURCES = 1024
+"""Bounds of a group of sources, in the order in which they are taken: so many are decoded and written together."""
 
 
 @dataclass(frozen=True)
@@ -120,3 +126,18 @@ class Incoming:
     def waiting(self) -> list[Path]:
         """Files that :meth:`ready` saw last and that may still be growing."""
         return list(self.seen)
+
+
+def groups(each: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """Sources in groups, as large as is good for doing things together."""
+    group: list[Arrival] = []
+    size = 0
+    for arrival in each:
+        group.append(arrival)
+        with suppress(OSError):  # it is told when it is read
+            size += arrival.path.stat().st_size
+        if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

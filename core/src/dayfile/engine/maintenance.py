@@ -108,7 +108,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
             source = Source.read(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
-            days = run.pipeline.take(source)
+            (days,) = run.pipeline.take([source])
             if source.sha256 in listed and path not in days:
                 raise UsageError(f"{source.name} has no records of it for these plugins and settings", where=path)
         run.publish()

@@ -14,29 +14,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.engine.decoding import Piece
+from dayfile.engine.pieces import Piece
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs
 from dayfile.model.datatype import DataType
 
 __all__ = ["load", "save"]
 
-Numbered = tuple[int, Piece]
-"""A piece, and which source of a group it came from."""
 
-
-def save(path: Path, pieces: Iterable[Numbered]) -> None:
+def save(path: Path, pieces: Iterable[Piece]) -> None:
     """Add pieces to a part file; OSError if that fails."""
     told, contents = [], []
-    for source, piece in pieces:
+    for piece in pieces:
         batch = piece.batch
         values = batch.blobs.values
         lengths = np.fromiter(map(len, values), np.int64, len(values))
-        arrays = (batch.records, batch.numbers.astype(np.int64), lengths, batch.blobs.owners.astype(np.int64))
+        numbers, owners = batch.numbers.astype(np.int64), batch.blobs.owners.astype(np.int64)
+        arrays = (batch.records, numbers, lengths, owners, piece.sources.astype(np.int64))
         buffers = [np.ascontiguousarray(array).tobytes() for array in arrays] + [b"".join(values)]
         contents += buffers
         told.append(
             {
-                "source": source,
                 "plugin": piece.plugin,
                 "data_type": piece.data_type,
                 "path": piece.path,
@@ -53,7 +50,7 @@ def save(path: Path, pieces: Iterable[Numbered]) -> None:
         file.writelines(contents)
 
 
-def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Numbered]:
+def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
     """The pieces of a part file that belong to some day files, in the order in which they were saved.
 
     Parameters
@@ -75,19 +72,19 @@ def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> 
                 buffers.append(memoryview(content)[place : place + size])
                 place += size
             if words["path"] in wanted:
-                yield words["source"], piece_of(words, buffers, types[words["data_type"]])
+                yield piece_of(words, buffers, types[words["data_type"]])
 
 
 def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
     """A piece from what a part file says of it."""
     form = next(form for form in data_type.forms if len(form.fields) == words["fields"])
     records: npt.NDArray[Any] = np.frombuffer(buffers[0], form.dtype)
-    numbers, lengths, owners = (np.frombuffer(buffer, np.int64) for buffer in buffers[1:4])
+    numbers, lengths, owners, sources = (np.frombuffer(buffer, np.int64) for buffer in buffers[1:5])
     blobs = NO_BLOBS
     if len(lengths):
         ends = np.cumsum(lengths)
-        joined = bytes(buffers[4])
+        joined = bytes(buffers[5])
         values = [joined[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
         blobs = Blobs(values, owners)
     batch = Batch(words["instrument"], words["code"], records, numbers, words["keys"], blobs)
-    return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch)
+    return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch, sources)

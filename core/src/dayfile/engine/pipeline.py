@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
-from itertools import groupby
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.day_files import DayFiles, Written
-from dayfile.engine.decoding import Decoded, Decoder, Piece
+from dayfile.engine.day_files import DayFiles, Share, Written
+from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import SourceError
 from dayfile.model.batch import Origin, Rejected, Source
@@ -53,26 +53,31 @@ class Pipeline:
         self.decoder = Decoder(plugins, settings, only)
         self.day_files = DayFiles(root, plugins, settings, anew=only is not None)
 
-    def take(self, source: Source) -> dict[str, np.datetime64]:
-        """Archive what can be archived of a source, quarantine the rest, count both.
+    def take(self, sources: Sequence[Source]) -> list[dict[str, np.datetime64]]:
+        """Archive what can be archived of a group of sources, quarantine the rest, count both.
 
         Returns
         -------
-        dict of str to datetime64[D]
-            The day files, with their days, that hold records of the source or will once they are published.
+        list of dict of str to datetime64[D]
+            For each source the day files, with their days, that hold records of it or will once they are published.
         """
-        decoded = self.decoder(source)
-        if self.only is not None and not decoded.claimed:
-            return {}
-        written: dict[str, Written] = {}
-        for path, pieces in groupby(sorted(decoded.pieces, key=by_path), by_path):
-            written[path] = self.day_files.write(source, list(pieces))
-        for path, records in self.conclude(source, lambda: source.content, decoded, written).items():
-            self.day_files.enter(path, source, records)
-        return {piece.path: piece.day for piece in decoded.pieces}
+        decoded, pieces = self.decoder(sources)
+        written = self.day_files.write(sources, pieces)
+        self.count(written)
+        for place, (source, each) in enumerate(zip(sources, decoded, strict=True)):
+            if self.only is None or each.claimed:
+                shares = written.shares.get(place, {})
+                for path, records in self.conclude(source, partial(content_of, source), each, shares).items():
+                    self.day_files.enter(path, source, records)
+        return [each.days for each in decoded]
+
+    def count(self, written: Written) -> None:
+        """Count what became of records."""
+        for data_type, statuses in written.statuses:
+            self.report.count_statuses(data_type, statuses)
 
     def conclude(
-        self, origin: Origin, content: Callable[[], bytes], decoded: Decoded, written: Mapping[str, Written]
+        self, origin: Origin, content: Callable[[], bytes], decoded: Decoded, shares: Mapping[str, Share]
     ) -> dict[str, int]:
         """Count what became of a source, and set aside what could not be archived.
 
@@ -84,7 +89,7 @@ class Pipeline:
             Gives its bytes, if it has to be set aside whole.
         decoded : Decoded
             What plugins made of it.
-        written : mapping of str to Written
+        shares : mapping of str to Share
             What became of its records, by day file.
 
         Returns
@@ -93,11 +98,8 @@ class Pipeline:
             Day files into whose ledgers it is to be entered, and the number of its records there; none if something
             failed, so that it can be taken again.
         """
-        failures = [*decoded.failures, *(failure for each in written.values() for failure in each.failures)]
-        fresh = {path: each.records for path, each in written.items() if not each.known}
-        for each in written.values():
-            for data_type, statuses in each.statuses:
-                self.report.count_statuses(data_type, statuses)
+        failures = [*decoded.failures, *(failure for each in shares.values() for failure in each.failures)]
+        fresh = {path: each.records for path, each in shares.items() if not each.known}
         for remark in decoded.remarks:
             self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
         if self.only is not None:
@@ -107,10 +109,10 @@ class Pipeline:
         if failures:
             self._set_aside_whole(origin, content(), failures)
             return {}
-        if decoded.rejected and not written:
+        if decoded.rejected and not shares:
             self.set_aside(origin, decoded.rejected)
             self.report.sources["quarantined"] += 1
-        elif written and not fresh:
+        elif shares and not fresh:
             self.set_aside(origin, decoded.rejected, again=True)
             self.report.sources["already"] += 1
         else:
@@ -187,6 +189,6 @@ class Pipeline:
         self.report.quarantine.append(SetAside(source.name, records, message, str(entry.relative_to(self.root.path))))
 
 
-def by_path(piece: Piece) -> str:
-    """The day file of a piece."""
-    return piece.path
+def content_of(source: Source) -> bytes:
+    """The bytes of a source."""
+    return source.content

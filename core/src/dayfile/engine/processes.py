@@ -25,9 +25,9 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
 from dayfile.engine import executors
-from dayfile.engine.day_files import Written
+from dayfile.engine.day_files import Share, Written
 from dayfile.engine.executors import Progress, Run, arrivals, silent, started
-from dayfile.engine.intake import Arrival, given_files, visible_files
+from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.report import Report
 from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
 from dayfile.errors import StorageError
@@ -37,8 +37,6 @@ from dayfile.settings import Settings
 
 __all__ = ["available_cores", "run_processes", "worth_processes"]
 
-GROUP_BYTES = 512 * 1024
-GROUP_SOURCES = 256
 # Groups that a worker may have before it, so that it never waits; and that may be open, so that memory is bounded.
 GROUPS_AHEAD = 2
 GROUPS_OPEN = 6
@@ -108,21 +106,6 @@ def run_processes(
     return run.report
 
 
-def groups(each: Iterable[Arrival]) -> Iterator[list[Arrival]]:
-    """Sources in groups that are worth a message."""
-    group: list[Arrival] = []
-    size = 0
-    for arrival in each:
-        group.append(arrival)
-        with suppress(OSError):  # it is told when it is read
-            size += arrival.path.stat().st_size
-        if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
 @dataclass
 class Group:
     """Sources on their way.
@@ -137,7 +120,7 @@ class Group:
         Day files whose records are in the part file.
     writing : int or None
         How many workers still write; None before they were told to.
-    written : list of dict
+    shares : list of dict
         What became of each source, by day file.
     """
 
@@ -148,7 +131,7 @@ class Group:
     asked: bool = False
     handed: set[str] = field(default_factory=set)
     writing: int | None = None
-    written: list[dict[str, Written]] = field(default_factory=list)
+    shares: list[dict[str, Share]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -286,7 +269,7 @@ class Foreman:
                 member.decoding -= 1
                 group = self.groups[arguments[0]]
                 group.told, group.handed = answer
-                group.written = [{} for _ in group.told]
+                group.shares = [{} for _ in group.told]
             case "hand":
                 self.groups[arguments[0]].handed |= answer
             case "write":
@@ -300,7 +283,7 @@ class Foreman:
         """Let what is decoded be written, group after group in the order of the sources."""
         while self.waiting and self.waiting[0].told is not None:
             group = self.waiting[0]
-            paths = sorted({path for told in group.told or [] for path in told.days})
+            paths = sorted({path for told in group.told or [] for path in told.decoded.days})
             for path in paths:
                 if path not in self.owners:
                     self.owners[path] = group.member
@@ -325,10 +308,11 @@ class Foreman:
             member.send("write", group.number, origins, mine - group.handed, mine & group.handed)
         group.writing = len(writers)
 
-    def _written(self, group: Group, answer: dict[int, dict[str, Written]]) -> None:
+    def _written(self, group: Group, answer: Written) -> None:
         """Put down what became of a group; when it and all before it are written, that of each source is known."""
-        for place, written in answer.items():
-            group.written[place].update(written)
+        self.run.pipeline.count(answer)
+        for place, shares in answer.shares.items():
+            group.shares[place].update(shares)
         group.writing = (group.writing or 0) - 1
         while self.groups and (first := next(iter(self.groups.values()))).writing == 0:
             self._conclude(first)
@@ -338,19 +322,19 @@ class Foreman:
         del self.groups[group.number]
         part_file(self.run.root, group.number).unlink(missing_ok=True)
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
-        for arrival, told, written in zip(group.arrivals, group.told or [], group.written, strict=True):
+        for arrival, told, shares in zip(group.arrivals, group.told or [], group.shares, strict=True):
             if told.unreadable:
                 self.run.report.failures.append(told.unreadable)
                 continue
-            by_path = dict(sorted(written.items()))  # as a serial run writes them, whoever was first here
+            by_path = dict(sorted(shares.items()))  # as a serial run writes them, whoever was first here
             content = partial(read_again, arrival.path, told.origin)
             fresh = self.run.pipeline.conclude(told.origin, content, told.decoded, by_path)
             for path, records in fresh.items():
                 entries.setdefault(self.owners[path], []).append((path, told.origin, records))
-            for path in told.days:
+            for path in told.decoded.days:
                 self.unpublished.pop(path, None)
                 self.unpublished[path] = None
-            self.run.hold(arrival, partial(source_again, arrival.path, told.origin), told.days)
+            self.run.hold(arrival, partial(source_again, arrival.path, told.origin), told.decoded.days)
         for member, each in entries.items():
             member.send("enter", each)
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.executors import Progress, Run, silent, started
-from dayfile.engine.intake import Arrival, Incoming, accept, visible_files
+from dayfile.engine.intake import Arrival, Incoming, accept, groups, visible_files
 from dayfile.engine.report import Report
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -45,8 +45,8 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle)
-        for path in visible_files(root.accepted):
-            run.take(Arrival(path, ours=True))
+        for group in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
+            run.take(group)
         with noticed(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
@@ -96,14 +96,21 @@ class Bell:
 def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
     """Take what is ready, a round at a time, and publish what is due."""
     ready = incoming.ready()
-    for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
+
+    def accepted(start: int) -> Iterator[Arrival]:
         for done, path in enumerate(ready[start : start + SOURCES_A_ROUND], start):
             if bell.stopped:
                 return
             progress(done, len(ready), path.name)
             arrival = accept(run.root, path)
             if arrival is not None:
-                run.take(arrival)
+                yield arrival
+
+    for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
+        for group in groups(accepted(start)):
+            run.take(group)
+        if bell.stopped:
+            return
         # Also where nothing is due: sources whose records were all there already are released.
         run.publish(run.pipeline.day_files.due())
 

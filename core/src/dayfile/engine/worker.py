@@ -12,8 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,8 +25,9 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles, Written
-from dayfile.engine.decoding import Decoded, Decoder, Piece
+from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.parts import load, save
+from dayfile.engine.pieces import Piece
 from dayfile.errors import DayfileError
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure, Plugins
@@ -56,16 +56,13 @@ class Told:
     origin : Identity
         Which source.
     decoded : Decoded
-        Without its pieces.
-    days : dict of str to datetime64[D]
-        The day files that its records belong to.
+        What became of it.
     unreadable : Failure or None
         Why it could not be read.
     """
 
     origin: Identity
     decoded: Decoded = field(default_factory=Decoded)
-    days: dict[str, np.datetime64] = field(default_factory=dict)
     unreadable: Failure | None = None
 
 
@@ -106,9 +103,8 @@ class Worker:
         self.plugins = plugins
         self.decoder = Decoder(plugins, settings)
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
-        self.kept: dict[int, list[tuple[int, Piece]]] = {}
+        self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
-        self.taken: dict[str, set[str]] = {}  # identities of the sources of day files in the making
 
     def decode(self, number: int, paths: Iterable[Path], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
         """Decode a group of sources; what is known of each, and the day files whose records were handed over.
@@ -116,59 +112,47 @@ class Worker:
         ``foreign`` are day files of which it has become known since that others write them.
         """
         self.foreign.update(foreign)
-        told = [self._decode(number, place, path) for place, path in enumerate(paths)]
+        told: list[Told] = []
+        readable: list[tuple[int, Source]] = []
+        for place, path in enumerate(paths):
+            try:
+                disk.step("open", path)
+                source = Source.read(path)
+            except OSError as error:
+                message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
+                told.append(Told(Identity(path.name), unreadable=Failure("dayfile", message, type(error).__name__)))
+            else:
+                told.append(Told(Identity(source.name, source.size, source.sha256)))
+                readable.append((place, source))
+        decoded, pieces = self.decoder([source for _, source in readable])
+        places = np.array([place for place, _ in readable], np.int64)
+        self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
+        for place, each in zip(places.tolist(), decoded, strict=True):
+            told[place] = replace(told[place], decoded=each)
         return told, self.hand(number, self.foreign)
-
-    def _decode(self, number: int, place: int, path: Path) -> Told:
-        try:
-            disk.step("open", path)
-            source = Source.read(path)
-        except OSError as error:
-            message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
-            return Told(Identity(path.name), unreadable=Failure("dayfile", message, type(error).__name__))
-        decoded = self.decoder(source)
-        pieces, decoded.pieces = decoded.pieces, []
-        self.kept.setdefault(number, []).extend((place, piece) for piece in pieces)
-        days = {piece.path: piece.day for piece in pieces}
-        return Told(Identity(source.name, source.size, source.sha256), decoded, days)
 
     def hand(self, number: int, paths: Collection[str]) -> set[str]:
         """Put the records of a group that belong to some day files into its part file; those there were some for."""
         kept = self.kept.get(number, [])
-        given = [(place, piece) for place, piece in kept if piece.path in paths]
+        given = [piece for piece in kept if piece.path in paths]
         if given:
             with disk.storage_errors("write", part_file(self.root, number)):
                 disk.step("write", part_file(self.root, number))
                 save(part_file(self.root, number), given)
-            self.kept[number] = [(place, piece) for place, piece in kept if piece.path not in paths]
-        return {piece.path for _, piece in given}
+            self.kept[number] = [piece for piece in kept if piece.path not in paths]
+        return {piece.path for piece in given}
 
-    def write(
-        self, number: int, origins: list[Identity], mine: Collection[str], handed: Collection[str]
-    ) -> dict[int, dict[str, Written]]:
-        """Write the records of a group that belong to day files of this worker: by source and day file.
+    def write(self, number: int, origins: list[Identity], mine: Collection[str], handed: Collection[str]) -> Written:
+        """Write the records of a group that belong to day files of this worker.
 
         ``mine`` are those whose records it decoded itself, ``handed`` those in the part file.
         """
-        pieces = [(place, piece) for place, piece in self.kept.pop(number, []) if piece.path in mine]
+        pieces = [piece for piece in self.kept.pop(number, []) if piece.path in mine]
         if handed:
             with disk.storage_errors("read", part_file(self.root, number)):
                 disk.step("open", part_file(self.root, number))
                 pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
-        written: dict[int, dict[str, Written]] = {}
-        for (place, path), each in groupby(sorted(pieces, key=place_and_path), place_and_path):
-            written.setdefault(place, {})[path] = self._write(path, origins[place], [piece for _, piece in each])
-        return written
-
-    def _write(self, path: str, origin: Identity, pieces: list[Piece]) -> Written:
-        # A source may come again before the ledger was told of it: that waits for all who write its records.
-        taken = self.taken.setdefault(path, set())
-        if origin.sha256 in taken:
-            return Written(sum(len(piece.batch) for piece in pieces), known=True)
-        written = self.day_files.write(origin, pieces)
-        if not written.known and not written.failures:
-            taken.add(origin.sha256)
-        return written
+        return self.day_files.write(origins, pieces)
 
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
         """Enter sources into ledgers: day file, source, number of its records."""
@@ -182,18 +166,11 @@ class Worker:
     def publish(self, path: str) -> list[CatalogueRow]:
         """Publish a day file; what the catalogue is to say of it."""
         ((_, rows),) = self.day_files.publish([path])
-        self.taken.pop(path, None)
         return rows
 
     def forget(self) -> None:
         """Let go of work files with nothing new, once the others are published."""
         self.day_files.forget_unchanged()
-
-
-def place_and_path(numbered: tuple[int, Piece]) -> tuple[int, str]:
-    """Source and day file of a piece."""
-    place, piece = numbered
-    return place, piece.path
 
 
 def work(connection: Connection, parent: int, worker: Worker) -> None:

@@ -12,7 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_BLOBS", "Batch", "Blobs", "Origin", "Rejected", "Remark", "Source"]
+__all__ = ["NO_BLOBS", "SOURCE_STEP", "Batch", "Blobs", "Origin", "Rejected", "Remark", "Source"]
+
+SOURCE_STEP = 2**40
+"""Room for the number of a record within its source, below the number of the source, where records of several are one
+batch."""
 
 
 class Origin(Protocol):
@@ -92,7 +96,7 @@ NO_BLOBS = Blobs()
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one code from one source.
+    """Records of one code: from one source, as plugins decode them, and then also from several.
 
     Parameters
     ----------
@@ -103,7 +107,8 @@ class Batch:
     records : structured array, shape (n,)
         In the dtype of the data type.
     numbers : array of int64, shape (n,)
-        Place of each record in its source, from 0; ascending.
+        Place of each record in its source, from 0; ascending. Where records of several sources were put together,
+        :data:`SOURCE_STEP` times the number of the source stands above.
     keys : mapping of str to str or int
         What fills the templates of the data type's node, such as the station; one value for the whole batch.
     blobs : Blobs

@@ -35,19 +35,20 @@ def filled(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     content = row_bytes(rows)
     full = np.ones(len(rows), bool)
     # Few records begin as an empty slot or one in conflict does: of all others the first bytes tell enough.
+    alike = np.flatnonzero(begins_alike(content))
     for byte in (EMPTY_BYTE, CONFLICT_BYTE):
-        alike = np.flatnonzero(begins_with(content, byte))
         full[alike] &= (content[alike] != byte).any(axis=1)
     return full
 
 
-def begins_with(content: npt.NDArray[np.uint8], byte: int) -> npt.NDArray[np.bool_]:
-    """Which rows of bytes, shape (n, itemsize), begin with eight such bytes; all where rows are shorter than that."""
+def begins_alike(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which rows of bytes, shape (n, itemsize), begin with eight bytes 0x00 or 0xFF; all where rows are shorter."""
     size = content.shape[1]
     if size < 8:
         return np.ones(len(content), bool)
     start = np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size})
-    alike: npt.NDArray[np.bool_] = content.view(start)["word"].ravel() == np.uint64(byte * 0x0101010101010101)
+    # The number after eight bytes 0xFF is 0, that after eight bytes 0x00 is 1.
+    alike: npt.NDArray[np.bool_] = content.view(start)["word"].ravel() + np.uint64(1) <= np.uint64(1)
     return alike
 
 

@@ -1,0 +1,112 @@
+"""Pieces: records of one kind that belong to one day file, from as many sources as came together.
+
+What has to be done for a piece takes about as long for one record as for a thousand: so records of sources of few
+records are put together before they are looked at any further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import PluginError
+from dayfile.model.batch import SOURCE_STEP, Batch, Blobs
+
+__all__ = ["Piece", "joined"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Records that belong to one day file.
+
+    Parameters
+    ----------
+    plugin : str
+        Who decoded them.
+    data_type : str
+        Name of their type.
+    path : str
+        The day file, below the archive root.
+    day : numpy.datetime64
+        Its day.
+    batch : Batch
+        The records.
+    sources : array of int64, shape (len(batch),)
+        Which source of a group each record came from; ascending.
+    """
+
+    plugin: str
+    data_type: str
+    path: str
+    day: np.datetime64
+    batch: Batch
+    sources: npt.NDArray[np.int64]
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many records of each source it has."""
+        if not len(self.sources):
+            return {}
+        if self.sources[0] == self.sources[-1]:  # as most large ones
+            return {int(self.sources[0]): len(self.sources)}
+        places, counts = np.unique(self.sources, return_counts=True)
+        return dict(zip(places.tolist(), counts.tolist(), strict=True))
+
+    def of(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
+        """The records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
+        if self.counts.keys() <= set(sources):
+            return self
+        chosen = np.isin(self.sources, list(sources))
+        return replace(self, batch=self.batch.select(chosen, blob_fields), sources=self.sources[chosen])
+
+
+def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
+    """Batches of one code, dtype and keys, each of another source, as one batch.
+
+    Parameters
+    ----------
+    batches : sequence of Batch
+        At least one.
+    places : sequence of int
+        Place of each batch's source in its group; ascending.
+    blob_fields : sequence of str
+        Names of the fields that hold indexes of blobs; they are renumbered.
+
+    Returns
+    -------
+    Batch
+        Its numbers tell the records of each source apart: ``place * SOURCE_STEP`` is added to those within the source.
+
+    Raises
+    ------
+    PluginError
+        A record points to a blob that its batch does not have.
+    """
+    first = batches[0]
+    if len(batches) == 1:
+        return replace(first, numbers=first.numbers + places[0] * SOURCE_STEP)
+    lengths = [len(batch) for batch in batches]
+    numbers = np.concatenate([batch.numbers for batch in batches])
+    numbers = numbers + np.repeat(np.array(places, np.int64) * SOURCE_STEP, lengths)
+    # As plain bytes: NumPy looks at each field of records that it puts together.
+    plain = np.dtype((np.void, first.records.dtype.itemsize))
+    contents = [np.ascontiguousarray(batch.records).view(plain) for batch in batches]
+    records = np.concatenate(contents).view(first.records.dtype)
+    counts = [len(batch.blobs.values) for batch in batches]
+    if not any(counts):
+        return replace(first, records=records, numbers=numbers)
+    firsts, own = np.repeat(np.cumsum(counts) - counts, lengths), np.repeat(counts, lengths)
+    for name in blob_fields:
+        cells = records[name]
+        shape = (-1, *[1] * (cells.ndim - 1))
+        if (cells >= own.reshape(shape)).any():
+            raise PluginError(f"records of code {first.code} point in {name} to blobs that the batch does not have")
+        records[name] = np.where(cells < 0, cells, cells + firsts.reshape(shape))
+    owners = np.concatenate([batch.blobs.owners for batch in batches])
+    owners = owners + np.repeat(np.cumsum(lengths) - lengths, counts)
+    values = list(chain.from_iterable(batch.blobs.values for batch in batches))
+    return replace(first, records=records, numbers=numbers, blobs=Blobs(values, owners))
