@@ -19,22 +19,33 @@ def serve(
     archive: MaybeArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4,
+            help="Processes that answer. [default: one for each core, up to 4]",
+        ),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
 ) -> None:
     """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile."""
+    from dayfile.bounds import AT_ONCE
     from dayfile.configuration import configured
+    from dayfile.cores import available_cores
     from dayfile.errors import MissingExtraError
     from dayfile.logs import log_as
     from dayfile.serving import application
 
     root, loaded, settings = configured(archive, plugins, set_ or [], config)
     log_as("serve", settings.core)
-    app = application(root, loaded, settings)
+    number = workers or min(available_cores(), AT_ONCE)
+    app = application(root, loaded, settings, number)
     try:
-        import uvicorn
+        from dayfile.listening import listen
     except ImportError as error:
         raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
     for failure in loaded.failures:
         typer.echo(f"dayfile: {failure.message}", err=True)
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_keep_alive=30)
+    listen(app, host, port, number)

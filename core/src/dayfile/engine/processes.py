@@ -24,6 +24,7 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
+from dayfile.cores import available_cores
 from dayfile.engine import executors
 from dayfile.engine.day_files import Share, Written
 from dayfile.engine.executors import Progress, Run, arrivals, silent, started
@@ -35,7 +36,7 @@ from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["available_cores", "run_processes", "worth_processes"]
+__all__ = ["run_processes", "worth_processes"]
 
 # Groups that a worker may have before it, so that it never waits; and that may be open, so that memory is bounded.
 GROUPS_AHEAD = 2
@@ -44,11 +45,6 @@ MOST_LEFT = 50
 """Day files that are left, as they were written last, when of many the others are published before the end."""
 WORTH_BYTES = 32 * 2**20
 """From so many bytes of sources on, several processes are quicker than one."""
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def worth_processes(root: Root, given: Iterable[Path]) -> bool:

@@ -1,0 +1,199 @@
+"""Several processes that answer on one socket, and the one that watches over them.
+
+The socket is bound once, and every worker accepts from it. A worker that dies is replaced; what waits to be accepted is
+taken by the others meanwhile. Workers stop when they are told, or when the process that started them is no more: it
+holds the one writing end of a pipe, of which they see the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+
+import uvicorn
+from starlette.applications import Starlette
+
+from dayfile.errors import UsageError
+
+__all__ = ["listen"]
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+KEEP_ALIVE = 30  # seconds
+SHORTEST_LIFE = 1.0
+"""Seconds: a worker that died is replaced no earlier after its own start, so that one that cannot run costs little."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def listen(app: Starlette, host: str, port: int, workers: int) -> None:
+    """Answer requests until SIGTERM or SIGINT.
+
+    What is under way then is answered, and all workers have ended when this returns; a second SIGINT kills them.
+
+    Parameters
+    ----------
+    app : Starlette
+        As :func:`dayfile.serving.application` makes it, for so many workers.
+    host : str
+        Name or address to listen on.
+    port : int
+        Port; 0 for any that is free.
+    workers : int
+        How many processes answer.
+
+    Raises
+    ------
+    UsageError
+        It cannot listen there.
+    """
+    with signals_noted() as noted:
+        sockets = bound(host, port)
+        stop, life = os.pipe()
+        crew = Crew(app, sockets, stop, life)
+        members: dict[int, Member] = {}
+        try:
+            members.update((number, crew.start(number)) for number in range(workers))
+            for listener in sockets:
+                logger.info("listening on %s, port %d; %d workers", *listener.getsockname()[:2], workers)
+            crew.look_after(members, noted)
+        finally:
+            for listener in sockets:
+                listener.close()
+            os.close(life)
+            wait_for_all([member.process for member in members.values()], noted)
+            os.close(stop)
+
+
+def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:
+    """Wait until they have ended; SIGINT kills them."""
+    while left := [process for process in processes if process.is_alive()]:
+        ready = wait([noted, *(process.sentinel for process in left)])
+        if noted in ready and signal.SIGINT in os.read(noted, 1):
+            for process in left:
+                process.kill()
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """A socket that listens for each address of the host."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [
+            socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found)
+        ]
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+
+
+@contextmanager
+def signals_noted() -> Iterator[int]:
+    """A descriptor from which SIGTERM and SIGINT can be read, a byte each, instead of their usual effect."""
+    noted, noting = os.pipe()
+    os.set_blocking(noting, False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    before = signal.set_wakeup_fd(noting, warn_on_full_buffer=False)
+    try:
+        yield noted
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(noted)
+        os.close(noting)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker, and when it was started, by the monotonic clock."""
+
+    process: ForkProcess
+    began: float
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Workers of one server.
+
+    Parameters
+    ----------
+    app : Starlette
+        What answers.
+    sockets : sequence of socket
+        Where requests come in.
+    stop, life : int
+        A pipe: its reading end tells a worker to stop, its writing end is held by this process alone.
+    """
+
+    app: Starlette
+    sockets: Sequence[socket.socket]
+    stop: int
+    life: int
+
+    def start(self, number: int) -> Member:
+        """Fork a worker. Signals wait until it can take them."""
+        process = get_context("fork").Process(target=self._work, args=(number,), name=f"worker {number}")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return Member(process, time.monotonic())
+
+    def look_after(self, members: dict[int, Member], noted: int) -> None:
+        """Replace members that end, until a signal is noted."""
+        while noted not in (ready := wait([noted, *(member.process.sentinel for member in members.values())])):
+            for number, member in members.items():
+                if member.process.sentinel in ready:
+                    members[number] = self.replaced(number, member)
+        os.read(noted, len(SIGNALS))
+
+    def replaced(self, number: int, member: Member) -> Member:
+        """A new worker in place of one that is no more."""
+        member.process.join()
+        logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)
+        self.app.state.bounds.forget(number)
+        time.sleep(max(0.0, member.began + SHORTEST_LIFE - time.monotonic()))
+        return self.start(number)
+
+    def _work(self, number: int) -> None:
+        """What a worker does."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # typed at a terminal it reaches all; the first process tells
+        os.close(self.life)
+        self.app.state.bounds.worker = number
+        config = uvicorn.Config(
+            self.app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG
+        )
+        asyncio.run(Worker(config, self.stop).serve(list(self.sockets)))
+
+
+class Worker(uvicorn.Server):
+    """A server that stops by SIGTERM, or when the end of a pipe can be read."""
+
+    def __init__(self, config: uvicorn.Config, stop: int) -> None:
+        super().__init__(config)
+        self.stop = stop
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Instead of the signals that uvicorn takes."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_reader(self.stop, self._end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        yield
+
+    def _end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.stop)
+        self.should_exit = True
