@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dayfile import open_archive
@@ -224,14 +224,23 @@ def test_fields_nobody_asked_for_are_ignored(receiver):
     assert receiver.answer(b"a=1&&b&=2&" + Form().body + b"&c=%00&d") is Answer.STORED
 
 
-ENCODED = st.lists(st.sampled_from([*(bytes([byte]) for byte in b"%+0aAfFg\n\xff"), b"%41", b"%2B", b"%00"])).map(
-    b"".join
-)
+ESCAPES = [b"%41", b"%2B", b"%00", b"%0A", b"%3d", b"%25", b"%ff"]
+WELL_ENCODED = st.lists(st.sampled_from([*ESCAPES, b"a", b"0", b"+", b"_", b" "])).map(b"".join)
+ENCODED = st.lists(st.sampled_from([*(bytes([byte]) for byte in b"%+0aAfFg=\r\n\xff"), *ESCAPES])).map(b"".join)
 
 
-@given(st.binary() | ENCODED)
+@given(st.binary() | ENCODED | WELL_ENCODED)
+@example(b"%\n")  # a line that goes on, in quoted-printable
+@example(b"%%%41%")
+@example(b"%4\r1%41")
+@example(b"=41%x")
 def test_percent_encoding_is_undone_as_python_does_it(text):
     assert unquoted(text) == urllib.parse.unquote_to_bytes(text.replace(b"+", b" "))
+
+
+@given(st.binary())
+def test_what_urlencode_makes_of_any_bytes_is_had_back(content):
+    assert unquoted(urllib.parse.quote_plus(content).encode()) == content
 
 
 @given(st.text("ab=&+%41\n "))

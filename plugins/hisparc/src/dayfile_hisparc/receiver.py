@@ -7,6 +7,7 @@ is always HTTP 200 with three digits. What answers 100 is on disk, file and dire
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import hmac
 import logging
@@ -73,11 +74,22 @@ def form_fields(body: bytes) -> dict[bytes, bytes]:
 
 
 def unquoted(text: bytes) -> bytes:
-    """Percent-encoded bytes as they were; a ``+`` is a blank, what is no escape stays."""
-    if b"%" not in text:
-        return text.replace(b"+", b" ")
+    """Percent-encoded bytes as they were; a ``+`` is a blank, what is no escape stays.
+
+    Escapes of quoted-printable differ in their sign only, and binascii undoes those quickest. What it takes for more
+    than escapes does not go that way: other signs, line ends, and, as the length tells, signs that begin no escape.
+    """
+    text = text.replace(b"+", b" ")
+    if b"=" not in text and b"\n" not in text and b"\r" not in text:
+        plain = binascii.a2b_qp(text.replace(b"%", b"="))
+        if len(text) - len(plain) == 2 * text.count(b"%"):
+            return plain
+    return unquoted_with_care(text)
+
+
+def unquoted_with_care(text: bytes) -> bytes:
+    """The same for any bytes, without blanks for ``+``."""
     given: npt.NDArray[np.uint8] = np.frombuffer(text + b"\0\0", np.uint8).copy()
-    given[given == ord("+")] = ord(" ")
     escapes = np.flatnonzero(given == ord("%"))
     high, low = HEX[given[escapes + 1]], HEX[given[escapes + 2]]
     good = (high < 16) & (low < 16)
