@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import logging.handlers
+import os
+import time
 from pathlib import Path
 
 from dayfile.errors import SettingsError
@@ -13,6 +16,37 @@ __all__ = ["log_as"]
 
 LINE = "%(asctime)s %(name)s[%(process)d].%(funcName)s.%(levelname)s: %(message)s"
 KEPT = 14
+
+
+class FileADay(logging.handlers.TimedRotatingFileHandler):
+    """A log file a day, which several processes may write: the first whose day ends sets the file aside."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "midnight", backupCount=KEPT, encoding="utf-8")
+
+    def doRollover(self) -> None:  # noqa: N802 - named by logging
+        """Set the file aside and begin a new one, or take the one that another process has begun."""
+        above = os.open(Path(self.baseFilename).parent, os.O_RDONLY)
+        try:
+            fcntl.flock(above, fcntl.LOCK_EX)
+            if self._is_current():
+                super().doRollover()
+            else:
+                if self.stream is not None:
+                    self.stream.close()
+                self.stream = self._open()
+                self.rolloverAt = self.computeRollover(int(time.time()))
+        finally:
+            os.close(above)
+
+    def _is_current(self) -> bool:
+        """Whether what is written to is still the file of that name."""
+        try:
+            return self.stream is not None and os.path.samestat(
+                os.fstat(self.stream.fileno()), Path(self.baseFilename).stat()
+            )
+        except FileNotFoundError:
+            return False
 
 
 def log_as(command: str, settings: CoreSettings) -> None:
@@ -34,7 +68,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
     if settings.log_file:
         path = Path(settings.log_file.replace("{command}", command))
         try:
-            handler = logging.handlers.TimedRotatingFileHandler(path, "midnight", backupCount=KEPT, encoding="utf-8")
+            handler = FileADay(path)
         except OSError as error:
             raise SettingsError(f"log.file cannot be written: {error.strerror}", where=path) from error
     handler.setFormatter(logging.Formatter(LINE))

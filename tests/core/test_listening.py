@@ -1,0 +1,251 @@
+"""The processes of a server: they share a socket and bounds, none is missed for long, and none is left behind."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+LIMIT = 2**20  # bytes
+BODY_SECONDS = 30
+PATIENCE = 20  # seconds; a busy machine is slow
+
+SERVER = f"""
+import os, sys, time
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from dayfile.bounds import Bounds
+from dayfile.listening import listen
+from dayfile.settings import CoreSettings
+
+async def who(request):
+    return PlainTextResponse(str(os.getpid()))
+
+async def held(request):
+    return PlainTextResponse(str(sum(request.app.state.bounds.held)))
+
+async def take(request):
+    bounds = request.app.state.bounds
+    body = await bounds.read(request)
+    if body is None:
+        return PlainTextResponse("no")
+    await bounds.release(len(body))
+    return PlainTextResponse(str(os.getpid()))
+
+async def work(request):
+    def busy():
+        with open(sys.argv[3], "a") as log:
+            log.write("begin\\n"); log.flush(); time.sleep(0.2); log.write("end\\n")
+    await request.app.state.bounds.work(busy)
+    return PlainTextResponse("done")
+
+app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (who, held, take, work)])
+workers = int(sys.argv[2])
+app.state.bounds = Bounds(CoreSettings(serve_body_limit={LIMIT}, serve_body_seconds={BODY_SECONDS}), workers)
+listen(app, "127.0.0.1", int(sys.argv[1]), workers)
+"""
+
+
+def until(true):
+    """Wait until something is true."""
+    end = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+class Server:
+    """A server with several workers."""
+
+    def __init__(self, directory: Path, workers: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.work = directory / "work.txt"
+        self.log = directory / "log.txt"
+        with self.log.open("w") as log:
+            command = [sys.executable, "-c", SERVER, str(self.port), str(workers), str(self.work)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        until(lambda: self.process.poll() is not None or self.listens())
+        assert self.process.poll() is None, self.log.read_text()
+        self.workers = self.seen(workers)
+
+    def listens(self) -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def get(self, path: str, body: bytes = b"") -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("POST", path, body)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def seen(self, number: int) -> set[int]:
+        """The processes that answer, once there are so many."""
+        found: set[int] = set()
+
+        def enough() -> bool:
+            with suppress(OSError, http.client.HTTPException):
+                found.add(int(self.get("/who")))
+            return len(found) >= number
+
+        until(enough)
+        return found
+
+    def stalled(self, sent: int, length: int = LIMIT) -> socket.socket:
+        """A body that is not whole and goes on no further."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        connection.sendall(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+        # What finds no room is not read, and must not hold up the test.
+        connection.settimeout(0.3)
+        with suppress(OSError):
+            connection.sendall(b"a" * sent)
+        return connection
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pid in filter(is_running, self.workers):
+            # Some wait for bodies; a number may be another's by now.
+            if str(self.port).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start a server."""
+    started = []
+
+    def start(workers: int = 2) -> Server:
+        started.append(Server(tmp_path, workers))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.end()
+
+
+def test_workers_share_a_socket(serve):
+    server = serve(3)
+    assert len(server.workers) == 3
+    assert server.process.pid not in server.workers
+
+
+def test_bodies_of_all_workers_together_have_one_bound(serve):
+    server = serve(4)
+    stalled = [server.stalled(LIMIT - 1) for _ in range(6)]
+    try:
+        until(lambda: int(server.get("/held")) > LIMIT)
+        for _ in range(50):
+            assert int(server.get("/held")) <= 2 * LIMIT
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
+def test_a_short_body_gets_the_room_of_a_long_one_at_another_worker(serve):
+    """Whoever takes it: both workers are asked often enough."""
+    server = serve(2)
+    stalled = [server.stalled(LIMIT - 1) for _ in range(2)]
+    answered = set()
+    try:
+        for _ in range(30):
+            begin = time.monotonic()
+            answered.add(int(server.get("/take", b"a" * 200_000)))
+            assert time.monotonic() - begin < BODY_SECONDS / 3
+            stalled.append(server.stalled(LIMIT - 1))
+    finally:
+        for connection in stalled:
+            connection.close()
+    assert answered == server.workers
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_requests_worked_on_at_once_are_bounded_in_all_workers_together(serve, workers):
+    server = serve(workers)
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(server.get, ["/work"] * 16)) == {"done"}
+    busy = most = 0
+    for line in server.work.read_text().split():
+        busy += 1 if line == "begin" else -1
+        most = max(most, busy)
+    assert 1 < most <= 4
+
+
+def test_a_worker_that_is_killed_is_replaced_and_what_it_held_is_given_back(serve):
+    server = serve(2)
+    stalled = [server.stalled(LIMIT - 1) for _ in range(2)]
+    until(lambda: int(server.get("/held")) > LIMIT)
+    before = server.workers
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(is_running, before)))
+    server.workers = server.seen(2)
+    assert not server.workers & before
+    assert server.get("/held") == "0"
+    assert server.log.read_text().count("another is started") == 2
+    for connection in stalled:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
+    server = serve(2)
+    length = 100_000
+    slow = [server.stalled(length - 1, length) for _ in range(4)]
+    until(lambda: int(server.get("/held")) == 4 * (length - 1))
+    server.process.send_signal(number)
+    until(lambda: not server.listens())
+    assert server.process.poll() is None
+    for connection in slow:
+        connection.settimeout(PATIENCE)
+        connection.sendall(b"a")
+        answer = b""
+        while part := connection.recv(1000):
+            answer += part
+        assert int(answer.rpartition(b"\r\n")[2]) in server.workers
+        connection.close()
+    assert server.process.wait(PATIENCE) == 0
+    assert not any(map(is_running, server.workers))
+    assert server.log.read_text() == ""
+
+
+def test_a_second_interrupt_waits_for_nobody(serve):
+    server = serve(2)
+    slow = server.stalled(10)
+    until(lambda: int(server.get("/held")) == 10)
+    server.process.send_signal(signal.SIGINT)
+    until(lambda: not server.listens())
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(PATIENCE) == 0
+    assert not any(map(is_running, server.workers))
+    slow.close()
+
+
+def test_no_worker_is_left_behind_when_the_first_process_is_killed(serve):
+    server = serve(2)
+    server.process.kill()
+    server.process.wait()
+    until(lambda: not any(map(is_running, server.workers)))
+    assert not server.listens()
