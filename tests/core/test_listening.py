@@ -215,6 +215,8 @@ def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
     length = 100_000
     slow = [server.stalled(length - 1, length) for _ in range(4)]
     until(lambda: int(server.get("/held")) == 4 * (length - 1))
+    for pid in server.workers if number == signal.SIGINT else ():
+        os.kill(pid, number)  # as a terminal does
     server.process.send_signal(number)
     until(lambda: not server.listens())
     assert server.process.poll() is None

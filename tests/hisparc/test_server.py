@@ -29,8 +29,8 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
 from dayfile.errors import UsageError
-from dayfile_hisparc.clients import Pysparc, StationSoftware, form, password, send, station_list
-from dayfile_hisparc.pickles import write_upload
+from dayfile_hisparc.clients import Pysparc, StationSoftware, form, identity, password, send, station_list
+from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import events_of_station
 
 DAY = np.datetime64("2024-05-01")
@@ -58,6 +58,12 @@ def until(true):
     return found
 
 
+def peak_memory(pid: int) -> float:
+    """The most memory a process ever had, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
 class Server:
     """A process that listens, and its archive."""
 
@@ -76,10 +82,15 @@ class Server:
             return tried.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    @property
     def memory(self) -> float:
-        """The most memory it ever had, in MB."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+        """The most memory that its processes ever had, together, in MB."""
+        return sum(map(peak_memory, [self.process.pid, *self.workers]))
 
     def post(self, body: bytes, path: str = "/hisparc/upload", method: str = "POST", seconds: float = PATIENCE):
         """Status, content type and body of the answer."""
@@ -385,10 +396,42 @@ def test_no_password_is_in_what_the_server_says(server, tmp_path):
     assert password(501) not in server.log.read_text()
 
 
-def test_it_stops_when_told(serve):
+def test_it_stops_when_told_and_leaves_no_process_behind(serve):
     server = serve()
+    workers = until(lambda: server.workers)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(PATIENCE) in (0, -signal.SIGTERM)
+    assert server.process.wait(PATIENCE) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
+    server = serve()
+    killed = set()
+
+    def kill(left: threading.Event) -> None:
+        if not left.wait(0.5) and (alive := set(server.workers) - killed):
+            pid = min(alive)
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+
+    with Crowd(1, kill):
+        outcome = send(f"http://127.0.0.1:{server.port}/", DAY, 1, 8, 6.0)
+    assert len(killed) > 3
+    assert server.process.poll() is None
+    queued = [read_upload(path.read_bytes(), where="") for path in visible_files(server.root.incoming)]
+    stored = {identity(upload.station, event) for upload in queued for event in upload.events}
+    assert len(outcome.stored) > 1000
+    assert set(outcome.stored) - stored == set()
+
+
+def test_a_port_that_is_taken_is_told(serve, archive_run):
+    server = serve()
+    options = ("--port", server.port, "--archive", server.root.path, "--set")
+    listed = f"hisparc.station_list={server.root.path.parent / 'stations.csv'}"
+    done = archive_run("serve", "--plugins", "hisparc", *options, listed, command="dayfile")
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1, port {server.port}: " in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 # ---- The renewal of the station list
