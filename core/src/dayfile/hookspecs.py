@@ -185,7 +185,8 @@ def read_config(path: Path) -> dict[str, object] | None:
 def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
     """Tell HTTP routes, to receive input or to give answers.
 
-    Called once, when ``dayfile serve`` starts. Optional.
+    Called once, when ``dayfile serve`` starts, before its workers are forked: threads, loops and open files are not
+    for here. Requests of one client may come to different workers. Optional.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
     Returns
     -------
     iterable of starlette.routing.BaseRoute
-        See :mod:`dayfile.serving` for reading bodies within bounds.
+        See :mod:`dayfile.serving.bounds` for reading bodies within bounds.
     """
 
 

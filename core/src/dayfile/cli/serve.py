@@ -31,19 +31,19 @@ def serve(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
 ) -> None:
     """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile."""
-    from dayfile.bounds import AT_ONCE
     from dayfile.configuration import configured
     from dayfile.cores import available_cores
     from dayfile.errors import MissingExtraError
     from dayfile.logs import log_as
-    from dayfile.serving import application
+    from dayfile.serving.application import application
+    from dayfile.serving.bounds import AT_ONCE
 
     root, loaded, settings = configured(archive, plugins, set_ or [], config)
     log_as("serve", settings.core)
     number = workers or min(available_cores(), AT_ONCE)
     app = application(root, loaded, settings, number)
     try:
-        from dayfile.listening import listen
+        from dayfile.serving.listening import listen
     except ImportError as error:
         raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
     for failure in loaded.failures:

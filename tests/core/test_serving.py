@@ -24,8 +24,8 @@ import os, sys, time
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from dayfile.bounds import Bounds
-from dayfile.listening import listen
+from dayfile.serving.bounds import Bounds
+from dayfile.serving.listening import listen
 from dayfile.settings import CoreSettings
 
 async def who(request):

@@ -44,7 +44,7 @@ def listen(app: Starlette, host: str, port: int, workers: int) -> None:
     Parameters
     ----------
     app : Starlette
-        As :func:`dayfile.serving.application` makes it, for so many workers.
+        As :func:`dayfile.serving.application.application` makes it, for so many workers.
     host : str
         Name or address to listen on.
     port : int

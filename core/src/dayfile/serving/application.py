@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dayfile.archive.root import Root
-from dayfile.bounds import Bounds
 from dayfile.errors import MissingExtraError, UsageError
 from dayfile.plugins import Plugins
+from dayfile.serving.bounds import Bounds
 from dayfile.settings import Settings
 
 if TYPE_CHECKING:
