@@ -32,6 +32,7 @@ __all__ = ["Answer", "Receiver", "form_fields", "queue_file"]
 logger = logging.getLogger(__name__)
 
 FIELDS = (b"station_id", b"password", b"data", b"checksum")
+AS_QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 HEX = np.full(256, 255, np.uint8)
 for digits, first in ((b"0123456789", 0), (b"abcdef", 10), (b"ABCDEF", 10)):
     HEX[list(digits)] = np.arange(first, first + len(digits), dtype=np.uint8)
@@ -79,12 +80,11 @@ def unquoted(text: bytes) -> bytes:
     Escapes of quoted-printable differ in their sign only, and binascii undoes those quickest. What it takes for more
     than escapes does not go that way: other signs, line ends, and, as the length tells, signs that begin no escape.
     """
-    text = text.replace(b"+", b" ")
     if b"=" not in text and b"\n" not in text and b"\r" not in text:
-        plain = binascii.a2b_qp(text.replace(b"%", b"="))
+        plain = binascii.a2b_qp(text.translate(AS_QUOTED_PRINTABLE))
         if len(text) - len(plain) == 2 * text.count(b"%"):
             return plain
-    return unquoted_with_care(text)
+    return unquoted_with_care(text.replace(b"+", b" "))
 
 
 def unquoted_with_care(text: bytes) -> bytes:
