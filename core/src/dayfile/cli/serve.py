@@ -23,7 +23,7 @@ def serve(
         int | None,
         typer.Option(
             min=1,
-            max=4,
+            max=4,  # as dayfile.serving.bounds.AT_ONCE, which is heavy to import
             help="Processes that answer. [default: one for each core, up to 4]",
         ),
     ] = None,

@@ -23,7 +23,7 @@ from multiprocessing.context import ForkProcess
 import uvicorn
 from starlette.applications import Starlette
 
-from dayfile.errors import UsageError
+from dayfile.errors import DayfileError, UsageError
 
 __all__ = ["listen"]
 
@@ -56,6 +56,8 @@ def listen(app: Starlette, host: str, port: int, workers: int) -> None:
     ------
     UsageError
         It cannot listen there.
+    DayfileError
+        The system gives it no process more; those that are have ended.
     """
     with signals_noted() as noted:
         sockets = bound(host, port)
@@ -89,7 +91,7 @@ def bound(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return [
-            socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            socket.create_server(address, family=family, backlog=BACKLOG)
             for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found)
         ]
     except OSError as error:
@@ -146,6 +148,8 @@ class Crew:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.start()
+        except OSError as error:
+            raise DayfileError(f"cannot start another process: {error.strerror or error}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return Member(process, time.monotonic())
