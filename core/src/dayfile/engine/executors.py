@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
@@ -54,10 +51,10 @@ class Run:
         self.report = pipeline.report
         self.held: list[tuple[Path, set[str]]] = []
 
-    def take(self, arrivals_: Iterable[Arrival]) -> None:
+    def take(self, group: Iterable[Arrival]) -> None:
         """Take a group of sources in; one that cannot be read is reported and stays where it is."""
         readable: list[tuple[Arrival, Source]] = []
-        for arrival in arrivals_:
+        for arrival in group:
             try:
                 disk.step("open", arrival.path)
                 readable.append((arrival, Source.read(arrival.path)))
@@ -66,14 +63,19 @@ class Run:
                 self.report.failures.append(Failure("dayfile", message, type(error).__name__))
         taken = self.pipeline.take([source for _, source in readable])
         for (arrival, source), days in zip(readable, taken, strict=True):
-            self.hold(arrival, partial(itself, source), days)
+            if self.keeps_sources:
+                keep(self.root, source, days.values())
+            self.hold(arrival, days)
 
-    def hold(self, arrival: Arrival, source: Callable[[], Source], days: Mapping[str, np.datetime64]) -> None:
-        """Keep a source for good, if the settings say so, and else until its day files are published."""
-        if self.pipeline.settings.core.sources_keep == "always":
-            keep(self.root, source(), days.values())
+    @property
+    def keeps_sources(self) -> bool:
+        """Whether sources are kept for good."""
+        return self.pipeline.settings.core.sources_keep == "always"
+
+    def hold(self, arrival: Arrival, day_files: Iterable[str]) -> None:
+        """Keep a source of ours until its day files are published."""
         if arrival.ours:
-            self.held.append((arrival.path, set(days)))
+            self.held.append((arrival.path, set(day_files)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
@@ -103,11 +105,6 @@ class Run:
         if path.parent != self.root.accepted and not any(path.parent.iterdir()):
             with disk.storage_errors("remove", path.parent):
                 path.parent.rmdir()
-
-
-def itself(source: Source) -> Source:
-    """The source."""
-    return source
 
 
 @contextmanager

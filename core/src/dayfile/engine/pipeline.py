@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +65,13 @@ class Pipeline:
         self.count(written)
         for place, (source, each) in enumerate(zip(sources, decoded, strict=True)):
             if self.only is None or each.claimed:
-                shares = written.shares.get(place, {})
-                for path, records in self.conclude(source, partial(content_of, source), each, shares).items():
-                    self.day_files.enter(path, source, records)
+                self._enter(source, each, written.shares.get(place, {}))
         return [each.days for each in decoded]
+
+    def _enter(self, source: Source, decoded: Decoded, shares: Mapping[str, Share]) -> None:
+        """Count what became of a source, and enter it into ledgers."""
+        for path, records in self.conclude(source, lambda: source.content, decoded, shares).items():
+            self.day_files.enter(path, source, records)
 
     def count(self, written: Written) -> None:
         """Count what became of records."""
@@ -187,8 +189,3 @@ class Pipeline:
 
     def _tell(self, source: Origin, records: int | None, message: str, entry: Path) -> None:
         self.report.quarantine.append(SetAside(source.name, records, message, str(entry.relative_to(self.root.path))))
-
-
-def content_of(source: Source) -> bytes:
-    """The bytes of a source."""
-    return source.content

@@ -24,6 +24,7 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
+from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
 from dayfile.engine import executors
 from dayfile.engine.day_files import Share, Written
@@ -330,7 +331,9 @@ class Foreman:
             for path in told.decoded.days:
                 self.unpublished.pop(path, None)
                 self.unpublished[path] = None
-            self.run.hold(arrival, partial(source_again, arrival.path, told.origin), told.decoded.days)
+            if self.run.keeps_sources:
+                keep(self.run.root, source_again(arrival.path, told.origin), told.decoded.days.values())
+            self.run.hold(arrival, told.decoded.days)
         for member, each in entries.items():
             member.send("enter", each)
 
