@@ -30,21 +30,25 @@ LEAST_OPEN = 2
 
 @dataclass
 class Share:
-    """What became of a source's records in one day file.
+    """What became of the records of a group of sources in one day file; sources by their place in the group.
 
     Parameters
     ----------
-    records : int
-        How many belong to it.
-    known : bool
-        Whether it had the source already, so that nothing was done.
-    failures : list of Failure
+    records : dict of int to int
+        How many of each source belong to it.
+    known : set of int
+        Sources that it had already, so that nothing was done.
+    failures : dict of int to list of Failure
         Why some could not be written.
     """
 
-    records: int = 0
-    known: bool = False
-    failures: list[Failure] = field(default_factory=list)
+    records: dict[int, int] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
+    failures: dict[int, list[Failure]] = field(default_factory=dict)
+
+    def fail(self, place: int, failure: Failure) -> None:
+        """Put down that records of a source could not be written."""
+        self.failures.setdefault(place, []).append(failure)
 
 
 @dataclass
@@ -53,18 +57,14 @@ class Written:
 
     Parameters
     ----------
-    shares : dict of int to dict of str to Share
-        By place of the source in its group, and day file.
+    shares : dict of str to Share
+        By day file.
     statuses : list of (str, array)
         Name of the data type, and a status per record, of each piece that was written.
     """
 
-    shares: dict[int, dict[str, Share]] = field(default_factory=dict)
+    shares: dict[str, Share] = field(default_factory=dict)
     statuses: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
-
-    def share(self, place: int, path: str) -> Share:
-        """What became of a source's records in one day file, to be added to."""
-        return self.shares.setdefault(place, {}).setdefault(path, Share())
 
 
 class DayFiles:
@@ -158,25 +158,25 @@ class DayFiles:
         self, path: str, day: np.datetime64, origins: Sequence[Origin], pieces: list[Piece], written: Written
     ) -> None:
         """Write the records of a group that belong to one day file; no source is in the group twice."""
+        share = written.shares.setdefault(path, Share())
         for piece in pieces:
             for place, records in piece.counts.items():
-                written.share(place, path).records += records
+                share.records[place] = share.records.get(place, 0) + records
         places = {place for piece in pieces for place in piece.counts}
         try:
             work_file = self.open(path, day)
         except PluginError as error:
             for place in places:
-                written.share(place, path).failures.append(Failure.of(pieces[0].plugin, error))
+                share.fail(place, Failure.of(pieces[0].plugin, error))
             return
         taken = self.taken.setdefault(path, set())
         fresh = {place for place in places if not (work_file.holds(origins[place]) or origins[place].sha256 in taken)}
-        for place in places - fresh:
-            written.share(place, path).known = True
+        share.known |= places - fresh
         if fresh:
             work_file.begin(len(origins))
             for piece in pieces:
                 self._write_piece(work_file, self._part(piece, fresh), written)
-            taken.update(origins[place].sha256 for place in fresh if not written.share(place, path).failures)
+            taken.update(origins[place].sha256 for place in fresh if place not in share.failures)
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
         """Write a piece; if that fails, the records of each of its sources by themselves."""
@@ -189,7 +189,7 @@ class DayFiles:
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
             places = list(piece.counts)
             if len(places) == 1:
-                written.share(places[0], piece.path).failures.append(Failure.of(piece.plugin, error))
+                written.shares[piece.path].fail(places[0], Failure.of(piece.plugin, error))
                 return
             for place in places:
                 self._write_piece(work_file, self._part(piece, [place]), written)

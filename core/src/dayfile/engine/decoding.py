@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    def __reduce__(self) -> tuple[type[Decoded], tuple[Any, ...]]:
+        """As its class and its parts: of many sources it goes between processes, and the usual way takes twice that."""
+        return Decoded, (self.claimed, self.days, self.rejected, self.remarks, self.failures)
 
 
 @contextmanager

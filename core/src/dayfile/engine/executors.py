@@ -187,7 +187,7 @@ def run_serial(
     with started(root, plugins, settings) as run:
         total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
         done = 0
-        for group in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+        for group, _ in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
             progress(done, total, group[0].path.name)
             run.take(group)
             run.publish_idle()

@@ -128,8 +128,8 @@ class Incoming:
         return list(self.seen)
 
 
-def groups(each: Iterable[Arrival]) -> Iterator[list[Arrival]]:
-    """Sources in groups, as large as is good for doing things together."""
+def groups(each: Iterable[Arrival]) -> Iterator[tuple[list[Arrival], int]]:
+    """Sources in groups, as large as is good for doing things together, and how many bytes each group has."""
     group: list[Arrival] = []
     size = 0
     for arrival in each:
@@ -137,7 +137,7 @@ def groups(each: Iterable[Arrival]) -> Iterator[list[Arrival]]:
         with suppress(OSError):  # it is told when it is read
             size += arrival.path.stat().st_size
         if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
-            yield group
+            yield group, size
             group, size = [], 0
     if group:
-        yield group
+        yield group, size

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.day_files import DayFiles, Share, Written
+from dayfile.engine.day_files import DayFiles, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import SourceError
@@ -20,6 +20,14 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["Pipeline"]
+
+
+class Received(Origin, Protocol):
+    """A source that can give its bytes."""
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes; StorageError if they are gone."""
 
 
 class Pipeline:
@@ -65,34 +73,28 @@ class Pipeline:
         self.count(written)
         for place, (source, each) in enumerate(zip(sources, decoded, strict=True)):
             if self.only is None or each.claimed:
-                self._enter(source, each, written.shares.get(place, {}))
+                for path, records in self.conclude(source, place, each, written).items():
+                    self.day_files.enter(path, source, records)
         return [each.days for each in decoded]
-
-    def _enter(self, source: Source, decoded: Decoded, shares: Mapping[str, Share]) -> None:
-        """Count what became of a source, and enter it into ledgers."""
-        for path, records in self.conclude(source, lambda: source.content, decoded, shares).items():
-            self.day_files.enter(path, source, records)
 
     def count(self, written: Written) -> None:
         """Count what became of records."""
         for data_type, statuses in written.statuses:
             self.report.count_statuses(data_type, statuses)
 
-    def conclude(
-        self, origin: Origin, content: Callable[[], bytes], decoded: Decoded, shares: Mapping[str, Share]
-    ) -> dict[str, int]:
+    def conclude(self, origin: Received, place: int, decoded: Decoded, written: Written) -> dict[str, int]:
         """Count what became of a source, and set aside what could not be archived.
 
         Parameters
         ----------
-        origin : Origin
-            The source.
-        content : callable
-            Gives its bytes, if it has to be set aside whole.
+        origin : Received
+            The source, which is asked for its bytes only if it has to be set aside whole.
+        place : int
+            Its place in its group.
         decoded : Decoded
             What plugins made of it.
-        shares : mapping of str to Share
-            What became of its records, by day file.
+        written : Written
+            What became of the records of the group.
 
         Returns
         -------
@@ -100,8 +102,12 @@ class Pipeline:
             Day files into whose ledgers it is to be entered, and the number of its records there; none if something
             failed, so that it can be taken again.
         """
-        failures = [*decoded.failures, *(failure for each in shares.values() for failure in each.failures)]
-        fresh = {path: each.records for path, each in shares.items() if not each.known}
+        shares = {path: written.shares[path] for path in sorted(decoded.days)}
+        failures = [
+            *decoded.failures,
+            *(failure for each in shares.values() for failure in each.failures.get(place, ())),
+        ]
+        fresh = {path: each.records[place] for path, each in shares.items() if place not in each.known}
         for remark in decoded.remarks:
             self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
         if self.only is not None:
@@ -109,7 +115,7 @@ class Pipeline:
                 raise SourceError(f"cannot be taken again: {failures[0].message}", where=origin.name)
             return fresh
         if failures:
-            self._set_aside_whole(origin, content(), failures)
+            self._set_aside_whole(origin, origin.content, failures)
             return {}
         if decoded.rejected and not shares:
             self.set_aside(origin, decoded.rejected)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -27,7 +26,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
 from dayfile.engine import executors
-from dayfile.engine.day_files import Share, Written
+from dayfile.engine.day_files import Written
 from dayfile.engine.executors import Progress, Run, arrivals, silent, started
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.report import Report
@@ -92,9 +91,9 @@ def run_processes(
     with started(root, plugins, settings) as run, crew(run, workers or available_cores()) as foreman:
         total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
         done = 0
-        for group in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+        for group, size in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
             progress(done, total, group[0].path.name)
-            foreman.send(group)
+            foreman.send(group, size)
             done += len(group)
             if len(foreman.unpublished) > executors.MOST_WAITING:
                 foreman.publish(leave=MOST_LEFT)
@@ -117,18 +116,19 @@ class Group:
         Day files whose records are in the part file.
     writing : int or None
         How many workers still write; None before they were told to.
-    shares : list of dict
-        What became of each source, by day file.
+    written : Written
+        What became of their records.
     """
 
     number: int
     arrivals: list[Arrival]
+    size: int
     member: Member
     told: list[Told] | None = None
     asked: bool = False
     handed: set[str] = field(default_factory=set)
     writing: int | None = None
-    shares: list[dict[str, Share]] = field(default_factory=list)
+    written: Written = field(default_factory=Written)
 
 
 @dataclass(eq=False)
@@ -138,7 +138,8 @@ class Member:
     process: ForkProcess
     connection: Connection
     tasks: int = 0
-    decoding: int = 0
+    decoding: int = 0  # groups
+    load: int = 0  # bytes of their sources
     unknown: set[str] = field(default_factory=set)
 
     def send(self, task: str, *arguments: object) -> None:
@@ -187,18 +188,21 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
                 member.process.join()
 
 
-def read_again(path: Path, origin: Identity) -> bytes:
-    """The bytes of a source that a worker read, to keep them; StorageError if they are gone, or others."""
-    with disk.storage_errors("read again", path):
-        content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != origin.sha256:
-        raise StorageError("changed while it was being archived; run again", where=path)
-    return content
+class ReadAgain:
+    """A source that a worker read, whose bytes are read again if they are asked for."""
 
+    def __init__(self, path: Path, origin: Identity) -> None:
+        self.path = path
+        self.name, self.size, self.sha256 = origin
 
-def source_again(path: Path, origin: Identity) -> Source:
-    """A source that a worker read, with the same bytes."""
-    return Source(path, origin.name, read_again(path, origin))
+    @property
+    def content(self) -> bytes:
+        """The bytes; StorageError if they are gone, or others."""
+        with disk.storage_errors("read again", self.path):
+            content = self.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise StorageError("changed while it was being archived; run again", where=self.path)
+        return content
 
 
 def begin(connection: Connection, parent: int, worker: Worker, others: list[Connection]) -> None:
@@ -230,14 +234,15 @@ class Foreman:
         self.changed: dict[str, tuple[Member, np.datetime64]] = {}
         self.published: dict[str, list[CatalogueRow]] = {}
 
-    def send(self, arrivals_: list[Arrival]) -> None:
-        """Let sources be decoded and written; returns when there is room for more."""
-        member = min(self.members, key=lambda member: member.tasks)
-        group = Group(self.next, arrivals_, member)
+    def send(self, arrivals_: list[Arrival], size: int) -> None:
+        """Let sources of so many bytes be decoded and written; returns when there is room for more."""
+        member = min(self.members, key=lambda member: (member.load, member.tasks))
+        group = Group(self.next, arrivals_, size, member)
         self.next += 1
         self.groups[group.number] = group
         self.waiting.append(group)
         member.decoding += 1
+        member.load += group.size
         foreign, member.unknown = member.unknown, set()
         member.send("decode", group.number, [arrival.path for arrival in arrivals_], foreign)
         while len(self.groups) > GROUPS_OPEN * len(self.members) or all(
@@ -263,10 +268,10 @@ class Foreman:
     def _take(self, member: Member, task: str, arguments: tuple[Any, ...], answer: Any) -> None:  # noqa: ANN401 - of any task
         match task:
             case "decode":
-                member.decoding -= 1
                 group = self.groups[arguments[0]]
+                member.decoding -= 1
+                member.load -= group.size
                 group.told, group.handed = answer
-                group.shares = [{} for _ in group.told]
             case "hand":
                 self.groups[arguments[0]].handed |= answer
             case "write":
@@ -307,9 +312,8 @@ class Foreman:
 
     def _written(self, group: Group, answer: Written) -> None:
         """Put down what became of a group; when it and all before it are written, that of each source is known."""
-        self.run.pipeline.count(answer)
-        for place, shares in answer.shares.items():
-            group.shares[place].update(shares)
+        group.written.shares |= answer.shares
+        group.written.statuses += answer.statuses
         group.writing = (group.writing or 0) - 1
         while self.groups and (first := next(iter(self.groups.values()))).writing == 0:
             self._conclude(first)
@@ -319,20 +323,20 @@ class Foreman:
         del self.groups[group.number]
         part_file(self.run.root, group.number).unlink(missing_ok=True)
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
-        for arrival, told, shares in zip(group.arrivals, group.told or [], group.shares, strict=True):
+        self.run.pipeline.count(group.written)
+        for place, (arrival, told) in enumerate(zip(group.arrivals, group.told or [], strict=True)):
             if told.unreadable:
                 self.run.report.failures.append(told.unreadable)
                 continue
-            by_path = dict(sorted(shares.items()))  # as a serial run writes them, whoever was first here
-            content = partial(read_again, arrival.path, told.origin)
-            fresh = self.run.pipeline.conclude(told.origin, content, told.decoded, by_path)
+            source = ReadAgain(arrival.path, told.origin)
+            fresh = self.run.pipeline.conclude(source, place, told.decoded, group.written)
             for path, records in fresh.items():
                 entries.setdefault(self.owners[path], []).append((path, told.origin, records))
             for path in told.decoded.days:
                 self.unpublished.pop(path, None)
                 self.unpublished[path] = None
             if self.run.keeps_sources:
-                keep(self.run.root, source_again(arrival.path, told.origin), told.decoded.days.values())
+                keep(self.run.root, Source(source.path, source.name, source.content), told.decoded.days.values())
             self.run.hold(arrival, told.decoded.days)
         for member, each in entries.items():
             member.send("enter", each)

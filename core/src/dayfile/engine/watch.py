@@ -45,7 +45,7 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle)
-        for group in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
+        for group, _ in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
             run.take(group)
         with noticed(root.incoming, bell):
             while not bell.stopped:
@@ -107,7 +107,7 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
                 yield arrival
 
     for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
-        for group in groups(accepted(start)):
+        for group, _ in groups(accepted(start)):
             run.take(group)
         if bell.stopped:
             return

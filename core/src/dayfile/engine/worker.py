@@ -12,12 +12,12 @@ import os
 import signal
 import traceback
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,7 @@ __all__ = ["Identity", "Problem", "Told", "Worker", "part_file", "work"]
 PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """A source without its bytes; see :class:`dayfile.model.batch.Origin`."""
 
     name: str
@@ -47,8 +46,7 @@ class Identity:
     sha256: str = ""
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What is known of a source that a worker decoded: all but its records.
 
     Parameters
@@ -62,7 +60,7 @@ class Told:
     """
 
     origin: Identity
-    decoded: Decoded = field(default_factory=Decoded)
+    decoded: Decoded
     unreadable: Failure | None = None
 
 
@@ -120,15 +118,16 @@ class Worker:
                 source = Source.read(path)
             except OSError as error:
                 message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
-                told.append(Told(Identity(path.name), unreadable=Failure("dayfile", message, type(error).__name__)))
+                failure = Failure("dayfile", message, type(error).__name__)
+                told.append(Told(Identity(path.name), Decoded(), failure))
             else:
-                told.append(Told(Identity(source.name, source.size, source.sha256)))
+                told.append(Told(Identity(source.name, source.size, source.sha256), Decoded()))
                 readable.append((place, source))
         decoded, pieces = self.decoder([source for _, source in readable])
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
         for place, each in zip(places.tolist(), decoded, strict=True):
-            told[place] = replace(told[place], decoded=each)
+            told[place] = told[place]._replace(decoded=each)
         return told, self.hand(number, self.foreign)
 
     def hand(self, number: int, paths: Collection[str]) -> set[str]:
