@@ -8,7 +8,7 @@ over the table must give the same number. It guards against writes that were los
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -61,9 +61,10 @@ def row_hashes(rows: npt.NDArray[Any]) -> Hashes:
     return mix(sums)
 
 
-def blob_hashes(blobs: Iterable[bytes]) -> Hashes:
+def blob_hashes(blobs: Sequence[bytes]) -> Hashes:
     """A hash of each blob: CRC-32 and length, mixed."""
-    return mix(np.array([zlib.crc32(blob) | (len(blob) << 32) for blob in blobs], np.uint64))
+    sums, lengths = (np.fromiter(map(tell, blobs), np.uint64, len(blobs)) for tell in (zlib.crc32, len))
+    return mix(sums | (lengths << np.uint64(32)))
 
 
 def place_sum(hashes: Hashes, places: npt.NDArray[np.int64] | int) -> int:
