@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,15 @@ def test_joined_batches_hold_each_record_with_its_blobs_and_number(school, rows,
         assert [cells for cells, _ in told(part.batch)] == [cells for cells, _ in told(each)]
         assert set(part.sources.tolist()) == {place}
     assert piece.of(places, ["traces"]) is piece
+
+
+def test_numbers_stay_whole_whatever_integers_a_plugin_gives(school):
+    batches = [school.make_events([(1, 2.0, "a", None, None)] * 2, np.arange(2), 7) for _ in range(2)]
+    odd = [replace(batch, numbers=batch.numbers.astype(np.uint64)) for batch in batches]
+    for few in (1, 2):
+        batch = joined(odd[:few], [5, 6][:few], ["traces"])
+        assert batch.numbers.dtype == np.int64
+        assert batch.numbers.tolist() == [place * SOURCE_STEP + n for place in [5, 6][:few] for n in range(2)]
 
 
 def test_an_index_of_a_blob_of_another_source_is_refused(school):

@@ -62,8 +62,12 @@ def check_batch(batch: Batch) -> Batch:
         raise PluginError("decode gave a Batch whose records are no structured array of one dimension")
     if not isinstance(numbers, np.ndarray) or numbers.shape != records.shape or numbers.dtype.kind not in "iu":
         raise PluginError("decode gave a Batch without a number for each record")
+    if not isinstance(batch.instrument, str) or not isinstance(batch.code, str):
+        raise PluginError("decode gave a Batch whose instrument or code is no text")
     if not isinstance(batch.keys, Mapping):
         raise PluginError("decode gave a Batch whose keys are no mapping")
+    if not all(isinstance(value, str | int | np.integer) for value in batch.keys.values()):
+        raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number")
     if not isinstance(blobs, Blobs) or not all(isinstance(value, bytes) for value in blobs.values):
         raise PluginError("decode gave a Batch whose blobs are no bytes")
     owners = np.asarray(blobs.owners)

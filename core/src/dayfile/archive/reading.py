@@ -181,7 +181,8 @@ class Reader:
         spans = [(row, row.first, row.last) for row in self._rows(told.name) if row.first is not None]
         asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
         parts: list[Part] = []
-        room = Room(sum(row.records for row, *_ in asked) * told.dtype.itemsize)
+        # How many records of a file have certain keys is not known; if all are read, they need the memory anyway.
+        room = Room(0 if keys else sum(row.records for row, *_ in asked) * told.dtype.itemsize)
         for row, earliest, latest in asked:
             # Of most files all records are asked for, which need not be found out record by record.
             inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * LEAP

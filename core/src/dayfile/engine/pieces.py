@@ -88,9 +88,9 @@ def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequenc
     """
     first = batches[0]
     if len(batches) == 1:
-        return replace(first, numbers=first.numbers + places[0] * SOURCE_STEP)
+        return replace(first, numbers=first.numbers.astype(np.int64) + places[0] * SOURCE_STEP)
     lengths = [len(batch) for batch in batches]
-    numbers = np.concatenate([batch.numbers for batch in batches])
+    numbers = np.concatenate([batch.numbers for batch in batches]).astype(np.int64)
     numbers = numbers + np.repeat(np.array(places, np.int64) * SOURCE_STEP, lengths)
     # As plain bytes: NumPy looks at each field of records that it puts together.
     plain = np.dtype((np.void, first.records.dtype.itemsize))

@@ -85,7 +85,7 @@ def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -
 
 def copy_into(file: tables.File, path: str, image: bytes) -> None:
     """Copy the one node of a file that is given by its bytes to a path of an open file."""
-    # HDF5 wants a name for what is never a file, of which there must be none: below a file there is none.
+    # PyTables wants a name for what is never a file, and that there is none of that name: below a file there is none.
     with tables.open_file(
         f"{file.filename}/{NODE}", "r", driver="H5FD_CORE", driver_core_image=image, driver_core_backing_store=0
     ) as source:
