@@ -28,7 +28,8 @@ COUNT, SIZE = 24, 22
 def small_chunks(monkeypatch):
     """Chunks of three slots, so that a few records touch several."""
     empty_table.cache_clear()
-    monkeypatch.setattr(making, "CHUNK_BYTES", 3 * SIZE)
+    monkeypatch.setattr(making, "LEAST_CHUNK", 3 * SIZE)
+    monkeypatch.setattr(making, "LARGEST_CHUNK", 3 * SIZE)
     yield
     empty_table.cache_clear()
 

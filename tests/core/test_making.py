@@ -12,7 +12,16 @@ import tables
 from dayfile.model.datatype import Element, Flag
 from dayfile.plugins import load
 from dayfile.stores import rows
-from dayfile.stores.making import CHUNK_BYTES, column, empty_table, empty_values, make_table, make_values
+from dayfile.stores.making import (
+    LARGEST_CHUNK,
+    LEAST_CHUNK,
+    column,
+    empty_table,
+    empty_values,
+    make_table,
+    make_values,
+    rows_of_chunk,
+)
 from dayfile.stores.nodes import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.rows import PlainRows, table_at
 
@@ -28,7 +37,7 @@ def nothing_left_open(left_open):
 def made_by_pytables(file, name, data_type, slots=0):
     """The table of a data type, made with PyTables alone."""
     columns = {field.name: column(field, place, data_type.store) for place, field in enumerate(data_type.fields)}
-    chunk = max(1, CHUNK_BYTES // data_type.dtype.itemsize)
+    chunk = rows_of_chunk(data_type.dtype.itemsize, slots)
     table = file.create_table("/", name, columns, data_type.title, chunkshape=chunk, byteorder="little")
     for word, value in describe(data_type).items():
         table.attrs[word] = value
@@ -104,7 +113,7 @@ def test_slots_are_there_at_once_and_take_no_room_until_they_are_filled(muon, tm
     assert sizes[1] - sizes[0] < 1000
     with tables.open_file(tmp_path / "some.h5", "a") as file, closing(table_at(file, "/rates")) as table:
         table.modify(slots - 1, np.ones(1, table.dtype))
-    assert (tmp_path / "some.h5").stat().st_size - sizes[1] < 2 * CHUNK_BYTES
+    assert (tmp_path / "some.h5").stat().st_size - sizes[1] < 2 * LARGEST_CHUNK
 
 
 @pytest.mark.parametrize("parts", [[0], [1], [3, 0, 5000]])
@@ -235,3 +244,18 @@ def test_a_text_longer_than_any_can_be_is_damage(muon, tmp_path, monkeypatch):
         monkeypatch.setattr(rows, "LONGEST", 59_999)
         with pytest.raises(tables.HDF5ExtError, match="note is damaged"):
             table.attributes(("note",))
+
+
+@pytest.mark.parametrize(
+    ("itemsize", "slots", "size"),
+    [
+        (48, 0, LEAST_CHUNK),
+        (48, 338, LEAST_CHUNK),
+        (24, 86400, 24 * 86400 // 32),
+        (80, 86400, LARGEST_CHUNK),
+        (75031, 338, 75031),
+        (75031, 0, 75031),
+    ],
+)
+def test_a_chunk_is_small_where_a_day_is_and_never_large(itemsize, slots, size):
+    assert size - itemsize < rows_of_chunk(itemsize, slots) * itemsize <= size

@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 READ_BYTES = 4 * 2**20
-CHUNK_CACHE = 2**20
 DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
     *(ValueError, LookupError, AttributeError, TypeError),
@@ -145,7 +144,7 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
         It cannot be opened or read.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE) as file:
+        with tables.open_file(path, "r", chunk_cache_size=0) as file:
             return survey(file, told)
     except DAMAGED as error:
         raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
@@ -173,7 +172,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         a write that failed.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=CHUNK_CACHE) as file:
+        with tables.open_file(path, "r", chunk_cache_size=0) as file:
             summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:

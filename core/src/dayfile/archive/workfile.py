@@ -32,8 +32,6 @@ from dayfile.stores.widening import widen
 
 __all__ = ["WorkFile"]
 
-# Of chunks that were read or written, in memory, for each table: PyTables would take 16 MB.
-CHUNK_CACHE = 2**20
 # Records wait in memory until this many bytes of them make a write worth while.
 WAITING_BYTES = 4 * 2**20
 
@@ -231,7 +229,8 @@ class WorkFile:
         """Open the work file as it stands in the workshop."""
         with unnatural_names(), hdf5_errors("open", self.path):
             disk.step("open", self.path)
-            self.handle = tables.open_file(self.path, "a", chunk_cache_size=CHUNK_CACHE)
+            # All is written once, and in large parts: a cache of chunks would be one more copy.
+            self.handle = tables.open_file(self.path, "a", chunk_cache_size=0)
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
@@ -292,6 +291,7 @@ class WorkFile:
             self.ledger.write(file)
             self.closing.close()
             file.close()
+            disk.begin_sync(self.path)
         self.handle, self.stores, self.blobs = None, {}, {}
 
     def abandon(self) -> None:

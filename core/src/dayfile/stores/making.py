@@ -19,8 +19,9 @@ from dayfile.stores.vlen import Values
 __all__ = ["make_table", "make_values"]
 
 NODE = "empty"
-CHUNK_BYTES = 16 * 1024
-"""Size of one HDF5 chunk of a table: the least that is stored when one row is touched, so small days stay small."""
+LEAST_CHUNK, LARGEST_CHUNK, CHUNKS_A_DAY = 16 * 1024, 64 * 1024, 32
+"""Bytes of an HDF5 chunk of a table, the least that is stored when one row is touched. Small days stay small; a day
+that is large with a record in every slot has so many chunks or more, as larger ones are read and written quicker."""
 CHUNK_VALUES = 4096
 """Values of one HDF5 chunk of an array, 16 bytes each: small, as the first value of an array costs a chunk on disk."""
 
@@ -102,7 +103,7 @@ def empty_table(data_type: DataType, slots: int) -> bytes:
             NODE,
             {field.name: column(field, place, data_type.store) for place, field in enumerate(data_type.fields)},
             data_type.title,
-            chunkshape=max(1, CHUNK_BYTES // data_type.dtype.itemsize),
+            chunkshape=rows_of_chunk(data_type.dtype.itemsize, slots),
             byteorder="little",
         )
         tell(table, data_type)
@@ -111,6 +112,11 @@ def empty_table(data_type: DataType, slots: int) -> bytes:
             table.attrs.NROWS = slots  # which PyTables leaves as it was
         file.flush()
         return bytes(file.get_file_image())
+
+
+def rows_of_chunk(itemsize: int, slots: int) -> int:
+    """Rows that are stored together in a table with so many slots, or none."""
+    return max(1, min(max(LEAST_CHUNK, itemsize * slots // CHUNKS_A_DAY), LARGEST_CHUNK) // itemsize)
 
 
 @lru_cache(maxsize=64)
