@@ -68,7 +68,7 @@ def check_batch(batch: Batch) -> Batch:
         raise PluginError("decode gave a Batch whose keys are no mapping")
     if not all(isinstance(value, str | int | np.integer) for value in batch.keys.values()):
         raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number")
-    if not isinstance(blobs, Blobs) or not all(isinstance(value, bytes) for value in blobs.values):
+    if not isinstance(blobs, Blobs) or not all(issubclass(kind, bytes) for kind in set(map(type, blobs.values))):
         raise PluginError("decode gave a Batch whose blobs are no bytes")
     owners = np.asarray(blobs.owners)
     if owners.shape != (len(blobs.values),) or ((owners < 0) | (owners >= len(records))).any():

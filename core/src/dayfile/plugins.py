@@ -93,6 +93,7 @@ class Plugins:
     data_types: dict[str, DataType] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
+    callers: dict[tuple[str, str], pluggy.HookCaller] = field(default_factory=dict, repr=False)
 
     @classmethod
     def none(cls) -> Plugins:
@@ -116,6 +117,7 @@ class Plugins:
             self.names.append(name)
 
     def _register(self, name: str, plugin: object) -> None:
+        self.callers.clear()  # each leaves out the plugins that there were
         self.manager.register(plugin, name)
         self.manager.check_pending()
         types: dict[str, DataType] = {}
@@ -135,8 +137,10 @@ class Plugins:
 
     def _ask(self, name: str, hook: str, **arguments: Any) -> list[Any]:  # noqa: ANN401 - each hook has its own
         """Answers of one plugin to a hook (none, or one)."""
-        others = [plugin for other, plugin in self.manager.list_name_plugin() if other != name and plugin]
-        answers = self.manager.subset_hook_caller(hook, others)(**arguments)
+        if (name, hook) not in self.callers:
+            others = [plugin for other, plugin in self.manager.list_name_plugin() if other != name and plugin]
+            self.callers[name, hook] = self.manager.subset_hook_caller(hook, others)
+        answers = self.callers[name, hook](**arguments)
         return answers if isinstance(answers, list) else [answers] if answers is not None else []
 
     def _first(self, hook: str, **arguments: Any) -> tuple[str, Any]:  # noqa: ANN401 - each hook has its own

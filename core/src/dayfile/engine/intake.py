@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
@@ -45,16 +46,17 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
     Raises
     ------
     UsageError
-        A path does not exist.
+        A path does not exist, or may not be looked at.
     """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found.extend(visible_files(path))
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UsageError("there is no such file or directory", where=path)
+        try:
+            is_directory = S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            message = "there is no such file or directory" if gone else f"cannot be looked at ({error.strerror})"
+            raise UsageError(message, where=path) from error
+        found.extend(visible_files(path) if is_directory else [path])
     return found
 
 

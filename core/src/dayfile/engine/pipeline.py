@@ -102,12 +102,9 @@ class Pipeline:
             Day files into whose ledgers it is to be entered, and the number of its records there; none if something
             failed, so that it can be taken again.
         """
-        shares = {path: written.shares[path] for path in sorted(decoded.days)}
-        failures = [
-            *decoded.failures,
-            *(failure for each in shares.values() for failure in each.failures.get(place, ())),
-        ]
-        fresh = {path: each.records[place] for path, each in shares.items() if place not in each.known}
+        shares = [(path, written.shares[path]) for path in sorted(decoded.days)]
+        failures = [*decoded.failures, *(failure for _, share in shares for failure in share.failures.get(place, ()))]
+        fresh = {path: share.records[place] for path, share in shares if place not in share.known}
         for remark in decoded.remarks:
             self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
         if self.only is not None:
