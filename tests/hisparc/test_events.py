@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import Batch, Rejected, SourceError
-from dayfile_hisparc import events, instrument
+from dayfile_hisparc import filling, instrument
+from dayfile_hisparc.codes import plan_of
 from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload
 
@@ -256,7 +257,7 @@ def test_cells_filled_side_by_side_are_those_filled_one_by_one(data, codes, valu
     upload = [event(values=values) for values in sent]
     found = told(*decode(*upload))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "fill_blocks", lambda *_: False)
+        patch.setattr(filling, "fill_blocks", lambda *_: False)
         assert told(*decode(*upload)) == found
 
 
@@ -266,14 +267,14 @@ def told(batches, rejected):
 
 
 def test_values_of_one_number_type_are_filled_side_by_side(monkeypatch):
-    monkeypatch.setattr(events, "fill_one_by_one", None)
+    monkeypatch.setattr(filling, "fill_one_by_one", None)
     values = [(f"{code}{digit}", digit) for code in ("BL", "STDDEV", "NP", "PH", "IN") for digit in (1, 2, 3, 4)]
     batch = only(event(values=[("RED", True), ("EVENTRATE", 0.5), *reversed(values)]))
     assert batch.records["integrals"].tolist() == batch.records["n_peaks"].tolist() == [[1, 2, 3, 4]]
-    assert len(events.plan_of(TYPES["CIC"], tuple(code for code, _ in values)).blocks.blocks) == 2
+    assert len(plan_of(TYPES["CIC"], tuple(code for code, _ in values)).blocks.blocks) == 2
 
 
 def test_however_many_codes_are_sent_the_blocks_are_no_more_than_the_cells():
-    assert events.plan_of(TYPES["CIC"], ("PH",) * 50_000).blocks is None
+    assert plan_of(TYPES["CIC"], ("PH",) * 50_000).blocks is None
     batch = only(event(values=[("PH", n) for n in range(50_000)]))
     assert batch.records["pulseheights"].tolist() == [[49_999 - 2**16] * 4]

@@ -24,14 +24,8 @@ from hypothesis import strategies as st
 
 from dayfile.errors import SourceError
 from dayfile_hisparc import pickles
-from dayfile_hisparc.pickles import (
-    Upload,
-    check_structure,
-    looks_like_pickle,
-    read_pickle,
-    read_upload,
-    write_upload,
-)
+from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
+from dayfile_hisparc.structure import LARGEST_STRUCTURE, LONG_STRING, check_structure, looks_like_pickle
 
 PROTOCOLS = range(6)
 MOMENT = dt.datetime(2017, 2, 26, 7, 26, 4)
@@ -466,7 +460,7 @@ def test_no_call_lets_a_tuple_into_a_tuple(call, words):
 
 
 MANY = 10**7
-MOST = pickles.LARGEST_STRUCTURE * 99 // 100
+MOST = LARGEST_STRUCTURE * 99 // 100
 
 
 SAME = (2**61 - 1) * 1000  # Python's hash of an integer is its remainder by 2**61 - 1.
@@ -728,7 +722,7 @@ def test_a_large_upload_is_read_like_a_small_one(protocol):
         event("CIC", MOMENT + dt.timedelta(seconds=n), {"TR1": str(n) + 10 * TRACE, "IN1": n}) for n in range(800)
     ]
     content = pickle.dumps(events, protocol)
-    assert len(content) > pickles.LARGEST_STRUCTURE
+    assert len(content) > LARGEST_STRUCTURE
     assert read(content) == events
     many = [[n] for n in range(70_000)]
     assert read(pickle.dumps(many, protocol)) == many
@@ -831,7 +825,7 @@ def test_long_strings_are_no_part_of_the_structure_whatever_it_is_made_of():
     # Less than the limit and yet more, as each short string counts as a long one; without the long ones it is less.
     shorts, longs = with_length(b"\x8d", 2, b"ab") * 100_000, with_length(b"X", 1000, b"a" * 1000) * 3000
     content = b"](" + longs + shorts + b"e."
-    assert len(content) < pickles.LARGEST_STRUCTURE < len(longs) + 100_000 * pickles.LONG_STRING
+    assert len(content) < LARGEST_STRUCTURE < len(longs) + 100_000 * LONG_STRING
     assert read(content) == ["a" * 1000] * 3000 + ["ab"] * 100_000
     refused(b"](" + longs + 2 * shorts + b"e.", "bytes beside its long strings")
 

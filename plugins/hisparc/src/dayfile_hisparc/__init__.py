@@ -65,7 +65,8 @@ class Hisparc(Instrument):
     ) -> Iterable[Batch | Rejected | Remark] | None:
         """Batches of an upload or a queue file: pickled events, of Python 2 or 3."""
         from dayfile_hisparc.events import Dates, decode_events
-        from dayfile_hisparc.pickles import Upload, looks_like_pickle, read_upload
+        from dayfile_hisparc.pickles import Upload, read_upload
+        from dayfile_hisparc.structure import looks_like_pickle
 
         if not looks_like_pickle(source.content):
             return None

@@ -1,0 +1,123 @@
+"""What the upload codes of an event mean: which cells of a record their values fill.
+
+Events of one kind name the same codes in the same order, so this is found out once for each sequence of codes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile import DataType, Field
+
+__all__ = ["Blocks", "Plan", "Target", "plan_of"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one code of a sequence means: a field, or one element of it."""
+
+    place: int
+    field: Field
+    element: int | None
+
+    def cells(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The cells of records that the code fills: a view, shape (n,) or (n, *shape of the field)."""
+        column = records[self.field.name]
+        return column if self.element is None else column[:, self.element]
+
+
+class Block(NamedTuple):
+    """Cells of one type that lie side by side in a record, and the place of each cell's value among those sent."""
+
+    offset: int
+    base: np.dtype[Any]
+    places: list[int]
+
+
+class Blocks(NamedTuple):
+    """All cells that a sequence of codes fills, and a type of record that has a field for each block of them."""
+
+    form: np.dtype[Any]
+    blocks: list[Block]
+
+
+@dataclass
+class Plan:
+    """What a sequence of codes means for a type of event.
+
+    ``blocks`` says the same as ``values``, for as many cells at once as can be. ``refusal`` is why no event with these
+    codes can be stored; empty if they can.
+    """
+
+    values: list[Target] = field(default_factory=list)
+    blobs: list[Target] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    refusal: str = ""
+    blocks: Blocks | None = None
+
+
+@lru_cache(maxsize=256)
+def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
+    """What a sequence of codes means.
+
+    A code that ends in a digit names an element of the field whose code is the part before: elements count from 1, and
+    0 is the last one, as an index of -1 is.
+    """
+    plan = Plan()
+    by_code = {field.code: field for field in data_type.fields if field.code}
+    for place, code in enumerate(codes):
+        if not isinstance(code, str):
+            return Plan(refusal="an upload code that is no text")
+        digit = code[-1:].isascii() and code[-1:].isdigit()
+        base = code[:-1] if digit else code
+        found = by_code.get(base)
+        if found is None:
+            plan.unknown.append(base[:40])
+        elif not digit:
+            (plan.blobs if found.blob else plan.values).append(Target(place, found, None))
+        elif found.shape and int(code[-1]) <= found.shape[0]:
+            element = (int(code[-1]) - 1) % found.shape[0]
+            (plan.blobs if found.blob else plan.values).append(Target(place, found, element))
+        else:
+            return Plan(refusal=f"upload code {code!r}: {found.name} has no element {code[-1]}")
+    plan.blocks = blocks_of(data_type, plan.values)
+    return plan
+
+
+def blocks_of(data_type: DataType, targets: Sequence[Target]) -> Blocks | None:
+    """The cells that codes fill, those side by side together; None if a code fills a cell that another fills too.
+
+    So there are never more blocks than cells, however many codes there are.
+    """
+    starts = {name: place[1] for name, place in (data_type.dtype.fields or {}).items()}
+    cells: dict[int, tuple[np.dtype[Any], int]] = {}
+    for target in targets:
+        base = target.field.base
+        # An array code without a digit fills every element.
+        elements = range(math.prod(target.field.shape)) if target.element is None else [target.element]
+        for element in elements:
+            offset = starts[target.field.name] + base.itemsize * element
+            if offset in cells:
+                return None
+            cells[offset] = base, target.place
+    blocks: list[Block] = []
+    for offset, (base, place) in sorted(cells.items()):
+        last = blocks[-1] if blocks else None
+        if last and last.base == base and offset == last.offset + base.itemsize * len(last.places):
+            last.places.append(place)
+        else:
+            blocks.append(Block(offset, base, [place]))
+    form = {
+        "names": [f"block {number}" for number in range(len(blocks))],
+        "formats": [(block.base, (len(block.places),)) for block in blocks],
+        "offsets": [block.offset for block in blocks],
+        "itemsize": data_type.dtype.itemsize,
+    }
+    return Blocks(np.dtype(form), blocks)  # type: ignore[call-overload]  # which knows no dict

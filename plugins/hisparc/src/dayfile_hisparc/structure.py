@@ -1,0 +1,239 @@
+"""The first wall against hostile pickles: a walk over the opcodes, before anything is built of them.
+
+One regular expression swallows runs of harmless opcodes; Python steps over long strings only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+
+from dayfile.errors import SourceError
+
+__all__ = ["check_structure", "looks_like_pickle"]
+
+# Limits. Stations send at most 1000 events at once: 1.4 MB of showers, or 84,000 dicts if all are configurations.
+LARGEST: Final = 32 * 2**20
+"""Bytes of a pickle; a character of a text can take six bytes of memory while it is read."""
+LARGEST_STRUCTURE: Final = 5 * 2**20
+"""Bytes of a pickle without its long strings, of which each counts as 32: an opcode can cost 25 times its length."""
+MOST_CONTAINERS: Final = 300_000
+"""Lists and dicts of a pickle: an empty dict is 1 byte and costs 80."""
+LONG_STRING: Final = 32
+"""Bytes from which on a string is long."""
+
+
+def one_of(expressions: Iterable[bytes]) -> bytes:
+    """Expression for any of them."""
+    return b"(?:" + b"|".join(expressions) + b")"
+
+
+def counted(characters: bytes, width: int = 1, longest: int = LONG_STRING - 1) -> bytes:
+    """Expression for a length of ``width`` bytes and so many ``characters``: an alternative for each length.
+
+    Lengths with the same first byte stand together, so that few are tried.
+    """
+
+    def with_first_byte(byte: int) -> Iterator[bytes]:
+        for length in range(byte, longest + 1, 256):
+            yield re.escape(length.to_bytes(width, "little")[1:]) + b"%s{%d}" % (characters, length)
+
+    return one_of(re.escape(bytes([byte])) + one_of(with_first_byte(byte)) for byte in range(min(longest + 1, 256)))
+
+
+# The C unpickler keeps a memo twice as long as the largest index, so that "p2000000000" would cost 32 GB. Whether the
+# characters are digits is left to it.
+PUT: Final = rb"(?:p[^\n]{1,6}+\n|q.|r..[\x00-\x0f]\x00|\x94)"
+# A tuple stands only where a call (REDUCE) or the state of an object (BUILD) consumes it at once. Tuples as dict keys
+# can be nested so that hashing them takes a time exponential in the length of the pickle.
+TUPLE: Final = rb"(?:t|[\x85-\x87]|\))"
+CALL: Final = TUPLE + PUT + rb"?[Rb]"
+# None, booleans, marks, lists, dicts and their items, MEMOIZE, STACK_GLOBAL: opcodes without argument.
+BARE: Final = rb"[Nsaueld(}\]\x88\x89\x94\x93]*+"
+
+
+STRING: Final = rb"[XB](.{4})|[\x8cC](.)|[\x8d\x8e](.{8})|T(.{4})|U(.)"
+"""A string with its length in front; the length is a group."""
+HEADERS: Final = (0, 5, 2, 9, 5, 2)
+"""Bytes of opcode and length, by the number of that group."""
+PYTHON_2: Final = (4, 5)
+"""The groups of a ``str`` of Python 2."""
+CUT_OFF: Final = tuple(bytes([opcode]) for opcode in b"XB\x8cC\x8d\x8eTU")
+"""Opcodes of strings that stand alone only where not even the length is whole."""
+
+
+def run_of_opcodes(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[bytes]:
+    r"""Expression for many harmless opcodes, with opcode and length of a string that is left to Python, if one follows.
+
+    ``text`` is an expression for the text in a STRING or UNICODE, ``longest`` the length of the longest Unicode string
+    that is taken along. For each there is an alternative, so that the expression takes some milliseconds to compile.
+
+    The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as
+    a PUT, is taken along: both for speed.
+
+    Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
+    than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
+    """
+    opcodes = (
+        rb"h.(?:h.h.(?:K.|M..|)|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
+        rb"X" + counted(rb".", 4, longest) + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
+        rb"K.",  # BININT1
+        rb"q.",  # BINPUT
+        rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
+        rb"M..",  # BININT2
+        rb"j.{4}",  # LONG_BINGET
+        rb"\x8c" + counted(rb".", 1, min(longest, 255)) + rb"\x94?+",  # SHORT_BINUNICODE
+        rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|)",  # GET; two and an INT are a value with its code
+        rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
+        rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
+        rb"I-?+\d{1,20}+\n",  # INT
+        rb"V" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # UNICODE
+        rb"J.{4}",  # BININT
+        rb"G.{8}",  # BINFLOAT
+        rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
+        rb"C" + counted(rb"."),  # SHORT_BINBYTES
+        rb"F[^\n]{1,40}+\n",  # FLOAT
+        rb"L-?+\d{1,20}+L?\n",  # LONG
+        rb"\x8a(?:" + counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
+        CALL,
+        rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the name is Reader's to judge
+        rb"\x80[\x00-\x05]",  # PROTO
+        rb"\x95.{8}",  # FRAME
+    )
+    # Each repetition costs 120 bytes until the match is done, so their number is bounded. A possessive repetition would
+    # not, but before Python 3.11.5 one of a group can end in the midst of an opcode that did not match.
+    run = rb"(?:" + BARE + one_of(opcodes) + rb"){0,10000}" + BARE
+    return re.compile(rb"(?s)" + run + rb"(?:" + STRING + rb"|)")
+
+
+# Traces have some hundreds of characters; few that were seen have more than 1000.
+RUN: Final = run_of_opcodes(rb"[^\n]*+", 1023)
+RUN_OF_SHORT_STRINGS: Final = run_of_opcodes(rb"[^\n]{0,99}+")
+"""Leaves all long strings to Python, so that what is beside them can be counted."""
+ARGUMENT: Final = PUT + rb"?" + CALL
+STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
+PROTO: Final = b"\x80"
+# For text pickles, which have no PROTO. The usual string in them that is not ASCII is the state of a datetime, at most
+# 42 characters.
+FOREIGN_TEXT: Final = re.compile(rb"(?s)\\x[89a-f](?![^\n]{0,80}+\n" + ARGUMENT + rb")")
+# A tuple as the whole content, or as the last value of the outermost dict.
+EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?[su]?\.")
+PROBLEMS: Final = {
+    b"": "ends too early",
+    **dict.fromkeys((b"p", b"r", b"g"), "has a memo index that is no number below a million"),
+    **dict.fromkeys((b"I", b"L", b"\x8a", b"\x8b"), "has an integer that is no number of at most 20 digits"),
+    **dict.fromkeys((b"t", b")", b"\x85", b"\x86", b"\x87"), "has a tuple that is not the list of events"),
+}
+# From protocol 2 on, the protocol stands first; before, the opcode of a list, dict or tuple and its PUT or first item.
+# More than one byte, as a clock of another instrument can begin with any.
+OPENING: Final = re.compile(
+    rb"\x80[\x02-\x05]|\([ld](?:p\d|[(.SVI])|\((?:\([ld]|[\]}]|t\.)|[\]}][(.qr\x94\]}STUVXIJKM]|\)\."
+)
+
+
+def looks_like_pickle(content: bytes) -> bool:
+    r"""Whether the first bytes are those of a pickled list, dict or tuple.
+
+    Examples
+    --------
+    >>> looks_like_pickle(b"(lp0\n."), looks_like_pickle(b"\x89HDF\r\n\x1a\n")
+    (True, False)
+    """
+    return OPENING.match(content) is not None
+
+
+def check_structure(content: bytes, *, where: str) -> bool:
+    r"""Refuse a pickle that could do harm while it is read, before any of it is.
+
+    What passes has only the opcodes that lists and dicts of plain values need, up to protocol 5. Reading it takes time
+    and memory in proportion to its length, at most some 200 MB. Names are not looked at here.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle. Bytes after its STOP are refused, as they would be archived nowhere.
+    where : str
+        What to call it in errors.
+
+    Returns
+    -------
+    bool
+        Whether there may be a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
+
+    Raises
+    ------
+    SourceError
+        With the offset of the opcode that is not permitted.
+
+    Examples
+    --------
+    >>> check_structure(b"(lp0\n.", where="upload_17")
+    False
+    >>> check_structure(b"(cos\nsystem\nS'true'\no.", where="upload_17")
+    Traceback (most recent call last):
+    dayfile.errors.SourceError: upload_17, byte 20: the pickle has the opcode OBJ in a place or form ...
+    """
+    check_size(content, where)
+    foreign = False
+    runs = RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS
+    end = strings = 0
+    while run := runs.match(content, end):
+        start, string = run.end(), run.lastindex or 0
+        position = start - HEADERS[string]
+        if position - strings > LARGEST_STRUCTURE:
+            if runs is RUN:  # which does not leave out long strings: count again
+                runs, end, strings = RUN_OF_SHORT_STRINGS, 0, 0
+                continue
+            raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
+        if string:
+            end = start + int.from_bytes(run[string], "little")
+            if string in PYTHON_2 and not foreign:
+                foreign = not content[start:end].isascii() and not STRING_ARGUMENT.match(content, end)
+        elif (opcode := content[position : position + 1]) in (b"S", b"V"):
+            end = content.find(b"\n", position) + 1 or len(content) + 1
+        elif opcode in CUT_OFF:
+            end = len(content) + 1
+        elif position > end:
+            end = position
+            continue
+        else:
+            break
+        if end > len(content):
+            raise SourceError("the pickle has a string that is cut off", where=f"{where}, byte {position}")
+        strings += end - position - LONG_STRING
+    events = EVENT_TUPLE.match(content, position)
+    if opcode != b"." and not events:
+        cut = "" if content.endswith(b".") else "; it does not end with STOP and may be cut off"
+        raise SourceError(f"the pickle {problem(opcode)}{cut}", where=f"{where}, byte {position}")
+    end = events.end() if events else position + 1
+    if end < len(content):
+        raise SourceError(f"{len(content) - end} bytes follow the end of the pickle", where=f"{where}, byte {end}")
+    return foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
+
+
+def check_size(content: bytes, where: str) -> None:
+    """Refuse a pickle with more bytes, or more lists and dicts, than an upload can have."""
+    if len(content) > LARGEST:
+        raise SourceError(f"{len(content)} bytes are more than an upload can have ({LARGEST})", where=where)
+    if len(content) <= MOST_CONTAINERS:
+        return
+    # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes do.
+    codes = np.frombuffer(content, np.uint8)
+    marks, lists, dicts = (np.count_nonzero(codes == code) for code in b"(]}")
+    if max(marks, lists + dicts) > MOST_CONTAINERS:
+        raise SourceError(f"the pickle has more than {MOST_CONTAINERS} lists and dicts", where=where)
+
+
+def problem(opcode: bytes) -> str:
+    """What is wrong with a pickle where the walk met this opcode and could not go on."""
+    if opcode in PROBLEMS:
+        return PROBLEMS[opcode]
+    from pickletools import opcodes
+
+    for known in opcodes:
+        if known.code == opcode.decode("latin-1"):
+            return f"has the opcode {known.name} in a place or form that no upload needs"
+    return f"has the byte 0x{opcode.hex()} where an opcode should be"
