@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile import hookimpl, open_archive
+from dayfile.archive.checking import check
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import StorageError
+from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Source
 from dayfile.stores.ledger import Ledger
 
@@ -323,3 +326,27 @@ def test_a_disk_that_takes_no_more_is_noticed_and_the_old_file_stays(muon, pytho
     assert done.returncode == StorageError.exit_code, done.stderr
     assert "is the disk full?" in done.stdout
     assert published.read_bytes() == content
+
+
+@pytest.mark.parametrize("station", ["Zürich", "a → b", "\u00a0", "站"])
+def test_a_key_of_any_letters_names_a_table_that_is_kept_and_read(archive, school, plugins_of, station):
+    """A cluster's name is part of its tables' paths, and may be any text."""
+
+    class Letters(Instrument):
+        @hookimpl
+        def decode(self, source):
+            events = [(second, 1.0, "a", b"x%d" % second, None) for second in (1, 2)]
+            return [school.make_events(events, None, station)]
+
+    plugins = plugins_of(school=Letters(school.layout, "school.yaml"))
+    archive.drop("one", b"one")
+    if not station.isprintable():
+        assert [entry.source for entry in archive.run(plugins=plugins).quarantine] == ["one"]
+        return
+    for name in ("one", "two"):  # the second run opens what the first has published
+        archive.drop(name, name.encode())
+        assert archive.run(plugins=plugins).exit_code == 0
+    assert list(check(archive.root, deep=True)) == []
+    records = open_archive(archive.root.path).read("school.events", station=station)
+    assert records["station"].tolist() == [station] * 2
+    assert records.all_blobs("traces")[:, 0].tolist() == [b"x1", b"x2"]

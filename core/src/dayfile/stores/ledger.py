@@ -108,7 +108,7 @@ class Ledger:
             with closing(table_at(file, f"/{GROUP}/sources")) as sources:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
-        sums = np.array([(path, *told) for path, told in self.checksums.items()], CHECKSUMS)
+        sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
         with closing(table_at(file, f"/{GROUP}/checksums")) as checksums:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])
