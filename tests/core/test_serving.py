@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -164,6 +165,25 @@ def test_bodies_of_all_workers_together_have_one_bound(serve):
             connection.close()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_more_bodies_at_once_than_there_is_room_for_are_all_read(serve, workers):
+    """Of each there is a part before any is whole; the parts alone fill the room."""
+    server = serve(workers)
+    begun = threading.Barrier(60)
+
+    def answer(_: int) -> str:
+        with server.stalled(70_000, 200_000) as connection:
+            begun.wait(PATIENCE)
+            connection.settimeout(PATIENCE)
+            connection.sendall(b"a" * 130_000)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.read().decode()
+
+    with ThreadPoolExecutor(60) as threads:
+        assert {int(text) for text in threads.map(answer, range(60))} <= server.workers
+
+
 def test_a_short_body_gets_the_room_of_a_long_one_at_another_worker(serve):
     """Whoever takes it: both workers are asked often enough."""
     server = serve(2)
@@ -214,7 +234,7 @@ def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
     server = serve(2)
     length = 100_000
     slow = [server.stalled(length - 1, length) for _ in range(4)]
-    until(lambda: int(server.get("/held")) == 4 * (length - 1))
+    until(lambda: int(server.get("/held")) == 4 * length)
     for pid in server.workers if number == signal.SIGINT else ():
         os.kill(pid, number)  # as a terminal does
     server.process.send_signal(number)
@@ -236,7 +256,7 @@ def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
 def test_a_second_interrupt_waits_for_nobody(serve):
     server = serve(2)
     slow = server.stalled(10)
-    until(lambda: int(server.get("/held")) == 10)
+    until(lambda: int(server.get("/held")) == LIMIT)
     server.process.send_signal(signal.SIGINT)
     until(lambda: not server.listens())
     server.process.send_signal(signal.SIGINT)

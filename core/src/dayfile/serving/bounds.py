@@ -28,11 +28,12 @@ TICK = 0.02
 class Bounds:
     """What a server spends on clients: bytes and time for bodies, processors for work on them.
 
-    It is made before the workers are forked, and holds for all of them together: the bytes of bodies are one store, and
-    of the requests that are worked on at once each worker has its part. Each tells the others three numbers, in memory
-    that all share. As it writes its own place only, there is no lock, which a worker that is killed would not give
-    back. Two that take in the same instant may both find room, so the store can be exceeded by a piece of a body, some
-    64 kB, for each worker.
+    A body has room for the whole of its length before it is read, so that what is being read never waits for what else
+    is: bodies that together are more than there is room for are read one after another.
+
+    It is made before the workers are forked, and holds for all of them together: the room for bodies is one, and of the
+    requests that are worked on at once each worker has its part. Each tells the others three numbers, in memory that
+    all share. As it writes its own place only, there is no lock, which a worker that is killed would not give back.
 
     Parameters
     ----------
@@ -54,11 +55,11 @@ class Bounds:
         self.worker = 0
         shared = memoryview(mmap.mmap(-1, 3 * 8 * workers)).cast("q")
         self.held = shared[:workers]
-        """Bytes of bodies that each worker has in memory."""
+        """Bytes that the bodies at each worker have room for."""
         self.longest = shared[workers : 2 * workers]
-        """Length so far of the longest body that still arrives at each."""
+        """Length of the longest body that still arrives at each."""
         self.wanted = shared[2 * workers :]
-        """Length so far of the shortest body that waits for room at each; 0 if none does."""
+        """Length of the shortest body that waits for room at each; 0 if none does."""
         self.changed = asyncio.Condition()
         self.arriving: dict[asyncio.Timeout, int] = {}
         self.waiting: dict[asyncio.Timeout, int] = {}
@@ -68,39 +69,40 @@ class Bounds:
     async def read(self, request: Request) -> bytearray | None:
         """The body of a request; None if it is longer than the limit, or does not come in time, or breaks off.
 
-        Bytes count against a common store from the moment they are here; a client that finds it empty waits, within
-        its own time. :meth:`release` gives them back.
+        One whose length the client does not tell has room for the limit while it arrives. A body that finds no room
+        waits, within its own time; if there is a longer one that still arrives, that one goes. :meth:`release` gives
+        back the bytes of a body that was returned.
         """
         from starlette.requests import ClientDisconnect
 
-        told = request.headers.get("content-length", "")
-        if told.isdigit() and int(told) > self.limit:
+        headers = request.headers
+        told = "" if "transfer-encoding" in headers else headers.get("content-length", "0")
+        length = int(told) if told.isdecimal() else self.limit
+        if length > self.limit:
             return None
         body, whole = bytearray(), False
         with suppress(TimeoutError, ClientDisconnect):
             async with asyncio.timeout(self.seconds) as time_left:
-                self.arriving[time_left] = 0
                 self._watch()
+                await self._take(length, time_left)
                 try:
                     async for chunk in request.stream():
-                        if len(body) + len(chunk) > self.limit:
-                            break
-                        await self._take(len(chunk), len(body), time_left)
                         body += chunk
-                        self.arriving[time_left] = len(body)
+                        if len(body) > length:
+                            break
                     else:
                         whole = True
                 finally:
-                    self.arriving.pop(time_left, None)
-        if whole:
-            return body
-        await self.release(len(body))
-        return None
+                    # Of one that had to go, the room is another's already.
+                    if self.arriving.pop(time_left, None) is not None:
+                        self._tell()
+                        await self.release(length - len(body) if whole else length)
+        return body if whole else None
 
     async def release(self, size: int) -> None:
         """Give the bytes of a body back."""
+        self.held[self.worker] -= size
         async with self.changed:
-            self.held[self.worker] -= size
             self.changed.notify_all()
 
     async def work(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -112,36 +114,40 @@ class Bounds:
         """Give back what a worker that is no more has taken."""
         self.held[worker] = self.longest[worker] = self.wanted[worker] = 0
 
-    async def _take(self, size: int, so_far: int, body: asyncio.Timeout) -> None:
-        """Take from the store; if it is empty, wait until something was given back or a longer body has gone."""
-        async with self.changed:
-            if self._taken(size):
-                return
-            self.waiting[body] = so_far + size
+    async def _take(self, length: int, body: asyncio.Timeout) -> None:
+        """Room for a body; if there is none, wait until some was given back or a longer body has gone."""
+        if not self._taken(length):
+            self.waiting[body] = length
             self._tell()
             self._make_room()
             try:
-                await self.changed.wait_for(lambda: self._taken(size))
+                async with self.changed:
+                    await self.changed.wait_for(lambda: self._taken(length))
             finally:
                 del self.waiting[body]
                 self._tell()
+        self.arriving[body] = length
+        self._tell()
 
-    def _taken(self, size: int) -> bool:
-        self.held[self.worker] += size
+    def _taken(self, length: int) -> bool:
+        # Added before it is looked at: of two workers that do so in the same instant, one at least sees both.
+        self.held[self.worker] += length
         if sum(self.held) <= self.most:
             return True
-        self.held[self.worker] -= size
+        self.held[self.worker] -= length
         return False
 
     def _make_room(self) -> None:
         """If a body waits, the longest unfinished one of all goes, so that no short one waits for it."""
-        wanted = min((size for size in self.wanted if size), default=0)
-        if not wanted or not self.arriving or self.most - sum(self.held) >= wanted:
+        wanted = min((length for length in self.wanted if length), default=0)
+        if not wanted or self.most - sum(self.held) >= wanted:
             return
-        longest = max(self.arriving, key=self.arriving.__getitem__)
-        size = self.arriving[longest]
-        if size > wanted and size >= max(self.longest):
+        length = max(self.longest)
+        if length > wanted and self.longest.tolist().index(length) == self.worker:
+            longest = max(self.arriving, key=self.arriving.__getitem__)
             del self.arriving[longest]
+            self._tell()
+            self.held[self.worker] -= length
             longest.reschedule(asyncio.get_running_loop().time())
 
     def _tell(self) -> None:
@@ -153,10 +159,9 @@ class Bounds:
             self.keeper = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        """As long as bodies arrive: tell other workers of them, make room for theirs, look for what they gave back."""
-        while self.arriving:
+        """As long as bodies arrive or wait: make room for those of other workers, look for what they gave back."""
+        while self.arriving or self.waiting:
             await asyncio.sleep(TICK)
-            self._tell()
             self._make_room()
             async with self.changed:
                 self.changed.notify_all()
