@@ -30,7 +30,7 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
     return {
         "uploads-100": lambda asked: uploads.uploads_of_one_hundred(asked, ways),
         "uploads-1": lambda asked: uploads.uploads_of_one(asked, ways),
-        "list-2000": lambda asked: uploads.uploads_of_two_thousand(asked, ways),
+        "list-2000": uploads.uploads_of_two_thousand,
         "put-day": lambda asked: putting.put_a_day(asked, ways),
         "decode": lambda asked: decoding.decode(asked, options.peers),
         "read-days": reading.read_days,

@@ -23,6 +23,7 @@ import pybase64
 from benchmarks import rowwise
 from benchmarks.archiving import Runner, by_runner, ours
 from benchmarks.measuring import Round, Row, Side, measured
+from dayfile.engine.executors import run_serial
 from dayfile_hisparc.simulation import events_of_station, write_queue_files
 
 __all__ = ["DAY", "queue_file", "stations", "uploads_of_one", "uploads_of_one_hundred", "uploads_of_two_thousand"]
@@ -55,14 +56,14 @@ def uploads_of_one(asked: Round, runners: Mapping[str, Runner]) -> list[Row]:
     return compared(asked, "uploads-1", work, files, asked.size(4000, 10), 1, runners, (20, 20))
 
 
-def uploads_of_two_thousand(asked: Round, runners: Mapping[str, Runner]) -> list[Row]:
-    """One queue file of showers with four traces."""
+def uploads_of_two_thousand(asked: Round) -> list[Row]:
+    """One queue file of showers with four traces; by one process, as one source cannot be shared."""
     directory, number = asked.place("list-2000"), asked.size(2000, 50)
     showers = (event for event in events_of_station(DAY, 1, 501) if event["header"]["eventtype_uploadcode"] == "CIC")
     path = directory / "list"
     path.write_bytes(queue_file(501, list(islice(showers, number))))
     work = f"one list of {number:,} HiSPARC showers with four traces"
-    return compared(asked, "list-2000", work, [path], 1, number, runners, (6, 6))
+    return compared(asked, "list-2000", work, [path], 1, number, {"": run_serial}, (6,))
 
 
 def write_uploads(directory: Path, detectors: Mapping[int, int], number: int, events: int) -> list[Path]:
@@ -90,12 +91,12 @@ def compared(
     few: int,
     events: int,
     runners: Mapping[str, Runner],
-    aims: tuple[float, float],
+    aims: tuple[float, ...],
 ) -> list[Row]:
     """A row for each runner, beside the same peer and floor; the peer gets only so few of the files.
 
     Before the peer is timed it gets one upload of each station: its rate is that of a day file that has its tables.
-    The aims are those of one process and of two.
+    The aims are those of the runners.
     """
     directory = files[0].parent.parent if len(files) > 1 else files[0].parent
     total = len(files) * events
@@ -108,7 +109,7 @@ def compared(
         Side("permitted-name unpickling, base64, write, fsync", total, lambda: seconds_of_floor(files, directory)),
     )
     row = Row(name, work, "events/s", own[0], peer, 0, floor, FLOOR_AIM)
-    return [replace(row, peer_aim=aim) for row, aim in zip(by_runner(row, runners, own), aims, strict=False)]
+    return [replace(row, peer_aim=aim) for row, aim in zip(by_runner(row, runners, own), aims, strict=True)]
 
 
 def seconds_row_by_row(before: Sequence[Path], files: Sequence[Path], directory: Path) -> float:

@@ -16,21 +16,21 @@ from dayfile.errors import StorageError
 
 __all__ = ["Catalogue", "CatalogueRow", "catalogue_rows"]
 
-SCHEMA = """
-BEGIN;
-CREATE TABLE IF NOT EXISTS day_files (
-    path TEXT NOT NULL,
-    data_type TEXT NOT NULL,
-    day TEXT NOT NULL,
-    records INTEGER NOT NULL,
-    first INTEGER,
-    last INTEGER,
-    PRIMARY KEY (path, data_type)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day);
-COMMIT;
-"""
+SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS day_files (
+        path TEXT NOT NULL,
+        data_type TEXT NOT NULL,
+        day TEXT NOT NULL,
+        records INTEGER NOT NULL,
+        first INTEGER,
+        last INTEGER,
+        PRIMARY KEY (path, data_type)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day)",
+)
 TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('day_files', 'publishing')"
 
 
@@ -82,9 +82,11 @@ class Catalogue:
             connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
             try:
                 made = connection.execute(TABLES).fetchone()[0] == 2
-                if write and not made:
-                    connection.executescript(SCHEMA)
                 with connection:
+                    if write and not made:
+                        connection.execute("BEGIN IMMEDIATE")
+                        for statement in SCHEMA:
+                            connection.execute(statement)
                     yield connection
             finally:
                 connection.close()

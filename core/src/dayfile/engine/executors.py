@@ -13,11 +13,11 @@ from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.intake import Arrival, Incoming, accept, given_files, groups, visible_files
+from dayfile.engine.intake import Arrival, Incoming, accept, given_files, groups, read_source, visible_files
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.model.batch import Source
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
 
@@ -55,12 +55,11 @@ class Run:
         """Take a group of sources in; one that cannot be read is reported and stays where it is."""
         readable: list[tuple[Arrival, Source]] = []
         for arrival in group:
-            try:
-                disk.step("open", arrival.path)
-                readable.append((arrival, Source.read(arrival.path)))
-            except OSError as error:
-                message = f"{arrival.path}: cannot be read ({error.strerror}); it stays where it is"
-                self.report.failures.append(Failure("dayfile", message, type(error).__name__))
+            source = read_source(arrival.path)
+            if isinstance(source, Source):
+                readable.append((arrival, source))
+            else:
+                self.report.failures.append(source)
         taken = self.pipeline.take([source for _, source in readable])
         for (arrival, source), days in zip(readable, taken, strict=True):
             if self.keeps_sources:

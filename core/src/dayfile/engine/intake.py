@@ -14,8 +14,10 @@ from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
+from dayfile.model.batch import Source
+from dayfile.plugins import Failure
 
-__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "visible_files"]
+__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "read_source", "visible_files"]
 
 
 GROUP_BYTES = 1024 * 1024
@@ -83,6 +85,16 @@ def accept(root: Root, path: Path) -> Arrival | None:
             raise
         return None
     return Arrival(target, ours=True)
+
+
+def read_source(path: Path) -> Source | Failure:
+    """A source with its bytes, or why it cannot be read."""
+    try:
+        disk.step("open", path)
+        return Source.read(path)
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
+        return Failure("dayfile", message, type(error).__name__)
 
 
 class Incoming:

@@ -26,6 +26,7 @@ from dayfile.archive.catalogue import CatalogueRow
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles, Written
 from dayfile.engine.decoding import Decoded, Decoder
+from dayfile.engine.intake import read_source
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
 from dayfile.errors import DayfileError
@@ -113,16 +114,12 @@ class Worker:
         told: list[Told] = []
         readable: list[tuple[int, Source]] = []
         for place, path in enumerate(paths):
-            try:
-                disk.step("open", path)
-                source = Source.read(path)
-            except OSError as error:
-                message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
-                failure = Failure("dayfile", message, type(error).__name__)
-                told.append(Told(Identity(path.name), Decoded(), failure))
-            else:
+            source = read_source(path)
+            if isinstance(source, Source):
                 told.append(Told(Identity(source.name, source.size, source.sha256), Decoded()))
                 readable.append((place, source))
+            else:
+                told.append(Told(Identity(path.name), Decoded(), source))
         decoded, pieces = self.decoder([source for _, source in readable])
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
