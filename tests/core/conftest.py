@@ -13,7 +13,7 @@ import numpy as np
 import pluggy
 import pytest
 
-from dayfile import hookspecs, settings
+from dayfile import hookspecs, open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.builtin import Builtin
@@ -299,7 +299,32 @@ def archive(tmp_path, muon, plugins_of):
     def files(directory):
         return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
-    return Given(name="archive", root=root, drop=drop, run=run, files=files, path=tmp_path)
+    def seconds(name="muon.hits"):
+        """Seconds of the day of the records of a type, in order."""
+        return (open_archive(root.path).read(name)["second"].astype(np.int64) - muon.start).tolist()
+
+    def counts(report, name="muon.hits"):
+        """What became of the records of a type, by the report."""
+        return {word: number for word, number in report.records[name].items() if number}
+
+    def set_aside(entry):
+        """Name and content of what an entry of the report holds."""
+        (path,) = (path for path in (root.path / entry.entry).iterdir() if path.name != "reason.json")
+        return path.name, path.read_bytes()
+
+    told = {"seconds": seconds, "counts": counts, "set_aside": set_aside}
+    return Given(name="archive", root=root, drop=drop, run=run, files=files, path=tmp_path, **told)
+
+
+@pytest.fixture
+def hits(muon):
+    """Content of a source of single muons at these seconds of the day."""
+
+    def make(*seconds, order="big"):
+        rows = [{"second": muon.start + second} for second in seconds]
+        return muon.stream("hits", muon.records("hits", rows), order)
+
+    return make
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""``archive-run`` as a process: one at a time in an archive, and exit codes that tell how it ended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dayfile.archive.root import Root
+from dayfile.errors import ArchiveLockedError
+
+# ---- The lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from dayfile.archive.root import Root
+with Root(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(archive):
+    """A second process that holds the lock of the archive."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(archive.root.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_told_who_holds_the_archive_and_changes_nothing(archive, hits, holder):
+    archive.drop("MuonHit.be.bin", hits(1))
+    (archive.root.workshop / "of the other").write_text("")
+    with pytest.raises(ArchiveLockedError, match=f"process {holder.pid} on .* is working on this archive") as caught:
+        archive.run()
+    assert caught.value.exit_code == 5
+    assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
+    assert archive.files(archive.root.workshop) == ["of the other"]
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_up(archive, hits, holder):
+    archive.drop("MuonHit.be.bin", hits(1))
+    (archive.root.workshop / "left behind").mkdir()
+    (archive.root.workshop / "left behind" / "day.h5").write_text("half a file")
+    holder.kill()
+    holder.wait()
+    report = archive.run()
+    assert report.recovered
+    assert archive.seconds() == [1]
+    assert list(archive.root.workshop.iterdir()) == []
+    assert not archive.run().recovered
+
+
+def test_reading_goes_on_while_a_run_holds_the_archive(archive, hits, tmp_path):
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.run()
+    with Root(archive.root.path).locked():
+        assert archive.seconds() == [1]
+
+
+# ---- The command, in a process of its own
+
+
+ENTRY_POINT = "[dayfile.plugins]\nmuon = muon_of_the_test:plugin\n"
+
+
+@pytest.fixture
+def archive_run(archive, muon, python):
+    """``archive-run`` with the muon telescope installed."""
+    site = archive.path / "site"
+    (site / "muon_of_the_test-1.0.dist-info").mkdir(parents=True)
+    (site / "muon_of_the_test-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: x\nVersion: 1.0\n")
+    (site / "muon_of_the_test-1.0.dist-info" / "entry_points.txt").write_text(ENTRY_POINT)
+    (site / "muon_of_the_test.py").write_text(
+        f"from dayfile import Instrument\nplugin = Instrument({muon.layout!r}, 'muon.yaml')\n"
+    )
+
+    def run(*arguments, root=archive.root.path):
+        code = "from dayfile.cli import archive_run; archive_run()"
+        options = ("--plugins", "muon", "--set", "watch.settle=0", "--archive", root)
+        return python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
+
+    return run
+
+
+def test_the_command_ends_with_0_when_all_is_archived(archive, archive_run, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    done = archive_run()
+    assert done.returncode == 0, done.stderr
+    assert archive.seconds() == [1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["gone.bin"], "gone.bin: there is no such file or directory"),
+        (["--set", "publish.afer=5"], "did you mean 'publish.after'?"),
+        (["--set", "publish.after=soon"], "--set publish.after: publish.after cannot be 'soon'"),
+    ],
+    ids=["missing source", "unknown setting", "wrong value"],
+)
+def test_the_command_ends_with_2_on_wrong_usage(archive_run, arguments, words):
+    done = archive_run(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_ends_with_3_when_something_was_set_aside(archive, archive_run, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.drop("notes.txt", b"of nobody")
+    done = archive_run()
+    assert done.returncode == 3
+    assert "notes.txt: no plugin of this run recognises it" in done.stderr
+    assert archive.seconds() == [1]
+
+
+def test_the_command_ends_with_4_when_it_cannot_write(archive_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = archive_run(root=tmp_path / "file" / "archive")
+    assert done.returncode == 4
+    assert "could not make the directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_ends_with_5_when_another_run_holds_the_archive(archive_run, holder):
+    done = archive_run()
+    assert done.returncode == 5
+    assert f"process {holder.pid}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_file_is_written_below_the_given_path(archive, archive_run, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    assert archive_run("--report", "report.json", "--quiet").stdout == ""
+    assert json.loads(Path(archive.path / "report.json").read_text())["sources"]["archived"] == 1

@@ -1,0 +1,217 @@
+"""Where sources come from, and what becomes of them: taken once, left alone, taken up again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dayfile.engine.intake import given_files, visible_files
+from dayfile.errors import StorageError, UsageError
+
+HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
+
+
+# ---- Where sources come from
+
+
+def test_sources_are_taken_from_incoming_and_removed_once_they_are_published(archive, hits):
+    archive.drop("MuonHit.be.bin", hits(1, 2))
+    archive.drop("MuonHit.le.bin", hits(3, order="little"))
+    report = archive.run()
+    assert report.sources == {"archived": 2, "already": 0, "quarantined": 0}
+    assert archive.counts(report) == {"written": 3}
+    assert report.day_files == [HITS]
+    assert report.exit_code == 0
+    assert archive.seconds() == [1, 2, 3]
+    assert archive.files(archive.root.incoming) == archive.files(archive.root.accepted) == []
+    assert archive.files(archive.root.workshop) == []
+
+
+def test_sources_that_are_given_stay_where_they_lie(archive, hits, tmp_path):
+    source = tmp_path / "MuonHit.be.bin"
+    source.write_bytes(hits(1))
+    before = source.stat()
+    assert archive.run(source).sources["archived"] == 1
+    assert archive.seconds() == [1]
+    assert (source.stat().st_ino, source.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_sources_given_and_sources_that_arrived_are_taken_by_one_run(archive, hits, tmp_path):
+    given = tmp_path / "given" / "deeper"
+    given.mkdir(parents=True)
+    (given / "MuonHit.be.bin").write_bytes(hits(1))
+    archive.drop("MuonHit.be.bin", hits(2))
+    archive.drop("MuonHit.be.bin", hits(3), below="station 7")
+    assert archive.run(tmp_path / "given").sources["archived"] == 3
+    assert archive.seconds() == [1, 2, 3]
+
+
+def test_hidden_files_are_left_alone(archive, hits, tmp_path):
+    archive.drop(".MuonHit.be.bin", hits(1))
+    archive.drop("MuonHit.be.bin", hits(2), below=".unfinished")
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / ".MuonHit.be.bin").write_bytes(hits(3))
+    report = archive.run(given)
+    assert sum(report.sources.values()) == 0
+    assert archive.files(archive.root.incoming) == [".MuonHit.be.bin", ".unfinished/MuonHit.be.bin"]
+    assert (given / ".MuonHit.be.bin").exists()
+
+
+def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
+    for name in ("b/x", "a", "c/d/y", ".hidden", "c/.z/w"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [str(path.relative_to(tmp_path)) for path in visible_files(tmp_path)] == ["a", "b/x", "c/d/y"]
+    assert given_files([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"]) == [
+        tmp_path / "c/d/y",
+        tmp_path / "a",
+        tmp_path / ".hidden",
+    ]
+
+
+def test_a_given_path_that_does_not_exist_stops_the_run_before_anything_is_taken(archive, hits, tmp_path):
+    archive.drop("MuonHit.be.bin", hits(1))
+    with pytest.raises(UsageError, match="gone: there is no such file or directory"):
+        archive.run(tmp_path / "gone")
+    assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
+
+
+def test_what_is_no_file_is_left_alone(archive, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    os.mkfifo(archive.root.incoming / "pipe")
+    loop = archive.root.incoming / "loop"
+    loop.symlink_to(loop)
+    assert archive.run().sources["archived"] == 1
+    assert archive.seconds() == [1]
+    assert sorted(path.name for path in archive.root.incoming.iterdir()) == ["loop", "pipe"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that exists and cannot be read")
+def test_a_source_that_cannot_be_read_is_told_and_costs_no_other(archive, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    report = archive.run("/proc/self/mem")
+    (failure,) = report.failures
+    assert "/proc/self/mem: cannot be read" in failure.message
+    assert (report.sources["archived"], report.exit_code) == (1, 3)
+    assert archive.seconds() == [1]
+
+
+def test_a_file_that_is_still_growing_waits_for_the_next_run(archive, hits):
+    path = archive.drop("MuonHit.be.bin", hits(1))
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    writer = subprocess.Popen(
+        [sys.executable, "-c", GROWING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        writer.stdout.readline()
+        report = archive.run(watch__settle=0.3)
+    finally:
+        writer.communicate("\n", timeout=20)
+    assert sum(report.sources.values()) == 0
+    assert report.growing == ["incoming/MuonHit.be.bin"]
+    assert report.exit_code == 0
+    assert path.exists()
+
+
+GROWING = """
+import select, sys, time
+with open(sys.argv[1], "ab") as file:
+    print("writing", flush=True)
+    while not select.select([sys.stdin], [], [], 0.02)[0]:
+        file.write(b"x")
+        file.flush()
+"""
+
+
+# ---- accepted/
+
+
+def test_what_an_earlier_run_had_accepted_is_taken_up_again(archive, hits):
+    (archive.root.accepted / "MuonHit.be.bin").write_bytes(hits(1))
+    (archive.root.accepted / "1").mkdir()
+    (archive.root.accepted / "1" / "MuonHit.be.bin").write_bytes(hits(2))
+    assert archive.run().sources["archived"] == 2
+    assert archive.seconds() == [1, 2]
+    assert list(archive.root.accepted.iterdir()) == []
+
+
+def test_what_was_accepted_and_published_already_is_released(archive, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.run()
+    (archive.root.accepted / "MuonHit.be.bin").write_bytes(hits(1))
+    assert archive.run().sources == {"archived": 0, "already": 1, "quarantined": 0}
+    assert archive.files(archive.root.accepted) == []
+    assert archive.seconds() == [1]
+
+
+def test_a_name_that_is_taken_in_accepted_costs_neither_source(archive, hits):
+    (archive.root.accepted / "MuonHit.be.bin").write_bytes(hits(1))
+    for number, below in enumerate(("", "a", "b", "c/d")):
+        archive.drop("MuonHit.be.bin", hits(number + 2), below)
+    assert archive.run().sources["archived"] == 5
+    assert archive.seconds() == [1, 2, 3, 4, 5]
+    assert list(archive.root.accepted.iterdir()) == []
+
+
+def test_a_source_with_the_name_of_a_numbered_directory_stops_no_run(archive, hits):
+    archive.drop("1", b"of nobody")
+    archive.drop("MuonHit.be.bin", hits(1), "a")
+    archive.drop("MuonHit.be.bin", hits(2), "b")
+    assert archive.run().sources == {"archived": 2, "already": 0, "quarantined": 1}
+    assert archive.seconds() == [1, 2]
+    assert archive.files(archive.root.accepted) == []
+
+
+def test_a_disk_that_takes_no_more_leaves_the_source_and_the_next_run_archives_it(archive, muon, python):
+    """Every file of the process is limited, as a full disk limits it."""
+    content = muon.stream("hits", records_with_noise(muon, 20_000))
+    archive.drop("MuonHit.be.bin", content)
+    (archive.path / "muon.yaml").write_text(muon.layout)
+    done = python("-c", FULL_DISK, archive.path)
+    assert done.returncode == StorageError.exit_code, done.stderr
+    assert [path.read_bytes() for path in archive.root.accepted.iterdir()] == [content]
+    assert not (archive.root.path / HITS).exists()
+    report = archive.run()
+    assert archive.counts(report) == {"written": 20_000}
+
+
+def records_with_noise(muon, number):
+    records = np.zeros(number, muon.hits.dtype)
+    records["second"] = muon.start + np.arange(number) % 86400
+    records["energy"] = np.random.default_rng(1).random(number)
+    return records
+
+
+FULL_DISK = """
+import os, resource, sys
+from pathlib import Path
+import pluggy
+from dayfile import hookspecs, settings
+from dayfile.archive.root import Root
+from dayfile.builtin import Builtin
+from dayfile.engine.executors import run_serial
+from dayfile.errors import DayfileError
+from dayfile.layouts.instrument import Instrument
+from dayfile.plugins import Plugins
+
+directory = Path(sys.argv[1])
+manager = pluggy.PluginManager("dayfile")
+manager.add_hookspecs(hookspecs)
+plugins = Plugins(manager)
+manager.register(Builtin(plugins.data_types), "builtin")
+plugins.add("muon", Instrument((directory / "muon.yaml").read_text(), "muon.yaml"))
+chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    run_serial(Root(directory / "archive"), plugins, chosen)
+except DayfileError as error:
+    print(error, file=sys.stderr, flush=True)
+    os._exit(error.exit_code)
+"""
