@@ -328,6 +328,21 @@ def hits(muon):
 
 
 @pytest.fixture
+def good(archive, muon):
+    """Two sources of the muon telescope, which must be archived whatever else goes on."""
+    archive.drop("MuonHit.be.bin", muon.stream("hits", muon.records("hits", [{"second": muon.start}])))
+    archive.drop("MuonHit.le.bin", muon.stream("hits", muon.records("hits", [{"second": muon.start + 1}]), "little"))
+
+    def assert_unharmed(report):
+        assert report.records["muon.hits"]["written"] == 2
+        assert report.sources["archived"] >= 2
+        assert len(open_archive(archive.root.path).read("muon.hits")) == 2
+        assert archive.files(archive.root.incoming) == archive.files(archive.root.accepted) == []
+
+    return Given(**{**vars(archive), "name": "good", "assert_unharmed": assert_unharmed})
+
+
+@pytest.fixture
 def python():
     """Run Python in a process of its own, with further directories to import from."""
 
