@@ -126,7 +126,7 @@ def joined(told: DataType, parts: list[Part], room: Room) -> Records:
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), [len(p.array) for p in parts])
     array = room.all_of([data_type.conform(part.array) for part in parts], data_type.dtype)
     parts.clear()  # sorting makes a copy: with the parts there would be three
-    times = array[data_type.time].copy()
+    times = array[data_type.time]
     if not (times[1:] >= times[:-1]).all():
         order = np.argsort(times, kind="stable")
         array, origins = whole(array)[order].view(data_type.dtype), origins[order]

@@ -203,14 +203,14 @@ class Reader:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
         import tables
 
-        from dayfile.stores.ledger import GROUP
-        from dayfile.stores.rows import leaves, rows_at
+        from dayfile.stores.nodes import leaves
+        from dayfile.stores.rows import rows_at
 
         path = self.root.path / row.path
         # As all is read once, a cache of chunks would only be one more copy.
         with damage_told(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
-            for node in filter(wanted, leaves(file)):
-                table = None if node.startswith(f"/{GROUP}/") else rows_at(file, node)
+            for node in filter(wanted, leaves(file.root)):
+                table = rows_at(file, node)
                 if table is None:
                     continue
                 with closing(table):

@@ -15,9 +15,9 @@ import tables
 from dayfile.errors import StorageError
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
-from dayfile.stores.ledger import GROUP, Ledger
-from dayfile.stores.nodes import Told, data_type_of
-from dayfile.stores.rows import Rows, leaves, rows_at
+from dayfile.stores.ledger import Ledger
+from dayfile.stores.nodes import Told, data_type_of, leaves
+from dayfile.stores.rows import Rows, rows_at
 from dayfile.stores.slots import filled
 from dayfile.stores.vlen import Values, values_at
 
@@ -84,12 +84,11 @@ def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
 
 def opened_leaves(file: tables.File) -> Iterator[Rows | Values]:
     """The tables and arrays of blobs of an open day file, but for its ledger, each open while it is yielded."""
-    for path in leaves(file):
-        if not path.startswith(f"/{GROUP}/"):
-            node = values_at(file, path) or rows_at(file, path)
-            if node is not None:
-                with closing(node):
-                    yield node
+    for path in leaves(file.root):
+        node = values_at(file, path) or rows_at(file, path)
+        if node is not None:
+            with closing(node):
+                yield node
 
 
 def survey_table(table: Rows, told: Told = data_type_of) -> NodeSummary:

@@ -21,9 +21,10 @@ import tables
 from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
+from dayfile.stores.ledger import GROUP
 from dayfile.stores.rows import Rows
 
-__all__ = ["data_type_of", "describe", "fill", "matched", "recogniser", "tell"]
+__all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell"]
 
 ATTRIBUTES = (
     *("TITLE", "data_type", "code", "layout", "store", "time", "end", "period", "node", "blobs", "clock"),
@@ -65,6 +66,14 @@ def fill(template: str, keys: Keys) -> str:
     if len(path.encode()) > NODE_SIZE:
         raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
     return path
+
+
+def leaves(group: tables.Group) -> Iterator[str]:
+    """The paths of all tables and arrays of a group and those below it, but for the ledger's."""
+    yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
+    for name in sorted(group._v_groups):
+        if name != GROUP:
+            yield from leaves(group[name])
 
 
 def tell(table: tables.Table, data_type: DataType) -> None:

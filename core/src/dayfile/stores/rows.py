@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import tables
 
 from dayfile.stores.library import DEFAULT, call, closing, part, rows_of, sizes
 
-__all__ = ["ConvertedRows", "PlainRows", "Rows", "exists", "leaves", "open_dataset", "rows_at", "table_at"]
+__all__ = ["ConvertedRows", "PlainRows", "Rows", "exists", "open_dataset", "rows_at", "table_at"]
 
 COMPOUND, INTEGER, STRING = 6, 0, 3
 """Classes of the library's types (``H5T_class_t``)."""
@@ -239,12 +238,6 @@ def exists(file: tables.File, path: str) -> bool:
     parts = path.strip("/").split("/")
     root = int(file.root._v_objectid)
     return all(call("H5Lexists", root, "/".join(parts[: n + 1]).encode(), DEFAULT) for n in range(len(parts)))
-
-
-def leaves(file: tables.File) -> Iterator[str]:
-    """The paths of all tables and arrays of an open file, group by group."""
-    for group in file.walk_groups("/"):
-        yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
 
 
 def open_dataset(file: tables.File, path: str) -> int:
