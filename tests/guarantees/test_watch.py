@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import watchfiles
 
 from dayfile.archive.catalogue import Catalogue
+from dayfile.engine.watch import Bell, noticed
 from dayfile.errors import StorageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile_cris import instrument as cris
@@ -248,6 +251,19 @@ def test_without_watchfiles_the_rescan_does_the_work_alone(watch, tmp_path, resc
     else:
         until(lambda: watcher.records() == 2)
     assert watcher.stop().returncode == 0
+
+
+def test_what_arrives_before_the_system_gives_notices_is_seen_soon(tmp_path, monkeypatch):
+    begin = watchfiles.watch
+
+    def late(*arguments, **options):
+        time.sleep(0.5)
+        yield from begin(*arguments, **options)
+
+    monkeypatch.setattr(watchfiles, "watch", late)
+    with Bell() as bell, noticed(tmp_path, bell):
+        (tmp_path / STREAM).write_bytes(stream(0))
+        assert select.select([bell.reader], [], [], PATIENCE)[0]
 
 
 def test_what_a_killed_run_left_is_archived_at_the_start(watch):

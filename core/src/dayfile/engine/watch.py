@@ -156,8 +156,11 @@ def noticed(directory: Path, bell: Bell) -> Iterator[None]:
     ended = threading.Event()
 
     def follow() -> None:
-        for _ in watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False):
-            bell.ring()
+        notices = watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False, yield_on_timeout=True)
+        for number, changes in enumerate(notices):
+            # Once without a change too: of what arrived before the system was asked for notices, it gives none.
+            if changes or number == 0:
+                bell.ring()
 
     thread = threading.Thread(target=follow, name="notices of incoming", daemon=True)
     thread.start()
