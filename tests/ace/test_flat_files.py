@@ -68,11 +68,12 @@ SUFFIXES = {
 }  # fmt: skip
 
 
-def archived(directory, *paths):
+def archived(directory, *paths, on_conflict="overlap"):
     """An archive that has taken sources in, and the report of the run."""
     loaded = plugins.load(["cris", "sis"])
     root = Root(directory)
-    report = run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), paths)
+    chosen = dayfile.settings.from_command_line([f"on_conflict={on_conflict}"])
+    report = run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models, chosen), paths)
     return SimpleNamespace(root=root, report=report)
 
 
@@ -215,16 +216,22 @@ def test_the_bytes_are_those_that_the_format_tells(tmp_path, order, sign):
 
 
 @pytest.fixture(scope="module")
-def contended(tmp_path_factory):
-    """An archive of a day on which three records contended for one slot, and two for another."""
-    directory = tmp_path_factory.mktemp("contended")
+def contending(tmp_path_factory):
+    """Streams of a day on which three records contend for one slot, and two for another."""
+    directory = tmp_path_factory.mktemp("contending")
     form = cris.struct(TYPES["cris.high_priority_rates"], "big")
     streams = []
     for number, times in enumerate([(0, 5, 100, 5000), (1, 16, 101), (7,)]):
         streams.append(directory / str(number) / "L1CrisHighPriorityRate.be.bin")
         streams[-1].parent.mkdir()
         streams[-1].write_bytes(lay_out(hp_rates(*times, hp=number), form).tobytes())
-    return archived(directory / "archive", *streams)
+    return streams
+
+
+@pytest.fixture(scope="module")
+def contended(contending, tmp_path_factory):
+    """An archive of them."""
+    return archived(tmp_path_factory.mktemp("contended") / "archive", *contending)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -247,6 +254,20 @@ def test_a_conflicted_day_comes_back_the_same_whichever_file_comes_first(contend
     counts = again.report.records[name]
     assert (counts["written"], counts["rejected"]) == (0, 0)
     assert there(new.root, name) == there(contended.root, name)
+
+
+@pytest.mark.parametrize(("mode", "winners"), [("replace", [7, 101]), ("keep", [0, 100])])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_winner_of_a_slot_wins_again_whichever_file_comes_first(contending, tmp_path, mode, winners, first):
+    name = "cris.high_priority_rates"
+    before = archived(tmp_path / "before", *contending, on_conflict=mode)
+    rows = read_day(before.root, name, DAY).rows
+    assert (rows["Second1996"][[0, 6]] - START).tolist() == winners
+    files = exported(before.root, name, tmp_path / "out")
+    for path in (files[first], files[1 - first]):
+        after = archived(tmp_path / "after", path, on_conflict=mode)
+    assert after.report.exit_code == 0
+    assert there(after.root, name) == there(before.root, name)
 
 
 def test_conflicts_are_told_where_a_flat_file_is_read(contended, tmp_path):

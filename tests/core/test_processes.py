@@ -7,6 +7,7 @@ import os
 import random
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -330,7 +331,8 @@ def pieces(muon, school):
     def hits(numbers):
         records = np.zeros(len(numbers), muon.hits.dtype)
         records["second"] = muon.start + np.array(numbers, np.int64)
-        return Piece("muon", "muon.hits", "muon/a.h5", muon.day, muon.batch("hits", records), sources(records))
+        batch = replace(muon.batch("hits", records), gave_way=len(numbers) > 1)
+        return Piece("muon", "muon.hits", "muon/a.h5", muon.day, batch, sources(records))
 
     def of_school(rows, station):
         batch = school.make_events(rows, None, station)
@@ -353,7 +355,7 @@ def plain(piece):
     arrays = [(array.dtype, array.tobytes()) for array in (batch.records, batch.numbers, piece.sources)]
     blobs = list(batch.blobs.values), batch.blobs.owners.tolist()
     told = piece.plugin, piece.data_type, piece.path, piece.day, batch.instrument, batch.code, dict(batch.keys)
-    return *told, *arrays, *blobs
+    return *told, batch.gave_way, *arrays, *blobs
 
 
 @settings_of_hypothesis(deadline=None, max_examples=60)

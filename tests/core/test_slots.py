@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -248,7 +249,7 @@ class ContentionModel(Model):
         slot = (time - self.start) // self.period
         held = self.slots.get(slot)
         taken, known = held == b"\xff" * self.size, record in self.overlap
-        if held in {None, record}:
+        if held == record or (held is None and not known):
             return self.put(time, record)
         if known and not (taken and mode != "replace"):
             return IDENTICAL
@@ -263,11 +264,20 @@ class ContentionModel(Model):
         self.slots[slot] = record
         return CONFLICT
 
+    def give_way(self, mode, time, record):
+        """What becomes of a record that gave way before it came."""
+        held = self.slots.get((time - self.start) // self.period)
+        if mode == "overlap" or held == record:
+            return self.contend(mode, time, record)
+        taken, known = held == b"\xff" * self.size, record in self.overlap
+        self.overlap += [record] * (not known)
+        return IN_CONFLICT if taken else IDENTICAL if known else CONFLICT
 
-any_modes = st.lists(st.sampled_from(["overlap", "replace", "keep"]), min_size=1, max_size=4)
+
+any_modes = st.lists(st.tuples(st.sampled_from(["overlap", "replace", "keep"]), st.booleans()), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(many=any_records, cuts=any_cuts, modes=any_modes)
 def test_whatever_a_slot_keeps_every_record_is_there_and_again_changes_nothing(muon, many, cuts, modes):
     records = made(muon, many)
@@ -277,10 +287,11 @@ def test_whatever_a_slot_keeps_every_record_is_there_and_again_changes_nothing(m
     with tempfile.TemporaryDirectory() as directory:
         published, path = Path(directory) / "day.h5", Path(directory) / "work.h5"
         for number, part in enumerate(parts):
-            mode = modes[number % len(modes)]
+            mode, gave_way = modes[number % len(modes)]
             work = WorkFile(published, path, muon.day, on_conflict=mode)
-            expected += [model.contend(mode, int(record["second"]), record.tobytes()) for record in part]
-            statuses += work.write(muon.rates, muon.batch("rates", part)).tolist()
+            put_one = model.give_way if gave_way else model.contend
+            expected += [put_one(mode, int(record["second"]), record.tobytes()) for record in part]
+            statuses += work.write(muon.rates, replace(muon.batch("rates", part), gave_way=gave_way)).tolist()
             work.publish()
         held = content(published)
         for mode in ("overlap", "replace", "keep"):

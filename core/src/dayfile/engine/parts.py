@@ -41,6 +41,7 @@ def save(path: Path, pieces: Iterable[Piece]) -> None:
                 "instrument": batch.instrument,
                 "code": batch.code,
                 "keys": dict(batch.keys),
+                "gave_way": batch.gave_way,
                 "fields": len(batch.records.dtype.names or ()),
                 "sizes": [len(buffer) for buffer in buffers],
             }
@@ -86,5 +87,6 @@ def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: Dat
         joined = bytes(buffers[5])
         values = [joined[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
         blobs = Blobs(values, owners)
-    batch = Batch(words["instrument"], words["code"], records, numbers, words["keys"], blobs)
+    keys, gave_way = words["keys"], words["gave_way"]
+    batch = Batch(words["instrument"], words["code"], records, numbers, keys, blobs, gave_way)
     return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch, sources)

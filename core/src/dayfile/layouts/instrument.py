@@ -132,7 +132,7 @@ class Instrument:
                 offset = HEADER_SIZE + numbers[0] * file.structs.dtype.itemsize
                 items.append(replace(item, numbers=numbers, offset=offset))
             else:
-                items.append(replace(item, numbers=file.places[item.numbers]))
+                items.append(replace(item, numbers=file.places[item.numbers], gave_way=part == "overlap"))
         if len(file.conflicts):
             text = f"slots in conflict in a flat file; take in its {OVERLAP} file too, which has their records"
             items.append(Remark(data_type.instrument, data_type.code, text, tuple(file.conflicts.tolist())))

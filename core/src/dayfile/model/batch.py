@@ -113,6 +113,9 @@ class Batch:
         What fills the templates of the data type's node, such as the station; one value for the whole batch.
     blobs : Blobs
         Variable-length values.
+    gave_way : bool
+        Whether the records lost their slots to others before they came here. What becomes of them then is in
+        :class:`dayfile.stores.slots.SlotTable`.
     """
 
     instrument: str
@@ -121,6 +124,7 @@ class Batch:
     numbers: npt.NDArray[np.int64]
     keys: Mapping[str, str | int] = field(default_factory=dict)
     blobs: Blobs = NO_BLOBS
+    gave_way: bool = False
 
     def __len__(self) -> int:
         return len(self.records)

@@ -23,6 +23,8 @@ BLOCK_BYTES = 4 * 2**20
 
 OnConflict = Literal["overlap", "replace", "keep"]
 """What a record does that finds other bytes in its slot; see :class:`SlotTable`."""
+Rule = Literal["overlap", "replace", "keep", "yield"]
+"""The same, or that of records that gave way before."""
 
 
 def row_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -89,7 +91,9 @@ class SlotTable:
     overlap table. The status is 1 as well. A slot that was in conflict before is taken by a record that replaces.
 
     A record that gave way once and lies in the overlap table does not contend again while its slot holds another: it
-    has status 3. So a source that comes again changes nothing.
+    has status 3. So a source that comes again changes nothing. Nor does one contend that gave way before it came here
+    (:attr:`Batch.gave_way`): it goes to the overlap table, also where its slot is empty, as the record that it gave way
+    to may come later.
 
     Parameters
     ----------
@@ -158,6 +162,7 @@ class SlotTable:
             A status per record.
         """
         slots = slots_of(batch.records, self.data_type, self.start)
+        on_conflict = "yield" if batch.gave_way and self.on_conflict != "overlap" else self.on_conflict
         statuses = np.empty(len(batch), np.uint8)
         # What is stored as an empty slot or a conflict could not be told from one: it goes to overlap alone.
         strange = ~filled(batch.records)
@@ -165,16 +170,20 @@ class SlotTable:
         statuses[strange] = IN_CONFLICT
         for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.dtype.itemsize)):
             chosen = as_slice(these)
-            statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these)
+            statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these, on_conflict)
         self._settle()
         return statuses
 
     def _write_block(
-        self, records: npt.NDArray[Any], slots: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
+        self,
+        records: npt.NDArray[Any],
+        slots: npt.NDArray[np.int64],
+        numbers: npt.NDArray[np.int64],
+        on_conflict: Rule,
     ) -> npt.NDArray[np.uint8]:
         """Put records whose slots are near each other, with their places in the batch; their statuses."""
         low, end = int(slots[0]), int(slots[-1]) + 1
-        if low >= self.empty_from and (np.diff(slots) > 0).all():
+        if low >= self.empty_from and self.overlap is None and on_conflict != "yield" and (np.diff(slots) > 0).all():
             # As most often: nothing is there yet, and there is a slot for each.
             rows = records if len(records) == end - low else spread(records, slots - low, end - low)
             self._store(low, rows, slots - low, np.zeros(len(slots), np.uint64))
@@ -187,7 +196,7 @@ class SlotTable:
             # One record for each slot in a round, so that a round is whole arrays and the order within a slot is kept.
             first = np.concatenate([[True], np.diff(slots[waiting]) > 0])
             these = waiting[first]
-            statuses[these] = self._put(rows, slots[these] - low, records[these], numbers[these])
+            statuses[these] = self._put(rows, slots[these] - low, records[these], numbers[these], on_conflict)
             waiting = waiting[~first]
         changed = np.flatnonzero((row_bytes(before) != row_bytes(rows)).any(axis=1))
         self._store(low, rows, changed, row_hashes(before[changed]))
@@ -199,16 +208,19 @@ class SlotTable:
         places: npt.NDArray[np.int64],
         records: npt.NDArray[Any],
         numbers: npt.NDArray[np.int64],
+        on_conflict: Rule,
     ) -> npt.NDArray[np.uint8]:
         """Put records, each for a slot of its own, into ``rows`` at ``places``; their statuses."""
         held, given = row_bytes(rows[places]), row_bytes(records)
-        empty = ~held.any(axis=1)
+        empty = ~held.any(axis=1) & ~self._known(records) & (on_conflict != "yield")
         same = (held == given).all(axis=1)
         statuses = np.select([empty, same], [WRITTEN, IDENTICAL], CONFLICT).astype(np.uint8)
         rows[places[empty]] = records[empty]
         contending = np.flatnonzero(statuses == CONFLICT)
         if len(contending):
-            statuses[contending] = self._contend(rows, places[contending], records[contending], numbers[contending])
+            statuses[contending] = self._contend(
+                rows, places[contending], records[contending], numbers[contending], on_conflict
+            )
         return statuses
 
     def _contend(
@@ -217,18 +229,19 @@ class SlotTable:
         places: npt.NDArray[np.int64],
         records: npt.NDArray[Any],
         numbers: npt.NDArray[np.int64],
+        on_conflict: Rule,
     ) -> npt.NDArray[np.uint8]:
-        """What becomes of records that find other bytes in their slots; their statuses."""
+        """What becomes of records that find other bytes in their slots, or do not take an empty one; their statuses."""
         held = rows[places]
         taken = (row_bytes(held) == CONFLICT_BYTE).all(axis=1)
-        known = np.zeros(len(records), bool) if self.overlap is None else self.overlap.holds(records)
+        known = self._known(records)
         new, fresh = ~taken & ~known, taken | ~known
-        if self.on_conflict == "overlap":
+        if on_conflict == "overlap":
             self._to_overlap(held[new], numbers[new] + 0.0)
             self._to_overlap(records[fresh], numbers[fresh] + 0.5)
             row_bytes(rows)[places[new]] = CONFLICT_BYTE
             return np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT).astype(np.uint8)
-        if self.on_conflict == "keep":
+        if on_conflict in {"keep", "yield"}:
             self._to_overlap(records[fresh], numbers[fresh] + 0.5)
             statuses = np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT)
         else:
@@ -237,6 +250,10 @@ class SlotTable:
             statuses = np.where(known, IDENTICAL, CONFLICT)
         self._settle()  # whether the next record for the slot is known depends on it
         return statuses.astype(np.uint8)
+
+    def _known(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which records the overlap table holds."""
+        return np.zeros(len(records), bool) if self.overlap is None else self.overlap.holds(records)
 
     def _to_overlap(self, records: npt.NDArray[Any], order: npt.NDArray[np.floating[Any]]) -> None:
         """Let records wait for the overlap table; ``order`` tells where among those of this write."""
