@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A promise that is kept slowly is kept: no example has to be done within a time.
+settings.register_profile("dayfile", deadline=None)
+settings.load_profile("dayfile")
 
 
 @pytest.fixture(scope="session")
