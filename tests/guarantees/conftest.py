@@ -20,6 +20,8 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
 
+PATIENCE = 300.0  # seconds; a busy machine is slow
+
 # One engine in a process of its own. What a user can mend ends in the exit code that the command line would give.
 ENGINE = """
 import sys
@@ -75,7 +77,7 @@ class Archive:
         """Whether an engine has nothing more to do."""
         return not any(files(place) for place in (self.root.incoming, self.root.accepted, self.root.workshop))
 
-    def settled(self, watch: multiprocessing.Process, seconds: float = 300) -> bool:
+    def settled(self, watch: multiprocessing.Process, seconds: float = PATIENCE) -> bool:
         """Wait until a watch listens to SIGTERM and has nothing more to do, or has ended; True if it has not ended."""
         end = time.monotonic() + seconds
         while watch.is_alive():
@@ -138,7 +140,7 @@ def finish(start) -> Callable[..., int]:
         process = start(archive.path, watch=watch, **names)
         if watch and archive.settled(process):
             process.terminate()
-        process.join(60)
+        process.join(PATIENCE)
         if process.exitcode is None:
             process.kill()
             pytest.fail("the engine hangs")

@@ -10,6 +10,8 @@ import pytest
 
 from dayfile import open_archive
 
+PATIENCE = 300  # seconds; a busy machine is slow
+
 # Opens the day files of an archive again and again, and counts records: blobs of notes, filled slots and overlap.
 # Says "ready" once, and at the end of its input how often it looked and what was wrong.
 READER = """
@@ -75,10 +77,19 @@ def readers(busy, tmp_path):
 def assert_content(readers):
     """The readers looked often, and never saw anything that was wrong."""
     for reader in readers:
-        told, _ = reader.communicate(timeout=300)
+        told, _ = reader.communicate(timeout=PATIENCE)
         looks, problems, *first = told.splitlines()
         assert (int(problems), first) == (0, [])
         assert int(looks) > 100
+
+
+def until(true):
+    """Wait until something is true."""
+    end = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+    return found
 
 
 def identities(archive) -> set[tuple[int, int]]:
@@ -105,12 +116,13 @@ def test_readers_see_whole_day_files_while_a_watch_publishes_again_and_again(rea
     watch = start(archive.path, watch=True)
     published: set[tuple[int, int]] = set()
     for number in range(4, 44):
+        before = identities(archive)
         archive.load(number)
-        time.sleep(0.1)
+        until(lambda before=before: identities(archive) - before)
         published |= identities(archive)
     assert archive.settled(watch)
     watch.terminate()
-    watch.join(30)
+    watch.join(PATIENCE)
     assert watch.exitcode == 0
     assert_content(started)
     assert len(published) > 10
@@ -135,7 +147,7 @@ def test_a_reader_that_keeps_a_day_file_open_hinders_no_publish_and_reads_on(bus
         assert finish(archive) == 0
         assert seen() == "20 20\n"
     finally:
-        holder.communicate(timeout=300)
+        holder.communicate(timeout=PATIENCE)
     assert len(open_archive(archive.path).read("probe.notes")) == 100
     archive.assert_whole()
 
@@ -161,7 +173,7 @@ def test_records_that_were_read_once_are_read_ever_after(busy, tmp_path, start):
     assert archive.settled(watch)
     seen = look()
     watch.terminate()
-    watch.join(30)
+    watch.join(PATIENCE)
     assert watch.exitcode == 0
     archive.assert_whole()
     assert len(seen) > 100
