@@ -111,9 +111,9 @@ def test_a_file_that_is_still_growing_waits_for_the_next_run(archive, hits):
     )
     try:
         writer.stdout.readline()
-        report = archive.run(watch__settle=0.3)
+        report = archive.run(watch__settle=1.0)
     finally:
-        writer.communicate("\n", timeout=20)
+        writer.communicate("\n", timeout=60)
     assert sum(report.sources.values()) == 0
     assert report.growing == ["incoming/MuonHit.be.bin"]
     assert report.exit_code == 0

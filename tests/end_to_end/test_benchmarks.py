@@ -104,7 +104,7 @@ def test_a_mission_fills_every_slot_and_tells_what_it_took(tmp_path):
     assert 81e6 < mission["source_bytes"] / 2 < 82e6
     assert mission["archive_bytes"] > mission["source_bytes"] * 0.98
     spent = mission["spent"]
-    assert 0 < spent["cpu_seconds"] < 2 * spent["seconds"]
+    assert 0 < spent["cpu_seconds"] < (os.cpu_count() + 1) * spent["seconds"]
     assert 50e6 < spent["peak_bytes"] < 2e9
     assert mission["hours_of_25_years"] == pytest.approx(spent["seconds"] / 2 * 9131 / 3600)
     assert f"2 days    {mission['records']:,}" in done.stdout
