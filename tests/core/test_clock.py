@@ -182,7 +182,10 @@ def test_a_text_with_an_offset_from_utc_is_understood_without_a_warning():
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", "garbage", "NaT", "1997-02-30", "31.10.1997", "1997-10-31T25:00:00", None, [1997], np.datetime64("NaT")],
+    [
+        *("", "garbage", "NaT", "1997-02-30", "31.10.1997", "1997-10-31T25:00:00", None, [1997], np.datetime64("NaT")),
+        *(np.nan, np.inf, np.float32("nan")),
+    ],
     ids=repr,
 )
 def test_what_is_no_time_is_refused(garbage):

@@ -255,9 +255,9 @@ def test_what_numpy_cannot_convert_is_refused_with_a_message(opened, muon, name,
         opened.put("muon.rates", records)
 
 
-def test_a_type_that_no_plugin_has_is_refused_with_those_there_are(opened, muon):
+def test_a_type_that_no_plugin_has_is_refused_with_the_one_that_was_meant(opened, muon):
     with pytest.raises(
-        UsageError, match=r"no installed plugin has the data type 'muon\.rats'; there are .*muon\.rates"
+        UsageError, match=r"no installed plugin has the data type 'muon\.rats'; did you mean 'muon\.rates'"
     ):
         opened.put("muon.rats", rates(muon, (0, 1)))
 

@@ -103,12 +103,12 @@ def test_times_without_records_give_no_records_of_the_right_type(hits, muon):
 
 
 def test_an_unknown_type_is_refused_with_what_there_is(hits):
-    with pytest.raises(UsageError, match=r"archive: the archive holds no 'muon\.hit'; it holds muon\.hits"):
+    with pytest.raises(UsageError, match=r"archive: the archive holds no 'muon\.hit'; did you mean 'muon\.hits'"):
         hits.read("muon.hit")
 
 
 def test_an_empty_archive_says_so(archive):
-    with pytest.raises(UsageError, match=r"the archive holds no 'muon\.hits'; it holds nothing yet"):
+    with pytest.raises(UsageError, match=r"the archive holds no 'muon\.hits', nor anything else yet"):
         open_archive(archive.root.path).read("muon.hits")
     assert open_archive(str(archive.root.path)).types() == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from dayfile.errors import DayfileError, PluginError, UsageError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings
+from dayfile.suggestions import suggest
 
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 
@@ -264,9 +264,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     chosen = list(dict.fromkeys(there if names is None else names))
     for name in chosen:
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(there) or 'none'}"
-            raise UsageError(f"no plugin {name!r} is installed; {hint}")
+            raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
     if not chosen:
         raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.none()

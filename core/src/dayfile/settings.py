@@ -6,7 +6,6 @@ environment it is ``DAYFILE_PUBLISH__AFTER``; in ``archive.yaml`` a mapping in a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
+from dayfile.suggestions import suggest
 
 __all__ = [
     "CoreSettings",
@@ -216,9 +216,7 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
     sections: dict[str, dict[str, Given]] = {section: {} for section in ("", *models)}
     for key, given in merged.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"settings are: {', '.join(known)}"
-            raise SettingsError(f"there is no setting {key!r}; {hint}", where=given.where)
+            raise SettingsError(f"there is no setting {key!r}{suggest(key, known)}", where=given.where)
         section, name = known[key]
         sections[section][name] = given
     core = validated("", CoreSettings, sections[""])

@@ -13,6 +13,7 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
+from dayfile.suggestions import suggest
 
 __all__ = ["DayTables", "read_day"]
 
@@ -97,8 +98,8 @@ def day_file_of(root: Root, name: str, day: np.datetime64) -> str:
     catalogue = Catalogue(root.catalogue)
     rows = catalogue.rows(name)
     if not rows:
-        there = ", ".join(sorted({row.data_type for row in catalogue.rows()})) or "nothing yet"
-        raise UsageError(f"the archive holds no {name!r}; it holds {there}", where=root.path)
+        hint = suggest(name, sorted({row.data_type for row in catalogue.rows()})) or ", nor anything else yet"
+        raise UsageError(f"the archive holds no {name!r}{hint}", where=root.path)
     paths = [row.path for row in rows if row.day == str(day)]
     if not paths:
         near = ", ".join(nearest({row.day for row in rows}, day))

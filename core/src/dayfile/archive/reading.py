@@ -17,6 +17,7 @@ from dayfile.errors import StorageError, UsageError
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
 from dayfile.model.validity import valid_at, valid_from
+from dayfile.suggestions import suggest
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -151,8 +152,8 @@ class Reader:
         """What the catalogue has of a type; UsageError if it is nothing."""
         rows = self.catalogue.rows(data_type)
         if not rows:
-            there = ", ".join(self.types()) or "nothing yet"
-            raise UsageError(f"the archive holds no {data_type!r}; it holds {there}", where=self.root.path)
+            hint = suggest(data_type, self.types()) or ", nor anything else yet"
+            raise UsageError(f"the archive holds no {data_type!r}{hint}", where=self.root.path)
         return rows
 
     def _type(self, name: str) -> DataType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import shutil
 import textwrap
@@ -42,6 +41,7 @@ def installed_type(name: str) -> DataType:
     """The data type of that name, from the plugin that its first half names; no other is loaded."""
     from dayfile import plugins
     from dayfile.errors import PluginError, UsageError
+    from dayfile.suggestions import suggest
 
     instrument, dot, _ = name.partition(".")
     loaded = plugins.load([instrument])
@@ -49,9 +49,7 @@ def installed_type(name: str) -> DataType:
         return loaded.data_types[name]
     for failure in loaded.failures:
         raise PluginError(failure.message)
-    near = difflib.get_close_matches(name, loaded.data_types, n=1) if dot else []
-    hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(loaded.data_types)}"
-    raise UsageError(f"{name!r} is not a data type; {hint}")
+    raise UsageError(f"{name!r} is not a data type{suggest(name if dot else '', loaded.data_types)}")
 
 
 def lines_of(data_type: DataType, width: int) -> Iterator[str]:

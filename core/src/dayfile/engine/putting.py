@@ -24,6 +24,7 @@ from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
+from dayfile.suggestions import suggest
 
 __all__ = ["REJECTED", "Archive", "Putting", "create_archive", "open_archive"]
 
@@ -134,8 +135,8 @@ class Putting:
         """Put records; a status for each. See :meth:`Archive.put`."""
         plugins = self.pipeline.plugins
         if data_type not in plugins.data_types:
-            message = f"no installed plugin has the data type {data_type!r}; there are {', '.join(plugins.data_types)}"
-            raise UsageError(message)
+            hint = suggest(data_type, plugins.data_types)
+            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
         told = plugins.data_types[data_type]
         form, given = as_records(records, told)
         timed = told.clock.defined(given[told.time])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, NoReturn, get_args
 
@@ -11,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from dayfile.errors import LayoutError
 from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
+from dayfile.suggestions import suggest
 
-__all__ = ["Document", "Path", "suggest"]
+__all__ = ["Document", "Path"]
 
 Path = tuple[str | int, ...]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -165,12 +165,3 @@ def models_in(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - a
         yield annotation
     for argument in get_args(annotation):
         yield from models_in(argument)
-
-
-def suggest(word: str, words: Iterable[str]) -> str:
-    """``; did you mean 'uint16'?``, or the list where nothing is near, or nothing."""
-    known = list(words)
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; one of {', '.join(known)}" if known else ""

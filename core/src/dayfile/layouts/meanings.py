@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from dayfile.layouts.document import Document, Path, suggest
+from dayfile.layouts.document import Document, Path
 from dayfile.layouts.schema import FlagWords, LayoutWords, TypeWords
 from dayfile.model.datatype import NUMPY_TYPES, Element, Field, Flag
+from dayfile.suggestions import suggest
 
 __all__ = ["compile_elements", "compile_flags"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -176,7 +177,7 @@ class Clock:
         Raises
         ------
         TimeError
-            The text is no ISO date or time.
+            The text is no ISO date or time, or the number is none.
 
         Examples
         --------
@@ -184,6 +185,8 @@ class Clock:
         1488093964
         """
         if isinstance(time, int | float | np.integer | np.floating):
+            if not math.isfinite(time):
+                raise TimeError(f"{time} is not a time")
             return time if isinstance(time, int | float) else time.item()
         moment = as_utc(time)
         day = moment.astype("datetime64[D]")

@@ -1,0 +1,24 @@
+"""Words for a message about a word that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["suggest"]
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """What to put behind a message about a word that is not known: the word that was meant, or all that are known.
+
+    Examples
+    --------
+    >>> suggest("unit16", ["uint8", "uint16"]), suggest("x", ["uint8", "uint16"]), suggest("x", [])
+    ("; did you mean 'uint16'?", '; one of uint8, uint16', '')
+    """
+    from difflib import get_close_matches  # only where something is wrong
+
+    known = list(words)
+    near = get_close_matches(word, known, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; one of {', '.join(known)}" if known else ""
