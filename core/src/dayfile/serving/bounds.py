@@ -96,7 +96,8 @@ class Bounds:
                     # Of one that had to go, the room is another's already.
                     if self.arriving.pop(time_left, None) is not None:
                         self._tell()
-                        await self.release(length - len(body) if whole else length)
+                        if spare := length - len(body) if whole else length:
+                            await self.release(spare)
         return body if whole else None
 
     async def release(self, size: int) -> None:
