@@ -93,8 +93,9 @@ class Bounds:
                     else:
                         whole = True
                 finally:
-                    # Of one that had to go, the room is another's already.
-                    if self.arriving.pop(time_left, None) is not None:
+                    if self.arriving.pop(time_left, None) is None:
+                        whole = False  # it had to go, and its room is another's, though its last bytes have come
+                    else:
                         self._tell()
                         if spare := length - len(body) if whole else length:
                             await self.release(spare)
