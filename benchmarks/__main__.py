@@ -27,14 +27,10 @@ Benchmark = Callable[[Round], Iterable[Row | Figure]]
 def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
     """All but the mission, by the name that ``--only`` takes.
 
-    The receivers come first: where many files were removed within the last minutes, ext4 takes longer to make new ones.
+    Those that leave many files to be removed come last: for some minutes ext4 takes longer to make new ones then.
     """
     ways = runners()
     return {
-        "receive-1": receiving.receive_one,
-        "receive-100": receiving.receive_one_hundred,
-        "uploads-100": lambda asked: uploads.uploads_of_one_hundred(asked, ways),
-        "uploads-1": lambda asked: uploads.uploads_of_one(asked, ways),
         "list-2000": uploads.uploads_of_two_thousand,
         "put-day": lambda asked: putting.put_a_day(asked, ways),
         "decode": lambda asked: decoding.decode(asked, options.peers),
@@ -42,6 +38,10 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "read-events": reading.read_events,
         "level1": level1.read_level1,
         "start": scale.start_up,
+        "receive-1": receiving.receive_one,
+        "receive-100": receiving.receive_one_hundred,
+        "uploads-100": lambda asked: uploads.uploads_of_one_hundred(asked, ways),
+        "uploads-1": lambda asked: uploads.uploads_of_one(asked, ways),
         "scale": lambda asked: scale.more_and_more_sources(asked, options.sources),
     }
 
