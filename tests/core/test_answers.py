@@ -69,6 +69,10 @@ def refusing(decoder):
     raise SourceError("not what it claims to be", where="junk, byte 12")
 
 
+def refusing_at_a_number_of_numpy(decoder):
+    raise SourceError("not what it claims to be", where="junk", offset=np.int64(12))
+
+
 def other_dtype(decoder):
     return [decoder.batch(records=np.zeros(2, [("second", "<u8"), ("grain", "<i4")]))]
 
@@ -82,6 +86,7 @@ JUNK = {
     "raises": (raising, "plugin sand failed: ZeroDivisionError: no calibration for this day"),
     "raises half way": (raising_half_way, "plugin sand failed: ZeroDivisionError: no calibration for this day"),
     "refuses": (refusing, "junk, byte 12: not what it claims to be"),
+    "refuses with an offset of NumPy": (refusing_at_a_number_of_numpy, "junk, byte 12: not what it claims to be"),
     "a number": (lambda _: 5, "plugin sand failed: TypeError"),
     "a list of texts": (lambda _: ["record"], "plugin sand: decode gave str, not Batch or Rejected"),
     "a list of None": (lambda _: [None], "plugin sand: decode gave NoneType, not Batch or Rejected"),
@@ -107,6 +112,7 @@ JUNK = {
     "rejected without a name": (lambda decoder: [decoder.rejected(name=None)], "plugin sand"),
     "rejected with one number": (lambda decoder: [decoder.rejected(numbers=3)], "plugin sand"),
     "rejected with numbers of NumPy": (lambda decoder: [decoder.rejected(numbers=tuple(np.arange(2)))], "plugin sand"),
+    "rejected with an offset of NumPy": (lambda decoder: [decoder.rejected(offset=np.int64(12))], "plugin sand"),
 }
 
 
@@ -182,6 +188,8 @@ BLOBS = {
     "blob that is a text": {"blobs": Blobs(["text"], np.array([0]))},
     "blob that is None": {"blobs": Blobs([None], np.array([0]))},
     "owner that is no record": {"blobs": Blobs([b"x"], np.array([7]))},
+    "owners that are a list": {"blobs": Blobs([b"x"], [0])},
+    "owners that are fractions": {"blobs": Blobs([b"x"], np.zeros(1))},
     "fewer owners than blobs": {"blobs": Blobs([b"x", b"y"], np.array([0]))},
 }
 

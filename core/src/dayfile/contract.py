@@ -49,6 +49,7 @@ def check_item(item: object) -> Batch | Rejected | Remark:
     if isinstance(item, Rejected):
         texts = (item.instrument, item.code, item.reason, item.error, item.name)
         places = isinstance(item.numbers, tuple) and all(type(number) is int for number in item.numbers)
+        places &= item.offset is None or type(item.offset) is int
         if not isinstance(item.content, bytes) or not places or not all(isinstance(text, str) for text in texts):
             raise PluginError("decode gave a Rejected whose content is no bytes, or with other parts of a wrong type")
         return item
@@ -70,7 +71,9 @@ def check_batch(batch: Batch) -> Batch:
         raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number")
     if not isinstance(blobs, Blobs) or not all(issubclass(kind, bytes) for kind in set(map(type, blobs.values))):
         raise PluginError("decode gave a Batch whose blobs are no bytes")
-    owners = np.asarray(blobs.owners)
+    owners = blobs.owners
+    if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu":
+        raise PluginError("decode gave a Batch whose blobs have owners that are no array of whole numbers")
     if owners.shape != (len(blobs.values),) or ((owners < 0) | (owners >= len(records))).any():
         raise PluginError("decode gave a Batch with blobs that are no record's")
     return batch

@@ -47,7 +47,7 @@ class DayfileError(Exception):
     def __init__(self, message: str, *, where: str | Path | None = None, offset: int | None = None) -> None:
         self.message = message
         self.where = None if where is None else f"{where}" if offset is None else f"{where}, byte {offset}"
-        self.offset = offset
+        self.offset = None if offset is None else int(offset)  # of NumPy's numbers JSON knows nothing
         super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
