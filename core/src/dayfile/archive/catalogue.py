@@ -137,13 +137,20 @@ class Catalogue:
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
         """What is known, by type and day; of all types, or of one."""
+        return self._rows("? IS NULL OR data_type = ?", data_type, data_type)
+
+    def rows_of(self, path: str) -> list[CatalogueRow]:
+        """What is known of one day file, by type."""
+        return self._rows("path = ?", path)
+
+    def _rows(self, condition: str, *values: str | None) -> list[CatalogueRow]:
         if not self._made():
             return []
-        query = "SELECT * FROM day_files WHERE ? IS NULL OR data_type = ? ORDER BY data_type, day, path"
+        query = f"SELECT * FROM day_files WHERE {condition} ORDER BY data_type, day, path"  # noqa: S608 - our own words
         with self._connected() as connection:
             return [
                 CatalogueRow(path, name, day, records, as_time(first), as_time(last))
-                for path, name, day, records, first, last in connection.execute(query, (data_type, data_type))
+                for path, name, day, records, first, last in connection.execute(query, values)
             ]
 
 

@@ -76,7 +76,7 @@ def check(root: Root, *, deep: bool = False, types: Iterable[DataType] = ()) -> 
 def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool, told: Told) -> list[Problem]:
     """Check one day file and its rows in the catalogue."""
     announced = path in catalogue.announced()
-    rows = {row.data_type: row for row in catalogue.rows() if row.path == path}
+    rows = {row.data_type: row for row in catalogue.rows_of(path)}
     if not (root.path / path).exists():
         return (
             [] if announced else [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")]

@@ -102,7 +102,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
             f"{': ' + ', '.join(missing[:5]) if missing else ''}; set sources.keep to always before the next loss"
         )
         raise UsageError(message, where=path)
-    before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows() if row.path == path}
+    before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows_of(path)}
     with started(root, plugins, settings, only=path) as run:
         for short, source_path in sources.items():
             source = Source.read(source_path)
@@ -114,7 +114,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         run.publish()
         if not run.report.day_files:
             raise UsageError("none of the kept sources has records of it for these plugins", where=path)
-        after = {row.data_type: row.records for row in run.pipeline.catalogue.rows() if row.path == path}
+        after = {row.data_type: row.records for row in run.pipeline.catalogue.rows_of(path)}
         for name, records in before.items():
             if after.get(name, 0) < records:
                 message = f"{path} holds {after.get(name, 0)} records of {name} now, and {records} before"
@@ -137,7 +137,7 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
         except DAMAGED:
             pass  # it is damaged, which is why it is rebuilt; the catalogue knows its day
     try:
-        days = {row.day for row in Catalogue(root.catalogue).rows() if row.path == path}
+        days = {row.day for row in Catalogue(root.catalogue).rows_of(path)}
     except StorageError:
         days = set()
     if len(days) == 1:
