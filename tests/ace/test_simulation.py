@@ -17,7 +17,7 @@ from dayfile import Batch, Clock, DataType, Field, Node, Source, open_archive, p
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
-from dayfile.errors import UsageError
+from dayfile.errors import StorageError, UsageError
 from dayfile.layouts.hdf4 import struct_names
 from dayfile.testing.generators import records
 from dayfile.testing.telemetry import TelemetryDay, event_buffers
@@ -351,6 +351,13 @@ def test_no_days_at_all_are_refused(tmp_path, days):
     command = ["simulate", "sis", "--day", "1997-10-31", "--days", days, "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = ["simulate", "sis", "--day", "1997-10-31", "--out", str(tmp_path / "file")]
+    with pytest.raises(StorageError, match="file: could not write: File exists"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_several_days_are_for_files_and_not_for_a_server():

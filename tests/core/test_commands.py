@@ -145,3 +145,13 @@ def test_a_report_file_is_written_below_the_given_path(archive, archive_run, hit
     archive.drop("MuonHit.be.bin", hits(1))
     assert archive_run("--report", "report.json", "--quiet").stdout == ""
     assert json.loads(Path(archive.path / "report.json").read_text())["sources"]["archived"] == 1
+
+
+def test_a_report_that_cannot_be_written_is_told_after_what_was_done(archive, archive_run, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    done = archive_run("--report", "gone/report.json")
+    assert done.returncode == 4
+    assert "gone/report.json: could not write the report: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "sources: 1 archived" in done.stdout
+    assert archive.seconds() == [1]

@@ -95,9 +95,9 @@ def run(
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
+    tell(done, quiet=quiet)
     if report is not None:
         done.write(report)
-    tell(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
 
 

@@ -37,7 +37,7 @@ def simulate(
     import numpy as np
 
     from dayfile import plugins
-    from dayfile.errors import UsageError
+    from dayfile.errors import StorageError, UsageError
     from dayfile.model.clock import parse_day
 
     loaded = plugins.load([instrument])
@@ -53,7 +53,11 @@ def simulate(
         return
     if out is None or upload is not None or day is None:
         raise UsageError("say where to: --day D, --days N and --out DIR for files, or --upload URL for a server")
-    sizes = [path.stat().st_size for path in written(loaded, moment, days, seed, out)]
+    try:
+        sizes = [path.stat().st_size for path in written(loaded, moment, days, seed, out)]
+    except OSError as error:
+        message = f"could not write: {error.strerror or error}"
+        raise StorageError(message, where=error.filename or out) from error
     typer.echo(f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {out}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.errors import StorageError
 from dayfile.plugins import Failure
 
 __all__ = ["Report", "SetAside"]
@@ -124,6 +125,10 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """Write the report as a JSON file."""
+        """Write the report as a JSON file; StorageError if that fails."""
         text = json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n"
-        path.write_bytes(text.encode(errors="backslashreplace"))  # a name may be no Unicode
+        try:
+            path.write_bytes(text.encode(errors="backslashreplace"))  # a name may be no Unicode
+        except OSError as error:
+            message = f"could not write the report: {error.strerror or error}; all that it would tell is done"
+            raise StorageError(message, where=path) from error
