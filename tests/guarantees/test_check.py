@@ -591,6 +591,28 @@ def test_a_kept_source_that_was_changed_makes_a_rebuild_refuse(archive, run):
     assert state(archive / SLOTS) == published
 
 
+def test_a_kept_source_that_cannot_be_read_makes_a_rebuild_refuse(archive, run):
+    published = state(archive / SLOTS)
+    path = next((archive / "sources" / "1997-10-31").glob("*/*"))
+    path.unlink()
+    path.mkdir()  # root may read whatever is a file
+    done = run("dayfile", "rebuild", SLOTS)
+    assert done.returncode == 4
+    assert f"{path.name}: could not read a kept source: Is a directory" in done.stderr
+    assert state(archive / SLOTS) == published
+
+
+def test_a_source_with_a_hidden_name_that_was_given_is_there_for_a_rebuild(tmp_path, run):
+    give(tmp_path, {".upload_1": SOURCES["upload_1"]})
+    assert run("archive-run", "given/.upload_1", "--set", "sources.keep=always").returncode == 0
+    before = records_of(tmp_path / "archive" / EVENTS)
+    making = next((tmp_path / "archive" / "sources").glob("*/*/*")).with_name(".making")
+    making.write_bytes(b"cut off")
+    done = run("dayfile", "rebuild", EVENTS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert records_of(tmp_path / "archive" / EVENTS) == before
+
+
 def test_a_rebuild_with_one_plugin_is_not_stopped_by_sources_of_another(tmp_path, run):
     late = upload({**shower(0, 1), "header": {**shower(0, 1)["header"], "datetime": dt.datetime(1997, 10, 31, 1)}})
     give(tmp_path, {"upload_1": late, "L1CrisHskp.be.bin": stream(0, 256)})

@@ -14,6 +14,9 @@ from dayfile.model.batch import Source
 
 __all__ = ["keep", "kept"]
 
+MAKING = ".making"
+"""Name of a source that is not whole yet; others may be hidden too, as those given on the command line may be."""
+
 
 def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
     """Keep a source below each day that it has records of; what is kept already is left alone.
@@ -32,7 +35,7 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
         target = root.sources / day / source.sha256[:16] / source.name
         if not target.exists():
             disk.make_directory(target.parent)
-            making = target.with_name(".making")
+            making = target.with_name(MAKING)
             disk.unlink(making)
             if first is None:
                 disk.write(making, source.content)
@@ -46,4 +49,4 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
 def kept(root: Root, day: np.datetime64) -> dict[str, Path]:
     """Sources that are kept for a day: paths by the beginning of their SHA-256."""
     directory = root.sources / str(day)
-    return {path.parent.name: path for path in sorted(directory.glob("*/*")) if not path.name.startswith(".")}
+    return {path.parent.name: path for path in sorted(directory.glob("*/*")) if path.name != MAKING}

@@ -92,6 +92,8 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     ------
     UsageError
         It is not known which day the file holds, or a source that the published file lists is not kept.
+    StorageError
+        A kept source cannot be read, or the archive could not be written; the published file is as it was.
     """
     day, listed = told_by(root, path)
     sources = kept(root, day)
@@ -105,7 +107,8 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows_of(path)}
     with started(root, plugins, settings, only=path) as run:
         for short, source_path in sources.items():
-            source = Source.read(source_path)
+            with disk.storage_errors("read a kept source", source_path):
+                source = Source.read(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
             (days,) = run.pipeline.take([source])
