@@ -19,7 +19,7 @@ import tables
 
 import dayfile
 from dayfile import cli
-from dayfile.archive.catalogue import SCHEMA
+from dayfile.archive.catalogue import SCHEMA, Catalogue
 from dayfile.layouts.dtypes import to_structs
 from dayfile_cris import instrument as cris
 
@@ -543,6 +543,23 @@ def test_a_rebuild_without_all_sources_names_them_and_leaves_the_day_file(archiv
         assert (name in done.stderr) == (name not in kept)
     assert "sources.keep" in done.stderr
     assert state(archive / EVENTS) == published
+
+
+def test_a_day_file_that_was_damaged_before_it_was_recorded_stops_neither_other_runs_nor_its_rebuild(
+    tmp_path, archive, run
+):
+    before = records_of(archive / SLOTS)
+    Catalogue(archive / "catalogue.db").announce({SLOTS: np.datetime64("1997-10-31")})
+    with (archive / SLOTS).open("r+b") as file:
+        file.truncate(1000)
+    give(tmp_path, {"new/upload_5": upload(shower(40, 40))})
+    done = run("archive-run", "given/new")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SLOTS in run("dayfile", "check").stderr
+    assert run("dayfile", "rebuild", SLOTS).returncode == 0
+    assert records_of(archive / SLOTS) == before
+    assert Catalogue(archive / "catalogue.db").announced() == {}
+    assert run("dayfile", "check", "--deep").returncode == 0
 
 
 def test_a_rebuild_of_a_damaged_file_with_fewer_records_than_it_had_is_told(archive, run):

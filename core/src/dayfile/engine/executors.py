@@ -16,6 +16,7 @@ from dayfile.archive.survey import read_summaries
 from dayfile.engine.intake import Arrival, Incoming, accept, given_files, groups, read_source, visible_files
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
+from dayfile.errors import StorageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -137,12 +138,19 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
 
 
 def record_announced(root: Root, plugins: Plugins) -> None:
-    """Put into the catalogue what a run announced and, cut off, did not record."""
+    """Put into the catalogue what a run announced and, cut off, did not record.
+
+    A day file that cannot be read, as after a loss of power, stays announced: who has records for it is told, and
+    ``dayfile rebuild``, which is a run too, is not kept from its work.
+    """
     catalogue = Catalogue(root.catalogue)
     told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
-        summaries = read_summaries(published, told) if published.exists() else []
+        try:
+            summaries = read_summaries(published, told) if published.exists() else []
+        except StorageError:
+            continue
         catalogue.record({path: catalogue_rows(path, str(day), summaries)})
 
 
