@@ -269,6 +269,18 @@ def test_what_arrives_before_the_system_gives_notices_is_seen_soon(tmp_path, mon
         assert select.select([bell.reader], [], [], PATIENCE)[0]
 
 
+@pytest.mark.parametrize("error", [OSError("watch limit reached"), RuntimeError("Too many open files (os error 24)")])
+def test_a_system_that_gives_no_notices_is_told_in_a_line(tmp_path, monkeypatch, caplog, error):
+    def refused(*arguments, **options):
+        raise error
+        yield
+
+    monkeypatch.setattr(watchfiles, "watch", refused)
+    with Bell() as bell, noticed(tmp_path, bell):
+        until(lambda: caplog.messages)
+    assert caplog.messages == [f"no notices of what arrives ({error}); it is looked for every watch.rescan seconds"]
+
+
 def test_what_a_killed_run_left_is_archived_at_the_start(watch):
     watcher = watch().ready()
     watcher.arrive("1", stream(0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -25,6 +26,8 @@ __all__ = ["run_watch"]
 SOURCES_A_ROUND = 100
 # Milliseconds between two looks of watchfiles at its own queue: it wakes up for each.
 NOTICE_STEP = 250
+
+logger = logging.getLogger(__name__)
 
 
 def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = silent) -> Report:
@@ -146,7 +149,8 @@ def stopped_by_signals(bell: Bell) -> Iterator[None]:
 def noticed(directory: Path, bell: Bell) -> Iterator[None]:
     """Ring when something happens in a directory.
 
-    Without the library watchfiles (extra ``watch``) nothing does, and the rescan does the work alone.
+    Without the library watchfiles (extra ``watch``), or where the system has no notices to give, nothing does, and the
+    rescan does the work alone.
     """
     try:
         from watchfiles import watch
@@ -157,10 +161,13 @@ def noticed(directory: Path, bell: Bell) -> Iterator[None]:
 
     def follow() -> None:
         notices = watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False, yield_on_timeout=True)
-        for number, changes in enumerate(notices):
-            # Once without a change too: of what arrived before the system was asked for notices, it gives none.
-            if changes or number == 0:
-                bell.ring()
+        try:
+            for number, changes in enumerate(notices):
+                # Once without a change too: of what arrived before the system was asked for notices, it gives none.
+                if changes or number == 0:
+                    bell.ring()
+        except (OSError, RuntimeError) as error:  # what watchfiles raises, as where too much is watched already
+            logger.warning("no notices of what arrives (%s); it is looked for every watch.rescan seconds", error)
 
     thread = threading.Thread(target=follow, name="notices of incoming", daemon=True)
     thread.start()
