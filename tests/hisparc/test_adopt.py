@@ -262,6 +262,12 @@ def test_adopting_again_gives_the_same_catalogue(data):
     assert command("ls", "--json", "-a", data).stdout == first
 
 
+def test_plugins_are_named_as_for_a_run(data):
+    done = command("adopt", data, "--plugins", "cris, hisparc")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the catalogue tells of 2 day files\n", "")
+    assert listed(command("ls", "--json", "-a", data)) == held(data)
+
+
 def test_check_finds_nothing_wrong_with_adopted_files(data):
     assert command("adopt", data).returncode == 0
     for depth in ((), ("--deep",)):

@@ -10,7 +10,7 @@ from dayfile.archive.root import Root
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["configured"]
+__all__ = ["chosen_plugins", "configured"]
 
 DEFAULT_ARCHIVE = Path("archive")
 
@@ -37,7 +37,7 @@ def configured(
     UsageError, SettingsError
         A plugin or a setting does not exist, or has an impossible value.
     """
-    loaded = plugins.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])
+    loaded = chosen_plugins(names)
     told = None if config is None else loaded.read_config(config)
     if told is not None and config is not None:
         root = Root(archive or Path(str(told.pop("archive", DEFAULT_ARCHIVE))))
@@ -54,3 +54,8 @@ def configured(
         {key: given for key, given in from_file.items() if key.split(".")[0] not in others},
     )
     return root, loaded, resolved
+
+
+def chosen_plugins(names: str | None) -> Plugins:
+    """The plugins that a command names, with commas between; all that are installed if it names none."""
+    return plugins.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

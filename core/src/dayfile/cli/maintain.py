@@ -1,4 +1,4 @@
-"""``dayfile check``, ``reindex``, ``rebuild`` and ``quarantine``: looking after an archive."""
+"""``dayfile check``, ``reindex``, ``adopt``, ``rebuild`` and ``quarantine``: looking after an archive."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.run import ArchiveOption, printable, tell
+from dayfile.cli.inspect import JsonOption
+from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, printable, tell
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
     from dayfile.archive.root import Root
+    from dayfile.plugins import Plugins
 
 __all__ = ["adopt", "check", "quarantine", "rebuild", "reindex"]
 
@@ -56,35 +58,32 @@ def reindex(archive: ArchiveOption = Path("archive")) -> None:
     Exit codes: 0 done, 3 some day files cannot be read.
     """
     from dayfile import plugins
-    from dayfile.engine.maintenance import reindex as make_catalogue
 
-    known = plugins.load() if plugins.installed() else None
-    done, problems = make_catalogue(existing(archive), known)
-    for problem in problems:
-        typer.echo(f"dayfile: {problem}", err=True)
-    typer.echo(f"the catalogue tells of {done} day files")
-    raise typer.Exit(3 if problems else 0)
+    make_catalogue(existing(archive), plugins.load() if plugins.installed() else None)
 
 
 def adopt(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with day files of another program.")],
-    names: Annotated[
-        str | None, typer.Option("--plugins", metavar="NAMES", help="Which plugins. [default: all installed]")
-    ] = None,
+    plugins: PluginsOption = None,
 ) -> None:
     """Enter day files of other origin into a catalogue, without changing a byte of them; DIR becomes an archive.
 
     Exit codes: 0 done, 3 some day files cannot be read.
     """
     from dayfile.archive.root import Root
-    from dayfile.engine.maintenance import reindex as make_catalogue
+    from dayfile.configuration import chosen_plugins
     from dayfile.errors import UsageError
-    from dayfile.plugins import load
 
     if not directory.is_dir():
         raise UsageError("there is no such directory", where=directory)
-    loaded = load(names.split(",") if names else None)
-    done, problems = make_catalogue(Root(directory), loaded)
+    make_catalogue(Root(directory), chosen_plugins(plugins))
+
+
+def make_catalogue(root: Root, plugins: Plugins | None) -> None:
+    """Make a catalogue, say what came of it, and end."""
+    from dayfile.engine.maintenance import reindex as make
+
+    done, problems = make(root, plugins)
     for problem in problems:
         typer.echo(f"dayfile: {problem}", err=True)
     typer.echo(f"the catalogue tells of {done} day files")
@@ -94,11 +93,9 @@ def adopt(
 def rebuild(
     day_file: Annotated[str, typer.Argument(metavar="DAY_FILE", help="Path of the day file below the archive.")],
     archive: ArchiveOption = Path("archive"),
-    plugins: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Which plugins. [default: all installed]")
-    ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
+    plugins: PluginsOption = None,
+    set_: SetOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Make a day file anew from its sources, which the setting sources.keep=always has kept."""
     from dayfile.configuration import configured
@@ -134,7 +131,7 @@ def chosen(box: Quarantine, names: list[str] | None, everything: bool) -> list[s
 @quarantine.command("ls")
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List what is set aside, oldest first."""
     from dayfile.archive.quarantine import Quarantine

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Report
 
-__all__ = ["ArchiveOption", "MaybeArchiveOption", "printable", "run", "tell"]
+__all__ = [
+    "ArchiveOption",
+    "ConfigOption",
+    "MaybeArchiveOption",
+    "PluginsOption",
+    "SetOption",
+    "printable",
+    "run",
+    "tell",
+]
 
 # A plain line about progress every so many sources, where there is no terminal.
 LINE_EVERY = 1000
@@ -32,6 +41,16 @@ MaybeArchiveOption = Annotated[
         help="The archive's directory. [default: what --config tells, or archive]",
     ),
 ]
+PluginsOption = Annotated[
+    str | None,
+    typer.Option("--plugins", metavar="NAMES", help="Which plugins, with commas between. [default: all installed]"),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as publish.after=30.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file instead of DIR/archive.yaml.")
+]
 
 
 class Engine(StrEnum):
@@ -47,16 +66,10 @@ def run(
         list[Path] | None,
         typer.Argument(metavar="[SOURCES]...", help="Files or directories; besides them, what lies in DIR/incoming."),
     ] = None,
-    plugins: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Which plugins, with commas between. [default: all installed]")
-    ] = None,
+    plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as publish.after=30.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings file instead of DIR/archive.yaml.")
-    ] = None,
+    set_: SetOption = None,
+    config: ConfigOption = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was done as JSON.")] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: archive what arrives in DIR/incoming until stopped.")

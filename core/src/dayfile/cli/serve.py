@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dayfile.cli.run import MaybeArchiveOption
+from dayfile.cli.run import ConfigOption, MaybeArchiveOption, PluginsOption, SetOption
 
 __all__ = ["serve"]
 
 
 def serve(
-    plugins: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Which plugins. [default: all installed]")
-    ] = None,
+    plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
@@ -27,8 +24,8 @@ def serve(
             help="Processes that answer. [default: one for each core, up to 4]",
         ),
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
+    set_: SetOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile."""
     from dayfile.configuration import configured
