@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dayfile.archive.root import Root
+from dayfile.cli import app
 from dayfile.errors import ArchiveLockedError
 
 # ---- The lock
@@ -155,3 +157,11 @@ def test_a_report_that_cannot_be_written_is_told_after_what_was_done(archive, ar
     assert "Traceback" not in done.stderr
     assert "sources: 1 archived" in done.stdout
     assert archive.seconds() == [1]
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_help_tells_what_holds_without_an_option(command):
+    answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    told = " ".join(answer.output.split())
+    for default in ("(all installed)", "(what --config tells, or archive)", "(one "):
+        assert f"[default: {default}" in told

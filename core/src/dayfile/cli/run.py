@@ -38,12 +38,15 @@ MaybeArchiveOption = Annotated[
         "-a",
         metavar="DIR",
         envvar="DAYFILE_ARCHIVE",
-        help="The archive's directory. [default: what --config tells, or archive]",
+        help="The archive's directory.",
+        show_default="what --config tells, or archive",
     ),
 ]
 PluginsOption = Annotated[
     str | None,
-    typer.Option("--plugins", metavar="NAMES", help="Which plugins, with commas between. [default: all installed]"),
+    typer.Option(
+        "--plugins", metavar="NAMES", help="Which plugins, with commas between.", show_default="all installed"
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as publish.after=30.")
@@ -78,7 +81,8 @@ def run(
         Engine, typer.Option(help="One process or several; auto: several if there is much to do and not with --watch.")
     ] = Engine.auto,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="With several processes, how many. [default: one a core]")
+        int | None,
+        typer.Option(min=1, metavar="N", help="With several processes, how many.", show_default="one a core"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:

@@ -21,7 +21,8 @@ def serve(
         typer.Option(
             min=1,
             max=4,  # as dayfile.serving.bounds.AT_ONCE, which is heavy to import
-            help="Processes that answer. [default: one for each core, up to 4]",
+            help="Processes that answer.",
+            show_default="one for each core, up to 4",
         ),
     ] = None,
     set_: SetOption = None,
