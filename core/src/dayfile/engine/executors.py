@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -26,6 +27,8 @@ __all__ = ["Progress", "Run", "run_serial", "started"]
 
 MOST_WAITING = 200
 """Day files that wait for the end of a run, each in the workshop and with some kilobytes of memory."""
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of sources done, of all, and the name of the next; with an empty name while publishing."""
@@ -140,8 +143,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
 def record_announced(root: Root, plugins: Plugins) -> None:
     """Put into the catalogue what a run announced and, cut off, did not record.
 
-    A day file that cannot be read, as after a loss of power, stays announced: who has records for it is told, and
-    ``dayfile rebuild``, which is a run too, is not kept from its work.
+    One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
+    not need it, and ``dayfile rebuild``, which mends it, is a run too.
     """
     catalogue = Catalogue(root.catalogue)
     told = recogniser(plugins.data_types.values())
@@ -149,7 +152,8 @@ def record_announced(root: Root, plugins: Plugins) -> None:
         published = root.day_file(path)
         try:
             summaries = read_summaries(published, told) if published.exists() else []
-        except StorageError:
+        except StorageError as error:
+            logger.warning("%s; rebuild it: dayfile rebuild", error)
             continue
         catalogue.record({path: catalogue_rows(path, str(day), summaries)})
 
