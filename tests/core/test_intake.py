@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile.engine.intake import given_files, visible_files
+from dayfile.archive.root import Root
+from dayfile.engine.intake import Incoming, given_files, visible_files
 from dayfile.errors import StorageError, UsageError
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -91,6 +92,37 @@ def test_what_is_no_file_is_left_alone(archive, hits):
     assert archive.run().sources["archived"] == 1
     assert archive.seconds() == [1]
     assert sorted(path.name for path in archive.root.incoming.iterdir()) == ["loop", "pipe"]
+
+
+@pytest.fixture
+def nobody(tmp_path, monkeypatch):
+    """Be somebody to whom permissions apply, in a directory above which none are needed."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o777)
+    me = os.geteuid()
+    try:
+        os.seteuid(me or 65534)
+    except OSError as error:
+        pytest.skip(f"root cannot be anybody else here ({error})")
+    yield
+    os.seteuid(me)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])
+def test_a_directory_that_may_not_be_looked_into_is_told(nobody, caplog, mode):
+    closed = Path("archive/incoming/closed")
+    closed.mkdir(parents=True)
+    (closed / "MuonHit.be.bin").write_text("")
+    Path("archive/incoming/dangling").symlink_to("gone")
+    Path("archive/incoming/MuonHit.be.bin").write_text("")
+    closed.chmod(mode)
+    with pytest.raises(UsageError, match=r"closed.*: cannot be looked at \(Permission denied\)"):
+        given_files([Path("archive/incoming")])
+    incoming = Incoming(Root(Path("archive")), 0)
+    assert incoming.ready() == [Path("archive/incoming/MuonHit.be.bin")]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "closed" in caplog.text
+    closed.chmod(0o700)
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that exists and cannot be read")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import ELOOP, ENOENT
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
+from typing import NoReturn
 
 from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
@@ -19,6 +22,7 @@ from dayfile.plugins import Failure
 
 __all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "read_source", "visible_files"]
 
+logger = logging.getLogger(__name__)
 
 GROUP_BYTES = 1024 * 1024
 GROUP_SOURCES = 1024
@@ -48,27 +52,55 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
     Raises
     ------
     UsageError
-        A path does not exist, or may not be looked at.
+        A path does not exist, or it or what is below it may not be looked at.
     """
     found: list[Path] = []
     for path in paths:
         try:
             is_directory = S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UsageError("there is no such file or directory", where=path) from error
         except OSError as error:
-            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
-            message = "there is no such file or directory" if gone else f"cannot be looked at ({error.strerror})"
-            raise UsageError(message, where=path) from error
-        found.extend(visible_files(path) if is_directory else [path])
+            refuse(path, error)
+        found.extend(visible_files(path, refuse) if is_directory else [path])
     return found
 
 
-def visible_files(directory: Path) -> list[Path]:
-    """Files below a directory, by path; hidden ones (.name) are somebody's unfinished work."""
-    found = []
-    for here, below, files in os.walk(directory):  # which passes over directories that go while it looks
+def refuse(path: Path, error: OSError) -> NoReturn:
+    """UsageError for a path that may not be looked at."""
+    raise UsageError(f"cannot be looked at ({error.strerror})", where=path) from error
+
+
+def warn(path: Path, error: OSError) -> None:
+    """Tell of a path that may not be looked at, and go on."""
+    logger.warning("%s: cannot be looked at (%s); it stays where it is", path, error.strerror)
+
+
+def visible_files(directory: Path, unseen: Callable[[Path, OSError], None] | None = None) -> list[Path]:
+    """Files below a directory, by path; hidden ones (.name) are somebody's unfinished work.
+
+    Parameters
+    ----------
+    directory : Path
+        Where to look.
+    unseen : callable, optional
+        Called with each path that may not be looked at, and why; not with one that is gone, or a link to nowhere.
+    """
+    found: list[Path] = []
+
+    def told(error: OSError) -> None:
+        if unseen is not None and error.errno not in {ENOENT, ELOOP}:
+            unseen(Path(error.filename), error)
+
+    for here, below, files in os.walk(directory, onerror=told):
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [Path(here, name) for name in files if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+        for path in (Path(here, name) for name in files if not name.startswith(".")):
+            try:
+                if S_ISREG(path.stat().st_mode):
+                    found.append(path)
+            except OSError as error:
+                told(error)
+    return sorted(found)
 
 
 def accept(root: Root, path: Path) -> Arrival | None:
@@ -121,7 +153,7 @@ class Incoming:
         now = time.monotonic()
         seen, self.seen = self.seen, {}
         whole = []
-        for path in visible_files(self.root.incoming):
+        for path in visible_files(self.root.incoming, warn):
             try:
                 told = path.stat()
             except FileNotFoundError:
