@@ -341,6 +341,17 @@ def test_watching_together_with_sources_is_refused(tmp_path):
     assert not (tmp_path / "archive").exists()
 
 
+def test_what_goes_to_quarantine_is_told_at_once(watch):
+    watcher = watch().ready()
+    for name in ("1", "2"):
+        watcher.arrive(name, b"x" * 33)
+        line = watcher.process.stderr.readline()
+        assert "WARNING" in line
+        assert "-> quarantine/" in line
+        assert watcher.process.poll() is None
+    assert watcher.stop().report["sources"]["quarantined"] == 2
+
+
 @pytest.mark.parametrize("kind", ["write", "fsync", "rename"])
 def test_a_storage_failure_ends_it_with_its_own_exit_code_and_the_next_run_has_everything(watch, archive_run, kind):
     """A step that fails as on a full disk, once the archive has been made."""

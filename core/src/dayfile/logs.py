@@ -9,13 +9,24 @@ import os
 import time
 from pathlib import Path
 
-from dayfile.errors import SettingsError
+from dayfile.errors import SettingsError, printable
 from dayfile.settings import CoreSettings
 
 __all__ = ["log_as"]
 
 LINE = "%(asctime)s %(name)s[%(process)d].%(funcName)s.%(levelname)s: %(message)s"
 KEPT = 14
+
+
+class Lines(logging.Formatter):
+    """A line for each message, whatever the names in it hold; behind it a traceback, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - named by logging
+        """The line of a message."""
+        return printable(super().formatMessage(record))
 
 
 class FileADay(logging.handlers.TimedRotatingFileHandler):
@@ -71,7 +82,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
             handler = FileADay(path)
         except OSError as error:
             raise SettingsError(f"log.file cannot be written: {error.strerror}", where=path) from error
-    handler.setFormatter(logging.Formatter(LINE))
+    handler.setFormatter(Lines())
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
-from dayfile.errors import DayfileError
+from dayfile.errors import DayfileError, printable
 
 __all__ = ["archive_run", "main"]
 
@@ -40,7 +40,7 @@ def guarded(command: Callable[[], object]) -> None:
     try:
         command()
     except DayfileError as error:
-        typer.echo(run.printable(f"dayfile: {error}"), err=True)
+        typer.echo(printable(f"dayfile: {error}"), err=True)
         sys.exit(error.exit_code)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.inspect import JsonOption
-from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, printable, tell
+from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
+from dayfile.errors import printable
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine

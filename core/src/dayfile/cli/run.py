@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.errors import printable
+
 if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Report
@@ -20,7 +22,6 @@ __all__ = [
     "MaybeArchiveOption",
     "PluginsOption",
     "SetOption",
-    "printable",
     "run",
     "tell",
 ]
@@ -143,14 +144,6 @@ def shown_progress() -> Iterator[Progress]:
         yield show
 
 
-def printable(text: str) -> str:
-    """A text in one line that any terminal can show: names of files may hold anything."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
-
-
 def tell(report: Report, *, quiet: bool) -> None:
     """Say what a run did, and to standard error what went wrong."""
     if report.recovered:
@@ -164,9 +157,7 @@ def tell(report: Report, *, quiet: bool) -> None:
     for text, number in report.remarks.items():
         typer.echo(f"dayfile: {text} ({number} records)", err=True)
     for entry in report.quarantine:
-        what = "" if entry.records is None else f" ({entry.records} records)"
-        place = "" if entry.reason.startswith(entry.source) else f"{entry.source}: "
-        typer.echo(printable(f"dayfile: {place}{entry.reason}{what} -> {entry.entry}"), err=True)
+        typer.echo(printable(f"dayfile: {entry.message}"), err=True)
     if quiet:
         return
     for name, counts in report.records.items():

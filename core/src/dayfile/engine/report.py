@@ -40,6 +40,13 @@ class SetAside:
     reason: str
     entry: str
 
+    @property
+    def message(self) -> str:
+        """What to tell people of it."""
+        what = "" if self.records is None else f" ({self.records} records)"
+        place = "" if self.reason.startswith(self.source) else f"{self.source}: "
+        return f"{place}{self.reason}{what} -> {self.entry}"
+
 
 @dataclass
 class Report:

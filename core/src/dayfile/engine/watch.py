@@ -50,12 +50,30 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
         incoming = Incoming(root, settings.core.watch_settle)
         for group, _ in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
             run.take(group)
+        told = tell(run.report)
         with noticed(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
+                told = tell(run.report, *told)
                 bell.wait(pause(run, incoming, settings))
         run.publish()
     return run.report
+
+
+def tell(report: Report, failures: int = 0, entries: int = 0) -> tuple[int, int]:
+    """Log what went wrong, but for so many failures and entries of the quarantine that were told before.
+
+    The report itself is seen when the watch ends, which may be years later.
+
+    Returns
+    -------
+    (int, int)
+        How many of both are told now.
+    """
+    messages = [failure.message for failure in report.failures[failures:]]
+    for message in [*messages, *(entry.message for entry in report.quarantine[entries:])]:
+        logger.warning("%s", message)
+    return len(report.failures), len(report.quarantine)
 
 
 class Bell:
