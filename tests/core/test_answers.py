@@ -308,6 +308,20 @@ def test_a_second_day_in_a_day_file_is_refused_before_its_records_mix(archive, m
     assert open_archive(archive.root.path).read("muon.rates")["second"].tolist() == [muon.start]
 
 
+def test_the_day_that_a_day_file_holds_counts_and_not_the_one_that_was_asked_for_first(archive, muon, plugins_of):
+    layout = muon.layout.replace("{year}/{month:02}/muon.{year}.{month:02}.{day:02}.", "{year}.")
+    day = 86400
+    for seconds in [(day,), (0, day + 3600)]:
+        for number, second in enumerate(seconds):
+            rows = muon.records("rates", [{"second": muon.start + second}])
+            archive.drop("MuonRates.be.bin", muon.stream("rates", rows), below=str(number))
+        report = archive.run(plugins=plugins_of(muon=Instrument(layout, "muon.yaml")))
+    (entry,) = report.quarantine
+    assert entry.reason.endswith("puts 1997-10-31 into muon/1997.rat.h5, which is the day file of 1997-11-01")
+    seconds = open_archive(archive.root.path).read("muon.rates")["second"] - muon.start
+    assert seconds.tolist() == [day, day + 3600]
+
+
 @pytest.mark.parametrize("answer", ["gravel", "muon", 5, b"sand.grains", ["sand.grains"]], ids=repr)
 def test_nonsense_from_classify_is_named_and_the_source_is_kept(good, muon, plugins_of, answer):
     class Broken(Decoder):

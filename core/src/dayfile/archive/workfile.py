@@ -51,7 +51,7 @@ class WorkFile:
     path : Path
         Where the work file goes.
     day : numpy.datetime64
-        The UTC day it holds.
+        The UTC day it holds, if the published file does not tell it.
     keep_duplicates : bool
         Whether the append store keeps records that it holds already.
     on_conflict : {'overlap', 'replace', 'keep'}
@@ -75,12 +75,11 @@ class WorkFile:
     ) -> None:
         self.published = published
         self.path = path
-        self.day = day
         self.keep_duplicates = keep_duplicates
         self.on_conflict = on_conflict
         self.told = told
         self.base = published if from_published and published.exists() else None
-        self.ledger = self._published_ledger()
+        self.ledger = self._published_ledger(day)
         self.base_size = self.base.stat().st_size if self.base else 0
         self.handle: tables.File | None = None
         self.stores: dict[str, Store] = {}
@@ -91,9 +90,9 @@ class WorkFile:
         self.grown = 0
         self.written = time.monotonic()
 
-    def _published_ledger(self) -> Ledger:
+    def _published_ledger(self, day: np.datetime64) -> Ledger:
         if self.base is None:
-            return Ledger(str(self.day))
+            return Ledger(str(day))
         try:
             disk.step("open", self.base)
             with tables.open_file(self.base, "r") as file:
@@ -102,8 +101,13 @@ class WorkFile:
             message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
             raise StorageError(message, where=self.published) from error
         # A day file of other origin has no ledger that could tell its day.
-        ledger.day = ledger.day or str(self.day)
+        ledger.day = ledger.day or str(day)
         return ledger
+
+    @property
+    def day(self) -> np.datetime64:
+        """The UTC day it holds."""
+        return np.datetime64(self.ledger.day, "D")
 
     def holds(self, source: Origin) -> bool:
         """Whether the day file has the records of a source already."""

@@ -120,9 +120,8 @@ class DayFiles:
                 told=self.told,
             )
         work_file = self.work_files[path]
-        if {str(work_file.day), work_file.ledger.day or str(day)} != {str(day)}:
-            there = work_file.ledger.day or work_file.day
-            raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {there}")
+        if work_file.ledger.day != str(day):
+            raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
         self.used.pop(path, None)
         self.used[path] = work_file
         while len(self.used) > OPEN_FILES or (

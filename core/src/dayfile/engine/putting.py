@@ -69,7 +69,8 @@ class Archive(Reader):
         ArchiveLockedError
             A run is working on the archive.
         StorageError
-            The archive could not be written; it is as it was.
+            The archive could not be written. Each day file is as it was, or has all its records; those have status 3
+            when all are put again.
 
         Examples
         --------
