@@ -192,6 +192,42 @@ def test_records_that_are_encoded_decode_to_the_same(telescope, types, name, ver
     assert batch.records.tobytes() == records.tobytes()
 
 
+def test_records_of_a_type_are_encoded_as_its_own_though_a_version_of_another_has_the_same_fields(layout):
+    rates, hits = layout.index("  rates:"), layout.index("  hits:")
+    like = layout[rates:hits].replace("rates:", "others:").replace("MuonRates", "Other").replace("suffix: rat", "")
+    instrument = Instrument(f"{layout[:hits]}{like}{layout[hits:]}", "muon.yaml")
+    codes = instrument.layout.by_code()
+    for code in ("MuonRates", "Other"):
+        for version, day in enumerate((EARLY, MIDDLE, LATE)):
+            records = made(codes[code], day, [0], version=version)
+            name, content = instrument.encode(codes[code].forms[version], records)
+            assert [batch.code for batch in instrument.decode(Source(Path(name), name, content))] == [code]
+
+
+@pytest.mark.parametrize("name", ["rates", "runs", "hits"])
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_records_without_a_time_are_set_aside_so_that_they_can_be_read_again(telescope, types, name, version):
+    form = types[name].forms[version]
+    records = made(types[name], (EARLY, MIDDLE, LATE)[version], [0, 300], version=version)
+    records[form.time][1] = 0
+    name, content = telescope.encode(form, records)
+    _, rejected = telescope.decode(Source(Path(name), name, content))
+    (again,) = telescope.decode(Source(Path(rejected.name), rejected.name, rejected.content))
+    assert (again.reason, again.content) == (rejected.reason, rejected.content)
+    assert len(rejected.content) == telescope.struct(form).itemsize
+
+
+def test_records_of_which_none_has_a_time_are_encoded_in_their_own_form(types, layout):
+    layout = layout.replace("{name: second, type: uint32", "{name: second, type: float64")
+    instrument = Instrument(layout.replace("        size: 28\n", "").replace("    size: 28\n", ""), "muon.yaml")
+    hits = instrument.layout.by_code()["MuonHit"]
+    for time in (math.nan, math.inf, 0):
+        records = made(hits, EARLY, [0], version=0)
+        records["second"] = time
+        _, content = instrument.encode(hits.forms[0], records)
+        assert len(content) == instrument.struct(hits.forms[0]).itemsize
+
+
 # ---- Tables that grow wider
 
 

@@ -46,7 +46,6 @@ __all__ = [
     "ByteOrder",
     "FlatFile",
     "Header",
-    "code_of",
     "file_name",
     "in_time_order",
     "lay_out",
@@ -230,11 +229,6 @@ def as_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
-def code_of(data_type: DataType, fields: int) -> str:
-    """Name of the struct of the version of a data type that had so many fields."""
-    return next((version.code for version in data_type.versions if version.fields == fields), data_type.code)
-
-
 def read_flat_file(
     content: bytes,
     where: str,
@@ -291,7 +285,7 @@ def read_flat_file(
 
 def told_form(header: Header, where: str, data_type: DataType, day: np.datetime64) -> DataType:
     """The form of a data type that a header tells; SourceError if it tells another day or type than the name."""
-    forms = [form for form in data_type.forms if code_of(data_type, len(form.fields)) == header.code]
+    forms = [form for form in data_type.forms if data_type.code_of(len(form.fields)) == header.code]
     if not forms or header.day != str(day):
         message = (
             f"its name says {data_type.code} of {day}, and its header {header.code} of {header.day}; "

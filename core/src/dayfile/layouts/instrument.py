@@ -19,7 +19,6 @@ from dayfile.layouts.flat_files import (
     HEADER_SIZE,
     OVERLAP,
     ByteOrder,
-    code_of,
     file_name,
     in_time_order,
     lay_out,
@@ -113,7 +112,9 @@ class Instrument:
             fits = len(content) % struct.itemsize == 0 and timed.any()
             if fits and data_type.form_on(clock.days(times[timed][:1])[0]) == form:
                 return form
-        return data_type
+        # Where none has a time, the size may tell.
+        sizes = [(self.struct(form, byte_order).itemsize, form) for form in data_type.forms]
+        return next((form for size, form in sizes if len(content) % size == 0), data_type)
 
     @property
     def flat_name(self) -> str:
@@ -158,7 +159,7 @@ class Instrument:
         if form not in (self.export_formats(data_type) or ()):
             return None
         stored = tables.data_type
-        header = make_header(code_of(data_type, len(stored.fields)), day, byte_order)
+        header = make_header(data_type.code_of(len(stored.fields)), day, byte_order)
         struct = self.struct(stored, byte_order)
         rows = tables.rows if stored.store == "slots" else in_time_order(tables.rows, stored)
         content = header + lay_out(rows, struct).tobytes()
@@ -198,14 +199,19 @@ class Instrument:
         words = self.layout.words
         if data_type.instrument != words.instrument or "struct_streams" not in words.sources:
             return None
-        known = self.layout.by_code()[data_type.code]
-        own = {form.dtype: code for code, form in self.layout.versions_by_code().items()}
-        oldest = data_type.dtype not in own
-        if oldest and len(records) and known.form_on(known.clock.days(records[:1][known.time])[0]) != known.forms[0]:
+        return self._stream(data_type, records)
+
+    def _stream(self, form: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes]:
+        """Records as a struct stream that is read as of the same form: its name and bytes."""
+        data_type = self.layout.by_code()[form.code]
+        times = records[form.time]
+        timed = times[form.clock.defined(times)]
+        oldest = len(form.fields) == len(data_type.forms[0].fields)
+        if oldest and len(timed) and data_type.form_on(form.clock.days(timed[:1])[0]) != data_type.forms[0]:
             # Under the type's own name they would be read as of the version of their time.
-            data_type, records = known, known.conform(records)
-        name = stream_name(own.get(data_type.dtype, data_type.code), "big")
-        return name, to_structs(records, self.struct(data_type, "big")).tobytes()
+            form, records = data_type, data_type.conform(records)
+        name = stream_name(data_type.code_of(len(form.fields)), "big")
+        return name, to_structs(records, self.struct(form, "big")).tobytes()
 
     def batches(self, data_type: DataType, structs: npt.NDArray[Any]) -> Iterator[Batch | Rejected]:
         """Records of structs; those without a time are rejected.
@@ -227,15 +233,14 @@ class Instrument:
             return
         if timed.any():
             yield Batch(data_type.instrument, data_type.code, records[timed], numbers[timed])
-        if not timed.all():
-            stamps = f"{data_type.time} and {data_type.end}" if data_type.end else data_type.time
-            bad = np.flatnonzero(~timed)
-            yield Rejected(
-                instrument=data_type.instrument,
-                code=data_type.code,
-                reason=f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day",
-                error=RecordError.__name__,
-                numbers=tuple(bad.tolist()),
-                name=stream_name(data_type.code, "big"),
-                content=to_structs(records[bad], self.struct(data_type, "big")).tobytes(),
-            )
+        stamps = f"{data_type.time} and {data_type.end}" if data_type.end else data_type.time
+        name, content = self._stream(data_type, records[~timed])
+        yield Rejected(
+            instrument=data_type.instrument,
+            code=data_type.code,
+            reason=f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day",
+            error=RecordError.__name__,
+            numbers=tuple(np.flatnonzero(~timed).tolist()),
+            name=name,
+            content=content,
+        )

@@ -277,6 +277,10 @@ class DataType:
         since = [version.since for version in self.versions[1:]]
         return self.forms[sum(start is not None and bool(day >= start) for start in since)]
 
+    def code_of(self, fields: int) -> str:
+        """The instrument's own name for records of the version that had so many fields."""
+        return next((version.code for version in self.versions if version.fields == fields), self.code)
+
     def conform(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Records of any form of this type, in the dtype of this one; fields that they lack hold their default.
 
