@@ -308,10 +308,35 @@ def test_an_epoch_with_an_offset_from_utc_is_refused_or_means_the_same_instant()
         assert str(layout.types[0].clock.epoch) == "1996-01-01T00:00:00"
 
 
-@pytest.mark.parametrize("node", ["/{type", "/muon/{station"])
-def test_a_malformed_template_of_a_node_is_told_when_the_layout_is_read(node):
+@pytest.mark.parametrize(
+    "node",
+    [
+        *("/{type", "/muon/{station", "", "/", "{type}", "muon/{type}", "/muon//{type}", "/{}/{type}", "/{0}/{type}"),
+        *("/{a.b}/{type}", "/{station:03}/{type}", "/{station!r}/{type}", "/{{station}}/{type}"),
+        "/{station}/{station}_{type}",
+    ],
+)
+def test_a_node_that_cannot_be_filled_or_found_again_is_refused_when_the_layout_is_read(node):
     error, place = complaint(changed("path:", f"node: §{node!r}\npath:"))
     assert error.where == place
+
+
+@pytest.mark.parametrize("node", ["blobs", "/{station", "/{cluster}/blobs", "/{type}/blobs"])
+def test_a_node_of_blobs_that_readers_do_not_find_is_refused_when_the_layout_is_read(node):
+    error, place = complaint(changed("path:", f"node: /{{station}}/{{type}}\nblobs: {{node: §{node!r}}}\npath:"))
+    assert error.where == place
+
+
+@pytest.mark.parametrize("title", ["{", "{}", "Station {0}", "Station {station:03}"])
+def test_a_title_that_cannot_be_filled_is_refused_when_the_layout_is_read(title):
+    error, place = complaint(changed("path:", f"titles: [§{title!r}]\npath:"))
+    assert error.where == place
+
+
+def test_in_nodes_and_titles_a_key_may_stand_twice_where_readers_do_not_look_for_it():
+    words = ["node: '/{type}/x{station}y/{type}'", "blobs: {node: '/{station}/{station}'}", "titles: ['{name} {name}']"]
+    (rates, _) = read_layout(changed("path:", "\n".join([*words, "path:"])), "muon.yaml").types
+    assert rates.node.path == "/rates/x{station}y/rates"
 
 
 def test_the_first_mistake_in_the_file_is_told_first():

@@ -28,6 +28,8 @@ LARGEST_RECORD = 2**28
 MOST_DIMENSIONS = 8
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 FORMAT = re.compile(r"0?[0-9]{0,2}d?")
+KEY = r"\{[A-Za-z_]\w*\}"
+NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     first, *rest = words.path.split("/")
     if words.base and (not rest or "{" in first):
         document.fail(("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none")
-    check_template(words.node, document, ("node",))
-    for index, title in enumerate(words.titles):
-        check_template(title, document, ("titles", index))
-    if words.blobs is not None:
-        check_template(words.blobs.node, document, ("blobs", "node"))
+    check_nodes(words, document)
     codes: dict[str, str] = {}
     for name, type_words in words.types.items():
         path: Path = ("types", name)
@@ -273,8 +271,11 @@ def check_path(template: str, document: Document) -> None:
 
 def check_day_template(template: str, document: Document, path: Path) -> None:
     """A template can be filled with a day and a data type."""
-    check_template(template, document, path)
-    for _, name, form, _ in Formatter().parse(template):
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        document.fail(path, f"{template!r} is no template: {error}")
+    for _, name, form, _ in parts:
         if name is not None and not FORMAT.fullmatch(form or ""):
             document.fail(path, f"{template!r} is no template: {{{name}}} can be written as {{{name}:02}}")
         if name is not None and name not in PATH_KEYS:
@@ -283,6 +284,25 @@ def check_day_template(template: str, document: Document, path: Path) -> None:
         template.format(**PATH_KEYS)
     except (ValueError, AttributeError, LookupError) as error:
         document.fail(path, f"{template!r} is no template: {error}")
+
+
+def check_nodes(words: LayoutWords, document: Document) -> None:
+    """Nodes and titles can be filled with the keys of a batch, and readers find these in the node of a table."""
+    nodes = {("node",): words.node} | ({("blobs", "node"): words.blobs.node} if words.blobs else {})
+    for path, node in nodes.items():
+        if not NODE.fullmatch(node):
+            problem = "is no path in a day file: '/' stands before each part, and a key as it is, such as {station}"
+            document.fail(path, f"{node!r} {problem}")
+    for index, title in enumerate(words.titles):
+        if not TITLE.fullmatch(title):
+            document.fail(("titles", index), f"{title!r} is no template: a key stands as it is, such as {{station}}")
+    keys = [key for key in re.findall(KEY, words.node) if key != "{type}"]
+    for key in keys:
+        if keys.count(key) > 1:
+            document.fail(("node",), f"{key} stands in {words.node!r} twice; once is enough to tell it")
+    for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
+        if key not in keys:
+            document.fail(("blobs", "node"), f"{key} is no key in 'node', which is all that readers know of a table")
 
 
 def check_flat_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
@@ -312,11 +332,3 @@ def check_flat_files(words: LayoutWords, types: tuple[DataType, ...], document: 
             if len(code) > CODE_SIZE or not code.isascii():
                 problem = f"{code!r} is no name for the header of a flat file: ASCII, at most {CODE_SIZE} characters"
                 document.fail(("types", data_type.type, "code"), problem)
-
-
-def check_template(template: str, document: Document, path: Path) -> None:
-    """A template is well formed."""
-    try:
-        list(Formatter().parse(template))
-    except ValueError as error:
-        document.fail(path, f"{template!r} is no template: {error}")

@@ -12,7 +12,7 @@ import tables
 
 from dayfile.model.datatype import DataType, Field
 from dayfile.stores.library import DEFAULT, call
-from dayfile.stores.nodes import Keys, tell, unnatural_names
+from dayfile.stores.nodes import Keys, tell, unnatural_names, with_keys
 from dayfile.stores.rows import PlainRows, open_dataset
 from dayfile.stores.vlen import Values
 
@@ -46,7 +46,7 @@ def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: K
             if name in group._v_children:
                 group = group._v_children[name]
             else:
-                title = titles[index].format(**keys) if index < len(titles) - 1 else ""
+                title = with_keys(titles[index], keys) if index < len(titles) - 1 else ""
                 group = file.create_group(group, name, title)
     return group
 

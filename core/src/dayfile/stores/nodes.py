@@ -24,7 +24,7 @@ from dayfile.model.datatype import DataType, Element, Field, Flag, Node
 from dayfile.stores.ledger import GROUP
 from dayfile.stores.rows import Rows
 
-__all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell"]
+__all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell", "with_keys"]
 
 ATTRIBUTES = (
     *("TITLE", "data_type", "code", "layout", "store", "time", "end", "period", "node", "blobs", "clock"),
@@ -59,13 +59,18 @@ def fill(template: str, keys: Keys) -> str:
         if not text or "/" in text or text in {".", ".."} or not text.isprintable():
             message = f"{name} is {text!r}, which cannot name a group in a day file"
             raise SourceError(message)
-    try:
-        path = template.format(**keys)
-    except KeyError as error:
-        raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
+    path = with_keys(template, keys)
     if len(path.encode()) > NODE_SIZE:
         raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
     return path
+
+
+def with_keys(template: str, keys: Keys) -> str:
+    """A template with the keys of a batch put in; SourceError if one is missing."""
+    try:
+        return template.format(**keys)
+    except KeyError as error:
+        raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
 
 
 def leaves(group: tables.Group) -> Iterator[str]:
