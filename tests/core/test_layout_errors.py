@@ -180,6 +180,17 @@ CONTRADICTIONS = {
         LAST + "{name: x, type: §float32, counter: true}",
         "counter",
     ),
+    "counter that is an array": (
+        "- {name: last, type: uint32}",
+        LAST + "{name: x, type: uint32, counter: true, shape: §[3]}",
+        "must be a single number",
+    ),
+    "counter in slots": ("shape: [CHANNELS]}", "counter: §true}", "has neither blobs nor counters"),
+    "blob without the mark for none": (
+        "{name: last, type: uint32}",
+        "{name: last, type: uint32}\n      - {name: x, type: int32, blob: §base64}\nblobs: {node: /blobs}",
+        "write 'default: -1'",
+    ),
     "time that is a text": ("{name: first, type: uint32}", "{name: first, type: char, shape: [4]}", "first"),
     "time that is an array": ("{name: first, type: uint32}", "{name: first, type: uint32, shape: [2]}", "first"),
 }
@@ -221,6 +232,12 @@ def test_a_mistake_is_told_at_its_place_with_what_would_be_right(name, old, new,
     error, place = complaint(marked)
     assert error.where == place
     assert words in error.message
+
+
+def test_a_blob_in_slots_is_refused_as_they_would_lose_its_value():
+    slots = changed("type: uint16, shape: [CHANNELS]", "type: int32, blob: §base64, default: -1")
+    error, place = complaint(f"blobs: {{node: /blobs}}\n{slots}")
+    assert (error.where, error.message.endswith("has neither blobs nor counters")) == (place, True)
 
 
 @pytest.mark.parametrize(

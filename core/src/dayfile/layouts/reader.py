@@ -193,8 +193,12 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         document.fail((*path, "blob"), "the layout has no 'blobs', so there is nowhere to keep the value")
     if field.blob and field.type != "int32":
         document.fail((*path, "type"), "a blob field holds an index and must be int32")
+    if field.blob and field.default != -1:
+        document.fail((*path, "blob"), "a blob field that was not sent must hold -1: write 'default: -1'")
     if field.counter and not field.type.startswith(("int", "uint")):
         document.fail((*path, "type"), "a counter numbers rows and must be of an integer type")
+    if field.counter and shape:
+        document.fail((*path, "shape"), "a counter numbers rows and must be a single number")
     check_default(field, document, path)
     return Field(
         name=field.name,
@@ -224,11 +228,15 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
 def check_type(
     type_words: TypeWords, fields: tuple[Field, ...], places: tuple[Path, ...], document: Document, path: Path
 ) -> None:
-    """Field names are unique, time and end exist from the first version on, period goes with slots."""
+    """Field names are unique, time and end exist from the first version on, period and end go with their stores."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
         if name in names[:index]:
             document.fail((*places[index], "name"), f"{name!r} stands here a second time")
+    for place, field in zip(places, fields, strict=True):
+        if type_words.store == "slots" and (field.blob or field.counter):
+            word = "blob" if field.blob else "counter"
+            document.fail((*place, word), "a type with 'store: slots' has neither blobs nor counters")
     first = names[: len(type_words.fields)]
     for word in ("time", "end"):
         name = getattr(type_words, word)
