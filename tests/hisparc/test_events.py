@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import Batch, Rejected, SourceError
-from dayfile_hisparc import filling, instrument
+from dayfile import Batch, Rejected, Source, SourceError
+from dayfile_hisparc import HisparcSettings, filling, instrument
 from dayfile_hisparc.codes import plan_of
 from dayfile_hisparc.events import Dates, decode_events
-from dayfile_hisparc.pickles import Upload, read_upload
+from dayfile_hisparc.pickles import Upload, read_upload, write_upload
 
 TYPES = instrument.layout.by_code()
 MOMENT = dt.datetime(2024, 5, 10, 12, 0, 1)
@@ -160,6 +161,14 @@ def test_events_ahead_of_the_clock_are_rejected_one_by_one():
     assert batch.numbers.tolist() == [0]
     assert rejected.numbers == (1,)
     assert "days_ahead" in rejected.reason
+
+
+def test_events_may_be_any_number_of_days_ahead_if_that_is_set():
+    source = Source(Path("upload"), "upload", write_upload(501, "Amsterdam", [event(moment=dt.datetime(2037, 1, 1))]))
+    (rejected,) = instrument.decode(source, HisparcSettings())
+    assert "days_ahead" in rejected.reason
+    (batch,) = instrument.decode(source, HisparcSettings(days_ahead="inf"))
+    assert len(batch) == 1
 
 
 def test_an_aware_datetime_is_converted_to_utc():

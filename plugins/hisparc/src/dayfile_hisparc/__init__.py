@@ -76,8 +76,7 @@ class Hisparc(Instrument):
         types = self.layout.by_code()
         if not upload.events:
             return [Batch("hisparc", "CIC", np.zeros(0, types["CIC"].dtype), np.zeros(0, np.int64))]
-        latest = int(time.time() + settings.days_ahead * SECONDS_A_DAY)
-        dates = Dates(settings.cutoff_year, latest)
+        dates = Dates(settings.cutoff_year, time.time() + settings.days_ahead * SECONDS_A_DAY)
         named = Upload(station, cluster, upload.events)
         return decode_events(named, types, dates, source.name, settings.check_traces)
 

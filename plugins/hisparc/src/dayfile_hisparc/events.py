@@ -51,12 +51,12 @@ class Dates:
     ----------
     cutoff_year : int
         Earlier ones are rejected: without GPS the electronics report dates long past.
-    latest : int
-        Seconds since 1970; later ones are rejected.
+    latest : float
+        Seconds since 1970; later ones are rejected. Infinite for no bound.
     """
 
     cutoff_year: int = 2020
-    latest: int = LAST_SECOND
+    latest: float = LAST_SECOND
 
     def problem(self, moment: dt.datetime, timestamp: int) -> str:
         """Why an event cannot have this time; empty if it can."""
