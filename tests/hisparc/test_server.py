@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import http.server
+import io
 import json
 import os
 import pickle
@@ -32,6 +33,7 @@ from dayfile.errors import UsageError
 from dayfile_hisparc.clients import Identity, Pysparc, StationSoftware, form, identity, password, send, station_list
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.wsgi import read
 
 DAY = np.datetime64("2024-05-01")
 BODY_LIMIT = 8 * 2**20
@@ -600,6 +602,13 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
     assert log.name == "hisparc-serve"
     assert "503 is not in the station list" in log.read_text()
     assert password(503) not in log.read_text()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["length told", "ended by the server"])
+@pytest.mark.parametrize(("length", "expected"), [(10, b"x" * 10), (11, None)])
+def test_the_wsgi_callable_takes_no_part_of_a_body_beyond_the_limit(told, length, expected):
+    words = {"CONTENT_LENGTH": str(length)} if told else {"wsgi.input_terminated": True}
+    assert read({"wsgi.input": io.BytesIO(b"x" * length), **words}, 10) == expected
 
 
 def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):

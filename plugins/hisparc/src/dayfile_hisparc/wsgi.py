@@ -51,7 +51,8 @@ def read(environ: dict[str, Any], limit: int) -> bytes | None:
     told = str(environ.get("CONTENT_LENGTH") or "")
     if not told.isdigit():
         # Without a length only a server that ends the input itself can be read to the end.
-        return bytes(environ["wsgi.input"].read(limit)) if environ.get("wsgi.input_terminated") else b""
+        whole = bytes(environ["wsgi.input"].read(limit + 1)) if environ.get("wsgi.input_terminated") else b""
+        return whole if len(whole) <= limit else None
     length = int(told)
     if length > limit:
         return None
