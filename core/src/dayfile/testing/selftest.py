@@ -81,10 +81,8 @@ types:
 # How many steps of each kind a round has, at the most; shares of rounds killed at a named step, and watching.
 MOST = {"write": 30, "fsync": 40, "rename": 15, "copy": 6, "open": 20, "unlink": 4}
 NAMED, WATCHING = 0.6, 0.3
-# Shortly before midnight at the end of 2020-05-10, so that sources have records of two days.
-EVENING = (int(np.datetime64("2020-05-10T23:50:00", "s").astype(np.int64))) - int(
-    np.datetime64("2020-01-01T00:00:00", "s").astype(np.int64)
-)
+# Shortly before midnight at the end of 2020-05-10, so that some sources have records of two days.
+EVENING = int((np.datetime64("2020-05-10T23:50:00") - np.datetime64("2020-01-01T00:00:00")) / np.timedelta64(1, "s"))
 
 
 class Probe(Instrument):
@@ -155,8 +153,8 @@ class Outcome:
 def load(directory: Path, number: int) -> list[str]:
     """Put the sources of one round into ``incoming/``, by rename; the identities of their records.
 
-    Each round has notes, rates and runs on both sides of midnight. Every fourth round sends the rates of the one
-    before again with other identities, so that slots are contended for.
+    Each round has notes, rates and runs: the first two before midnight, two on both sides of it, and all further ones
+    after it. Every second round has the times of the one before with other identities, so that slots are contended for.
     """
     probe = Probe()
     second = EVENING + 16 * 20 * (number % 4 // 2) + 16 * 40 * (number // 4 % 40)
