@@ -201,7 +201,13 @@ def test_text_that_is_no_iso_date_is_refused_though_numpy_takes_it(text):
 
 
 @pytest.mark.parametrize(
-    "time", ["9999-12-31", "1500-01-01", dt.date(9999, 12, 31), np.datetime64("9999-12-31")], ids=repr
+    "time",
+    [
+        *("9999-12-31", "1500-01-01", "2300-01-01T00:00:00.123456789", "1500-01-01T00:00:00.1234567Z"),
+        *(dt.date(9999, 12, 31), np.datetime64("9999-12-31")),
+        dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-1))),
+    ],
+    ids=repr,
 )
 def test_a_time_that_nanoseconds_cannot_hold_is_refused_or_keeps_its_order(time):
     try:

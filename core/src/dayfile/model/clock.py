@@ -209,11 +209,11 @@ def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
     >>> as_utc("2017-02-26T08:00+01:00")
     np.datetime64('2017-02-26T07:00')
     """
-    if isinstance(time, dt.datetime) and time.tzinfo is not None:
-        time = time.astimezone(dt.UTC).replace(tzinfo=None)
     try:
+        if isinstance(time, dt.datetime) and time.tzinfo is not None:
+            time = time.astimezone(dt.UTC).replace(tzinfo=None)
         moment = parsed(time) if isinstance(time, str) else np.datetime64(time)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         message = f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
         raise TimeError(message) from error
     if np.isnat(moment):
@@ -227,6 +227,8 @@ def parsed(text: str) -> np.datetime64:
     if match is None:
         raise ValueError(text)
     moment = np.datetime64(f"{match['date']}T{match['clock']}" if match["clock"] else match["date"])
+    if moment.astype("datetime64[D]") != np.datetime64(match["date"]):
+        raise ValueError(text)  # nanoseconds do not reach that far, and NumPy wraps them
     if match["hours"]:
         sign = -1 if match["sign"] == "-" else 1
         moment = moment - sign * np.timedelta64(60 * int(match["hours"]) + int(match["minutes"] or 0), "m")
