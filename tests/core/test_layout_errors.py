@@ -186,10 +186,10 @@ CONTRADICTIONS = {
         "must be a single number",
     ),
     "counter in slots": ("shape: [CHANNELS]}", "counter: §true}", "has neither blobs nor counters"),
-    "blob without the mark for none": (
+    "blob with a place for none": (
         "{name: last, type: uint32}",
-        "{name: last, type: uint32}\n      - {name: x, type: int32, blob: §base64}\nblobs: {node: /blobs}",
-        "write 'default: -1'",
+        "{name: last, type: uint32}\n      - {name: x, type: int32, blob: base64, default: §0}\nblobs: {node: /blobs}",
+        "leave 'default' out",
     ),
     "time that is a text": ("{name: first, type: uint32}", "{name: first, type: char, shape: [4]}", "first"),
     "time that is an array": ("{name: first, type: uint32}", "{name: first, type: uint32, shape: [2]}", "first"),
@@ -234,8 +234,14 @@ def test_a_mistake_is_told_at_its_place_with_what_would_be_right(name, old, new,
     assert words in error.message
 
 
+def test_a_blob_that_was_not_sent_is_none():
+    field = LAST + "{name: x, type: int32, blob: base64}\nblobs: {node: /blobs}"
+    (*_, runs) = read_layout(changed("- {name: last, type: uint32}", field), "muon.yaml").types
+    assert runs.field("x").default == -1
+
+
 def test_a_blob_in_slots_is_refused_as_they_would_lose_its_value():
-    slots = changed("type: uint16, shape: [CHANNELS]", "type: int32, blob: §base64, default: -1")
+    slots = changed("type: uint16, shape: [CHANNELS]", "type: int32, blob: §base64")
     error, place = complaint(f"blobs: {{node: /blobs}}\n{slots}")
     assert (error.where, error.message.endswith("has neither blobs nor counters")) == (place, True)
 

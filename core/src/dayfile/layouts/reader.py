@@ -193,8 +193,9 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         document.fail((*path, "blob"), "the layout has no 'blobs', so there is nowhere to keep the value")
     if field.blob and field.type != "int32":
         document.fail((*path, "type"), "a blob field holds an index and must be int32")
-    if field.blob and field.default != -1:
-        document.fail((*path, "blob"), "a blob field that was not sent must hold -1: write 'default: -1'")
+    default = -1 if field.blob and "default" not in field.model_fields_set else field.default
+    if field.blob and default != -1:
+        document.fail((*path, "default"), "a blob field that was not sent holds -1; leave 'default' out")
     if field.counter and not field.type.startswith(("int", "uint")):
         document.fail((*path, "type"), "a counter numbers rows and must be of an integer type")
     if field.counter and shape:
@@ -208,7 +209,7 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         doc=field.doc,
         code=field.code,
         blob=field.blob,
-        default=math.nan if field.default != field.default else field.default,  # YAML's has its sign set
+        default=math.nan if default != default else default,  # YAML's has its sign set
         counter=field.counter,
         overflow=field.overflow or words.overflow,
     )
