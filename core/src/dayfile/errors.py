@@ -21,7 +21,6 @@ __all__ = [
     "StorageError",
     "TimeError",
     "UsageError",
-    "printable",
 ]
 
 
@@ -106,11 +105,3 @@ class ArchiveLockedError(DayfileError):
     """Another run holds the archive's lock."""
 
     exit_code = 5
-
-
-def printable(text: str) -> str:
-    """A text in one line that any terminal can show: names of files may hold anything."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )

@@ -9,7 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from dayfile.errors import SettingsError, printable
+from dayfile.errors import SettingsError
+from dayfile.messages import printable
 from dayfile.settings import CoreSettings
 
 __all__ = ["log_as"]

@@ -18,10 +18,10 @@ from dayfile import hookspecs
 from dayfile.builtin import Builtin
 from dayfile.contract import check_answer, check_records, check_statuses
 from dayfile.errors import DayfileError, PluginError, UsageError
+from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings
-from dayfile.suggestions import suggest
 
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 

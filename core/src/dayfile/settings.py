@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
-from dayfile.suggestions import suggest
+from dayfile.messages import suggest
 
 __all__ = [
     "CoreSettings",

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
+from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.suggestions import suggest
 
 __all__ = ["DayTables", "read_day"]
 

@@ -14,10 +14,10 @@ from dayfile.archive.gathering import Choice, Part, Room, chosen, joined, key_na
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
+from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
 from dayfile.model.validity import valid_at, valid_from
-from dayfile.suggestions import suggest
 
 if TYPE_CHECKING:
     import datetime as dt

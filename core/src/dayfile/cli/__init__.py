@@ -8,7 +8,8 @@ from collections.abc import Callable
 import typer
 
 from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
-from dayfile.errors import DayfileError, printable
+from dayfile.errors import DayfileError
+from dayfile.messages import printable
 
 __all__ = ["archive_run", "main"]
 

@@ -41,7 +41,7 @@ def installed_type(name: str) -> DataType:
     """The data type of that name, from the plugin that its first half names; no other is loaded."""
     from dayfile import plugins
     from dayfile.errors import PluginError, UsageError
-    from dayfile.suggestions import suggest
+    from dayfile.messages import suggest
 
     instrument, dot, _ = name.partition(".")
     loaded = plugins.load([instrument])

@@ -10,7 +10,7 @@ import typer
 
 from dayfile.cli.inspect import JsonOption
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
-from dayfile.errors import printable
+from dayfile.messages import printable
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine

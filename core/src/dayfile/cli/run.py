@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.errors import printable
+from dayfile.messages import printable
 
 if TYPE_CHECKING:
     from dayfile.engine.executors import Progress

@@ -20,11 +20,11 @@ from dayfile.archive.sources import keep
 from dayfile.configuration import configured
 from dayfile.engine.executors import Run, started
 from dayfile.errors import RecordError, UsageError
+from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.suggestions import suggest
 
 __all__ = ["REJECTED", "Archive", "Putting", "create_archive", "open_archive"]
 

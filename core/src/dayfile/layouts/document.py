@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from dayfile.errors import LayoutError
 from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
-from dayfile.suggestions import suggest
+from dayfile.messages import suggest
 
 __all__ = ["Document", "Path"]
 

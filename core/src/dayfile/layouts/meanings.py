@@ -11,8 +11,8 @@ import numpy as np
 
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.schema import FlagWords, LayoutWords, TypeWords
+from dayfile.messages import suggest
 from dayfile.model.datatype import NUMPY_TYPES, Element, Field, Flag
-from dayfile.suggestions import suggest
 
 __all__ = ["compile_elements", "compile_flags"]
 

@@ -16,9 +16,9 @@ from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.meanings import compile_elements, compile_flags
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
+from dayfile.messages import suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
-from dayfile.suggestions import suggest
 
 __all__ = ["Layout", "read_layout"]
 

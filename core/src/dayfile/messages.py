@@ -1,10 +1,18 @@
-"""Words for a message about a word that is not known."""
+"""Words of messages to people, whatever they are about."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["suggest"]
+__all__ = ["printable", "suggest"]
+
+
+def printable(text: str) -> str:
+    """A text in one line that any terminal can show: names of files may hold anything."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
 
 
 def suggest(word: str, words: Iterable[str]) -> str:
