@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,10 @@ def raising(decoder):
     raise ZeroDivisionError("no calibration for this day")
 
 
+def exiting(decoder):
+    sys.exit("no calibration for this day")
+
+
 def raising_half_way(decoder):
     yield decoder.batch()
     raise ZeroDivisionError("no calibration for this day")
@@ -84,6 +89,7 @@ def other_byte_order(decoder):
 
 JUNK = {
     "raises": (raising, "plugin sand failed: ZeroDivisionError: no calibration for this day"),
+    "ends the program": (exiting, "plugin sand failed: SystemExit: no calibration for this day"),
     "raises half way": (raising_half_way, "plugin sand failed: ZeroDivisionError: no calibration for this day"),
     "refuses": (refusing, "junk, byte 12: not what it claims to be"),
     "refuses with an offset of NumPy": (refusing_at_a_number_of_numpy, "junk, byte 12: not what it claims to be"),
@@ -333,6 +339,28 @@ def test_nonsense_from_classify_is_named_and_the_source_is_kept(good, muon, plug
     report = good.run(plugins=plugins_of(broken=Broken(lambda self: [self.batch()]), muon=muon.instrument))
     good.assert_unharmed(report)
     assert [entry.source for entry in report.quarantine] == ["junk"]
+
+
+def exit_at_sand(subject):
+    return sys.exit("enough") if subject.instrument == "sand" else None
+
+
+ENDING = {
+    "classify": lambda batch: exit_at_sand(subject=batch),
+    "locate_file": lambda data_type: exit_at_sand(subject=data_type),
+    "write": lambda batch: exit_at_sand(subject=batch),
+}
+
+
+@pytest.mark.parametrize("hook", ENDING)
+def test_a_hook_that_would_end_the_program_is_named_and_the_source_is_kept(good, muon, plugins_of, hook):
+    decoder = Decoder(lambda self: [self.batch()])
+    setattr(decoder, hook, hookimpl(ENDING[hook]))
+    good.drop("junk", b"junk")
+    report = good.run(plugins=plugins_of(broken=decoder, muon=muon.instrument))
+    good.assert_unharmed(report)
+    (entry,) = report.quarantine
+    assert entry.reason == f"plugin broken: {hook} failed: SystemExit: enough"
 
 
 def test_a_plugin_may_name_the_type_of_a_batch_that_has_another_code(archive, plugins_of):

@@ -26,6 +26,8 @@ from dayfile.settings import Settings
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 
 GROUP = "dayfile.plugins"
+FAILS = (Exception, SystemExit)
+"""What a plugin may raise without ending the run: it is not a plugin's to end it, by ``sys.exit()``."""
 
 
 class NoSettings(BaseModel):
@@ -109,7 +111,7 @@ class Plugins:
         self.versions[name] = version
         try:
             self._register(name, plugin)
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+        except FAILS as error:  # the plugin boundary: reported, and the others go on
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             self.failures.append(Failure.of(name, error))
@@ -156,7 +158,7 @@ class Plugins:
                 answer = plugin.function(*(arguments[name] for name in plugin.argnames))
             except DayfileError:
                 raise
-            except Exception as error:
+            except FAILS as error:
                 raise PluginError(f"plugin {plugin.plugin_name}: {hook} failed: {named(error)}") from error
             if answer is not None:
                 return plugin.plugin_name, answer
@@ -171,7 +173,7 @@ class Plugins:
                 answers = self._ask(name, "decode", source=source, settings=settings[name])
                 for answer in answers:
                     yield name, check_answer(answer)
-            except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            except FAILS as error:  # the plugin boundary: reported, and the others go on
                 yield name, Failure.of(name, error)
 
     def read_config(self, path: Path) -> dict[str, Any] | None:
@@ -273,7 +275,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
         version = entry.dist.version if entry.dist else ""
         try:
             plugin = entry.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin boundary: reported, the others go on
+        except FAILS as error:  # the plugin boundary: reported, and the others go on
             plugins.versions[name] = version
             plugins.failures.append(Failure.of(name, error))
         else:
