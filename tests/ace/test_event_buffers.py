@@ -236,6 +236,12 @@ def test_records_of_another_type_are_refused():
         events_of_cris(np.zeros(1, cris.layout.by_code()["L1CrisHskp"].dtype))
 
 
+def test_event_cycles_of_the_other_instrument_are_refused():
+    of_sis = dayfile.Records(sis.layout.by_code()["L1SisEventCycle"], cycles("sis", 0, [1]))
+    with pytest.raises(UsageError, match=r"sis\.events is another instrument's"):
+        events_of_cris(of_sis)
+
+
 def test_a_buffer_without_room_for_the_longest_event_is_refused():
     with pytest.raises(UsageError, match="17000"):
         open_buffers(cycles("cris", 0, [1]), longest=16_999)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from dayfile import Records
+from dayfile.errors import UsageError
 from dayfile.layouts.event_buffers import Length, open_buffers
 from dayfile_cris import instrument
 
@@ -35,7 +36,7 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
     Raises
     ------
     UsageError
-        The records are no event cycles; or ``length`` does not return one integer for each event.
+        The records are no event cycles of this instrument; or ``length`` does not return an integer for each event.
 
     Examples
     --------
@@ -48,6 +49,8 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
     >>> events(cycle, length=lambda first: first[:, 0])[["age", "minor_frame", "size", "unsplit"]].tolist()
     [(0, 200, 3, 0), (1, 17, 2, 0)]
     """
+    if isinstance(records, Records) and records.data_type.instrument != instrument.layout.words.instrument:
+        raise UsageError(f"{records.data_type.name} is another instrument's; give records of cris.events")
     cycles = records.array if isinstance(records, Records) else records
     longest = instrument.layout.words.constants["MAX_NUM_CRIS_EVENT_BYTES"]
     return open_buffers(cycles, longest=longest, length=length)
