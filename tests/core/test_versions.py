@@ -12,7 +12,7 @@ import tables
 from dayfile import Source, create_archive, open_archive, settings
 from dayfile.archive.checking import check
 from dayfile.engine.executors import run_serial
-from dayfile.errors import LayoutError
+from dayfile.errors import LayoutError, UsageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.hdf4 import write_structs
 from dayfile.layouts.instrument import Instrument
@@ -250,6 +250,14 @@ def test_a_table_gets_the_fields_of_records_that_have_more(opened, types, name):
     for again in sent:
         assert opened.put(data_type.name, again).tolist() == [IDENTICAL, IDENTICAL]
     assert before == {path: (opened.root.path / path).read_bytes() for path in before}
+
+
+def test_records_with_some_of_the_fields_of_a_version_are_refused(opened, types):
+    records = made(types["rates"], LATE, [0], version=1)
+    partial = records[[name for name in records.dtype.names if name != "layers"]]
+    with pytest.raises(UsageError, match=r"records of muon\.rates with humidity need layers as well"):
+        opened.put("muon.rates", partial)
+    assert list(opened.root.day_files()) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])

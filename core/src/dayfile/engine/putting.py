@@ -215,6 +215,12 @@ def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[D
         missing = [name for name in data_type.forms[0].dtype.names or () if name not in names]
         problem = f"they lack {', '.join(missing[:5])}" if missing else f"their shape is {array.shape}"
         raise UsageError(f"records of {data_type.name} must be structs with its fields; {problem}")
+    sent = names & set(data_type.dtype.names or ())
+    wider = next(each for each in data_type.forms if sent <= set(each.dtype.names or ()))
+    if wider != form:
+        lost = ", ".join(sorted(sent.difference(form.dtype.names or ())))
+        needed = ", ".join(name for name in wider.dtype.names or () if name not in sent)
+        raise UsageError(f"records of {data_type.name} with {lost} need {needed} as well")
     if array.dtype == form.dtype:
         return form, array
     for name in form.dtype.names or ():
