@@ -90,6 +90,17 @@ def test_a_time_that_is_none_is_refused(hits):
         hits.read("muon.hits", np.datetime64("NaT"))
 
 
+def test_the_number_of_no_day_is_refused(hits):
+    with pytest.raises(TimeError, match="is the number of no day"):
+        hits.read_day("muon.hits", 10**30)
+
+
+def test_what_was_read_tells_in_a_line_what_it_is(hits):
+    records = hits.read("muon.hits")
+    assert repr(records) == f"<6 records of muon.hits, {records.times[0]} to {records.times[-1]}>"
+    assert repr(hits.read("muon.hits", "2030-01-01")) == "<0 records of muon.hits>"
+
+
 def test_an_open_end_far_in_the_future_leaves_nothing_out(hits):
     assert len(hits.read("muon.hits", "1997-01-01", "9999-12-31")) == 6
 

@@ -13,7 +13,7 @@ from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.gathering import Choice, Part, Room, chosen, joined, key_names
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
-from dayfile.errors import StorageError, UsageError
+from dayfile.errors import StorageError, TimeError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
@@ -143,7 +143,10 @@ class Reader:
         """
         clock = self._type(data_type).clock
         if isinstance(day, int | np.integer):
-            date = clock.epoch.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
+            try:
+                date = clock.epoch.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
+            except OverflowError as error:
+                raise TimeError(f"{day} is the number of no day") from error
         else:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
         return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)

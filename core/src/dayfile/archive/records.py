@@ -81,7 +81,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Records:
     """Records of one data type, in time order.
 
@@ -107,6 +107,11 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.array)
+
+    def __repr__(self) -> str:
+        times = self.times
+        span = f", {times[0]} to {times[-1]}" if len(times) else ""
+        return f"<{len(self)} records of {self.data_type.name}{span}>"
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """One field (or key) of all records, shape (n, *shape of the field)."""
