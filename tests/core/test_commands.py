@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -165,3 +166,29 @@ def test_help_tells_what_holds_without_an_option(command):
     told = " ".join(answer.output.split())
     for default in ("(all installed)", "(what --config tells, or archive)", "(one "):
         assert f"[default: {default}" in told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_output_to_a_full_disk_ends_in_a_message():
+    with Path("/dev/full").open("w") as full:
+        command = [Path(sys.executable).with_name("dayfile"), "plugins"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr == "dayfile: the output could not be written: No space left on device\n"
+
+
+FEW_FILES = """
+import resource, sys
+from dayfile.cli import archive_run
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+archive_run()
+"""
+
+
+def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, hits):
+    archive.drop("MuonHit.be.bin", hits(1))
+    options = ["--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
+    done = subprocess.run([sys.executable, "-c", FEW_FILES, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.search("only [0-9]+ of 200 processes could be started .*--workers N$", done.stderr.strip())
+    assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]

@@ -55,16 +55,17 @@ def step(kind: str, path: Path) -> None:
         observer(kind, path)
 
 
+STAYS = "input stays where it was, run again once it is mended"
+"""What to say, and to do, when something could not be written."""
+
+
 @contextmanager
 def storage_errors(action: str, path: Path) -> Iterator[None]:
     """Turn OSError into a StorageError that says what failed where."""
     try:
         yield
     except OSError as error:
-        message = (
-            f"could not {action}: {error.strerror or error}; input stays where it was, run again once it is mended"
-        )
-        raise StorageError(message, where=path) from error
+        raise StorageError(f"could not {action}: {error.strerror or error}; {STAYS}", where=path) from error
 
 
 def sync(path: Path) -> None:

@@ -351,8 +351,8 @@ def hdf5_errors(action: str, path: Path) -> Iterator[None]:
         yield
     except (tables.HDF5ExtError, OSError) as error:
         text = str(error).strip().splitlines()
-        message = f"could not {action} ({text[-1] if text else type(error).__name__}); is the disk full?"
-        raise StorageError(message, where=path) from error
+        what = text[-1] if text else type(error).__name__
+        raise StorageError(f"could not {action} ({what}); is the disk full? {disk.STAYS}", where=path) from error
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from errno import EDQUOT, ENOSPC
 
 import typer
 
 from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
-from dayfile.errors import DayfileError
+from dayfile.errors import DayfileError, StorageError
 from dayfile.messages import printable
 
 __all__ = ["archive_run", "main"]
@@ -43,6 +44,11 @@ def guarded(command: Callable[[], object]) -> None:
     except DayfileError as error:
         typer.echo(printable(f"dayfile: {error}"), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in {ENOSPC, EDQUOT}:
+            raise
+        typer.echo(f"dayfile: the output could not be written: {error.strerror}", err=True)
+        sys.exit(StorageError.exit_code)
 
 
 def main() -> None:

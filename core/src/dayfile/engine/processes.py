@@ -31,7 +31,7 @@ from dayfile.engine.executors import Progress, Run, arrivals, silent, started
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.report import Report
 from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
-from dayfile.errors import StorageError
+from dayfile.errors import StorageError, UsageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -169,12 +169,16 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
     pipeline = run.pipeline
     try:
         for number in range(workers):
-            here, there = context.Pipe()
             worker = Worker(pipeline.root, pipeline.plugins, pipeline.settings, f"w{number}")
-            # A pipe ends with its last holder: each worker lets go of the ends of those before it.
-            others = [here, *(member.connection for member in members)]
-            process = context.Process(target=begin, args=(there, os.getpid(), worker, others), daemon=True)
-            process.start()
+            try:
+                here, there = context.Pipe()
+                # A pipe ends with its last holder: each worker lets go of the ends of those before it.
+                others = [here, *(member.connection for member in members)]
+                process = context.Process(target=begin, args=(there, os.getpid(), worker, others), daemon=True)
+                process.start()
+            except OSError as error:
+                message = f"only {number} of {workers} processes could be started ({error.strerror}); ask for fewer"
+                raise UsageError(f"{message}: --workers N") from error
             there.close()
             members.append(Member(process, here))
         yield Foreman(run, members)
