@@ -227,13 +227,13 @@ def test_the_ledger_knows_the_sources_of_the_file(muon, work_file, tmp_path):
     one, other = source(tmp_path), source(tmp_path, b"x" * 70, "n\u00e4me " + "\u00e4" * 100)
     work = work_file(muon.day)
     work.write(muon.hits, hits(muon, 1, 2))
-    assert not work.holds(one)
+    assert work.name_of(one) is None
     work.enter(one, 2)
-    assert work.holds(one)
+    assert work.name_of(one) == "upload_17"
     work.publish()
     again = work_file(muon.day)
-    assert again.holds(one)
-    assert not again.holds(other)
+    assert again.name_of(one) == "upload_17"
+    assert again.name_of(other) is None
     again.write(muon.hits, hits(muon, 3))
     again.enter(other, 1)
     again.publish()

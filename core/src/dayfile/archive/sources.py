@@ -46,7 +46,7 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
         first = target
 
 
-def kept(root: Root, day: np.datetime64) -> dict[str, Path]:
-    """Sources that are kept for a day: paths by the beginning of their SHA-256."""
+def kept(root: Root, day: np.datetime64) -> list[tuple[str, Path]]:
+    """Sources that are kept for a day: the beginning of the SHA-256 of each, and its path."""
     directory = root.sources / str(day)
-    return {path.parent.name: path for path in sorted(directory.glob("*/*")) if path.name != MAKING}
+    return [(path.parent.name, path) for path in sorted(directory.glob("*/*")) if path.name != MAKING]

@@ -22,7 +22,7 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum
-from dayfile.stores.ledger import Ledger, LedgerEntry
+from dayfile.stores.ledger import Ledger, LedgerEntry, stored_name
 from dayfile.stores.making import make_table, make_values
 from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
 from dayfile.stores.rows import Rows, exists, table_at
@@ -109,9 +109,10 @@ class WorkFile:
         """The UTC day it holds."""
         return np.datetime64(self.ledger.day, "D")
 
-    def holds(self, source: Origin) -> bool:
-        """Whether the day file has the records of a source already."""
-        return source.sha256 in self.ledger.sources
+    def name_of(self, source: Origin) -> str | None:
+        """The name under which the day file has the records of a source already; None if it does not have them."""
+        entry = self.ledger.sources.get(source.sha256)
+        return None if entry is None else stored_name(entry.name)
 
     @property
     def rows(self) -> int:

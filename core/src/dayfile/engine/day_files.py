@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,6 +17,8 @@ from dayfile.errors import PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.append import IDENTICAL
+from dayfile.stores.ledger import stored_name
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["OPEN_FILES", "DayFiles", "Share", "Written"]
@@ -93,8 +95,8 @@ class DayFiles:
         self.told = recogniser(plugins.data_types.values())
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
-        # Identities of the sources of day files in the making: a source may come again before the ledger is told of it.
-        self.taken: dict[str, set[str]] = {}
+        # Names of the sources of day files in the making, by identity: one may come again before the ledger is told.
+        self.taken: dict[str, dict[str, str]] = {}
         self.made = 0
 
     def open(self, path: str, day: np.datetime64) -> WorkFile:
@@ -168,14 +170,32 @@ class DayFiles:
             for place in places:
                 share.fail(place, Failure.of(pieces[0].plugin, error))
             return
-        taken = self.taken.setdefault(path, set())
-        fresh = {place for place in places if not (work_file.holds(origins[place]) or origins[place].sha256 in taken)}
-        share.known |= places - fresh
-        if fresh:
+        taken = self.taken.setdefault(path, {})
+        names = {place: taken.get(origins[place].sha256) or work_file.name_of(origins[place]) for place in places}
+        fresh = {place for place, name in names.items() if name is None}
+        renamed = set() if self.settings.core.duplicates == "keep" else self._renamed(origins, names)
+        share.known |= places - fresh - renamed
+        if fresh or renamed:
             work_file.begin(len(origins))
+        if fresh:
             for piece in pieces:
                 self._write_piece(work_file, self._part(piece, fresh), written)
-            taken.update(origins[place].sha256 for place in fresh if place not in share.failures)
+        for place in sorted(renamed):
+            before = len(written.statuses)
+            for piece in pieces:
+                self._write_piece(work_file, self._part(piece, [place]), written)
+            if place not in share.failures and all((told == IDENTICAL).all() for _, told in written.statuses[before:]):
+                del written.statuses[before:]
+                share.known.add(place)
+        for place in places - share.known - share.failures.keys():
+            taken[origins[place].sha256] = stored_name(origins[place].name)
+
+    def _renamed(self, origins: Sequence[Origin], names: Mapping[int, str | None]) -> set[int]:
+        """The places of sources that a day file has under another name.
+
+        Where the name tells the type, as of a struct stream, the records of such a source may be others.
+        """
+        return {place for place, name in names.items() if name not in {None, stored_name(origins[place].name)}}
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
         """Write a piece; if that fails, the records of each of its sources by themselves."""

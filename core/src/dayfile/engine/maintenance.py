@@ -97,7 +97,8 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     """
     day, listed = told_by(root, path)
     sources = kept(root, day)
-    missing = [name for sha256, name in listed.items() if sha256[:16] not in sources]
+    there = {short for short, _ in sources}
+    missing = [name for sha256, name in listed.items() if sha256[:16] not in there]
     if missing or not sources:
         message = (
             f"{len(missing) or 'all'} of its sources are not kept below sources/{day}"
@@ -106,14 +107,17 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         raise UsageError(message, where=path)
     before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows_of(path)}
     with started(root, plugins, settings, only=path) as run:
-        for short, source_path in sources.items():
+        useless = dict(listed)
+        for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):
                 source = Source.read(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
             (days,) = run.pipeline.take([source])
-            if source.sha256 in listed and path not in days:
-                raise UsageError(f"{source.name} has no records of it for these plugins and settings", where=path)
+            if path in days:
+                useless.pop(source.sha256, None)
+        for name in useless.values():
+            raise UsageError(f"{name} has no records of it for these plugins and settings", where=path)
         run.publish()
         if not run.report.day_files:
             raise UsageError("none of the kept sources has records of it for these plugins", where=path)

@@ -184,7 +184,7 @@ class Putting:
             source = Source(Path(name), name, content)
             work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
             for path, work_file in work_files.items():
-                if not work_file.holds(source):
+                if work_file.name_of(source) is None:
                     work_file.enter(source, sent.counts[path])
             if self.pipeline.settings.core.sources_keep == "always":
                 keep(self.run.root, source, [work_file.day for work_file in work_files.values()])

@@ -101,7 +101,7 @@ class Ledger:
         elif file.get_node(f"/{GROUP}")._v_attrs.day != self.day:
             file.get_node(f"/{GROUP}")._v_attrs.day = self.day
         entries = [
-            (entry.sha256, cut(entry.name, NAME_SIZE), entry.size, entry.records, entry.archived)
+            (entry.sha256, stored_name(entry.name).encode(), entry.size, entry.records, entry.archived)
             for entry in self.fresh
         ]
         if entries:
@@ -121,6 +121,6 @@ def read_whole(file: tables.File, name: str) -> list[Any]:
         return list(table.read(0, table.nrows).tolist())
 
 
-def cut(text: str, size: int) -> bytes:
-    """A text as UTF-8 of at most ``size`` bytes, no character split."""
-    return text.encode(errors="replace")[:size].decode(errors="ignore").encode()
+def stored_name(name: str) -> str:
+    """The name of a source as the ledger has it, as much of it as there is room for."""
+    return name.encode(errors="replace")[:NAME_SIZE].decode(errors="ignore")
