@@ -466,3 +466,40 @@ def test_a_flag_or_element_that_cannot_be_is_told_at_its_place(old, new, words):
     error, place = complaint(MEANINGS.replace(old, new))
     assert error.where == place
     assert words in error.message
+
+
+ONE_FILE = LAYOUT.replace(".{suffix}", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("path:", "node: §/data\npath:", "records of runs and rates would stand in /data of one day file; put {type}"),
+        ("path:", "node: §'/{station}/data'\npath:", "would stand in /{station}/data of one day file"),
+        ("  runs:", "  §rates_overlap:", "records of rates_overlap and rates would stand in /rates_overlap"),
+        ("path:", "blobs: {node: §/runs}\npath:", "is the table of runs; the array needs a place of its own"),
+        ("path:", "blobs: {node: §/rates_overlap}\npath:", "is the table of rates; the array needs"),
+        ("path:", "node: '/a/{type}'\nblobs: {node: §/a}\npath:", "above or below, /a/rates"),
+        ("path:", "blobs: {node: §/runs/blobs}\npath:", "above or below, /runs"),
+        ("path:", "node: §'/dayfile_ledger/{type}'\npath:", "a name that day files keep for themselves"),
+        ("path:", "blobs: {node: §/dayfile_ledger/blobs}\npath:", "a name that day files keep for themselves"),
+        ("  runs:", "  §dayfile_ledger:", "a name that day files keep for themselves"),
+        ("  runs:", "  §_i_runs:", "'_i_runs' in '/_i_runs' is a name that day files keep"),
+        ("path:", "node: §'/_f_x/{type}'\npath:", "'_f_x' in "),
+    ],
+)
+def test_what_would_hide_or_mix_the_tables_of_a_day_file_is_refused_when_the_layout_is_read(old, new, words):
+    error, place = complaint(ONE_FILE.replace(old, new, 1))
+    assert error.where == place
+    assert words in error.message
+
+
+@pytest.mark.parametrize("node", ["/data", "/{station}/data"])
+def test_types_with_a_day_file_each_may_have_the_same_node(node):
+    types = read_layout(changed("path:", f"node: '{node}'\npath:"), "muon.yaml").types
+    assert [data_type.node.path for data_type in types] == [node, node]
+
+
+def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
+    types = read_layout(ONE_FILE.replace("  rates:", "  runs_overlap:"), "muon.yaml").types
+    assert [data_type.type for data_type in types] == ["runs_overlap", "runs"]

@@ -41,15 +41,7 @@ class Builtin:
     @hookimpl(trylast=True)
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """The data type's path template, filled with the day."""
-        date = day.astype("datetime64[D]").item()
-        return data_type.path.format(
-            year=date.year,
-            month=date.month,
-            day=date.day,
-            instrument=data_type.instrument,
-            type=data_type.type,
-            suffix=data_type.suffix,
-        )
+        return data_type.fill(data_type.path, day)
 
     @hookimpl(trylast=True)
     def write(self, work_file: WorkFile, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:

@@ -11,17 +11,17 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.errors import ArchiveLockedError, PluginError, UsageError
+from dayfile.model.places import DIRECTORIES, may_be_day_file
 
 __all__ = ["Root"]
 
 CLAIM = ".archive"
 # Seconds for which a run waits for the workers of a killed one, which end with it.
 PATIENCE = 5.0
-RESERVED = {"incoming", "accepted", "quarantine", "workshop", "sources"}
 
 
 class Root:
@@ -126,13 +126,11 @@ class Root:
         PluginError
             The path leaves the archive or is taken.
         """
-        parts = PurePosixPath(relative).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if not relative.endswith(".h5") or "\0" in relative or parts[0] in {"/", *RESERVED} or hidden:
+        if not may_be_day_file(relative):
             raise PluginError(
                 f"locate_file answered {relative!r}, which is no path for a day file (below the archive, *.h5)"
             )
-        return self.path.joinpath(*parts)
+        return self.path / relative
 
     def day_files(self) -> Iterator[str]:
         """Paths, below the root, of everything that looks like a day file."""
@@ -140,7 +138,7 @@ class Root:
         for directory, below, files in os.walk(self.path, followlinks=True):
             here = Path(directory).relative_to(self.path)
             if here == Path():
-                below[:] = [name for name in below if name not in RESERVED]
+                below[:] = [name for name in below if name not in DIRECTORIES]
             else:  # only a directory of the archive itself may lie elsewhere; other links could lead in a circle
                 below[:] = [name for name in below if not Path(directory, name).is_symlink()]
             below[:] = [name for name in below if not name.startswith(".")]

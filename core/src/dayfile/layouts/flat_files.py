@@ -46,7 +46,6 @@ __all__ = [
     "ByteOrder",
     "FlatFile",
     "Header",
-    "file_name",
     "in_time_order",
     "lay_out",
     "make_header",
@@ -153,19 +152,6 @@ def read_header(content: bytes, where: str) -> Header | None:
     return Header(code.rstrip(b"\0").decode("ascii", "replace"), day, order)
 
 
-def file_name(template: str, data_type: DataType, day: np.datetime64) -> str:
-    """Name of the file of a data type and day, from a layout's template."""
-    date = day.astype("datetime64[D]").item()
-    return template.format(
-        year=date.year,
-        month=date.month,
-        day=date.day,
-        instrument=data_type.instrument,
-        type=data_type.type,
-        suffix=data_type.suffix,
-    )
-
-
 def told_by_name(
     template: str, types: Iterable[DataType], name: str
 ) -> tuple[DataType, np.datetime64, Literal["slots", "overlap"]] | None:
@@ -185,7 +171,7 @@ def told_by_name(
     except ValueError:
         return None  # no such day
     for data_type in types:
-        if file_name(template, data_type, day) == bare:
+        if data_type.fill(template, day) == bare:
             return data_type, day, "slots" if bare == name else "overlap"
     return None
 

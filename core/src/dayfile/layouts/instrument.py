@@ -19,7 +19,6 @@ from dayfile.layouts.flat_files import (
     HEADER_SIZE,
     OVERLAP,
     ByteOrder,
-    file_name,
     in_time_order,
     lay_out,
     make_header,
@@ -164,7 +163,7 @@ class Instrument:
         rows = tables.rows if stored.store == "slots" else in_time_order(tables.rows, stored)
         content = header + lay_out(rows, struct).tobytes()
         overlap = header + lay_out(in_time_order(tables.overlap, stored), struct).tobytes()
-        path = directory / file_name(self.flat_name, data_type, day)
+        path = directory / data_type.fill(self.flat_name, day)
         return write_files(path, content, overlap if len(tables.overlap) else None)
 
     def _decode_hdf4(self, source: Source) -> Iterable[Batch | Rejected] | None:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from string import Formatter
 
 import numpy as np
 from pydantic import ValidationError
 
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.dtypes import struct_dtype
-from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.meanings import compile_elements, compile_flags
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
+from dayfile.layouts.templates import check_flat_files, check_nodes, check_path, check_tables
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
 
 __all__ = ["Layout", "read_layout"]
 
-PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
 LARGEST_RECORD = 2**28
 """Bytes of a record; no table of this size would be of use."""
 MOST_DIMENSIONS = 8
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-FORMAT = re.compile(r"0?[0-9]{0,2}d?")
-KEY = r"\{[A-Za-z_]\w*\}"
-NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
 
 
 @dataclass(frozen=True)
@@ -88,6 +82,7 @@ def read_layout(text: str, name: str) -> Layout:
     except ValidationError as error:
         document.fail_as(error)
     types = tuple(compile_types(words, document))
+    check_tables(words, types, document)
     check_flat_files(words, types, document)
     return Layout(words, types)
 
@@ -269,75 +264,3 @@ def check_sizes(
         if made != size:
             problem = f"the fields make a struct of {made} bytes ({structs.alignment} alignment), not {size}"
             document.fail((*place, "size"), problem)
-
-
-def check_path(template: str, document: Document) -> None:
-    """The template of the day file's path can be filled."""
-    check_day_template(template, document, ("path",))
-    if not template.endswith(".h5"):
-        document.fail(("path",), f"{template!r} does not end in .h5, as day files do")
-
-
-def check_day_template(template: str, document: Document, path: Path) -> None:
-    """A template can be filled with a day and a data type."""
-    try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        document.fail(path, f"{template!r} is no template: {error}")
-    for _, name, form, _ in parts:
-        if name is not None and not FORMAT.fullmatch(form or ""):
-            document.fail(path, f"{template!r} is no template: {{{name}}} can be written as {{{name}:02}}")
-        if name is not None and name not in PATH_KEYS:
-            document.fail(path, f"{{{name}}} is not known here{suggest(name, PATH_KEYS)}")
-    try:
-        template.format(**PATH_KEYS)
-    except (ValueError, AttributeError, LookupError) as error:
-        document.fail(path, f"{template!r} is no template: {error}")
-
-
-def check_nodes(words: LayoutWords, document: Document) -> None:
-    """Nodes and titles can be filled with the keys of a batch, and readers find these in the node of a table."""
-    nodes = {("node",): words.node} | ({("blobs", "node"): words.blobs.node} if words.blobs else {})
-    for path, node in nodes.items():
-        if not NODE.fullmatch(node):
-            problem = "is no path in a day file: '/' stands before each part, and a key as it is, such as {station}"
-            document.fail(path, f"{node!r} {problem}")
-    for index, title in enumerate(words.titles):
-        if not TITLE.fullmatch(title):
-            document.fail(("titles", index), f"{title!r} is no template: a key stands as it is, such as {{station}}")
-    keys = [key for key in re.findall(KEY, words.node) if key != "{type}"]
-    for key in keys:
-        if keys.count(key) > 1:
-            document.fail(("node",), f"{key} stands in {words.node!r} twice; once is enough to tell it")
-    for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
-        if key not in keys:
-            document.fail(("blobs", "node"), f"{key} is no key in 'node', which is all that readers know of a table")
-
-
-def check_flat_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
-    """Flat files hold structs, and their names tell day and data type."""
-    if words.flat_files is None:
-        if "flat_files" in words.sources:
-            place = ("sources", words.sources.index("flat_files"))
-            document.fail(place, "the layout has no 'flat_files', which says how such files are named")
-        return
-    if words.structs is None:
-        document.fail(("flat_files",), "flat files hold C structs; the layout has no 'structs'", at_key=True)
-    template, path = words.flat_files.name, ("flat_files", "name")
-    check_day_template(template, document, path)
-    keys = {name for _, name, _, _ in Formatter().parse(template)}
-    missing = [f"{{{key}}}" for key in ("year", "month", "day") if key not in keys]
-    if missing or "/" in template:
-        document.fail(path, f"{template!r} must be a name without '/' that tells the day; missing: {missing or 'none'}")
-    seen: dict[str, str] = {}
-    for data_type in types:
-        name = template.format(
-            **{**PATH_KEYS, "instrument": words.instrument, "type": data_type.type, "suffix": data_type.suffix}
-        )
-        if name in seen:
-            document.fail(path, f"{data_type.type} and {seen[name]} would have files of one name, such as {name!r}")
-        seen[name] = data_type.type
-        for code in {data_type.code, *(version.code for version in data_type.versions)}:
-            if len(code) > CODE_SIZE or not code.isascii():
-                problem = f"{code!r} is no name for the header of a flat file: ASCII, at most {CODE_SIZE} characters"
-                document.fail(("types", data_type.type, "code"), problem)

@@ -305,6 +305,18 @@ class DataType:
         """Field of that name; KeyError if there is none."""
         return {field.name: field for field in self.fields}[name]
 
+    def fill(self, template: str, day: np.datetime64) -> str:
+        """A template such as :attr:`path` with a day, and what the type is named, put in."""
+        date = day.astype("datetime64[D]").item()
+        return template.format(
+            year=date.year,
+            month=date.month,
+            day=date.day,
+            instrument=self.instrument,
+            type=self.type,
+            suffix=self.suffix,
+        )
+
     def slots(self, day: np.datetime64) -> int:
         """How many slots the day has: ``ceil(length of the day / period)``."""
         return -(-self.clock.day_length(day) // self.period)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tables
 
+from dayfile.model.places import LEDGER
 from dayfile.stores.rows import exists, table_at
 
 __all__ = ["Ledger", "LedgerEntry"]
 
-GROUP = "dayfile_ledger"
 NAME_SIZE = 160
 SOURCES = np.dtype(
     [("sha256", "S64"), ("name", f"S{NAME_SIZE}"), ("size", "<i8"), ("records", "<i8"), ("archived", "<i8")]
@@ -75,9 +75,9 @@ class Ledger:
     def read(cls, file: tables.File) -> Ledger:
         """The ledger of an open day file; an empty one if it has none."""
         ledger = cls()
-        if not exists(file, GROUP):
+        if not exists(file, LEDGER):
             return ledger
-        ledger.day = str(file.get_node(f"/{GROUP}")._v_attrs.day)
+        ledger.day = str(file.get_node(f"/{LEDGER}")._v_attrs.day)
         for row in read_whole(file, "sources"):
             entry = LedgerEntry(row[0].decode(), row[1].decode(errors="replace"), int(row[2]), int(row[3]), int(row[4]))
             ledger.sources[entry.sha256] = entry
@@ -92,24 +92,24 @@ class Ledger:
 
     def write(self, file: tables.File) -> None:
         """Bring the ledger of a day file open for writing up to this one."""
-        if not exists(file, GROUP):
-            group = file.create_group("/", GROUP, "dayfile: where the records of this file came from")
+        if not exists(file, LEDGER):
+            group = file.create_group("/", LEDGER, "dayfile: where the records of this file came from")
             group._v_attrs.day = self.day
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32).close()
             title = "rows and checksum of each node"
             file.create_table(group, "checksums", CHECKSUMS, title, chunkshape=16).close()
-        elif file.get_node(f"/{GROUP}")._v_attrs.day != self.day:
-            file.get_node(f"/{GROUP}")._v_attrs.day = self.day
+        elif file.get_node(f"/{LEDGER}")._v_attrs.day != self.day:
+            file.get_node(f"/{LEDGER}")._v_attrs.day = self.day
         entries = [
             (entry.sha256, stored_name(entry.name).encode(), entry.size, entry.records, entry.archived)
             for entry in self.fresh
         ]
         if entries:
-            with closing(table_at(file, f"/{GROUP}/sources")) as sources:
+            with closing(table_at(file, f"/{LEDGER}/sources")) as sources:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
         sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
-        with closing(table_at(file, f"/{GROUP}/checksums")) as checksums:
+        with closing(table_at(file, f"/{LEDGER}/checksums")) as checksums:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])
             checksums.append(sums[stored:])
@@ -117,7 +117,7 @@ class Ledger:
 
 def read_whole(file: tables.File, name: str) -> list[Any]:
     """All rows of a table of the ledger, as tuples."""
-    with closing(table_at(file, f"/{GROUP}/{name}")) as table:
+    with closing(table_at(file, f"/{LEDGER}/{name}")) as table:
         return list(table.read(0, table.nrows).tolist())
 
 

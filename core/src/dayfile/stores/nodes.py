@@ -21,7 +21,7 @@ import tables
 from dayfile.errors import SourceError
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
-from dayfile.stores.ledger import GROUP
+from dayfile.model.places import LEDGER
 from dayfile.stores.rows import Rows
 
 __all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell", "with_keys"]
@@ -77,7 +77,7 @@ def leaves(group: tables.Group) -> Iterator[str]:
     """The paths of all tables and arrays of a group and those below it, but for the ledger's."""
     yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
     for name in sorted(group._v_groups):
-        if name != GROUP:
+        if name != LEDGER:
             yield from leaves(group[name])
 
 

@@ -1,0 +1,129 @@
+"""Templates of a layout: they can be filled, and give every day and every table a place of its own."""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+
+import numpy as np
+
+from dayfile.layouts.document import Document, Path
+from dayfile.layouts.flat_files import CODE_SIZE
+from dayfile.layouts.schema import LayoutWords
+from dayfile.messages import suggest
+from dayfile.model.datatype import DataType
+from dayfile.model.places import LEDGER
+
+__all__ = ["check_flat_files", "check_nodes", "check_path", "check_tables"]
+
+PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
+DAY = np.datetime64("2000-01-01")
+FORMAT = re.compile(r"0?[0-9]{0,2}d?")
+KEY = r"\{[A-Za-z_]\w*\}"
+NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
+RESERVED = re.compile(r"_[cfgipv]_|__members__$")
+"""Names that PyTables does not take, or hides."""
+
+
+def check_path(template: str, document: Document) -> None:
+    """The template of the day file's path can be filled."""
+    check_day_template(template, document, ("path",))
+    if not template.endswith(".h5"):
+        document.fail(("path",), f"{template!r} does not end in .h5, as day files do")
+
+
+def check_day_template(template: str, document: Document, path: Path) -> None:
+    """A template can be filled with a day and a data type."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        document.fail(path, f"{template!r} is no template: {error}")
+    for _, name, form, _ in parts:
+        if name is not None and not FORMAT.fullmatch(form or ""):
+            document.fail(path, f"{template!r} is no template: {{{name}}} can be written as {{{name}:02}}")
+        if name is not None and name not in PATH_KEYS:
+            document.fail(path, f"{{{name}}} is not known here{suggest(name, PATH_KEYS)}")
+    try:
+        template.format(**PATH_KEYS)
+    except (ValueError, AttributeError, LookupError) as error:
+        document.fail(path, f"{template!r} is no template: {error}")
+
+
+def check_nodes(words: LayoutWords, document: Document) -> None:
+    """Nodes and titles can be filled with the keys of a batch, and readers find these in the node of a table."""
+    nodes = {("node",): words.node} | ({("blobs", "node"): words.blobs.node} if words.blobs else {})
+    for path, node in nodes.items():
+        if not NODE.fullmatch(node):
+            problem = "is no path in a day file: '/' stands before each part, and a key as it is, such as {station}"
+            document.fail(path, f"{node!r} {problem}")
+        check_parts(node, document, path)
+    for index, title in enumerate(words.titles):
+        if not TITLE.fullmatch(title):
+            document.fail(("titles", index), f"{title!r} is no template: a key stands as it is, such as {{station}}")
+    keys = [key for key in re.findall(KEY, words.node) if key != "{type}"]
+    for key in keys:
+        if keys.count(key) > 1:
+            document.fail(("node",), f"{key} stands in {words.node!r} twice; once is enough to tell it")
+    for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
+        if key not in keys:
+            document.fail(("blobs", "node"), f"{key} is no key in 'node', which is all that readers know of a table")
+
+
+def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
+    """No two tables and arrays of a day file stand in one place, and none in one that is taken already."""
+    taken: dict[tuple[str, str], str] = {}
+    for data_type in types:
+        name, file = data_type.type, data_type.fill(words.path, DAY)
+        of_type = "{type}" in words.node
+        place: Path = ("types", name) if of_type else ("node",)
+        check_parts(data_type.node.path, document, place, at_key=of_type)
+        nodes = [data_type.node.path, *([f"{data_type.node.path}_overlap"] if data_type.store == "slots" else [])]
+        for node in nodes:
+            if (file, node) in taken:
+                remedy = "give it another name" if of_type else "put {type} into it, or into 'path'"
+                problem = f"records of {name} and {taken[file, node]} would stand in {node} of one day file; {remedy}"
+                document.fail(place, problem, at_key=of_type)
+            taken[file, node] = name
+    if words.blobs is None:
+        return
+    beside = {data_type.fill(words.path, DAY) for data_type in types if data_type.store != "slots"}
+    for (file, node), name in taken.items():
+        below = f"{node}/".startswith(f"{words.blobs.node}/") or f"{words.blobs.node}/".startswith(f"{node}/")
+        if file in beside and below:
+            problem = f"{words.blobs.node!r} is, or is above or below, {node}, which is the table of {name}"
+            document.fail(("blobs", "node"), f"{problem}; the array needs a place of its own")
+
+
+def check_parts(node: str, document: Document, place: Path, *, at_key: bool = False) -> None:
+    """No part of a node's path is a name that a day file, or PyTables, keeps for itself."""
+    for part in node.split("/"):
+        if part in {LEDGER, ".", ".."} or RESERVED.match(part):
+            problem = f"{part!r} in {node!r} is a name that day files keep for themselves; take another one"
+            document.fail(place, problem, at_key=at_key)
+
+
+def check_flat_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
+    """Flat files hold structs, and their names tell day and data type."""
+    if words.flat_files is None:
+        if "flat_files" in words.sources:
+            place = ("sources", words.sources.index("flat_files"))
+            document.fail(place, "the layout has no 'flat_files', which says how such files are named")
+        return
+    if words.structs is None:
+        document.fail(("flat_files",), "flat files hold C structs; the layout has no 'structs'", at_key=True)
+    template, path = words.flat_files.name, ("flat_files", "name")
+    check_day_template(template, document, path)
+    keys = {name for _, name, _, _ in Formatter().parse(template)}
+    missing = [f"{{{key}}}" for key in ("year", "month", "day") if key not in keys]
+    if missing or "/" in template:
+        document.fail(path, f"{template!r} must be a name without '/' that tells the day; missing: {missing or 'none'}")
+    seen: dict[str, str] = {}
+    for data_type in types:
+        name = data_type.fill(template, DAY)
+        if name in seen:
+            document.fail(path, f"{data_type.type} and {seen[name]} would have files of one name, such as {name!r}")
+        seen[name] = data_type.type
+        for code in {data_type.code, *(version.code for version in data_type.versions)}:
+            if len(code) > CODE_SIZE or not code.isascii():
+                problem = f"{code!r} is no name for the header of a flat file: ASCII, at most {CODE_SIZE} characters"
+                document.fail(("types", data_type.type, "code"), problem)
