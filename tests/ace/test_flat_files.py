@@ -449,7 +449,7 @@ clock: {epoch: 1996-01-01T00:00:00}
 structs: {byte_order: big}
 sources: [flat_files]
 flat_files: {format: level1.1, name: "muon.{year}.{month:02}.{day:02}.{suffix}"}
-path: "muon/{year}{month}{day}.{suffix}.h5"
+path: "muon/{year}{month:02}{day:02}.{suffix}.h5"
 types:
   rates: {code: MuonRates, title: Rates, store: append, time: second, fields: [{name: second, type: uint32}]}
   hits: {code: MuonHits, title: Hits, store: append, time: second, fields: [{name: second, type: uint32}]}

@@ -300,13 +300,20 @@ def test_a_path_that_is_none_for_a_day_file_is_refused(good, muon, plugins_of, p
     assert report.day_files == ["muon/1997/10/muon.1997.10.31.hit.h5"]
 
 
+class Yearly(Instrument):
+    """Puts all days of a year into one file, which no path of a layout can."""
+
+    @hookimpl
+    def locate_file(self, data_type, day):
+        return f"muon/{day.item().year}.{data_type.suffix}.h5"
+
+
 @pytest.mark.parametrize("runs", [[(0, 86400)], [(0,), (86400,)]], ids=["in one run", "in two runs"])
 def test_a_second_day_in_a_day_file_is_refused_before_its_records_mix(archive, muon, plugins_of, runs):
-    layout = muon.layout.replace("{year}/{month:02}/muon.{year}.{month:02}.{day:02}.", "{year}.")
     for seconds in runs:
         rows = [{"second": muon.start + second} for second in seconds]
         archive.drop("MuonRates.be.bin", muon.stream("rates", muon.records("rates", rows)))
-        report = archive.run(plugins=plugins_of(muon=Instrument(layout, "muon.yaml")))
+        report = archive.run(plugins=plugins_of(muon=Yearly(muon.layout, "muon.yaml")))
     (entry,) = report.quarantine
     words = "plugin muon: locate_file puts 1997-11-01 into muon/1997.rat.h5, which is the day file of 1997-10-31"
     assert entry.reason == words
@@ -315,13 +322,12 @@ def test_a_second_day_in_a_day_file_is_refused_before_its_records_mix(archive, m
 
 
 def test_the_day_that_a_day_file_holds_counts_and_not_the_one_that_was_asked_for_first(archive, muon, plugins_of):
-    layout = muon.layout.replace("{year}/{month:02}/muon.{year}.{month:02}.{day:02}.", "{year}.")
     day = 86400
     for seconds in [(day,), (0, day + 3600)]:
         for number, second in enumerate(seconds):
             rows = muon.records("rates", [{"second": muon.start + second}])
             archive.drop("MuonRates.be.bin", muon.stream("rates", rows), below=str(number))
-        report = archive.run(plugins=plugins_of(muon=Instrument(layout, "muon.yaml")))
+        report = archive.run(plugins=plugins_of(muon=Yearly(muon.layout, "muon.yaml")))
     (entry,) = report.quarantine
     assert entry.reason.endswith("puts 1997-10-31 into muon/1997.rat.h5, which is the day file of 1997-11-01")
     seconds = open_archive(archive.root.path).read("muon.rates")["second"] - muon.start

@@ -30,7 +30,7 @@ flags:
   quality:
     - {bit: 0x01, name: LATE, doc: came late}
     - {bit: 0x80, doc: 'marked bad by a step of the processing that was found out long after the flight [assumed]'}
-path: "muons/{year}/{suffix}.{day}.h5"
+path: "muons/{year}/{suffix}.{month}.{day}.h5"
 types:
   rates:
     code: MuonRates
@@ -132,7 +132,7 @@ def test_a_type_is_described_with_its_fields_and_what_their_values_mean(installe
         "store slots: 338 slots a day, one every 256 s",
         "time second",
         "clock s since 1996-01-01 00:00:00 UTC, leap seconds counted; no time: 0",
-        "day file muons/{year}/rat.{day}.h5",
+        "day file muons/{year}/rat.{month}.{day}.h5",
         "second uint32 s start of the cycle",
         "counts uint16[2, 3] counts of each layer",
         "value 65535 NONE no data",

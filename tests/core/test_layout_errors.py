@@ -503,3 +503,55 @@ def test_types_with_a_day_file_each_may_have_the_same_node(node):
 def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
     types = read_layout(ONE_FILE.replace("  rates:", "  runs_overlap:"), "muon.yaml").types
     assert [data_type.type for data_type in types] == ["runs_overlap", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        *(('"muon/', f'§"{start}', "is no place for the day files of rates") for start in ("/muon/", "//muon/")),
+        *(
+            ('"muon/', f'§"{start}', "no part may begin with '.'")
+            for start in ("../", "muon/../", ".muon/", "muon/.x/")
+        ),
+        *(
+            (
+                '"muon/',
+                f'§"{own}/',
+                "must lie below the archive, not below its own accepted, incoming, quarantine, sour",
+            )
+            for own in ("incoming", "accepted", "quarantine", "workshop", "sources", "muon\\0")
+        ),
+        ("muon/{year}", "§sources/{year}", "'sources/2000/"),
+        ("{year}/", "", "2000-01-01 and 2001-01-01 would share the day file 'muon/01/01.rates.h5' of rates; {year}, "),
+        ("{month:02}/", "", "2000-01-01 and 2000-02-01 would share the day file"),
+        ("{day:02}.", "", "2000-01-01 and 2000-01-02 would share the day file"),
+        ("{month:02}/{day:02}", "{month}{day}", "2000-01-11 and 2000-11-01 would share the day file 'muon/2000/111."),
+        ("name: counts", "name: §_v_counts", "'_v_counts' is a name that day files keep for themselves"),
+        ("name: counts", "name: §_f_col", "'_f_col' is a name that day files keep for themselves"),
+        ("name: counts", "name: §__members__", "'__members__' is a name that day files keep for themselves"),
+        ("name: counts", "name: §a/b", "'a/b'"),
+        ("code: MuonRates", "code: §''", "types.rates.code: '': string should have at least 1 character"),
+    ],
+)
+def test_what_no_day_file_can_have_is_refused_when_the_layout_is_read(old, new, words):
+    marked = changed(old, new)
+    if HERE not in marked:
+        marked = marked.replace('path: "', f'path: {HERE}"')
+    marked = marked.replace(f'"{HERE}', f'{HERE}"')
+    error, place = complaint(marked)
+    assert error.where == place
+    assert words in error.message
+
+
+def test_a_suffix_cannot_lead_out_of_the_archive():
+    error, _ = complaint(
+        changed("title: Runs", "suffix: /../../../x\n    title: Runs").replace('path: "', f'path: {HERE}"')
+    )
+    assert error.message.startswith("path: 'muon/2000/01/01./../../../x.h5' is no place for the day files of runs")
+
+
+@pytest.mark.parametrize(
+    "path", ["{year}/{month}/{year}_{month}_{day}.h5", "{day:02}{month:02}{year}.h5", "x/{type}{year}-{month}-{day}.h5"]
+)
+def test_a_path_that_tells_the_day_is_taken(path):
+    assert read_layout(changed("muon/{year}/{month:02}/{day:02}.{suffix}.h5", path), "muon.yaml").words.path == path

@@ -13,7 +13,7 @@ from dayfile.layouts.document import Document, Path
 from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.meanings import compile_elements, compile_flags
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
-from dayfile.layouts.templates import check_flat_files, check_nodes, check_path, check_tables
+from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_files, check_nodes, check_path, check_tables
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
@@ -82,6 +82,7 @@ def read_layout(text: str, name: str) -> Layout:
     except ValidationError as error:
         document.fail_as(error)
     types = tuple(compile_types(words, document))
+    check_day_files(words, types, document)
     check_tables(words, types, document)
     check_flat_files(words, types, document)
     return Layout(words, types)
@@ -171,6 +172,9 @@ def compile_versions(type_words: TypeWords, document: Document, path: Path) -> I
 
 def compile_field(field: FieldWords, words: LayoutWords, document: Document, path: Path) -> Field:
     """One field, with constants filled in."""
+    if RESERVED.match(field.name):
+        problem = f"{field.name!r} is a name that day files keep for themselves, by its beginning; take another one"
+        document.fail((*path, "name"), problem)
     shape = []
     for index, length in enumerate(field.shape):
         if isinstance(length, str) and length not in words.constants:

@@ -35,6 +35,7 @@ def one_line(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
+Code = Annotated[str, StringConstraints(min_length=1)]
 Line = Annotated[str, BeforeValidator(one_line)]
 
 
@@ -133,7 +134,7 @@ class VersionWords(Words):
     """What a later version of a type added, behind the fields there were."""
 
     since: dt.date = Field(description="UTC day from which it holds")
-    code: str = Field(description="the instrument's own name for records of this version")
+    code: Code = Field(description="the instrument's own name for records of this version")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields it added")
@@ -142,7 +143,7 @@ class VersionWords(Words):
 class TypeWords(Words):
     """One data type."""
 
-    code: str = Field(description="the instrument's own name for this kind of record")
+    code: Code = Field(description="the instrument's own name for this kind of record")
     title: Line = Field(description="one line about the type; the table's title")
     store: Literal["append", "slots", "intervals"] = Field(description="how a day file holds the records")
     time: Name = Field(description="field that decides day and slot")

@@ -12,12 +12,14 @@ from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import LEDGER
+from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
 
-__all__ = ["check_flat_files", "check_nodes", "check_path", "check_tables"]
+__all__ = ["RESERVED", "check_day_files", "check_flat_files", "check_nodes", "check_path", "check_tables"]
 
 PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
 DAY = np.datetime64("2000-01-01")
+OTHER_DAYS = np.array(["2001-01-01", "2000-02-01", "2000-01-02", "2000-01-11", "2000-11-01"], "datetime64[D]")
+"""Of these and DAY, two have one path if year, month or day is not told, or run into each other: 1/11 and 11/1."""
 FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 KEY = r"\{[A-Za-z_]\w*\}"
 NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
@@ -67,6 +69,23 @@ def check_nodes(words: LayoutWords, document: Document) -> None:
     for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
         if key not in keys:
             document.fail(("blobs", "node"), f"{key} is no key in 'node', which is all that readers know of a table")
+
+
+def check_day_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
+    """Every data type has a day file for each day, where an archive can have such."""
+    for data_type in types:
+        days: dict[str, np.datetime64] = {data_type.fill(words.path, DAY): DAY}
+        (path,) = days
+        if not may_be_day_file(path):
+            own = ", ".join(sorted(DIRECTORIES))
+            problem = f"{path!r} is no place for the day files of {data_type.type}: it must lie below the archive, not"
+            document.fail(("path",), f"{problem} below its own {own}, and no part may begin with '.'")
+        for day in OTHER_DAYS:
+            other = days.setdefault(data_type.fill(words.path, day), day)
+            if other != day:
+                problem = f"{other} and {day} would share the day file {data_type.fill(words.path, day)!r} of"
+                remedy = "{year}, {month:02} and {day:02} give each day its own"
+                document.fail(("path",), f"{problem} {data_type.type}; {remedy}")
 
 
 def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
