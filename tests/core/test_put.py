@@ -19,6 +19,7 @@ from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
 from dayfile.errors import ArchiveLockedError, StorageError, UsageError
 from dayfile.layouts.dtypes import to_structs
+from dayfile.layouts.instrument import Instrument
 from dayfile.stores.ledger import Ledger
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = 0, 1, 2, 3, 4
@@ -136,7 +137,7 @@ def test_a_record_without_a_time_is_kept_in_quarantine_and_costs_the_others_noth
     assert found(opened, muon) == [(0, 1), (600, 3)]
     (entry,) = Quarantine(opened.root).entries()
     assert entry.reason["records"] == [1]
-    assert "no time: second is empty" in entry.reason["message"]
+    assert entry.reason["message"].endswith("no time: second is 4294967295, a mark for no time; so there is no day")
     assert (entry.content.name, entry.content.read_bytes()) == ("MuonRates.be.bin", muon.stream("rates", records[1:2]))
     assert [entry[2] for entry in ledger(opened, RATES)] == [2]
 
@@ -151,6 +152,23 @@ def test_records_that_all_lack_a_time_make_no_day_file(opened, muon):
     assert opened.put("muon.rates", muon.records("rates", [{}, {}])).tolist() == [REJECTED] * 2
     assert list(opened.root.day_files()) == []
     assert [entry.reason["records"] for entry in Quarantine(opened.root).entries()] == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ([0, 0], "second is 0.0, a mark for no time"),
+        ([1e12], "second is 1000000000000.0, not in the years 1900 to 2261"),
+        ([np.nan, 0], "second is 0.0, a mark for no time, or nan, not in the years 1900 to 2261"),
+    ],
+)
+def test_the_reason_tells_why_a_time_is_none(muon, seconds, words):
+    layout = muon.layout.replace("{name: second, type: uint32", "{name: second, type: float64").replace("size: 28", "")
+    instrument = Instrument(layout, "muon.yaml")
+    records = np.zeros(len(seconds), instrument.layout.by_code()["MuonHit"].dtype)
+    records["second"] = seconds
+    (rejected,) = instrument.batches(instrument.layout.by_code()["MuonHit"], records)
+    assert rejected.reason == f"no time: {words}; so there is no day"
 
 
 # ---- What is taken for records

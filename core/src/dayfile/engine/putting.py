@@ -140,9 +140,7 @@ class Putting:
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
         told = plugins.data_types[data_type]
         form, given = as_records(records, told)
-        timed = told.clock.defined(given[told.time])
-        if told.end:
-            timed &= told.clock.defined(given[told.end])
+        timed = told.timed(given)
         plugins.encode(form, given[:0])  # refuses types that cannot be put
         days = np.full(len(given), "NaT", "datetime64[D]")
         days[timed] = told.clock.days(given[told.time][timed])
@@ -170,8 +168,7 @@ class Putting:
 
     def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:
         name, content = self.pipeline.plugins.encode(form, records[numbers])
-        stamps = f"{form.time} and {form.end}" if form.end else form.time
-        message = f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day"
+        message = form.why_untimed(records[numbers])
         error = RecordError.__name__
         rejected = Rejected(form.instrument, form.code, message, error, tuple(numbers.tolist()), name, content)
         self.pipeline.set_aside(Source(Path(name), name, content), [rejected])

@@ -224,20 +224,17 @@ class Instrument:
         """
         records = to_records(structs, data_type)
         numbers = np.arange(len(records))
-        timed = data_type.clock.defined(records[data_type.time])
-        if data_type.end:
-            timed &= data_type.clock.defined(records[data_type.end])
+        timed = data_type.timed(records)
         if timed.all():
             yield Batch(data_type.instrument, data_type.code, records, numbers)
             return
         if timed.any():
             yield Batch(data_type.instrument, data_type.code, records[timed], numbers[timed])
-        stamps = f"{data_type.time} and {data_type.end}" if data_type.end else data_type.time
         name, content = self._stream(data_type, records[~timed])
         yield Rejected(
             instrument=data_type.instrument,
             code=data_type.code,
-            reason=f"no time: {stamps} is empty or a mark for an undefined value, so the record has no day",
+            reason=data_type.why_untimed(records[~timed]),
             error=RecordError.__name__,
             numbers=tuple(np.flatnonzero(~timed).tolist()),
             name=name,

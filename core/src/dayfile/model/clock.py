@@ -151,10 +151,16 @@ class Clock:
         array = np.asarray(values)
         first, last = self.bounds
         with np.errstate(invalid="ignore"):
-            good = (array >= first) & (array < last)
+            good: npt.NDArray[np.bool_] = (array >= first) & (array < last)
+        return good & ~self.marked(array)
+
+    def marked(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which clock values are one of ``undefined``."""
+        array = np.asarray(values)
+        marked = np.zeros(array.shape, bool)
         for value in self.undefined:
-            good &= array != value
-        return good
+            marked |= array == value
+        return marked
 
     def to_datetime64(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
         """UTC times of clock values, shape kept, as datetime64[ns]; a leap second shows as the midnight it precedes."""

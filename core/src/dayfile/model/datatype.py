@@ -305,6 +305,37 @@ class DataType:
         """Field of that name; KeyError if there is none."""
         return {field.name: field for field in self.fields}[name]
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The fields that have to be times: ``time`` and, if there is one, ``end``."""
+        return (self.time, self.end) if self.end else (self.time,)
+
+    def timed(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which records have their times, shape (n,): the others have no day and cannot be archived."""
+        timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(records[stamp]) for stamp in self.stamps], axis=0)
+        return timed
+
+    def why_untimed(self, records: npt.NDArray[Any]) -> str:
+        """What is wrong with records that are not :meth:`timed`, with an example of each, in words for people.
+
+        Examples
+        --------
+        >>> clock = Clock(np.datetime64("1970-01-01T00:00:00"), undefined=(0,))
+        >>> fields = (Field("second", "int64"),)
+        >>> hits = DataType("muon", "hits", "Hit", "", fields, clock, "append", "second", "", Node("/hits"))
+        >>> hits.why_untimed(np.array([(0,), (10**12,)], hits.dtype))
+        'no time: second is 0, a mark for no time, or 1000000000000, not in the years 1900 to 2261; so there is no day'
+        """
+        reasons = []
+        for stamp in self.stamps:
+            values = records[stamp]
+            marked = self.clock.marked(values)
+            outside = ~marked & ~self.clock.defined(values)
+            told = [f"{value}, a mark for no time" for value in values[marked][:1]]
+            told += [f"{value}, not in the years 1900 to 2261" for value in values[outside][:1]]
+            reasons += [f"{stamp} is {', or '.join(told)}"] if told else []
+        return f"no time: {', or '.join(reasons)}; so there is no day"
+
     def fill(self, template: str, day: np.datetime64) -> str:
         """A template such as :attr:`path` with a day, and what the type is named, put in."""
         date = day.astype("datetime64[D]").item()
