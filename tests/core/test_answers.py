@@ -399,3 +399,15 @@ def test_a_source_that_a_plugin_claims_and_makes_nothing_of_is_kept(archive, plu
     report = archive.run(plugins=plugins_of(sand=Decoder(lambda _: [])))
     assert report.sources == {"archived": 0, "already": 0, "quarantined": 1}
     assert (archive.root.path / report.quarantine[0].entry / "junk").read_bytes() == b"bytes that became no record"
+
+
+def test_a_decode_that_yields_is_told_that_it_cannot_answer_none(archive, plugins_of):
+    class Yielding(Decoder):
+        @hookimpl
+        def decode(self, source):
+            if source.name == "mine":
+                yield self.batch()
+
+    archive.drop("junk", b"a source of others")
+    report = archive.run(plugins=plugins_of(sand=Yielding(None)))
+    assert "return None, which a function with 'yield' cannot" in report.quarantine[0].reason

@@ -27,7 +27,10 @@ def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     """
     items = [check_item(item) for item in answer]
     if not items:
-        raise PluginError("decode took the source for its own and made nothing of it")
+        raise PluginError(
+            "decode took the source for its own and made nothing of it; for a source of others it must return None, "
+            "which a function with 'yield' cannot: give a list, or what another function yields"
+        )
     return items
 
 

@@ -93,6 +93,9 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
         None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
         defined time; what cannot be archived is told as Rejected; what is archived and worth a word, as Remark.
 
+        A function with ``yield`` cannot answer None: it always answers an iterable, which takes the source for its
+        own. Return None for a source of others, and a list, or what another function yields, for one of its own.
+
     Raises
     ------
     SourceError
