@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from dayfile.errors import LayoutError
@@ -530,7 +532,7 @@ def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
         ("name: counts", "name: §_f_col", "'_f_col' is a name that day files keep for themselves"),
         ("name: counts", "name: §__members__", "'__members__' is a name that day files keep for themselves"),
         ("name: counts", "name: §a/b", "'a/b'"),
-        ("code: MuonRates", "code: §''", "types.rates.code: '': string should have at least 1 character"),
+        ("code: MuonRates", "code: §''", "types.rates.code: '' must have at least 1 character"),
     ],
 )
 def test_what_no_day_file_can_have_is_refused_when_the_layout_is_read(old, new, words):
@@ -555,3 +557,61 @@ def test_a_suffix_cannot_lead_out_of_the_archive():
 )
 def test_a_path_that_tells_the_day_is_taken(path):
     assert read_layout(changed("muon/{year}/{month:02}/{day:02}.{suffix}.h5", path), "muon.yaml").words.path == path
+
+
+YAML_WORDS = {
+    "a text where a list stands": (
+        "constants:",
+        "sources: §hdf4\nconstants:",
+        "sources: 'hdf4' must be a list: [hdf4]",
+    ),
+    "a length where a list stands": ("[CHANNELS]", "§3", "shape: 3 must be a list: [3]"),
+    "a value where a list stands": ("undefined: [0]", "undefined: §0", "clock.undefined: 0 must be a list: [0]"),
+    "a mapping where a list stands": ("title: Runs", "later: §{code: x}\n    title: Runs", "a mapping must be a list"),
+    "a text where a field stands": (
+        "- {name: first, type: uint32}",
+        "- §first",
+        "'first' must be a mapping: {name: …, type: …}",
+    ),
+    "a text where the clock stands": ("{epoch: 1996-01-01T00:00:00, undefined: [0]}", "§unix", "{epoch: …, unit: …}"),
+    "a default that is a text": (
+        "name: counts",
+        "default: §abc, name: counts",
+        "'abc' must be a number, or true or false",
+    ),
+    "a default that is a list": (
+        "name: counts",
+        "default: §[1, 2], name: counts",
+        "].default: a list must be a number",
+    ),
+    "a counter": ("name: counts", "counter: §maybe, name: counts", "'maybe' must be true or false"),
+    "a day without dashes": (
+        "title: Runs",
+        "later: [{since: §20240502, code: x, fields: []}]\n    title: Runs",
+        "20240502 is no day; write it as 2024-05-02",
+    ),
+    "a day with a time": (
+        "title: Runs",
+        "later: [{since: §2024-05-02T12:00:00, code: x, fields: []}]\n    title: Runs",
+        "2024-05-02 12:00:00 is no day; write",
+    ),
+    "an epoch": ("1996-01-01T00:00:00", "§lately", "'lately' is no date and time; write it as 2024-05-02T00:00:00"),
+    "a name that is a boolean": ("name: counts", "name: §OFF", "put it in quotes"),
+    "a unit that is a boolean": (
+        "unit: s",
+        "unit: §no",
+        "YAML reads yes, no, on and off as true and false: put it in quotes",
+    ),
+    "a name": ("name: counts", "name: §2nd", "'2nd' is no name: letters, digits and _, not a digit first"),
+    "nothing": ("instrument: muon", "instrument:§", "nothing stands here; write a value, or leave the word out"),
+    "types that are a list": (LAYOUT[LAYOUT.index("types:") :], "types: §[a]\n", "types: a list must be a mapping"),
+    "a NUL byte": ("title: Rates", "title: Ra§\0tes", r"this is not YAML: the character '\x00' cannot stand in it"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), YAML_WORDS.values(), ids=YAML_WORDS)
+def test_a_value_of_the_wrong_kind_is_told_in_words_of_yaml(old, new, words):
+    error, place = complaint(changed(old, new))
+    assert error.where == place
+    assert words in error.message
+    assert not re.search(r"tuple|dictionary|boolean|instance|datetime|\n", error.message)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, NoReturn, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import Reader
 
 from dayfile.errors import LayoutError
 from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
@@ -17,6 +19,17 @@ __all__ = ["Document", "Path"]
 Path = tuple[str | int, ...]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 16
+NO_NAME = "is no name: letters, digits and _, not a digit first"
+RIGHT = {
+    "date_": "is no day; write it as 2024-05-02",
+    "datetime_": "is no date and time; write it as 2024-05-02T00:00:00",
+    "string_pattern": NO_NAME,
+    "string_too_short": "must have at least 1 character",
+    "too_short": "must have at least 1 part",
+    "dict_": "must be a mapping",
+    "bool_": "must be true or false",
+}
+"""What would be right in place of a value, by the beginning of pydantic's name for what is wrong with it."""
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
@@ -33,6 +46,13 @@ class Document:
     def parse(cls, text: str, name: str) -> Document:
         """Parse safely: scalars, lists and mappings; no tags that build anything else."""
         document = cls(name)
+        if strange := Reader.NON_PRINTABLE.search(text):
+            line, column = (
+                text.count("\n", 0, strange.start()) + 1,
+                strange.start() - text.rfind("\n", 0, strange.start()),
+            )
+            problem = f"this is not YAML: the character {strange[0]!r} cannot stand in it"
+            raise LayoutError(problem, where=f"{name}:{line}:{column}")
         document._check_depth(text)
         loader = LOADER(text)
         try:
@@ -115,38 +135,51 @@ class Document:
             return detail["type"] in {"missing", "too_short"}, mark.line if mark else 0, mark.column if mark else 0
 
         detail = min(error.errors(), key=place)
-        path = self._known(detail["loc"])
-        kind, value = detail["type"], detail["input"]
+        path, kind = self._known(detail["loc"]), detail["type"]
         if detail["loc"][-1:] == ("[key]",):
-            self.fail(path, f"{path[-1]!r} is no name: letters, digits and _, not a digit first", at_key=True)
+            self.fail(path, f"{path[-1]!r} {NO_NAME}", at_key=True)
         if kind == "extra_forbidden":
-            words = vocabulary(path)
-            self.fail(
-                path, f"{path[-1]!r} is not a word that may stand here{suggest(str(path[-1]), words)}", at_key=True
-            )
+            hint = suggest(str(path[-1]), vocabulary(path))
+            self.fail(path, f"{path[-1]!r} is not a word that may stand here{hint}", at_key=True)
         if kind == "missing":
-            self.fail(path[:-1], f"{path[-1]!r} is missing")
-        if kind == "literal_error" and path[-1] == "type":
-            self.fail(path, f"{value!r} is not a type{suggest(str(value), FIELD_TYPES)}")
-        if kind == "literal_error":
-            self.fail(path, f"{value!r} must be {detail['ctx']['expected']}")
-        self.fail(path, f"{value!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+            self.fail(path, f"{detail['loc'][-1]!r} is missing")
+        self.fail(path, what_is_wrong(detail, path))
 
     def _known(self, loc: tuple[str | int, ...]) -> Path:
-        """Pydantic's path cut to what the file holds: it puts names of union members and of key checks into it."""
+        """Pydantic's path without what the file does not hold: names of union members, of key checks, of what lacks."""
         path: Path = ()
-        for number, part in enumerate(loc, 1):
+        for part in loc:
             if (*path, part) in self.places:
                 path = (*path, part)
-            elif number == len(loc):
-                return path if part == "[key]" or self._is_leaf(path) else (*path, part)
         return path
 
-    def _is_leaf(self, path: Path) -> bool:
-        value = self.data
-        for part in path:
-            value = value[part]
-        return not isinstance(value, dict | list)
+
+def what_is_wrong(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """A complaint of pydantic about a value in our words, with what would be right."""
+    kind, value = detail["type"], detail["input"]
+    if value is None:
+        return "nothing stands here; write a value, or leave the word out"
+    shown = {dict: "a mapping", list: "a list", dt.date: f"{value}", dt.datetime: f"{value}"}.get(
+        type(value), repr(value)
+    )
+    if kind == "literal_error" and path[-1] == "type":
+        return f"{shown} is not a type{suggest(str(value), FIELD_TYPES)}"
+    if kind == "literal_error":
+        return f"{shown} must be {detail['ctx']['expected']}"
+    if kind == "tuple_type":
+        return f"{shown} must be a list" if isinstance(value, dict) else f"{shown} must be a list: [{value}]"
+    if kind == "model_type":
+        words = list(vocabulary((*path, "")))[:2]
+        return f"{shown} must be a mapping: {{{': …, '.join(words)}: …}}"
+    if path[-1:] == ("default",):
+        return f"{shown} must be a number, or true or false"
+    for beginning, right in RIGHT.items():
+        if kind.startswith(beginning):
+            return f"{shown} {right}"
+    message = f"{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    if kind == "string_type" and isinstance(value, bool):
+        return f"{message}; YAML reads yes, no, on and off as true and false: put it in quotes"
+    return message
 
 
 def vocabulary(path: Path) -> Iterable[str]:
