@@ -274,7 +274,8 @@ def test_conflicts_are_told_where_a_flat_file_is_read(contended, tmp_path):
     path, _ = exported(contended.root, "cris.high_priority_rates", tmp_path)
     found = decoded(path.name, path.read_bytes())
     assert [remark.numbers for remark in found[Remark]] == [(0, 6)]
-    assert ".overlap" in found[Remark][0].text
+    text = f"slots in conflict in {path.name}; their records come with {path.name}.overlap"
+    assert found[Remark][0].text == text
     assert found[Batch][0].numbers.tolist() == [1, 312]
 
 

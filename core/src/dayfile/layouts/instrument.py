@@ -134,7 +134,7 @@ class Instrument:
             else:
                 items.append(replace(item, numbers=file.places[item.numbers], gave_way=part == "overlap"))
         if len(file.conflicts):
-            text = f"slots in conflict in a flat file; take in its {OVERLAP} file too, which has their records"
+            text = f"slots in conflict in {source.name}; their records come with {source.name}{OVERLAP}"
             items.append(Remark(data_type.instrument, data_type.code, text, tuple(file.conflicts.tolist())))
         return items
 
