@@ -228,6 +228,91 @@ def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
     assert {data_type.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
 
 
+# ---- A base directory that is not there
+
+
+@pytest.fixture(params=["a bare mount point", "no directory"])
+def unmounted(request, opened, muon, base, monkeypatch):
+    """Let an archive with two day files lose its base, and give a function that brings it back."""
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0, 86400))
+    away = base.with_name("away")
+    base.rename(away)
+    if request.param == "a bare mount point":
+        base.mkdir()
+
+    def mounted():
+        if base.exists():
+            base.rmdir()  # nothing may be in it
+        away.rename(base)
+
+    return mounted
+
+
+@pytest.mark.parametrize("variable", ["with", "without"])
+def test_a_base_that_is_not_mounted_stops_a_run_before_anything_is_done(
+    opened, muon, base, monkeypatch, unmounted, variable
+):
+    if variable == "without":
+        monkeypatch.delenv(VARIABLE)
+    (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, 300)))
+    held = states(opened.root.path)
+    link = opened.root.path / "muon"
+    for command in (run_serial, reindex):
+        with pytest.raises(StorageError) as refused:
+            command(opened.root, *opened._configured[: 2 if command is run_serial else 1])
+        told = str(refused.value)
+        assert f"the day files of muon are in {base}, but {base / '.archive'} is missing" in told
+        assert "mount it and run again" in told
+        assert f"remove {link} and name their new directory" in told
+    assert states(opened.root.path) == held
+    assert {problem.message.split(";")[0] for problem in check(opened.root)} == {
+        "it is in the catalogue and not on disk"
+    }
+    unmounted()
+    assert run_serial(opened.root, *opened._configured).sources["archived"] == 1
+    assert found(opened, muon) == [0, 300, 86400]
+
+
+def test_a_base_that_is_lost_during_a_watch_gets_no_day_file(opened, muon, base, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    with pytest.raises(StorageError, match="mount it and run again"), opened.putting() as put:
+        put("muon.rates", rates(muon, 300))
+        base.rename(base.with_name("away"))
+        base.mkdir()
+    assert list(base.iterdir()) == []
+
+
+def test_what_a_message_says_mends_a_base_that_was_moved_or_lost(opened, muon, base, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(base))
+    opened.put("muon.rates", rates(muon, 0))
+    moved = base.with_name("moved")
+    base.rename(moved)
+    (opened.root.path / "muon").unlink()
+    monkeypatch.setenv(VARIABLE, str(moved))
+    assert opened.put("muon.rates", rates(muon, 300)).tolist() == [0]
+    assert found(opened, muon) == [0, 300]
+    shutil.rmtree(moved)
+    moved.mkdir()
+    (moved / ".archive").touch()
+    assert opened.put("muon.rates", rates(muon, 600)).tolist() == [0]
+    assert found(opened, muon) == [600]
+
+
+def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, muon):
+    """A run that failed had announced it."""
+    opened.put("muon.rates", rates(muon, 0))
+    rows = opened.catalogue.rows()
+    (opened.root.path / "muon").rename(opened.root.path.parent / "away")
+    opened.catalogue.announce({f"muon/{RATES}": muon.day})
+    for _ in range(2):
+        (problem,) = check(opened.root)
+        assert "it is in the catalogue and not on disk" in problem.message
+        run_serial(opened.root, *opened._configured)
+        assert (opened.catalogue.rows(), opened.catalogue.announced()) == (rows, {})
+
+
 # ---- Runs that are cut off, and disks that fail
 
 

@@ -106,6 +106,11 @@ class Plugins:
         manager.register(Builtin(plugins.data_types), "builtin")
         return plugins
 
+    @property
+    def bases(self) -> dict[str, str]:
+        """Directories of day files that may lie elsewhere, and the environment variables that say where."""
+        return {told.path.partition("/")[0]: told.base for told in self.data_types.values() if told.base}
+
     def add(self, name: str, plugin: object, version: str = "") -> None:
         """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays."""
         self.versions[name] = version

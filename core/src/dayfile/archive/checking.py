@@ -78,9 +78,7 @@ def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool, tol
     announced = path in catalogue.announced()
     rows = {row.data_type: row for row in catalogue.rows_of(path)}
     if not (root.path / path).exists():
-        return (
-            [] if announced else [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")]
-        )
+        return [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")] if rows else []
     summaries, problems = check_day_file(root.path / path, path, deep=deep, told=told)
     if problems or announced:
         return problems

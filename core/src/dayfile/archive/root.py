@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dayfile.archive import disk
-from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
+from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
 
 __all__ = ["Root"]
 
@@ -67,6 +67,28 @@ class Root:
         """Whether an archive has been made here."""
         return self.workshop.is_dir()
 
+    def look_for(self, name: str) -> None:
+        """Make sure that a directory of day files that lies elsewhere is there, and not only where it was mounted.
+
+        Raises
+        ------
+        StorageError
+            The link to it leads nowhere, or to a directory that does not say whose it is.
+        """
+        link = self.path / name
+        if not link.is_symlink():
+            return
+        with disk.storage_errors("look for the day files", link):
+            there = (link / CLAIM).exists()
+        if not there:
+            claim = Path(os.path.realpath(link), CLAIM)
+            message = (
+                f"the day files of {name} are in {claim.parent}, but {claim} is missing, as if that were not mounted; "
+                f"mount it and run again. If they were moved, remove {link} and name their new directory; "
+                f"if they are to be there all the same, make {claim} as an empty file"
+            )
+            raise StorageError(message, where=self.path)
+
     def place(self, name: str, target: Path, told_by: str) -> None:
         """Let a directory of day files lie elsewhere: below the root stands a link to it.
 
@@ -110,7 +132,7 @@ class Root:
         if theirs not in {"", mine}:
             message = (
                 f"{told_by} says {target}, but that directory is of the archive {theirs}; "
-                f"if that is this archive under another name, remove {claim}"
+                f"if that is this archive under another name, empty {claim}"
             )
             raise UsageError(message, where=self.path)
         if not theirs:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
@@ -121,12 +121,14 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     StorageError
         The archive could not be written; input is where it was.
     """
+    for name in plugins.bases:
+        root.look_for(name)
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
-        for data_type in plugins.data_types.values():
-            if data_type.base and os.environ.get(data_type.base):
-                root.place(PurePosixPath(data_type.path).parts[0], Path(os.environ[data_type.base]), data_type.base)
+        for name, variable in plugins.bases.items():
+            if os.environ.get(variable):
+                root.place(name, Path(os.environ[variable]), variable)
         record_announced(root, plugins)
         for name in settings.core.intake_also:
             directory = root.path / name
@@ -144,18 +146,19 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     """Put into the catalogue what a run announced and, cut off, did not record.
 
     One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
-    not need it, and ``dayfile rebuild``, which mends it, is a run too.
+    not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
     """
     catalogue = Catalogue(root.catalogue)
     told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
         try:
-            summaries = read_summaries(published, told) if published.exists() else []
+            there = published.exists()
+            rows = catalogue_rows(path, str(day), read_summaries(published, told)) if there else catalogue.rows_of(path)
         except StorageError as error:
             logger.warning("%s; rebuild it: dayfile rebuild", error)
             continue
-        catalogue.record({path: catalogue_rows(path, str(day), summaries)})
+        catalogue.record({path: rows})
 
 
 def run_serial(

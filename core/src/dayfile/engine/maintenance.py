@@ -45,8 +45,12 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
     ------
     ArchiveLockedError
         A run works on the archive.
+    StorageError
+        The archive could not be written, or a directory of its day files is not mounted.
     """
     told = recogniser(() if plugins is None else plugins.data_types.values())
+    for name in () if plugins is None else plugins.bases:
+        root.look_for(name)
     root.create()
     with root.locked():
         making = root.workshop / "catalogue.db"

@@ -133,7 +133,7 @@ class Pipeline:
         """Publish day files that have something new, and put them into the catalogue; all if none are named."""
         chosen = self.day_files.changed(paths)
         if chosen:
-            self.catalogue.announce(chosen)
+            self.announce(chosen)
         published: dict[str, list[CatalogueRow]] = {}
         try:
             for path, rows in self.day_files.publish(chosen):
@@ -141,6 +141,12 @@ class Pipeline:
         finally:
             self.published(published)
         self.day_files.forget_unchanged()
+
+    def announce(self, day_files: Mapping[str, np.datetime64]) -> None:
+        """Tell the catalogue which day files come next; during a long watch, what they lie on may be gone meanwhile."""
+        for name in self.plugins.bases:
+            self.root.look_for(name)
+        self.catalogue.announce(day_files)
 
     def published(self, rows: Mapping[str, list[CatalogueRow]]) -> None:
         """Put published day files into the catalogue and the report."""

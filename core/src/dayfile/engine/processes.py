@@ -356,7 +356,7 @@ class Foreman:
         self._finish()
         chosen = {path: told for path, told in self.changed.items() if path not in later}
         if chosen:
-            self.run.pipeline.catalogue.announce({path: day for path, (_, day) in chosen.items()})
+            self.run.pipeline.announce({path: day for path, (_, day) in chosen.items()})
         try:
             for path, (member, _) in chosen.items():
                 member.send("publish", path)
