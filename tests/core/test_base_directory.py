@@ -228,6 +228,53 @@ def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
     assert {data_type.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
 
 
+OWN = ["incoming", "accepted", "workshop", "workshop/deeper", "quarantine", "sources", ".", "muon/1997", "others", ".."]
+
+
+@pytest.mark.parametrize("place", OWN)
+def test_a_base_in_or_around_the_archive_is_refused_before_anything_is_done(opened, muon, monkeypatch, place):
+    opened.put("muon.rates", rates(muon, 0))
+    left = opened.root.workshop / "left"
+    left.touch()  # a run would empty the workshop
+    held = states(opened.root.path)
+    named = opened.root.path / place
+    monkeypatch.setenv(VARIABLE, str(named))
+    with pytest.raises(UsageError) as refused:
+        opened.put("muon.rates", rates(muon, 300))
+    assert f"{VARIABLE} says {named}, which is the archive itself" in str(refused.value)
+    assert f"or unset {VARIABLE}" in str(refused.value)
+    assert states(opened.root.path) == held
+
+
+def test_the_directory_where_day_files_are_without_a_base_may_be_named(opened, muon, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(opened.root.path / "muon"))
+    opened.put("muon.rates", rates(muon, 0))
+    monkeypatch.delenv(VARIABLE)
+    opened.put("muon.rates", rates(muon, 300))
+    assert (found(opened, muon), list(check(opened.root))) == ([0, 300], [])
+
+
+@pytest.mark.parametrize("places", ["same same", "outer outer/inner", "outer/inner outer", "link outer"])
+@pytest.mark.parametrize("when", ["in one run", "in two"])
+def test_two_instruments_are_not_given_one_directory(
+    opened, muon, layout, installed, tmp_path, monkeypatch, places, when
+):
+    pion = layout.replace("instrument: muon", "instrument: pion").replace("Muon", "Pion").replace("muon/", "pion/")
+    installed(pion=pion.replace(VARIABLE, "PION_BASE"))
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "link").symlink_to("outer")
+    first, second = (tmp_path / place for place in places.split())
+    monkeypatch.setenv(VARIABLE, str(first))
+    if when == "in two":
+        opened.put("muon.rates", rates(muon, 0))
+        monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("PION_BASE", str(second))
+    held = states(tmp_path)
+    with pytest.raises(UsageError, match=r"name a directory that the day files of \w+ have to themselves"):
+        create_archive(opened.root.path).put("muon.rates", rates(muon, 300))
+    assert states(tmp_path) == held
+
+
 # ---- A base directory that is not there
 
 

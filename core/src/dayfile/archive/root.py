@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -67,6 +67,43 @@ class Root:
         """Whether an archive has been made here."""
         return self.workshop.is_dir()
 
+    def check_bases(self, variables: Mapping[str, str]) -> None:
+        """Refuse base directories that day files cannot have; nothing is changed.
+
+        Parameters
+        ----------
+        variables : mapping of str to str
+            Directories below the root that may lie elsewhere, and the environment variable that can say where.
+
+        Raises
+        ------
+        UsageError
+            A variable names what is the archive's own, or the place of other day files: files would be found twice.
+        StorageError
+            As for :meth:`look_for`.
+        """
+        for name in variables:
+            self.look_for(name)
+        told = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+        if not told:
+            return
+        root = real(self.path)
+        entries = self.path.iterdir() if self.path.is_dir() else ()
+        places = {entry.name: real(entry) for entry in entries if entry.is_symlink() and entry.is_dir()}
+        places |= {name: real(Path(said)) for name, said in told.items()}
+        for name, said in told.items():
+            if places[name] == root / name:  # where they would be without a variable
+                continue
+            others = {"the archive itself": root}
+            others |= {f"the directory of {other}": place for other, place in places.items() if other != name}
+            for other, place in others.items():
+                if places[name].is_relative_to(place) or place.is_relative_to(places[name]):
+                    message = (
+                        f"{variables[name]} says {said}, which is {other} ({place}), is in it or holds it; "
+                        f"name a directory that the day files of {name} have to themselves, or unset {variables[name]}"
+                    )
+                    raise UsageError(message, where=self.path)
+
     def look_for(self, name: str) -> None:
         """Make sure that a directory of day files that lies elsewhere is there, and not only where it was mounted.
 
@@ -81,7 +118,7 @@ class Root:
         with disk.storage_errors("look for the day files", link):
             there = (link / CLAIM).exists()
         if not there:
-            claim = Path(os.path.realpath(link), CLAIM)
+            claim = real(link) / CLAIM
             message = (
                 f"the day files of {name} are in {claim.parent}, but {claim} is missing, as if that were not mounted; "
                 f"mount it and run again. If they were moved, remove {link} and name their new directory; "
@@ -241,3 +278,8 @@ class Root:
             return f"process {told['process']} on {told['host']} (since {told['since']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "another run"  # it has taken the lock and not yet said who it is
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, links followed; also of one that does not exist, or goes in a circle."""
+    return Path(os.path.realpath(path))

@@ -116,13 +116,14 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
 
     Raises
     ------
+    UsageError
+        The environment names a base directory that cannot be one.
     ArchiveLockedError
         Another run works on the archive.
     StorageError
         The archive could not be written; input is where it was.
     """
-    for name in plugins.bases:
-        root.look_for(name)
+    root.check_bases(plugins.bases)
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
