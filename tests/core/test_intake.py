@@ -13,7 +13,7 @@ import pytest
 
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Incoming, given_files, visible_files
-from dayfile.errors import StorageError, UsageError
+from dayfile.errors import SettingsError, StorageError, UsageError
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
 
@@ -160,6 +160,54 @@ with open(sys.argv[1], "ab") as file:
         file.write(b"x")
         file.flush()
 """
+
+
+# ---- Further directories
+
+
+def test_files_of_further_directories_are_taken_in_and_a_directory_that_is_not_there_is_none(archive, hits):
+    (archive.root.path / "partial" / "deeper").mkdir(parents=True)
+    (archive.root.path / "partial" / "deeper" / "MuonHit.be.bin").write_bytes(hits(1))
+    assert archive.run(intake__also="partial,gone").sources["archived"] == 1
+    assert archive.seconds() == [1]
+    assert archive.files(archive.root.path / "partial") == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "muon",
+        "muon/1997",
+        "muon/",
+        ".",
+        "..",
+        "../outside",
+        "ABSOLUTE",
+        "link",
+        "muon/../quarantine",
+        "partial,sources",
+        "incoming",
+        "accepted",
+        "quarantine",
+        "workshop",
+        "sources",
+    ],
+)
+def test_a_further_directory_that_is_no_place_of_input_is_refused_and_nothing_is_moved(archive, hits, named):
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.drop("of nobody", b"quarantined")
+    archive.run(sources__keep="always")
+    outside = archive.path / "outside"
+    for directory in (archive.root.workshop, archive.root.incoming, archive.root.path / "partial", outside):
+        directory.mkdir(exist_ok=True)
+        (directory / "MuonHit.be.bin").write_bytes(hits(2))
+    (archive.root.path / "link").symlink_to(outside)
+    held = [archive.files(archive.root.path), archive.files(outside)]
+    with pytest.raises(SettingsError, match=r"^intake\.also: .* cannot be named: ") as refused:
+        archive.run(intake__also=str(outside) if named == "ABSOLUTE" else named)
+    assert refused.value.exit_code == 2
+    assert [archive.files(archive.root.path), archive.files(outside)] == held
+    assert archive.seconds() == [1]
 
 
 # ---- accepted/

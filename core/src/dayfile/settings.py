@@ -69,7 +69,8 @@ class CoreSettings(BaseModel):
     intake_also: tuple[str, ...] = Field(
         (),
         alias="intake.also",
-        description="further directories of the archive whose files are taken in when a run starts, comma-separated",
+        description="directories right below the archive, none of its own and without day files, whose files are taken "
+        "in when a run starts, comma-separated",
     )
     log_file: str = Field(
         "",

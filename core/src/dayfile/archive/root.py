@@ -17,7 +17,7 @@ from dayfile.archive import disk
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
 
-__all__ = ["Root"]
+__all__ = ["RESERVED", "Root", "real"]
 
 CLAIM = ".archive"
 # Seconds for which a run waits for the workers of a killed one, which end with it.

@@ -14,7 +14,16 @@ from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.intake import Arrival, Incoming, accept, given_files, groups, read_source, visible_files
+from dayfile.engine.intake import (
+    Arrival,
+    Incoming,
+    accept,
+    given_files,
+    groups,
+    left_behind,
+    read_source,
+    visible_files,
+)
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import StorageError
@@ -116,14 +125,15 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
 
     Raises
     ------
-    UsageError
-        The environment names a base directory that cannot be one.
+    UsageError, SettingsError
+        The environment names a base directory that cannot be one, or ``intake.also`` what may not be taken in.
     ArchiveLockedError
         Another run works on the archive.
     StorageError
         The archive could not be written; input is where it was.
     """
     root.check_bases(plugins.bases)
+    also = left_behind(root, settings.core.intake_also)
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
@@ -131,10 +141,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
             if os.environ.get(variable):
                 root.place(name, Path(os.environ[variable]), variable)
         record_announced(root, plugins)
-        for name in settings.core.intake_also:
-            directory = root.path / name
-            for path in visible_files(directory) if directory.is_dir() else []:
-                accept(root, path)
+        for path in also:
+            accept(root, path)
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         try:
             yield Run(root, pipeline)

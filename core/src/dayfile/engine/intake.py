@@ -15,12 +15,12 @@ from typing import NoReturn
 
 from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
-from dayfile.archive.root import Root
-from dayfile.errors import StorageError, UsageError
+from dayfile.archive.root import RESERVED, Root, real
+from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
 
-__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "read_source", "visible_files"]
+__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "left_behind", "read_source", "visible_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,29 @@ def visible_files(directory: Path, unseen: Callable[[Path, OSError], None] | Non
             except OSError as error:
                 told(error)
     return sorted(found)
+
+
+def left_behind(root: Root, names: Iterable[str]) -> list[Path]:
+    """Files of further directories of the archive, which the setting ``intake.also`` names; they will be moved.
+
+    Raises
+    ------
+    SettingsError
+        One of them is no directory right below the archive, or one of its own, or day files are in it.
+    """
+    found: list[Path] = []
+    for name in names:
+        directory = real(root.path / name)
+        if directory.parent != real(root.path) or directory.name in RESERVED:
+            message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
+            raise SettingsError(message, where="intake.also")
+        files = visible_files(directory)
+        day_file = next((path for path in files if path.suffix == ".h5"), None)
+        if day_file is not None:
+            message = f"{name!r} cannot be named: its files would be moved, and there are day files in it ({day_file})"
+            raise SettingsError(message, where="intake.also")
+        found += files
+    return found
 
 
 def accept(root: Root, path: Path) -> Arrival | None:
