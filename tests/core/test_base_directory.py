@@ -139,9 +139,13 @@ def test_day_files_that_are_there_already_are_adopted_by_reindex(opened, muon, b
     shutil.copytree(opened.root.path / "muon", base)
     monkeypatch.setenv(VARIABLE, str(base))
     other = create_archive(tmp_path / "other")
-    other.put("muon.hits", muon.records("hits", [{"second": muon.start}]))
-    assert reindex(other.root) == (2, [])
+    hits = muon.records("hits", [{"second": muon.start}])
+    with pytest.raises(StorageError, match=f"the catalogue is missing, and there are day files .muon/{RATES}.*reindex"):
+        other.put("muon.hits", hits)
+    assert reindex(other.root) == (1, [])
     assert found(other, muon) == [0]
+    other.put("muon.hits", hits)
+    assert [row.data_type for row in other.catalogue.rows()] == ["muon.hits", "muon.rates"]
 
 
 def test_the_directory_of_one_archive_is_refused_to_another(opened, muon, base, monkeypatch, tmp_path):

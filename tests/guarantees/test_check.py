@@ -20,6 +20,7 @@ import tables
 import dayfile
 from dayfile import cli
 from dayfile.archive.catalogue import SCHEMA, Catalogue
+from dayfile.errors import StorageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile_cris import instrument as cris
 
@@ -437,6 +438,52 @@ def test_a_run_that_was_killed_while_it_made_the_catalogue_stops_neither_readers
     done = run("archive-run", "given")
     assert (done.returncode, done.stderr) == (0, "")
     assert run("dayfile", "check").returncode == 0
+
+
+@pytest.mark.parametrize("lost", [no_catalogue, lambda archive: (archive / "catalogue.db").write_bytes(b"")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "dayfile ls",
+        "dayfile show cris.hskp",
+        "archive-run given/new",
+        "archive-run given/new --engine processes",
+        "archive-run",
+        "dayfile export cris.hskp --day 1997-10-31 --format level1.1 -o out",
+    ],
+)
+def test_a_catalogue_that_was_lost_is_told_and_none_is_made_of_a_part(tmp_path, archive, run, command, lost):
+    lost(archive)
+    give(tmp_path, {"new/L1CrisHskp.be.bin": stream(2048)})
+    files = {path: state(path) for path in archive.rglob("*.h5")}
+    done = run(*command.split())
+    assert (done.returncode, done.stdout) == (4, "")
+    (line,) = done.stderr.splitlines()
+    assert "the catalogue is missing, and there are day files" in line
+    assert line.endswith("make it anew: dayfile reindex")
+    assert {path: state(path) for path in archive.rglob("*.h5")} == files
+    assert run("dayfile", "check").returncode == 3
+    assert run("dayfile", "reindex").returncode == 0
+    assert run("archive-run", "given/new").returncode == 0
+    assert len(dayfile.open_archive(archive).read("cris.hskp")) == 14
+
+
+def test_a_catalogue_that_is_lost_during_a_watch_is_told(archive):
+    before = state(archive / SLOTS)
+    opened = dayfile.open_archive(archive)
+    records = opened.read("cris.hskp").array[:1].copy()
+    records["Second1996"] += 5120
+    with pytest.raises(StorageError, match="make it anew: dayfile reindex"), opened.putting() as put:
+        assert put("cris.hskp", records).tolist() == [0]
+        no_catalogue(archive)
+    assert state(archive / SLOTS) == before
+
+
+def test_a_rebuild_without_a_catalogue_makes_one_of_all_day_files(archive, run):
+    before = run("dayfile", "ls", "--json").stdout
+    no_catalogue(archive)
+    assert run("dayfile", "rebuild", SLOTS).returncode == 0
+    assert run("dayfile", "ls", "--json").stdout == before
 
 
 @pytest.mark.parametrize("command", [("dayfile", "check"), ("dayfile", "ls"), ("archive-run",)], ids=" ".join)

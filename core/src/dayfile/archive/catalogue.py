@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dayfile.archive import disk
 from dayfile.archive.survey import NodeSummary
 from dayfile.errors import StorageError
+
+if TYPE_CHECKING:
+    from dayfile.archive.root import Root
 
 __all__ = ["Catalogue", "CatalogueRow", "catalogue_rows"]
 
@@ -67,10 +71,19 @@ class Catalogue:
     ----------
     path : Path
         The file; made at the first write.
+    day_file : callable, optional
+        Tells a day file of the archive, if it has one. Asked where there is no catalogue: then it was lost, and what
+        is written or read without it would be a part only.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, day_file: Callable[[], str | None] = lambda: None) -> None:
         self.path = path
+        self.day_file = day_file
+
+    @classmethod
+    def of(cls, root: Root) -> Catalogue:
+        """The catalogue of an archive. If it was lost, whoever reads or writes it gets a StorageError that says so."""
+        return cls(root.catalogue, root.first_day_file)
 
     @contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
@@ -84,6 +97,7 @@ class Catalogue:
                 made = connection.execute(TABLES).fetchone()[0] == 2
                 with connection:
                     if write and not made:
+                        self._refuse_lost()
                         connection.execute("BEGIN IMMEDIATE")
                         for statement in SCHEMA:
                             connection.execute(statement)
@@ -94,7 +108,14 @@ class Catalogue:
             message = f"the catalogue cannot be used ({error}); make it anew from the day files: dayfile reindex"
             raise StorageError(message, where=self.path) from error
 
-    def _made(self) -> bool:
+    def _refuse_lost(self) -> None:
+        """StorageError where day files are without a catalogue."""
+        lost = self.day_file()
+        if lost is not None:
+            message = f"the catalogue is missing, and there are day files ({lost}); make it anew: dayfile reindex"
+            raise StorageError(message, where=self.path)
+
+    def made(self) -> bool:
         """Whether there is a catalogue; SQLite's file is there, empty, a moment before its tables are."""
         if not self.path.exists():
             return False
@@ -109,7 +130,8 @@ class Catalogue:
 
     def announced(self) -> dict[str, np.datetime64]:
         """Day files, and their days, that were announced and not recorded since."""
-        if not self._made():
+        if not self.made():
+            self._refuse_lost()
             return {}
         with self._connected() as connection:
             rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
@@ -144,7 +166,8 @@ class Catalogue:
         return self._rows("path = ?", path)
 
     def _rows(self, condition: str, *values: str | None) -> list[CatalogueRow]:
-        if not self._made():
+        if not self.made():
+            self._refuse_lost()
             return []
         query = f"SELECT * FROM day_files WHERE {condition} ORDER BY data_type, day, path"  # noqa: S608 - our own words
         with self._connected() as connection:

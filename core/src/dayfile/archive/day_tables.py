@@ -95,7 +95,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
 
 def day_file_of(root: Root, name: str, day: np.datetime64) -> str:
     """Path of the one day file of a type and day, below the root; UsageError if there is none."""
-    catalogue = Catalogue(root.catalogue)
+    catalogue = Catalogue.of(root)
     rows = catalogue.rows(name)
     if not rows:
         hint = suggest(name, sorted({row.data_type for row in catalogue.rows()})) or ", nor anything else yet"

@@ -41,7 +41,7 @@ class Reader:
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        self.catalogue = Catalogue(root.catalogue)
+        self.catalogue = Catalogue.of(root)
         self._types: dict[str, DataType] = {}
         self._installed: list[DataType] | None = None
 

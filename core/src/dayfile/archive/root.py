@@ -193,7 +193,13 @@ class Root:
 
     def day_files(self) -> Iterator[str]:
         """Paths, below the root, of everything that looks like a day file."""
-        found = []
+        yield from sorted(self._day_files())
+
+    def first_day_file(self) -> str | None:
+        """The path of any one of them; None if there is none."""
+        return next(self._day_files(), None)
+
+    def _day_files(self) -> Iterator[str]:
         for directory, below, files in os.walk(self.path, followlinks=True):
             here = Path(directory).relative_to(self.path)
             if here == Path():
@@ -201,8 +207,9 @@ class Root:
             else:  # only a directory of the archive itself may lie elsewhere; other links could lead in a circle
                 below[:] = [name for name in below if not Path(directory, name).is_symlink()]
             below[:] = [name for name in below if not name.startswith(".")]
-            found += [(here / name).as_posix() for name in files if name.endswith(".h5") and not name.startswith(".")]
-        yield from sorted(found)
+            for name in files:
+                if name.endswith(".h5") and not name.startswith("."):
+                    yield (here / name).as_posix()
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

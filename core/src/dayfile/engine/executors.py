@@ -157,7 +157,7 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
     not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
     """
-    catalogue = Catalogue(root.catalogue)
+    catalogue = Catalogue.of(root)
     told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)

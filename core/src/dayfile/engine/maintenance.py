@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["rebuild", "reindex"]
+
+logger = logging.getLogger(__name__)
 
 
 def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]:
@@ -99,6 +102,10 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     StorageError
         A kept source cannot be read, or the archive could not be written; the published file is as it was.
     """
+    if not Catalogue(root.catalogue).made():
+        # Else it would tell of this day file alone.
+        for problem in reindex(root, plugins)[1]:
+            logger.warning("%s", problem)
     day, listed = told_by(root, path)
     sources = kept(root, day)
     there = {short for short, _ in sources}

@@ -56,7 +56,7 @@ class Pipeline:
         self.report = report
         self.only = only
         self.quarantine = Quarantine(root)
-        self.catalogue = Catalogue(root.catalogue)
+        self.catalogue = Catalogue.of(root)
         self.decoder = Decoder(plugins, settings, only)
         self.day_files = DayFiles(root, plugins, settings, anew=only is not None)
 
