@@ -479,6 +479,21 @@ def test_a_catalogue_that_is_lost_during_a_watch_is_told(archive):
     assert state(archive / SLOTS) == before
 
 
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_a_day_file_that_is_gone_is_told_when_it_begins_anew(tmp_path, archive, run, engine):
+    (archive / SLOTS).unlink()
+    give(tmp_path, {"new/L1CrisHskp.be.bin": stream(2048)})
+    command = ("archive-run", "given/new", "--engine", engine, "--set", "sources.keep=always")
+    done = run(*command)
+    (line,) = done.stderr.splitlines()
+    assert f"{SLOTS}: 10 records were known of this day file, which is not on disk any more" in line
+    assert "dayfile rebuild" in line
+    assert run(*command).stderr == ""
+    done = run("dayfile", "rebuild", SLOTS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(dayfile.open_archive(archive).read("cris.hskp")) == 14
+
+
 def test_a_rebuild_without_a_catalogue_makes_one_of_all_day_files(archive, run):
     before = run("dayfile", "ls", "--json").stdout
     no_catalogue(archive)

@@ -122,11 +122,20 @@ class Catalogue:
         with self._connected() as connection:
             return bool(connection.execute(TABLES).fetchone()[0] == 2)
 
-    def announce(self, paths: Mapping[str, np.datetime64]) -> None:
-        """Put down which day files are about to be published, so that a crash in between can be told afterwards."""
+    def announce(self, paths: Mapping[str, np.datetime64]) -> dict[str, int]:
+        """Put down which day files are about to be published, so that a crash in between can be told afterwards.
+
+        Returns
+        -------
+        dict of str to int
+            How many records were known of each, where any were.
+        """
         with self._connected(write=True) as connection:
             rows = [(path, str(day)) for path, day in paths.items()]
             connection.executemany("INSERT OR REPLACE INTO publishing VALUES (?, ?)", rows)
+            query = "SELECT sum(records) FROM day_files WHERE path = ?"
+            known = {path: connection.execute(query, (path,)).fetchone()[0] for path in paths}
+        return {path: records for path, records in known.items() if records}
 
     def announced(self) -> dict[str, np.datetime64]:
         """Day files, and their days, that were announced and not recorded since."""

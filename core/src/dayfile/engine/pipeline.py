@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,14 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["Pipeline"]
+
+BEGUN_ANEW = (
+    "%s: %d records were known of this day file, which is not on disk any more, so it begins anew; rebuild it if its "
+    "sources are kept (dayfile rebuild), else move it away, put a copy of the old one in its place, make the catalogue "
+    "anew (dayfile reindex), and give the new sources again"
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Received(Origin, Protocol):
@@ -143,10 +152,13 @@ class Pipeline:
         self.day_files.forget_unchanged()
 
     def announce(self, day_files: Mapping[str, np.datetime64]) -> None:
-        """Tell the catalogue which day files come next; during a long watch, what they lie on may be gone meanwhile."""
+        """Tell the catalogue which day files come next, and warn of those that were there and are not any more."""
+        # During a long watch, what they lie on may be gone meanwhile.
         for name in self.plugins.bases:
             self.root.look_for(name)
-        self.catalogue.announce(day_files)
+        for path, records in self.catalogue.announce(day_files).items():
+            if self.only is None and not (self.root.path / path).exists():
+                logger.warning(BEGUN_ANEW, path, records)
 
     def published(self, rows: Mapping[str, list[CatalogueRow]]) -> None:
         """Put published day files into the catalogue and the report."""
