@@ -231,6 +231,7 @@ def exit_codes() -> Iterator[str]:
         for error in classes:
             told = "anything that is a bug" if error is errors.DayfileError else first_paragraph(error)
             rows.append((str(code), f"`{error.__name__}`", told))
+    rows.append(("130", "", "stopped with Ctrl-C; the next run goes on with what was accepted"))
     yield from table(("code", "error", "meaning"), *rows)
 
 

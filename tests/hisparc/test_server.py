@@ -759,6 +759,23 @@ def test_the_command_sends_and_tells(serve, archive_run):
         seconds *= 3
 
 
+def test_the_command_fails_where_uploads_were_sent_and_none_was_stored(archive_run):
+    seconds = 1
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        options = ("--upload", f"http://127.0.0.1:{taken.getsockname()[1]}", "--clients", 2)
+        while (
+            done := archive_run("simulate", "hisparc", *options, "--seconds", seconds, command="dayfile")
+        ).returncode == 0:
+            assert seconds < PATIENCE
+            assert "0 uploads" in done.stdout  # a busy machine draws no event in a second
+            seconds *= 3
+    assert done.returncode == 4
+    assert "ConnectionRefusedError" in done.stdout
+    assert "nothing was stored" in done.stderr
+    assert "501,Amsterdam,password-501, 502,Amsterdam,password-502" in done.stderr
+
+
 def test_many_stations_at_once_are_served(server):
     with ThreadPoolExecutor(20) as threads:
         answers = list(threads.map(lambda number: server.post(form(501 + number, EVENTS, 2)), range(20)))

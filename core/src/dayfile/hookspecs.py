@@ -226,6 +226,11 @@ def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) 
     -------
     iterable of str
         Lines that tell what was sent and answered.
+
+    Raises
+    ------
+    StorageError
+        Something was sent, and nothing of it was stored.
     """
 
 

@@ -25,7 +25,11 @@ def simulate(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,
     upload: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send to a server instead, as the instrument's clients do.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Send to a server instead, as the instrument's clients do; its page says what lets them in.",
+        ),
     ] = None,
     clients: Annotated[int, typer.Option(min=1, help="With --upload: how many clients at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="With --upload: begin no upload after so long.")] = 60.0,

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
 from dayfile import Batch, Instrument, Rejected, Remark, Source, hookimpl
-from dayfile.errors import SettingsError
+from dayfile.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -99,9 +99,14 @@ class Hisparc(Instrument):
     @hookimpl
     def send(self, url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str]:
         """Stations with the two kinds of client that there are, which upload what they have."""
-        from dayfile_hisparc.clients import send
+        from dayfile_hisparc.clients import send, station_list
 
-        return send(url, day, seed, clients, seconds).lines()
+        outcome = send(url, day, seed, clients, seconds)
+        yield from outcome.lines()
+        if not outcome.stored and any(tally.uploads for tally in outcome.tallies):
+            lines = ", ".join(station_list(clients).split()[:2])
+            message = f"nothing was stored; the server's station list must have a line for each client, such as {lines}"
+            raise StorageError(message, where=url)
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:
