@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from dayfile import hookimpl, open_archive
+from dayfile import Field, hookimpl, open_archive
 from dayfile.errors import SourceError
 from dayfile.layouts.instrument import Instrument
 
@@ -70,6 +70,21 @@ class SameTypeTwice:
         return [hit, replace(hit, code="Other")]
 
 
+class OddType:
+    """A data type that was made in Python, with what there is not."""
+
+    def __init__(self, muon, **changes):
+        self.told = replace(muon.hits, instrument="broken", **changes)
+
+    @hookimpl
+    def data_types(self):
+        return [self.told]
+
+
+def odd_field(muon):
+    return OddType(muon, fields=(*muon.hits.fields, Field("flux", "float65")))
+
+
 def wrong_layout(muon):
     return Instrument(muon.layout.replace(" int16", " imt16"), "broken.yaml")
 
@@ -83,6 +98,18 @@ BROKEN = {
     "settings that are no model": (lambda _: NoSettings(), "settings must answer a subclass of pydantic.BaseModel"),
     "data type of another plugin": (TypesOfAnother, "the data type muon.hits is plugin muon's already"),
     "one data type twice": (SameTypeTwice, "broken.hits"),
+    "store that there is not": (
+        lambda muon: OddType(muon, store="apend"),
+        "the data type broken.hits has the store 'apend'; did you mean 'append'?",
+    ),
+    "type of a field that there is not": (
+        odd_field,
+        "the field flux of broken.hits has the type 'float65'; did you mean",
+    ),
+    "time that is no field": (
+        lambda muon: OddType(muon, time="secnd"),
+        "the time 'secnd' of broken.hits is not a field; did you mean 'second'?",
+    ),
     "wrong layout": (wrong_layout, ": types.hits.fields[2].type: 'imt16' is not a type"),
 }
 

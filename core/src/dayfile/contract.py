@@ -9,12 +9,37 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import PluginError
+from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
-from dayfile.model.datatype import DataType
+from dayfile.model.datatype import NUMPY_TYPES, DataType
 
-__all__ = ["check_answer", "check_records", "check_statuses"]
+__all__ = ["check_answer", "check_data_type", "check_records", "check_statuses"]
 
 LAST_STATUS = 3
+STORES = ("append", "slots", "intervals")
+
+
+def check_data_type(item: object) -> DataType:
+    """A data type that a plugin tells, if records of it can be archived.
+
+    Raises
+    ------
+    PluginError
+        It is none, or has a store, a field or a time that there is not.
+    """
+    if not isinstance(item, DataType):
+        raise PluginError(f"data_types answered {type(item).__name__}, not a DataType")
+    if item.store not in STORES:
+        raise PluginError(f"the data type {item.name} has the store {item.store!r}{suggest(item.store, STORES)}")
+    for field in item.fields:
+        if field.type != "char" and field.type not in NUMPY_TYPES:
+            hint = suggest(field.type, (*NUMPY_TYPES, "char"))
+            raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
+    names = [field.name for field in item.fields]
+    for stamp in item.stamps:
+        if stamp not in names:
+            raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
+    return item
 
 
 def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from dayfile import hookspecs
 from dayfile.builtin import Builtin
-from dayfile.contract import check_answer, check_records, check_statuses
+from dayfile.contract import check_answer, check_data_type, check_records, check_statuses
 from dayfile.errors import DayfileError, PluginError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
@@ -128,9 +128,7 @@ class Plugins:
         self.manager.register(plugin, name)
         self.manager.check_pending()
         types: dict[str, DataType] = {}
-        for data_type in (data_type for answer in self._ask(name, "data_types") for data_type in answer):
-            if not isinstance(data_type, DataType):
-                raise PluginError(f"data_types answered {type(data_type).__name__}, not a DataType")
+        for data_type in (check_data_type(item) for answer in self._ask(name, "data_types") for item in answer):
             if data_type.name in self.data_types or data_type.name in types:
                 owner = self.owners.get(data_type.name, name)
                 raise PluginError(f"the data type {data_type.name} is plugin {owner}'s already")
