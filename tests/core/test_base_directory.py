@@ -134,17 +134,13 @@ def test_a_directory_named_from_where_the_program_runs_is_found_from_elsewhere(o
     assert below(tmp_path / "data") == [RATES]
 
 
-def test_day_files_that_are_there_already_are_adopted_by_reindex(opened, muon, base, monkeypatch, tmp_path):
+def test_day_files_that_are_there_already_are_known_from_the_first_put_on(opened, muon, base, monkeypatch, tmp_path):
     opened.put("muon.rates", rates(muon, 0))
     shutil.copytree(opened.root.path / "muon", base)
     monkeypatch.setenv(VARIABLE, str(base))
     other = create_archive(tmp_path / "other")
-    hits = muon.records("hits", [{"second": muon.start}])
-    with pytest.raises(StorageError, match=f"the catalogue is missing, and there are day files .muon/{RATES}.*reindex"):
-        other.put("muon.hits", hits)
-    assert reindex(other.root) == (1, [])
+    other.put("muon.hits", muon.records("hits", [{"second": muon.start}]))
     assert found(other, muon) == [0]
-    other.put("muon.hits", hits)
     assert [row.data_type for row in other.catalogue.rows()] == ["muon.hits", "muon.rates"]
 
 
@@ -232,7 +228,7 @@ def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
     assert {data_type.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
 
 
-OWN = ["incoming", "accepted", "workshop", "workshop/deeper", "quarantine", "sources", ".", "muon/1997", "others", ".."]
+OWN = ["incoming", "accepted", "workshop", "workshop/deeper", "quarantine", "sources", ".", "muon/1997", ".."]
 
 
 @pytest.mark.parametrize("place", OWN)
@@ -245,7 +241,7 @@ def test_a_base_in_or_around_the_archive_is_refused_before_anything_is_done(open
     monkeypatch.setenv(VARIABLE, str(named))
     with pytest.raises(UsageError) as refused:
         opened.put("muon.rates", rates(muon, 300))
-    assert f"{VARIABLE} says {named}, which is the archive itself" in str(refused.value)
+    assert f"{VARIABLE} says {named}, which is, holds or lies in a directory that the archive has" in str(refused.value)
     assert f"or unset {VARIABLE}" in str(refused.value)
     assert states(opened.root.path) == held
 
@@ -258,13 +254,32 @@ def test_the_directory_where_day_files_are_without_a_base_may_be_named(opened, m
     assert (found(opened, muon), list(check(opened.root))) == ([0, 300], [])
 
 
-@pytest.mark.parametrize("places", ["same same", "outer outer/inner", "outer/inner outer", "link outer"])
-@pytest.mark.parametrize("when", ["in one run", "in two"])
-def test_two_instruments_are_not_given_one_directory(
-    opened, muon, layout, installed, tmp_path, monkeypatch, places, when
-):
-    pion = layout.replace("instrument: muon", "instrument: pion").replace("Muon", "Pion").replace("muon/", "pion/")
+@pytest.fixture
+def pion(muon, layout, installed):
+    """A second instrument with a base of its own, PION_BASE."""
+    pion = layout.replace("instrument: muon", "instrument: pion").replace("Muon", "Pion").replace("muon", "pion")
     installed(pion=pion.replace(VARIABLE, "PION_BASE"))
+
+
+@pytest.mark.parametrize("place", ["base", "archive/base"])
+def test_two_instruments_may_have_one_directory(opened, muon, pion, tmp_path, monkeypatch, place):
+    for variable in (VARIABLE, "PION_BASE"):
+        monkeypatch.setenv(variable, str(tmp_path / place))
+    names = "muon.rates", "pion.rates"
+    for name in names:
+        create_archive(opened.root.path).put(name, rates(muon, 0))
+    for _ in range(2):
+        assert list(opened.root.day_files()) == [f"muon/{RATES}", f"pion/{RATES.replace('muon', 'pion')}"]
+        assert [len(opened.read(name)) for name in names] == [1, 1]
+        assert list(check(opened.root, deep=True)) == []
+        assert reindex(opened.root) == (2, [])
+
+
+@pytest.mark.parametrize("places", ["outer outer/inner", "outer/inner outer", "link/inner outer"])
+@pytest.mark.parametrize("when", ["in one run", "in two"])
+def test_two_instruments_are_not_given_directories_one_in_the_other(
+    opened, muon, pion, tmp_path, monkeypatch, places, when
+):
     (tmp_path / "outer").mkdir()
     (tmp_path / "link").symlink_to("outer")
     first, second = (tmp_path / place for place in places.split())
@@ -274,7 +289,7 @@ def test_two_instruments_are_not_given_one_directory(
         monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("PION_BASE", str(second))
     held = states(tmp_path)
-    with pytest.raises(UsageError, match=r"name a directory that the day files of \w+ have to themselves"):
+    with pytest.raises(UsageError, match=r"name another one for the day files of \w+, or unset"):
         create_archive(opened.root.path).put("muon.rates", rates(muon, 300))
     assert states(tmp_path) == held
 

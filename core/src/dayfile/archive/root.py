@@ -14,10 +14,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dayfile.archive import disk
-from dayfile.model.places import DIRECTORIES, may_be_day_file
 from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
+from dayfile.model.places import DIRECTORIES, may_be_day_file
 
-__all__ = ["RESERVED", "Root", "real"]
+__all__ = ["Root", "real"]
 
 CLAIM = ".archive"
 # Seconds for which a run waits for the workers of a killed one, which end with it.
@@ -88,21 +88,32 @@ class Root:
         if not told:
             return
         root = real(self.path)
-        entries = self.path.iterdir() if self.path.is_dir() else ()
-        places = {entry.name: real(entry) for entry in entries if entry.is_symlink() and entry.is_dir()}
+        places = {name: root / name for name in variables}
+        places |= {name: place for place, names in self.elsewhere().items() for name in names}
         places |= {name: real(Path(said)) for name, said in told.items()}
         for name, said in told.items():
-            if places[name] == root / name:  # where they would be without a variable
+            place = places[name]
+            if place == root / name:  # where they would be without a variable
                 continue
-            others = {"the archive itself": root}
-            others |= {f"the directory of {other}": place for other, place in places.items() if other != name}
-            for other, place in others.items():
-                if places[name].is_relative_to(place) or place.is_relative_to(places[name]):
-                    message = (
-                        f"{variables[name]} says {said}, which is {other} ({place}), is in it or holds it; "
-                        f"name a directory that the day files of {name} have to themselves, or unset {variables[name]}"
-                    )
-                    raise UsageError(message, where=self.path)
+            working = [root / directory for directory in (*DIRECTORIES, name)]
+            # Two instruments may have one directory, if it is elsewhere for both.
+            others = [other for key, other in places.items() if key != name and (other != place or other == root / key)]
+            if root.is_relative_to(place) or any(
+                place.is_relative_to(other) or other.is_relative_to(place) for other in [*working, *others]
+            ):
+                message = (
+                    f"{variables[name]} says {said}, which is, holds or lies in a directory that the archive has for "
+                    f"something else; name another one for the day files of {name}, or unset {variables[name]}"
+                )
+                raise UsageError(message, where=self.path)
+
+    def elsewhere(self) -> dict[Path, list[str]]:
+        """Directories of day files that lie elsewhere: where, and the names of the links to each."""
+        found: dict[Path, list[str]] = {}
+        for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
+            if entry.is_symlink() and entry.is_dir():
+                found.setdefault(real(entry), []).append(entry.name)
+        return found
 
     def look_for(self, name: str) -> None:
         """Make sure that a directory of day files that lies elsewhere is there, and not only where it was mounted.
@@ -200,16 +211,29 @@ class Root:
         return next(self._day_files(), None)
 
     def _day_files(self) -> Iterator[str]:
+        elsewhere = self.elsewhere()
         for directory, below, files in os.walk(self.path, followlinks=True):
             here = Path(directory).relative_to(self.path)
-            if here == Path():
-                below[:] = [name for name in below if name not in DIRECTORIES]
-            else:  # only a directory of the archive itself may lie elsewhere; other links could lead in a circle
-                below[:] = [name for name in below if not Path(directory, name).is_symlink()]
-            below[:] = [name for name in below if not name.startswith(".")]
+            below[:] = [name for name in below if self._may_have_day_files(here / name, elsewhere)]
+            links = elsewhere.get(real(self.path / here.parts[0]), []) if elsewhere and here.parts else []
             for name in files:
-                if name.endswith(".h5") and not name.startswith("."):
+                # Where two instruments have one directory, a file is found by the link whose name its own begins with.
+                link = next((each for each in links if name.startswith(each)), links[0] if links else "")
+                if name.endswith(".h5") and not name.startswith(".") and link in {"", *here.parts[:1]}:
                     yield (here / name).as_posix()
+
+    def _may_have_day_files(self, path: Path, elsewhere: Mapping[Path, list[str]]) -> bool:
+        """Whether a directory below the root is to be looked through: hidden ones are not, nor those of the archive.
+
+        Only a directory right below the root may lie elsewhere, as other links could lead in a circle; where it lies in
+        the archive too, it is looked through by its link alone.
+        """
+        top = path.parent == Path()
+        if path.name.startswith(".") or (top and path.name in DIRECTORIES):
+            return False
+        if (self.path / path).is_symlink():
+            return top
+        return not elsewhere or real(self.path / path) not in elsewhere
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

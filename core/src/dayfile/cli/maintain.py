@@ -102,6 +102,7 @@ def rebuild(
     from dayfile.configuration import configured
     from dayfile.engine.maintenance import rebuild as make_day_file
     from dayfile.errors import UsageError
+    from dayfile.logs import log_as
 
     root = existing(archive)
     path = Path(day_file)
@@ -110,6 +111,7 @@ def rebuild(
             raise UsageError("this is not below the archive", where=day_file)
         path = path.resolve().relative_to(root.path.resolve())
     _, loaded, settings = configured(archive, plugins, set_ or [], config)
+    log_as("rebuild", settings.core)
     report = make_day_file(root, loaded, settings, path.as_posix())
     tell(report, quiet=False)
     raise typer.Exit(report.exit_code)

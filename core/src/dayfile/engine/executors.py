@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
+from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
@@ -30,7 +31,7 @@ from dayfile.errors import StorageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.nodes import recogniser
+from dayfile.stores.nodes import Told, recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
 
@@ -140,7 +141,9 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
                 root.place(name, Path(os.environ[variable]), variable)
-        record_announced(root, plugins)
+        told = recogniser(plugins.data_types.values())
+        replace_lost_catalogue(root, told)
+        record_announced(root, told)
         for path in also:
             accept(root, path)
         pipeline = Pipeline(root, plugins, settings, report, only=only)
@@ -151,14 +154,23 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         report.finish()
 
 
-def record_announced(root: Root, plugins: Plugins) -> None:
+def replace_lost_catalogue(root: Root, told: Told) -> None:
+    """Make the catalogue anew where there is none and day files are: a new one would tell of a part of them."""
+    if Catalogue(root.catalogue).made() or (day_file := root.first_day_file()) is None:
+        return
+    logger.warning("the catalogue is missing, and there are day files (%s); it is made anew from them", day_file)
+    _, problems = make_catalogue(root, told)
+    for problem in problems:
+        logger.warning("%s", problem)
+
+
+def record_announced(root: Root, told: Told) -> None:
     """Put into the catalogue what a run announced and, cut off, did not record.
 
     One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
     not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
     """
-    catalogue = Catalogue.of(root)
-    told = recogniser(plugins.data_types.values())
+    catalogue = Catalogue(root.catalogue)
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
         try:

@@ -15,9 +15,10 @@ from typing import NoReturn
 
 from dayfile.archive import disk
 from dayfile.archive.quarantine import free_name
-from dayfile.archive.root import RESERVED, Root, real
+from dayfile.archive.root import Root, real
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.batch import Source
+from dayfile.model.places import DIRECTORIES
 from dayfile.plugins import Failure
 
 __all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "left_behind", "read_source", "visible_files"]
@@ -114,7 +115,7 @@ def left_behind(root: Root, names: Iterable[str]) -> list[Path]:
     found: list[Path] = []
     for name in names:
         directory = real(root.path / name)
-        if directory.parent != real(root.path) or directory.name in RESERVED:
+        if directory.parent != real(root.path) or directory.name in DIRECTORIES:
             message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
             raise SettingsError(message, where="intake.also")
         files = visible_files(directory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import kept
-from dayfile.archive.survey import DAMAGED, survey
+from dayfile.archive.survey import DAMAGED
 from dayfile.engine.executors import started
 from dayfile.engine.report import Report
 from dayfile.errors import PluginError, StorageError, UsageError
@@ -25,8 +25,6 @@ from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["rebuild", "reindex"]
-
-logger = logging.getLogger(__name__)
 
 
 def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]:
@@ -56,29 +54,7 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
         root.look_for(name)
     root.create()
     with root.locked():
-        making = root.workshop / "catalogue.db"
-        catalogue = Catalogue(making)
-        catalogue.announce({})
-        found: dict[str, list[CatalogueRow]] = {}
-        problems = []
-        for path in root.day_files():
-            try:
-                with tables.open_file(root.path / path, "r") as file:
-                    ledger = Ledger.read(file)
-                    summaries = survey(file, told)
-            except DAMAGED as error:
-                problems.append(f"{path}: cannot be read ({type(error).__name__}); rebuild it: dayfile rebuild {path}")
-                continue
-            days = {str(time.astype("datetime64[D]")) for time in (s.first for s in summaries) if time is not None}
-            day = ledger.day or min(days, default="")
-            if day:
-                found[path] = catalogue_rows(path, day, summaries)
-        catalogue.record(found)
-        disk.sync(making)
-        # What a killed writer left to be undone is for the old catalogue, and would damage the new one.
-        disk.unlink(root.catalogue.with_name("catalogue.db-journal"))
-        disk.rename(making, root.catalogue)
-    return len(found), problems
+        return make_catalogue(root, told)
 
 
 def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:
@@ -102,10 +78,6 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     StorageError
         A kept source cannot be read, or the archive could not be written; the published file is as it was.
     """
-    if not Catalogue(root.catalogue).made():
-        # Else it would tell of this day file alone.
-        for problem in reindex(root, plugins)[1]:
-            logger.warning("%s", problem)
     day, listed = told_by(root, path)
     sources = kept(root, day)
     there = {short for short, _ in sources}
