@@ -534,9 +534,22 @@ def test_reindex_names_what_it_cannot_read_and_goes_on_with_the_others(archive, 
     assert (done.returncode, done.stdout) == (3, "the catalogue tells of 3 day files\n")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"dayfile: {EVENTS}: cannot be read")
-    assert line.endswith(f"dayfile rebuild {EVENTS}")
+    assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), else take it from a copy")
     listed = json.loads(run("dayfile", "ls", "--json").stdout)
     assert {entry["type"]: entry["records"] for entry in listed} == {"hisparc.events": 1, "cris.hskp": 13}
+
+
+@pytest.mark.parametrize(
+    "command", ["dayfile check", "dayfile reindex", "dayfile adopt ARCHIVE", "dayfile show cris.hskp"]
+)
+def test_of_a_damaged_day_file_it_is_told_what_can_be_done_also_without_its_sources(archive, run, command):
+    for path in archive.rglob("*hsk.h5"):
+        path.write_bytes(b"damaged")
+    done = run(*command.replace("ARCHIVE", str(archive)).split())
+    assert done.returncode in {3, 4}
+    for line in done.stderr.splitlines():
+        assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), else take it from a copy")
+    assert done.stderr
 
 
 # ---- rebuild
@@ -622,7 +635,7 @@ def test_a_day_file_that_was_damaged_before_it_was_recorded_stops_neither_other_
     give(tmp_path, {"new/upload_5": upload(shower(40, 40))})
     done = run("archive-run", "given/new")
     assert done.returncode == 0
-    assert f"{SLOTS}: this day file cannot be read (HDF5ExtError); rebuild it: dayfile rebuild" in done.stderr
+    assert f"{SLOTS}: this day file cannot be read (HDF5ExtError); rebuild it if its sources are kept" in done.stderr
     assert SLOTS in run("dayfile", "check").stderr
     assert run("dayfile", "rebuild", SLOTS).returncode == 0
     assert records_of(archive / SLOTS) == before

@@ -14,7 +14,7 @@ import tables
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
-from dayfile.archive.survey import DAMAGED, NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.archive.survey import DAMAGED, REMEDY, NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
 from dayfile.model.datatype import DataType
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import Told, data_type_of, recogniser
@@ -78,7 +78,7 @@ def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool, tol
     announced = path in catalogue.announced()
     rows = {row.data_type: row for row in catalogue.rows_of(path)}
     if not (root.path / path).exists():
-        return [Problem(path, "it is in the catalogue and not on disk; rebuild it (dayfile rebuild)")] if rows else []
+        return [Problem(path, f"it is in the catalogue and not on disk; {REMEDY}")] if rows else []
     summaries, problems = check_day_file(root.path / path, path, deep=deep, told=told)
     if problems or announced:
         return problems
@@ -115,7 +115,6 @@ def check_day_file(
     (list of NodeSummary, list of Problem)
         What the file holds, as far as it could be read, and what is wrong.
     """
-    advice = "rebuild it (dayfile rebuild) or take it from a copy"
     problems: list[Problem] = []
     summaries: list[NodeSummary] = []
     try:
@@ -125,14 +124,14 @@ def check_day_file(
                 summary = summary_of(node, told, deep=deep)
                 summaries.append(summary)
                 problems += [
-                    Problem(name, f"{text}; {advice}") for text in check_node(file, node, summary, ledger, deep=deep)
+                    Problem(name, f"{text}; {REMEDY}") for text in check_node(file, node, summary, ledger, deep=deep)
                 ]
             missing = ledger.checksums.keys() - {summary.path for summary in summaries}
             problems += [
-                Problem(name, f"{node} is in the ledger and not in the file; {advice}") for node in sorted(missing)
+                Problem(name, f"{node} is in the ledger and not in the file; {REMEDY}") for node in sorted(missing)
             ]
     except DAMAGED as error:
-        problems.append(Problem(name, f"cannot be read ({type(error).__name__}); {advice}"))
+        problems.append(Problem(name, f"cannot be read ({type(error).__name__}); {REMEDY}"))
     return summaries, problems
 
 

@@ -68,7 +68,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     """
     import tables
 
-    from dayfile.archive.survey import DAMAGED, opened_leaves
+    from dayfile.archive.survey import DAMAGED, REMEDY, opened_leaves
     from dayfile.stores.nodes import data_type_of
     from dayfile.stores.vlen import Values
 
@@ -86,7 +86,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
                 found = found if overlap else data_type
                 content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     except DAMAGED as error:
-        message = f"this day file cannot be read ({type(error).__name__}); rebuild it (dayfile rebuild)"
+        message = f"this day file cannot be read ({type(error).__name__}); {REMEDY}"
         raise StorageError(message, where=path) from error
     if found is None:
         raise StorageError(f"the day file does not tell which of its tables is {name}", where=path)

@@ -241,13 +241,13 @@ class Reader:
 @contextmanager
 def damage_told(path: Path) -> Iterator[None]:
     """Turn what reading a damaged day file raises into a StorageError."""
-    from dayfile.archive.survey import DAMAGED
+    from dayfile.archive.survey import DAMAGED, REMEDY
 
     try:
         yield
     except DAMAGED as error:
         message = f"this day file is in the catalogue and cannot be read ({type(error).__name__})"
-        raise StorageError(f"{message}; rebuild it: dayfile rebuild", where=path) from error
+        raise StorageError(f"{message}; {REMEDY}", where=path) from error
 
 
 def moment(clock: Clock, number: float) -> np.datetime64:

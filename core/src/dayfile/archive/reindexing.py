@@ -7,7 +7,7 @@ import tables
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
 from dayfile.archive.root import Root
-from dayfile.archive.survey import DAMAGED, survey
+from dayfile.archive.survey import DAMAGED, REMEDY, survey
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import Told
 
@@ -40,7 +40,7 @@ def make_catalogue(root: Root, told: Told) -> tuple[int, list[str]]:
                 ledger = Ledger.read(file)
                 summaries = survey(file, told)
         except DAMAGED as error:
-            problems.append(f"{path}: cannot be read ({type(error).__name__}); rebuild it: dayfile rebuild {path}")
+            problems.append(f"{path}: cannot be read ({type(error).__name__}); {REMEDY}")
             continue
         days = {str(time.astype("datetime64[D]")) for time in (s.first for s in summaries) if time is not None}
         day = ledger.day or min(days, default="")

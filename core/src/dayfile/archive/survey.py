@@ -23,6 +23,7 @@ from dayfile.stores.vlen import Values, values_at
 
 __all__ = [
     "DAMAGED",
+    "REMEDY",
     "NodeSummary",
     "opened_leaves",
     "read_summaries",
@@ -38,6 +39,8 @@ DAMAGED = (
     *(ValueError, LookupError, AttributeError, TypeError),
 )
 """What reading a day file raises that is damaged, or not as this program leaves them."""
+REMEDY = "rebuild it if its sources are kept (dayfile rebuild), else take it from a copy"
+"""What messages advise for a day file that is damaged or gone; sources of one of other origin are not kept."""
 
 
 @dataclass(frozen=True)

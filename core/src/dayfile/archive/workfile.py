@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.survey import DAMAGED, NodeSummary, survey_blobs, survey_table, verify
+from dayfile.archive.survey import DAMAGED, REMEDY, NodeSummary, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
@@ -98,7 +98,7 @@ class WorkFile:
             with tables.open_file(self.base, "r") as file:
                 ledger = Ledger.read(file)
         except DAMAGED as error:
-            message = "this day file cannot be opened; rebuild it (dayfile rebuild) or move it away, then run again"
+            message = f"this day file cannot be opened; {REMEDY}, or move it away, then run again"
             raise StorageError(message, where=self.published) from error
         # A day file of other origin has no ledger that could tell its day.
         ledger.day = ledger.day or str(day)
@@ -269,7 +269,7 @@ class WorkFile:
         if rows == node.nrows:
             return checksum
         if rows > node.nrows:
-            message = f"{node.path} has {node.nrows} rows, and {rows} by its ledger; rebuild it: dayfile rebuild"
+            message = f"{node.path} has {node.nrows} rows, and {rows} by its ledger; {REMEDY}"
             raise StorageError(message, where=self.published)
         return (survey_blobs(node) if isinstance(node, Values) else survey_table(node)).checksum
 

@@ -14,7 +14,7 @@ from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
-from dayfile.archive.survey import read_summaries
+from dayfile.archive.survey import REMEDY, read_summaries
 from dayfile.engine.intake import (
     Arrival,
     Incoming,
@@ -177,7 +177,7 @@ def record_announced(root: Root, told: Told) -> None:
             there = published.exists()
             rows = catalogue_rows(path, str(day), read_summaries(published, told)) if there else catalogue.rows_of(path)
         except StorageError as error:
-            logger.warning("%s; rebuild it: dayfile rebuild", error)
+            logger.warning("%s; %s", error, REMEDY)
             continue
         catalogue.record({path: rows})
 
