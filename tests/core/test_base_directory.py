@@ -300,6 +300,7 @@ def test_two_instruments_are_not_given_directories_one_in_the_other(
 @pytest.fixture(params=["a bare mount point", "no directory"])
 def unmounted(request, opened, muon, base, monkeypatch):
     """Let an archive with two day files lose its base, and give a function that brings it back."""
+    monkeypatch.setenv("DAYFILE_WATCH__SETTLE", "0")
     monkeypatch.setenv(VARIABLE, str(base))
     opened.put("muon.rates", rates(muon, 0, 86400))
     away = base.with_name("away")
