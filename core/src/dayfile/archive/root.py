@@ -14,12 +14,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dayfile.archive import disk
-from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
+from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
 __all__ = ["Root", "real"]
 
-CLAIM = ".archive"
 # Seconds for which a run waits for the workers of a killed one, which end with it.
 PATIENCE = 5.0
 
@@ -67,46 +66,6 @@ class Root:
         """Whether an archive has been made here."""
         return self.workshop.is_dir()
 
-    def check_bases(self, variables: Mapping[str, str]) -> None:
-        """Refuse base directories that day files cannot have; nothing is changed.
-
-        Parameters
-        ----------
-        variables : mapping of str to str
-            Directories below the root that may lie elsewhere, and the environment variable that can say where.
-
-        Raises
-        ------
-        UsageError
-            A variable names what is the archive's own, or the place of other day files: files would be found twice.
-        StorageError
-            As for :meth:`look_for`.
-        """
-        for name in variables:
-            self.look_for(name)
-        told = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
-        if not told:
-            return
-        root = real(self.path)
-        places = {name: root / name for name in variables}
-        places |= {name: place for place, names in self.elsewhere().items() for name in names}
-        places |= {name: real(Path(said)) for name, said in told.items()}
-        for name, said in told.items():
-            place = places[name]
-            if place == root / name:  # where they would be without a variable
-                continue
-            working = [root / directory for directory in (*DIRECTORIES, name)]
-            # Two instruments may have one directory, if it is elsewhere for both.
-            others = [other for key, other in places.items() if key != name and (other != place or other == root / key)]
-            if root.is_relative_to(place) or any(
-                place.is_relative_to(other) or other.is_relative_to(place) for other in [*working, *others]
-            ):
-                message = (
-                    f"{variables[name]} says {said}, which is, holds or lies in a directory that the archive has for "
-                    f"something else; name another one for the day files of {name}, or unset {variables[name]}"
-                )
-                raise UsageError(message, where=self.path)
-
     def elsewhere(self) -> dict[Path, list[str]]:
         """Directories of day files that lie elsewhere: where, and the names of the links to each."""
         found: dict[Path, list[str]] = {}
@@ -114,79 +73,6 @@ class Root:
             if entry.is_symlink() and entry.is_dir():
                 found.setdefault(real(entry), []).append(entry.name)
         return found
-
-    def look_for(self, name: str) -> None:
-        """Make sure that a directory of day files that lies elsewhere is there, and not only where it was mounted.
-
-        Raises
-        ------
-        StorageError
-            The link to it leads nowhere, or to a directory that does not say whose it is.
-        """
-        link = self.path / name
-        if not link.is_symlink():
-            return
-        with disk.storage_errors("look for the day files", link):
-            there = (link / CLAIM).exists()
-        if not there:
-            claim = real(link) / CLAIM
-            message = (
-                f"the day files of {name} are in {claim.parent}, but {claim} is missing, as if that were not mounted; "
-                f"mount it and run again. If they were moved, remove {link} and name their new directory; "
-                f"if they are to be there all the same, make {claim} as an empty file"
-            )
-            raise StorageError(message, where=self.path)
-
-    def place(self, name: str, target: Path, told_by: str) -> None:
-        """Let a directory of day files lie elsewhere: below the root stands a link to it.
-
-        Parameters
-        ----------
-        name : str
-            The directory below the root.
-        target : Path
-            Where it is to lie; made if absent. May be on another file system.
-        told_by : str
-            Who says so, for messages.
-
-        Raises
-        ------
-        UsageError
-            Its day files lie in another place already, or the directory is another archive's.
-        """
-        link, target = self.path / name, target.absolute()
-        there = link.exists() and target.exists() and link.samefile(target)
-        if not there and (link.is_symlink() or (link.is_dir() and any(link.iterdir()))):
-            message = (
-                f"{told_by} says that the day files of {name} are in {target}, but they are in {link.resolve()}; "
-                f"move them there and remove {link}, or unset {told_by}"
-            )
-            raise UsageError(message, where=self.path)
-        disk.make_directory(target)
-        self._claim(target, told_by)
-        if link.exists() and link.samefile(target):
-            return
-        with disk.storage_errors("link", link):
-            if link.exists():
-                link.rmdir()
-            link.symlink_to(target)
-        disk.sync(self.path)
-
-    def _claim(self, target: Path, told_by: str) -> None:
-        """Write into a directory elsewhere whose it is: two archives would replace each other's day files."""
-        claim, mine = target / CLAIM, str(self.path.resolve())
-        with disk.storage_errors("read", claim):
-            theirs = claim.read_text(encoding="utf-8") if claim.exists() else ""
-        if theirs not in {"", mine}:
-            message = (
-                f"{told_by} says {target}, but that directory is of the archive {theirs}; "
-                f"if that is this archive under another name, empty {claim}"
-            )
-            raise UsageError(message, where=self.path)
-        if not theirs:
-            with disk.storage_errors("write", claim):
-                claim.write_text(mine, encoding="utf-8")
-            disk.sync(target)
 
     def day_file(self, relative: str) -> Path:
         """Path of a day file, checked: below the root, and none of the archive's own places.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dayfile.archive import disk
+from dayfile.archive.bases import check_bases, link_base
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
@@ -133,14 +134,14 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     StorageError
         The archive could not be written; input is where it was.
     """
-    root.check_bases(plugins.bases)
+    check_bases(root, plugins.bases)
     also = left_behind(root, settings.core.intake_also)
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
-                root.place(name, Path(os.environ[variable]), variable)
+                link_base(root, name, Path(os.environ[variable]), variable)
         told = recogniser(plugins.data_types.values())
         replace_lost_catalogue(root, told)
         record_announced(root, told)

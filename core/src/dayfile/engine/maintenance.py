@@ -9,6 +9,7 @@ import numpy as np
 import tables
 
 from dayfile.archive import disk
+from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
@@ -51,7 +52,7 @@ def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]
     """
     told = recogniser(() if plugins is None else plugins.data_types.values())
     for name in () if plugins is None else plugins.bases:
-        root.look_for(name)
+        look_for(root, name)
     root.create()
     with root.locked():
         return make_catalogue(root, told)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
@@ -155,7 +156,7 @@ class Pipeline:
         """Tell the catalogue which day files come next, and warn of those that were there and are not any more."""
         # During a long watch, what they lie on may be gone meanwhile.
         for name in self.plugins.bases:
-            self.root.look_for(name)
+            look_for(self.root, name)
         for path, records in self.catalogue.announce(day_files).items():
             if self.only is None and not (self.root.path / path).exists():
                 logger.warning(BEGUN_ANEW, path, records)
