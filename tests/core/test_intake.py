@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dayfile.archive.root import Root
-from dayfile.engine.intake import Incoming, given_files, visible_files
+from dayfile.engine.intake import Incoming, given_files, left_behind, visible_files
 from dayfile.errors import SettingsError, StorageError, UsageError
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -122,7 +122,11 @@ def test_a_directory_that_may_not_be_looked_into_is_told(nobody, caplog, mode):
     assert incoming.ready() == [Path("archive/incoming/MuonHit.be.bin")]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "closed" in caplog.text
-    closed.chmod(0o700)
+    caplog.clear()
+    Path("archive/incoming").rename("archive/partial")
+    assert left_behind(incoming.root, ["partial"]) == [Path("archive/partial/MuonHit.be.bin")]
+    assert "closed" in caplog.text
+    Path("archive/partial/closed").chmod(0o700)
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that exists and cannot be read")

@@ -118,7 +118,7 @@ def left_behind(root: Root, names: Iterable[str]) -> list[Path]:
         if directory.parent != real(root.path) or directory.name in DIRECTORIES:
             message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
             raise SettingsError(message, where="intake.also")
-        files = visible_files(directory)
+        files = visible_files(root.path / name, warn)
         day_file = next((path for path in files if path.suffix == ".h5"), None)
         if day_file is not None:
             message = f"{name!r} cannot be named: its files would be moved, and there are day files in it ({day_file})"
