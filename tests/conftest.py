@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,25 @@ def archive_run(tmp_path: Path):
         )
 
     return run
+
+
+@pytest.fixture
+def plain_user(monkeypatch) -> Iterator[Path]:
+    """Work as somebody to whom permissions apply, root or not: an empty working directory of their own.
+
+    Programs that the test starts have no power over permissions either.
+    """
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o777)
+    monkeypatch.chdir(directory)
+    me = os.geteuid()
+    try:
+        os.seteuid(me or 65534)
+    except OSError as error:
+        pytest.skip(f"root cannot be anybody else here ({error})")
+    yield directory
+    os.seteuid(me)
+    for here, below, _ in os.walk(directory):
+        for name in below:
+            Path(here, name).chmod(0o700)
+    shutil.rmtree(directory)

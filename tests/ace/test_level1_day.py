@@ -33,7 +33,7 @@ def test_every_record_of_the_day_comes_out_as_it_went_in(samples, manifest, arch
     done = archive_run(*files, "--plugins", "cris,sis", "--archive", "C", "--report", "report.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["sources"] == {"archived": 3, "already": 0, "quarantined": 0}
+    assert report["sources"] == {"archived": 3, "already": 0, "quarantined": 0, "held": 0, "left": 0}
     archive = dayfile.open_archive(tmp_path / "C")
     for told in (manifest["files"][path.name] for path in files):
         for code, facts in told.items():

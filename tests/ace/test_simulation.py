@@ -371,7 +371,7 @@ def test_an_archive_takes_every_record_of_two_days_and_finds_no_overlap(files, s
     paths = [path for written in files.values() for path in written]
     report = run_serial(Root(tmp_path / "archive"), loaded, settings.resolve(loaded.settings_models), paths)
     assert report.exit_code == 0
-    assert report.sources == {"archived": len(paths), "already": 0, "quarantined": 0}
+    assert report.sources == {"archived": len(paths), "already": 0, "quarantined": 0, "held": 0, "left": 0}
     assert not report.quarantine
     for code, data_type in types_by_code().items():
         counts = report.records[data_type.name]

@@ -397,7 +397,7 @@ def test_records_without_a_time_that_decode_let_through_are_refused(good, muon, 
 def test_a_source_that_a_plugin_claims_and_makes_nothing_of_is_kept(archive, plugins_of):
     archive.drop("junk", b"bytes that became no record")
     report = archive.run(plugins=plugins_of(sand=Decoder(lambda _: [])))
-    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     assert (archive.root.path / report.quarantine[0].entry / "junk").read_bytes() == b"bytes that became no record"
 
 

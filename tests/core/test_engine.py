@@ -33,7 +33,7 @@ def test_a_second_run_over_the_same_sources_changes_no_day_file(archive, hits, t
     archive.run(source)
     before = (archive.root.path / HITS).stat()
     report = archive.run(source)
-    assert report.sources == {"archived": 0, "already": 1, "quarantined": 0}
+    assert report.sources == {"archived": 0, "already": 1, "quarantined": 0, "held": 0, "left": 0}
     assert (report.day_files, report.records, report.exit_code) == ([], {}, 0)
     after = (archive.root.path / HITS).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -43,7 +43,7 @@ def test_the_same_source_twice_in_one_run_is_archived_once(archive, hits, tmp_pa
     source = tmp_path / "MuonHit.be.bin"
     source.write_bytes(hits(1))
     archive.drop("MuonHit.be.bin", hits(1))
-    assert archive.run(source, source).sources == {"archived": 1, "already": 2, "quarantined": 0}
+    assert archive.run(source, source).sources == {"archived": 1, "already": 2, "quarantined": 0, "held": 0, "left": 0}
     assert archive.seconds() == [1]
 
 
@@ -194,7 +194,7 @@ def test_the_report_adds_up(archive, muon, hits, tmp_path):
     archive.drop("notes.txt", b"of nobody")
     archive.drop("nothing", b"")
     report = archive.run(tmp_path / "MuonRates.be.bin")
-    assert report.sources == {"archived": 2, "already": 1, "quarantined": 3}
+    assert report.sources == {"archived": 2, "already": 1, "quarantined": 3, "held": 0, "left": 0}
     assert report.records == {
         "muon.hits": {"written": 1, "identical": 1, "overlap": 0, "rejected": 0},
         "muon.rates": {"written": 1, "identical": 1, "overlap": 2, "rejected": 1},
@@ -240,7 +240,7 @@ def test_the_exit_code_says_whether_all_is_archived(fill, code):
 def test_a_run_without_any_source_is_a_run(archive):
     report = archive.run()
     assert (report.sources, report.records, report.day_files) == (
-        {"archived": 0, "already": 0, "quarantined": 0},
+        {"archived": 0, "already": 0, "quarantined": 0, "held": 0, "left": 0},
         {},
         [],
     )

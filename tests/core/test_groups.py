@@ -139,7 +139,7 @@ def test_a_source_that_fails_costs_the_others_of_its_group_nothing(archive, scho
     assert {entry.source for entry in report.quarantine} == {"4.paper", "7.paper"}
     assert "there is no second 13" in report.quarantine[0].reason
     assert "blobs that the batch does not have" in report.quarantine[1].reason
-    assert report.sources == {"archived": 8, "already": 1, "quarantined": 2}
+    assert report.sources == {"archived": 8, "already": 1, "quarantined": 2, "held": 0, "left": 0}
     records = open_archive(archive.root.path).read("school.events")
     seconds = sorted(20 * number + more for number in range(10) if number not in {4, 7} for more in (0, 1))
     assert (records["timestamp"] - school.start).tolist() == seconds

@@ -227,7 +227,7 @@ def test_two_plugins_take_their_parts_of_one_source(archive, halves):
     archive.drop("mixed", b"m1\ns2\nm3\n")
     report = archive.run(plugins=halves())
     assert {name: counts["written"] for name, counts in report.records.items()} == {"muon.hits": 2, "school.errors": 1}
-    assert report.sources == {"archived": 1, "already": 0, "quarantined": 0}
+    assert report.sources == {"archived": 1, "already": 0, "quarantined": 0, "held": 0, "left": 0}
     assert len(report.day_files) == 2
     archive.drop("mixed", b"m1\ns2\nm3\n")
     assert archive.run(plugins=halves()).sources["already"] == 1
@@ -237,7 +237,7 @@ def test_the_part_of_one_plugin_is_archived_though_the_other_cannot_read_its_own
     archive.drop("mixed", b"m1\ns bad\n")
     report = archive.run(plugins=halves())
     assert report.records["muon.hits"]["written"] == 1
-    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     (entry,) = report.quarantine
     assert "mixed: a line is bad" in entry.reason
     assert (archive.root.path / entry.entry / "mixed").read_bytes() == b"m1\ns bad\n"

@@ -79,11 +79,11 @@ BOTH = {"weather.roof": 3, "weather.cellar": 3}
 
 def test_records_of_another_type_are_archived_though_the_bytes_are_those_of_a_source_before(run, tmp_path):
     report = run(*TWINS)
-    assert report.sources == {"archived": 2, "already": 0, "quarantined": 0}
+    assert report.sources == {"archived": 2, "already": 0, "quarantined": 0, "held": 0, "left": 0}
     assert held(tmp_path) == BOTH
     for _ in range(2):
         again = run(*TWINS)
-        assert again.sources == {"archived": 0, "already": 2, "quarantined": 0}
+        assert again.sources == {"archived": 0, "already": 2, "quarantined": 0, "held": 0, "left": 0}
         assert again.records == {}
     assert held(tmp_path) == BOTH
 

@@ -26,7 +26,7 @@ def test_a_file_that_no_plugin_claims_is_set_aside_whole(archive, muon, hits, na
     archive.drop(name, b"of nobody")
     archive.drop("MuonHit.be.bin", hits(1))
     report = archive.run()
-    assert report.sources == {"archived": 1, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 1, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     (entry,) = report.quarantine
     assert "no plugin of this run recognises it (asked: muon)" in entry.reason
     kept = {path.read_bytes() for path in (archive.root.path / entry.entry).iterdir()}
@@ -40,7 +40,7 @@ def test_a_name_that_is_no_unicode_stops_no_run(archive, hits, tmp_path):
     archive.drop(name, b"of nobody")
     archive.drop("MuonHit.be.bin", hits(1))
     report = archive.run()
-    assert report.sources == {"archived": 1, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 1, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     assert archive.set_aside(report.quarantine[0])[1] == b"of nobody"
     report.write(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["sources"]["archived"] == 1
@@ -83,7 +83,7 @@ def test_a_record_without_an_end_is_set_aside_too(archive, muon):
     rows = [{"first": muon.start, "last": 0}, {"first": 0, "last": muon.start}]
     archive.drop("MuonRun.be.bin", muon.stream("runs", muon.records("runs", rows)))
     report = archive.run()
-    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     assert archive.counts(report, "muon.runs") == {"rejected": 2}
     assert "first is 0, a mark for no time, or last is 0, a mark for no time" in report.quarantine[0].reason
 
@@ -94,7 +94,7 @@ def test_what_was_set_aside_is_recognised_when_it_is_given_again(archive, muon):
     (entry,) = archive.run().quarantine
     name, _ = archive.set_aside(entry)
     report = archive.run(archive.root.path / entry.entry / name)
-    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1}
+    assert report.sources == {"archived": 0, "already": 0, "quarantined": 1, "held": 0, "left": 0}
     assert "no time" in report.quarantine[0].reason
     assert len(list(archive.root.quarantine.iterdir())) == 1
 

@@ -67,7 +67,7 @@ def test_each_bad_source_is_told_once_kept_whole_and_costs_nothing_else(tmp_path
         (line,) = [line for line in lines if line.startswith(f"dayfile: {name}")]
         assert words in line
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["sources"] == {"archived": 1, "already": 0, "quarantined": len(sources)}
+    assert report["sources"] == {"archived": 1, "already": 0, "quarantined": len(sources), "held": 0, "left": 0}
     assert len(dayfile.open_archive(tmp_path / "archive").read("cris.hskp")) == 3
     kept = {}
     for entry in (tmp_path / "archive" / "quarantine").iterdir():

@@ -173,7 +173,7 @@ def test_duplicates_are_kept_if_the_settings_say_so_and_each_source_counts_once(
     first, second = shower(1, b"one", b"two"), shower(2, b"three", b"four")
     assert counted(run(upload(first, first), upload(first, second), duplicates="keep")) == (4, 0)
     report = run(upload(first, first), upload(second), duplicates="keep")
-    assert report["sources"] == {"archived": 1, "already": 1, "quarantined": 0}
+    assert report["sources"] == {"archived": 1, "already": 1, "quarantined": 0, "held": 0, "left": 0}
     assert counted(report) == (1, 0)
     assert stored(tmp_path) == [
         (1, 1, 100, b"one", b"two"),

@@ -140,7 +140,7 @@ def test_what_arrives_is_archived_at_once_and_published_after_a_time_of_quiet(wa
     until(lambda: watcher.records() == 3)
     done = watcher.stop()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.report["sources"] == {"archived": 2, "already": 0, "quarantined": 0}
+    assert done.report["sources"] == {"archived": 2, "already": 0, "quarantined": 0, "held": 0, "left": 0}
 
 
 def test_a_day_file_that_is_never_quiet_is_published_when_it_has_grown(watch):
@@ -204,7 +204,7 @@ def test_a_file_that_is_written_in_place_is_not_taken_before_it_is_whole(watch):
             assert watcher.records() == 0
     until(lambda: watcher.records() == 8)
     done = watcher.stop()
-    assert done.report["sources"] == {"archived": 1, "already": 0, "quarantined": 0}
+    assert done.report["sources"] == {"archived": 1, "already": 0, "quarantined": 0, "held": 0, "left": 0}
 
 
 def test_hidden_files_are_not_taken(watch):

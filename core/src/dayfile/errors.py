@@ -12,6 +12,7 @@ from pathlib import Path
 __all__ = [
     "ArchiveLockedError",
     "DayfileError",
+    "HeldError",
     "LayoutError",
     "MissingExtraError",
     "PluginError",
@@ -91,6 +92,12 @@ class SourceError(DayfileError):
 
 class RecordError(DayfileError):
     """One record of a source cannot be archived; it goes to quarantine, the others go on."""
+
+    exit_code = 3
+
+
+class HeldError(DayfileError):
+    """A source, or all sources of a day, cannot be taken now: left in place, and tried again by the next run."""
 
     exit_code = 3
 

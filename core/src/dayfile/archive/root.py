@@ -29,7 +29,8 @@ class Root:
     Parameters
     ----------
     path : Path
-        The directory; :meth:`create` makes it.
+        The directory; :meth:`create` makes it. A relative path is made absolute here, once: a later ``os.chdir`` must
+        not lead to another archive.
 
     Attributes
     ----------
@@ -45,7 +46,7 @@ class Root:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = path.absolute()
         self.incoming = path / "incoming"
         self.accepted = path / "accepted"
         self.quarantine = path / "quarantine"

@@ -90,7 +90,7 @@ def run(
     """Archive sources into day files.
 
     Exit codes: 0 all archived (or a watch that was stopped), 2 wrong usage or settings, 3 something went to
-    quarantine, 4 could not write, 5 another run holds the archive.
+    quarantine or is held, 4 could not write, 5 another run holds the archive.
     """
     from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, silent
@@ -156,8 +156,8 @@ def tell(report: Report, *, quiet: bool) -> None:
             typer.echo(failure.trace, err=True)
     for text, number in report.remarks.items():
         typer.echo(f"dayfile: {text} ({number} records)", err=True)
-    for entry in report.quarantine:
-        typer.echo(printable(f"dayfile: {entry.message}"), err=True)
+    for message in [entry.message for entry in report.held] + [entry.message for entry in report.quarantine]:
+        typer.echo(printable(f"dayfile: {message}"), err=True)
     if quiet:
         return
     for name, counts in report.records.items():

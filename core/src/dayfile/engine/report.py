@@ -14,8 +14,9 @@ import numpy.typing as npt
 from dayfile.errors import StorageError
 from dayfile.plugins import Failure
 
-__all__ = ["Report", "SetAside"]
+__all__ = ["Held", "Report", "SetAside"]
 
+SOURCE_WORDS = ("archived", "already", "quarantined", "held", "left")
 STATUS_WORDS = ("written", "overlap", "overlap", "identical")
 
 
@@ -48,6 +49,27 @@ class SetAside:
         return f"{place}{self.reason}{what} -> {self.entry}"
 
 
+@dataclass(frozen=True)
+class Held:
+    """A source that was left where it is, to be tried again by the next run.
+
+    Parameters
+    ----------
+    source : str
+        Its name.
+    reason : str
+        Why it could not be taken, and what to do.
+    """
+
+    source: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """One line for people."""
+        return f"{self.source}: held: {self.reason}"
+
+
 @dataclass
 class Report:
     """Counts of one run.
@@ -55,11 +77,14 @@ class Report:
     Attributes
     ----------
     sources : dict of str to int
-        ``archived``, ``already`` (every record was archived by an earlier run) and ``quarantined``.
+        ``archived``, ``already`` (every record was archived by an earlier run), ``quarantined``, ``held`` (left in
+        place and tried again by the next run) and ``left`` (not recognised by the plugins of this run, untouched).
     records : dict of str to dict
         For each data type ``written``, ``identical``, ``overlap`` and ``rejected``.
     quarantine : list of SetAside
         What was set aside.
+    held : list of Held
+        Sources that were held, and why.
     failures : list of Failure
         Plugins that did not load, and sources that could not be read.
     remarks : dict of str to int
@@ -72,9 +97,10 @@ class Report:
         Files in ``incoming/`` that were left for the next run as they were still changing.
     """
 
-    sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("archived", "already", "quarantined"), 0))
+    sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SOURCE_WORDS, 0))
     records: dict[str, dict[str, int]] = field(default_factory=dict)
     quarantine: list[SetAside] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     remarks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -93,6 +119,11 @@ class Report:
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
                 self.count(data_type, STATUS_WORDS[status], number)
+
+    def hold(self, source: str, reason: str) -> None:
+        """Count a source that stays where it is, with the reason."""
+        self.held.append(Held(source, reason))
+        self.sources["held"] += 1
 
     def remark(self, text: str, number: int) -> None:
         """Add to what people should know."""
@@ -114,8 +145,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 if everything was archived, 3 if something was set aside or a plugin failed."""
-        return 3 if self.quarantine or self.failures else 0
+        """0 if everything was archived, 3 if something was quarantined or held, or a plugin failed."""
+        return 3 if self.quarantine or self.held or self.failures else 0
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -124,6 +155,7 @@ class Report:
             "records": self.records,
             "day_files": self.day_files,
             "quarantine": [vars(entry) for entry in self.quarantine],
+            "held": [vars(entry) for entry in self.held],
             "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
             "remarks": self.remarks,
             "recovered": self.recovered,

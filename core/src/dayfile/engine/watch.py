@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -16,8 +16,8 @@ from typing import Self
 from dayfile.archive.root import Root
 from dayfile.engine.executors import Progress, Run, silent, started
 from dayfile.engine.intake import Arrival, Incoming, accept, groups, visible_files
-from dayfile.engine.report import Report
-from dayfile.plugins import Plugins
+from dayfile.engine.report import Held, Report, SetAside
+from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["run_watch"]
@@ -50,30 +50,38 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
         incoming = Incoming(root, settings.core.watch_settle)
         for group, _ in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
             run.take(group)
-        told = tell(run.report)
+        logged = log_troubles(run.report)
         with noticed(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
-                told = tell(run.report, *told)
+                logged = log_troubles(run.report, logged)
                 bell.wait(pause(run, incoming, settings))
         run.publish()
     return run.report
 
 
-def tell(report: Report, failures: int = 0, entries: int = 0) -> tuple[int, int]:
-    """Log what went wrong, but for so many failures and entries of the quarantine that were told before.
+def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0)) -> tuple[int, ...]:
+    """Log failures, held sources and entries of the quarantine, except those that were logged before.
 
     The report itself is seen when the watch ends, which may be years later.
 
+    Parameters
+    ----------
+    report : Report
+        What was done so far.
+    logged : sequence of int
+        How many of each were logged before; what this function returned last.
+
     Returns
     -------
-    (int, int)
-        How many of both are told now.
+    tuple of int
+        How many of each are logged now.
     """
-    messages = [failure.message for failure in report.failures[failures:]]
-    for message in [*messages, *(entry.message for entry in report.quarantine[entries:])]:
-        logger.warning("%s", message)
-    return len(report.failures), len(report.quarantine)
+    kinds: tuple[Sequence[Failure | Held | SetAside], ...] = (report.failures, report.held, report.quarantine)
+    for before, troubles in zip(logged, kinds, strict=True):
+        for trouble in troubles[before:]:
+            logger.warning("%s", trouble.message)
+    return tuple(len(troubles) for troubles in kinds)
 
 
 class Bell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -47,6 +48,8 @@ class Source:
         The name it arrived under.
     content : bytes
         Its bytes.
+    arrived : float
+        When it was accepted, seconds since 1970; now, if not given. A source that is kept keeps it.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Source:
     path: Path
     name: str
     content: bytes = field(repr=False)
+    arrived: float = field(default_factory=time.time, compare=False)
 
     @classmethod
     def read(cls, path: Path, name: str | None = None) -> Source:
