@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,8 +36,6 @@ def samples() -> Path:
 @pytest.fixture
 def archive_run(tmp_path: Path):
     """Run ``archive-run`` as a user does: its exit code, standard output and standard error."""
-    import subprocess
-    import sys
 
     def run(*arguments: object, command: str = "archive-run"):
         program = Path(sys.executable).with_name(command)
@@ -44,12 +46,73 @@ def archive_run(tmp_path: Path):
     return run
 
 
+@dataclass(frozen=True)
+class Done:
+    """A command that ended: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Call ``archive-run`` or ``dayfile`` in this process, in an empty directory: ``command("dayfile", "check")``.
+
+    The archive is ``archive`` there, unless it is named; no command may end in a traceback.
+    """
+    from dayfile import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAYFILE_WATCH__SETTLE", "0")
+    programs = {"archive-run": cli.archive_run, "dayfile": cli.main}
+
+    def call(program: str, *words: object, archive: object = "archive") -> Done:
+        where = [] if archive is None else ["--archive", str(archive)]
+        monkeypatch.setattr(sys, "argv", [program, *map(str, words), *where])
+        with pytest.raises(SystemExit) as ended:
+            programs[program]()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return Done(ended.value.code or 0, printed.out, printed.err)
+
+    return call
+
+
+def drop_powers() -> None:
+    """Let permissions apply to what this process starts, also where it is root's (Linux capabilities)."""
+    for capability in (1, 2, 3):  # DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.fixture
+def plain_command(tmp_path, monkeypatch):
+    """As ``command``, in a process of its own to which permissions apply, root's or not."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(program: str, *words: object, archive: object = "archive") -> Done:
+        where = [] if archive is None else ["--archive", str(archive)]
+        done = subprocess.run(
+            [Path(sys.executable).with_name(program), *map(str, words), *where],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=drop_powers,
+            env={**os.environ, "DAYFILE_WATCH__SETTLE": "0"},
+        )
+        assert "Traceback" not in done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    yield call
+    for here, below, files in os.walk(tmp_path):
+        for name in (*below, *files):
+            if not Path(here, name).is_symlink():
+                Path(here, name).chmod(0o700)
+
+
 @pytest.fixture
 def plain_user(monkeypatch) -> Iterator[Path]:
-    """Work as somebody to whom permissions apply, root or not: an empty working directory of their own.
-
-    Programs that the test starts have no power over permissions either.
-    """
+    """Work as somebody to whom permissions apply, root or not: an empty working directory of their own."""
     directory = Path(tempfile.mkdtemp())
     directory.chmod(0o777)
     monkeypatch.chdir(directory)

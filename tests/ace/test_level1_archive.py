@@ -388,4 +388,4 @@ def test_day_files_of_each_instrument_lie_below_its_base_directory(archive, tmp_
     files = sorted(path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*.h5"))
     assert files == ["cris/1997/10/cris.1997.10.31.hsk.h5", "sis/1997/10/sis.1997.10.31.hsk.h5"]
     assert list(check(archive.root, deep=True)) == []
-    assert reindex(archive.root) == (2, [])
+    assert reindex(archive.root).day_files == 2

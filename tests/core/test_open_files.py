@@ -201,7 +201,7 @@ def test_a_table_of_others_is_written_to_and_tells_what_it_is_from_then_on(muon,
     for seconds, expected in (((3, 7), [IDENTICAL, WRITTEN]), ((7, 5, 8), [IDENTICAL, IDENTICAL, WRITTEN])):
         work = WorkFile(published, path, muon.day, told=told)
         assert work.write(muon.hits, hits(muon, *seconds)).tolist() == expected
-        (summary,) = work.publish()
+        (summary,), _ = work.publish()
         assert can_be_replaced(published)
     assert (summary.data_type.name, summary.records) == ("muon.hits", 4)
     with tables.open_file(published) as file:

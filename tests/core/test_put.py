@@ -17,7 +17,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.engine import putting
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
-from dayfile.errors import ArchiveLockedError, StorageError, UsageError
+from dayfile.errors import ArchiveLockedError, HeldError, UsageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.instrument import Instrument
 from dayfile.stores.ledger import Ledger
@@ -354,7 +354,7 @@ def test_many_days_need_no_more_open_files_than_a_run(opened, muon):
 def test_a_put_that_fails_for_one_of_its_days_changes_no_other(opened, muon):
     opened.put("muon.rates", rates(muon, (86400, 1)))
     (opened.root.path / NEXT_RATES).write_bytes(b"damaged")
-    with pytest.raises(StorageError, match="this day file cannot be opened"):
+    with pytest.raises(HeldError, match="is damaged: cannot be read"):
         opened.put("muon.rates", rates(muon, (0, 1), (86700, 1)))
     assert not (opened.root.path / RATES).exists()
 

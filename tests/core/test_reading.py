@@ -148,7 +148,7 @@ def test_reading_changes_nothing(hits, archive):
 def test_a_day_file_that_is_gone_is_named(hits, archive):
     (archive.root.path / "muon/1997/11/muon.1997.11.01.hit.h5").unlink()
     assert after_midnight(hits.read("muon.hits", "1997-10-30", "1997-10-31")) == []
-    with pytest.raises(StorageError, match=r"muon\.1997\.11\.01\.hit\.h5: this day file is in the catalogue"):
+    with pytest.raises(StorageError, match=r"muon\.1997\.11\.01\.hit\.h5: this day file is missing"):
         hits.read("muon.hits")
 
 

@@ -13,7 +13,7 @@ from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import NUMPY_TYPES, DataType
 
-__all__ = ["check_answer", "check_data_type", "check_records", "check_statuses"]
+__all__ = ["check_answer", "check_data_type", "check_records", "check_statuses", "check_written"]
 
 LAST_STATUS = 3
 STORES = ("append", "slots", "intervals")
@@ -135,3 +135,33 @@ def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.N
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)
     return array.astype(np.uint8)
+
+
+def check_written(statuses: npt.NDArray[np.uint8], counted: npt.NDArray[np.int64], data_type: DataType) -> None:
+    """The statuses that the write hook answered are those that the work file gave.
+
+    Parameters
+    ----------
+    statuses : array of uint8, shape (n,)
+        What the hook answered.
+    counted : array of int64, shape (4,)
+        How many records of the type were given each status by the work file meanwhile.
+
+    Raises
+    ------
+    PluginError
+        They are not: records that the answer counts are not in the day file.
+    """
+    answered = np.bincount(statuses, minlength=len(counted))
+    if (answered != counted).any():
+        message = (
+            f"write of {data_type.name} answered for {len(statuses)} records: {in_words(answered)}; but its calls of "
+            f"WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
+        )
+        raise PluginError(message)
+
+
+def in_words(counts: npt.NDArray[np.int64]) -> str:
+    """Numbers of records by status."""
+    words = [f"{number} with status {status}" for status, number in enumerate(counts.tolist()) if number]
+    return ", ".join(words) or "none"

@@ -14,6 +14,7 @@ __all__ = [
     "DayfileError",
     "HeldError",
     "LayoutError",
+    "LossError",
     "MissingExtraError",
     "PluginError",
     "RecordError",
@@ -98,6 +99,12 @@ class RecordError(DayfileError):
 
 class HeldError(DayfileError):
     """A source, or all sources of a day, cannot be taken now: left in place, and tried again by the next run."""
+
+    exit_code = 3
+
+
+class LossError(DayfileError):
+    """Day files are gone or hold fewer records than were published; nothing is changed that would hide it."""
 
     exit_code = 3
 

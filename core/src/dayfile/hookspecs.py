@@ -166,7 +166,8 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     -------
     array of uint8, shape (len(batch),)
         A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to
-        what is there.
+        what is there. They must be those that ``work_file.write`` returned: an answer that counts records which the
+        work file was not given is an error of the plugin, and their source is not released.
     """
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["printable", "suggest"]
+__all__ = ["plural", "printable", "suggest"]
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and a noun, which has an s where it is not one.
+
+    Examples
+    --------
+    >>> plural(1, "day file"), plural(1200, "record")
+    ('1 day file', '1,200 records')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

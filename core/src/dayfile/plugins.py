@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,12 @@ from pydantic import BaseModel
 
 from dayfile import hookspecs
 from dayfile.builtin import Builtin
-from dayfile.contract import check_answer, check_data_type, check_records, check_statuses
+from dayfile.contract import check_answer, check_data_type, check_records, check_statuses, check_written
 from dayfile.errors import DayfileError, PluginError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.model.places import shared_node
 from dayfile.settings import Settings
 
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
@@ -28,6 +29,13 @@ __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 GROUP = "dayfile.plugins"
 FAILS = (Exception, SystemExit)
 """What a plugin may raise without ending the run: it is not a plugin's to end it, by ``sys.exit()``."""
+
+
+class Counting(Protocol):
+    """A work file, which counts what is written to it."""
+
+    def count(self, data_type: DataType) -> npt.NDArray[np.int64]:
+        """How many records of a type were given each status so far, shape (4,)."""
 
 
 class NoSettings(BaseModel):
@@ -132,6 +140,13 @@ class Plugins:
             if data_type.name in self.data_types or data_type.name in types:
                 owner = self.owners.get(data_type.name, name)
                 raise PluginError(f"the data type {data_type.name} is plugin {owner}'s already")
+            for other in (*self.data_types.values(), *types.values()):
+                if node := shared_node(data_type, other):
+                    owner = self.owners.get(other.name, name)
+                    message = (
+                        f"{data_type.name} would have its table {node} in common with {other.name} of plugin {owner}"
+                    )
+                    raise PluginError(f"{message}, in the same day file; give it a path or node of its own")
             types[data_type.name] = data_type
         models = list(self._ask(name, "settings"))
         if not all(isinstance(model, type) and issubclass(model, BaseModel) for model in models):
@@ -231,10 +246,19 @@ class Plugins:
             raise PluginError(f"plugin {plugin}: encode must answer a name and bytes")
         return name, content
 
-    def write(self, work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Let a batch be written; a status per record. PluginError if the answer is none."""
-        _, statuses = self._first("write", work_file=work_file, data_type=data_type, batch=batch)
-        return check_statuses(statuses, batch, data_type)
+    def write(self, work_file: Counting, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
+        """Let a batch be written; a status per record.
+
+        Raises
+        ------
+        PluginError
+            The answer is no status per record, or not what the work file holds.
+        """
+        before = work_file.count(data_type)
+        _, answer = self._first("write", work_file=work_file, data_type=data_type, batch=batch)
+        statuses = check_statuses(answer, batch, data_type)
+        check_written(statuses, work_file.count(data_type) - before, data_type)
+        return statuses
 
 
 def named(error: BaseException) -> str:

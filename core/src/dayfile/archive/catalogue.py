@@ -1,24 +1,29 @@
-"""The catalogue: which day file holds which type, how many records, and their time span. Derived from the day files."""
+"""The catalogue: which day file holds which type, how many records, and their time span.
+
+It is derived from the day files, except for what it alone remembers: the digest of each day file as it was published,
+and the records of day files that were gone when a new one was started in their place.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.digests import Digest
 from dayfile.archive.survey import NodeSummary
 from dayfile.errors import StorageError
 
 if TYPE_CHECKING:
     from dayfile.archive.root import Root
 
-__all__ = ["Catalogue", "CatalogueRow", "catalogue_rows"]
+__all__ = ["Catalogue", "CatalogueRow", "DamagedCatalogueError", "Publication", "catalogue_rows", "fewer"]
 
 SCHEMA = (
     """
@@ -34,8 +39,38 @@ SCHEMA = (
     """,
     "CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day)",
+    """
+    CREATE TABLE IF NOT EXISTS digests (
+        path TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        mtime INTEGER NOT NULL,
+        ctime INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        taken INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS losses (
+        path TEXT NOT NULL,
+        data_type TEXT NOT NULL,
+        records INTEGER NOT NULL,
+        PRIMARY KEY (path, data_type)
+    ) WITHOUT ROWID
+    """,
 )
-TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('day_files', 'publishing')"
+MADE = {"day_files", "publishing"}
+"""Tables that every catalogue has; of one of an older form the others are made at the next write."""
+ALL = MADE | {"digests", "losses"}
+BUSY = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH),
+    *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
+}
+"""What SQLite reports of the surroundings (the low byte of its code); anything else is damage."""
+
+
+class DamagedCatalogueError(StorageError):
+    """The catalogue is no catalogue, or its bytes were changed."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +97,22 @@ class CatalogueRow:
     records: int
     first: np.datetime64 | None
     last: np.datetime64 | None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What the catalogue is to say of a day file that was published.
+
+    Parameters
+    ----------
+    rows : list of CatalogueRow
+        What it holds, by type.
+    digest : Digest or None
+        Its bytes; None where they are not known to be right, and what was known stays.
+    """
+
+    rows: list[CatalogueRow]
+    digest: Digest | None
 
 
 class Catalogue:
@@ -94,25 +145,28 @@ class Catalogue:
             mode = "rwc" if write else "rw"
             connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
             try:
-                made = connection.execute(TABLES).fetchone()[0] == 2
+                tables = tables_of(connection)
                 with connection:
-                    if write and not made:
-                        self._refuse_lost()
+                    if write and not tables >= ALL:
+                        if not tables >= MADE:
+                            self._refuse_lost()
                         connection.execute("BEGIN IMMEDIATE")
                         for statement in SCHEMA:
                             connection.execute(statement)
                     yield connection
             finally:
                 connection.close()
-        except sqlite3.Error as error:
-            message = f"the catalogue cannot be used ({error}); make it anew from the day files: dayfile reindex"
-            raise StorageError(message, where=self.path) from error
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY:
+                raise StorageError(f"the catalogue cannot be used now ({error}); try again", where=self.path) from error
+            message = f"the catalogue cannot be used ({error}); rebuild it from the day files: dayfile reindex"
+            raise DamagedCatalogueError(message, where=self.path) from error
 
     def _refuse_lost(self) -> None:
         """StorageError where day files are without a catalogue."""
         lost = self.day_file()
         if lost is not None:
-            message = f"the catalogue is missing, and there are day files ({lost}); make it anew: dayfile reindex"
+            message = f"the catalogue is missing, and there are day files ({lost}); rebuild it: dayfile reindex"
             raise StorageError(message, where=self.path)
 
     def made(self) -> bool:
@@ -120,21 +174,30 @@ class Catalogue:
         if not self.path.exists():
             return False
         with self._connected() as connection:
-            return bool(connection.execute(TABLES).fetchone()[0] == 2)
+            return tables_of(connection) >= MADE
 
-    def announce(self, paths: Mapping[str, np.datetime64]) -> dict[str, int]:
+    def announce(self, paths: Mapping[str, np.datetime64], gone: Collection[str] = ()) -> dict[str, int]:
         """Put down which day files are about to be published, so that a crash in between can be told afterwards.
+
+        Parameters
+        ----------
+        paths : mapping of str to datetime64[D]
+            The day files, and their days.
+        gone : collection of str
+            Those of them that do not exist: if records of one are known, their loss is remembered.
 
         Returns
         -------
         dict of str to int
-            How many records were known of each, where any were.
+            How many records were known of each that is gone, where any were.
         """
         with self._connected(write=True) as connection:
             rows = [(path, str(day)) for path, day in paths.items()]
             connection.executemany("INSERT OR REPLACE INTO publishing VALUES (?, ?)", rows)
+            lost = "SELECT path, data_type, records FROM day_files WHERE path = ? AND records > 0"
+            connection.executemany(f"INSERT OR IGNORE INTO losses {lost}", [(path,) for path in gone])
             query = "SELECT sum(records) FROM day_files WHERE path = ?"
-            known = {path: connection.execute(query, (path,)).fetchone()[0] for path in paths}
+            known = {path: connection.execute(query, (path,)).fetchone()[0] for path in gone}
         return {path: records for path, records in known.items() if records}
 
     def announced(self) -> dict[str, np.datetime64]:
@@ -146,18 +209,23 @@ class Catalogue:
             rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
             return {path: np.datetime64(day, "D") for path, day in rows}
 
-    def record(self, day_files: Mapping[str, Iterable[CatalogueRow]]) -> None:
+    def record(self, day_files: Mapping[str, Publication]) -> None:
         """Put down what day files hold now, in place of what was known of them; they are no longer announced.
 
         Parameters
         ----------
-        day_files : mapping of str to iterable of CatalogueRow
+        day_files : mapping of str to Publication
             What each holds, by path below the archive root; see :func:`catalogue_rows`.
         """
         rows = [
             (row.path, row.data_type, row.day, row.records, as_number(row.first), as_number(row.last))
-            for told in day_files.values()
-            for row in told
+            for publication in day_files.values()
+            for row in publication.rows
+        ]
+        digests = [
+            (path, *astuple(digest))
+            for path, digest in ((path, publication.digest) for path, publication in day_files.items())
+            if digest is not None
         ]
         with self._connected(write=True) as connection:
             with disk.storage_errors("write", self.path):
@@ -165,6 +233,53 @@ class Catalogue:
             for query in ("DELETE FROM day_files WHERE path = ?", "DELETE FROM publishing WHERE path = ?"):
                 connection.executemany(query, [(path,) for path in day_files])
             connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?)", digests)
+
+    def withdraw(self, paths: Iterable[str]) -> None:
+        """Announce day files no longer: they were not published after all."""
+        with self._connected(write=True) as connection:
+            connection.executemany("DELETE FROM publishing WHERE path = ?", [(path,) for path in paths])
+
+    def digest(self, path: str) -> Digest | None:
+        """The digest of a day file as it was published; None if none is known."""
+        found = self._select("digests", "path = ?", path)
+        return as_digest(*found[0][1:]) if found else None
+
+    def digests(self) -> dict[str, Digest]:
+        """All digests that are known, by path."""
+        return {path: as_digest(*rest) for path, *rest in self._select("digests")}
+
+    def losses(self, path: str | None = None) -> list[tuple[str, str, int]]:
+        """Records of day files that were gone when a new one was started: path, data type, how many."""
+        return self._select("losses", "? IS NULL OR path = ?", path, path)
+
+    def remember_losses(self, losses: Iterable[tuple[str, str, int]]) -> None:
+        """Remember lost records, as :meth:`losses` gives them."""
+        with self._connected(write=True) as connection:
+            connection.executemany("INSERT OR REPLACE INTO losses VALUES (?, ?, ?)", losses)
+
+    def forget_losses(self, path: str) -> None:
+        """Forget the lost records of a day file: they are back."""
+        with self._connected(write=True) as connection:
+            connection.execute("DELETE FROM losses WHERE path = ?", (path,))
+
+    def _select(self, table: str, condition: str = "true", *values: str | None) -> list[Any]:
+        """Rows of a table; none where there is no catalogue yet, or one of an older form that lacks the table."""
+        if not self.path.exists():
+            self._refuse_lost()
+            return []
+        with self._connected() as connection:
+            tables = tables_of(connection)
+            if table in tables:
+                return connection.execute(f"SELECT * FROM {table} WHERE {condition}", values).fetchall()  # noqa: S608
+        if not tables >= MADE:
+            self._refuse_lost()
+        return []
+
+    def elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
+        """Other day files than the one at a path that have records of a data type's day."""
+        rows = self._rows("data_type = ? AND day = ? AND path != ? AND records > 0", data_type, day, path)
+        return [row.path for row in rows]
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
         """What is known, by type and day; of all types, or of one."""
@@ -175,15 +290,22 @@ class Catalogue:
         return self._rows("path = ?", path)
 
     def _rows(self, condition: str, *values: str | None) -> list[CatalogueRow]:
-        if not self.made():
-            self._refuse_lost()
-            return []
-        query = f"SELECT * FROM day_files WHERE {condition} ORDER BY data_type, day, path"  # noqa: S608 - our own words
-        with self._connected() as connection:
-            return [
-                CatalogueRow(path, name, day, records, as_time(first), as_time(last))
-                for path, name, day, records, first, last in connection.execute(query, values)
-            ]
+        return [
+            CatalogueRow(path, name, day, records, as_time(first), as_time(last))
+            for path, name, day, records, first, last in self._select(
+                "day_files", f"{condition} ORDER BY data_type, day, path", *values
+            )
+        ]
+
+
+def as_digest(size: int, inode: int, mtime: int, ctime: int, sha256: str, taken: int) -> Digest:
+    """A digest from a row of the catalogue."""
+    return Digest(size, inode, mtime, ctime, sha256, taken=bool(taken))
+
+
+def tables_of(connection: sqlite3.Connection) -> set[str]:
+    """Names of the tables that a catalogue has."""
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def catalogue_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
@@ -199,6 +321,12 @@ def catalogue_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> lis
         first, last = min(firsts, default=None), max(lasts, default=None)
         rows[name] = CatalogueRow(path, name, day, before.records + summary.records, first, last)
     return list(rows.values())
+
+
+def fewer(known: Iterable[CatalogueRow], found: Iterable[CatalogueRow]) -> list[CatalogueRow]:
+    """The rows that were known of a day file of which fewer records are found now."""
+    records = {row.data_type: row.records for row in found}
+    return [row for row in known if records.get(row.data_type, 0) < row.records]
 
 
 def as_number(time: np.datetime64 | None) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.archive.catalogue import Catalogue, CatalogueRow, catalogue_rows
+from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.digests import NOT_PUBLISHED
+from dayfile.archive.homes import Content, Homes, content_of, second_copy
+from dayfile.archive.opening import REMEDY, DayFileError, naming_trouble, open_day_file
 from dayfile.archive.root import Root
-from dayfile.archive.survey import DAMAGED, REMEDY, NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.messages import plural
 from dayfile.model.datatype import DataType
+from dayfile.plugins import Plugins
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import Told, data_type_of, recogniser
+from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.rows import Rows, exists
 from dayfile.stores.slots import filled, slots_of
 from dayfile.stores.vlen import Values, array_at
 
-__all__ = ["Problem", "check", "check_day_file"]
+__all__ = ["Problem", "check", "check_day_file", "without_digest"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class Problem:
     message: str
 
 
-def check(root: Root, *, deep: bool = False, types: Iterable[DataType] = ()) -> Iterator[Problem]:
+def check(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> Iterator[Problem]:
     """Check an archive, while a run may be working on it.
 
-    Every day file opens; its ledger and its tables have the same rows; the catalogue agrees; slots stand where their
-    times say; blob indexes are in range. ``deep`` reads every byte and compares the checksums that were kept when the
-    file was published.
+    Every day file opens, is the one that was published, and is where its data types and day belong; its ledger and its
+    tables have the same rows; the catalogue agrees; slots hold records of their times; blob indexes are in range.
+    ``deep`` reads every byte and compares the checksums and digests that were kept when the file was published.
 
     Parameters
     ----------
@@ -54,39 +60,94 @@ def check(root: Root, *, deep: bool = False, types: Iterable[DataType] = ()) -> 
         The archive.
     deep : bool
         Whether to compare checksums.
-    types : iterable of DataType
-        What tables of day files of other origin may be, which do not tell it themselves.
+    plugins : Plugins, optional
+        Whose layouts say where day files belong, and what tables of day files of other programs may be.
 
     Yields
     ------
     Problem
         One for each thing that is wrong.
     """
-    told = recogniser(types)
+    homes = Homes(plugins)
     catalogue = Catalogue(root.catalogue)
     listed = {row.path for row in catalogue.rows()}
-    for path in sorted({*root.day_files(), *listed}):
-        problems = check_listed(root, catalogue, path, deep=deep, told=told)
+    unseen: list[Problem] = []
+
+    def note(directory: Path, error: OSError) -> None:
+        message = f"this directory cannot be listed ({error.strerror}); what is in it is not checked"
+        unseen.append(Problem(os.path.relpath(directory, root.path), message))
+
+    found = root.day_files(note)
+    yield from unseen
+    for path in sorted({*found, *listed}):
+        problems = check_listed(root, catalogue, homes, path, deep=deep)
         if problems:
             # A run may have published the file between two of our looks; what is wrong stays wrong.
-            problems = check_listed(root, catalogue, path, deep=deep, told=told)
+            problems = check_listed(root, catalogue, homes, path, deep=deep)
         yield from problems
+    for path, name, records in catalogue.losses():
+        message = (
+            f"{plural(records, 'record')} of {name} were in this day file when it disappeared; a new one was started"
+        )
+        yield Problem(path, f"{message}. {REMEDY}, or accept the loss with: dayfile reindex --force")
 
 
-def check_listed(root: Root, catalogue: Catalogue, path: str, *, deep: bool, told: Told) -> list[Problem]:
+def without_digest(root: Root) -> int:
+    """How many day files were not published by a run that kept their digest: whether they changed is not known."""
+    catalogue = Catalogue(root.catalogue)
+    return len({row.path for row in catalogue.rows()} - catalogue.digests().keys())
+
+
+def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, deep: bool) -> list[Problem]:
     """Check one day file and its rows in the catalogue."""
     announced = path in catalogue.announced()
     rows = {row.data_type: row for row in catalogue.rows_of(path)}
-    if not (root.path / path).exists():
-        return [Problem(path, f"it is in the catalogue and not on disk; {REMEDY}")] if rows else []
-    summaries, problems = check_day_file(root.path / path, path, deep=deep, told=told)
-    if problems or announced:
+    try:
+        with naming_trouble(root.path / path):
+            there = (root.path / path).exists()
+        if not there:
+            return [Problem(path, f"it is in the catalogue and not on disk; {REMEDY}")] if rows else []
+        digest = catalogue.digest(path)
+        taken = digest is not None and digest.taken
+        summaries, problems = check_day_file(root.path / path, path, deep=deep, told=homes.told, taken=taken)
+        if problems or announced:
+            return problems
+        if digest is not None and not digest.describes(root.path / path, deep=deep):
+            return [Problem(path, NOT_PUBLISHED)]
+    except DayFileError as error:
+        return [Problem(path, error.message)]
+    content = content_of(path, ledger_day(root, path), summaries)
+    problems = [Problem(path, message) for message in homes.misplaced(summaries)]
+    problems += [Problem(path, f"its records of {row.data_type} belong elsewhere") for row in homes.foreign(content)]
+    if problems:
         return problems
-    found = {row.data_type: row for row in catalogue_rows(path, "", summaries)}
+    found = {row.data_type: row for row in content.rows}
+    if not rows:
+        return [Problem(path, unlisted(root, catalogue, homes, content))] if found else []
     for name in sorted(found.keys() | rows.keys()):
         if not same(found.get(name), rows.get(name)):
-            problems.append(Problem(path, f"the catalogue says otherwise of {name}; make it anew: dayfile reindex"))
+            problems.append(Problem(path, f"the catalogue says otherwise of {name}; rebuild it: dayfile reindex"))
     return problems
+
+
+def unlisted(root: Root, catalogue: Catalogue, homes: Homes, content: Content) -> str:
+    """What to say of a day file that is not in the catalogue."""
+    others = [
+        other
+        for name, day in sorted(content.claims)
+        for other in catalogue.elsewhere(name, day, content.path)
+        if (root.path / other).exists()
+    ]
+    other = next(iter(others), None) or homes.occupied(root, content)
+    if other is not None:
+        return second_copy(content, other)
+    return "it is not in the catalogue; take it in with: dayfile reindex"
+
+
+def ledger_day(root: Root, path: str) -> str:
+    """The day that a day file says it holds; empty if it has no ledger."""
+    with open_day_file(root.path / path) as file:
+        return Ledger.read(file).day
 
 
 def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
@@ -97,7 +158,7 @@ def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
 
 
 def check_day_file(
-    path: Path, name: str, *, deep: bool, told: Told = data_type_of
+    path: Path, name: str, *, deep: bool, told: Told = data_type_of, taken: bool = False
 ) -> tuple[list[NodeSummary], list[Problem]]:
     """Check one day file by itself.
 
@@ -109,6 +170,10 @@ def check_day_file(
         Its path below the archive root, for messages.
     deep : bool
         Whether to read blobs and compare checksums.
+    told : callable
+        The data type of a table.
+    taken : bool
+        Whether the file was taken as it is, whatever its ledger says.
 
     Returns
     -------
@@ -118,8 +183,10 @@ def check_day_file(
     problems: list[Problem] = []
     summaries: list[NodeSummary] = []
     try:
-        with tables.open_file(path, "r") as file:
+        with open_day_file(path) as file:
             ledger = Ledger.read(file)
+            if taken:
+                ledger.checksums = {}
             for node in opened_leaves(file):
                 summary = summary_of(node, told, deep=deep)
                 summaries.append(summary)
@@ -130,8 +197,8 @@ def check_day_file(
             problems += [
                 Problem(name, f"{node} is in the ledger and not in the file; {REMEDY}") for node in sorted(missing)
             ]
-    except DAMAGED as error:
-        problems.append(Problem(name, f"cannot be read ({type(error).__name__}); {REMEDY}"))
+    except DayFileError as error:
+        problems.append(Problem(name, error.message))
     return summaries, problems
 
 

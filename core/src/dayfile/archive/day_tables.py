@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.opening import open_day_file
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import suggest
@@ -66,28 +67,22 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     >>> len(tables.rows)  # doctest: +SKIP
     338
     """
-    import tables
-
-    from dayfile.archive.survey import DAMAGED, REMEDY, opened_leaves
+    from dayfile.archive.survey import opened_leaves
     from dayfile.stores.nodes import data_type_of
     from dayfile.stores.vlen import Values
 
     path = root.path / day_file_of(root, name, day)
     found: DataType | None = None
     content: dict[str, npt.NDArray[Any]] = {}
-    try:
-        with tables.open_file(path, "r") as file:
-            for table in opened_leaves(file):
-                data_type = None if isinstance(table, Values) else data_type_of(table)
-                if isinstance(table, Values) or data_type is None or data_type.name != name:
-                    continue
-                check_single(data_type)
-                overlap = table.path == f"{data_type.node.path}_overlap"
-                found = found if overlap else data_type
-                content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
-    except DAMAGED as error:
-        message = f"this day file cannot be read ({type(error).__name__}); {REMEDY}"
-        raise StorageError(message, where=path) from error
+    with open_day_file(path) as file:
+        for table in opened_leaves(file):
+            data_type = None if isinstance(table, Values) else data_type_of(table)
+            if isinstance(table, Values) or data_type is None or data_type.name != name:
+                continue
+            check_single(data_type)
+            overlap = table.path == f"{data_type.node.path}_overlap"
+            found = found if overlap else data_type
+            content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     if found is None:
         raise StorageError(f"the day file does not tell which of its tables is {name}", where=path)
     return DayTables(found, content["rows"], content.get("overlap", np.zeros(0, found.dtype)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.gathering import Choice, Part, Room, chosen, joined, key_names
+from dayfile.archive.opening import naming_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, TimeError, UsageError
@@ -194,7 +194,7 @@ class Reader:
                 there = keys_of(data_type, table.path) or {}
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
-                with damage_told(self.root.path / row.path):
+                with naming_trouble(self.root.path / row.path):
                     array = chosen(table, data_type, None if inside else choice, room)
                 if len(array):
                     place = Place(self.root.path / row.path, data_type.node.blobs.format(**there))
@@ -205,14 +205,10 @@ class Reader:
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
     ) -> Iterator[tuple[DataType, Rows]]:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
-        import tables
-
         from dayfile.stores.nodes import leaves
         from dayfile.stores.rows import rows_at
 
-        path = self.root.path / row.path
-        # As all is read once, a cache of chunks would only be one more copy.
-        with damage_told(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
+        with open_day_file(self.root.path / row.path) as file:
             for node in filter(wanted, leaves(file.root)):
                 table = rows_at(file, node)
                 if table is None:
@@ -236,18 +232,6 @@ class Reader:
 
             self._installed = list(plugins.load().data_types.values()) if plugins.installed() else []
         return self._installed
-
-
-@contextmanager
-def damage_told(path: Path) -> Iterator[None]:
-    """Turn what reading a damaged day file raises into a StorageError."""
-    from dayfile.archive.survey import DAMAGED, REMEDY
-
-    try:
-        yield
-    except DAMAGED as error:
-        message = f"this day file is in the catalogue and cannot be read ({type(error).__name__})"
-        raise StorageError(f"{message}; {REMEDY}", where=path) from error
 
 
 def moment(clock: Clock, number: float) -> np.datetime64:

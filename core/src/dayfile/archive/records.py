@@ -58,26 +58,28 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     StorageError
         The day file does not have them.
     """
-    import tables
-
+    from dayfile.archive.opening import open_day_file
     from dayfile.stores.blobs import blobs_at
+    from dayfile.stores.rows import exists
     from dayfile.stores.vlen import array_at
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
     found = []
-    place, highest = places[0], int(indexes[0].max(initial=-1))
-    try:
-        with tables.open_file(place.path, "r") as file:
-            for place, wanted in zip(places, indexes, strict=True):
-                highest = int(wanted.max(initial=-1))
-                if highest < 0:
-                    found.append(np.full(wanted.shape, None, object))
-                    continue
-                with closing(array_at(file, place.blobs)) as array:
+    with open_day_file(places[0].path) as file:
+        for place, wanted in zip(places, indexes, strict=True):
+            highest = int(wanted.max(initial=-1))
+            if highest < 0:
+                found.append(np.full(wanted.shape, None, object))
+                continue
+            missing = StorageError(f"{place.blobs} does not have blob {highest}", where=place.path)
+            if not exists(file, place.blobs):
+                raise missing
+            with closing(array_at(file, place.blobs)) as array:
+                try:
                     found.append(blobs_at(array, wanted.ravel()).reshape(wanted.shape))
-    except (OSError, tables.HDF5ExtError, tables.NodeError, IndexError) as error:
-        raise StorageError(f"{place.blobs} does not have blob {highest}", where=place.path) from error
+                except IndexError as error:
+                    raise missing from error
     return found
 
 

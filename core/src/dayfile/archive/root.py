@@ -9,18 +9,23 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from dayfile.archive import disk
-from dayfile.errors import ArchiveLockedError, PluginError, UsageError
+from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
-__all__ = ["Root", "real"]
+__all__ = ["Root", "Unseen", "real"]
 
 # Seconds for which a run waits for the workers of a killed one, which end with it.
 PATIENCE = 5.0
+LOST_AND_FOUND = "lost+found"
+
+Unseen = Callable[[Path, OSError], None]
+"""What is called with a directory that cannot be listed, and why."""
 
 
 class Root:
@@ -60,19 +65,26 @@ class Root:
         """Make the directories that are missing."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError("this is a file; an archive is a directory", where=self.path)
+        try:
+            os.fspath(self.path).encode()
+        except UnicodeEncodeError as error:
+            message = "the path of an archive must be UTF-8, which HDF5 needs; rename the directory"
+            raise UsageError(message, where=self.path) from error
         for directory in (self.incoming, self.accepted, self.quarantine, self.workshop):
             disk.make_directory(directory)
 
     def exists(self) -> bool:
-        """Whether an archive has been made here."""
-        return self.workshop.is_dir()
+        """Whether an archive has been made here; StorageError if that may not be seen."""
+        with disk.storage_errors("look into the archive", self.path):
+            return self.workshop.is_dir()
 
     def elsewhere(self) -> dict[Path, list[str]]:
         """Directories of day files that lie elsewhere: where, and the names of the links to each."""
         found: dict[Path, list[str]] = {}
-        for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
-            if entry.is_symlink() and entry.is_dir():
-                found.setdefault(real(entry), []).append(entry.name)
+        with disk.storage_errors("look into the archive", self.path):
+            for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
+                if entry.is_symlink() and entry.is_dir():
+                    found.setdefault(real(entry), []).append(entry.name)
         return found
 
     def day_file(self, relative: str) -> Path:
@@ -89,17 +101,31 @@ class Root:
             )
         return self.path / relative
 
-    def day_files(self) -> Iterator[str]:
-        """Paths, below the root, of everything that looks like a day file."""
-        yield from sorted(self._day_files())
+    def day_files(self, unseen: Unseen | None = None) -> list[str]:
+        """Paths, below the root, of everything that looks like a day file, sorted.
+
+        Parameters
+        ----------
+        unseen : callable, optional
+            Called with each directory that cannot be listed, and why. Without it, one is a StorageError: what cannot
+            be seen is not absent.
+        """
+        return sorted(self._day_files(unseen or refuse))
 
     def first_day_file(self) -> str | None:
-        """The path of any one of them; None if there is none."""
-        return next(self._day_files(), None)
+        """The path of any one of them; None if there is none, StorageError if that cannot be seen."""
+        return next(self._day_files(refuse), None)
 
-    def _day_files(self) -> Iterator[str]:
+    def _day_files(self, unseen: Unseen) -> Iterator[str]:
         elsewhere = self.elsewhere()
-        for directory, below, files in os.walk(self.path, followlinks=True):
+
+        def fail(error: OSError) -> None:
+            directory = Path(error.filename)
+            # The file system's own, at the top of a mount point, is for the superuser alone.
+            if directory.name != LOST_AND_FOUND and not isinstance(error, FileNotFoundError):
+                unseen(directory, error)
+
+        for directory, below, files in os.walk(self.path, onerror=fail, followlinks=True):
             here = Path(directory).relative_to(self.path)
             below[:] = [name for name in below if self._may_have_day_files(here / name, elsewhere)]
             links = elsewhere.get(real(self.path / here.parts[0]), []) if elsewhere and here.parts else []
@@ -196,6 +222,13 @@ class Root:
             return f"process {told['process']} on {told['host']} (since {told['since']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "another run"  # it has taken the lock and not yet said who it is
+
+
+def refuse(directory: Path, error: OSError) -> NoReturn:
+    """StorageError for a directory that cannot be listed."""
+    reason = error.strerror or str(error)
+    message = f"this directory cannot be listed ({reason}), so what is in it is unknown; make it readable for this user"
+    raise StorageError(message, where=directory) from error
 
 
 def real(path: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
+from dayfile.archive.opening import DAMAGED, open_day_file
 from dayfile.errors import StorageError
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
@@ -22,8 +23,6 @@ from dayfile.stores.slots import filled
 from dayfile.stores.vlen import Values, values_at
 
 __all__ = [
-    "DAMAGED",
-    "REMEDY",
     "NodeSummary",
     "opened_leaves",
     "read_summaries",
@@ -34,13 +33,6 @@ __all__ = [
 ]
 
 READ_BYTES = 4 * 2**20
-DAMAGED = (
-    *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
-    *(ValueError, LookupError, AttributeError, TypeError),
-)
-"""What reading a day file raises that is damaged, or not as this program leaves them."""
-REMEDY = "rebuild it if its sources are kept (dayfile rebuild), else take it from a copy"
-"""What messages advise for a day file that is damaged or gone; sources of one of other origin are not kept."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +134,11 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
 
     Raises
     ------
-    StorageError
+    DayFileError
         It cannot be opened or read.
     """
-    try:
-        with tables.open_file(path, "r", chunk_cache_size=0) as file:
-            return survey(file, told)
-    except DAMAGED as error:
-        raise StorageError(f"this day file cannot be read ({type(error).__name__})", where=path) from error
+    with open_day_file(path) as file:
+        return survey(file, told)
 
 
 def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_type_of) -> list[NodeSummary]:

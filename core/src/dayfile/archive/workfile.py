@@ -15,7 +15,9 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.survey import DAMAGED, REMEDY, NodeSummary, survey_blobs, survey_table, verify
+from dayfile.archive.digests import Digest, sha256_of
+from dayfile.archive.opening import REMEDY, errno_of, naming_trouble, open_day_file
+from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
@@ -34,6 +36,8 @@ __all__ = ["WorkFile"]
 
 # Records wait in memory until this many bytes of them make a write worth while.
 WAITING_BYTES = 4 * 2**20
+STATUSES = 4
+"""Statuses of a record run from 0 to 3; see :class:`dayfile.stores.slots.SlotTable`."""
 
 Store = AppendTable | SlotTable
 
@@ -60,6 +64,8 @@ class WorkFile:
         False to make the day file anew, whatever the published one holds.
     told : callable
         Tells the data type of a table, also of one of other origin.
+    taken : bool
+        Whether the published file was taken as it is: what its ledger says of tables is not relied upon then.
     """
 
     def __init__(
@@ -72,34 +78,37 @@ class WorkFile:
         on_conflict: OnConflict = "overlap",
         from_published: bool = True,
         told: Told = data_type_of,
+        taken: bool = False,
     ) -> None:
         self.published = published
         self.path = path
         self.keep_duplicates = keep_duplicates
         self.on_conflict = on_conflict
         self.told = told
-        self.base = published if from_published and published.exists() else None
-        self.ledger = self._published_ledger(day)
+        with naming_trouble(published):
+            self.base = published if from_published and published.exists() else None
+        self.ledger = self._published_ledger(day, taken=taken)
         self.base_size = self.base.stat().st_size if self.base else 0
         self.handle: tables.File | None = None
         self.stores: dict[str, Store] = {}
         self.blobs: dict[str, BlobArray] = {}
         self.closing = ExitStack()  # tables and arrays, before the file
         self.sources = self.first_source = 0
+        self.counts: dict[str, npt.NDArray[np.int64]] = {}
         self.waiting = 0
         self.grown = 0
         self.written = time.monotonic()
 
-    def _published_ledger(self, day: np.datetime64) -> Ledger:
+    def _published_ledger(self, day: np.datetime64, *, taken: bool) -> Ledger:
         if self.base is None:
             return Ledger(str(day))
-        try:
+        with naming_trouble(self.base):
             disk.step("open", self.base)
-            with tables.open_file(self.base, "r") as file:
-                ledger = Ledger.read(file)
-        except DAMAGED as error:
-            message = f"this day file cannot be opened; {REMEDY}, or move it away, then run again"
-            raise StorageError(message, where=self.published) from error
+        with open_day_file(self.base) as file:
+            ledger = Ledger.read(file)
+            if taken:
+                found = {summary.path: (summary.rows, summary.checksum) for summary in survey(file, self.told)}
+                ledger.checksums = {node: found[node] for node in ledger.checksums if node in found}
         # A day file of other origin has no ledger that could tell its day.
         ledger.day = ledger.day or str(day)
         return ledger
@@ -154,6 +163,7 @@ class WorkFile:
             store = self.store(data_type, batch.keys, batch.records.dtype)
             batch = replace(batch, records=store.data_type.conform(batch.records))
             statuses = store.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
+        self.counts[data_type.name] = self.count(data_type) + np.bincount(statuses, minlength=STATUSES)
         size = batch.records.nbytes + sum(map(len, batch.blobs.values))
         self.waiting += size
         self.grown += size
@@ -161,6 +171,10 @@ class WorkFile:
         if self.waiting > WAITING_BYTES:
             self.flush()
         return statuses
+
+    def count(self, data_type: DataType) -> npt.NDArray[np.int64]:
+        """How many records of a type were given each status so far, shape (4,)."""
+        return self.counts.get(data_type.name, np.zeros(STATUSES, np.int64))
 
     def enter(self, source: Origin, records: int) -> None:
         """Enter a source into the ledger, once all its records of this day are written."""
@@ -174,11 +188,16 @@ class WorkFile:
         """
         path = fill(data_type.node.path, keys)
         form = next(form for form in data_type.forms if form.dtype == dtype)
+        if path in self.stores:
+            self._check_owner(path, self.stores[path].data_type.name, data_type)
         if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
             file = self._open()
             made = not exists(file, path)
             table = self._made(file, path, form, keys) if made else table_at(file, path)
             self.closing.callback(table.close)
+            owner = None if made else data_type_of(table)
+            if owner is not None:
+                self._check_owner(path, owner.name, data_type)
             there = next((known for known in data_type.forms if known.dtype == table.dtype), None)
             if there is None:
                 written = table.attributes(("layout",)).get("layout", "another program")
@@ -187,10 +206,16 @@ class WorkFile:
             if len(there.fields) < len(form.fields):
                 self.flush()
                 table, there = self._widened(file, path, form, keys), form
-            elif not made and data_type_of(table) is None:
+            elif not made and owner is None:
                 tell(file.get_node(path), there)  # a day file of other origin
             self.stores[path] = self._store(file, table, there, keys, 0 if made else None)
         return self.stores[path]
+
+    def _check_owner(self, path: str, owner: str, data_type: DataType) -> None:
+        """A table belongs to the data type that it says; LayoutError for records of another one."""
+        if owner != data_type.name:
+            message = f"{path} is the table of {owner}; records of {data_type.name} need a path or node of their own"
+            raise LayoutError(message, where=self.published)
 
     def _made(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
         """A new table, of slots at its full length."""
@@ -309,13 +334,13 @@ class WorkFile:
                 self.handle.close()
             self.handle, self.stores, self.blobs = None, {}, {}
 
-    def publish(self) -> list[NodeSummary]:
+    def publish(self) -> tuple[list[NodeSummary], Digest]:
         """Close, read everything back, and put the file in place of the published one.
 
         Returns
         -------
-        list of NodeSummary
-            What the day file holds now.
+        (list of NodeSummary, Digest)
+            What the day file holds now, and its bytes.
 
         Raises
         ------
@@ -333,8 +358,9 @@ class WorkFile:
         with disk.storage_errors("set the time of", self.path):
             os.utime(self.path)
         disk.sync(self.path)
+        sha256 = sha256_of(self.path)
         disk.rename(self.path, self.published)
-        return summaries
+        return summaries, Digest.of(self.published, sha256)
 
     def _move_near(self) -> None:
         """Take the file to the file system of the published one, under a hidden name: only within one is a rename."""
@@ -351,9 +377,11 @@ def hdf5_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except (tables.HDF5ExtError, OSError) as error:
-        text = str(error).strip().splitlines()
-        what = text[-1] if text else type(error).__name__
-        raise StorageError(f"could not {action} ({what}); is the disk full? {disk.STAYS}", where=path) from error
+        number, _ = errno_of(error)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        cause = f"({os.strerror(number)})" if number else f"({lines[-1]}), is the disk full?"
+        message = f"could not {action} {cause}; {disk.STAYS}"
+        raise StorageError(message, where=path) from error
 
 
 @cache

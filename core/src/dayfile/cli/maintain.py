@@ -10,7 +10,7 @@ import typer
 
 from dayfile.cli.inspect import JsonOption
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
-from dayfile.messages import printable
+from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dayfile.plugins import Plugins
 
 __all__ = ["adopt", "check", "quarantine", "rebuild", "reindex"]
+
+MOST_NOTES = 100
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ENTRIES]...", help="Directories of entries, or their short ids.")
@@ -42,34 +44,42 @@ def check(
     """
     from dayfile import plugins
     from dayfile.archive.checking import check as check_archive
+    from dayfile.archive.checking import without_digest
 
     root = existing(archive)
-    types = plugins.load().data_types.values() if plugins.installed() else ()
+    loaded = plugins.load() if plugins.installed() else None
     problems = 0
-    for problem in check_archive(root, deep=deep, types=types):
+    for problem in check_archive(root, deep=deep, plugins=loaded):
         problems += 1
-        typer.echo(f"{problem.path}: {problem.message}", err=True)
-    typer.echo(f"{sum(1 for _ in root.day_files())} day files checked, {problems} problems")
+        typer.echo(printable(f"{problem.path}: {problem.message}"), err=True)
+    files = plural(len(root.day_files(lambda *_: None)), "day file")
+    typer.echo(f"{files} checked, {plural(problems, 'problem')}, {without_digest(root)} without a digest")
     raise typer.Exit(3 if problems else 0)
 
 
-def reindex(archive: ArchiveOption = Path("archive")) -> None:
-    """Make the catalogue anew from the day files.
+def reindex(
+    archive: ArchiveOption = Path("archive"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the day files as they are: accept losses and changed bytes.")
+    ] = False,
+) -> None:
+    """Rebuild the catalogue from the day files.
 
-    Exit codes: 0 done, 3 some day files cannot be read.
+    Exit codes: 0 done, 3 some day files are damaged, second copies, gone or hold fewer records than before, 4 not all
+    can be seen or read now.
     """
     from dayfile import plugins
 
-    make_catalogue(existing(archive), plugins.load() if plugins.installed() else None)
+    make_catalogue(existing(archive), plugins.load() if plugins.installed() else None, trust=force)
 
 
 def adopt(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with day files of another program.")],
     plugins: PluginsOption = None,
 ) -> None:
-    """Enter day files of other origin into a catalogue, without changing a byte of them; DIR becomes an archive.
+    """Enter day files of another program into a catalogue, without changing a byte of them; DIR becomes an archive.
 
-    Exit codes: 0 done, 3 some day files cannot be read.
+    Exit codes: 0 done, 3 some day files are damaged or second copies, 4 not all can be seen or read now.
     """
     from dayfile.archive.root import Root
     from dayfile.configuration import chosen_plugins
@@ -77,18 +87,22 @@ def adopt(
 
     if not directory.is_dir():
         raise UsageError("there is no such directory", where=directory)
-    make_catalogue(Root(directory), chosen_plugins(plugins))
+    make_catalogue(Root(directory), chosen_plugins(plugins), trust=True)
 
 
-def make_catalogue(root: Root, plugins: Plugins | None) -> None:
-    """Make a catalogue, say what came of it, and end."""
-    from dayfile.engine.maintenance import reindex as make
+def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool) -> None:
+    """Rebuild a catalogue, say what came of it, and end."""
+    from dayfile.engine.maintenance import reindex as rebuild_catalogue
 
-    done, problems = make(root, plugins)
-    for problem in problems:
-        typer.echo(f"dayfile: {problem}", err=True)
-    typer.echo(f"the catalogue tells of {done} day files")
-    raise typer.Exit(3 if problems else 0)
+    done = rebuild_catalogue(root, plugins, trust=trust)
+    for problem in done.problems:
+        typer.echo(printable(f"dayfile: {problem}"), err=True)
+    for note in done.passed_over[:MOST_NOTES]:
+        typer.echo(printable(note))
+    if len(done.passed_over) > MOST_NOTES:
+        typer.echo(f"and {len(done.passed_over) - MOST_NOTES} more of these")
+    typer.echo(f"the catalogue lists {plural(done.day_files, 'day file')}")
+    raise typer.Exit(3 if done.problems else 0)
 
 
 def rebuild(

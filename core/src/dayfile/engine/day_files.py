@@ -9,19 +9,22 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.catalogue import CatalogueRow, catalogue_rows
+from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows
+from dayfile.archive.digests import NOT_PUBLISHED
+from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
 from dayfile.archive.root import Root
+from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.pieces import Piece
-from dayfile.errors import PluginError, StorageError
+from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.append import IDENTICAL
-from dayfile.stores.ledger import stored_name
+from dayfile.stores.ledger import Ledger, stored_name
 from dayfile.stores.nodes import recogniser
 
-__all__ = ["OPEN_FILES", "DayFiles", "Share", "Written"]
+__all__ = ["OPEN_FILES", "DayFiles", "Setback", "Share", "Written"]
 
 # HDF5 keeps about a megabyte for an open file, and an index of the rows that are there takes some 40 bytes a row. Work
 # files beyond these bounds are closed until they are written again; two stay open, as at midnight both are written.
@@ -42,15 +45,34 @@ class Share:
         Sources that it had already, so that nothing was done.
     failures : dict of int to list of Failure
         Why some could not be written.
+    held : str
+        Why the day file can take nothing now; empty if it can.
     """
 
     records: dict[int, int] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
     failures: dict[int, list[Failure]] = field(default_factory=dict)
+    held: str = ""
 
     def fail(self, place: int, failure: Failure) -> None:
         """Put down that records of a source could not be written."""
         self.failures.setdefault(place, []).append(failure)
+
+
+@dataclass(frozen=True)
+class Setback:
+    """A day file in the making that was given up, as the published one that it began from turned out to be damaged.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, and what to do.
+    statuses : list of (str, array)
+        As in :class:`Written`: what had been counted of records that are in no day file now.
+    """
+
+    reason: str
+    statuses: list[tuple[str, npt.NDArray[np.uint8]]]
 
 
 @dataclass
@@ -63,10 +85,13 @@ class Written:
         By day file.
     statuses : list of (str, array)
         Name of the data type, and a status per record, of each piece that was written.
+    setbacks : dict of str to Setback
+        Day files that were given up meanwhile, with what earlier groups wrote to them.
     """
 
     shares: dict[str, Share] = field(default_factory=dict)
     statuses: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
+    setbacks: dict[str, Setback] = field(default_factory=dict)
 
 
 class DayFiles:
@@ -93,26 +118,54 @@ class DayFiles:
         self.name = name
         self.anew = anew
         self.told = recogniser(plugins.data_types.values())
+        self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
         # Names of the sources of day files in the making, by identity: one may come again before the ledger is told.
         self.taken: dict[str, dict[str, str]] = {}
+        # Statuses that were given to records of each, to be undone if it is given up.
+        self.statuses: dict[str, list[tuple[str, npt.NDArray[np.uint8]]]] = {}
+        self.setbacks: dict[str, Setback] = {}
         self.made = 0
 
-    def open(self, path: str, day: np.datetime64) -> WorkFile:
+    def open(self, path: str, day: np.datetime64, data_type: str) -> WorkFile:
         """The work file of a day file.
 
         Raises
         ------
         PluginError
             No day file can have the path, or it is the day file of another day.
-        StorageError
-            The published one cannot be read.
+        HeldError
+            The published one cannot be read, is not what was published, or the day of the data type is in another one.
         """
         if path not in self.work_files:
-            published = self.root.day_file(path)
-            self.made += 1
-            self.work_files[path] = WorkFile(
+            self.work_files[path] = self._begin(path, day)
+        work_file = self.work_files[path]
+        if work_file.ledger.day != str(day):
+            raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
+        if work_file.base is None and not self.anew:
+            self._check_elsewhere(path, day, data_type)
+        self.used.pop(path, None)
+        self.used[path] = work_file
+        while len(self.used) > OPEN_FILES or (
+            len(self.used) > LEAST_OPEN and sum(file.rows for file in self.used.values()) > OPEN_ROWS
+        ):
+            oldest = next(iter(self.used))
+            try:
+                self.used[oldest].close()
+            except StorageError as error:
+                self.setbacks[oldest] = self._give_up(oldest, error)
+            else:
+                del self.used[oldest]
+        return work_file
+
+    def _begin(self, path: str, day: np.datetime64) -> WorkFile:
+        """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
+        published = self.root.day_file(path)
+        self.made += 1
+        try:
+            digest = None if self.anew else self.catalogue.digest(path)
+            work_file = WorkFile(
                 published,
                 self.root.workshop / f"{self.name}{self.made}-{published.name}",
                 day,
@@ -120,17 +173,47 @@ class DayFiles:
                 on_conflict=self.settings.core.on_conflict,
                 from_published=not self.anew,
                 told=self.told,
+                taken=digest is not None and digest.taken,
             )
-        work_file = self.work_files[path]
-        if work_file.ledger.day != str(day):
-            raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
-        self.used.pop(path, None)
-        self.used[path] = work_file
-        while len(self.used) > OPEN_FILES or (
-            len(self.used) > LEAST_OPEN and sum(file.rows for file in self.used.values()) > OPEN_ROWS
-        ):
-            self.used.pop(next(iter(self.used))).close()
+            if digest is not None and work_file.base is not None and not digest.describes(published):
+                raise HeldError(f"{path} {NOT_PUBLISHED}")
+        except DayFileError as error:
+            raise HeldError(str(error)) from error
         return work_file
+
+    def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
+        """HeldError where there is no day file at the path, and records of the day are in one at another path."""
+        for other in self.catalogue.elsewhere(data_type, str(day), path):
+            if (self.root.path / other).exists():
+                message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
+                raise HeldError(message)
+
+    def _give_up(self, path: str, error: StorageError) -> Setback:
+        """Give a work file up whose published day file is damaged; if that one is good, the error is the disk's."""
+        reason = self._base_trouble(path)
+        if not reason:
+            raise error
+        return Setback(reason, self._drop(path))
+
+    def _base_trouble(self, path: str) -> str:
+        """What is wrong with the published day file that a work file began from; empty if nothing is."""
+        work_file = self.work_files[path]
+        base = work_file.base
+        if base is None or not work_file.path.exists():  # there is none, or the new one is in its place already
+            return ""
+        try:
+            digest = self.catalogue.digest(path)
+            if digest is not None and not digest.describes(base, deep=True):
+                return f"{path} {NOT_PUBLISHED}"
+            if digest is not None and digest.taken:
+                return ""
+            with open_day_file(base) as file:
+                expected = Ledger.read(file).checksums
+                found = {summary.path: (summary.rows, summary.checksum) for summary in survey(file)}
+        except DayFileError as error:
+            return str(error)
+        changed = [node for node, told in expected.items() if found.get(node) != told]
+        return f"{path} is damaged: {', '.join(changed[:3])} changed since publication; {REMEDY}" if changed else ""
 
     def write(self, origins: Sequence[Origin], pieces: Sequence[Piece]) -> Written:
         """Write the records of a group of sources, but for those of sources that a day file has already.
@@ -148,6 +231,7 @@ class DayFiles:
             these = [part for part in parts if len(part.sources)]
             for (path, day), each in groupby(sorted(these, key=path_and_day), path_and_day):
                 self._write_day(path, day, origins, list(each), written)
+        written.setbacks, self.setbacks = self.setbacks, {}
         return written
 
     def _part(self, piece: Piece, places: Collection[int]) -> Piece:
@@ -163,13 +247,28 @@ class DayFiles:
         for piece in pieces:
             for place, records in piece.counts.items():
                 share.records[place] = share.records.get(place, 0) + records
-        places = {place for piece in pieces for place in piece.counts}
+        before = len(written.statuses)
         try:
-            work_file = self.open(path, day)
+            for piece in pieces:
+                self.open(path, day, piece.data_type)
+            self._write_sources(origins, pieces, share, written)
         except PluginError as error:
-            for place in places:
+            for place in {place for piece in pieces for place in piece.counts}:
                 share.fail(place, Failure.of(pieces[0].plugin, error))
-            return
+        except HeldError as error:
+            share.held = str(error)
+        except StorageError as error:
+            setback = self._give_up(path, error)
+            del written.statuses[before:]
+            share.held = setback.reason
+            self.setbacks[path] = setback
+        self.statuses.setdefault(path, []).extend(written.statuses[before:])
+
+    def _write_sources(self, origins: Sequence[Origin], pieces: list[Piece], share: Share, written: Written) -> None:
+        """Write pieces of one day file, except those of sources that it has already."""
+        path = pieces[0].path
+        work_file = self.work_files[path]
+        places = {place for piece in pieces for place in piece.counts}
         taken = self.taken.setdefault(path, {})
         names = {place: taken.get(origins[place].sha256) or work_file.name_of(origins[place]) for place in places}
         fresh = {place for place, name in names.items() if name is None}
@@ -232,24 +331,34 @@ class DayFiles:
             if file.changed and (paths is None or path in paths)
         }
 
-    def publish(self, paths: Iterable[str]) -> Iterable[tuple[str, list[CatalogueRow]]]:
-        """Publish day files one by one: path, and what the catalogue is to say of each."""
+    def publish(self, paths: Iterable[str]) -> Iterator[tuple[str, Publication | Setback]]:
+        """Publish day files one by one: path, and what the catalogue is to say of each, or why it was given up."""
         for path in list(paths):
             work_file = self.work_files[path]
-            summaries = work_file.publish()
+            try:
+                summaries, digest = work_file.publish()
+            except StorageError as error:
+                yield path, self._give_up(path, error)
+                continue
             del self.work_files[path]
             self.used.pop(path, None)
             self.taken.pop(path, None)
-            yield path, catalogue_rows(path, str(work_file.day), summaries)
+            self.statuses.pop(path, None)
+            yield path, Publication(catalogue_rows(path, str(work_file.day), summaries), digest)
 
     def forget_unchanged(self) -> None:
         """Let go of those that were asked what they hold, or could not take what came."""
         for path in self.work_files.keys() - self.changed().keys():
-            self.used.pop(path, None)
-            self.taken.pop(path, None)
-            work_file = self.work_files.pop(path)
-            work_file.abandon()
-            work_file.path.unlink(missing_ok=True)
+            self._drop(path)
+
+    def _drop(self, path: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+        """Let go of a work file and all that it holds; the statuses of the records that were written to it."""
+        self.used.pop(path, None)
+        self.taken.pop(path, None)
+        work_file = self.work_files.pop(path)
+        work_file.abandon()
+        work_file.path.unlink(missing_ok=True)
+        return self.statuses.pop(path, [])
 
     def abandon(self) -> None:
         """Let go of all work files after a failure; the next run begins them anew."""
@@ -258,6 +367,7 @@ class DayFiles:
         self.work_files.clear()
         self.used.clear()
         self.taken.clear()
+        self.statuses.clear()
 
 
 def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:

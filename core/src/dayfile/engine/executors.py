@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.bases import check_bases, link_base
-from dayfile.archive.catalogue import Catalogue, catalogue_rows
+from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
+from dayfile.archive.digests import Digest
+from dayfile.archive.opening import DayFileError
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
-from dayfile.archive.survey import REMEDY, read_summaries
+from dayfile.archive.survey import read_summaries
+from dayfile.engine.day_files import Setback
 from dayfile.engine.intake import (
     Arrival,
     Incoming,
@@ -26,13 +30,12 @@ from dayfile.engine.intake import (
     read_source,
     visible_files,
 )
-from dayfile.engine.pipeline import Pipeline
+from dayfile.engine.pipeline import Conclusion, Pipeline
 from dayfile.engine.report import Report
-from dayfile.errors import StorageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.nodes import Told, recogniser
+from dayfile.stores.nodes import recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
 
@@ -47,6 +50,25 @@ Progress = Callable[[int, int, str], None]
 
 def silent(done: int, total: int, name: str) -> None:
     """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A source whose day files are not all published yet.
+
+    Parameters
+    ----------
+    arrival : Arrival
+        The source.
+    counted : str
+        The word under which the report counts it.
+    day_files : set of str
+        Those that it waits for.
+    """
+
+    arrival: Arrival
+    counted: str
+    day_files: set[str]
 
 
 class Run:
@@ -64,7 +86,8 @@ class Run:
         self.root = root
         self.pipeline = pipeline
         self.report = pipeline.report
-        self.held: list[tuple[Path, set[str]]] = []
+        self.waiting: list[Waiting] = []
+        self.setbacks: dict[str, Setback] = {}
 
     def take(self, group: Iterable[Arrival]) -> None:
         """Take a group of sources in; one that cannot be read is reported and stays where it is."""
@@ -75,26 +98,37 @@ class Run:
                 readable.append((arrival, source))
             else:
                 self.report.failures.append(source)
-        taken = self.pipeline.take([source for _, source in readable])
-        for (arrival, source), days in zip(readable, taken, strict=True):
+        conclusions, setbacks = self.pipeline.take([source for _, source in readable])
+        for (arrival, source), conclusion in zip(readable, conclusions, strict=True):
             if self.keeps_sources:
-                keep(self.root, source, days.values())
-            self.hold(arrival, days)
+                keep(self.root, source, conclusion.days.values())
+            self.wait(arrival, conclusion)
+        self.set_back(setbacks)
 
     @property
     def keeps_sources(self) -> bool:
         """Whether sources are kept for good."""
         return self.pipeline.settings.core.sources_keep == "always"
 
-    def hold(self, arrival: Arrival, day_files: Iterable[str]) -> None:
-        """Keep a source of ours until its day files are published."""
-        if arrival.ours:
-            self.held.append((arrival.path, set(day_files)))
+    def wait(self, arrival: Arrival, conclusion: Conclusion) -> None:
+        """Let a source wait until its day files are published; one that is held stays in place."""
+        if conclusion.counted != "held":
+            self.waiting.append(Waiting(arrival, conclusion.counted, set(conclusion.days)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
-        self.pipeline.publish(paths)
+        self.set_back(self.pipeline.publish(paths))
         self.release(self.pipeline.day_files.work_files)
+
+    def set_back(self, setbacks: Mapping[str, Setback]) -> None:
+        """Hold the sources of day files that were given up, and take back what was counted of their records."""
+        self.setbacks |= setbacks
+        for path, setback in setbacks.items():
+            for data_type, statuses in setback.statuses:
+                self.report.count_statuses(data_type, statuses, sign=-1)
+            for source in [source for source in self.waiting if path in source.day_files]:
+                self.waiting.remove(source)
+                self.report.set_back(source.arrival.path.name, source.counted, setback.reason)
 
     def publish_idle(self) -> None:
         """Publish day files that were not written for long, when many wait: of years of days not all can."""
@@ -102,16 +136,16 @@ class Run:
         if len(day_files.work_files) > MOST_WAITING:
             self.publish([path for path in day_files.work_files if path not in day_files.used])
 
-    def release(self, waiting: Iterable[str] = ()) -> None:
+    def release(self, unpublished: Iterable[str] = ()) -> None:
         """Release the sources that wait for none of these day files."""
-        waiting = set(waiting)
-        still: list[tuple[Path, set[str]]] = []
-        for path, day_files in self.held:
-            if day_files.isdisjoint(waiting):
-                self._release(path)
-            else:
-                still.append((path, day_files))
-        self.held = still
+        unpublished = set(unpublished)
+        still: list[Waiting] = []
+        for source in self.waiting:
+            if not source.day_files.isdisjoint(unpublished):
+                still.append(source)
+            elif source.arrival.ours:
+                self._release(source.arrival.path)
+        self.waiting = still
 
     def _release(self, path: Path) -> None:
         """Remove a source from ``accepted/``: its records are published, or it is in quarantine."""
@@ -142,9 +176,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
                 link_base(root, name, Path(os.environ[variable]), variable)
-        told = recogniser(plugins.data_types.values())
-        replace_lost_catalogue(root, told)
-        record_announced(root, told)
+        replace_lost_catalogue(root, plugins)
+        record_announced(root, plugins)
         for path in also:
             accept(root, path)
         pipeline = Pipeline(root, plugins, settings, report, only=only)
@@ -155,32 +188,38 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         report.finish()
 
 
-def replace_lost_catalogue(root: Root, told: Told) -> None:
-    """Make the catalogue anew where there is none and day files are: a new one would tell of a part of them."""
+def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
+    """Make a new catalogue where there is none and day files are: one made by a run would list a part of them."""
     if Catalogue(root.catalogue).made() or (day_file := root.first_day_file()) is None:
         return
-    logger.warning("the catalogue is missing, and there are day files (%s); it is made anew from them", day_file)
-    _, problems = make_catalogue(root, told)
-    for problem in problems:
-        logger.warning("%s", problem)
+    logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
+    for note in make_catalogue(root, plugins).notes:
+        logger.warning("%s", note)
 
 
-def record_announced(root: Root, told: Told) -> None:
+def record_announced(root: Root, plugins: Plugins) -> None:
     """Put into the catalogue what a run announced and, cut off, did not record.
 
     One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
     not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
+    So it does where the file has fewer records than were known: that is none that a run has published.
     """
     catalogue = Catalogue(root.catalogue)
+    told = recogniser(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
+        known = Publication(catalogue.rows_of(path), None)
         try:
-            there = published.exists()
-            rows = catalogue_rows(path, str(day), read_summaries(published, told)) if there else catalogue.rows_of(path)
-        except StorageError as error:
-            logger.warning("%s; %s", error, REMEDY)
+            if published.exists():
+                found = Publication(
+                    catalogue_rows(path, str(day), read_summaries(published, told)), Digest.of(published)
+                )
+                if not fewer(known.rows, found.rows) or catalogue.losses(path):
+                    known = found
+        except DayFileError as error:
+            logger.warning("%s", error)
             continue
-        catalogue.record({path: rows})
+        catalogue.record({path: known})
 
 
 def run_serial(

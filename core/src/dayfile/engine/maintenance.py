@@ -6,56 +6,54 @@ import re
 from pathlib import Path
 
 import numpy as np
-import tables
 
 from dayfile.archive import disk
 from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.reindexing import make_catalogue
+from dayfile.archive.opening import DayFileError, Trouble, open_day_file
+from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import kept
-from dayfile.archive.survey import DAMAGED
 from dayfile.engine.executors import started
 from dayfile.engine.report import Report
 from dayfile.errors import PluginError, StorageError, UsageError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.model.clock import parse_day
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import recogniser
 
 __all__ = ["rebuild", "reindex"]
 
 
-def reindex(root: Root, plugins: Plugins | None = None) -> tuple[int, list[str]]:
-    """Make the catalogue anew from the day files, without changing a byte of them.
+def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) -> Reindexed:
+    """Rebuild the catalogue from the day files, without changing a byte of them.
 
     Parameters
     ----------
     root : Root
-        The archive, or the directory with the day files of an archive of other origin, which becomes one.
+        The archive, or the directory with the day files of another program, which becomes one.
     plugins : Plugins, optional
-        Whose layouts say what a table is that does not tell its data type itself, by where it stands.
-
-    Returns
-    -------
-    (int, list of str)
-        How many day files it tells of, and a message for each that could not be read.
+        Whose layouts say where day files belong, and what a table is that does not say its data type itself.
+    trust : bool
+        Whether the day files are taken as they are; see :func:`dayfile.archive.reindexing.make_catalogue`.
 
     Raises
     ------
     ArchiveLockedError
         A run works on the archive.
+    LossError
+        Day files are gone or hold fewer records than the catalogue lists, and ``trust`` is not set.
     StorageError
-        The archive could not be written, or a directory of its day files is not mounted.
+        The archive could not be written, or day files cannot be seen or read now: a directory that is not mounted or
+        may not be listed, a file that is in use.
     """
-    told = recogniser(() if plugins is None else plugins.data_types.values())
     for name in () if plugins is None else plugins.bases:
         look_for(root, name)
     root.create()
     with root.locked():
-        return make_catalogue(root, told)
+        return make_catalogue(root, plugins, trust=trust)
 
 
 def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:
@@ -89,7 +87,10 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
             f"{': ' + ', '.join(missing[:5]) if missing else ''}; set sources.keep to always before the next loss"
         )
         raise UsageError(message, where=path)
-    before = {row.data_type: row.records for row in Catalogue(root.catalogue).rows_of(path)}
+    catalogue = Catalogue(root.catalogue)
+    before = {name: records for _, name, records in catalogue.losses(path)}
+    for row in catalogue.rows_of(path):
+        before[row.data_type] = max(row.records, before.get(row.data_type, 0))
     with started(root, plugins, settings, only=path) as run:
         useless = dict(listed)
         for short, source_path in sources:
@@ -97,8 +98,8 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
                 source = Source.read(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
-            (days,) = run.pipeline.take([source])
-            if path in days:
+            ((conclusion,), _) = run.pipeline.take([source])
+            if path in conclusion.days:
                 useless.pop(source.sha256, None)
         for name in useless.values():
             raise UsageError(f"{name} has no records of it for these plugins and settings", where=path)
@@ -106,10 +107,12 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         if not run.report.day_files:
             raise UsageError("none of the kept sources has records of it for these plugins", where=path)
         after = {row.data_type: row.records for row in run.pipeline.catalogue.rows_of(path)}
-        for name, records in before.items():
-            if after.get(name, 0) < records:
-                message = f"{path} holds {after.get(name, 0)} records of {name} now, and {records} before"
-                run.report.failures.append(Failure("dayfile", message, UsageError.__name__))
+        fewer = {name: records for name, records in before.items() if after.get(name, 0) < records}
+        for name, records in fewer.items():
+            message = f"{path} holds {plural(after.get(name, 0), 'record')} of {name} now, and {records:,} before"
+            run.report.failures.append(Failure("dayfile", message, UsageError.__name__))
+        if not fewer:
+            run.pipeline.catalogue.forget_losses(path)
     return run.report
 
 
@@ -121,12 +124,13 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
         raise UsageError("this is no path of a day file (below the archive, *.h5)", where=path) from error
     if published.exists():
         try:
-            with tables.open_file(published, "r") as file:
+            with open_day_file(published) as file:
                 ledger = Ledger.read(file)
             if ledger.day:
                 return np.datetime64(ledger.day, "D"), {sha: entry.name for sha, entry in ledger.sources.items()}
-        except DAMAGED:
-            pass  # it is damaged, which is why it is rebuilt; the catalogue knows its day
+        except DayFileError as error:
+            if error.trouble is not Trouble.DAMAGED:  # which is why it is rebuilt; the catalogue knows its day
+                raise
     try:
         days = {row.day for row in Catalogue(root.catalogue).rows_of(path)}
     except StorageError:

@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from dayfile.archive.bases import look_for
-from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.catalogue import Catalogue, Publication
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.day_files import DayFiles, Written
+from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 from dayfile.model.batch import Origin, Rejected, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Pipeline"]
+__all__ = ["Conclusion", "Pipeline"]
 
-BEGUN_ANEW = (
-    "%s: %d records were known of this day file, which is not on disk any more, so it begins anew; rebuild it if its "
-    "sources are kept (dayfile rebuild), else move it away, put a copy of the old one in its place, make the catalogue "
-    "anew (dayfile reindex), and give the new sources again"
+STARTED_NEW = (
+    "%s: the catalogue lists %s but the file is missing; starting a new one. Run 'dayfile rebuild' if its sources were "
+    "kept; otherwise restore it from a backup, run 'dayfile reindex --force' and submit the new sources again"
 )
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What became of a source.
+
+    Parameters
+    ----------
+    counted : str
+        The word under which the report counts it.
+    days : dict of str to datetime64[D]
+        The day files, with their days, that hold records of it or will once they are published.
+    fresh : dict of str to int
+        Day files into whose ledgers it is to be entered, and the number of its records there; none if something
+        failed, so that it can be taken again.
+    """
+
+    counted: str
+    days: dict[str, np.datetime64]
+    fresh: dict[str, int]
 
 
 class Received(Origin, Protocol):
@@ -70,29 +91,34 @@ class Pipeline:
         self.decoder = Decoder(plugins, settings, only)
         self.day_files = DayFiles(root, plugins, settings, anew=only is not None)
 
-    def take(self, sources: Sequence[Source]) -> list[dict[str, np.datetime64]]:
+    def take(self, sources: Sequence[Source]) -> tuple[list[Conclusion], dict[str, Setback]]:
         """Archive what can be archived of a group of sources, quarantine the rest, count both.
 
         Returns
         -------
-        list of dict of str to datetime64[D]
-            For each source the day files, with their days, that hold records of it or will once they are published.
+        (list of Conclusion, dict of str to Setback)
+            What became of each source, and day files that had to be given up, with what earlier groups wrote to them.
         """
         decoded, pieces = self.decoder(sources)
         written = self.day_files.write(sources, pieces)
         self.count(written)
+        conclusions = []
         for place, (source, each) in enumerate(zip(sources, decoded, strict=True)):
+            conclusion = Conclusion("", {}, {})
             if self.only is None or each.claimed:
-                for path, records in self.conclude(source, place, each, written).items():
+                conclusion = self.conclude(source, place, each, written)
+            for path, records in conclusion.fresh.items():
+                if path not in written.setbacks:
                     self.day_files.enter(path, source, records)
-        return [each.days for each in decoded]
+            conclusions.append(conclusion)
+        return conclusions, written.setbacks
 
     def count(self, written: Written) -> None:
         """Count what became of records."""
         for data_type, statuses in written.statuses:
             self.report.count_statuses(data_type, statuses)
 
-    def conclude(self, origin: Received, place: int, decoded: Decoded, written: Written) -> dict[str, int]:
+    def conclude(self, origin: Received, place: int, decoded: Decoded, written: Written) -> Conclusion:
         """Count what became of a source, and set aside what could not be archived.
 
         Parameters
@@ -105,68 +131,74 @@ class Pipeline:
             What plugins made of it.
         written : Written
             What became of the records of the group.
-
-        Returns
-        -------
-        dict of str to int
-            Day files into whose ledgers it is to be entered, and the number of its records there; none if something
-            failed, so that it can be taken again.
         """
         shares = [(path, written.shares[path]) for path in sorted(decoded.days)]
         failures = [*decoded.failures, *(failure for _, share in shares for failure in share.failures.get(place, ()))]
-        fresh = {path: share.records[place] for path, share in shares if place not in share.known}
-        for remark in decoded.remarks:
-            self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
+        fresh = {path: share.records[place] for path, share in shares if place not in share.known and not share.held}
         if self.only is not None:
             if failures:
                 raise SourceError(f"cannot be taken again: {failures[0].message}", where=origin.name)
-            return fresh
+            return Conclusion("archived", decoded.days, fresh)
+        held = next((share.held for _, share in shares if share.held), "")
+        if held and not failures:
+            self.report.hold(origin.name, held)
+            return Conclusion("held", decoded.days, fresh)
+        for remark in decoded.remarks:
+            self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
         if failures:
             self._set_aside_whole(origin, origin.content, failures)
-            return {}
+            return Conclusion("quarantined", decoded.days, {})
+        counted = "archived"
         if decoded.rejected and not shares:
-            self.set_aside(origin, decoded.rejected)
-            self.report.sources["quarantined"] += 1
+            counted = "quarantined"
         elif shares and not fresh:
-            self.set_aside(origin, decoded.rejected, again=True)
-            self.report.sources["already"] += 1
-        else:
-            self.set_aside(origin, decoded.rejected)
-            self.report.sources["archived"] += 1
-        return fresh
+            counted = "already"
+        self.set_aside(origin, decoded.rejected, again=counted == "already")
+        self.report.sources[counted] += 1
+        return Conclusion(counted, decoded.days, fresh)
 
     def abandon(self) -> None:
         """Let go of all work files after a failure; the next run begins them anew."""
         self.day_files.abandon()
 
-    def publish(self, paths: Container[str] | None = None) -> None:
-        """Publish day files that have something new, and put them into the catalogue; all if none are named."""
+    def publish(self, paths: Container[str] | None = None) -> dict[str, Setback]:
+        """Publish day files that have something new, and put them into the catalogue; all if none are named.
+
+        Returns
+        -------
+        dict of str to Setback
+            Those that had to be given up instead.
+        """
         chosen = self.day_files.changed(paths)
         if chosen:
             self.announce(chosen)
-        published: dict[str, list[CatalogueRow]] = {}
+        published: dict[str, Publication | Setback] = {}
         try:
-            for path, rows in self.day_files.publish(chosen):
-                published[path] = rows  # noqa: PERF403 - those before one that fails are recorded
+            for path, each in self.day_files.publish(chosen):
+                published[path] = each  # noqa: PERF403 - those before one that fails are recorded
         finally:
             self.published(published)
         self.day_files.forget_unchanged()
+        return {path: each for path, each in published.items() if isinstance(each, Setback)}
 
     def announce(self, day_files: Mapping[str, np.datetime64]) -> None:
-        """Tell the catalogue which day files come next, and warn of those that were there and are not any more."""
+        """Put down in the catalogue which day files come next, and warn of those that are gone."""
         # During a long watch, what they lie on may be gone meanwhile.
         for name in self.plugins.bases:
             look_for(self.root, name)
-        for path, records in self.catalogue.announce(day_files).items():
-            if self.only is None and not (self.root.path / path).exists():
-                logger.warning(BEGUN_ANEW, path, records)
+        gone = [path for path in day_files if self.only is None and not (self.root.path / path).exists()]
+        for path, records in self.catalogue.announce(day_files, gone).items():
+            logger.warning(STARTED_NEW, path, plural(records, "record"))
 
-    def published(self, rows: Mapping[str, list[CatalogueRow]]) -> None:
-        """Put published day files into the catalogue and the report."""
-        if rows:
-            self.catalogue.record(rows)
-            for path in rows:
+    def published(self, day_files: Mapping[str, Publication | Setback]) -> None:
+        """Put published day files into the catalogue and the report; forget the announcement of the others."""
+        done = {path: each for path, each in day_files.items() if isinstance(each, Publication)}
+        if done:
+            self.catalogue.record(done)
+            for path in done:
                 self.report.published(path)
+        if len(done) < len(day_files):
+            self.catalogue.withdraw(day_files.keys() - done.keys())
 
     def _set_aside_whole(self, source: Origin, content: bytes, failures: list[Failure]) -> None:
         # Plugins that share a reader say the same of a file that is nobody's.

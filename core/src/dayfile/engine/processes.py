@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import CatalogueRow
+from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
 from dayfile.engine import executors
-from dayfile.engine.day_files import Written
+from dayfile.engine.day_files import Setback, Written
 from dayfile.engine.executors import Progress, Run, arrivals, silent, started
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.report import Report
@@ -236,7 +236,7 @@ class Foreman:
         self.waiting: deque[Group] = deque()
         self.unpublished: dict[str, None] = {}  # day files, written longest ago first
         self.changed: dict[str, tuple[Member, np.datetime64]] = {}
-        self.published: dict[str, list[CatalogueRow]] = {}
+        self.published: dict[str, Publication | Setback] = {}
 
     def send(self, arrivals_: list[Arrival], size: int) -> None:
         """Let sources of so many bytes be decoded and written; returns when there is room for more."""
@@ -318,6 +318,7 @@ class Foreman:
         """Put down what became of a group; when it and all before it are written, that of each source is known."""
         group.written.shares |= answer.shares
         group.written.statuses += answer.statuses
+        group.written.setbacks |= answer.setbacks
         group.writing = (group.writing or 0) - 1
         while self.groups and (first := next(iter(self.groups.values()))).writing == 0:
             self._conclude(first)
@@ -333,15 +334,16 @@ class Foreman:
                 self.run.report.failures.append(told.unreadable)
                 continue
             source = ReadAgain(arrival.path, told.origin)
-            fresh = self.run.pipeline.conclude(source, place, told.decoded, group.written)
-            for path, records in fresh.items():
+            conclusion = self.run.pipeline.conclude(source, place, told.decoded, group.written)
+            for path, records in conclusion.fresh.items():
                 entries.setdefault(self.owners[path], []).append((path, told.origin, records))
             for path in told.decoded.days:
                 self.unpublished.pop(path, None)
                 self.unpublished[path] = None
             if self.run.keeps_sources:
                 keep(self.run.root, Source(source.path, source.name, source.content), told.decoded.days.values())
-            self.run.hold(arrival, told.decoded.days)
+            self.run.wait(arrival, conclusion)
+        self.run.set_back(group.written.setbacks)
         for member, each in entries.items():
             member.send("enter", each)
 
@@ -366,6 +368,7 @@ class Foreman:
             self._finish()
         finally:
             self.run.pipeline.published(self.published)
+        self.run.set_back({path: each for path, each in self.published.items() if isinstance(each, Setback)})
         self.unpublished = {path: None for path in self.unpublished if path in later}
         self.run.release(self.unpublished)
 

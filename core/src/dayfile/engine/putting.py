@@ -19,7 +19,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.configuration import configured
 from dayfile.engine.executors import Run, started
-from dayfile.errors import RecordError, UsageError
+from dayfile.errors import HeldError, RecordError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
@@ -68,6 +68,8 @@ class Archive(Reader):
             No such type, or the records do not have its fields, or have values that do not fit them. Nothing is put.
         ArchiveLockedError
             A run is working on the archive.
+        HeldError
+            A day file cannot take records now: it cannot be read, or is not the one that was published.
         StorageError
             The archive could not be written. Each day file is as it was, or has all its records; those have status 3
             when all are put again.
@@ -146,7 +148,7 @@ class Putting:
         days[timed] = told.clock.days(given[told.time][timed])
         # All are opened before anything is written: one that cannot be leaves the others as they are.
         for day in np.unique(days[timed]):
-            self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day)
+            self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day, told.name)
         if not timed.all():
             self._reject(form, given, np.flatnonzero(~timed))
         statuses = np.full(len(given), REJECTED, np.uint8)
@@ -155,7 +157,7 @@ class Putting:
         for day in np.unique(days[timed]):
             these = np.flatnonzero(days == day)
             path = self.pipeline.decoder.locate(told, day)
-            work_file = self.pipeline.day_files.open(path, day)
+            work_file = self.pipeline.day_files.open(path, day, told.name)
             if path not in sent.counts:
                 work_file.begin()
             batch = Batch(told.instrument, told.code, given[these], these)
@@ -187,6 +189,8 @@ class Putting:
                 keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
         self.sent, self.waiting = {}, 0
         self.run.publish()
+        for setback in self.run.setbacks.values():
+            raise HeldError(setback.reason)
 
 
 def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:

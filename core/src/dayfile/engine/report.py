@@ -114,16 +114,21 @@ class Report:
         counts = self.records.setdefault(data_type, dict.fromkeys(("written", "identical", "overlap", "rejected"), 0))
         counts[word] += number
 
-    def count_statuses(self, data_type: str, statuses: npt.NDArray[np.uint8]) -> None:
-        """Add the statuses that the write hook gave."""
+    def count_statuses(self, data_type: str, statuses: npt.NDArray[np.uint8], *, sign: int = 1) -> None:
+        """Add the statuses that the write hook gave; with the sign -1, take them back."""
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
-                self.count(data_type, STATUS_WORDS[status], number)
+                self.count(data_type, STATUS_WORDS[status], sign * number)
 
     def hold(self, source: str, reason: str) -> None:
         """Count a source that stays where it is, with the reason."""
         self.held.append(Held(source, reason))
         self.sources["held"] += 1
+
+    def set_back(self, source: str, counted: str, reason: str) -> None:
+        """Hold a source after all that was counted under a word before."""
+        self.sources[counted] -= 1
+        self.hold(source, reason)
 
     def remark(self, text: str, number: int) -> None:
         """Add to what people should know."""

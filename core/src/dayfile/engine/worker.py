@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import CatalogueRow
+from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
-from dayfile.engine.day_files import DayFiles, Written
+from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import read_source
 from dayfile.engine.parts import load, save
@@ -153,16 +153,17 @@ class Worker:
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
         """Enter sources into ledgers: day file, source, number of its records."""
         for path, origin, records in entries:
-            self.day_files.enter(path, origin, records)
+            if path in self.day_files.work_files:  # not given up meanwhile
+                self.day_files.enter(path, origin, records)
 
     def changed(self) -> dict[str, np.datetime64]:
         """Day files with something new."""
         return self.day_files.changed()
 
-    def publish(self, path: str) -> list[CatalogueRow]:
-        """Publish a day file; what the catalogue is to say of it."""
-        ((_, rows),) = self.day_files.publish([path])
-        return rows
+    def publish(self, path: str) -> Publication | Setback:
+        """Publish a day file; what the catalogue is to say of it, or why it was given up."""
+        ((_, published),) = self.day_files.publish([path])
+        return published
 
     def forget(self) -> None:
         """Let go of work files with nothing new, once the others are published."""

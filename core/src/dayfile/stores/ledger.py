@@ -109,6 +109,10 @@ class Ledger:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
         sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
+        table = file.get_node(f"/{LEDGER}/checksums")
+        if table.nrows > len(sums):  # somebody removed nodes, and took the file as it is
+            table.truncate(len(sums))
+        table.close()
         with closing(table_at(file, f"/{LEDGER}/checksums")) as checksums:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])

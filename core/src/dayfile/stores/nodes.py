@@ -142,11 +142,34 @@ def data_type_of(table: Rows) -> DataType | None:
     """The data type of a table, from its attributes alone; None for a table without them.
 
     Overflow rules and the day file's path are not in the attributes: they matter to writing only.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        The attributes are damaged.
     """
     attributes = table.attributes(ATTRIBUTES)
     if "data_type" not in attributes or "fields" not in attributes:
         return None
-    return type_told(tuple(attributes.items()))
+    try:
+        data_type = type_told(tuple(attributes.items()))
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        message = f"the attributes of {table.path} do not describe a data type ({type(error).__name__}: {error})"
+        raise tables.HDF5ExtError(message) from error
+    if table.dtype != data_type.dtype:
+        raise tables.HDF5ExtError(f"the columns of {table.path} are not those that its attributes describe")
+    return data_type
+
+
+def check_usable(data_type: DataType) -> None:
+    """Make all that is derived from a data type, and is used without care later; what is wrong with it is raised."""
+    missing = {data_type.time, data_type.end} - {""} - set(data_type.dtype.names or ())
+    if missing:
+        raise ValueError(f"no field {missing.pop()}")
+    data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here
+    if data_type.store == "slots" and data_type.period < 1:
+        raise ValueError("slots without a period")
+    data_type.clock.to_datetime64(np.array(data_type.clock.bounds))
 
 
 @lru_cache(maxsize=64)
@@ -155,7 +178,7 @@ def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
     told = dict(attributes)
     clock = json.loads(told["clock"])
     instrument, _, name = str(told["data_type"]).partition(".")
-    return DataType(
+    data_type = DataType(
         instrument=instrument,
         type=name,
         code=str(told["code"]),
@@ -174,6 +197,8 @@ def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
         flags=tuple(Flag(**words) for words in json.loads(told.get("flags", "[]"))),
         elements=tuple(Element(**words) for words in json.loads(told.get("elements", "[]"))),
     )
+    check_usable(data_type)
+    return data_type
 
 
 def field_told(words: dict[str, Any]) -> Field:

@@ -1,0 +1,145 @@
+"""Day files opened to be read: what can be in the way, each trouble named as what it is.
+
+Only a damaged file is to be rebuilt or taken from a copy. One that is in use, may not be read, or is on a disk that
+fails is a good file as far as anybody knows, and nothing may be made in its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import tables
+
+from dayfile.errors import StorageError
+
+__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "errno_of", "naming_trouble", "open_day_file"]
+
+DAMAGED = (
+    *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
+    *(ValueError, LookupError, AttributeError, TypeError),
+)
+"""What reading a day file raises that is damaged, or not as this program leaves them."""
+REMEDY = "rebuild it if its sources are kept (dayfile rebuild), else take it from a copy"
+"""What messages advise for a day file that is damaged or gone; sources of one of other origin are not kept."""
+ERRNO = re.compile(r"errno = (\d+)")
+
+
+class Trouble(StrEnum):
+    """Why a day file could not be read."""
+
+    ABSENT = "absent"
+    NOT_PERMITTED = "not permitted"
+    IN_USE = "in use"
+    NO_LOCKS = "cannot be locked"
+    NOT_UTF8 = "path is not UTF-8"
+    UNREADABLE = "cannot be read"
+    DAMAGED = "damaged"
+
+
+TROUBLES = {
+    errno.ENOENT: Trouble.ABSENT,
+    errno.ENOTDIR: Trouble.ABSENT,
+    errno.EACCES: Trouble.NOT_PERMITTED,
+    errno.EPERM: Trouble.NOT_PERMITTED,
+}
+
+
+class DayFileError(StorageError):
+    """A day file could not be read; the message says why, and what to do.
+
+    Parameters
+    ----------
+    path : Path
+        The day file.
+    trouble : Trouble
+        What is in the way.
+    detail : str
+        What the system or the library said.
+    """
+
+    def __init__(self, path: Path, trouble: Trouble, detail: str) -> None:
+        self.trouble = trouble
+        match trouble:
+            case Trouble.ABSENT:
+                message = "this day file is missing"
+            case Trouble.NOT_PERMITTED:
+                message = f"may not be read ({detail}); give this user permission to read it"
+            case Trouble.IN_USE:
+                message = "is in use: another program has it open for writing; try again when it has closed it"
+            case Trouble.NO_LOCKS:
+                message = (
+                    f"cannot be locked ({detail}); use a file system that has locks, or set the environment variable "
+                    "HDF5_USE_FILE_LOCKING to FALSE where nobody else writes day files"
+                )
+            case Trouble.NOT_UTF8:
+                message = "cannot be opened: its path is not UTF-8, which HDF5 needs; rename the directory"
+            case Trouble.UNREADABLE:
+                message = f"cannot be read now ({detail}); the file may be good: look at the disk and try again"
+            case Trouble.DAMAGED:
+                message = f"is damaged: cannot be read ({detail}); {REMEDY}"
+        self.path, self.detail = path, detail
+        super().__init__(message, where=path)
+
+    def __reduce__(self) -> tuple[type[DayFileError], tuple[Path, Trouble, str]]:
+        """By its parts: it goes between processes."""
+        return DayFileError, (self.path, self.trouble, self.detail)
+
+
+@contextmanager
+def open_day_file(path: Path) -> Iterator[tables.File]:
+    """Open a day file for reading, and close it in the end.
+
+    Raises
+    ------
+    DayFileError
+        It cannot be opened, or what is done with it while it is open raises what a damaged file does.
+    """
+    # As all is read once, a cache of chunks would only be one more copy.
+    with naming_trouble(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
+        yield file
+
+
+@contextmanager
+def naming_trouble(path: Path) -> Iterator[None]:
+    """Turn what reading a day file raises into a DayFileError that names the trouble."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise DayFileError(path, *find_trouble(path, error)) from error
+
+
+def find_trouble(path: Path, error: BaseException) -> tuple[Trouble, str]:
+    """The trouble behind an exception, and what the system or the library said of it."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return Trouble.NOT_UTF8, type(error).__name__
+    if isinstance(error, ValueError) and "already opened" in str(error):
+        return Trouble.IN_USE, "open in this process"
+    number, locking = errno_of(error)
+    if number is None:
+        return Trouble.DAMAGED, type(error).__name__
+    if locking:
+        trouble = Trouble.IN_USE if number in {errno.EAGAIN, errno.EACCES} else Trouble.NO_LOCKS
+    else:
+        trouble = TROUBLES.get(number, Trouble.UNREADABLE)
+    return trouble, os.strerror(number)
+
+
+def errno_of(error: BaseException) -> tuple[int | None, bool]:
+    """The number of the system's error behind an exception, and whether a lock was asked for; None if there is none."""
+    if isinstance(error, OSError):
+        # PyTables raises some of the system's errors by itself, without their number.
+        by_class = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, IsADirectoryError: errno.EISDIR}
+        return error.errno or by_class.get(type(error)), False
+    for entry in getattr(error, "h5backtrace", None) or ():
+        text = str(entry[-1])
+        if match := ERRNO.search(text):
+            return int(match[1]), "lock" in text.partition("errno")[0]
+    return None, False
