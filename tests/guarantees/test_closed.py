@@ -72,7 +72,8 @@ def test_a_lost_catalogue_is_not_rebuilt_from_a_part(run, closed):
     Path("archive/catalogue.db").unlink()
     directory = closed("archive/2024/5")
     for words in (["archive-run", "up7"], ["dayfile", "ls"], ["dayfile", "reindex"]):
-        assert run(*words).code == 4
+        done = run(*words)
+        assert done.code == 4
     assert not Path("archive/catalogue.db").exists()
     directory.chmod(0o755)
     assert run("archive-run", "up7").code == 0
@@ -93,7 +94,9 @@ def test_adopt_names_the_directory_that_it_may_not_list(run, closed):
 def test_the_archive_itself_may_not_be_looked_into(run, closed):
     directory = closed("archive")
     for words in (["archive-run", "up7"], ["dayfile", "ls"], ["dayfile", "check"], ["dayfile", "reindex"]):
-        assert run(*words).code == 4
+        done = run(*words)
+        assert done.code in {2, 4}
+        assert "not readable" in done.err or "Permission denied" in done.err
     directory.chmod(0o755)
     assert events() == 10
 

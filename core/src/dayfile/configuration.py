@@ -44,6 +44,7 @@ def configured(
         from_file = settings.from_plugin(told, config)
     else:
         root = Root(archive or DEFAULT_ARCHIVE)
+        root.exists()  # one that may not be looked into is no archive without settings
         from_file = settings.from_file(config or root.settings, required=config is not None)
     # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
     others = plugins.installed().keys() - loaded.settings_models.keys()

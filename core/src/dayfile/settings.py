@@ -166,9 +166,9 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
     SettingsError
         The file is missing though required, or is no YAML of that form.
     """
-    if not required and not path.exists():
-        return {}
     try:
+        if not required and not path.exists():
+            return {}
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}", where=path) from error

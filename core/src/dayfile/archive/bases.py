@@ -106,7 +106,7 @@ def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
         Its day files lie in another place already, or the directory is another archive's.
     """
     link, target = root.path / name, target.absolute()
-    there = link.exists() and target.exists() and link.samefile(target)
+    there = disk.exists(link) and disk.exists(target) and link.samefile(target)
     if not there and (link.is_symlink() or (link.is_dir() and any(link.iterdir()))):
         message = (
             f"{told_by} says that the day files of {name} are in {target}, but they are in {link.resolve()}; "

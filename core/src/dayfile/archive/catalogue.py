@@ -171,7 +171,7 @@ class Catalogue:
 
     def made(self) -> bool:
         """Whether there is a catalogue; SQLite's file is there, empty, a moment before its tables are."""
-        if not self.path.exists():
+        if not disk.exists(self.path):
             return False
         with self._connected() as connection:
             return tables_of(connection) >= MADE
@@ -265,7 +265,7 @@ class Catalogue:
 
     def _select(self, table: str, condition: str = "true", *values: str | None) -> list[Any]:
         """Rows of a table; none where there is no catalogue yet, or one of an older form that lacks the table."""
-        if not self.path.exists():
+        if not disk.exists(self.path):
             self._refuse_lost()
             return []
         with self._connected() as connection:

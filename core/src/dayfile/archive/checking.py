@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
+from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.homes import Content, Homes, content_of, second_copy
@@ -136,7 +137,7 @@ def unlisted(root: Root, catalogue: Catalogue, homes: Homes, content: Content) -
         other
         for name, day in sorted(content.claims)
         for other in catalogue.elsewhere(name, day, content.path)
-        if (root.path / other).exists()
+        if disk.exists(root.path / other)
     ]
     other = next(iter(others), None) or homes.occupied(root, content)
     if other is not None:

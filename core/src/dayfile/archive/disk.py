@@ -19,6 +19,7 @@ from dayfile.errors import StorageError
 __all__ = [
     "begin_sync",
     "copy",
+    "exists",
     "make_directory",
     "rename",
     "step",
@@ -106,9 +107,9 @@ def sync_file_range() -> Callable[[int, int, int, int], int] | None:
 
 def make_directory(path: Path) -> None:
     """Make a directory and those above it; durable once the caller syncs what it puts there."""
-    if path.is_dir():
-        return
     with storage_errors("make the directory", path):
+        if path.is_dir():
+            return
         missing = [path, *(parent for parent in path.parents if not parent.exists())]
         path.mkdir(parents=True, exist_ok=True)
     for made in missing:
@@ -140,6 +141,12 @@ def copy(source: Path, target: Path) -> None:
             # Not across these file systems, or not in this kernel: the plain way from where it stopped.
             old.seek(new.seek(0, os.SEEK_END))
             shutil.copyfileobj(old, new)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; StorageError if that cannot be seen."""
+    with storage_errors("look for", path):
+        return path.exists()
 
 
 def rename(old: Path, new: Path) -> None:

@@ -63,7 +63,7 @@ class Root:
 
     def create(self) -> None:
         """Make the directories that are missing."""
-        if self.path.exists() and not self.path.is_dir():
+        if disk.exists(self.path) and not self.path.is_dir():
             raise UsageError("this is a file; an archive is a directory", where=self.path)
         try:
             os.fspath(self.path).encode()

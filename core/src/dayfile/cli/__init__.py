@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from errno import EDQUOT, ENOSPC
 
 import typer
 
@@ -45,9 +44,9 @@ def guarded(command: Callable[[], object]) -> None:
         typer.echo(printable(f"dayfile: {error}"), err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in {ENOSPC, EDQUOT}:
-            raise
-        typer.echo(f"dayfile: the output could not be written: {error.strerror}", err=True)
+        # What no part of the program has named better: a fault of the surroundings, or of the output.
+        where = error.filename or "the output could not be written"
+        typer.echo(printable(f"dayfile: {where}: {error.strerror or error}"), err=True)
         sys.exit(StorageError.exit_code)
 
 

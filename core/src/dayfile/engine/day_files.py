@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
@@ -184,7 +185,7 @@ class DayFiles:
     def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
         """HeldError where there is no day file at the path, and records of the day are in one at another path."""
         for other in self.catalogue.elsewhere(data_type, str(day), path):
-            if (self.root.path / other).exists():
+            if disk.exists(self.root.path / other):
                 message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
                 raise HeldError(message)
 

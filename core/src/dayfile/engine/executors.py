@@ -210,7 +210,7 @@ def record_announced(root: Root, plugins: Plugins) -> None:
         published = root.day_file(path)
         known = Publication(catalogue.rows_of(path), None)
         try:
-            if published.exists():
+            if disk.exists(published):
                 found = Publication(
                     catalogue_rows(path, str(day), read_summaries(published, told)), Digest.of(published)
                 )

@@ -122,7 +122,7 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
         published: Path = root.day_file(path)
     except PluginError as error:
         raise UsageError("this is no path of a day file (below the archive, *.h5)", where=path) from error
-    if published.exists():
+    if disk.exists(published):
         try:
             with open_day_file(published) as file:
                 ledger = Ledger.read(file)

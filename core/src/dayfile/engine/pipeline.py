@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dayfile.archive import disk
 from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue, Publication
 from dayfile.archive.quarantine import Quarantine
@@ -186,7 +187,7 @@ class Pipeline:
         # During a long watch, what they lie on may be gone meanwhile.
         for name in self.plugins.bases:
             look_for(self.root, name)
-        gone = [path for path in day_files if self.only is None and not (self.root.path / path).exists()]
+        gone = [path for path in day_files if self.only is None and not disk.exists(self.root.path / path)]
         for path, records in self.catalogue.announce(day_files, gone).items():
             logger.warning(STARTED_NEW, path, plural(records, "record"))
 
