@@ -8,29 +8,20 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from dayfile.archive import disk
 from dayfile.archive.bases import check_bases, link_base
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import REMEDY, read_summaries
-from dayfile.engine.intake import (
-    Arrival,
-    Incoming,
-    accept,
-    given_files,
-    groups,
-    left_behind,
-    read_source,
-    visible_files,
-)
+from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release
+from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import StorageError
-from dayfile.model.batch import Source
-from dayfile.plugins import Plugins
+from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import Told, recogniser
 
@@ -49,6 +40,24 @@ def silent(done: int, total: int, name: str) -> None:
     """Show nothing."""
 
 
+class Waiting(NamedTuple):
+    """A source of ours that waits for its day files to be published.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is in ``accepted/``.
+    state : State or None
+        What was read; None if what is there now was not read.
+    day_files : set of str
+        The day files that it waits for.
+    """
+
+    path: Path
+    state: State | None
+    day_files: set[str]
+
+
 class Run:
     """One process at work on an archive, in the archive's lock; made by :func:`started`.
 
@@ -64,32 +73,55 @@ class Run:
         self.root = root
         self.pipeline = pipeline
         self.report = pipeline.report
-        self.held: list[tuple[Path, set[str]]] = []
+        self.waiting: list[Waiting] = []
+        self.held: dict[Path, str] = {}
 
     def take(self, group: Iterable[Arrival]) -> None:
-        """Take a group of sources in; one that cannot be read is reported and stays where it is."""
-        readable: list[tuple[Arrival, Source]] = []
+        """Take a group of sources in; one that cannot be read is reported and left in place."""
+        readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
-            source = read_source(arrival.path)
-            if isinstance(source, Source):
-                readable.append((arrival, source))
+            read = read_source(arrival)
+            if isinstance(read, Read):
+                readable.append((arrival, read))
             else:
-                self.report.failures.append(source)
-        taken = self.pipeline.take([source for _, source in readable])
-        for (arrival, source), days in zip(readable, taken, strict=True):
+                self.leave(arrival, read)
+        taken = self.pipeline.take([read.source for _, read in readable])
+        for (arrival, read), days in zip(readable, taken, strict=True):
             if self.keeps_sources:
-                keep(self.root, source, days.values())
-            self.hold(arrival, days)
+                keep(self.root, read.source, days.values())
+            self.keep_until_published(arrival, days, read.state)
 
     @property
     def keeps_sources(self) -> bool:
         """Whether sources are kept for good."""
         return self.pipeline.settings.core.sources_keep == "always"
 
-    def hold(self, arrival: Arrival, day_files: Iterable[str]) -> None:
+    def hold(self, path: Path, reason: str) -> None:
+        """Report a file that is left in place; once, however often it is met."""
+        if self.held.get(path) != reason:
+            self.held[path] = reason
+            below = path.relative_to(self.root.path) if path.is_relative_to(self.root.path) else path
+            self.report.hold(str(below), reason)
+
+    def unseen(self, path: Path, error: OSError) -> None:
+        """Report what is below a directory and cannot be listed or looked at."""
+        self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
+
+    def leave(self, arrival: Arrival, unread: Unread) -> None:
+        """Report a source that could not be read; one of ours that keeps changing goes back to ``incoming/``."""
+        if arrival.ours and unread.changing:
+            release(self.root, arrival.path, None, self.hold)
+        elif arrival.ours:
+            self.hold(arrival.path, unread.reason)
+        elif unread.changing:
+            self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
+        else:
+            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}", unread.error))
+
+    def keep_until_published(self, arrival: Arrival, day_files: Iterable[str], state: State | None) -> None:
         """Keep a source of ours until its day files are published."""
         if arrival.ours:
-            self.held.append((arrival.path, set(day_files)))
+            self.waiting.append(Waiting(arrival.path, state, set(day_files)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
@@ -102,23 +134,21 @@ class Run:
         if len(day_files.work_files) > MOST_WAITING:
             self.publish([path for path in day_files.work_files if path not in day_files.used])
 
-    def release(self, waiting: Iterable[str] = ()) -> None:
-        """Release the sources that wait for none of these day files."""
-        waiting = set(waiting)
-        still: list[tuple[Path, set[str]]] = []
-        for path, day_files in self.held:
-            if day_files.isdisjoint(waiting):
-                self._release(path)
-            else:
-                still.append((path, day_files))
-        self.held = still
+    def release(self, unpublished: Iterable[str] = ()) -> None:
+        """Release the sources that wait for none of these day files; those that are being written wait on."""
+        unpublished = set(unpublished)
+        self.waiting = [
+            source
+            for source in self.waiting
+            if not source.day_files.isdisjoint(unpublished)
+            or not release(self.root, source.path, source.state, self.hold)
+        ]
 
-    def _release(self, path: Path) -> None:
-        """Remove a source from ``accepted/``: its records are published, or it is in quarantine."""
-        disk.unlink(path)
-        if path.parent != self.root.accepted and not any(path.parent.iterdir()):
-            with disk.storage_errors("remove", path.parent):
-                path.parent.rmdir()
+    def finish(self) -> None:
+        """Name the sources that are left, as somebody has them open for writing; the next run looks at them again."""
+        for source in self.waiting:
+            self.hold(source.path, "archived as it is, but another program has it open for writing; left in place")
+        self.report.finish()
 
 
 @contextmanager
@@ -135,7 +165,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         The archive could not be written; input is where it was.
     """
     check_bases(root, plugins.bases)
-    also = left_behind(root, settings.core.intake_also)
+    unseen: list[tuple[Path, OSError]] = []
+    also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
@@ -145,14 +176,17 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         told = recogniser(plugins.data_types.values())
         replace_lost_catalogue(root, told)
         record_announced(root, told)
-        for path in also:
-            accept(root, path)
         pipeline = Pipeline(root, plugins, settings, report, only=only)
+        run = Run(root, pipeline)
+        for path, error in unseen:
+            run.unseen(path, error)
+        for _ in accept_each(root, also, run.hold):
+            pass  # they are taken with all that is in accepted/
         try:
-            yield Run(root, pipeline)
+            yield run
         finally:
             pipeline.abandon()
-        report.finish()
+        run.finish()
 
 
 def replace_lost_catalogue(root: Root, told: Told) -> None:
@@ -221,9 +255,9 @@ def run_serial(
     """
     files = given_files(given)
     with started(root, plugins, settings) as run:
-        total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
+        total = len(files) + count_waiting(root)
         done = 0
-        for group, _ in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+        for group, _ in groups(arrivals(run, settings.core.watch_settle, files)):
             progress(done, total, group[0].path.name)
             run.take(group)
             run.publish_idle()
@@ -233,23 +267,20 @@ def run_serial(
     return run.report
 
 
-def arrivals(root: Root, settle: float, given: Iterable[Path], report: Report) -> Iterator[Arrival]:
+def count_waiting(root: Root) -> int:
+    """Count the files that a run finds in ``accepted/`` and ``incoming/``, to show how far it is."""
+    return sum(len(own_files(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
+
+
+def arrivals(run: Run, settle: float, given: Iterable[Path]) -> Iterator[Arrival]:
     """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
-    for path in visible_files(root.accepted):
-        yield Arrival(path, ours=True)
+    for file in own_files(run.root.accepted, run.unseen):
+        yield Arrival(file.path, ours=True)
     for path in given:
         yield Arrival(path, ours=False)
-    incoming = Incoming(root, settle)
-    yield from accepted(root, incoming)
+    incoming = Incoming(run.root, settle, run.unseen)
+    yield from accept_each(run.root, incoming.ready(), run.hold)
     if incoming.waiting:
         time.sleep(settle)
-        yield from accepted(root, incoming)
-        report.growing = [str(path.relative_to(root.path)) for path in incoming.waiting]
-
-
-def accepted(root: Root, incoming: Incoming) -> Iterator[Arrival]:
-    """What is ready in ``incoming/``, accepted one by one."""
-    for path in incoming.ready():
-        arrival = accept(root, path)
-        if arrival is not None:
-            yield arrival
+        yield from accept_each(run.root, incoming.ready(), run.hold)
+        run.report.growing = [str(path.relative_to(run.root.path)) for path in incoming.waiting]
