@@ -12,8 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from dayfile.archive import disk
+from dayfile.archive.directories import status
+from dayfile.archive.locks import try_lock
 from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
@@ -65,7 +68,8 @@ class Root:
 
     def exists(self) -> bool:
         """Whether an archive has been made here."""
-        return self.workshop.is_dir()
+        found = status(self.workshop)
+        return found is not None and S_ISDIR(found.st_mode)
 
     def elsewhere(self) -> dict[Path, list[str]]:
         """Directories of day files that lie elsewhere: where, and the names of the links to each."""
@@ -167,16 +171,12 @@ class Root:
             lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
             opened.callback(os.close, lock)
             while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    if time.monotonic() > end or not self._holder_ended():
-                        message = f"{self._told_holder()} is working on this archive"
-                        raise ArchiveLockedError(message, where=self.path) from error
-                    time.sleep(0.01)
-                else:
+                if try_lock(lock, self.path):
                     opened.pop_all()
                     return lock
+                if time.monotonic() > end or not self._holder_ended():
+                    raise ArchiveLockedError(f"{self._told_holder()} is working on this archive", where=self.path)
+                time.sleep(0.01)
 
     def _holder_ended(self) -> bool:
         """Whether the process that took the lock is not there any more."""

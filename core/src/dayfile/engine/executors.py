@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dayfile.archive.bases import check_bases, link_base
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
+from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
@@ -176,6 +177,7 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         told = recogniser(plugins.data_types.values())
         replace_lost_catalogue(root, told)
         record_announced(root, told)
+        Quarantine(root).put_right()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline)
         for path, error in unseen:
