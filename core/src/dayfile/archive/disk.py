@@ -194,6 +194,7 @@ def move(old: Path, new: Path) -> None:
         return
     os.link(old, new, follow_symlinks=False)
     try:
+        step("unlink", old)
         old.unlink()
     except OSError:
         new.unlink()
