@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing.popen_fork  # noqa: F401 - who gave up root's powers may not be able to import it later
 import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -197,6 +200,26 @@ def test_a_trouble_that_stays_is_counted_once(root, run, hits):
     report = run(watch__settle=0.2)
     assert [held.source for held in report.held] == ["incoming/0"]
     assert report.sources["archived"] == 1
+
+
+def test_a_watch_names_what_is_held_once_and_goes_on(root, run, hits, muon, caplog):
+    drop(root.incoming / "closed" / STREAM, hits(1)).parent.chmod(0)
+    drop(root.incoming / "stuck" / STREAM, hits(2)).parent.chmod(0o555)
+
+    def later():
+        time.sleep(0.5)
+        drop(root.path / ".making", hits(3)).rename(root.incoming / STREAM)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    report = run(run_watch, watch__rescan=0.05)
+    thread.join()
+    assert seconds(root, muon) == [3]
+    logged = [message for message in caplog.messages if "held" in message]
+    assert [message.partition(":")[0] for message in logged] == ["incoming/closed", f"incoming/stuck/{STREAM}"]
+    assert (report.sources["archived"], report.sources["held"]) == (1, 2)
 
 
 def test_a_closed_directory_of_intake_also_is_held(root, run, hits, muon):
