@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from dayfile import hookimpl
+from dayfile import hookimpl, open_archive
 from dayfile.archive import disk
 from dayfile.engine.processes import run_processes
 from dayfile.errors import StorageError
@@ -245,37 +245,53 @@ def test_a_source_that_its_writer_has_open_is_not_removed(archive, hits, run):
 
 # ---- Changing while it is read
 
-RESTLESS = """
-import sys
-with open(sys.argv[1], "r+b", buffering=0) as file:
-    while True:
-        file.seek(0)
-        if file.write(b"x" * 24) and sys.stdout:
-            print("writing", flush=True)
-            sys.stdout = None
-"""
+
+class Overtaken:
+    """An open file to which somebody writes whenever it has been read."""
+
+    def __init__(self, file, path):
+        self.file = file
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def read(self):
+        content = self.file.read()
+        append(self.path, b"x" * 24)
+        return content
 
 
 @pytest.fixture
-def restless(muon):
-    """Write to a file without pause, in a process of its own."""
-    started = []
+def restless(monkeypatch):
+    """Let somebody write to a file between each reading of it and the look at its state that follows."""
+    plain = Path.open
 
-    def start(path):
-        path.write_bytes(bytes(24 * 2**20))
-        started.append(subprocess.Popen([sys.executable, "-c", RESTLESS, str(path)], stdout=subprocess.PIPE))
-        started[-1].stdout.readline()
+    def start(path, times):
+        path.write_bytes(b"")
+        left = list(range(times))
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        def overtaken(self, *arguments, **words):
+            file = plain(self, *arguments, **words)
+            if left and self == path and arguments == ("rb",):
+                left.pop()
+                return Overtaken(file, path)
+            return file
+
+        monkeypatch.setattr(Path, "open", overtaken)
+
+    return start
 
 
 def test_a_given_file_that_changes_while_it_is_read_is_held(archive, hits, run, restless, tmp_path):
     archive.drop("MuonHit.le.bin", hits(3, order="little"))
-    restless(tmp_path / STREAM)
+    restless(tmp_path / STREAM, 3)
     report = run(tmp_path / STREAM)
     (held,) = report.held
     assert held.message == f"{tmp_path / STREAM}: held: changes while it is read; give it again once it is whole"
@@ -283,11 +299,19 @@ def test_a_given_file_that_changes_while_it_is_read_is_held(archive, hits, run, 
 
 
 def test_a_source_that_changes_while_it_is_read_goes_back_to_incoming(archive, run, restless):
-    restless(archive.root.accepted / STREAM)
-    report = run(watch__settle=0.5)
+    restless(archive.root.accepted / STREAM, 3)
+    report = run()
     assert report.sources["held"] == 1
     assert archive.files(archive.root.incoming) == [STREAM]
     assert archive.files(archive.root.accepted) == []
+
+
+def test_a_source_that_changes_once_while_it_is_read_is_read_again_at_once(archive, run, restless):
+    restless(archive.root.accepted / STREAM, 1)
+    report = run()
+    assert (report.held, report.sources["archived"]) == ([], 1)
+    assert len(open_archive(archive.root.path).read("muon.hits")) == 1
+    assert archive.files(archive.root.incoming) == archive.files(archive.root.accepted) == []
 
 
 # ---- Arrival
