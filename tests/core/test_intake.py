@@ -95,14 +95,14 @@ def test_what_is_no_file_is_left_alone(archive, hits):
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])
-def test_a_directory_that_may_not_be_looked_into_is_told(plain_user, caplog, mode):
+def test_a_directory_that_may_not_be_looked_into_is_named(plain_user, caplog, mode):
     closed = Path("archive/incoming/closed")
     closed.mkdir(parents=True)
     (closed / "MuonHit.be.bin").write_text("")
     Path("archive/incoming/dangling").symlink_to("gone")
     Path("archive/incoming/MuonHit.be.bin").write_text("")
     closed.chmod(mode)
-    with pytest.raises(UsageError, match=r"closed.*: cannot be looked at \(Permission denied\)"):
+    with pytest.raises(UsageError, match=r"closed.*: cannot be read \(Permission denied\)"):
         given_files([Path("archive/incoming")])
     incoming = Incoming(Root(Path("archive")), 0)
     assert incoming.ready() == [plain_user / "archive/incoming/MuonHit.be.bin"]
@@ -110,7 +110,7 @@ def test_a_directory_that_may_not_be_looked_into_is_told(plain_user, caplog, mod
     assert "closed" in caplog.text
     caplog.clear()
     Path("archive/incoming").rename("archive/partial")
-    assert left_behind(incoming.root, ["partial"]) == [Path("archive/partial/MuonHit.be.bin")]
+    assert left_behind(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]
     assert "closed" in caplog.text
     Path("archive/partial/closed").chmod(0o700)
 

@@ -109,9 +109,7 @@ def start(tmp_path_factory) -> Start:
     ``start(path, script=text, name=value)`` a script with ``directory`` and further names.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["dayfile.testing.selftest", "dayfile_hisparc.events", "filelock", "watchfiles", "pytest"]
-    )
+    context.set_forkserver_preload(["dayfile.testing.selftest", "dayfile_hisparc.events", "watchfiles", "pytest"])
     directory = tmp_path_factory.mktemp("scripts")
     known: dict[str, Path] = {}
 

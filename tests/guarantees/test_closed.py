@@ -12,7 +12,7 @@ import pytest
 import dayfile
 
 MAY, JUNE = "2024/5/2024_5_1.h5", "2024/6/2024_6_1.h5"
-NOT_LISTED = "this directory cannot be listed (Permission denied)"
+NOT_LISTED = "cannot be read (Permission denied)"
 DAMAGE = ("rebuild it if", "take it from a copy", "is damaged")
 
 

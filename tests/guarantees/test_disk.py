@@ -79,9 +79,9 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
         else:
             if not fault.happened:
                 break
-            # A source that cannot be opened is told, and waits where it is.
+            # A source that cannot be opened is named, and waits where it is.
             kind, path = fault.steps[number - 1]
-            assert (kind, report.exit_code, len(report.failures)) == ("open", 3, 1), path
+            assert (kind, report.exit_code, len(report.failures + report.held)) == ("open", 3, 1), path
             assert sources(archive.root) == ([] if path.is_relative_to(given) else [path.read_bytes()])
             waiting = sources(archive.root)
         assert contents(given) == held
@@ -381,7 +381,7 @@ def nobodys(busy):
     shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("name", [".", "incoming/1", "accepted", "workshop", "probe/2020/05"])
+@pytest.mark.parametrize("name", [".", "accepted", "workshop", "probe/2020/05"])
 def test_a_directory_that_may_not_be_written_stops_the_run_and_the_next_run_completes(
     nobodys, tmp_path, new_archive, finish, name
 ):
@@ -391,5 +391,19 @@ def test_a_directory_that_may_not_be_written_stops_the_run_and_the_next_run_comp
     assert finish(archive, script=script, elsewhere=new_archive(tmp_path / "1").path) == COULD_NOT_WRITE
     assert_untouched_or_published(archive, old, waiting)
     (archive.path / name).chmod(0o755)
+    assert finish(archive, script=script, elsewhere=new_archive(tmp_path / "2").path) == 0
+    archive.assert_whole()
+
+
+def test_a_directory_of_incoming_that_may_not_be_written_holds_its_files_and_no_others(
+    nobodys, tmp_path, new_archive, finish
+):
+    archive, script = nobodys, AS_NOBODY + ENGINE
+    (archive.root.incoming / "1").chmod(0o555)
+    assert finish(archive, script=script, elsewhere=new_archive(tmp_path / "1").path) == 0
+    assert {path.parts[0] for path in map(Path, contents(archive.root.incoming))} == {"1"}
+    assert contents(archive.root.accepted) == {}
+    assert selftest.count_records(archive.path).total() == 2 * len(archive.expected) // 3
+    (archive.root.incoming / "1").chmod(0o755)
     assert finish(archive, script=script, elsewhere=new_archive(tmp_path / "2").path) == 0
     archive.assert_whole()

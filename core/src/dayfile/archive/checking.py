@@ -75,7 +75,7 @@ def check(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> 
     unseen: list[Problem] = []
 
     def note(directory: Path, error: OSError) -> None:
-        message = f"this directory cannot be listed ({error.strerror}); what is in it is not checked"
+        message = f"cannot be read ({error.strerror}); what is in this directory is not checked"
         unseen.append(Problem(os.path.relpath(directory, root.path), message))
 
     found = root.day_files(note)

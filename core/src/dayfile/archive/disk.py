@@ -8,8 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, EEXIST, EINVAL, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, EROFS
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -18,13 +20,18 @@ from dayfile.errors import StorageError
 
 __all__ = [
     "begin_sync",
+    "concerns_the_disk",
     "copy",
     "exists",
     "make_directory",
+    "move",
+    "move_into",
     "rename",
     "step",
     "storage_errors",
     "sync",
+    "sync_file",
+    "sync_names",
     "unlink",
     "watch_steps",
     "write",
@@ -32,6 +39,8 @@ __all__ = [
 
 COPY_BLOCK = 2**30
 SYNC_FILE_RANGE_WRITE = 2
+AT_FDCWD = -100
+RENAME_NOREPLACE = 1
 
 observers: list[Callable[[str, Path], None]] = []
 
@@ -69,6 +78,11 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
         raise StorageError(f"could not {action}: {error.strerror or error}; {STAYS}", where=path) from error
 
 
+def concerns_the_disk(error: OSError) -> bool:
+    """Return whether a failure is of the disk or the process, so that the next file would fail as well."""
+    return error.errno in {ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOMEM}
+
+
 def sync(path: Path) -> None:
     """Force a file's or directory's content to disk."""
     with storage_errors("sync to disk", path):
@@ -80,14 +94,21 @@ def sync(path: Path) -> None:
             os.close(descriptor)
 
 
+def sync_file(descriptor: int, path: Path) -> None:
+    """Force the content of an open file to disk; of one that is there already it costs a flush of the disk's cache."""
+    with storage_errors("sync to disk", path):
+        step("fsync", path)
+        getattr(os, "fdatasync", os.fsync)(descriptor)  # not every system has both
+
+
 def begin_sync(path: Path) -> None:
     """Let the system begin to write a file's content to disk, and do not wait: :func:`sync` has less to wait for then.
 
-    Of systems other than Linux nothing is asked; nothing depends on it.
+    Of systems other than Linux nothing is asked; nothing depends on it. OSError if the file cannot be opened.
     """
     function = sync_file_range()
     if function is not None:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             function(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE)  # of the whole file; where it cannot, it does nothing
         finally:
@@ -155,6 +176,115 @@ def rename(old: Path, new: Path) -> None:
         step("rename", new)
         old.replace(new)
     sync(new.parent)
+
+
+def move(old: Path, new: Path) -> None:
+    """Give a file or directory another name on the same file system, and never replace anything.
+
+    Where neither the system nor the file system can refuse to replace (RENAME_NOREPLACE), a file gets its new name as
+    a link, and then loses its old one: killed between, it has both. Its content is the caller's to sync before, and
+    the directories after.
+
+    Raises
+    ------
+    FileExistsError
+        The new name is taken.
+    OSError
+        What else the system says; the file has its old name.
+    """
+    step("rename", new)
+    sys.audit("os.rename", str(old), str(new), -1, -1)
+    if rename_noreplace(old, new):
+        return
+    if old.is_dir() and not old.is_symlink():
+        move_directory(old, new)
+        return
+    os.link(old, new, follow_symlinks=False)
+    try:
+        step("unlink", old)
+        old.unlink()
+    except OSError:
+        new.unlink()
+        raise
+
+
+def move_directory(old: Path, new: Path) -> None:
+    """Rename a directory, which replaces an empty one at most; that holds nobody's bytes."""
+    try:
+        old.rename(new)
+    except OSError as error:
+        if error.errno in {ENOTEMPTY, ENOTDIR, EEXIST}:
+            raise FileExistsError(EEXIST, os.strerror(EEXIST), str(new)) from error
+        raise
+
+
+def rename_noreplace(old: Path, new: Path) -> bool:
+    """Rename without replacing, in one step; False where the system or the file system cannot."""
+    function = renameat2()
+    if function is None:
+        return False
+    if function(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in {ENOSYS, EINVAL}:
+        return False
+    raise OSError(number, os.strerror(number), str(old), None, str(new))
+
+
+@cache
+def renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    """Return the function of Linux that Python does not have; None elsewhere."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return None
+    function.argtypes = ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
+    return cast("Callable[[int, bytes, int, bytes, int], int]", function)
+
+
+def move_into(old: Path, directory: Path, name: str | None = None) -> Path:
+    """Move a file into a directory, or a numbered one below it where its name is taken, and never replace anything.
+
+    Returns
+    -------
+    Path
+        Where it is now. The directories are the caller's to sync: see :func:`sync_names`.
+
+    Raises
+    ------
+    OSError
+        It could not be moved, and is where it was.
+    """
+    name = name or old.name
+    number = 0
+    while True:
+        place = directory / str(number) if number else directory
+        try:
+            if number:
+                place.mkdir(exist_ok=True)
+            if not os.path.lexists(place / name):
+                move(old, place / name)
+                return place / name
+        except (FileExistsError, NotADirectoryError):
+            pass  # somebody took the name, or a file is called like the numbered directory
+        except PermissionError:
+            if not number or os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+                raise
+        except OSError:
+            if number:
+                with suppress(OSError):
+                    place.rmdir()
+            raise
+        number += 1
+
+
+def sync_names(directory: Path, moved: Iterable[Path]) -> None:
+    """Make the names durable that files got by :func:`move_into` in a directory."""
+    places = {path.parent for path in moved}
+    if places - {directory}:
+        places.add(directory)
+    for place in sorted(places):
+        sync(place)
 
 
 def unlink(path: Path) -> None:

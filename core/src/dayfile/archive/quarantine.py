@@ -5,40 +5,57 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
+import os
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dayfile.archive import disk
+from dayfile.archive.directories import entries, refuse, scan, status
+from dayfile.archive.locks import locked
 from dayfile.archive.root import Root
-from dayfile.errors import UsageError
+from dayfile.errors import StorageError, UsageError
 
 __all__ = ["Entry", "Quarantine"]
 
+logger = logging.getLogger(__name__)
+
 REASON = "reason.json"
+LOCK_SECONDS = 60.0
+"""How long somebody else's move is waited for; one takes a few syncs."""
+REQUEUED = ".requeue-"
+"""Beginning of the name of an entry that is on its way to incoming/."""
+DROPPED = re.compile(r"\.gone-.+|\.[0-9a-f]{12}")
+"""Names of entries that are being dropped, and of entries that are not whole yet: whoever made them has their bytes."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was set aside.
+    """One thing that is in quarantine.
 
     Parameters
     ----------
     path : Path
         Its directory.
     reason : dict
-        What ``reason.json`` tells: ``time``, ``source`` (original name), ``source_sha256``, ``plugin``, ``version``,
-        ``error`` (class), ``message``; of single records also ``code``, ``records`` (their places in the source) and
-        ``offset`` (byte offset of the first, where records have one).
+        The content of ``reason.json``: ``time``, ``source`` (original name), ``source_sha256``, ``plugin``,
+        ``version``, ``error`` (class), ``message``; of single records also ``code``, ``records`` (their places in the
+        source) and ``offset`` (byte offset of the first, where records have one).
     content : Path or None
         The bytes; None if they were requeued and a crash kept the rest of the entry.
+    closed : OSError or None
+        Why the entry cannot be read, if it cannot; ``message`` in ``reason`` says so.
     """
 
     path: Path
     reason: dict[str, Any]
     content: Path | None
+    closed: OSError | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +64,12 @@ class Entry:
 
 
 class Quarantine:
-    """The directory of an archive with one entry, ``<date>-<short id>/``, for each thing that was set aside.
+    """The directory of an archive with one entry, ``<date>-<short id>/``, for each thing that cannot be archived.
+
+    Entries are made and removed under a lock of their own, not that of the archive, so that all of this works beside a
+    running watch. An entry leaves in one step, by a rename to a hidden name, before anything is done with its bytes:
+    so the same bytes can come again meanwhile, and make a new entry of the same name. What a killed process left under
+    a hidden name is put right by whoever takes the lock next.
 
     Parameters
     ----------
@@ -58,6 +80,24 @@ class Quarantine:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.path = root.quarantine
+
+    @contextmanager
+    def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the quarantine's lock, with what a killed process left behind put right.
+
+        Raises
+        ------
+        StorageError
+            The lock cannot be had, or the quarantine not be read.
+        """
+        with locked(self.root.path / ".quarantine.lock", seconds):
+            self._put_right()
+            yield
+
+    def put_right(self, seconds: float = LOCK_SECONDS) -> None:
+        """Put right what a killed process left behind: see :meth:`locked`."""
+        with self.locked(seconds):
+            pass
 
     def put(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         """Keep bytes with the reason; bytes that are there already are not kept twice.
@@ -76,44 +116,74 @@ class Quarantine:
         Path
             The entry's directory.
         """
-        import filelock
-
-        # A receiver and a run may set the same bytes aside at the same time.
-        lock = filelock.FileLock(self.root.path / ".quarantine.lock")
-        with disk.storage_errors("lock the quarantine", self.path), lock:
+        with self.locked():
             return self.find(name, content) or self._keep(name, content, reason)
 
     def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         short = short_id(name, content)
         now = dt.datetime.now(dt.UTC)
         making = self.path / f".{short}"
-        if making.exists():
-            shutil.rmtree(making)
         disk.make_directory(making)
         disk.write(making / safe_name(name), content)
         told = {"time": now.isoformat(timespec="seconds"), "sha256": hashlib.sha256(content).hexdigest(), **reason}
         disk.write(making / REASON, json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
         disk.sync(making)
-        entry = self.path / f"{now:%Y-%m-%d}-{short}"
-        with disk.storage_errors("remove what a requeue left", entry):
-            shutil.rmtree(entry, ignore_errors=not entry.exists())
-        disk.rename(making, entry)
-        return entry
+        self._remove_remains(self.path / f"{now:%Y-%m-%d}-{short}", safe_name(name), content)
+        return self._name_entry(making, f"{now:%Y-%m-%d}", short)
+
+    def _remove_remains(self, entry: Path, name: str, content: bytes) -> None:
+        """Remove an entry that lacks its reason or its bytes, unless it is closed or holds other bytes than these."""
+        try:
+            if all(each.name == name and holds(each, content) for each in contents_of(entry)):
+                shutil.rmtree(entry)
+        except OSError as error:
+            if disk.concerns_the_disk(error):
+                raise StorageError(f"could not be removed: {error.strerror}", where=entry) from error
+
+    def _name_entry(self, making: Path, date: str, short: str) -> Path:
+        """Give an entry its name, the next one with a number where it is taken by something else."""
+        number = 0
+        while True:
+            entry = self.path / (f"{date}-{number}-{short}" if number else f"{date}-{short}")
+            try:
+                with disk.storage_errors("rename into place", entry):
+                    disk.move(making, entry)
+            except StorageError as error:
+                if not isinstance(error.__cause__, FileExistsError):
+                    raise
+                number += 1
+            else:
+                disk.sync(self.path)
+                return entry
 
     def find(self, name: str, content: bytes) -> Path | None:
-        """The entry that keeps these bytes under this name, if there is one.
+        """Return the entry that keeps these bytes under this name, if there is one.
 
-        An entry whose bytes were requeued, and which a crash kept from going, keeps nothing.
+        An entry whose bytes were requeued, or are others by now, keeps nothing. One that cannot be read does not count.
         """
-        entries = sorted(self.path.glob(f"[!.]*-{short_id(name, content)}"))
-        whole = (entry for entry in entries if (entry / safe_name(name)).is_file() and (entry / REASON).is_file())
-        return next(whole, None)
+        end = f"-{short_id(name, content)}"
+        for entry in self._listing():
+            if entry.name.endswith(end):
+                path = Path(entry.path)
+                if holds(path / safe_name(name), content) and holds(path / REASON):
+                    return path
+        return None
+
+    def _listing(self) -> list[os.DirEntry[str]]:
+        """List the directories of entries, oldest first; none where the quarantine is absent."""
+        listed = entries(self.path) or []
+        return [entry for entry in listed if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
 
     def entries(self) -> Iterator[Entry]:
-        """Everything that is set aside, oldest first."""
-        for path in sorted(self.path.glob("[!.]*")):
-            if path.is_dir():
-                yield read_entry(path)
+        """Everything that is in quarantine, oldest first.
+
+        Raises
+        ------
+        StorageError
+            The quarantine could not be listed. An entry that cannot be read is no error: see :class:`Entry`.
+        """
+        for entry in self._listing():
+            yield read_entry(Path(entry.path))
 
     def entry(self, name: str) -> Entry:
         """One entry, by the name of its directory or the end of it.
@@ -123,56 +193,138 @@ class Quarantine:
         UsageError
             There is none of that name, or more than one.
         """
-        found = [
-            path for path in sorted(self.path.glob("[!.]*")) if path.name == name or path.name.endswith(f"-{name}")
-        ]
+        found = [each for each in self._listing() if each.name == name or each.name.endswith(f"-{name}")]
         if len(found) != 1:
             message = (
                 f"{'more than one entry is' if found else 'no entry is'} called {name!r}; see: dayfile quarantine ls"
             )
             raise UsageError(message, where=self.path)
-        return read_entry(found[0])
+        return read_entry(Path(found[0].path))
 
     def requeue(self, entry: Entry) -> Path | None:
-        """Send what was set aside through the archive again: back to ``incoming/``, for the next run.
+        """Send what is in quarantine through the archive again: back to ``incoming/``, for the next run.
 
         Returns
         -------
         Path or None
-            Where it lies now; None if a requeue that was cut short had sent it already.
+            Where it is now; None if a requeue that was cut short had sent it already.
+
+        Raises
+        ------
+        UsageError
+            Somebody else requeued or dropped it meanwhile.
+        StorageError
+            It cannot be read, or not be moved, and is in quarantine still.
         """
-        target = None
-        if entry.content is not None:
-            target = free_name(self.root.incoming, entry.content.name)
-            disk.make_directory(target.parent)
-            disk.rename(entry.content, target)
-        self._remove(entry)
-        return target
+        with self.locked():
+            leaving = self._take_out(entry, REQUEUED)
+            try:
+                moved = self._send_back(leaving)
+                self._remove(leaving)
+            except StorageError:
+                self._put_right()
+                raise
+        return moved[0] if moved else None
+
+    def _send_back(self, leaving: Path) -> list[Path]:
+        """Move all that an entry holds, but its reason, to ``incoming/``; on disk before their new names are."""
+        with disk.storage_errors("move to incoming/", leaving):
+            contents = contents_of(leaving)
+            for content in contents:
+                disk.sync(content)
+            disk.make_directory(self.root.incoming)
+            moved = [disk.move_into(content, self.root.incoming) for content in contents]
+        disk.sync_names(self.root.incoming, moved)
+        return moved
 
     def drop(self, entry: Entry) -> None:
-        """Throw away what was set aside, for good."""
-        self._remove(entry)
+        """Throw away what is in quarantine, for good.
 
-    def _remove(self, entry: Entry) -> None:
-        # Out of sight in one step, so that no half of an entry is ever seen.
-        gone = self.path / f".gone-{entry.name}"
-        shutil.rmtree(gone, ignore_errors=True)
-        disk.rename(entry.path, gone)
-        with disk.storage_errors("remove", gone):
-            disk.step("unlink", gone)
-            shutil.rmtree(gone)
+        Raises
+        ------
+        UsageError
+            Somebody else requeued or dropped it meanwhile.
+        StorageError
+            It cannot be read, or not be removed.
+        """
+        with self.locked():
+            self._remove(self._take_out(entry, ".gone-"))
+
+    def _take_out(self, entry: Entry, prefix: str) -> Path:
+        """Hide an entry in one step: nobody sees half of it, and its name is free."""
+        if status(entry.path) is None:
+            raise UsageError("this entry is not there any more; see: dayfile quarantine ls", where=entry.path)
+        if (now := read_entry(entry.path)).closed is not None:
+            refuse(entry.path, now.closed)
+        if not os.access(entry.path, os.W_OK | os.X_OK, effective_ids=True):
+            raise StorageError("is closed (Permission denied); nothing was changed", where=entry.path)
+        hidden = self.path / f"{prefix}{entry.name}"
+        with disk.storage_errors("take out of quarantine", entry.path):
+            disk.move(entry.path, hidden)
+        disk.sync(self.path)
+        return hidden
+
+    def _remove(self, hidden: Path) -> None:
+        with disk.storage_errors("remove", hidden):
+            disk.step("unlink", hidden)
+            shutil.rmtree(hidden)
+
+    def _put_right(self) -> None:
+        """Restore what was on its way to ``incoming/``, delete what was being dropped or made; nobody else is at it."""
+        for left in entries(self.path) or ():
+            path = Path(left.path)
+            if not left.is_dir(follow_symlinks=False):
+                continue
+            try:
+                if left.name.startswith(REQUEUED):
+                    self._restore(path)
+                elif DROPPED.fullmatch(left.name):
+                    self._remove(path)
+            except (OSError, StorageError) as error:
+                logger.warning("%s: what a killed process left there cannot be put right (%s)", path, error)
+
+    def _restore(self, hidden: Path) -> None:
+        entry = hidden.with_name(hidden.name.removeprefix(REQUEUED))
+        contents = contents_of(hidden)
+        # All is in incoming/, or the same bytes came again.
+        if all(holds(entry / REASON) and holds(entry / each.name, each.read_bytes()) for each in contents):
+            self._remove(hidden)
+            return
+        date, short = entry.name[:10], entry.name.rpartition("-")[2]
+        self._name_entry(hidden, date, short)
 
 
 def read_entry(path: Path) -> Entry:
-    """The entry in a directory; one whose reason cannot be read says so in its message."""
+    """Read the entry in a directory; where that fails, its message says so."""
     try:
-        reason = json.loads((path / REASON).read_text(encoding="utf-8"))
+        contents = contents_of(path)
+        if contents:
+            contents[0].lstat()  # where the directory can be listed and not entered
+    except OSError as error:
+        return Entry(path, {"message": f"cannot be read ({error.strerror or error})"}, None, error)
+    content = contents[0] if contents else None
+    try:
+        reason = json.loads((path / REASON).read_bytes())
     except (OSError, ValueError) as error:
         reason = {"message": f"{REASON} cannot be read: {error}"}
     if not isinstance(reason, dict):
         reason = {"message": f"{REASON} holds no mapping"}
-    contents = sorted(content for content in path.iterdir() if content.name != REASON)
-    return Entry(path, reason, contents[0] if contents else None)
+    return Entry(path, reason, content)
+
+
+def contents_of(entry: Path) -> list[Path]:
+    """Return what an entry holds but its reason: one file, none if it went already. OSError if it cannot be listed."""
+    return [Path(each.path) for each in scan(entry) if each.name != REASON]
+
+
+def holds(path: Path, content: bytes | None = None) -> bool:
+    """Return whether a file exists, can be read, and has this content if any is given."""
+    try:
+        if content is None:
+            return path.is_file()
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def short_id(name: str, content: bytes) -> str:
@@ -185,13 +337,3 @@ def safe_name(name: str) -> str:
     """The last part of a file name, not hidden, or ``source`` where that cannot name a file of its own."""
     last = Path(name).name.replace("\0", "").lstrip(".")
     return "source" if last in {"", "..", REASON} or len(last.encode(errors="replace")) > 250 else last
-
-
-def free_name(directory: Path, name: str) -> Path:
-    """A path for a file of that name: in the directory, or below a numbered one where the name is taken."""
-    target = directory / name
-    number = 0
-    while target.exists() or target.parent.is_file():
-        number += 1
-        target = directory / str(number) / name
-    return target

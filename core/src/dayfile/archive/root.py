@@ -9,23 +9,22 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from stat import S_ISDIR
 
 from dayfile.archive import disk
-from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
+from dayfile.archive.directories import Unseen, refuse, status
+from dayfile.archive.locks import try_lock
+from dayfile.errors import ArchiveLockedError, PluginError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
-__all__ = ["Root", "Unseen", "real"]
+__all__ = ["Root", "real"]
 
 # Seconds for which a run waits for the workers of a killed one, which end with it.
 PATIENCE = 5.0
 LOST_AND_FOUND = "lost+found"
-
-Unseen = Callable[[Path, OSError], None]
-"""What is called with a directory that cannot be listed, and why."""
 
 
 class Root:
@@ -74,9 +73,9 @@ class Root:
             disk.make_directory(directory)
 
     def exists(self) -> bool:
-        """Whether an archive has been made here; StorageError if that may not be seen."""
-        with disk.storage_errors("look into the archive", self.path):
-            return self.workshop.is_dir()
+        """Whether an archive has been made here; StorageError if that cannot be seen."""
+        found = status(self.workshop)
+        return found is not None and S_ISDIR(found.st_mode)
 
     def elsewhere(self) -> dict[Path, list[str]]:
         """Directories of day files that lie elsewhere: where, and the names of the links to each."""
@@ -193,16 +192,12 @@ class Root:
             lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
             opened.callback(os.close, lock)
             while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    if time.monotonic() > end or not self._holder_ended():
-                        message = f"{self._told_holder()} is working on this archive"
-                        raise ArchiveLockedError(message, where=self.path) from error
-                    time.sleep(0.01)
-                else:
+                if try_lock(lock, self.path):
                     opened.pop_all()
                     return lock
+                if time.monotonic() > end or not self._holder_ended():
+                    raise ArchiveLockedError(f"{self._told_holder()} is working on this archive", where=self.path)
+                time.sleep(0.01)
 
     def _holder_ended(self) -> bool:
         """Whether the process that took the lock is not there any more."""
@@ -222,13 +217,6 @@ class Root:
             return f"process {told['process']} on {told['host']} (since {told['since']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "another run"  # it has taken the lock and not yet said who it is
-
-
-def refuse(directory: Path, error: OSError) -> NoReturn:
-    """StorageError for a directory that cannot be listed."""
-    reason = error.strerror or str(error)
-    message = f"this directory cannot be listed ({reason}), so what is in it is unknown; make it readable for this user"
-    raise StorageError(message, where=directory) from error
 
 
 def real(path: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.directories import entries, status
 from dayfile.archive.root import Root
 from dayfile.model.batch import Source
 
@@ -33,7 +34,7 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
     first: Path | None = None
     for day in sorted({str(day) for day in days}):
         target = root.sources / day / source.sha256[:16] / source.name
-        if not target.exists():
+        if status(target) is None:
             disk.make_directory(target.parent)
             making = target.with_name(MAKING)
             disk.unlink(making)
@@ -47,6 +48,16 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
 
 
 def kept(root: Root, day: np.datetime64) -> list[tuple[str, Path]]:
-    """Sources that are kept for a day: the beginning of the SHA-256 of each, and its path."""
-    directory = root.sources / str(day)
-    return [(path.parent.name, path) for path in sorted(directory.glob("*/*")) if path.name != MAKING]
+    """Return the sources that are kept for a day: the beginning of the SHA-256 of each, and its path.
+
+    Raises
+    ------
+    StorageError
+        A directory of them could not be listed.
+    """
+    found = []
+    for directory in entries(root.sources / str(day)) or ():
+        if directory.is_dir():
+            listed = entries(Path(directory.path)) or ()
+            found += [(directory.name, Path(each.path)) for each in listed if each.name != MAKING]
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -145,33 +147,66 @@ def chosen(box: Quarantine, names: list[str] | None, everything: bool) -> list[s
     return [entry.name for entry in box.entries()] if everything else [box.entry(name).name for name in names or []]
 
 
+def for_each(
+    archive: Path,
+    names: list[str] | None,
+    everything: bool,  # noqa: FBT001 - an option
+    do: Callable[[Quarantine, str], str],
+) -> None:
+    """Do something with each of the entries and say what; one that cannot be read or moved hinders no other."""
+    from dayfile.archive.quarantine import Quarantine
+    from dayfile.errors import StorageError
+
+    box = Quarantine(existing(archive))
+    code = 0
+    for name in chosen(box, names, everything):
+        try:
+            typer.echo(printable(do(box, name)))
+        except StorageError as error:
+            typer.echo(printable(f"dayfile: {error}"), err=True)
+            code = error.exit_code
+    raise typer.Exit(code)
+
+
 @quarantine.command("ls")
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
 ) -> None:
-    """List what is set aside, oldest first."""
-    from dayfile.archive.quarantine import Quarantine
+    """List what is in quarantine, oldest first.
 
-    entries = list(Quarantine(existing(archive)).entries())
+    Exit codes: 0 done, 3 some entries cannot be read, 4 the quarantine cannot be read.
+    """
+    from dayfile.archive.quarantine import Quarantine
+    from dayfile.errors import StorageError
+
+    box = Quarantine(existing(archive))
+    with suppress(StorageError):  # who may only read, or comes while somebody else is at it, sees what there is
+        box.put_right(seconds=0)
+    entries = list(box.entries())
+    code = 3 if any(entry.closed for entry in entries) else 0
     if as_json:
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
-        return
+        raise typer.Exit(code)
     for entry in entries:
         records = entry.reason.get("records")
         what = f"{len(records)} records of " if records else ""
         typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
     typer.echo(f"{len(entries)} entries")
+    raise typer.Exit(code)
 
 
 @quarantine.command("show")
 def quarantine_show(
     name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Show why something is set aside, and where its bytes are."""
+    """Show why something is in quarantine, and where its bytes are."""
+    from dayfile.archive.directories import refuse
     from dayfile.archive.quarantine import Quarantine
 
     entry = Quarantine(existing(archive)).entry(name)
+    if entry.closed is not None:
+        refuse(entry.path, entry.closed)
     typer.echo(json.dumps(entry.reason, indent=2))
     typer.echo(printable(str(entry.content or "its bytes were sent back to incoming/ already")))
 
@@ -180,23 +215,29 @@ def quarantine_show(
 def quarantine_requeue(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Send what is set aside back to incoming/, for the next run: a layout or a setting was mended."""
-    from dayfile.archive.quarantine import Quarantine
+    """Send what is in quarantine back to incoming/, for the next run: a layout or a setting was fixed.
 
-    box = Quarantine(existing(archive))
-    for name in chosen(box, names, everything):
+    Exit codes: 0 done, 2 no such entry, 4 some could not be moved.
+    """
+
+    def requeue(box: Quarantine, name: str) -> str:
         target = box.requeue(box.entry(name))
-        typer.echo(printable(f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}"))
+        return f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}"
+
+    for_each(archive, names, everything, requeue)
 
 
 @quarantine.command("drop")
 def quarantine_drop(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Throw what is set aside away, for good."""
-    from dayfile.archive.quarantine import Quarantine
+    """Throw what is in quarantine away, for good.
 
-    box = Quarantine(existing(archive))
-    for name in chosen(box, names, everything):
+    Exit codes: 0 done, 2 no such entry, 4 some could not be removed.
+    """
+
+    def drop(box: Quarantine, name: str) -> str:
         box.drop(box.entry(name))
-        typer.echo(f"{name} dropped")
+        return f"{name} dropped"
+
+    for_each(archive, names, everything, drop)

@@ -7,33 +7,26 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dayfile.archive import disk
 from dayfile.archive.bases import check_bases, link_base
 from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
 from dayfile.archive.digests import Digest
 from dayfile.archive.opening import DayFileError
+from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
+from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release
 from dayfile.engine.day_files import Setback
-from dayfile.engine.intake import (
-    Arrival,
-    Incoming,
-    accept,
-    given_files,
-    groups,
-    left_behind,
-    read_source,
-    visible_files,
-)
+from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Conclusion, Pipeline
 from dayfile.engine.report import Report
-from dayfile.model.batch import Source
-from dayfile.plugins import Plugins
+from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
 
@@ -52,21 +45,23 @@ def silent(done: int, total: int, name: str) -> None:
     """Show nothing."""
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A source whose day files are not all published yet.
 
     Parameters
     ----------
     arrival : Arrival
         The source.
+    state : State or None
+        What was read; None if what is there now was not read.
     counted : str
-        The word under which the report counts it.
+        The word under which the report counts it; empty if it is not counted.
     day_files : set of str
         Those that it waits for.
     """
 
     arrival: Arrival
+    state: State | None
     counted: str
     day_files: set[str]
 
@@ -88,21 +83,22 @@ class Run:
         self.report = pipeline.report
         self.waiting: list[Waiting] = []
         self.setbacks: dict[str, Setback] = {}
+        self.held: dict[Path, str] = {}
 
     def take(self, group: Iterable[Arrival]) -> None:
-        """Take a group of sources in; one that cannot be read is reported and stays where it is."""
-        readable: list[tuple[Arrival, Source]] = []
+        """Take a group of sources in; one that cannot be read is reported and left in place."""
+        readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
-            source = read_source(arrival.path)
-            if isinstance(source, Source):
-                readable.append((arrival, source))
+            read = read_source(arrival)
+            if isinstance(read, Read):
+                readable.append((arrival, read))
             else:
-                self.report.failures.append(source)
-        conclusions, setbacks = self.pipeline.take([source for _, source in readable])
-        for (arrival, source), conclusion in zip(readable, conclusions, strict=True):
+                self.leave(arrival, read)
+        conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
+        for (arrival, read), conclusion in zip(readable, conclusions, strict=True):
             if self.keeps_sources:
-                keep(self.root, source, conclusion.days.values())
-            self.wait(arrival, conclusion)
+                keep(self.root, read.source, conclusion.days.values())
+            self.wait(arrival, conclusion, read.state)
         self.set_back(setbacks)
 
     @property
@@ -110,10 +106,35 @@ class Run:
         """Whether sources are kept for good."""
         return self.pipeline.settings.core.sources_keep == "always"
 
-    def wait(self, arrival: Arrival, conclusion: Conclusion) -> None:
+    def hold(self, path: Path, reason: str, counted: str = "") -> None:
+        """Report a file that is left in place; once, however often it is met.
+
+        ``counted`` is the word under which it was counted before, if it was.
+        """
+        if self.held.get(path) != reason:
+            self.held[path] = reason
+            below = path.relative_to(self.root.path) if path.is_relative_to(self.root.path) else path
+            self.report.hold(str(below), reason, counted)
+
+    def unseen(self, path: Path, error: OSError) -> None:
+        """Report what is below a directory and cannot be listed or looked at."""
+        self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
+
+    def leave(self, arrival: Arrival, unread: Unread) -> None:
+        """Report a source that could not be read; one of ours that keeps changing goes back to ``incoming/``."""
+        if arrival.ours and unread.changing:
+            release(self.root, arrival.path, None, self.hold)
+        elif arrival.ours:
+            self.hold(arrival.path, unread.reason)
+        elif unread.changing:
+            self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
+        else:
+            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}", unread.error))
+
+    def wait(self, arrival: Arrival, conclusion: Conclusion, state: State | None) -> None:
         """Let a source wait until its day files are published; one that is held stays in place."""
         if conclusion.counted != "held":
-            self.waiting.append(Waiting(arrival, conclusion.counted, set(conclusion.days)))
+            self.waiting.append(Waiting(arrival, state, conclusion.counted, set(conclusion.days)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
         """Publish day files, all if none are named, and release the sources that wait for nothing else."""
@@ -128,7 +149,7 @@ class Run:
                 self.report.count_statuses(data_type, statuses, sign=-1)
             for source in [source for source in self.waiting if path in source.day_files]:
                 self.waiting.remove(source)
-                self.report.set_back(source.arrival.path.name, source.counted, setback.reason)
+                self.hold(source.arrival.path, setback.reason, source.counted)
 
     def publish_idle(self) -> None:
         """Publish day files that were not written for long, when many wait: of years of days not all can."""
@@ -137,22 +158,25 @@ class Run:
             self.publish([path for path in day_files.work_files if path not in day_files.used])
 
     def release(self, unpublished: Iterable[str] = ()) -> None:
-        """Release the sources that wait for none of these day files."""
+        """Release the sources that wait for none of these day files; those that are being written wait on."""
         unpublished = set(unpublished)
-        still: list[Waiting] = []
-        for source in self.waiting:
-            if not source.day_files.isdisjoint(unpublished):
-                still.append(source)
-            elif source.arrival.ours:
-                self._release(source.arrival.path)
-        self.waiting = still
+        self.waiting = [
+            source
+            for source in self.waiting
+            if not source.day_files.isdisjoint(unpublished) or not self._release(source)
+        ]
 
-    def _release(self, path: Path) -> None:
-        """Remove a source from ``accepted/``: its records are published, or it is in quarantine."""
-        disk.unlink(path)
-        if path.parent != self.root.accepted and not any(path.parent.iterdir()):
-            with disk.storage_errors("remove", path.parent):
-                path.parent.rmdir()
+    def _release(self, source: Waiting) -> bool:
+        """Release a source, of ours from ``accepted/``; False if it is being written and must wait on."""
+        hold = partial(self.hold, counted=source.counted)
+        return not source.arrival.ours or release(self.root, source.arrival.path, source.state, hold)
+
+    def finish(self) -> None:
+        """Name the sources that are left, as somebody has them open for writing; the next run looks at them again."""
+        for source in self.waiting:
+            reason = "archived as it is, but another program has it open for writing; left in place"
+            self.hold(source.arrival.path, reason, source.counted)
+        self.report.finish()
 
 
 @contextmanager
@@ -169,7 +193,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         The archive could not be written; input is where it was.
     """
     check_bases(root, plugins.bases)
-    also = left_behind(root, settings.core.intake_also)
+    unseen: list[tuple[Path, OSError]] = []
+    also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     root.create()
     with root.locked() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed)
@@ -178,14 +203,18 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
                 link_base(root, name, Path(os.environ[variable]), variable)
         replace_lost_catalogue(root, plugins)
         record_announced(root, plugins)
-        for path in also:
-            accept(root, path)
+        Quarantine(root).put_right()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
+        run = Run(root, pipeline)
+        for path, error in unseen:
+            run.unseen(path, error)
+        for _ in accept_each(root, also, run.hold):
+            pass  # they are taken with all that is in accepted/
         try:
-            yield Run(root, pipeline)
+            yield run
         finally:
             pipeline.abandon()
-        report.finish()
+        run.finish()
 
 
 def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
@@ -260,9 +289,9 @@ def run_serial(
     """
     files = given_files(given)
     with started(root, plugins, settings) as run:
-        total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
+        total = len(files) + count_waiting(root)
         done = 0
-        for group, _ in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+        for group, _ in groups(arrivals(run, settings.core.watch_settle, files)):
             progress(done, total, group[0].path.name)
             run.take(group)
             run.publish_idle()
@@ -272,23 +301,20 @@ def run_serial(
     return run.report
 
 
-def arrivals(root: Root, settle: float, given: Iterable[Path], report: Report) -> Iterator[Arrival]:
+def count_waiting(root: Root) -> int:
+    """Count the files that a run finds in ``accepted/`` and ``incoming/``, to show how far it is."""
+    return sum(len(own_files(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
+
+
+def arrivals(run: Run, settle: float, given: Iterable[Path]) -> Iterator[Arrival]:
     """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
-    for path in visible_files(root.accepted):
-        yield Arrival(path, ours=True)
+    for file in own_files(run.root.accepted, run.unseen):
+        yield Arrival(file.path, ours=True)
     for path in given:
         yield Arrival(path, ours=False)
-    incoming = Incoming(root, settle)
-    yield from accepted(root, incoming)
+    incoming = Incoming(run.root, settle, run.unseen)
+    yield from accept_each(run.root, incoming.ready(), run.hold)
     if incoming.waiting:
         time.sleep(settle)
-        yield from accepted(root, incoming)
-        report.growing = [str(path.relative_to(root.path)) for path in incoming.waiting]
-
-
-def accepted(root: Root, incoming: Incoming) -> Iterator[Arrival]:
-    """What is ready in ``incoming/``, accepted one by one."""
-    for path in incoming.ready():
-        arrival = accept(root, path)
-        if arrival is not None:
-            yield arrival
+        yield from accept_each(run.root, incoming.ready(), run.hold)
+        run.report.growing = [str(path.relative_to(run.root.path)) for path in incoming.waiting]

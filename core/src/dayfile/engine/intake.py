@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import ELOOP, ENOENT
+from errno import ELOOP
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR
 from typing import NoReturn
 
-from dayfile.archive import disk
-from dayfile.archive.quarantine import free_name
+from dayfile.archive.directories import File, Unseen, files_below, refuse, status
 from dayfile.archive.root import Root, real
 from dayfile.errors import SettingsError, StorageError, UsageError
-from dayfile.model.batch import Source
 from dayfile.model.places import DIRECTORIES
-from dayfile.plugins import Failure
 
-__all__ = ["Arrival", "Incoming", "accept", "given_files", "groups", "left_behind", "read_source", "visible_files"]
+__all__ = ["Arrival", "Incoming", "given_files", "groups", "left_behind", "own_files", "visible_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +44,12 @@ class Arrival:
 
 
 def given_files(paths: Iterable[Path]) -> list[Path]:
-    """The files of paths given on the command line; those of a directory, and of directories in it, by name.
+    """Return the files of paths given on the command line; those of a directory, and of directories in it, by name.
 
     Raises
     ------
     UsageError
-        A path does not exist, or it or what is below it may not be looked at.
+        A path does not exist, or it or what is below it cannot be read.
     """
     found: list[Path] = []
     for path in paths:
@@ -62,49 +58,53 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError("there is no such file or directory", where=path) from error
         except OSError as error:
-            refuse(path, error)
-        found.extend(visible_files(path, refuse) if is_directory else [path])
+            refuse_given(path, error)
+        try:
+            found.extend(visible_files(path, refuse_given) if is_directory else [path])
+        except StorageError as error:  # the directory itself
+            raise UsageError(error.message, where=error.where) from error
     return found
 
 
-def refuse(path: Path, error: OSError) -> NoReturn:
-    """UsageError for a path that may not be looked at."""
-    raise UsageError(f"cannot be looked at ({error.strerror})", where=path) from error
+def refuse_given(path: Path, error: OSError) -> NoReturn:
+    """Raise a UsageError for a given path that cannot be read."""
+    raise UsageError(f"cannot be read ({error.strerror})", where=path) from error
 
 
 def warn(path: Path, error: OSError) -> None:
-    """Tell of a path that may not be looked at, and go on."""
-    logger.warning("%s: cannot be looked at (%s); it stays where it is", path, error.strerror)
+    """Log a path that cannot be read, and go on."""
+    logger.warning("%s: cannot be read (%s); left in place", path, error.strerror)
 
 
-def visible_files(directory: Path, unseen: Callable[[Path, OSError], None] | None = None) -> list[Path]:
-    """Files below a directory, by path; hidden ones (.name) are somebody's unfinished work.
+def visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
+    """Return the files below a directory, by path, none if it is absent; hidden ones are somebody's unfinished work.
 
-    Parameters
-    ----------
-    directory : Path
-        Where to look.
-    unseen : callable, optional
-        Called with each path that may not be looked at, and why; not with one that is gone, or a link to nowhere.
+    Raises
+    ------
+    StorageError
+        The directory could not be listed, or ``unseen`` raised it for something below it.
     """
-    found: list[Path] = []
-
-    def told(error: OSError) -> None:
-        if unseen is not None and error.errno not in {ENOENT, ELOOP}:
-            unseen(Path(error.filename), error)
-
-    for here, below, files in os.walk(directory, onerror=told):
-        below[:] = [name for name in below if not name.startswith(".")]
-        for path in (Path(here, name) for name in files if not name.startswith(".")):
-            try:
-                if S_ISREG(path.stat().st_mode):
-                    found.append(path)
-            except OSError as error:
-                told(error)
-    return sorted(found)
+    return [file.path for file in files_below(directory, unseen) or ()]
 
 
-def left_behind(root: Root, names: Iterable[str]) -> list[Path]:
+def own_files(directory: Path, unseen: Unseen) -> list[File]:
+    """Return the files below a directory of the archive; a link is not followed, its file may be anybody's.
+
+    Raises
+    ------
+    StorageError
+        The directory is missing or could not be listed.
+    """
+    found = files_below(directory, unseen)
+    if found is None:
+        raise StorageError("this directory is missing", where=directory)
+    for file in found:
+        if file.link:
+            unseen(file.path, OSError(ELOOP, "a link, and links are not followed"))
+    return [file for file in found if not file.link]
+
+
+def left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list[Path]:
     """Files of further directories of the archive, which the setting ``intake.also`` names; they will be moved.
 
     Raises
@@ -118,39 +118,15 @@ def left_behind(root: Root, names: Iterable[str]) -> list[Path]:
         if directory.parent != real(root.path) or directory.name in DIRECTORIES:
             message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
             raise SettingsError(message, where="intake.also")
-        files = visible_files(root.path / name, warn)
+        if status(directory) is None:
+            continue
+        files = [file.path for file in own_files(root.path / name, unseen)]
         day_file = next((path for path in files if path.suffix == ".h5"), None)
         if day_file is not None:
             message = f"{name!r} cannot be named: its files would be moved, and there are day files in it ({day_file})"
             raise SettingsError(message, where="intake.also")
         found += files
     return found
-
-
-def accept(root: Root, path: Path) -> Arrival | None:
-    """Rename a file from ``incoming/`` to ``accepted/``, below a numbered directory if its name is taken.
-
-    None if it is not there any more: whoever put it there took it back.
-    """
-    target = free_name(root.accepted, path.name)
-    disk.make_directory(target.parent)
-    try:
-        disk.rename(path, target)
-    except StorageError:
-        if path.exists() or target.exists():
-            raise
-        return None
-    return Arrival(target, ours=True)
-
-
-def read_source(path: Path) -> Source | Failure:
-    """A source with its bytes, or why it cannot be read."""
-    try:
-        disk.step("open", path)
-        return Source.read(path)
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); it stays where it is"
-        return Failure("dayfile", message, type(error).__name__)
 
 
 class Incoming:
@@ -165,28 +141,33 @@ class Incoming:
         The archive.
     settle : float
         Seconds for which a file must not have changed.
+    unseen : callable
+        Called with each path that cannot be listed or looked at, and each link, at every look.
     """
 
-    def __init__(self, root: Root, settle: float) -> None:
+    def __init__(self, root: Root, settle: float, unseen: Unseen = warn) -> None:
         self.root = root
         self.settle = settle
+        self.unseen = unseen
         self.seen: dict[Path, tuple[tuple[int, int], float]] = {}
 
     def ready(self) -> list[Path]:
-        """Files that have not changed for ``settle`` seconds, by path; the others are waited for."""
+        """Files that have not changed for ``settle`` seconds, by path; the others are waited for.
+
+        Raises
+        ------
+        StorageError
+            ``incoming/`` itself could not be listed.
+        """
         now = time.monotonic()
         seen, self.seen = self.seen, {}
         whole = []
-        for path in visible_files(self.root.incoming, warn):
-            try:
-                told = path.stat()
-            except FileNotFoundError:
-                continue  # taken back by whoever put it there
-            state = (told.st_size, told.st_mtime_ns)
+        for path, found, _ in own_files(self.root.incoming, self.unseen):
+            state = (found.st_size, found.st_mtime_ns)
             before, since = seen.get(path, (None, now))
             if before != state:
                 since = now
-            if 0 <= self.settle <= time.time() - told.st_mtime or now - since >= self.settle:
+            if 0 <= self.settle <= time.time() - found.st_mtime or now - since >= self.settle:
                 whole.append(path)
             else:
                 self.seen[path] = (state, since)
@@ -204,7 +185,7 @@ def groups(each: Iterable[Arrival]) -> Iterator[tuple[list[Arrival], int]]:
     size = 0
     for arrival in each:
         group.append(arrival)
-        with suppress(OSError):  # it is told when it is read
+        with suppress(OSError):  # it is reported when it is read
             size += arrival.path.stat().st_size
         if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
             yield group, size

@@ -26,12 +26,14 @@ from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
 from dayfile.engine import executors
+from dayfile.engine.accepting import Unread
 from dayfile.engine.day_files import Setback, Written
-from dayfile.engine.executors import Progress, Run, arrivals, silent, started
+from dayfile.engine.executors import Progress, Run, arrivals, count_waiting, silent, started
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
+from dayfile.engine.pipeline import Conclusion
 from dayfile.engine.report import Report
 from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
-from dayfile.errors import StorageError, UsageError
+from dayfile.errors import HeldError, StorageError, UsageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -52,7 +54,8 @@ def worth_processes(root: Root, given: Iterable[Path]) -> bool:
     if available_cores() < 2:
         return False
     total = 0
-    for path in [*given_files(given), *visible_files(root.accepted), *visible_files(root.incoming)]:
+    waiting = [path for place in (root.accepted, root.incoming) for path in visible_files(place, lambda *_: None)]
+    for path in [*given_files(given), *waiting]:
         with suppress(OSError):
             total += path.stat().st_size
         if total >= WORTH_BYTES:
@@ -89,9 +92,9 @@ def run_processes(
     """
     files = given_files(given)
     with started(root, plugins, settings) as run, crew(run, workers or available_cores()) as foreman:
-        total = len(files) + len(visible_files(root.accepted)) + len(visible_files(root.incoming))
+        total = len(files) + count_waiting(root)
         done = 0
-        for group, size in groups(arrivals(root, settings.core.watch_settle, files, run.report)):
+        for group, size in groups(arrivals(run, settings.core.watch_settle, files)):
             progress(done, total, group[0].path.name)
             foreman.send(group, size)
             done += len(group)
@@ -201,11 +204,15 @@ class ReadAgain:
 
     @property
     def content(self) -> bytes:
-        """The bytes; StorageError if they are gone, or others."""
-        with disk.storage_errors("read again", self.path):
-            content = self.path.read_bytes()
+        """The bytes, also if others were appended since; HeldError if they are gone, or others."""
+        try:
+            disk.step("open", self.path)
+            with self.path.open("rb") as file:
+                content = file.read(self.size)
+        except OSError as error:
+            raise HeldError(f"cannot be read again ({error.strerror})", where=self.path) from error
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise StorageError("changed while it was being archived; run again", where=self.path)
+            raise HeldError("changed while it was being archived", where=self.path)
         return content
 
 
@@ -248,7 +255,7 @@ class Foreman:
         member.decoding += 1
         member.load += group.size
         foreign, member.unknown = member.unknown, set()
-        member.send("decode", group.number, [arrival.path for arrival in arrivals_], foreign)
+        member.send("decode", group.number, arrivals_, foreign)
         while len(self.groups) > GROUPS_OPEN * len(self.members) or all(
             member.decoding >= GROUPS_AHEAD for member in self.members
         ):
@@ -330,22 +337,39 @@ class Foreman:
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         self.run.pipeline.count(group.written)
         for place, (arrival, told) in enumerate(zip(group.arrivals, group.told or [], strict=True)):
-            if told.unreadable:
-                self.run.report.failures.append(told.unreadable)
+            if told.unread is not None:
+                self.run.leave(arrival, told.unread)
                 continue
             source = ReadAgain(arrival.path, told.origin)
-            conclusion = self.run.pipeline.conclude(source, place, told.decoded, group.written)
+            try:
+                conclusion = self.run.pipeline.conclude(source, place, told.decoded, group.written)
+                if self.run.keeps_sources:
+                    again = Source(source.path, source.name, source.content, told.arrived)
+                    keep(self.run.root, again, conclusion.days.values())
+            except HeldError as error:
+                self._hold(arrival, told, error)
+                continue
             for path, records in conclusion.fresh.items():
                 entries.setdefault(self.owners[path], []).append((path, told.origin, records))
-            for path in told.decoded.days:
-                self.unpublished.pop(path, None)
-                self.unpublished[path] = None
-            if self.run.keeps_sources:
-                keep(self.run.root, Source(source.path, source.name, source.content), told.decoded.days.values())
-            self.run.wait(arrival, conclusion)
+            self._note_unpublished(told)
+            self.run.wait(arrival, conclusion, told.state)
         self.run.set_back(group.written.setbacks)
         for member, each in entries.items():
             member.send("enter", each)
+
+    def _note_unpublished(self, told: Told) -> None:
+        """Put the day files of a source behind those that were written before."""
+        for path in told.decoded.days:
+            self.unpublished.pop(path, None)
+            self.unpublished[path] = None
+
+    def _hold(self, arrival: Arrival, told: Told, error: HeldError) -> None:
+        """Leave a source whose bytes are not what was decoded any more out of the ledgers; it is taken again."""
+        self._note_unpublished(told)
+        if arrival.ours:
+            self.run.wait(arrival, Conclusion("", told.decoded.days, {}), None)
+        else:
+            self.run.leave(arrival, Unread(error.message))
 
     def publish(self, leave: int = 0) -> None:
         """Wait for all that was sent, and publish what is new, but for so many day files that were written last."""

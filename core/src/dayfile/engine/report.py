@@ -120,15 +120,12 @@ class Report:
             if number:
                 self.count(data_type, STATUS_WORDS[status], sign * number)
 
-    def hold(self, source: str, reason: str) -> None:
-        """Count a source that stays where it is, with the reason."""
+    def hold(self, source: str, reason: str, counted: str = "") -> None:
+        """Count a source that stays where it is, with the reason, and no longer under another word."""
         self.held.append(Held(source, reason))
         self.sources["held"] += 1
-
-    def set_back(self, source: str, counted: str, reason: str) -> None:
-        """Hold a source after all that was counted under a word before."""
-        self.sources[counted] -= 1
-        self.hold(source, reason)
+        if counted:
+            self.sources[counted] -= 1
 
     def remark(self, text: str, number: int) -> None:
         """Add to what people should know."""

@@ -14,16 +14,15 @@ from types import FrameType
 from typing import Self
 
 from dayfile.archive.root import Root
+from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
 from dayfile.engine.executors import Progress, Run, silent, started
-from dayfile.engine.intake import Arrival, Incoming, accept, groups, visible_files
+from dayfile.engine.intake import Arrival, Incoming, groups, own_files
 from dayfile.engine.report import Held, Report, SetAside
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["run_watch"]
 
-# Sources taken between two looks at what is due.
-SOURCES_A_ROUND = 100
 # Milliseconds between two looks of watchfiles at its own queue: it wakes up for each.
 NOTICE_STEP = 250
 
@@ -47,8 +46,8 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
         What was done.
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle)
-        for group, _ in groups(Arrival(path, ours=True) for path in visible_files(root.accepted)):
+        incoming = Incoming(root, settings.core.watch_settle, run.unseen)
+        for group, _ in groups(Arrival(file.path, ours=True) for file in own_files(root.accepted, run.unseen)):
             run.take(group)
         logged = log_troubles(run.report)
         with noticed(root.incoming, bell):
@@ -126,20 +125,13 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
     """Take what is ready, a round at a time, and publish what is due."""
     ready = incoming.ready()
 
-    def accepted(start: int) -> Iterator[Arrival]:
-        for done, path in enumerate(ready[start : start + SOURCES_A_ROUND], start):
-            if bell.stopped:
-                return
-            progress(done, len(ready), path.name)
-            arrival = accept(run.root, path)
-            if arrival is not None:
-                yield arrival
-
-    for start in range(0, max(len(ready), 1), SOURCES_A_ROUND):
-        for group, _ in groups(accepted(start)):
-            run.take(group)
+    for start in range(0, max(len(ready), 1), ACCEPTED_TOGETHER):
+        paths = ready[start : start + ACCEPTED_TOGETHER]
         if bell.stopped:
             return
+        progress(start, len(ready), paths[0].name if paths else "")
+        for group, _ in groups(accept(run.root, paths, run.hold)):
+            run.take(group)
         # Also where nothing is due: sources whose records were all there already are released.
         run.publish(run.pipeline.day_files.due())
 

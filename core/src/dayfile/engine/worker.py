@@ -24,14 +24,15 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
+from dayfile.engine.accepting import Read, State, Unread, read_source
 from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
-from dayfile.engine.intake import read_source
+from dayfile.engine.intake import Arrival
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
 from dayfile.errors import DayfileError
 from dayfile.model.batch import Source
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
 __all__ = ["Identity", "Problem", "Told", "Worker", "part_file", "work"]
@@ -56,13 +57,19 @@ class Told(NamedTuple):
         Which source.
     decoded : Decoded
         What became of it.
-    unreadable : Failure or None
+    unread : Unread or None
         Why it could not be read.
+    state : State or None
+        What its file was when it was read.
+    arrived : float
+        When it was accepted, seconds since 1970.
     """
 
     origin: Identity
     decoded: Decoded
-    unreadable: Failure | None = None
+    unread: Unread | None = None
+    state: State | None = None
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Worker:
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
-    def decode(self, number: int, paths: Iterable[Path], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
+    def decode(self, number: int, arrivals: Iterable[Arrival], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
         """Decode a group of sources; what is known of each, and the day files whose records were handed over.
 
         ``foreign`` are day files of which it has become known since that others write them.
@@ -113,13 +120,15 @@ class Worker:
         self.foreign.update(foreign)
         told: list[Told] = []
         readable: list[tuple[int, Source]] = []
-        for place, path in enumerate(paths):
-            source = read_source(path)
-            if isinstance(source, Source):
-                told.append(Told(Identity(source.name, source.size, source.sha256), Decoded()))
+        for place, arrival in enumerate(arrivals):
+            read = read_source(arrival)
+            if isinstance(read, Read):
+                source = read.source
+                identity = Identity(source.name, source.size, source.sha256)
+                told.append(Told(identity, Decoded(), state=read.state, arrived=source.arrived))
                 readable.append((place, source))
             else:
-                told.append(Told(Identity(path.name), Decoded(), source))
+                told.append(Told(Identity(arrival.path.name), Decoded(), read))
         decoded, pieces = self.decoder([source for _, source in readable])
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]

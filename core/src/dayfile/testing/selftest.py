@@ -23,6 +23,7 @@ import numpy as np
 import tables
 
 from dayfile.archive.checking import check
+from dayfile.archive.directories import files_below
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
@@ -278,6 +279,8 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
     root = Root(directory)
     outcome.problems += [f"{problem.path}: {problem.message}" for problem in check(root, deep=True)]
     outcome.problems += [f"{entry.name}: {entry.reason['message']}" for entry in Quarantine(root).entries()]
-    outcome.problems += [f"{path}: left behind" for path in root.accepted.rglob("*") if path.is_file()]
+    outcome.problems += [
+        f"{file.path}: left behind" for file in files_below(root.accepted, wanted=lambda _: True) or ()
+    ]
     outcome.seconds = time.monotonic() - started
     return outcome

@@ -1,0 +1,67 @@
+"""Locks on files (flock): they end with their process, and a lock that a killed one left behind holds nobody up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dayfile.archive import disk
+from dayfile.errors import StorageError
+
+__all__ = ["locked", "try_lock"]
+
+PAUSE = 0.005
+"""Seconds between two tries."""
+
+
+def try_lock(descriptor: int, path: Path) -> bool:
+    """Lock an open file if nobody else holds it.
+
+    Returns
+    -------
+    bool
+        False if somebody does.
+
+    Raises
+    ------
+    StorageError
+        The file system has no locks, or they fail.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        message = (
+            f"cannot be locked ({error.strerror or error}); nothing was changed: an archive needs a file system on "
+            f"which flock works"
+        )
+        raise StorageError(message, where=path) from error
+    return True
+
+
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a file, which is made if it is missing and never removed; others are waited for.
+
+    Raises
+    ------
+    StorageError
+        It could not be had within these seconds, or cannot be had at all.
+    """
+    with disk.storage_errors("open the lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        end = time.monotonic() + seconds
+        while not try_lock(descriptor, path):
+            if time.monotonic() > end:
+                message = f"another process has held this lock for more than {seconds:g} s; run again once it is done"
+                raise StorageError(message, where=path)
+            time.sleep(PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
