@@ -18,7 +18,7 @@ def test_a_directory_that_is_absent_is_told_from_an_empty_one(tmp_path):
     assert entries(tmp_path / "empty") == files_below(tmp_path / "empty") == []
     assert entries(tmp_path / "gone") is files_below(tmp_path / "gone") is status(tmp_path / "gone") is None
     (tmp_path / "file").write_text("")
-    assert status(tmp_path / "file" / "below") is None
+    assert status(tmp_path / "file" / "below") is entries(tmp_path / "file" / "below") is None
     with pytest.raises(StorageError, match=r"file: cannot be read \(Not a directory\)"):
         entries(tmp_path / "file")
 

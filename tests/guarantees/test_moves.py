@@ -360,3 +360,22 @@ def test_a_lock_is_not_left_held_by_a_program_that_is_started_meanwhile(box):
         box.put_right(seconds=0.5)
     finally:
         process.communicate(b"\n")
+
+
+def test_a_watch_comes_in_between_while_many_entries_are_requeued(root, box, archive_run):
+    """The command would hold the lock all the time, but for gaps."""
+    for number in range(40):
+        box.put("letter.txt", b"%d" % number, REASON)
+    thread = threading.Thread(
+        target=archive_run,
+        args=("quarantine", "requeue", "--all", "--archive", root.path),
+        kwargs={"command": "dayfile"},
+    )
+    thread.start()
+    while not (gone := len(list(root.incoming.iterdir()))):
+        time.sleep(0.001)
+    box.put("other.txt", b"other", REASON)
+    left = len(list(box.entries()))
+    thread.join()
+    assert gone
+    assert left > 1, "it had to wait for the last one"

@@ -75,9 +75,9 @@ def entries(directory: Path) -> list[os.DirEntry[str]] | None:
     """
     try:
         return scan(directory)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and status(directory) is None:
+            return None
         refuse(directory, error)
 
 

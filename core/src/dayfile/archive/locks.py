@@ -12,10 +12,10 @@ from pathlib import Path
 from dayfile.archive import disk
 from dayfile.errors import StorageError
 
-__all__ = ["locked", "try_lock"]
+__all__ = ["PAUSE", "locked", "try_lock"]
 
-PAUSE = 0.005
-"""Seconds between two tries."""
+PAUSE = 0.001
+"""Seconds between two tries; who takes a lock again and again has to leave longer gaps."""
 
 
 def try_lock(descriptor: int, path: Path) -> bool:

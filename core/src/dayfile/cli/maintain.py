@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -154,6 +155,7 @@ def for_each(
     do: Callable[[Quarantine, str], str],
 ) -> None:
     """Do something with each of the entries and say what; one that cannot be read or moved hinders no other."""
+    from dayfile.archive.locks import PAUSE
     from dayfile.archive.quarantine import Quarantine
     from dayfile.errors import StorageError
 
@@ -165,6 +167,7 @@ def for_each(
         except StorageError as error:
             typer.echo(printable(f"dayfile: {error}"), err=True)
             code = error.exit_code
+        time.sleep(5 * PAUSE)  # a watch that waits for the quarantine comes in between
     raise typer.Exit(code)
 
 
