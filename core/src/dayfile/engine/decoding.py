@@ -158,7 +158,7 @@ class Decoder:
         """What batches have in common that can be one; None for one that stays by itself."""
         if (batch.instrument, batch.code) not in self.blob_fields:
             return None
-        return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype)
+        return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype), batch.gave_way
 
     def _located(self, alike: Alike, decoded: list[Decoded]) -> list[Piece]:
         """The pieces of batches that can be one; if that fails, those of each by itself."""

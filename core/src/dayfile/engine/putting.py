@@ -139,6 +139,10 @@ class Putting:
             hint = suggest(data_type, plugins.data_types)
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
         told = plugins.data_types[data_type]
+        if told.node.keys or any(field.blob for field in told.fields):
+            what = f"a {' and a '.join(told.node.keys)}" if told.node.keys else "blobs"
+            message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
+            raise UsageError(message)
         form, given = as_records(records, told)
         timed = told.timed(given)
         plugins.encode(form, given[:0])  # refuses types that cannot be put
@@ -202,6 +206,8 @@ def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[D
     UsageError
         They lack fields, or have values that do not fit.
     """
+    if isinstance(records, np.ma.MaskedArray):
+        raise UsageError(f"records of {data_type.name} are a masked array, whose mask would be lost; fill it in first")
     try:
         array = np.atleast_1d(records.array if isinstance(records, Records) else np.asarray(records))
     except ValueError as error:
