@@ -12,6 +12,7 @@ from dayfile.errors import PluginError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
+from dayfile.model.stamps import stamp_problem
 
 __all__ = ["check_answer", "check_data_type", "check_records", "check_statuses"]
 
@@ -41,6 +42,8 @@ def check_data_type(item: object) -> DataType:
     for stamp in item.stamps:
         if stamp not in names:
             raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
+        if problem := stamp_problem(item.field(stamp), item.clock):
+            raise PluginError(f"the time of {item.name}: {problem}")
     return item
 
 

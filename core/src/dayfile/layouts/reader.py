@@ -17,6 +17,7 @@ from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_file
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
+from dayfile.model.stamps import stamp_problem
 
 __all__ = ["Layout", "read_layout"]
 
@@ -115,7 +116,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
         if size > LARGEST_RECORD:
             document.fail((*path, "fields"), f"a record would have {size} bytes; {LARGEST_RECORD} is the most")
-        check_type(type_words, fields, tuple(declared), document, path)
+        check_type(type_words, fields, tuple(declared), clock, document, path)
         check_sizes(type_words, fields, words, document, path)
         for index, version in enumerate(type_words.later):
             if codes.setdefault(version.code, name) != name:
@@ -226,7 +227,12 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
 
 
 def check_type(
-    type_words: TypeWords, fields: tuple[Field, ...], places: tuple[Path, ...], document: Document, path: Path
+    type_words: TypeWords,
+    fields: tuple[Field, ...],
+    places: tuple[Path, ...],
+    clock: Clock,
+    document: Document,
+    path: Path,
 ) -> None:
     """Field names are unique, time and end exist from the first version on, period and end go with their stores."""
     names = [field.name for field in fields]
@@ -242,8 +248,8 @@ def check_type(
         name = getattr(type_words, word)
         if name is not None and name not in first:
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
-        if name is not None and (fields[names.index(name)].shape or fields[names.index(name)].type in {"char", "bool"}):
-            document.fail((*path, word), f"{name!r} is no single number, as a time must be")
+        if name is not None and (problem := stamp_problem(fields[names.index(name)], clock)):
+            document.fail((*path, word), problem)
     if (type_words.store == "slots") != (type_words.period > 0):
         document.fail(path, "'period' (seconds, above 0) and 'store: slots' go together", at_key=True)
     if (type_words.store == "intervals") != (type_words.end is not None):
