@@ -12,6 +12,7 @@ from dayfile.errors import PluginError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
+from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
 
 __all__ = ["check_answer", "check_data_type", "check_records", "check_statuses"]
@@ -36,6 +37,7 @@ def check_data_type(item: object) -> DataType:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
+    check_plausible(item)
     check_blob_fields(item)
     check_node(item)
     names = [field.name for field in item.fields]
@@ -45,6 +47,21 @@ def check_data_type(item: object) -> DataType:
         if problem := stamp_problem(item.field(stamp), item.clock):
             raise PluginError(f"the time of {item.name}: {problem}")
     return item
+
+
+def check_plausible(item: DataType) -> None:
+    """Check the bounds of plausible times."""
+    plausible = item.plausible
+    if plausible is None:
+        return
+    if not isinstance(plausible, Plausible):
+        raise PluginError(f"plausible of {item.name} must be a Plausible, not {type(plausible).__name__}")
+    since, ahead = plausible.since, plausible.days_ahead
+    if since is not None and (not isinstance(since, np.datetime64) or np.isnat(since)):
+        raise PluginError(f"plausible.since of {item.name} must be a numpy.datetime64, not {since!r}")
+    whole = isinstance(ahead, int | float) and not isinstance(ahead, bool)
+    if ahead is not None and (not whole or not 0 <= ahead < np.inf):
+        raise PluginError(f"plausible.days_ahead of {item.name} must be a number from 0 on, not {ahead!r}")
 
 
 def check_blob_fields(item: DataType) -> None:

@@ -13,12 +13,11 @@ from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
-from dayfile.archive.sources import kept
+from dayfile.archive.sources import kept, read_kept
 from dayfile.archive.survey import DAMAGED
 from dayfile.engine.executors import started
 from dayfile.engine.report import Report
 from dayfile.errors import PluginError, StorageError, UsageError
-from dayfile.model.batch import Source
 from dayfile.model.clock import parse_day
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -94,7 +93,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         useless = dict(listed)
         for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):
-                source = Source.read(source_path)
+                source = read_kept(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
             (days,) = run.pipeline.take([source])

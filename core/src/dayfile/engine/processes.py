@@ -340,7 +340,8 @@ class Foreman:
                 self.unpublished.pop(path, None)
                 self.unpublished[path] = None
             if self.run.keeps_sources:
-                keep(self.run.root, Source(source.path, source.name, source.content), told.decoded.days.values())
+                again = Source(source.path, source.name, source.content, told.arrived)
+                keep(self.run.root, again, told.decoded.days.values())
             self.run.hold(arrival, told.decoded.days)
         for member, each in entries.items():
             member.send("enter", each)

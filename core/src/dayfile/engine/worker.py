@@ -27,6 +27,7 @@ from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import read_source
+from dayfile.engine.limits import NewDays
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
 from dayfile.errors import DayfileError
@@ -58,11 +59,14 @@ class Told(NamedTuple):
         What became of it.
     unreadable : Failure or None
         Why it could not be read.
+    arrived : float
+        When it was accepted, seconds since 1970.
     """
 
     origin: Identity
     decoded: Decoded
     unreadable: Failure | None = None
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Worker:
     def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str) -> None:
         self.root = root
         self.plugins = plugins
-        self.decoder = Decoder(plugins, settings)
+        self.decoder = Decoder(plugins, settings, new_days=NewDays(root, settings.core.run_most_new_days))
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
@@ -116,7 +120,8 @@ class Worker:
         for place, path in enumerate(paths):
             source = read_source(path)
             if isinstance(source, Source):
-                told.append(Told(Identity(source.name, source.size, source.sha256), Decoded()))
+                origin = Identity(source.name, source.size, source.sha256)
+                told.append(Told(origin, Decoded(), arrived=source.arrived))
                 readable.append((place, source))
             else:
                 told.append(Told(Identity(path.name), Decoded(), source))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.clock import Clock
+from dayfile.model.plausible import Plausible
 
 __all__ = ["DataType", "Element", "Field", "Flag", "Node", "Version"]
 
@@ -237,6 +238,8 @@ class DataType:
         What bits and values of the fields mean.
     elements : tuple of Element
         What the elements of array fields are.
+    plausible : Plausible, optional
+        From when to when times are plausible; without it, all are that the clock has.
     """
 
     instrument: str
@@ -257,6 +260,7 @@ class DataType:
     versions: tuple[Version, ...] = ()
     flags: tuple[Flag, ...] = ()
     elements: tuple[Element, ...] = ()
+    plausible: Plausible | None = None
 
     def __hash__(self) -> int:
         return self._hash
