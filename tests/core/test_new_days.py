@@ -178,7 +178,7 @@ def seconds(*days):
 
 
 def test_a_put_of_too_many_new_days_is_refused_and_nothing_is_put(opened):
-    with pytest.raises(UsageError, match=r"6 days of lamp\.hours, .*byte order and epoch.*run\.most_new_days"):
+    with pytest.raises(UsageError, match=r"6 days of lamp\.hours \(.*byte order and epoch.*run\.most_new_days"):
         opened.put("lamp.hours", seconds(*range(6), 2**40))
     assert list(opened.root.day_files()) == []
     assert list(opened.root.quarantine.iterdir()) == []
