@@ -89,7 +89,10 @@ def words(model: type[BaseModel], done: set[type[BaseModel]]) -> Iterator[str]:
     yield ""
     yield from table(
         ("word", "value", "if left out", "meaning"),
-        *((f"`{name}`", said(field.annotation), default(field), meaning(model, name)) for name, field in fields(model)),
+        *(
+            (f"`{field.alias or name}`", said(field.annotation), default(field), meaning(model, name))
+            for name, field in fields(model)
+        ),
     )
     for _, field in fields(model):
         for inner in models_in(field.annotation):

@@ -26,7 +26,8 @@ WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
 TYPES = {t.name: t for i in (cris, sis) for t in i.layout.types}
 INSTRUMENTS = {"cris": cris, "sis": sis}
 DAY, START = "1997-10-31", 57801601
-LEAP_DAY, LEAP_START = "1997-06-30", 546 * 86400  # the 547th day since 1996, of 86,401 s
+# The 1096th day since 1996, of 86,401 s; the leap second before it, in June 1997, was before the launch.
+LEAP_DAY, LEAP_START = "1998-12-31", 1095 * 86400 + 1
 # How long a record is valid, where that does not depend on its end stamp.
 PERIODS = {"command_echo": 1, "dac_offset0": 256, "dac_offset1": 256, "events": 256, "hskp": 256,
            "low_priority_rates": 256, "subset": 1, "summary": 1}  # fmt: skip
@@ -85,9 +86,9 @@ class Library:
         self.files = {}
 
     def put(self, second, struct):
-        # The leap second at the end of 30 June 1997 counts; it belongs to that day.
-        day = second // 86400 if second < LEAP_START + 86400 else max((second - 1) // 86400, 546)
-        start = day * 86400 + (day >= 547)
+        # The leap second at the end of 1998 counts; it belongs to that day. One more was before the launch.
+        day = (second - 1) // 86400 if second < LEAP_START + 86400 else max((second - 2) // 86400, 1095)
+        start = day * 86400 + 1 + (day >= 1096)
         slots, overlap = self.files.setdefault(day, ({}, []))
         slot = (second - start) // self.period
         held = slots.get(slot, bytes(self.size))
@@ -286,10 +287,10 @@ def test_every_second_of_a_day_with_a_leap_second_has_its_record(archive):
     seconds = LEAP_START + np.arange(-1, 86402)
     assert not archive.put(name, made(name, seconds)).any()
     assert slots_of(archive, name, LEAP_DAY) == (list(range(86401)), 86401)
-    day = archive.read_day(name, 547)
+    day = archive.read_day(name, 1096)
     assert seconds_of(day, LEAP_START) == list(range(86401))
     assert day.array.tobytes() == archive.read_day(name, LEAP_DAY).array.tobytes()
-    assert seconds_of(archive.read_day(name, "1997-07-01"), LEAP_START) == [86401]
+    assert seconds_of(archive.read_day(name, "1999-01-01"), LEAP_START) == [86401]
     assert seconds_of(archive.at(name, LEAP_START + 86400), LEAP_START) == [86400]
     assert archive.put("cris.hskp", made("cris.hskp", [LEAP_START + 86400])).tolist() == [WRITTEN]
     assert slots_of(archive, "cris.hskp", LEAP_DAY) == ([337], 338)
@@ -301,7 +302,7 @@ def test_a_fraction_of_a_leap_second_is_found_in_it_and_from_the_next_day(archiv
     archive.put(name, made(name, [LEAP_START + 86400.5], last=0.7))
     found = [len(archive.at(name, LEAP_START + 86400 + second)) for second in (0.4, 0.5, 0.9, 1.0, 1.1, 1.3)]
     assert found == [0, 1, 1, 1, 1, 0]
-    assert len(archive.read_day(name, "1997-07-01")) == 1
+    assert len(archive.read_day(name, "1999-01-01")) == 1
 
 
 @pytest.mark.parametrize("name", ["cris.command_table", "sis.browse_parameters", "cris.diagnostic_events"])

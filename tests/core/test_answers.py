@@ -394,6 +394,19 @@ def test_records_without_a_time_that_decode_let_through_are_refused(good, muon, 
     assert "records of muon.hits have no time in second; decode must reject them" in report.quarantine[0].reason
 
 
+def test_intervals_without_an_end_that_decode_let_through_are_refused(good, muon, plugins_of):
+    class Broken:
+        @hookimpl
+        def decode(self, source):
+            rows = [{"first": muon.start, "last": 0}]
+            return [muon.batch("runs", muon.records("runs", rows))] if source.name == "junk" else None
+
+    good.drop("junk", b"junk")
+    report = good.run(plugins=plugins_of(broken=Broken(), muon=muon.instrument))
+    good.assert_unharmed(report)
+    assert "records of muon.runs have no time in last; decode must reject them" in report.quarantine[0].reason
+
+
 def test_a_source_that_a_plugin_claims_and_makes_nothing_of_is_kept(archive, plugins_of):
     archive.drop("junk", b"bytes that became no record")
     report = archive.run(plugins=plugins_of(sand=Decoder(lambda _: [])))

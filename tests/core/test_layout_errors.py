@@ -196,6 +196,32 @@ CONTRADICTIONS = {
     "time that is a text": ("{name: first, type: uint32}", "{name: first, type: char, shape: [4]}", "first"),
     "time that is an array": ("{name: first, type: uint32}", "{name: first, type: uint32, shape: [2]}", "first"),
 }
+
+
+VALID = {
+    "nothing": ("§{}", "'from' (a date), 'days_ahead' (a number of days) or both must be there"),
+    "no value": ("§~", "nothing stands here"),
+    "no date": ("{from: §}", "nothing stands here"),
+    "a word": ("{§form: 1997-08-25}", "'form' is not a word that may stand here; did you mean 'from'?"),
+    "a date alone": ("§1997-08-25", "must be a mapping: {from: …, days_ahead: …}"),
+    "a year": ("{from: §1997}", "1997 is no date and time"),
+    "a text": ("{from: §soon}", "'soon' is no date and time"),
+    "a year that no clock has": ("{from: §1500-01-01}", "the year must be between 1900 and 2200"),
+    "negative days": ("{days_ahead: §-1}", "-1: input should be greater than or equal to 0"),
+    "endless days": ("{days_ahead: §.inf}", "inf: input should be a finite number"),
+    "days that are true": ("{days_ahead: §true}", "True: input should be a valid number"),
+}
+
+
+@pytest.mark.parametrize("place", ["structs:", "    code: MuonRun"], ids=["layout", "type"])
+@pytest.mark.parametrize(("words", "message"), VALID.values(), ids=VALID)
+def test_bounds_of_times_that_are_none_are_told_with_their_place(words, message, place):
+    indent = place[: len(place) - len(place.lstrip())]
+    error, where = complaint(changed(place, f"{indent}valid: {words}\n{place}"))
+    assert str(error).startswith(f"{where}: "), str(error)
+    assert message in str(error)
+
+
 # Where a change has no mark of its own, because the place is in a part that did not change.
 PLACES = {
     "template key": 'path: §"muon/',

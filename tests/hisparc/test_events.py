@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import Batch, Rejected, Source, SourceError
+from dayfile import Batch, Rejected, Remark, Source, SourceError
 from dayfile_hisparc import HisparcSettings, filling, instrument
 from dayfile_hisparc.codes import plan_of
 from dayfile_hisparc.events import Dates, decode_events
@@ -200,6 +200,48 @@ def test_missing_nanoseconds_cost_the_event_only_where_they_are_stored():
     batches, rejected = decode(event("SIN", [("MAS_CH1_LOW", 3)], nanoseconds=None), event(nanoseconds=None))
     assert [batch.code for batch in batches] == ["SIN"]
     assert [item.code for item in rejected] == ["CIC"]
+
+
+STORED = {
+    "-1": (-1, 2**32 - 1, -1),
+    "a second": (10**9, 10**9, 10**9),
+    "a second and more": (10**9 + 8999, 10**9 + 8999, 10**9 + 8999),
+    "2**32": (2**32, 0, 2**32),
+    "2**32 and 5": (2**32 + 5, 5, 2**32 + 5),
+    "2**64": (2**64, 0, 0),
+    "a float": (1e9, 10**9, 10**9),
+    "a text": ("-1", 2**32 - 1, -1),
+    "a day": (86400 * 10**9, 86400 * 10**9 % 2**32, 86400 * 10**9),
+}
+
+
+@pytest.mark.parametrize("code", ["CIC", "CMP"])
+@pytest.mark.parametrize(("sent", "stored", "added"), STORED.values(), ids=STORED)
+def test_nanoseconds_beyond_a_second_are_stored_as_ever_and_reported(code, sent, stored, added):
+    events = [event(code), event(code, nanoseconds=sent), event("SIN", nanoseconds=sent), event(code, nanoseconds=None)]
+    items = list(decode_events(Upload(501, "Science Park", events), TYPES, Dates(), "upload"))
+    batch = next(item for item in items if isinstance(item, Batch) and item.code == code)
+    second = 1715342401
+    assert batch.records["nanoseconds"].tolist() == [5, stored]
+    assert batch.records["ext_timestamp"].tolist() == [second * 10**9 + 5, second * 10**9 + added]
+    (remark,) = (item for item in items if isinstance(item, Remark))
+    assert (remark.code, remark.numbers) == (code, (1,))
+    assert remark.text.startswith("nanoseconds not from 0 to 999999999")
+
+
+@pytest.mark.parametrize("sent", [0, 999_999_999, 5.7, -0.5, True, False, "7"], ids=repr)
+def test_nanoseconds_of_a_second_are_no_remark_in_whatever_form(sent):
+    items = list(decode_events(Upload(501, "Science Park", [event(nanoseconds=sent)]), TYPES, Dates(), "upload"))
+    (batch,) = items
+    assert batch.records["nanoseconds"][0] == int(sent)
+    assert batch.records["ext_timestamp"][0] == 1715342401 * 10**9 + int(sent)
+
+
+def test_of_an_event_in_quarantine_the_nanoseconds_are_no_remark():
+    bad = event(values=[("TR1", "!")], nanoseconds=-1)
+    items = list(decode_events(Upload(501, "Science Park", [bad, event()]), TYPES, Dates(), "upload", "quarantine"))
+    assert not [item for item in items if isinstance(item, Remark)]
+    assert [item.numbers for item in items if isinstance(item, Rejected)] == [(0,)]
 
 
 def test_mixed_types_become_a_batch_each_with_places_in_the_upload():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType, Field, Node
+    from dayfile.model.plausible import Plausible
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "Instrument",
     "LayoutError",
     "Node",
+    "Plausible",
     "RecordError",
     "Records",
     "Rejected",
@@ -55,6 +57,7 @@ HOMES = {
     "Instrument": "layouts.instrument",
     "LayoutError": "errors",
     "Node": "model.datatype",
+    "Plausible": "model.plausible",
     "RecordError": "errors",
     "Records": "archive.records",
     "Rejected": "model.batch",

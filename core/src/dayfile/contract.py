@@ -11,7 +11,9 @@ import numpy.typing as npt
 from dayfile.errors import PluginError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
-from dayfile.model.datatype import NUMPY_TYPES, DataType
+from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
+from dayfile.model.plausible import Plausible
+from dayfile.model.stamps import stamp_problem
 
 __all__ = ["check_answer", "check_data_type", "check_records", "check_statuses", "check_written"]
 
@@ -35,11 +37,57 @@ def check_data_type(item: object) -> DataType:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
+    check_plausible(item)
+    check_blob_fields(item)
+    check_node(item)
     names = [field.name for field in item.fields]
     for stamp in item.stamps:
         if stamp not in names:
             raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
+        if problem := stamp_problem(item.field(stamp), item.clock):
+            raise PluginError(f"the time of {item.name}: {problem}")
     return item
+
+
+def check_plausible(item: DataType) -> None:
+    """Check the bounds of plausible times."""
+    plausible = item.plausible
+    if plausible is None:
+        return
+    if not isinstance(plausible, Plausible):
+        raise PluginError(f"plausible of {item.name} must be a Plausible, not {type(plausible).__name__}")
+    since, ahead = plausible.since, plausible.days_ahead
+    if since is not None and (not isinstance(since, np.datetime64) or np.isnat(since)):
+        raise PluginError(f"plausible.since of {item.name} must be a numpy.datetime64, not {since!r}")
+    whole = isinstance(ahead, int | float) and not isinstance(ahead, bool)
+    if ahead is not None and (not whole or not 0 <= ahead < np.inf):
+        raise PluginError(f"plausible.days_ahead of {item.name} must be a number from 0 on, not {ahead!r}")
+
+
+def check_blob_fields(item: DataType) -> None:
+    """Check that the values of blob fields are kept: by indexes in an array of the node, and not in slots."""
+    for field in item.fields:
+        if field.blob and (not item.node.blobs or item.store == "slots"):
+            place = "a table of slots has none" if item.store == "slots" else "its node has no blobs"
+            raise PluginError(f"the blob field {field.name} of {item.name} has no array for its values: {place}")
+        if field.blob and field.type != "int32":
+            raise PluginError(f"the blob field {field.name} of {item.name} must be int32, not {field.type}")
+
+
+def check_node(item: DataType) -> None:
+    """Check that keys are plain in the templates of a node, and that readers find each in the path of the table."""
+    node = item.node
+    for template in (node.path, node.blobs, *node.titles[:-1]):
+        if "{" in KEY.sub("", template) or "}" in KEY.sub("", template):
+            problem = "is no template: a key stands as it is, such as {station}"
+            raise PluginError(f"{template!r} in the node of {item.name} {problem}")
+    keys = KEY.findall(node.path)
+    for key in keys:
+        if keys.count(key) > 1:
+            raise PluginError(f"the node of {item.name} has the key {key!r} twice in {node.path!r}")
+    for key in KEY.findall(node.blobs):
+        if key not in keys:
+            raise PluginError(f"the blobs of {item.name} have the key {key!r}, which {node.path!r} lacks")
 
 
 def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
@@ -80,13 +128,17 @@ def check_item(item: object) -> Batch | Rejected | Remark:
         places &= item.offset is None or type(item.offset) is int
         if not isinstance(item.content, bytes) or not places or not all(isinstance(text, str) for text in texts):
             raise PluginError("decode gave a Rejected whose content is no bytes, or with other parts of a wrong type")
+        if not item.content:
+            raise PluginError("decode gave a Rejected without content: its records would be lost")
         return item
     raise PluginError(f"decode gave {type(item).__name__}, not Batch or Rejected")
 
 
 def check_batch(batch: Batch) -> Batch:
-    """A batch, if its parts fit together."""
+    """Check that the parts of a batch fit together, and that nothing in it would be dropped."""
     records, numbers, blobs = batch.records, batch.numbers, batch.blobs
+    if any(isinstance(array, np.ma.MaskedArray) for array in (records, numbers, getattr(blobs, "owners", None))):
+        raise PluginError("decode gave a Batch with a masked array, whose mask would be lost: store what it masks")
     if not isinstance(records, np.ndarray) or records.ndim != 1 or records.dtype.names is None:
         raise PluginError("decode gave a Batch whose records are no structured array of one dimension")
     if not isinstance(numbers, np.ndarray) or numbers.shape != records.shape or numbers.dtype.kind not in "iu":
@@ -95,8 +147,12 @@ def check_batch(batch: Batch) -> Batch:
         raise PluginError("decode gave a Batch whose instrument or code is no text")
     if not isinstance(batch.keys, Mapping):
         raise PluginError("decode gave a Batch whose keys are no mapping")
-    if not all(isinstance(value, str | int | np.integer) for value in batch.keys.values()):
-        raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number")
+    if not all(isinstance(name, str) for name in batch.keys):
+        raise PluginError("decode gave a Batch with a key whose name is not a text")
+    if not all(may_be_key(value) for value in batch.keys.values()):
+        raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number (of 64 bits)")
+    if not isinstance(batch.gave_way, bool):
+        raise PluginError("decode gave a Batch whose gave_way is not True or False; it is one value for all records")
     if not isinstance(blobs, Blobs) or not all(issubclass(kind, bytes) for kind in set(map(type, blobs.values))):
         raise PluginError("decode gave a Batch whose blobs are no bytes")
     owners = blobs.owners
@@ -107,24 +163,54 @@ def check_batch(batch: Batch) -> Batch:
     return batch
 
 
+def may_be_key(value: object) -> bool:
+    """Whether a value of a key can be read back: a text, or an integer of int64."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return isinstance(value, str) or (whole and -(2**63) <= int(value) < 2**63)  # type: ignore[call-overload]
+
+
 def check_records(batch: Batch, data_type: DataType) -> None:
-    """Records are what their data type says: dtype, times, indexes of blobs.
+    """Check records against their data type: dtype, times, keys, blobs.
 
     Raises
     ------
     PluginError
-        They are not.
+        They do not fit, or the batch has something that the data type has no place for, so that it would be lost.
     """
     records = batch.records
-    if all(records.dtype != form.dtype for form in data_type.forms):
+    form = next((form for form in data_type.forms if records.dtype == form.dtype), None)
+    if form is None:
         raise PluginError(f"the records of code {batch.code} have another dtype than {data_type.name}: {records.dtype}")
-    if not data_type.clock.defined(records[data_type.time]).all():
-        raise PluginError(f"records of {data_type.name} have no time in {data_type.time}; decode must reject them")
-    for field in data_type.fields:
-        if field.blob and ((records[field.name] < -1) | (records[field.name] >= len(batch.blobs.values))).any():
-            raise PluginError(
-                f"records of {data_type.name} point in {field.name} to blobs that the batch does not have"
-            )
+    check_keys(batch, data_type)
+    for stamp in data_type.stamps:
+        if not data_type.clock.defined(records[stamp]).all():
+            raise PluginError(f"records of {data_type.name} have no time in {stamp}; decode must reject them")
+    if batch.gave_way and data_type.store != "slots":
+        store = f"its store is {data_type.store}, not slots"
+        raise PluginError(f"records of {data_type.name} cannot have given way (gave_way): {store}")
+    fields = [field.name for field in form.fields if field.blob]
+    if len(batch.blobs.values) and not fields:
+        raise PluginError(f"{data_type.name} has no blob field, so the {len(batch.blobs.values)} blobs would be lost")
+    for name in fields:
+        if ((records[name] < -1) | (records[name] >= len(batch.blobs.values))).any():
+            raise PluginError(f"records of {data_type.name} point in {name} to blobs that the batch does not have")
+
+
+def check_keys(batch: Batch, data_type: DataType) -> None:
+    """Check that the keys of a batch are exactly those of the data type's node.
+
+    A further key would be lost: equal records of two stations would become one.
+    """
+    known = data_type.node.keys
+    extra = [name for name in batch.keys if name not in known]
+    missing = [name for name in known if name not in batch.keys]
+    if not extra and not missing:
+        return
+    problems = [f"have the key {name!r}, which its node lacks" for name in extra]
+    problems += [f"lack the key {name!r} of its node" for name in missing]
+    has = f"the keys {', '.join(known)}" if known else "no keys"
+    where = f"the node {data_type.node.path!r}, with its blobs and titles, has {has}"
+    raise PluginError(f"batches of {data_type.name} {' and '.join(problems)}; {where}")
 
 
 def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.NDArray[np.uint8]:

@@ -91,7 +91,9 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
     -------
     iterable of Batch, Rejected and Remark, or None
         None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
-        defined time; what cannot be archived is told as Rejected; what is archived and worth a word, as Remark.
+        defined time; what cannot be archived is told as Rejected; what is archived and worth a word, as Remark. A
+        batch has exactly the keys of its type's node. Whatever else would be lost (a mask, blobs of a type without
+        blob fields, ``gave_way`` without slots, a Rejected without content) is an error of the plugin.
 
         A function with ``yield`` cannot answer None: it always answers an iterable, which takes the source for its
         own. Return None for a source of others, and a list, or what another function yields, for one of its own.

@@ -48,6 +48,13 @@ class CoreSettings(BaseModel):
         alias="sources.keep",
         description="always: sources are kept below sources/ by day, so that any day file can be rebuilt",
     )
+    run_most_new_days: int = Field(
+        400,
+        alias="run.most_new_days",
+        gt=0,
+        description="days without a day file that one source may begin for one data type; one with more goes to "
+        "quarantine, as a wrong byte order or epoch scatters records over thousands of days",
+    )
     publish_after: float = Field(
         10.0,
         alias="publish.after",

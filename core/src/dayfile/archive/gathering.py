@@ -120,7 +120,9 @@ def joined(told: DataType, parts: list[Part], room: Room) -> Records:
     data_type = merged(told, (part.data_type for part in parts)) if parts else told
     keys: dict[str, npt.NDArray[Any]] = {}
     for name in key_names(data_type):
-        columns = [np.full(len(part.array), part.keys[name]) for part in parts]
+        # Texts beside numbers stay what they are: NumPy would make the numbers texts too.
+        form = object if len({type(part.keys[name]) for part in parts}) > 1 else None
+        columns = [np.full(len(part.array), part.keys[name], form) for part in parts]
         keys[name] = np.concatenate(columns) if columns else np.zeros(0, np.int64)
     places = tuple(part.place for part in parts)
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), [len(p.array) for p in parts])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,11 @@ class WorkFile:
         """The name under which the day file has the records of a source already; None if it does not have them."""
         entry = self.ledger.sources.get(source.sha256)
         return None if entry is None else stored_name(entry.name)
+
+    def records_of(self, source: Origin) -> float:
+        """How many records of a source it has by its ledger; infinite for one that is not in it."""
+        entry = self.ledger.sources.get(source.sha256)
+        return inf if entry is None else entry.records
 
     @property
     def rows(self) -> int:

@@ -273,7 +273,7 @@ class DayFiles:
         taken = self.taken.setdefault(path, {})
         names = {place: taken.get(origins[place].sha256) or work_file.name_of(origins[place]) for place in places}
         fresh = {place for place, name in names.items() if name is None}
-        renamed = set() if self.settings.core.duplicates == "keep" else self._renamed(origins, names)
+        renamed = self._renamed(origins, names, work_file, share)
         share.known |= places - fresh - renamed
         if fresh or renamed:
             work_file.begin(len(origins))
@@ -290,12 +290,18 @@ class DayFiles:
         for place in places - share.known - share.failures.keys():
             taken[origins[place].sha256] = stored_name(origins[place].name)
 
-    def _renamed(self, origins: Sequence[Origin], names: Mapping[int, str | None]) -> set[int]:
-        """The places of sources that a day file has under another name.
+    def _renamed(
+        self, origins: Sequence[Origin], names: Mapping[int, str | None], work_file: WorkFile, share: Share
+    ) -> set[int]:
+        """The places of sources whose records are written again, though the day file has the source.
 
-        Where the name tells the type, as of a struct stream, the records of such a source may be others.
+        It may have it under another name: where the name tells the type, as of a struct stream, its records may be
+        others. It may have fewer records of it: those that were too far ahead of its arrival may not be now.
         """
-        return {place for place, name in names.items() if name not in {None, stored_name(origins[place].name)}}
+        if self.settings.core.duplicates == "keep":
+            return set()
+        again = {place for place, name in names.items() if name not in {None, stored_name(origins[place].name)}}
+        return again | {place for place in names if work_file.records_of(origins[place]) < share.records[place]}
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
         """Write a piece; if that fails, the records of each of its sources by themselves."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.engine.pieces import Piece, joined
+from dayfile.engine.limits import NewDays, set_apart
+from dayfile.engine.pieces import Dated, Piece, joined
 from dayfile.errors import SourceError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -106,12 +107,17 @@ class Decoder:
         Of each plugin.
     only : str, optional
         Path of the one day file whose records are wanted.
+    new_days : NewDays, optional
+        Limits how many new days a source may make; without it there is no limit.
     """
 
-    def __init__(self, plugins: Plugins, settings: Settings, only: str | None = None) -> None:
+    def __init__(
+        self, plugins: Plugins, settings: Settings, only: str | None = None, new_days: NewDays | None = None
+    ) -> None:
         self.plugins = plugins
         self.settings = settings
         self.only = only
+        self.new_days = new_days
         self.located: dict[tuple[str, np.datetime64], str] = {}
         self.blob_fields = appended(plugins.data_types.values())
 
@@ -132,7 +138,10 @@ class Decoder:
                     if key is None or (key in alike and alike[key].places[-1] == place):
                         key = place, number
                     alike.setdefault(key, Alike(plugin)).add(place, batch)
-            return decoded, [piece for each in alike.values() for piece in self._located(each, decoded)]
+            dated = [each for group in alike.values() for each in self._dated(group, sources, decoded)]
+            if self.new_days is not None:
+                dated = self._without_floods(dated, decoded, self.new_days)
+            return decoded, [piece for each in dated for piece in self._located(each, decoded)]
 
     def _batches(self, source: Source, decoded: Decoded) -> list[tuple[str, Batch]]:
         """The batches of a source, each with the plugin that decoded it."""
@@ -158,37 +167,59 @@ class Decoder:
         """What batches have in common that can be one; None for one that stays by itself."""
         if (batch.instrument, batch.code) not in self.blob_fields:
             return None
-        return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype)
+        return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype), batch.gave_way
 
-    def _located(self, alike: Alike, decoded: list[Decoded]) -> list[Piece]:
-        """The pieces of batches that can be one; if that fails, those of each by itself."""
+    def _dated(self, alike: Alike, sources: Sequence[Source], decoded: list[Decoded]) -> list[Dated]:
+        """Records of batches that can be one, with their days; if that fails, those of each by itself."""
         try:
-            pieces = self._pieces(alike)
+            first = alike.batches[0]
+            batch = joined(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
+            places = np.repeat(alike.places, [len(each) for each in alike.batches])
+            data_type = self.plugins.classify(batch)
+            days = data_type.clock.days(batch.records[data_type.time])
+            dated, rejected = set_apart(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
             if len(alike.places) == 1:
                 decoded[alike.places[0]].failures.append(Failure.of(alike.plugin, error))
                 return []
-            return [piece for each in alike.apart() for piece in self._located(each, decoded)]
+            return [each for one in alike.apart() for each in self._dated(one, sources, decoded)]
+        for place, item in rejected:
+            decoded[place].rejected.append(item)
+        return [dated] if len(dated.batch) else []
+
+    def _without_floods(self, dated: list[Dated], decoded: list[Decoded], new_days: NewDays) -> list[Dated]:
+        """Leave out all records of the sources that would make too many new days, which become failures."""
+        floods = new_days.floods(dated, self.locate)
+        for place, failure in floods.items():
+            decoded[place].failures.append(failure)
+        if not floods:
+            return dated
+        left = (each.at(~np.isin(each.sources, list(floods))) for each in dated)
+        return [each for each in left if len(each.batch)]
+
+    def _located(self, dated: Dated, decoded: list[Decoded]) -> list[Piece]:
+        """The pieces of records; if that fails, those of each source by itself."""
+        try:
+            pieces = self._pieces(dated)
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            if dated.sources[0] == dated.sources[-1]:
+                decoded[int(dated.sources[0])].failures.append(Failure.of(dated.plugin, error))
+                return []
+            return [piece for each in dated.by_source() for piece in self._located(each, decoded)]
         for piece in pieces:
             for place in piece.counts:
                 decoded[place].days[piece.path] = piece.day
         return pieces
 
-    def _pieces(self, alike: Alike) -> list[Piece]:
-        first = alike.batches[0]
-        batch = joined(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
-        sources = np.repeat(alike.places, [len(each) for each in alike.batches])
-        data_type = self.plugins.classify(batch)
-        blob_fields = [field.name for field in data_type.fields if field.blob]
-        days = data_type.clock.days(batch.records[data_type.time])
+    def _pieces(self, dated: Dated) -> list[Piece]:
+        name, days = dated.data_type.name, dated.days
         whole = bool((days == days[0]).all())
         pieces = []
         for day in days[:1] if whole else np.unique(days):
-            path = self.locate(data_type, day)
+            path = self.locate(dated.data_type, day)
             if self.only in (None, path):
-                chosen = slice(None) if whole else days == day
-                records = batch if whole else batch.select(days == day, blob_fields)
-                pieces.append(Piece(alike.plugin, data_type.name, path, day, records, sources[chosen]))
+                part = dated if whole else dated.at(days == day)
+                pieces.append(Piece(dated.plugin, name, path, day, part.batch, part.sources))
         return pieces
 
     def locate(self, data_type: DataType, day: np.datetime64) -> str:

@@ -13,12 +13,11 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.opening import DayFileError, Trouble, open_day_file
 from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
-from dayfile.archive.sources import kept
+from dayfile.archive.sources import kept, read_kept
 from dayfile.engine.executors import started
 from dayfile.engine.report import Report
 from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.messages import plural
-from dayfile.model.batch import Source
 from dayfile.model.clock import parse_day
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -95,7 +94,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         useless = dict(listed)
         for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):
-                source = Source.read(source_path)
+                source = read_kept(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
             ((conclusion,), _) = run.pipeline.take([source])

@@ -15,8 +15,44 @@ import numpy.typing as npt
 
 from dayfile.errors import PluginError
 from dayfile.model.batch import SOURCE_STEP, Batch, Blobs
+from dayfile.model.datatype import DataType
 
-__all__ = ["Piece", "joined"]
+__all__ = ["Dated", "Piece", "joined"]
+
+
+@dataclass(frozen=True)
+class Dated:
+    """Records of one data type, with the day of each.
+
+    Parameters
+    ----------
+    plugin : str
+        Who decoded them.
+    data_type : DataType
+        What they are.
+    batch : Batch
+        The records.
+    sources : array of int64, shape (len(batch),)
+        Which source of a group each record came from; ascending.
+    days : array of datetime64[D], shape (len(batch),)
+        The UTC day of each.
+    """
+
+    plugin: str
+    data_type: DataType
+    batch: Batch
+    sources: npt.NDArray[np.int64]
+    days: npt.NDArray[np.datetime64]
+
+    def at(self, chosen: npt.NDArray[np.bool_]) -> Dated:
+        """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
+        blob_fields = [field.name for field in self.data_type.fields if field.blob]
+        batch = self.batch.select(chosen, blob_fields)
+        return replace(self, batch=batch, sources=self.sources[chosen], days=self.days[chosen])
+
+    def by_source(self) -> list[Dated]:
+        """The records of each source by themselves."""
+        return [self.at(self.sources == place) for place in np.unique(self.sources)]
 
 
 @dataclass(frozen=True)

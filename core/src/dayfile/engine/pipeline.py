@@ -17,6 +17,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
+from dayfile.engine.limits import NewDays
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import SourceError
 from dayfile.messages import plural
@@ -89,7 +90,9 @@ class Pipeline:
         self.only = only
         self.quarantine = Quarantine(root)
         self.catalogue = Catalogue.of(root)
-        self.decoder = Decoder(plugins, settings, only)
+        # A day file that is rebuilt is one, whatever else its sources hold.
+        self.new_days = NewDays(root, settings.core.run_most_new_days)
+        self.decoder = Decoder(plugins, settings, only, self.new_days if only is None else None)
         self.day_files = DayFiles(root, plugins, settings, anew=only is not None)
 
     def take(self, sources: Sequence[Source]) -> tuple[list[Conclusion], dict[str, Setback]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from dayfile.settings import Settings
 __all__ = ["REJECTED", "Archive", "Putting", "create_archive", "open_archive"]
 
 REJECTED = 4
-"""Status of a record that cannot be archived, as it has no time; it is kept in quarantine."""
+"""Status of a record that cannot be archived, as it has no time or no plausible one; it is kept in quarantine."""
 PUBLISH_BYTES = 64 * 2**20
 """Records that were put are held in memory until they are published; beyond so many bytes that is done."""
 
@@ -59,13 +60,14 @@ class Archive(Reader):
         -------
         array of uint8, shape (n,)
             A status for each record, in order: 0 written, 3 the same is there already, 1 its slot held another, 2 its
-            slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time and was kept in
-            quarantine.
+            slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time, or none that is
+            plausible, and was kept in quarantine.
 
         Raises
         ------
         UsageError
-            No such type, or the records do not have its fields, or have values that do not fit them. Nothing is put.
+            No such type, or the records do not have its fields, or have values that do not fit them, or begin more new
+            days than ``run.most_new_days``. Nothing is put.
         ArchiveLockedError
             A run is working on the archive.
         HeldError
@@ -132,6 +134,7 @@ class Putting:
         self.run = run
         self.pipeline = run.pipeline
         self.sent: dict[DataType, Sent] = {}
+        self.judged: dict[str, dict[np.datetime64, bool]] = {}  # days by type, and whether each was new
         self.waiting = 0
 
     def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -141,20 +144,25 @@ class Putting:
             hint = suggest(data_type, plugins.data_types)
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
         told = plugins.data_types[data_type]
+        if told.node.keys or any(field.blob for field in told.fields):
+            what = f"a {' and a '.join(told.node.keys)}" if told.node.keys else "blobs"
+            message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
+            raise UsageError(message)
         form, given = as_records(records, told)
-        timed = told.timed(given)
         plugins.encode(form, given[:0])  # refuses types that cannot be put
+        good, reasons = judge(given, told, time.time())
         days = np.full(len(given), "NaT", "datetime64[D]")
-        days[timed] = told.clock.days(given[told.time][timed])
+        days[good] = told.clock.days(given[told.time][good])
+        self._limit(told, np.unique(days[good]))
         # All are opened before anything is written: one that cannot be leaves the others as they are.
-        for day in np.unique(days[timed]):
+        for day in np.unique(days[good]):
             self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day, told.name)
-        if not timed.all():
-            self._reject(form, given, np.flatnonzero(~timed))
+        for numbers, reason in reasons:
+            self._reject(form, given, numbers, reason)
         statuses = np.full(len(given), REJECTED, np.uint8)
         sent = self.sent.setdefault(form, Sent(form))
-        sent.records.append(given[timed])
-        for day in np.unique(days[timed]):
+        sent.records.append(given[good])
+        for day in np.unique(days[good]):
             these = np.flatnonzero(days == day)
             path = self.pipeline.decoder.locate(told, day)
             work_file = self.pipeline.day_files.open(path, day, told.name)
@@ -168,13 +176,24 @@ class Putting:
             self.publish()
         return statuses
 
-    def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:
+    def _limit(self, data_type: DataType, days: npt.NDArray[np.datetime64]) -> None:
+        """Refuse records of too many new days, with those that were put before; UsageError."""
+        judged = self.judged.setdefault(data_type.name, {})
+        others = np.array([day for day in days if day not in judged], "datetime64[D]")
+        if not len(others):
+            return
+        limit, locate = self.pipeline.new_days, self.pipeline.decoder.locate
+        problem = limit.problem(data_type, others, locate, sum(judged.values()))
+        if problem:
+            raise UsageError(f"{problem}; nothing of this was put")
+        judged.update((day, limit.is_new(data_type, day, locate)) for day in others)
+
+    def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64], reason: str) -> None:
         name, content = self.pipeline.plugins.encode(form, records[numbers])
-        message = form.why_untimed(records[numbers])
         error = RecordError.__name__
-        rejected = Rejected(form.instrument, form.code, message, error, tuple(numbers.tolist()), name, content)
+        rejected = Rejected(form.instrument, form.code, reason, error, tuple(numbers.tolist()), name, content)
         self.pipeline.set_aside(Source(Path(name), name, content), [rejected])
-        logger.warning("%s: %d records that were put have no time; kept in quarantine", form.name, len(numbers))
+        logger.warning("%s: %d of the records that were put are in quarantine: %s", form.name, len(numbers), reason)
 
     def publish(self) -> None:
         """Publish what was put, with an entry in the ledgers for the records of each type."""
@@ -193,6 +212,24 @@ class Putting:
             raise HeldError(setback.reason)
 
 
+def judge(
+    records: npt.NDArray[Any], data_type: DataType, arrived: float
+) -> tuple[npt.NDArray[np.bool_], list[tuple[npt.NDArray[np.int64], str]]]:
+    """Which records can be archived, shape (n,); the indexes of the others, and why not."""
+    good = data_type.timed(records)
+    reasons = []
+    if not good.all():
+        reasons.append((np.flatnonzero(~good), data_type.why_untimed(records[~good])))
+    plausible, clock = data_type.plausible, data_type.clock
+    if plausible is not None:
+        outside = good & plausible.outside(records, data_type.stamps, clock, plausible.last(clock, arrived))
+        if outside.any():
+            reason = plausible.why(records[outside], data_type.stamps, clock, arrived)
+            reasons.append((np.flatnonzero(outside), reason))
+            good &= ~outside
+    return good, reasons
+
+
 def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
     """Records in the form of a data type whose fields they have.
 
@@ -206,6 +243,8 @@ def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[D
     UsageError
         They lack fields, or have values that do not fit.
     """
+    if isinstance(records, np.ma.MaskedArray):
+        raise UsageError(f"records of {data_type.name} are a masked array, whose mask would be lost; fill it in first")
     try:
         array = np.atleast_1d(records.array if isinstance(records, Records) else np.asarray(records))
     except ValueError as error:

@@ -28,6 +28,7 @@ from dayfile.engine.accepting import Read, State, Unread, read_source
 from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
+from dayfile.engine.limits import NewDays
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
 from dayfile.errors import DayfileError
@@ -107,7 +108,7 @@ class Worker:
     def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str) -> None:
         self.root = root
         self.plugins = plugins
-        self.decoder = Decoder(plugins, settings)
+        self.decoder = Decoder(plugins, settings, new_days=NewDays(root, settings.core.run_most_new_days))
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()

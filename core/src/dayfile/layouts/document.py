@@ -14,11 +14,12 @@ from dayfile.errors import LayoutError
 from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
 from dayfile.messages import suggest
 
-__all__ = ["Document", "Path"]
+__all__ = ["EMPTY", "Document", "Path"]
 
 Path = tuple[str | int, ...]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 16
+EMPTY = "nothing stands here; write a value, or leave the word out"
 NO_NAME = "is no name: letters, digits and _, not a digit first"
 RIGHT = {
     "date_": "is no day; write it as 2024-05-02",
@@ -158,7 +159,7 @@ def what_is_wrong(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's 
     """A complaint of pydantic about a value in our words, with what would be right."""
     kind, value = detail["type"], detail["input"]
     if value is None:
-        return "nothing stands here; write a value, or leave the word out"
+        return EMPTY
     shown = {dict: "a mapping", list: "a list", dt.date: f"{value}", dt.datetime: f"{value}"}.get(
         type(value), repr(value)
     )
@@ -189,7 +190,7 @@ def vocabulary(path: Path) -> Iterable[str]:
         if model is None or isinstance(part, int) or part not in model.model_fields:
             continue
         model = next(iter(models_in(model.model_fields[part].annotation)), None)
-    return model.model_fields if model else ()
+    return [field.alias or name for name, field in model.model_fields.items()] if model else ()
 
 
 def models_in(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - any annotation

@@ -132,7 +132,8 @@ class Instrument:
                 offset = HEADER_SIZE + numbers[0] * file.structs.dtype.itemsize
                 items.append(replace(item, numbers=numbers, offset=offset))
             else:
-                items.append(replace(item, numbers=file.places[item.numbers], gave_way=part == "overlap"))
+                gave_way = part == "overlap" and data_type.store == "slots"
+                items.append(replace(item, numbers=file.places[item.numbers], gave_way=gave_way))
         if len(file.conflicts):
             text = f"slots in conflict in {source.name}; their records come with {source.name}{OVERLAP}"
             items.append(Remark(data_type.instrument, data_type.code, text, tuple(file.conflicts.tolist())))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from dayfile.layouts.document import Document, Path
+from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.meanings import compile_elements, compile_flags
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
@@ -17,6 +17,8 @@ from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_file
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
+from dayfile.model.plausible import Plausible
+from dayfile.model.stamps import stamp_problem
 
 __all__ = ["Layout", "read_layout"]
 
@@ -98,6 +100,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         words.clock.leap_seconds,
         words.clock.undefined,
     )
+    valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
     if words.base and (not rest or "{" in first):
@@ -115,7 +118,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
         if size > LARGEST_RECORD:
             document.fail((*path, "fields"), f"a record would have {size} bytes; {LARGEST_RECORD} is the most")
-        check_type(type_words, fields, tuple(declared), document, path)
+        check_type(type_words, fields, tuple(declared), clock, document, path)
         check_sizes(type_words, fields, words, document, path)
         for index, version in enumerate(type_words.later):
             if codes.setdefault(version.code, name) != name:
@@ -144,7 +147,30 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             versions=tuple(compile_versions(type_words, document, path)),
             flags=tuple(compile_flags(type_words, fields, words, document, path)),
             elements=tuple(compile_elements(type_words, fields, document, path)),
+            plausible=compile_valid(type_words, document, path) or valid,
         )
+
+
+def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path) -> Plausible | None:
+    """The bounds of plausible times of a layout or of one of its types; None if it has none of its own."""
+    valid, path = words.valid, (*path, "valid")
+    if valid is None:
+        if "valid" in words.model_fields_set:
+            document.fail(path, EMPTY)
+        return None
+    for word, name in (("from", "since"), ("days_ahead", "days_ahead")):
+        if name in valid.model_fields_set and getattr(valid, name) is None:
+            document.fail((*path, word), EMPTY)
+    if not valid.model_fields_set:
+        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be there")
+    if valid.since is None:
+        return Plausible(days_ahead=valid.days_ahead)
+    if not FIRST_YEAR <= valid.since.year <= LAST_YEAR:
+        document.fail((*path, "from"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
+    since = as_utc(valid.since)
+    # In messages a date has no time, and a time no fraction that is not there.
+    plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))
+    return Plausible(since.astype(f"datetime64[{plain}]"), valid.days_ahead)
 
 
 def declared_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
@@ -226,7 +252,12 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
 
 
 def check_type(
-    type_words: TypeWords, fields: tuple[Field, ...], places: tuple[Path, ...], document: Document, path: Path
+    type_words: TypeWords,
+    fields: tuple[Field, ...],
+    places: tuple[Path, ...],
+    clock: Clock,
+    document: Document,
+    path: Path,
 ) -> None:
     """Field names are unique, time and end exist from the first version on, period and end go with their stores."""
     names = [field.name for field in fields]
@@ -242,8 +273,8 @@ def check_type(
         name = getattr(type_words, word)
         if name is not None and name not in first:
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
-        if name is not None and (fields[names.index(name)].shape or fields[names.index(name)].type in {"char", "bool"}):
-            document.fail((*path, word), f"{name!r} is no single number, as a time must be")
+        if name is not None and (problem := stamp_problem(fields[names.index(name)], clock)):
+            document.fail((*path, word), problem)
     if (type_words.store == "slots") != (type_words.period > 0):
         document.fail(path, "'period' (seconds, above 0) and 'store: slots' go together", at_key=True)
     if (type_words.store == "intervals") != (type_words.end is not None):

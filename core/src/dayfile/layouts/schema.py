@@ -9,6 +9,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
 from dayfile.model.datatype import NUMPY_TYPES
 
@@ -22,6 +23,7 @@ __all__ = [
     "LayoutWords",
     "StructWords",
     "TypeWords",
+    "ValidWords",
     "VersionWords",
 ]
 
@@ -140,6 +142,28 @@ class VersionWords(Words):
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields it added")
 
 
+def no_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
+    """Refuse a number where a date is needed: pydantic would take 1997 for seconds since 1970."""
+    if isinstance(value, int | float):
+        raise PydanticCustomError("datetime_type", "no date")
+    return value
+
+
+class ValidWords(Words):
+    """From when to when times are plausible; records outside go to quarantine. At least one of the two."""
+
+    since: Annotated[dt.datetime, BeforeValidator(no_number)] | None = Field(
+        None, alias="from", description="first plausible time, a UTC date or date and time"
+    )
+    days_ahead: float | None = Field(
+        None,
+        ge=0,
+        strict=True,
+        allow_inf_nan=False,
+        description="how many days after the arrival of its source a time may be; a fraction is allowed",
+    )
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -152,6 +176,7 @@ class TypeWords(Words):
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
+    valid: ValidWords | None = Field(None, description="plausible times of this type, in place of the layout's")
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields, in stored order")
     later: tuple[VersionWords, ...] = Field((), description="versions that came later, oldest first")
     flags: dict[str, FlagList] = Field(
@@ -170,6 +195,7 @@ class LayoutWords(Words):
     version: int = Field(1, ge=1, description="raised when stored fields change")
     title: Line = Field(description="one line about the instrument")
     clock: ClockWords
+    valid: ValidWords | None = Field(None, description="plausible times; all of the clock's if left out")
     structs: StructWords | None = None
     flat_files: FlatFileWords | None = None
     sources: tuple[Literal["struct_streams", "hdf4", "flat_files"], ...] = Field(

@@ -114,7 +114,8 @@ class Batch:
         Place of each record in its source, from 0; ascending. Where records of several sources were put together,
         :data:`SOURCE_STEP` times the number of the source stands above.
     keys : mapping of str to str or int
-        What fills the templates of the data type's node, such as the station; one value for the whole batch.
+        What fills the templates of the data type's node, such as the station; one value for the whole batch. Exactly
+        the keys that the node has (:attr:`dayfile.model.datatype.Node.keys`): a further one would be lost.
     blobs : Blobs
         Variable-length values.
     gave_way : bool

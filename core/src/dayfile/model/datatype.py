@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.clock import Clock
+from dayfile.model.plausible import Plausible
 
 __all__ = ["DataType", "Element", "Field", "Flag", "Node", "Version"]
 
@@ -29,6 +31,10 @@ NUMPY_TYPES = {
     "time32": "<i4",
 }
 """Field types and their stored form; ``time32`` is an int32 that PyTables marks as a Unix time, ``char`` is a text."""
+
+
+KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
+"""A key in a template of a node, as it is: without a format, so that readers find its value again."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,20 @@ class Node:
     blobs: str = ""
     blobs_title: str = ""
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the keys of a batch: those in the path, the blob array's path and the titles of their groups.
+
+        Examples
+        --------
+        >>> Node("/array/telescope_{telescope}/events", ("", "Telescope of {name}", "Events")).keys
+        ('telescope', 'name')
+        """
+        # The last title is the table's own, the groups have those before; further ones are never written.
+        groups = max(self.path.count("/"), self.blobs.count("/")) - 1
+        templates = (self.path, self.blobs, *self.titles[:-1][:groups])
+        return tuple(dict.fromkeys(name for text in templates for name in KEY.findall(text)))
+
 
 @dataclass(frozen=True)
 class Version:
@@ -218,6 +238,8 @@ class DataType:
         What bits and values of the fields mean.
     elements : tuple of Element
         What the elements of array fields are.
+    plausible : Plausible, optional
+        From when to when times are plausible; without it, all are that the clock has.
     """
 
     instrument: str
@@ -238,6 +260,7 @@ class DataType:
     versions: tuple[Version, ...] = ()
     flags: tuple[Flag, ...] = ()
     elements: tuple[Element, ...] = ()
+    plausible: Plausible | None = None
 
     def __hash__(self) -> int:
         return self._hash

@@ -52,7 +52,8 @@ def fill(template: str, keys: Keys) -> str:
     Raises
     ------
     SourceError
-        A key is missing, or its value cannot be part of a path in a day file.
+        A key is missing, its value cannot be part of a path in a day file, or readers would find another value in the
+        path: ``{a}_{b}`` gives the same one for ``1_2`` and ``3`` as for ``1`` and ``2_3``.
     """
     for name, value in keys.items():
         text = str(value)
@@ -60,6 +61,10 @@ def fill(template: str, keys: Keys) -> str:
             message = f"{name} is {text!r}, which cannot name a group in a day file"
             raise SourceError(message)
     path = with_keys(template, keys)
+    found = matched(template, path)
+    if found is None or any(str(keys[name]) != text for name, text in found.items()):
+        given = ", ".join(f"{name} {str(value)!r}" for name, value in keys.items())
+        raise SourceError(f"{given} cannot be told apart from other keys in {path!r}, made by {template!r}")
     if len(path.encode()) > NODE_SIZE:
         raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
     return path
@@ -215,10 +220,12 @@ def matched(template: str, path: str) -> dict[str, str] | None:
     --------
     >>> matched("/array/telescope_{telescope}/events", "/array/telescope_7/events")
     {'telescope': '7'}
+    >>> matched("/array/{telescope}", "/array/7_overlap")
+    {'telescope': '7'}
     """
     # Odd parts of the split are names of keys.
     parts = re.split(r"\{(\w+)\}", template)
-    pattern = "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    pattern = "".join(f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     match = re.fullmatch(f"{pattern}(?:_overlap)?", path)
     return match.groupdict() if match else None
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from dayfile import Batch, Blobs, DataType, RecordError, Rejected, Remark, SourceError
 from dayfile_hisparc.codes import Plan, plan_of
-from dayfile_hisparc.filling import Group, fill_part
+from dayfile_hisparc.filling import Group, beyond_a_second, fill_part
 from dayfile_hisparc.pickles import Upload, write_upload
 from dayfile_hisparc.traces import adc_counts
 
@@ -28,6 +28,10 @@ EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - uploads carry naive datetimes,
 SECONDS_A_DAY = 86400
 # The timestamp column is a signed 32-bit number of seconds.
 LAST_SECOND = 2**31 - 1
+BEYOND = (
+    "nanoseconds not from 0 to 999999999, stored as sent: nanoseconds and ext_timestamp contradict each other, or are "
+    "of another second than timestamp"
+)
 CODE_OF, DATA_OF = itemgetter("data_uploadcode"), itemgetter("data")
 
 
@@ -37,6 +41,7 @@ class Problems:
 
     dropped: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     partial: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    beyond: dict[str, list[int]] = field(default_factory=dict)  # events whose nanoseconds are beyond a second
 
     def drop(self, code: str, reason: str, number: int) -> None:
         """Put down an event that cannot be archived."""
@@ -115,6 +120,9 @@ def decode_events(
                 batch = batch.select(~bad, [field.name for field in types[code].fields if field.blob])
         if len(batch):
             yield batch
+        beyond = batch.numbers[np.isin(batch.numbers, problems.beyond.get(code, ()))]
+        if len(beyond):
+            yield Remark("hisparc", code, BEYOND, tuple(beyond.tolist()))
     for archived, found in ((False, problems.dropped), (True, problems.partial)):
         for (code, reason), numbers in found.items():
             events = [upload.events[number] for number in numbers]
@@ -197,6 +205,9 @@ def batch_of(
         start = len(blobs)
         part = records[start : start + len(group)]
         sent, bad = fill_part(part, group, data_type, plan)
+        if "ext_timestamp" in (data_type.dtype.names or ()):
+            places = beyond_a_second(group.nanoseconds)
+            problems.beyond.setdefault(data_type.code, []).extend(group.numbers[place] for place in places)
         blobs += sent
         filled.append((part, plan))
         for place, reason in bad.items():

@@ -21,7 +21,10 @@ from dayfile import DataType
 from dayfile_hisparc.codes import Blocks, Plan, Target
 from dayfile_hisparc.columns import column, fill
 
-__all__ = ["Group", "fill_part"]
+__all__ = ["Group", "beyond_a_second", "fill_part"]
+
+A_SECOND = 10**9
+"""Nanoseconds."""
 
 
 @dataclass
@@ -99,8 +102,31 @@ def fill_header(records: npt.NDArray[Any], group: Group, data_type: DataType) ->
     nanoseconds = np.zeros(len(group), np.int64)
     bad = fill(nanoseconds, group.nanoseconds, data_type.field("nanoseconds"))
     records["nanoseconds"] = nanoseconds.astype(np.uint32)
-    records["ext_timestamp"] = records["timestamp"].astype(np.int64) * 1_000_000_000 + nanoseconds
+    records["ext_timestamp"] = records["timestamp"].astype(np.int64) * A_SECOND + nanoseconds
     return bad
+
+
+def beyond_a_second(values: Sequence[object]) -> list[int]:
+    """Places of the nanoseconds, as they were sent, that are not within a second.
+
+    They are stored as they are: station software adds up to 9,000 without a carry. But ``nanoseconds`` wraps where
+    ``ext_timestamp`` has the sum, or both are of a later second than ``timestamp``.
+
+    Examples
+    --------
+    >>> beyond_a_second([0, 999_999_999, 10**9, -1, 2**32]), beyond_a_second([1.5, "12", 2**64, None])
+    ([2, 3, 4], [2])
+    """
+    whole = column(values, np.dtype(np.int64))
+    if whole is not None:
+        places: list[int] = np.flatnonzero((whole < 0) | (whole >= A_SECOND)).tolist()
+        return places
+    found = []
+    for place, value in enumerate(values):
+        with suppress(TypeError, ValueError, OverflowError):  # which cost the event
+            if not 0 <= int(value) < A_SECOND:  # type: ignore[call-overload]  # as for `cell`
+                found.append(place)
+    return found
 
 
 def blob_column(values: Sequence[object], target: Target) -> list[bytes] | None:

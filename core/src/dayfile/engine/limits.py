@@ -1,0 +1,151 @@
+"""Limits of what may become of a source: times that are plausible, and how many new days it may make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.root import Root
+from dayfile.engine.pieces import Dated
+from dayfile.errors import DayfileError, RecordError, SourceError, UsageError
+from dayfile.model.batch import SOURCE_STEP, Rejected, Source
+from dayfile.model.datatype import DataType
+from dayfile.plugins import Failure, Plugins
+
+__all__ = ["NewDays", "set_apart"]
+
+Locate = Callable[[DataType, np.datetime64], str]
+
+
+def set_apart(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tuple[Dated, list[tuple[int, Rejected]]]:
+    """Part records whose times are not plausible from the others.
+
+    Parameters
+    ----------
+    dated : Dated
+        Records of a group of sources.
+    sources : sequence of Source
+        The group.
+    plugins : Plugins
+        Who encodes them.
+
+    Returns
+    -------
+    (Dated, list of (int, Rejected))
+        The others, and what is rejected of each source, with its place in the group.
+    """
+    data_type, plausible = dated.data_type, dated.data_type.plausible
+    if plausible is None:
+        return dated, []
+    places, inverse = np.unique(dated.sources, return_inverse=True)
+    lasts = [plausible.last(data_type.clock, sources[place].arrived) for place in places]
+    last = lasts[0] if len(lasts) == 1 else np.array(lasts)[inverse]
+    outside = plausible.outside(dated.batch.records, data_type.stamps, data_type.clock, last)
+    if not outside.any():
+        return dated, []
+    rejected = [
+        (int(each.sources[0]), reject(each, sources[each.sources[0]], plugins))
+        for each in dated.at(outside).by_source()
+    ]
+    return dated.at(~outside), rejected
+
+
+def reject(dated: Dated, source: Source, plugins: Plugins) -> Rejected:
+    """Records of one source, in a form that can be given to the archive again: by themselves, or the whole source."""
+    data_type, batch = dated.data_type, dated.batch
+    assert data_type.plausible is not None  # noqa: S101 - for mypy; they were compared with it
+    form = next(form for form in data_type.forms if form.dtype == batch.records.dtype)
+    name, content = source.name, source.content
+    # Keys, blobs and lost slots are not in the records, so these alone would come back as others.
+    if not (batch.keys or batch.blobs.values or batch.gave_way):
+        with suppress(UsageError):  # where records of the type come from sources only
+            name, content = plugins.encode(form, batch.records)
+    return Rejected(
+        instrument=batch.instrument,
+        code=batch.code,
+        reason=data_type.plausible.why(batch.records, data_type.stamps, data_type.clock, source.arrived),
+        error=RecordError.__name__,
+        numbers=tuple((batch.numbers % SOURCE_STEP).tolist()),
+        name=name,
+        content=content,
+    )
+
+
+class NewDays:
+    """How many new days a source may make of one data type; a day is new if its day file does not exist.
+
+    A wrong byte order or epoch turns a stream into a day file for each record.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    most : int
+        The setting ``run.most_new_days``.
+    """
+
+    def __init__(self, root: Root, most: int) -> None:
+        self.root = root
+        self.most = most
+
+    def floods(self, dated: Iterable[Dated], locate: Locate) -> dict[int, Failure]:
+        """The sources of a group that would make too many new days, by place, and what to say of each."""
+        types: dict[str, list[Dated]] = {}
+        for each in dated:
+            types.setdefault(each.data_type.name, []).append(each)
+        found: dict[int, Failure] = {}
+        for alike in types.values():
+            first, last = min(each.days.min() for each in alike), max(each.days.max() for each in alike)
+            if int((last - first).astype(np.int64)) < self.most:
+                continue  # as of nearly all groups
+            for place, days in days_by_source(alike):
+                problem = "" if place in found else self.problem(alike[0].data_type, days, locate)
+                if problem:
+                    found[place] = Failure(alike[0].plugin, problem, SourceError.__name__)
+        return found
+
+    def problem(self, data_type: DataType, days: npt.NDArray[np.datetime64], locate: Locate, made: int = 0) -> str:
+        """What to say of records of so many days; empty if few enough are new.
+
+        Parameters
+        ----------
+        data_type : DataType
+            What they are.
+        days : array of datetime64[D], shape (n,)
+            Their days, each once, ascending.
+        locate : callable
+            Path of the day file of a type and day.
+        made : int
+            New days that count already.
+        """
+        if made + len(days) <= self.most:
+            return ""
+        new = made
+        for day in days:
+            new += self.is_new(data_type, day, locate)
+            if new > self.most:
+                span = f"{made + len(days)} days of {data_type.name} ({days[0]} to {days[-1]})"
+                problem = f"more than {self.most} of them have no day file yet"
+                return f"{span}, and {problem}: are byte order and epoch right? If they are, raise run.most_new_days"
+        return ""
+
+    def is_new(self, data_type: DataType, day: np.datetime64, locate: Locate) -> bool:
+        """Whether a day has no day file of a type; what cannot be found out is seen when it is opened."""
+        try:
+            (self.root.path / locate(data_type, day)).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except (OSError, ValueError, DayfileError):
+            return False
+        return False
+
+
+def days_by_source(alike: Sequence[Dated]) -> Iterable[tuple[int, npt.NDArray[np.datetime64]]]:
+    """The days of each source in records of one type, each day once, ascending."""
+    sources = np.concatenate([each.sources for each in alike])
+    days = np.concatenate([each.days for each in alike])
+    for place in np.unique(sources):
+        yield int(place), np.unique(days[sources == place])

@@ -1,0 +1,106 @@
+"""From when to when times of a data type are plausible: the word ``valid`` of a layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.model.clock import SECONDS_A_DAY, Clock
+
+__all__ = ["Plausible"]
+
+LONGEST = 8e9
+"""Seconds since 1970, in 2223: before the end of all clocks, and beyond every arrival."""
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """Bounds of plausible times; what is outside goes to quarantine.
+
+    Parameters
+    ----------
+    since : numpy.datetime64, optional
+        The first plausible time, UTC.
+    days_ahead : float, optional
+        How many days after the arrival of its source a time may be.
+
+    Examples
+    --------
+    >>> mission = Plausible(np.datetime64("1997-08-25"), days_ahead=1)
+    >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
+    >>> records = np.array([(5,), (60_000_000,), (4294967290,)], [("second", "<u4")])
+    >>> mission.outside(records, ["second"], clock, mission.last(clock, 1.8e9))
+    array([ True, False,  True])
+    """
+
+    since: np.datetime64 | None = None
+    days_ahead: float | None = None
+
+    def first(self, clock: Clock) -> float:
+        """The first plausible value of a clock; minus infinity if there is no such bound."""
+        return -np.inf if self.since is None else clock.number(self.since)
+
+    def last(self, clock: Clock, arrived: float) -> float:
+        """The last plausible value of a clock, for a source that arrived at these seconds since 1970."""
+        if self.days_ahead is None:
+            return np.inf
+        seconds = max(-LONGEST, min(arrived + self.days_ahead * SECONDS_A_DAY, LONGEST))
+        return clock.number(np.datetime64(round(seconds * 1e6), "us"))
+
+    def outside(
+        self, records: npt.NDArray[Any], stamps: Iterable[str], clock: Clock, last: float | npt.NDArray[Any]
+    ) -> npt.NDArray[np.bool_]:
+        """Which records have a time that is not plausible, shape (n,).
+
+        Parameters
+        ----------
+        records : structured array, shape (n,)
+            One without a time is outside or not.
+        stamps : iterable of str
+            Names of the fields that are times.
+        clock : Clock
+            How these count.
+        last : int or float, or array of shape (n,)
+            From :meth:`last`; for each record where they came with several sources.
+        """
+        first = self.first(clock)
+        found = np.zeros(len(records), bool)
+        with np.errstate(invalid="ignore"):
+            for stamp in stamps:
+                found |= (records[stamp] < first) | (records[stamp] > last)
+        return found
+
+    def why(self, records: npt.NDArray[Any], stamps: Iterable[str], clock: Clock, arrived: float) -> str:
+        """Say what is wrong with records of one source that are :meth:`outside`, with an example of each kind.
+
+        Examples
+        --------
+        >>> records = np.array([(5,), (4294967290,)], [("second", "<u4")])
+        >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
+        >>> Plausible(np.datetime64("1997-08-25")).why(records[:1], ["second"], clock, 1.8e9)
+        'implausible time: second is 1996-01-01T00:00:05 (5), before 1997-08-25 (valid: from)'
+        >>> Plausible(days_ahead=1).why(records[1:], ["second"], clock, 1.8e9)
+        'implausible time: second is 2132-02-07T06:28:10 (4294967290), more than 1 day after its source arrived on 2027-01-15T08:00:00 (valid: days_ahead)'
+        """  # noqa: E501 - a message is one line
+        first, last = self.first(clock), self.last(clock, arrived)
+        reasons = []
+        for stamp in stamps:
+            values = records[stamp]
+            days = f"{self.days_ahead or 0:g} day{'' if self.days_ahead == 1 else 's'}"
+            ahead = f"more than {days} after its source arrived on {np.datetime64(int(arrived), 's')}"
+            for these, bound in (
+                (values < first, f"before {self.since} (valid: from)"),
+                (values > last, f"{ahead} (valid: days_ahead)"),
+            ):
+                example = values[these][:1]
+                reasons += [f"{stamp} is {shown(clock.to_datetime64(value))} ({value}), {bound}" for value in example]
+        return f"implausible time: {'; '.join(reasons)}"
+
+
+def shown(time: npt.NDArray[np.datetime64]) -> str:
+    """A time in nanoseconds as ISO text, with a fraction of a second only where there is one."""
+    return str(time).rstrip("0").rstrip(".")
