@@ -41,6 +41,8 @@ class Root:
     incoming, accepted, quarantine, workshop, sources : Path
         Where input arrives, where it is kept until published, where it goes if it cannot be, where work files are,
         where sources are kept for good if the settings say so.
+    attempts : Path
+        Where a run notes what it is taking, for the next one.
     catalogue : Path
         The SQLite file that tells which day file holds what.
     settings : Path
@@ -56,6 +58,7 @@ class Root:
         self.quarantine = path / "quarantine"
         self.workshop = path / "workshop"
         self.sources = path / "sources"
+        self.attempts = path / ".attempts"
         self.catalogue = path / "catalogue.db"
         self.settings = path / "archive.yaml"
         self.holder = path / ".lock.json"

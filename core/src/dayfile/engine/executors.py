@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from dayfile.archive import disk
+from dayfile.archive.attempts import Attempts
 from dayfile.archive.bases import check_bases, link_base
 from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
 from dayfile.archive.digests import Digest
@@ -22,16 +23,19 @@ from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
 from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release
-from dayfile.engine.day_files import Setback
+from dayfile.engine.day_files import DayFiles, Setback
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Conclusion, Pipeline
 from dayfile.engine.report import Report
+from dayfile.engine.trials import ends_of_process
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
 
+TRIAL = "trial-"
+"""Beginning of the names of work files that are written for trial."""
 MOST_WAITING = 200
 """Day files that wait for the end of a run, each in the workshop and with some kilobytes of memory."""
 
@@ -84,9 +88,18 @@ class Run:
         self.waiting: list[Waiting] = []
         self.setbacks: dict[str, Setback] = {}
         self.held: dict[Path, str] = {}
+        self.attempts = Attempts(root)
+        self.skipped: set[Path] = set()
 
-    def take(self, group: Iterable[Arrival]) -> None:
-        """Take a group of sources in; one that cannot be read is reported and left in place."""
+    def take(self, group: Sequence[Arrival]) -> None:
+        """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
+        self.attempts.begin(0, [arrival.path for arrival in group])
+        try:
+            self._take(group)
+        finally:
+            self.attempts.end(0)
+
+    def _take(self, group: Iterable[Arrival]) -> None:
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
             read = read_source(arrival)
@@ -100,6 +113,43 @@ class Run:
                 keep(self.root, read.source, conclusion.days.values())
             self.wait(arrival, conclusion, read.state)
         self.set_back(setbacks)
+
+    def try_suspects(self) -> None:
+        """Try sources during which a process ended in one of their own; those that end it go to quarantine.
+
+        The others are taken as any.
+        """
+        suspects = [
+            Arrival(path, ours=path.is_relative_to(self.root.accepted))
+            for path in self.attempts.left_over()
+            if disk.exists(path)
+        ]
+        ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))
+        for number, how in ends.items():
+            self._quarantine_deadly(suspects[number], how)
+        self.attempts.clear()
+        for left in self.root.workshop.glob(f"{TRIAL}*"):
+            disk.unlink(left)
+
+    def _try(self, arrival: Arrival, number: int) -> None:
+        """Decode and write a source, for trial; this process and its work files are thrown away."""
+        read = read_source(arrival)
+        if isinstance(read, Read):
+            pipeline = self.pipeline
+            day_files = DayFiles(self.root, pipeline.plugins, pipeline.settings, f"{TRIAL}{number}-")
+            day_files.write([read.source], pipeline.decoder([read.source])[1])
+            for work_file in day_files.work_files.values():
+                work_file.close()
+
+    def _quarantine_deadly(self, arrival: Arrival, how: str) -> None:
+        """Quarantine a source that ends the process."""
+        read = read_source(arrival)
+        if not isinstance(read, Read):
+            return  # whoever takes it next says why
+        message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
+        self.pipeline.set_aside_whole(read.source, read.source.content, [Failure("dayfile", message, "SourceError")])
+        self.skipped.add(arrival.path)
+        self.wait(arrival, Conclusion("quarantined", {}, {}), read.state)
 
     @property
     def keeps_sources(self) -> bool:
@@ -211,6 +261,7 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         for _ in accept_each(root, also, run.hold):
             pass  # they are taken with all that is in accepted/
         try:
+            run.try_suspects()
             yield run
         finally:
             pipeline.abandon()
@@ -306,12 +357,19 @@ def count_waiting(root: Root) -> int:
     return sum(len(own_files(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
 
 
+def accepted_before(run: Run) -> Iterator[Arrival]:
+    """What an earlier run had accepted and not released."""
+    for file in own_files(run.root.accepted, run.unseen):
+        if file.path not in run.skipped:
+            yield Arrival(file.path, ours=True)
+
+
 def arrivals(run: Run, settle: float, given: Iterable[Path]) -> Iterator[Arrival]:
     """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
-    for file in own_files(run.root.accepted, run.unseen):
-        yield Arrival(file.path, ours=True)
+    yield from accepted_before(run)
     for path in given:
-        yield Arrival(path, ours=False)
+        if path.absolute() not in run.skipped:
+            yield Arrival(path, ours=False)
     incoming = Incoming(run.root, settle, run.unseen)
     yield from accept_each(run.root, incoming.ready(), run.hold)
     if incoming.waiting:

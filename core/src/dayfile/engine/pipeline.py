@@ -150,7 +150,7 @@ class Pipeline:
         for remark in decoded.remarks:
             self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
         if failures:
-            self._set_aside_whole(origin, origin.content, failures)
+            self.set_aside_whole(origin, origin.content, failures)
             return Conclusion("quarantined", decoded.days, {})
         counted = "archived"
         if decoded.rejected and not shares:
@@ -204,7 +204,8 @@ class Pipeline:
         if len(done) < len(day_files):
             self.catalogue.withdraw(day_files.keys() - done.keys())
 
-    def _set_aside_whole(self, source: Origin, content: bytes, failures: list[Failure]) -> None:
+    def set_aside_whole(self, source: Origin, content: bytes, failures: list[Failure]) -> None:
+        """Quarantine a source whole, with all that is wrong with it, and count it."""
         # Plugins that share a reader say the same of a file that is nobody's.
         messages = list(dict.fromkeys(failure.message for failure in failures))
         reason = self._reason(source, failures[0].plugin, failures[0].error, "; ".join(messages))

@@ -252,6 +252,7 @@ class Foreman:
         self.next += 1
         self.groups[group.number] = group
         self.waiting.append(group)
+        self.run.attempts.begin(group.number, [arrival.path for arrival in arrivals_])
         member.decoding += 1
         member.load += group.size
         foreign, member.unknown = member.unknown, set()
@@ -333,6 +334,7 @@ class Foreman:
     def _conclude(self, group: Group) -> None:
         """Count what became of the sources of a group, and let it be entered into the ledgers."""
         del self.groups[group.number]
+        self.run.attempts.end(group.number)
         part_file(self.run.root, group.number).unlink(missing_ok=True)
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         self.run.pipeline.count(group.written)

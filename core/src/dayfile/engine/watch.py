@@ -15,8 +15,8 @@ from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, Run, silent, started
-from dayfile.engine.intake import Arrival, Incoming, groups, own_files
+from dayfile.engine.executors import Progress, Run, accepted_before, silent, started
+from dayfile.engine.intake import Incoming, groups
 from dayfile.engine.report import Held, Report, SetAside
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -47,7 +47,7 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle, run.unseen)
-        for group, _ in groups(Arrival(file.path, ours=True) for file in own_files(root.accepted, run.unseen)):
+        for group, _ in groups(accepted_before(run)):
             run.take(group)
         logged = log_troubles(run.report)
         with noticed(root.incoming, bell):

@@ -1,0 +1,65 @@
+"""What is being taken at the moment, noted on disk: so the next run knows during what this one was ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dayfile.archive import disk
+from dayfile.archive.directories import entries
+from dayfile.archive.root import Root
+
+__all__ = ["Attempts"]
+
+
+class Attempts:
+    """Notes of the groups of sources that a run is taking, one file each, beside ``accepted/``.
+
+    A note is removed when its group has been taken, whatever came of it, so one that is found when a run starts is of a
+    group during which the process ended. Notes are for the next process on the same machine, and not synced.
+
+    Parameters
+    ----------
+    root : Root
+        The archive, locked.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self.directory = root.attempts
+
+    def begin(self, number: int, paths: Iterable[Path]) -> None:
+        """Note that a group of sources is being taken."""
+        path = self.directory / f"{number}.json"
+        disk.make_directory(self.directory)
+        with disk.storage_errors("write", path):
+            disk.step("write", path)
+            path.write_bytes(
+                json.dumps([os.fsdecode(each.absolute()) for each in paths]).encode(errors="surrogateescape")
+            )
+
+    def end(self, number: int) -> None:
+        """Remove the note of a group."""
+        disk.unlink(self.directory / f"{number}.json")
+
+    def left_over(self) -> list[Path]:
+        """The sources of groups during which a process ended, in their order; some may be gone meanwhile."""
+        found: list[Path] = []
+        for entry in sorted(entries(self.directory) or (), key=lambda entry: (len(entry.name), entry.name)):
+            found += read_note(Path(entry.path))
+        return list(dict.fromkeys(found))
+
+    def clear(self) -> None:
+        """Remove all notes."""
+        for entry in entries(self.directory) or ():
+            disk.unlink(Path(entry.path))
+
+
+def read_note(path: Path) -> list[Path]:
+    """The paths in a note; none of one that a process was killed while it wrote."""
+    try:
+        names = json.loads(path.read_bytes().decode(errors="surrogateescape"))
+        return [Path(name) for name in names]
+    except (OSError, ValueError, TypeError):
+        return []
