@@ -136,10 +136,10 @@ def take(archive, plugins, *sources, **core):
     pairs = [f"{key.replace('__', '.')}={value}" for key, value in core.items()]
     resolved = settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
     with started(archive.root, plugins, resolved) as run:
-        taken = run.pipeline.take(sources)
+        conclusions, _ = run.pipeline.take(sources)
         if run.keeps_sources:
-            for source, days in zip(sources, taken, strict=True):
-                keep(archive.root, source, days.values())
+            for source, conclusion in zip(sources, conclusions, strict=True):
+                keep(archive.root, source, conclusion.days.values())
         run.publish()
     return run.report
 

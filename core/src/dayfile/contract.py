@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -223,28 +223,46 @@ def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.N
     return array.astype(np.uint8)
 
 
-def check_written(statuses: npt.NDArray[np.uint8], counted: npt.NDArray[np.int64], data_type: DataType) -> None:
-    """The statuses that the write hook answered are those that the work file gave.
+def check_written(
+    statuses: npt.NDArray[np.uint8],
+    batch: Batch,
+    data_type: DataType,
+    answers: Sequence[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]],
+) -> None:
+    """The statuses that the write hook answered are some that the work file gave, and it was given each record.
 
     Parameters
     ----------
     statuses : array of uint8, shape (n,)
         What the hook answered.
-    counted : array of int64, shape (4,)
-        How many records of the type were given each status by the work file meanwhile.
+    batch : Batch
+        The records.
+    data_type : DataType
+        Their type.
+    answers : sequence of (str, array, array)
+        What the work file answered meanwhile: name of the data type, numbers of the records, their statuses.
 
     Raises
     ------
     PluginError
         They are not: records that the answer counts are not in the day file.
     """
-    answered = np.bincount(statuses, minlength=len(counted))
-    if (answered != counted).any():
+    mine = [(numbers, given) for name, numbers, given in answers if name == data_type.name]
+    counted = sum((np.bincount(given, minlength=LAST_STATUS + 1) for _, given in mine), np.zeros(LAST_STATUS + 1, int))
+    answered = np.bincount(statuses, minlength=LAST_STATUS + 1)
+    if (answered > counted).any():
         message = (
             f"write of {data_type.name} answered for {len(statuses)} records: {in_words(answered)}; but its calls of "
             f"WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
         )
         raise PluginError(message)
+    if not any(numbers is batch.numbers for numbers, _ in mine) and len(batch):
+        missing = ~np.isin(batch.numbers, np.concatenate([numbers for numbers, _ in mine]))
+        if missing.any():
+            message = (
+                f"write of {data_type.name} gave only {(~missing).sum()} of {len(batch)} records to WorkFile.write"
+            )
+            raise PluginError(f"{message}. Answer the statuses that WorkFile.write returns")
 
 
 def in_words(counts: npt.NDArray[np.int64]) -> str:

@@ -31,11 +31,10 @@ FAILS = (Exception, SystemExit)
 """What a plugin may raise without ending the run: it is not a plugin's to end it, by ``sys.exit()``."""
 
 
-class Counting(Protocol):
-    """A work file, which counts what is written to it."""
+class Answering(Protocol):
+    """A work file, which remembers what it answered."""
 
-    def count(self, data_type: DataType) -> npt.NDArray[np.int64]:
-        """How many records of a type were given each status so far, shape (4,)."""
+    answers: list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]
 
 
 class NoSettings(BaseModel):
@@ -246,7 +245,7 @@ class Plugins:
             raise PluginError(f"plugin {plugin}: encode must answer a name and bytes")
         return name, content
 
-    def write(self, work_file: Counting, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
+    def write(self, work_file: Answering, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Let a batch be written; a status per record.
 
         Raises
@@ -254,10 +253,10 @@ class Plugins:
         PluginError
             The answer is no status per record, or not what the work file holds.
         """
-        before = work_file.count(data_type)
+        work_file.answers.clear()
         _, answer = self._first("write", work_file=work_file, data_type=data_type, batch=batch)
         statuses = check_statuses(answer, batch, data_type)
-        check_written(statuses, work_file.count(data_type) - before, data_type)
+        check_written(statuses, batch, data_type, work_file.answers)
         return statuses
 
 

@@ -37,10 +37,9 @@ __all__ = ["WorkFile"]
 
 # Records wait in memory until this many bytes of them make a write worth while.
 WAITING_BYTES = 4 * 2**20
-STATUSES = 4
-"""Statuses of a record run from 0 to 3; see :class:`dayfile.stores.slots.SlotTable`."""
 
 Store = AppendTable | SlotTable
+Answer = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]
 
 
 class WorkFile:
@@ -67,6 +66,12 @@ class WorkFile:
         Tells the data type of a table, also of one of other origin.
     taken : bool
         Whether the published file was taken as it is: what its ledger says of tables is not relied upon then.
+
+    Attributes
+    ----------
+    answers : list of (str, array, array)
+        What :meth:`write` answered, for whoever compares it with what a hook says: name of the data type, numbers of
+        the records and their statuses. Whoever looks at them removes them.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class WorkFile:
         self.blobs: dict[str, BlobArray] = {}
         self.closing = ExitStack()  # tables and arrays, before the file
         self.sources = self.first_source = 0
-        self.counts: dict[str, npt.NDArray[np.int64]] = {}
+        self.answers: list[Answer] = []
         self.waiting = 0
         self.grown = 0
         self.written = time.monotonic()
@@ -169,7 +174,7 @@ class WorkFile:
             store = self.store(data_type, batch.keys, batch.records.dtype)
             batch = replace(batch, records=store.data_type.conform(batch.records))
             statuses = store.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
-        self.counts[data_type.name] = self.count(data_type) + np.bincount(statuses, minlength=STATUSES)
+        self.answers.append((data_type.name, batch.numbers, statuses))
         size = batch.records.nbytes + sum(map(len, batch.blobs.values))
         self.waiting += size
         self.grown += size
@@ -177,10 +182,6 @@ class WorkFile:
         if self.waiting > WAITING_BYTES:
             self.flush()
         return statuses
-
-    def count(self, data_type: DataType) -> npt.NDArray[np.int64]:
-        """How many records of a type were given each status so far, shape (4,)."""
-        return self.counts.get(data_type.name, np.zeros(STATUSES, np.int64))
 
     def enter(self, source: Origin, records: int) -> None:
         """Enter a source into the ledger, once all its records of this day are written."""

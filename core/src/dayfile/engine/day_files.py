@@ -198,9 +198,9 @@ class DayFiles:
 
     def _base_trouble(self, path: str) -> str:
         """What is wrong with the published day file that a work file began from; empty if nothing is."""
-        work_file = self.work_files[path]
-        base = work_file.base
-        if base is None or not work_file.path.exists():  # there is none, or the new one is in its place already
+        work_file = self.work_files.get(path)
+        base = None if work_file is None else work_file.base
+        if work_file is None or base is None or not work_file.path.exists():  # the new one may be in its place already
             return ""
         try:
             digest = self.catalogue.digest(path)
