@@ -70,7 +70,9 @@ def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     assert [str(path.relative_to(tmp_path)) for path in visible_files(tmp_path)] == ["a", "b/x", "c/d/y"]
-    assert given_files([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"]) == [
+    found = given_files([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"])
+    assert [arrival.found for arrival in found] == [True, False, False]
+    assert [arrival.path for arrival in found] == [
         tmp_path / "c/d/y",
         tmp_path / "a",
         tmp_path / ".hidden",

@@ -161,7 +161,7 @@ def test_ls_tells_each_entry_in_a_line_and_as_json_and_show_tells_one_whole(box,
         (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
         assert reason["source"] in line
         assert reason["message"] in line
-    assert "1 records of L1CrisHskp.be.bin" in listed.stdout
+    assert "1 record of L1CrisHskp.be.bin" in listed.stdout
     assert listed.stdout.splitlines()[-1] == "2 entries"
     as_json = json.loads(run("dayfile", "quarantine", "ls", "--json").stdout)
     assert as_json == [{"entry": name, **reason} for name, (reason, _) in entries.items()]
@@ -178,7 +178,7 @@ def test_the_installed_command_lists_what_is_set_aside(box, archive_run):
     name, reason, _ = box.only()
     done = archive_run("quarantine", "ls", "--archive", "archive", command="dayfile")
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"{name}  letter.txt: {reason['message']}", "1 entries"]
+    assert done.stdout.splitlines() == [f"{name}  letter.txt: {reason['message']}", "1 entry"]
 
 
 def test_one_entry_that_cannot_be_read_hides_no_other(box, run):

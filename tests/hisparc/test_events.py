@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import zlib
 from pathlib import Path
 
@@ -129,15 +130,15 @@ def test_an_unknown_event_type_is_set_aside_and_the_others_are_archived():
     assert len(batches[0]) == 1
     assert rejected.numbers == (0, 2)
     assert "XYZ" in rejected.reason
-    assert not rejected.archived
 
 
 def test_an_unknown_code_is_told_and_kept_and_the_rest_of_its_event_is_archived():
-    (batch,), (rejected,) = decode(event(values=[("PH1", 1), ("NEW1", 2)]))
+    upload = Upload(501, "Science Park", [event(values=[("PH1", 1), ("NEW1", 2)])])
+    batch, remark = decode_events(upload, TYPES, Dates(), "upload")
     assert batch.records["pulseheights"][0, 0] == 1
-    assert rejected.archived
-    assert "'NEW'" in rejected.reason
-    assert read_upload(rejected.content, where="").events == [event(values=[("PH1", 1), ("NEW1", 2)])]
+    assert "'NEW'" in remark.text
+    assert remark.numbers == (0,)
+    assert [json.loads(value)["NEW1"] for value in remark.values] == [2]
 
 
 def test_old_events_are_rejected_one_by_one_and_can_be_given_again():

@@ -121,6 +121,11 @@ def check_item(item: object) -> Batch | Rejected | Remark:
         said = (item.instrument, item.code, item.text)
         if not isinstance(item.numbers, tuple) or not all(isinstance(text, str) for text in said):
             raise PluginError("decode gave a Remark with parts of a wrong type")
+        values = item.values
+        if not isinstance(item.keys, Mapping) or not isinstance(values, tuple):
+            raise PluginError("decode gave a Remark whose keys are no mapping, or whose values are no tuple")
+        if len(values) not in {0, len(item.numbers)} or not all(isinstance(value, str) for value in values):
+            raise PluginError("decode gave a Remark whose values are not one line of text for each of its records")
         return item
     if isinstance(item, Rejected):
         texts = (item.instrument, item.code, item.reason, item.error, item.name)

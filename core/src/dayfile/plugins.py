@@ -93,6 +93,8 @@ class Plugins:
         By name.
     settings_models : dict of str to type
         What can be set for each plugin.
+    others : tuple of str
+        Plugins that are installed and are not of this run.
     """
 
     manager: pluggy.PluginManager
@@ -102,6 +104,7 @@ class Plugins:
     data_types: dict[str, DataType] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
     callers: dict[tuple[str, str], pluggy.HookCaller] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -296,6 +299,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     if not chosen:
         raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.none()
+    plugins.others = tuple(name for name in there if name not in chosen)
     for name in chosen:
         entry = there[name]
         version = entry.dist.version if entry.dist else ""

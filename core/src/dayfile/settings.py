@@ -55,6 +55,12 @@ class CoreSettings(BaseModel):
         description="days without a day file that one source may begin for one data type; one with more goes to "
         "quarantine, as a wrong byte order or epoch scatters records over thousands of days",
     )
+    run_unrecognised: Literal["leave", "quarantine"] | None = Field(
+        None,
+        alias="run.unrecognised",
+        description="what becomes of files in incoming/ that no plugin of the run recognises; if not set, they are "
+        "left where fewer plugins were asked than are installed, and quarantined otherwise",
+    )
     publish_after: float = Field(
         10.0,
         alias="publish.after",

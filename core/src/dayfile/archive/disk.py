@@ -19,6 +19,7 @@ from typing import cast
 from dayfile.errors import StorageError
 
 __all__ = [
+    "append",
     "begin_sync",
     "concerns_the_disk",
     "copy",
@@ -140,6 +141,16 @@ def make_directory(path: Path) -> None:
 def write(path: Path, content: bytes) -> None:
     """Write a new file and force it to disk; its directory is the caller's to sync."""
     with storage_errors("write", path), path.open("xb") as file:
+        step("write", path)
+        file.write(content)
+        file.flush()
+        step("fsync", path)
+        os.fsync(file.fileno())
+
+
+def append(path: Path, content: bytes) -> None:
+    """Append to a file and force it to disk."""
+    with storage_errors("write", path), path.open("ab") as file:
         step("write", path)
         file.write(content)
         file.flush()

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,13 @@ from dayfile.archive.directories import entries, refuse, scan, status
 from dayfile.archive.locks import locked
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
+from dayfile.messages import plural
 
 __all__ = ["Entry", "Quarantine"]
 
 logger = logging.getLogger(__name__)
 
-REASON = "reason.json"
+REASON, VALUES = "reason.json", "values.jsonl"
 LOCK_SECONDS = 60.0
 """How long somebody else's move is waited for; one takes a few syncs."""
 REQUEUED = ".requeue-"
@@ -131,6 +132,51 @@ class Quarantine:
         self._remove_remains(self.path / f"{now:%Y-%m-%d}-{short}", safe_name(name), content)
         return self._name_entry(making, f"{now:%Y-%m-%d}", short)
 
+    def note(self, identity: str, reason: dict[str, Any], sources: Mapping[str, Sequence[str]]) -> tuple[Path, int]:
+        """Keep lines on records that are archived, with those of the same identity and day.
+
+        Parameters
+        ----------
+        identity : str
+            What remarks of one entry have in common.
+        reason : dict
+            As for :meth:`put`.
+        sources : mapping of str to sequence of str
+            Lines by the SHA-256 of the source that they are from: the first names it, a record has each other one.
+
+        Returns
+        -------
+        (Path, int)
+            The entry's directory, and of how many records it did not have the lines yet.
+        """
+        with self.locked():
+            now = dt.datetime.now(dt.UTC)
+            short = hashlib.sha256(f"{now:%Y-%m-%d} {identity}".encode()).hexdigest()[:12]
+            entry = self.path / f"{now:%Y-%m-%d}-{short}"
+            known = read_entry(entry).reason if status(entry) is not None else {}
+            with disk.storage_errors("read", entry):
+                before = (entry / VALUES).read_text(errors="replace") if known else ""
+            fresh = {sha256: lines for sha256, lines in sources.items() if sha256 not in before}
+            records = sum(len(lines) - 1 for lines in fresh.values())
+            if not records:
+                return entry, 0
+            told = {"time": now.isoformat(timespec="seconds"), **reason, **known, "kind": "remark"}
+            told["count"] = int(known.get("count", 0)) + records
+            told["source"] = plural(before.count('"sha256"') + len(fresh), "source")
+            content = "".join(f"{line}\n" for lines in fresh.values() for line in lines)
+            written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+            if known:
+                disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
+                disk.write(entry / f".{REASON}", written)
+                disk.rename(entry / f".{REASON}", entry / REASON)
+                return entry, records
+            making = self.path / f".{short}"
+            disk.make_directory(making)
+            disk.write(making / VALUES, content.encode(errors="backslashreplace"))
+            disk.write(making / REASON, written)
+            disk.sync(making)
+            return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
+
     def _remove_remains(self, entry: Path, name: str, content: bytes) -> None:
         """Remove an entry that lacks its reason or its bytes, unless it is closed or holds other bytes than these."""
         try:
@@ -216,6 +262,9 @@ class Quarantine:
         StorageError
             It cannot be read, or not be moved, and is in quarantine still.
         """
+        if entry.reason.get("kind") == "remark":
+            message = "this keeps values of records that are archived; there is nothing to send again"
+            raise UsageError(message, where=entry.path)
         with self.locked():
             leaving = self._take_out(entry, REQUEUED)
             try:

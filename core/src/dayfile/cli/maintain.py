@@ -192,10 +192,10 @@ def quarantine_ls(
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
         raise typer.Exit(code)
     for entry in entries:
-        records = entry.reason.get("records")
-        what = f"{len(records)} records of " if records else ""
+        records = entry.reason.get("count") or len(entry.reason.get("records") or ())
+        what = f"{plural(records, 'record')} of " if records else ""
         typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
-    typer.echo(f"{len(entries)} entries")
+    typer.echo("1 entry" if len(entries) == 1 else f"{len(entries)} entries")
     raise typer.Exit(code)
 
 
@@ -224,7 +224,10 @@ def quarantine_requeue(
     """
 
     def requeue(box: Quarantine, name: str) -> str:
-        target = box.requeue(box.entry(name))
+        entry = box.entry(name)
+        if everything and entry.reason.get("kind") == "remark":
+            return f"{name} stays: its records are archived, there is nothing to send again"
+        target = box.requeue(entry)
         return f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}"
 
     for_each(archive, names, everything, requeue)

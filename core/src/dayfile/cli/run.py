@@ -150,6 +150,8 @@ def tell(report: Report, *, quiet: bool) -> None:
         typer.echo("dayfile: the run before was cut off; what it had accepted is archived now", err=True)
     for name in report.growing:
         typer.echo(printable(f"dayfile: {name} is still being written; it waits for the next run"), err=True)
+    if report.left_message:
+        typer.echo(printable(f"dayfile: {report.left_message}"), err=True)
     for failure in report.failures:
         typer.echo(printable(f"dayfile: {failure.message}"), err=True)
         if failure.trace:

@@ -111,11 +111,11 @@ def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
     for path in paths:
         with suppress(OSError):  # it is opened again below
             disk.begin_sync(path)
-    accepted: list[Path] = []
+    accepted: dict[Path, Path] = {}
     try:
         for path in paths:
             try:
-                accepted.append(accept_one(root, path))
+                accepted[accept_one(root, path)] = path
             except FileNotFoundError as error:
                 if not root.accepted.is_dir():
                     raise StorageError("this directory is missing", where=root.accepted) from error
@@ -126,8 +126,8 @@ def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
                 hold(path, f"cannot be opened or moved to accepted/ ({error.strerror or error}); left in place")
     finally:
         if accepted:
-            disk.sync_names(root.accepted, accepted)
-    return [Arrival(path, ours=True) for path in accepted]
+            disk.sync_names(root.accepted, list(accepted))
+    return [Arrival(path, ours=True, origin=origin) for path, origin in accepted.items()]
 
 
 def accept_one(root: Root, path: Path) -> Path:
@@ -210,11 +210,18 @@ def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
     return True
 
 
-def give_back(root: Root, path: Path) -> Path:
-    """Move a file from ``accepted/`` back to ``incoming/``, replacing nothing; where it is now. OSError if it stays."""
+def give_back(root: Root, path: Path, origin: Path | None = None) -> Path:
+    """Move a file from ``accepted/`` back to ``incoming/``, replacing nothing; where it is now. OSError if it stays.
+
+    It goes to the directory that it came from, if that is known and still there.
+    """
     disk.make_directory(root.incoming)
-    target = disk.move_into(path, root.incoming)
-    disk.sync_names(root.incoming, [target])
+    directory = root.incoming if origin is None or not origin.parent.is_dir() else origin.parent
+    target = disk.move_into(path, directory)
+    disk.sync_names(directory, [target])
+    if path.parent != root.accepted:
+        with suppress(OSError):  # others are in it
+            path.parent.rmdir()
     return target
 
 

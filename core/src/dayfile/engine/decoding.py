@@ -157,10 +157,6 @@ class Decoder:
             batches.extend((plugin, item) for item in answer if isinstance(item, Batch) and len(item))
             decoded.rejected.extend(item for item in answer if isinstance(item, Rejected))
             decoded.remarks.extend(item for item in answer if isinstance(item, Remark))
-        if not decoded.claimed:
-            asked = ", ".join(self.plugins.names) or "none"
-            message = f"no plugin of this run recognises it (asked: {asked}); run with the plugin it belongs to"
-            decoded.failures.append(Failure("dayfile", message, SourceError.__name__))
         return batches
 
     def _kind(self, plugin: str, batch: Batch) -> Hashable | None:

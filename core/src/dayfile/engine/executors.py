@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +23,13 @@ from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release
+from dayfile.engine.accepting import Read, State, Unread, accept_each, give_back, read_source, release
 from dayfile.engine.day_files import DayFiles, Setback
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
-from dayfile.engine.pipeline import Conclusion, Pipeline
+from dayfile.engine.pipeline import Conclusion, Pipeline, Received
 from dayfile.engine.report import Report
 from dayfile.engine.trials import ends_of_process
+from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
@@ -90,6 +92,12 @@ class Run:
         self.held: dict[Path, str] = {}
         self.attempts = Attempts(root)
         self.skipped: set[Path] = set()
+        self.leaves = {
+            incoming: leaves_unrecognised(pipeline.plugins, pipeline.settings, incoming=incoming)
+            for incoming in (True, False)
+        }
+        self.left = Left(root, pipeline.plugins)
+        self.known_left: set[Path] = set()
 
     def take(self, group: Sequence[Arrival]) -> None:
         """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
@@ -111,7 +119,7 @@ class Run:
         for (arrival, read), conclusion in zip(readable, conclusions, strict=True):
             if self.keeps_sources:
                 keep(self.root, read.source, conclusion.days.values())
-            self.wait(arrival, conclusion, read.state)
+            self.wait(arrival, self.decide(arrival, conclusion, read.source), read.state)
         self.set_back(setbacks)
 
     def try_suspects(self) -> None:
@@ -181,9 +189,36 @@ class Run:
         else:
             self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}", unread.error))
 
+    def decide(self, arrival: Arrival, conclusion: Conclusion, origin: Received) -> Conclusion:
+        """Leave a source that nobody recognises where it came from, or quarantine it; others are as they were."""
+        if conclusion.counted != "left":
+            return conclusion
+        if not self.leaves[arrival.ours]:
+            self.pipeline.set_aside_whole(origin, origin.content, [nobody_knows(self.pipeline.plugins)])
+            return replace(conclusion, counted="quarantined")
+        if arrival.ours:
+            try:
+                path = give_back(self.root, arrival.path, arrival.origin)
+            except OSError as error:
+                self.hold(arrival.path, f"cannot be moved back to incoming/ ({error.strerror or error})")
+                return replace(conclusion, counted="held")
+            self.left.add(path)
+            self.known_left.add(path)
+        self.report.leave(origin.name, trouble=not arrival.found)
+        return conclusion
+
+    def passed_over(self, path: Path, status: os.stat_result) -> bool:
+        """Whether a file in ``incoming/`` was left before and has not changed; it is counted once."""
+        if not self.leaves[True] or not self.left.holds(path, status):
+            return False
+        if path not in self.known_left:
+            self.known_left.add(path)
+            self.report.leave(path.name, trouble=True)
+        return True
+
     def wait(self, arrival: Arrival, conclusion: Conclusion, state: State | None) -> None:
         """Let a source wait until its day files are published; one that is held stays in place."""
-        if conclusion.counted != "held":
+        if conclusion.counted not in {"held", "left"}:
             self.waiting.append(Waiting(arrival, state, conclusion.counted, set(conclusion.days)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
@@ -226,6 +261,7 @@ class Run:
         for source in self.waiting:
             reason = "archived as it is, but another program has it open for writing; left in place"
             self.hold(source.arrival.path, reason, source.counted)
+        self.left.save()
         self.report.finish()
 
 
@@ -364,13 +400,11 @@ def accepted_before(run: Run) -> Iterator[Arrival]:
             yield Arrival(file.path, ours=True)
 
 
-def arrivals(run: Run, settle: float, given: Iterable[Path]) -> Iterator[Arrival]:
+def arrivals(run: Run, settle: float, given: Iterable[Arrival]) -> Iterator[Arrival]:
     """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
     yield from accepted_before(run)
-    for path in given:
-        if path.absolute() not in run.skipped:
-            yield Arrival(path, ours=False)
-    incoming = Incoming(run.root, settle, run.unseen)
+    yield from (arrival for arrival in given if arrival.path.absolute() not in run.skipped)
+    incoming = Incoming(run.root, settle, run.unseen, run.passed_over)
     yield from accept_each(run.root, incoming.ready(), run.hold)
     if incoming.waiting:
         time.sleep(settle)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import ELOOP
@@ -21,6 +22,8 @@ __all__ = ["Arrival", "Incoming", "given_files", "groups", "left_behind", "own_f
 
 logger = logging.getLogger(__name__)
 
+PassedOver = Callable[[Path, os.stat_result], bool]
+
 GROUP_BYTES = 1024 * 1024
 GROUP_SOURCES = 1024
 """Bounds of a group of sources, in the order in which they are taken: so many are decoded and written together."""
@@ -35,15 +38,21 @@ class Arrival:
     path : Path
         Where it lies.
     ours : bool
-        Whether it lies in ``accepted/`` and is removed once its records are published; files given on the command
-        line are not ours.
+        Whether it is in ``accepted/`` and is removed once its records are published; files given on the command line
+        are not ours.
+    found : bool
+        Whether it was found in a directory that was given, and not named itself.
+    origin : Path or None
+        Where it was in ``incoming/``, if this run accepted it.
     """
 
     path: Path
     ours: bool
+    found: bool = False
+    origin: Path | None = None
 
 
-def given_files(paths: Iterable[Path]) -> list[Path]:
+def given_files(paths: Iterable[Path]) -> list[Arrival]:
     """Return the files of paths given on the command line; those of a directory, and of directories in it, by name.
 
     Raises
@@ -51,7 +60,7 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
     UsageError
         A path does not exist, or it or what is below it cannot be read.
     """
-    found: list[Path] = []
+    found: list[Arrival] = []
     for path in paths:
         try:
             is_directory = S_ISDIR(path.stat().st_mode)
@@ -60,9 +69,10 @@ def given_files(paths: Iterable[Path]) -> list[Path]:
         except OSError as error:
             refuse_given(path, error)
         try:
-            found.extend(visible_files(path, refuse_given) if is_directory else [path])
+            files = visible_files(path, refuse_given) if is_directory else [path]
         except StorageError as error:  # the directory itself
             raise UsageError(error.message, where=error.where) from error
+        found += [Arrival(file, ours=False, found=is_directory) for file in files]
     return found
 
 
@@ -143,12 +153,17 @@ class Incoming:
         Seconds for which a file must not have changed.
     unseen : callable
         Called with each path that cannot be listed or looked at, and each link, at every look.
+    passed_over : callable
+        Whether a file is to be passed over, by its path and status.
     """
 
-    def __init__(self, root: Root, settle: float, unseen: Unseen = warn) -> None:
+    def __init__(
+        self, root: Root, settle: float, unseen: Unseen = warn, passed_over: PassedOver = lambda *_: False
+    ) -> None:
         self.root = root
         self.settle = settle
         self.unseen = unseen
+        self.passed_over = passed_over
         self.seen: dict[Path, tuple[tuple[int, int], float]] = {}
 
     def ready(self) -> list[Path]:
@@ -163,6 +178,8 @@ class Incoming:
         seen, self.seen = self.seen, {}
         whole = []
         for path, found, _ in own_files(self.root.incoming, self.unseen):
+            if self.passed_over(path, found):
+                continue
             state = (found.st_size, found.st_mtime_ns)
             before, since = seen.get(path, (None, now))
             if before != state:

@@ -18,14 +18,15 @@ from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles, Setback, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.limits import NewDays
+from dayfile.engine.remarks import Remarks
 from dayfile.engine.report import Report, SetAside
 from dayfile.errors import SourceError
 from dayfile.messages import plural
-from dayfile.model.batch import Origin, Rejected, Source
+from dayfile.model.batch import Origin, Rejected, Remark, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Conclusion", "Pipeline"]
+__all__ = ["Conclusion", "Pipeline", "Received"]
 
 STARTED_NEW = (
     "%s: the catalogue lists %s but the file is missing; starting a new one. Run 'dayfile rebuild' if its sources were "
@@ -42,7 +43,7 @@ class Conclusion:
     Parameters
     ----------
     counted : str
-        The word under which the report counts it.
+        The word under which the report counts it; ``left`` is not counted yet, as whoever has the source decides.
     days : dict of str to datetime64[D]
         The day files, with their days, that hold records of it or will once they are published.
     fresh : dict of str to int
@@ -89,6 +90,7 @@ class Pipeline:
         self.report = report
         self.only = only
         self.quarantine = Quarantine(root)
+        self.remarks = Remarks(self.quarantine, plugins, report)
         self.catalogue = Catalogue.of(root)
         # A day file that is rebuilt is one, whatever else its sources hold.
         self.new_days = NewDays(root, settings.core.run_most_new_days)
@@ -139,6 +141,8 @@ class Pipeline:
         shares = [(path, written.shares[path]) for path in sorted(decoded.days)]
         failures = [*decoded.failures, *(failure for _, share in shares for failure in share.failures.get(place, ()))]
         fresh = {path: share.records[place] for path, share in shares if place not in share.known and not share.held}
+        if not decoded.claimed and not failures:
+            return Conclusion("left", {}, {})
         if self.only is not None:
             if failures:
                 raise SourceError(f"cannot be taken again: {failures[0].message}", where=origin.name)
@@ -147,8 +151,7 @@ class Pipeline:
         if held and not failures:
             self.report.hold(origin.name, held)
             return Conclusion("held", decoded.days, fresh)
-        for remark in decoded.remarks:
-            self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
+        self._remark(origin, decoded.remarks, keep=bool(fresh) and not failures)
         if failures:
             self.set_aside_whole(origin, origin.content, failures)
             return Conclusion("quarantined", decoded.days, {})
@@ -160,6 +163,14 @@ class Pipeline:
         self.set_aside(origin, decoded.rejected, again=counted == "already")
         self.report.sources[counted] += 1
         return Conclusion(counted, decoded.days, fresh)
+
+    def _remark(self, origin: Origin, remarks: Sequence[Remark], *, keep: bool) -> None:
+        """Count remarks; what they keep is kept once, when their records are archived."""
+        for remark in remarks:
+            if not remark.values:
+                self.report.remark(f"{remark.instrument}: {remark.text}", len(remark.numbers))
+            elif keep:
+                self.remarks.add(origin, remark)
 
     def abandon(self) -> None:
         """Let go of all work files after a failure; the next run begins them anew."""
@@ -173,6 +184,7 @@ class Pipeline:
         dict of str to Setback
             Those that had to be given up instead.
         """
+        self.remarks.flush()
         chosen = self.day_files.changed(paths)
         if chosen:
             self.announce(chosen)
@@ -226,8 +238,7 @@ class Pipeline:
             entry = known or self.quarantine.put(item.name, item.content, reason)
             if again and known:
                 continue
-            if not item.archived:
-                self.report.count(self._type_name(item), "rejected", len(item.numbers))
+            self.report.count(self._type_name(item), "rejected", len(item.numbers))
             self._tell(source, len(item.numbers), item.reason, entry)
 
     def _type_name(self, item: Rejected) -> str:

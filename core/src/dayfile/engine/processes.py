@@ -55,7 +55,7 @@ def worth_processes(root: Root, given: Iterable[Path]) -> bool:
         return False
     total = 0
     waiting = [path for place in (root.accepted, root.incoming) for path in visible_files(place, lambda *_: None)]
-    for path in [*given_files(given), *waiting]:
+    for path in [*(arrival.path for arrival in given_files(given)), *waiting]:
         with suppress(OSError):
             total += path.stat().st_size
         if total >= WORTH_BYTES:
@@ -345,6 +345,7 @@ class Foreman:
             source = ReadAgain(arrival.path, told.origin)
             try:
                 conclusion = self.run.pipeline.conclude(source, place, told.decoded, group.written)
+                conclusion = self.run.decide(arrival, conclusion, source)
                 if self.run.keeps_sources:
                     again = Source(source.path, source.name, source.content, told.arrived)
                     keep(self.run.root, again, conclusion.days.values())
@@ -377,6 +378,7 @@ class Foreman:
         """Wait for all that was sent, and publish what is new, but for so many day files that were written last."""
         while self.groups:
             self.receive()
+        self.run.pipeline.remarks.flush()
         later = set(list(self.unpublished)[-leave:]) if leave else set()
         self.changed, self.published = {}, {}
         for member in self.members:

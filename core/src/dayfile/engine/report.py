@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import StorageError
+from dayfile.messages import plural
 from dayfile.plugins import Failure
 
 __all__ = ["Held", "Report", "SetAside"]
 
+MOST_NAMED = 3
 SOURCE_WORDS = ("archived", "already", "quarantined", "held", "left")
 STATUS_WORDS = ("written", "overlap", "overlap", "identical")
 
@@ -85,6 +87,10 @@ class Report:
         What was set aside.
     held : list of Held
         Sources that were held, and why.
+    left : list of str
+        Names of sources that no plugin of the run recognises.
+    left_is_trouble : bool
+        Whether any of these was expected to be recognised: all but those found in a given directory.
     failures : list of Failure
         Plugins that did not load, and sources that could not be read.
     remarks : dict of str to int
@@ -101,6 +107,8 @@ class Report:
     records: dict[str, dict[str, int]] = field(default_factory=dict)
     quarantine: list[SetAside] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    left_is_trouble: bool = False
     failures: list[Failure] = field(default_factory=list)
     remarks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -127,6 +135,28 @@ class Report:
         if counted:
             self.sources[counted] -= 1
 
+    def leave(self, source: str, *, trouble: bool) -> None:
+        """Count a source that no plugin recognises and that stays where it is."""
+        self.left.append(source)
+        self.left_is_trouble |= trouble
+        self.sources["left"] += 1
+
+    @property
+    def left_message(self) -> str:
+        """One line for people on what was left; empty if nothing was."""
+        if not self.left:
+            return ""
+        names = ", ".join(self.left[:MOST_NAMED]) + (", …" if len(self.left) > MOST_NAMED else "")
+        return f"{plural(len(self.left), 'source')} not recognised by the plugins of this run, left in place: {names}"
+
+    def note(self, entry: SetAside) -> None:
+        """Add to an entry of the quarantine to which more can come, by its directory."""
+        for place, known in enumerate(self.quarantine):
+            if known.entry == entry.entry:
+                self.quarantine[place] = replace(known, records=(known.records or 0) + (entry.records or 0))
+                return
+        self.quarantine.append(entry)
+
     def remark(self, text: str, number: int) -> None:
         """Add to what people should know."""
         self.remarks[text] = self.remarks.get(text, 0) + number
@@ -147,8 +177,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 if everything was archived, 3 if something was quarantined or held, or a plugin failed."""
-        return 3 if self.quarantine or self.held or self.failures else 0
+        """0 if everything was archived, 3 if something was quarantined, held or left, or a plugin failed.
+
+        Files of others that are found in a given directory are no trouble.
+        """
+        return 3 if self.quarantine or self.held or self.failures or self.left_is_trouble else 0
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -158,6 +191,7 @@ class Report:
             "day_files": self.day_files,
             "quarantine": [vars(entry) for entry in self.quarantine],
             "held": [vars(entry) for entry in self.held],
+            "left": self.left,
             "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
             "remarks": self.remarks,
             "recovered": self.recovered,

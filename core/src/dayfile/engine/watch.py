@@ -46,7 +46,7 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
         What was done.
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle, run.unseen)
+        incoming = Incoming(root, settings.core.watch_settle, run.unseen, run.passed_over)
         for group, _ in groups(accepted_before(run)):
             run.take(group)
         logged = log_troubles(run.report)
@@ -59,8 +59,8 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     return run.report
 
 
-def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0)) -> tuple[int, ...]:
-    """Log failures, held sources and entries of the quarantine, except those that were logged before.
+def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[int, ...]:
+    """Log failures, held sources, entries of the quarantine and what was left, except what was logged before.
 
     The report itself is seen when the watch ends, which may be years later.
 
@@ -76,11 +76,13 @@ def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0)) -> tuple[int
     tuple of int
         How many of each are logged now.
     """
+    if len(report.left) > logged[-1]:
+        logger.warning("%s", report.left_message)
     kinds: tuple[Sequence[Failure | Held | SetAside], ...] = (report.failures, report.held, report.quarantine)
-    for before, troubles in zip(logged, kinds, strict=True):
+    for before, troubles in zip(logged, kinds, strict=False):
         for trouble in troubles[before:]:
             logger.warning("%s", trouble.message)
-    return tuple(len(troubles) for troubles in kinds)
+    return (*(len(troubles) for troubles in kinds), len(report.left))
 
 
 class Bell:

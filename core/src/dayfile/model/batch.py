@@ -179,8 +179,6 @@ class Rejected:
         The records as a source of their own.
     offset : int, optional
         Byte offset of the first of them in the source, where records have one.
-    archived : bool
-        True if the records were archived all the same, and only a part of them could not be.
     """
 
     instrument: str
@@ -191,7 +189,6 @@ class Rejected:
     name: str
     content: bytes = field(repr=False)
     offset: int | None = None
-    archived: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,9 +203,15 @@ class Remark:
         What is remarkable.
     numbers : tuple of int
         Places of the records in their source, from 0.
+    keys : mapping of str to str or int
+        As of a batch; remarks with the same text and keys are kept together.
+    values : tuple of str
+        What could not be archived of the records, a line of text for each; kept in quarantine.
     """
 
     instrument: str
     code: str
     text: str
     numbers: tuple[int, ...]
+    keys: Mapping[str, str | int] = field(default_factory=dict)
+    values: tuple[str, ...] = ()

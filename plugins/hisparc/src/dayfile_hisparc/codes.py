@@ -58,7 +58,7 @@ class Plan:
 
     values: list[Target] = field(default_factory=list)
     blobs: list[Target] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: dict[str, list[int]] = field(default_factory=dict)
     refusal: str = ""
     blocks: Blocks | None = None
 
@@ -79,7 +79,7 @@ def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
         base = code[:-1] if digit else code
         found = by_code.get(base)
         if found is None:
-            plan.unknown.append(base[:40])
+            plan.unknown.setdefault(base[:40], []).append(place)
         elif not digit:
             (plan.blobs if found.blob else plan.values).append(Target(place, found, None))
         elif found.shape and int(code[-1]) <= found.shape[0]:

@@ -7,6 +7,7 @@ codes, so that what a code means is looked up once for a group and its values fi
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -32,6 +33,8 @@ BEYOND = (
     "nanoseconds not from 0 to 999999999, stored as sent: nanoseconds and ext_timestamp contradict each other, or are "
     "of another second than timestamp"
 )
+MOST_UNKNOWN = 20
+"""Unknown upload codes of one upload that are reported each by itself."""
 CODE_OF, DATA_OF = itemgetter("data_uploadcode"), itemgetter("data")
 
 
@@ -40,12 +43,21 @@ class Problems:
     """Why events could not be archived, or not whole: places in the upload, by reason and type of event."""
 
     dropped: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    partial: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    partial: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)  # with what is kept of each
     beyond: dict[str, list[int]] = field(default_factory=dict)  # events whose nanoseconds are beyond a second
 
     def drop(self, code: str, reason: str, number: int) -> None:
         """Put down an event that cannot be archived."""
         self.dropped.setdefault((code, reason), []).append(number)
+
+    def keep_unknown(self, code: str, unknown: str, lines: dict[int, str]) -> None:
+        """Keep the values of an upload code that nobody knows; of many codes, together."""
+        reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
+        if (code, reason) not in self.partial and len(self.partial) >= MOST_UNKNOWN:
+            reason = "many unknown upload codes; the rest of the event is archived"
+        for number, line in lines.items():
+            known = self.partial.setdefault((code, reason), {})
+            known[number] = f"{known[number][:-1]}, {line[1:]}" if number in known else line
 
 
 @dataclass(frozen=True)
@@ -123,19 +135,33 @@ def decode_events(
         beyond = batch.numbers[np.isin(batch.numbers, problems.beyond.get(code, ()))]
         if len(beyond):
             yield Remark("hisparc", code, BEYOND, tuple(beyond.tolist()))
-    for archived, found in ((False, problems.dropped), (True, problems.partial)):
-        for (code, reason), numbers in found.items():
-            events = [upload.events[number] for number in numbers]
-            yield Rejected(
-                instrument="hisparc",
-                code=code,
-                reason=reason,
-                error=RecordError.__name__,
-                numbers=tuple(numbers),
-                name=name,
-                content=write_upload(upload.station, upload.cluster, events),
-                archived=archived,
-            )
+    for (code, reason), kept in problems.partial.items():
+        if kept:
+            station = {"station": upload.station}
+            yield Remark("hisparc", code, reason, tuple(kept), station, tuple(kept.values()))
+    for (code, reason), numbers in problems.dropped.items():
+        events = [upload.events[number] for number in numbers]
+        yield Rejected(
+            instrument="hisparc",
+            code=code,
+            reason=reason,
+            error=RecordError.__name__,
+            numbers=tuple(numbers),
+            name=name,
+            content=write_upload(upload.station, upload.cluster, events),
+        )
+
+
+def line_of(group: Group, place: int, codes: Sequence[str], columns: Sequence[int]) -> str:
+    """Values that no column is for, with the time of their event, as a line of JSON."""
+    values = {codes[column]: group.values[place][column] for column in columns}
+    line = {"timestamp": group.timestamps[place], "nanoseconds": group.nanoseconds[place], **values}
+    return json.dumps(line, default=plain, ensure_ascii=False)
+
+
+def plain(value: object) -> str:
+    """A value that JSON has no form for, as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def grouped(
@@ -214,11 +240,13 @@ def batch_of(
             dropped.append(start + place)
             blobs[start + place] = ()
             problems.drop(data_type.code, reason, group.numbers[place])
-        for unknown in plan.unknown:
-            reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
-            stored = [number for place, number in enumerate(group.numbers) if place not in bad]
-            if stored:
-                problems.partial.setdefault((data_type.code, reason), []).extend(stored)
+        for unknown, columns in plan.unknown.items():
+            kept = {
+                number: line_of(group, place, codes, columns)
+                for place, number in enumerate(group.numbers)
+                if place not in bad
+            }
+            problems.keep_unknown(data_type.code, unknown, kept)
     order = numbers.argsort()
     owned = index_blobs(filled, blobs, order) if any(blobs) else Blobs()
     # Taking whole records is quicker than indexing, which goes over their fields.

@@ -1,0 +1,81 @@
+"""Remarks on records that are archived, kept together: one entry in quarantine for a cause, a key and a day."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from dayfile.archive.quarantine import Quarantine
+from dayfile.engine.report import Report, SetAside
+from dayfile.model.batch import Origin, Remark
+from dayfile.plugins import Plugins
+
+__all__ = ["Remarks"]
+
+
+@dataclass
+class Cause:
+    """What remarks have in common, and what they keep of each source.
+
+    Parameters
+    ----------
+    remark : Remark
+        The first of them.
+    sources : dict of str to list of str
+        Lines by the SHA-256 of their source, of those that are not in quarantine yet; the first line names the source.
+    """
+
+    remark: Remark
+    sources: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Remarks:
+    """What remarks keep, on its way to quarantine.
+
+    A station with newer software sends a value that no column is for with each event, for years: an entry for each
+    source would cost more than the records.
+
+    Parameters
+    ----------
+    quarantine : Quarantine
+        Where it goes.
+    plugins : Plugins
+        For their versions.
+    report : Report
+        Where entries are counted.
+    """
+
+    def __init__(self, quarantine: Quarantine, plugins: Plugins, report: Report) -> None:
+        self.quarantine = quarantine
+        self.plugins = plugins
+        self.report = report
+        self.causes: dict[str, Cause] = {}
+
+    def add(self, origin: Origin, remark: Remark) -> None:
+        """Keep what a remark keeps of a source."""
+        keys = {name: str(value) for name, value in remark.keys.items()}
+        identity = json.dumps([remark.instrument, remark.code, remark.text, keys], sort_keys=True)
+        cause = self.causes.setdefault(identity, Cause(remark))
+        head = json.dumps({"source": origin.name, "sha256": origin.sha256}, ensure_ascii=False)
+        cause.sources.setdefault(origin.sha256, [head]).extend(remark.values)
+
+    def flush(self) -> None:
+        """Put all that is kept into quarantine, on disk when this returns."""
+        for identity, cause in self.causes.items():
+            entry, records = self.quarantine.note(identity, self._reason(cause.remark), cause.sources)
+            if records:
+                place = str(entry.relative_to(self.quarantine.root.path))
+                source = ", ".join(f"{name} {value}" for name, value in cause.remark.keys.items())
+                self.report.note(SetAside(source or cause.remark.instrument, records, cause.remark.text, place))
+        self.causes.clear()
+
+    def _reason(self, remark: Remark) -> dict[str, Any]:
+        return {
+            "plugin": remark.instrument,
+            "version": self.plugins.versions.get(remark.instrument, ""),
+            "error": "Remark",
+            "message": remark.text,
+            "code": remark.code,
+            "keys": {name: str(value) for name, value in remark.keys.items()},
+        }
