@@ -21,11 +21,12 @@ from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release
+from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release, remove_numbered
 from dayfile.engine.day_files import Setback
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Conclusion, Pipeline
 from dayfile.engine.report import Report
+from dayfile.errors import StorageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
@@ -89,7 +90,7 @@ class Run:
         """Take a group of sources in; one that cannot be read is reported and left in place."""
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
-            read = read_source(arrival)
+            read = read_source(arrival, self.pipeline.settings.core.sources_largest)
             if isinstance(read, Read):
                 readable.append((arrival, read))
             else:
@@ -121,15 +122,36 @@ class Run:
         self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
 
     def leave(self, arrival: Arrival, unread: Unread) -> None:
-        """Report a source that could not be read; one of ours that keeps changing goes back to ``incoming/``."""
+        """Report a source that could not be read.
+
+        One of ours that keeps changing goes back to ``incoming/``, and one that is too large to quarantine.
+        """
         if arrival.ours and unread.changing:
             release(self.root, arrival.path, None, self.hold)
+        elif arrival.ours and unread.refused is not None:
+            self._set_aside(arrival.path, unread, unread.refused)
         elif arrival.ours:
             self.hold(arrival.path, unread.reason)
         elif unread.changing:
             self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
         else:
-            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}", unread.error))
+            place = "; left in place" if unread.refused else ""
+            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}{place}", unread.error))
+
+    def _set_aside(self, path: Path, unread: Unread, refused: State) -> None:
+        """Move a source to quarantine that is too large to be read, if it is still what was looked at."""
+        try:
+            if State.of(path.lstat()) != refused:
+                release(self.root, path, None, self.hold)
+                return
+            self.pipeline.set_aside_unread(path, unread.reason, unread.error)
+        except OSError as error:
+            if disk.concerns_the_disk(error):
+                message = f"could not be moved to quarantine: {error.strerror}; {disk.STAYS}"
+                raise StorageError(message, where=path) from error
+            self.hold(path, f"{unread.reason}, and cannot be moved to quarantine ({error.strerror}); left in place")
+        else:
+            remove_numbered(self.root, path)
 
     def wait(self, arrival: Arrival, conclusion: Conclusion, state: State | None) -> None:
         """Let a source wait until its day files are published; one that is held stays in place."""

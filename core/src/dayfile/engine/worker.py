@@ -110,6 +110,7 @@ class Worker:
         self.plugins = plugins
         self.decoder = Decoder(plugins, settings, new_days=NewDays(root, settings.core.run_most_new_days))
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
+        self.largest = settings.core.sources_largest
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
@@ -122,7 +123,7 @@ class Worker:
         told: list[Told] = []
         readable: list[tuple[int, Source]] = []
         for place, arrival in enumerate(arrivals):
-            read = read_source(arrival)
+            read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
                 identity = Identity(source.name, source.size, source.sha256)
