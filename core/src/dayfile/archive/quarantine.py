@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dayfile.archive import disk
+from dayfile.archive.contents import holds, holds_the_same
 from dayfile.archive.directories import entries, refuse, scan, status
 from dayfile.archive.locks import locked
 from dayfile.archive.root import Root
@@ -26,8 +27,6 @@ __all__ = ["Entry", "Quarantine"]
 logger = logging.getLogger(__name__)
 
 REASON = "reason.json"
-BLOCK = 2**20
-"""Bytes that are compared at once: what is kept may be as large as the memory."""
 LOCK_SECONDS = 60.0
 """How long somebody else's move is waited for; one takes a few syncs."""
 REQUEUED = ".requeue-"
@@ -365,33 +364,6 @@ def read_entry(path: Path) -> Entry:
 def contents_of(entry: Path) -> list[Path]:
     """Return what an entry holds but its reason: one file, none if it went already. OSError if it cannot be listed."""
     return [Path(each.path) for each in scan(entry) if each.name != REASON]
-
-
-def holds(path: Path, content: bytes | None = None) -> bool:
-    """Return whether a file exists, can be read, and has this content if any is given."""
-    try:
-        if content is None:
-            return path.is_file()
-        with path.open("rb") as file:
-            places = range(0, len(content), BLOCK)
-            same = os.fstat(file.fileno()).st_size == len(content)
-            return same and all(file.read(BLOCK) == content[place : place + BLOCK] for place in places)
-    except OSError:
-        return False
-
-
-def holds_the_same(path: Path, other: Path) -> bool:
-    """Return whether two files exist, can be read, and have the same content, which may be larger than the memory."""
-    try:
-        with path.open("rb") as file, other.open("rb") as known:
-            if os.fstat(file.fileno()).st_size != os.fstat(known.fileno()).st_size:
-                return False
-            while (part := file.read(BLOCK)) == known.read(BLOCK):
-                if not part:
-                    return True
-    except OSError:
-        pass
-    return False
 
 
 def short_id(name: str, content: bytes) -> str:

@@ -24,7 +24,7 @@ from dayfile.engine.intake import Arrival
 from dayfile.errors import SourceError, StorageError
 from dayfile.model.batch import Source
 
-__all__ = ["Read", "State", "Unread", "accept", "accept_each", "read_source", "release", "remove_numbered"]
+__all__ = ["NO_ROOM", "Read", "State", "Unread", "accept", "accept_each", "read_source", "release", "remove_numbered"]
 
 ACCEPTED_TOGETHER = 100
 """Files that are accepted together: they are written to disk side by side, and their names with one sync."""
@@ -88,6 +88,10 @@ class Unread:
     def changing(self) -> bool:
         """Whether somebody is still writing it."""
         return not self.error
+
+
+NO_ROOM = Unread("the memory is too small for it; left in place", MemoryError.__name__)
+"""Of a source with which nothing is wrong: more memory, or fewer processes, and it can be archived."""
 
 
 def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
@@ -187,7 +191,7 @@ def read_source(arrival: Arrival, largest: int) -> Read | Unread:
     except OSError as error:
         return Unread(f"cannot be read ({error.strerror}); left in place", type(error).__name__)
     except MemoryError:
-        return Unread("cannot be read, the memory is too small for it; left in place", MemoryError.__name__)
+        return NO_ROOM
     return Unread("changes while it is read")
 
 

@@ -21,7 +21,7 @@ from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import Read, State, Unread, accept_each, read_source, release, remove_numbered
+from dayfile.engine.accepting import NO_ROOM, Read, State, Unread, accept_each, read_source, release, remove_numbered
 from dayfile.engine.day_files import Setback
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Conclusion, Pipeline
@@ -87,7 +87,24 @@ class Run:
         self.held: dict[Path, str] = {}
 
     def take(self, group: Iterable[Arrival]) -> None:
-        """Take a group of sources in; one that cannot be read is reported and left in place."""
+        """Take a group of sources in, one by one if the memory is too small for all of it.
+
+        One that cannot be read is reported and left in place.
+        """
+        group = list(group)
+        try:
+            self._take(group)
+        except MemoryError:
+            if len(group) == 1:
+                self.leave(group[0], NO_ROOM)
+                return
+        else:
+            return
+        for arrival in group:  # what the group took is free now
+            self.take([arrival])
+
+    def _take(self, group: Iterable[Arrival]) -> None:
+        """Take a group of sources in together; MemoryError, and nothing done, if the memory is too small for it."""
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
             read = read_source(arrival, self.pipeline.settings.core.sources_largest)
