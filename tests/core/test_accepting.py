@@ -262,8 +262,8 @@ class Overtaken:
     def __getattr__(self, name):
         return getattr(self.file, name)
 
-    def read(self):
-        content = self.file.read()
+    def read(self, size=-1):
+        content = self.file.read(size)
         append(self.path, b"x" * 24)
         return content
 

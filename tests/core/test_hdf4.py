@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +290,17 @@ def test_a_vdata_that_cannot_be_is_refused(description, records):
 def test_linked_blocks_that_cannot_be_are_refused(header, blocks):
     with pytest.raises(SourceError, match="damaged"):
         read_struct(file_of({VDATA: vdata(), LINKED_RECORDS: header, **BLOCKS, **blocks}), "Pair", PAIR)
+
+
+@pytest.mark.parametrize("records", [2**31 - 1, -(2**31), 10**6])
+@pytest.mark.parametrize("data", [{RECORDS: PAIRS}, {LINKED_RECORDS: linked(2**31 - 1, 2**31 - 1), **BLOCKS}])
+def test_what_a_file_claims_to_hold_takes_no_memory(records, data):
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="damaged"):
+        read_struct(file_of({VDATA: vdata(records=records), **data}), "Pair", PAIR)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_lists_of_elements_that_go_in_a_circle_are_refused():

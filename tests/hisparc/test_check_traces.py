@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import tracemalloc
 import zlib
 
 import pytest
 import tables
 
 from dayfile import Batch, Rejected, Remark
-from dayfile_hisparc import instrument
+from dayfile.errors import SourceError
+from dayfile_hisparc import instrument, traces
 from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload, write_upload
 
@@ -153,3 +155,37 @@ def test_another_word_for_it_is_refused(run):
     done, _ = run("sometimes")
     assert done.returncode == 2
     assert "hisparc.check_traces cannot be 'sometimes'" in done.stderr
+
+
+# ---- Traces that inflate to much more than they are
+
+
+def bombs(number: int, megabytes: int = 1):
+    """Traces of about a kilobyte each, all different, that inflate to nearly so many megabytes of integers."""
+    return [zlib.compress(b"%d" % (1000 + place) + b",1" * (megabytes * 2**19 - 9)) for place in range(number)]
+
+
+@pytest.mark.parametrize("how", ["warn", "quarantine"])
+def test_traces_that_inflate_to_more_than_all_of_a_station_can_are_refused(how, monkeypatch):
+    monkeypatch.setattr(traces, "MOST_INFLATED", 4 * 2**20)
+    events = [event(0, [bomb] * 4, PH1=1) for bomb in bombs(5)]
+    batch, *_ = decode_events(Upload(501, "Amsterdam", events[:4]), TYPES, Dates(), "upload", how)
+    assert len(batch) == 4
+    with pytest.raises(SourceError, match=r"the traces inflate to more than 4 MB.*hisparc.check_traces=off"):
+        list(decode_events(Upload(501, "Amsterdam", events), TYPES, Dates(), "upload", how))
+
+
+def test_a_trace_that_inflates_to_more_than_a_megabyte_is_bad_and_inflated_no_further():
+    upload = Upload(501, "Amsterdam", [event(0, bombs(1, 64), PH1=1), event(1, GOOD, PH1=2)])
+    tracemalloc.start()
+    remark, batch = decode_events(upload, TYPES, Dates(), "upload", "warn")
+    assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    tracemalloc.stop()
+    assert (len(batch), remark.numbers) == (2, (0,))
+
+
+def test_a_trace_that_many_events_share_is_inflated_once():
+    (bomb,) = bombs(1)
+    upload = Upload(501, "Amsterdam", [event(second, [bomb] * 4, PH1=1) for second in range(60)] * 10)
+    (batch,) = decode_events(upload, TYPES, Dates(), "upload", "quarantine")
+    assert len(batch) == 600

@@ -24,11 +24,14 @@ from dayfile.model.datatype import DataType
 from dayfile.model.places import shared_node
 from dayfile.settings import Settings
 
-__all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
+__all__ = ["GROUP", "NO_MEMORY", "Failure", "Plugins", "installed", "load"]
 
 GROUP = "dayfile.plugins"
 FAILS = (Exception, SystemExit)
 """What a plugin may raise without ending the run: it is not a plugin's to end it, by ``sys.exit()``."""
+
+NO_MEMORY = MemoryError.__name__
+"""Class of the error of a failure for want of memory, whatever child of MemoryError a library raised."""
 
 
 class Answering(Protocol):
@@ -68,6 +71,10 @@ class Failure:
     @classmethod
     def of(cls, plugin: str, error: BaseException) -> Failure:
         """From an exception that was just caught."""
+        if isinstance(error, MemoryError):
+            # What its frames hold is what there was too much of; a trace would keep it, and takes memory itself.
+            traceback.clear_frames(error.__traceback__)
+            return cls(plugin, f"plugin {plugin}: the memory is too small for it {error}".rstrip(), NO_MEMORY)
         if isinstance(error, PluginError):
             blamed = str(error) if str(error).startswith("plugin ") else f"plugin {plugin}: {error}"
             cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""

@@ -48,6 +48,12 @@ class CoreSettings(BaseModel):
         alias="sources.keep",
         description="always: sources are kept below sources/ by day, so that any day file can be rebuilt",
     )
+    sources_largest: int = Field(
+        4 * 2**30,
+        alias="sources.largest",
+        gt=0,
+        description="bytes of the largest source that is read; a larger one goes to quarantine as it is, unread",
+    )
     run_most_new_days: int = Field(
         400,
         alias="run.most_new_days",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dayfile.archive import disk
+from dayfile.archive.contents import holds, holds_the_same
 from dayfile.archive.directories import entries, refuse, scan, status
 from dayfile.archive.locks import locked
 from dayfile.archive.root import Root
@@ -44,9 +45,10 @@ class Entry:
     path : Path
         Its directory.
     reason : dict
-        The content of ``reason.json``: ``time``, ``source`` (original name), ``source_sha256``, ``plugin``,
-        ``version``, ``error`` (class), ``message``; of single records also ``code``, ``records`` (their places in the
-        source) and ``offset`` (byte offset of the first, where records have one).
+        The content of ``reason.json``: ``time``, ``source`` (original name), ``source_sha256`` (of a file that was too
+        large to be read None), ``plugin``, ``version``, ``error`` (class), ``message``; of single records also
+        ``code``, ``records`` (their places in the source) and ``offset`` (byte offset of the first, where records have
+        one).
     content : Path or None
         The bytes; None if they were requeued and a crash kept the rest of the entry.
     closed : OSError or None
@@ -120,17 +122,64 @@ class Quarantine:
         with self.locked():
             return self.find(name, content) or self._keep(name, content, reason)
 
+    def move_in(self, path: Path, reason: dict[str, Any]) -> Path:
+        """Keep a file that is too large to be read, or copied: by a rename.
+
+        The entry is known by the file's name, size and inode, as its bytes are not looked at. The reason is there
+        before the file is: a process that is killed in between leaves an entry without bytes, and the file in place.
+
+        Parameters
+        ----------
+        path : Path
+            The file, on the archive's file system; nobody else may have the name.
+        reason : dict
+            What is wrong with it; written as JSON.
+
+        Returns
+        -------
+        Path
+            The entry's directory.
+
+        Raises
+        ------
+        OSError
+            The file could not be moved, and is where it was.
+        """
+        with self.locked():
+            found = path.lstat()
+            identity = f"{path.name}\0{found.st_size}\0{found.st_ino}".encode(errors="surrogateescape")
+            short = hashlib.sha256(identity).hexdigest()[:12]
+            making, date = self._make_reason(short, {"sha256": None, "size": found.st_size, **reason})
+            before = self.path / f"{date}-{short}"
+            if status(before) is not None and not contents_of(before):
+                self._remove(before)
+            entry = self._name_entry(making, date, short)
+            try:
+                disk.move(path, entry / safe_name(path.name))
+            except OSError:
+                self._remove(entry)
+                raise
+            disk.sync(entry)
+            disk.sync(path.parent)
+            return entry
+
     def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         short = short_id(name, content)
-        now = dt.datetime.now(dt.UTC)
         making = self.path / f".{short}"
         disk.make_directory(making)
         disk.write(making / safe_name(name), content)
-        told = {"time": now.isoformat(timespec="seconds"), "sha256": hashlib.sha256(content).hexdigest(), **reason}
-        disk.write(making / REASON, json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
+        _, date = self._make_reason(short, {"sha256": hashlib.sha256(content).hexdigest(), **reason})
+        self._remove_remains(self.path / f"{date}-{short}", safe_name(name), content)
+        return self._name_entry(making, date, short)
+
+    def _make_reason(self, short: str, reason: dict[str, Any]) -> tuple[Path, str]:
+        """Write the reason of an entry that is hidden still; its directory, on disk, and its date."""
+        making, now = self.path / f".{short}", dt.datetime.now(dt.UTC)
+        disk.make_directory(making)
+        dated = {"time": now.isoformat(timespec="seconds"), **reason}
+        disk.write(making / REASON, json.dumps(dated, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
         disk.sync(making)
-        self._remove_remains(self.path / f"{now:%Y-%m-%d}-{short}", safe_name(name), content)
-        return self._name_entry(making, f"{now:%Y-%m-%d}", short)
+        return making, f"{now:%Y-%m-%d}"
 
     def note(self, identity: str, reason: dict[str, Any], sources: Mapping[str, Sequence[str]]) -> tuple[Path, int]:
         """Keep lines on records that are archived, with those of the same identity and day.
@@ -336,7 +385,7 @@ class Quarantine:
         entry = hidden.with_name(hidden.name.removeprefix(REQUEUED))
         contents = contents_of(hidden)
         # All is in incoming/, or the same bytes came again.
-        if all(holds(entry / REASON) and holds(entry / each.name, each.read_bytes()) for each in contents):
+        if all(holds(entry / REASON) and holds_the_same(entry / each.name, each) for each in contents):
             self._remove(hidden)
             return
         date, short = entry.name[:10], entry.name.rpartition("-")[2]
@@ -364,16 +413,6 @@ def read_entry(path: Path) -> Entry:
 def contents_of(entry: Path) -> list[Path]:
     """Return what an entry holds but its reason: one file, none if it went already. OSError if it cannot be listed."""
     return [Path(each.path) for each in scan(entry) if each.name != REASON]
-
-
-def holds(path: Path, content: bytes | None = None) -> bool:
-    """Return whether a file exists, can be read, and has this content if any is given."""
-    try:
-        if content is None:
-            return path.is_file()
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
 
 
 def short_id(name: str, content: bytes) -> str:

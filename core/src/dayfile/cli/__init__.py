@@ -43,6 +43,9 @@ def guarded(command: Callable[[], object]) -> None:
     except DayfileError as error:
         typer.echo(printable(f"dayfile: {error}"), err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        typer.echo("dayfile: the memory is too small for this; input stays where it was", err=True)
+        sys.exit(StorageError.exit_code)
     except OSError as error:
         # What no part of the program has named better: a fault of the surroundings, or of the output.
         where = error.filename or "the output could not be written"

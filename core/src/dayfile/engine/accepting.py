@@ -15,20 +15,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from stat import S_ISREG
+from typing import BinaryIO, NamedTuple, Self
 
 from dayfile.archive import disk
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Arrival
-from dayfile.errors import StorageError
+from dayfile.errors import SourceError, StorageError
 from dayfile.model.batch import Source
 
-__all__ = ["Read", "State", "Unread", "accept", "accept_each", "read_source", "release"]
+__all__ = ["NO_ROOM", "Read", "State", "Unread", "accept", "accept_each", "read_source", "release", "remove_numbered"]
 
 ACCEPTED_TOGETHER = 100
 """Files that are accepted together: they are written to disk side by side, and their names with one sync."""
 READ_TRIES = 3
 """How often a file that changes while it is read is read again at once."""
+
+READ_BLOCK = 2**20
+"""Bytes that are read at once of what has no size."""
 
 Hold = Callable[[Path, str], None]
 """Called with a file that stays where it is, and why."""
@@ -72,15 +76,22 @@ class Unread:
         What is wrong with it.
     error : str
         Class of the error; empty if it only kept changing.
+    refused : State or None
+        What it is, if it is too large to be read, and will be in the next run.
     """
 
     reason: str
     error: str = ""
+    refused: State | None = None
 
     @property
     def changing(self) -> bool:
         """Whether somebody is still writing it."""
         return not self.error
+
+
+NO_ROOM = Unread("the memory is too small for it; left in place", MemoryError.__name__)
+"""Of a source with which nothing is wrong: more memory, or fewer processes, and it can be archived."""
 
 
 def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
@@ -149,25 +160,52 @@ def accept_each(root: Root, paths: Sequence[Path], hold: Hold) -> Iterator[Arriv
         yield from accept(root, paths[start : start + ACCEPTED_TOGETHER], hold)
 
 
-def read_source(arrival: Arrival) -> Read | Unread:
+def read_source(arrival: Arrival, largest: int) -> Read | Unread:
     """Read a source whole and in one state, or say why that cannot be done.
 
-    Its arrival is when it was accepted, as its file says, and now for one that was given.
+    Its arrival is when it was accepted, as its file says, and now for one that was given. It is read into memory and
+    never mapped: a mapped file that shrinks would end the process. One that does not fit into the memory is left in
+    place, as nothing is wrong with it.
+
+    Parameters
+    ----------
+    arrival : Arrival
+        The source.
+    largest : int
+        Bytes of the largest source that is read; of one that grows, no more are.
     """
     path = arrival.path
     try:
         for _ in range(READ_TRIES):
             disk.step("open", path)
             with path.open("rb") as file:
-                before = State.of(os.fstat(file.fileno()))
-                content = file.read()
+                status = os.fstat(file.fileno())
+                content = read_bounded(file, status, largest)
                 after = State.of(os.fstat(file.fileno()))
-            if before == after:
+            if State.of(status) == after:
+                if content is None:
+                    message = f"{max(after.size, largest + 1):,} bytes, and sources.largest is {largest:,}"
+                    return Unread(message, SourceError.__name__, after)
                 arrived = after.modified / 1e9 if arrival.ours else time.time()
                 return Read(Source(path, path.name, content, arrived), after)
     except OSError as error:
         return Unread(f"cannot be read ({error.strerror}); left in place", type(error).__name__)
+    except MemoryError:
+        return NO_ROOM
     return Unread("changes while it is read")
+
+
+def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:
+    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much."""
+    if S_ISREG(status.st_mode):
+        return file.read(status.st_size) if status.st_size <= largest else None
+    parts, left = [], largest
+    while part := file.read(READ_BLOCK):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            return None
+    return b"".join(parts)
 
 
 def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
@@ -204,10 +242,15 @@ def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
         if disk.concerns_the_disk(error):
             raise StorageError(f"could not be removed: {error.strerror or error}", where=path) from error
         hold(path, f"archived, but cannot be removed ({error.strerror or error})")
+    remove_numbered(root, path)
+    return True
+
+
+def remove_numbered(root: Root, path: Path) -> None:
+    """Remove the numbered directory of ``accepted/`` that a source was in, if it is empty now."""
     if path.parent != root.accepted:
         with suppress(OSError):  # others are in it
             path.parent.rmdir()
-    return True
 
 
 def give_back(root: Root, path: Path, origin: Path | None = None) -> Path:

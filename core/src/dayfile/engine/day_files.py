@@ -258,6 +258,8 @@ class DayFiles:
                 share.fail(place, Failure.of(pieces[0].plugin, error))
         except HeldError as error:
             share.held = str(error)
+        except MemoryError:  # of one that is not begun: what a plugin writes is a failure of its source
+            share.held = f"the memory is too small to write {path}"
         except StorageError as error:
             setback = self._give_up(path, error)
             del written.statuses[before:]

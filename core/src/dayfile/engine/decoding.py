@@ -16,7 +16,7 @@ from dayfile.engine.pieces import Dated, Piece, joined
 from dayfile.errors import SourceError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import NO_MEMORY, Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["Decoded", "Decoder"]
@@ -128,7 +128,25 @@ class Decoder:
         -------
         (list of Decoded, list of Piece)
             What became of each source, and the records that are to be written.
+
+        Raises
+        ------
+        MemoryError
+            The memory is too small for several sources together; nothing was done. For one it is a failure.
         """
+        try:
+            decoded, pieces = self._decode(sources)
+        except MemoryError as error:
+            if len(sources) > 1:
+                raise
+            return [Decoded(claimed=True, failures=[Failure.of("dayfile", error)])], []
+        failures = (failure for each in decoded for failure in each.failures)
+        if len(sources) > 1 and any(failure.error == NO_MEMORY for failure in failures):
+            raise MemoryError
+        return decoded, pieces
+
+    def _decode(self, sources: Sequence[Source]) -> tuple[list[Decoded], list[Piece]]:
+        """Decode a group, however much memory that takes."""
         decoded = [Decoded() for _ in sources]
         alike: dict[Hashable, Alike] = {}
         with collection_paused():

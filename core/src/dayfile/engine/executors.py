@@ -23,13 +23,24 @@ from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import Read, State, Unread, accept_each, give_back, read_source, release
+from dayfile.engine.accepting import (
+    NO_ROOM,
+    Read,
+    State,
+    Unread,
+    accept_each,
+    give_back,
+    read_source,
+    release,
+    remove_numbered,
+)
 from dayfile.engine.day_files import DayFiles, Setback
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, left_behind, own_files
 from dayfile.engine.pipeline import Conclusion, Pipeline, Received
 from dayfile.engine.report import Report
 from dayfile.engine.trials import ends_of_process
 from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
+from dayfile.errors import StorageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.nodes import recogniser
@@ -103,14 +114,28 @@ class Run:
         """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
         self.attempts.begin(0, [arrival.path for arrival in group])
         try:
-            self._take(group)
+            self._take_group(group)
         finally:
             self.attempts.end(0)
 
+    def _take_group(self, group: Sequence[Arrival]) -> None:
+        """Take a group of sources in together, one by one if the memory is too small for all of it."""
+        try:
+            self._take(group)
+        except MemoryError:
+            if len(group) == 1:
+                self.leave(group[0], NO_ROOM)
+                return
+        else:
+            return
+        for arrival in group:  # what the group took is free now
+            self._take_group([arrival])
+
     def _take(self, group: Iterable[Arrival]) -> None:
+        """Take a group of sources in together; MemoryError, and nothing done, if the memory is too small for it."""
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
-            read = read_source(arrival)
+            read = read_source(arrival, self.pipeline.settings.core.sources_largest)
             if isinstance(read, Read):
                 readable.append((arrival, read))
             else:
@@ -141,7 +166,7 @@ class Run:
 
     def _try(self, arrival: Arrival, number: int) -> None:
         """Decode and write a source, for trial; this process and its work files are thrown away."""
-        read = read_source(arrival)
+        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
         if isinstance(read, Read):
             pipeline = self.pipeline
             day_files = DayFiles(self.root, pipeline.plugins, pipeline.settings, f"{TRIAL}{number}-")
@@ -151,7 +176,7 @@ class Run:
 
     def _quarantine_deadly(self, arrival: Arrival, how: str) -> None:
         """Quarantine a source that ends the process."""
-        read = read_source(arrival)
+        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
         if not isinstance(read, Read):
             return  # whoever takes it next says why
         message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
@@ -179,15 +204,36 @@ class Run:
         self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
 
     def leave(self, arrival: Arrival, unread: Unread) -> None:
-        """Report a source that could not be read; one of ours that keeps changing goes back to ``incoming/``."""
+        """Report a source that could not be read.
+
+        One of ours that keeps changing goes back to ``incoming/``, and one that is too large to quarantine.
+        """
         if arrival.ours and unread.changing:
             release(self.root, arrival.path, None, self.hold)
+        elif arrival.ours and unread.refused is not None:
+            self._set_aside(arrival.path, unread, unread.refused)
         elif arrival.ours:
             self.hold(arrival.path, unread.reason)
         elif unread.changing:
             self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
         else:
-            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}", unread.error))
+            place = "; left in place" if unread.refused else ""
+            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}{place}", unread.error))
+
+    def _set_aside(self, path: Path, unread: Unread, refused: State) -> None:
+        """Move a source to quarantine that is too large to be read, if it is still what was looked at."""
+        try:
+            if State.of(path.lstat()) != refused:
+                release(self.root, path, None, self.hold)
+                return
+            self.pipeline.set_aside_unread(path, unread.reason, unread.error)
+        except OSError as error:
+            if disk.concerns_the_disk(error):
+                message = f"could not be moved to quarantine: {error.strerror}; {disk.STAYS}"
+                raise StorageError(message, where=path) from error
+            self.hold(path, f"{unread.reason}, and cannot be moved to quarantine ({error.strerror}); left in place")
+        else:
+            remove_numbered(self.root, path)
 
     def decide(self, arrival: Arrival, conclusion: Conclusion, origin: Received) -> Conclusion:
         """Leave a source that nobody recognises where it came from, or quarantine it; others are as they were."""

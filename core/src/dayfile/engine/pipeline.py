@@ -229,6 +229,14 @@ class Pipeline:
         self.report.sources["quarantined"] += 1
         self._tell(source, None, "; ".join(messages), entry)
 
+    def set_aside_unread(self, path: Path, message: str, error: str) -> None:
+        """Move a source into quarantine that is not read; OSError if it could not be moved."""
+        message = f"{message}; raise it and requeue the entry, if this is a source"
+        reason = {"source": path.name, "source_sha256": None, "plugin": "dayfile", "version": "", "error": error}
+        entry = self.quarantine.move_in(path, reason | {"message": message, "records": None, "offset": None})
+        self.report.sources["quarantined"] += 1
+        self.report.quarantine.append(SetAside(path.name, None, message, str(entry.relative_to(self.root.path))))
+
     def set_aside(self, source: Origin, rejected: list[Rejected], *, again: bool = False) -> None:
         """Keep rejected records; those of a source that came again are told only if they had to be kept again."""
         for item in rejected:

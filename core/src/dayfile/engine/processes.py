@@ -6,7 +6,6 @@ was the first to decode records of it, and in the order of the sources, so the f
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,19 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.archive import disk
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
 from dayfile.engine import executors
-from dayfile.engine.accepting import Unread
+from dayfile.engine.accepting import NO_ROOM, Unread
 from dayfile.engine.day_files import Setback, Written
 from dayfile.engine.executors import Progress, Run, arrivals, count_waiting, silent, started
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.pipeline import Conclusion
 from dayfile.engine.report import Report
-from dayfile.engine.worker import Identity, Problem, Told, Worker, part_file, work
+from dayfile.engine.worker import Identity, Problem, ReadAgain, Told, Worker, part_file, work
 from dayfile.errors import HeldError, StorageError, UsageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
@@ -100,6 +98,7 @@ def run_processes(
             done += len(group)
             if len(foreman.unpublished) > executors.MOST_WAITING:
                 foreman.publish(leave=MOST_LEFT)
+        foreman.send_alone()
         progress(total, total, "")
         foreman.publish()
     return run.report
@@ -195,27 +194,6 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
                 member.process.join()
 
 
-class ReadAgain:
-    """A source that a worker read, whose bytes are read again if they are asked for."""
-
-    def __init__(self, path: Path, origin: Identity) -> None:
-        self.path = path
-        self.name, self.size, self.sha256 = origin
-
-    @property
-    def content(self) -> bytes:
-        """The bytes, also if others were appended since; HeldError if they are gone, or others."""
-        try:
-            disk.step("open", self.path)
-            with self.path.open("rb") as file:
-                content = file.read(self.size)
-        except OSError as error:
-            raise HeldError(f"cannot be read again ({error.strerror})", where=self.path) from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise HeldError("changed while it was being archived", where=self.path)
-        return content
-
-
 def begin(connection: Connection, parent: int, worker: Worker, others: list[Connection]) -> None:
     """Where a worker's process begins."""
     for other in others:
@@ -244,6 +222,17 @@ class Foreman:
         self.unpublished: dict[str, None] = {}  # day files, written longest ago first
         self.changed: dict[str, tuple[Member, np.datetime64]] = {}
         self.published: dict[str, Publication | Setback] = {}
+        self.crowded: list[Arrival] = []  # sources of groups that were too much for the memory
+
+    def send_alone(self) -> None:
+        """Send sources again whose groups were too much for the memory: one by one, with nothing else on its way."""
+        while self.groups:
+            self.receive()
+        crowded, self.crowded = self.crowded, []
+        for arrival in crowded:
+            self.send([arrival], 0)
+            while self.groups:
+                self.receive()
 
     def send(self, arrivals_: list[Arrival], size: int) -> None:
         """Let sources of so many bytes be decoded and written; returns when there is room for more."""
@@ -339,6 +328,9 @@ class Foreman:
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         self.run.pipeline.count(group.written)
         for place, (arrival, told) in enumerate(zip(group.arrivals, group.told or [], strict=True)):
+            if told.unread == NO_ROOM and len(group.arrivals) > 1:
+                self.crowded.append(arrival)
+                continue
             if told.unread is not None:
                 self.run.leave(arrival, told.unread)
                 continue

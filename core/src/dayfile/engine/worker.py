@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import signal
 import traceback
@@ -24,19 +25,19 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
-from dayfile.engine.accepting import Read, State, Unread, read_source
-from dayfile.engine.day_files import DayFiles, Setback, Written
+from dayfile.engine.accepting import NO_ROOM, Read, State, Unread, read_source
+from dayfile.engine.day_files import DayFiles, Setback, Share, Written
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
-from dayfile.errors import DayfileError
+from dayfile.errors import DayfileError, HeldError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Identity", "Problem", "Told", "Worker", "part_file", "work"]
+__all__ = ["Identity", "Problem", "ReadAgain", "Told", "Worker", "part_file", "work"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -47,6 +48,29 @@ class Identity(NamedTuple):
     name: str
     size: int = 0
     sha256: str = ""
+
+
+class ReadAgain:
+    """A source that a worker read, whose bytes are read again if they are asked for."""
+
+    def __init__(self, path: Path, origin: Identity) -> None:
+        self.path = path
+        self.name, self.size, self.sha256 = origin
+
+    @property
+    def content(self) -> bytes:
+        """The bytes, also if others were appended since; HeldError if they are gone, or others."""
+        try:
+            disk.step("open", self.path)
+            with self.path.open("rb") as file:
+                content = file.read(self.size)
+        except OSError as error:
+            raise HeldError(f"cannot be read again ({error.strerror})", where=self.path) from error
+        except MemoryError as error:
+            raise HeldError("cannot be read again, the memory is too small for it", where=self.path) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise HeldError("changed while it was being archived", where=self.path)
+        return content
 
 
 class Told(NamedTuple):
@@ -110,6 +134,7 @@ class Worker:
         self.plugins = plugins
         self.decoder = Decoder(plugins, settings, new_days=NewDays(root, settings.core.run_most_new_days))
         self.day_files = DayFiles(root, plugins, settings, f"{name}-")
+        self.largest = settings.core.sources_largest
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
@@ -122,7 +147,7 @@ class Worker:
         told: list[Told] = []
         readable: list[tuple[int, Source]] = []
         for place, arrival in enumerate(arrivals):
-            read = read_source(arrival)
+            read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
                 identity = Identity(source.name, source.size, source.sha256)
@@ -130,7 +155,14 @@ class Worker:
                 readable.append((place, source))
             else:
                 told.append(Told(Identity(arrival.path.name), Decoded(), read))
-        decoded, pieces = self.decoder([source for _, source in readable])
+        try:
+            decoded, pieces = self.decoder([source for _, source in readable])
+        except MemoryError:
+            # The first process sends them again, one by one; a single one is a failure, not an error.
+            alone = [(place, told[place].origin) for place, _ in readable]
+            for place, origin in alone:
+                told[place] = Told(origin, Decoded(), NO_ROOM)
+            return told, set()
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
         for place, each in zip(places.tolist(), decoded, strict=True):
@@ -157,7 +189,13 @@ class Worker:
         if handed:
             with disk.storage_errors("read", part_file(self.root, number)):
                 disk.step("open", part_file(self.root, number))
-                pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
+                try:
+                    pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
+                except MemoryError:
+                    pieces = [piece for piece in pieces if piece.path not in handed]
+                    written = self.day_files.write(origins, pieces)
+                    written.shares.update((path, Share(held=NO_ROOM.reason)) for path in handed)
+                    return written
         return self.day_files.write(origins, pieces)
 
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:

@@ -63,9 +63,24 @@ class Plan:
     blocks: Blocks | None = None
 
 
-@lru_cache(maxsize=256)
+MOST_CODES, LONGEST_CODE = 256, 40
+"""A sequence of more codes, or with longer ones, is of no station: it is not remembered, as it may take megabytes."""
+
+
 def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
-    """What a sequence of codes means.
+    """Return what a sequence of codes means; it is remembered for those that stations send."""
+    usual = len(codes) <= MOST_CODES and all(isinstance(code, str) and len(code) <= LONGEST_CODE for code in codes)
+    return remembered_plan(data_type, codes) if usual else make_plan(data_type, codes)
+
+
+@lru_cache(maxsize=256)
+def remembered_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
+    """As :func:`make_plan`, which is called once for the same codes."""
+    return make_plan(data_type, codes)
+
+
+def make_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
+    """Find out what a sequence of codes means.
 
     A code that ends in a digit names an element of the field whose code is the part before: elements count from 1, and
     0 is the last one, as an index of -1 is.

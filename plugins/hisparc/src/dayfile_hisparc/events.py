@@ -21,7 +21,8 @@ from dayfile import Batch, Blobs, DataType, RecordError, Rejected, Remark, Sourc
 from dayfile_hisparc.codes import Plan, plan_of
 from dayfile_hisparc.filling import Group, beyond_a_second, fill_part
 from dayfile_hisparc.pickles import Upload, write_upload
-from dayfile_hisparc.traces import adc_counts
+from dayfile_hisparc.traces import TraceCheck
+from dayfile_hisparc.unfolding import MOST_UNFOLDED
 
 __all__ = ["Dates", "decode_events"]
 
@@ -107,7 +108,8 @@ def decode_events(
     Raises
     ------
     SourceError
-        The upload does not tell its station or cluster.
+        The upload does not tell its station or cluster; its traces inflate to too much, if they are checked; or what
+        is rejected would take too much, as each event has many reasons.
     """
     if upload.station is None or upload.cluster is None:
         message = "a bare upload does not tell its station; set hisparc.station and hisparc.cluster"
@@ -118,12 +120,13 @@ def decode_events(
         "station": upload.station,
     }
     problems = Problems()
+    check = TraceCheck()
     groups = grouped(upload.events, types, dates, problems)
     for code in dict.fromkeys(code for code, _ in groups):
         mine = [(codes, group) for (type_code, codes), group in groups.items() if type_code == code]
         batch = batch_of(types[code], mine, keys, problems)
         if check_traces != "off":
-            bad = bad_traces(batch, types[code])
+            bad = bad_traces(batch, types[code], check)
             if bad.any() and check_traces == "warn":
                 yield Remark("hisparc", code, "a trace does not inflate and parse", tuple(batch.numbers[bad].tolist()))
             elif bad.any():
@@ -139,8 +142,18 @@ def decode_events(
         if kept:
             station = {"station": upload.station}
             yield Remark("hisparc", code, reason, tuple(kept), station, tuple(kept.values()))
+    yield from rejected(upload, upload.station, upload.cluster, problems, name)
+
+
+def rejected(upload: Upload, station: int, cluster: str, problems: Problems, name: str) -> Iterator[Rejected]:
+    """The events that could not be archived, by reason: an event that has several is in several."""
+    size = 0
     for (code, reason), numbers in problems.dropped.items():
-        events = [upload.events[number] for number in numbers]
+        content = write_upload(station, cluster, [upload.events[number] for number in numbers])
+        size += len(content)
+        if size > MOST_UNFOLDED:
+            message = f"has so many reasons for quarantine that its events would take over {MOST_UNFOLDED} bytes"
+            raise SourceError(f"{message} there; the upload is kept whole", where=name)
         yield Rejected(
             instrument="hisparc",
             code=code,
@@ -148,7 +161,7 @@ def decode_events(
             error=RecordError.__name__,
             numbers=tuple(numbers),
             name=name,
-            content=write_upload(upload.station, upload.cluster, events),
+            content=content,
         )
 
 
@@ -257,7 +270,7 @@ def batch_of(
     return batch.select(good, [field.name for field in data_type.fields if field.blob])
 
 
-def bad_traces(batch: Batch, data_type: DataType) -> npt.NDArray[np.bool_]:
+def bad_traces(batch: Batch, data_type: DataType, check: TraceCheck) -> npt.NDArray[np.bool_]:
     """Which records have a trace that does not inflate and parse, shape (n,)."""
     bad = np.zeros(len(batch), bool)
     for field_ in data_type.fields:
@@ -265,10 +278,7 @@ def bad_traces(batch: Batch, data_type: DataType) -> npt.NDArray[np.bool_]:
             continue
         cells = batch.records[field_.name].reshape(len(batch), -1)
         for row, cell in np.argwhere(cells >= 0).tolist():
-            try:
-                adc_counts(batch.blobs.values[cells[row, cell]])
-            except ValueError:
-                bad[row] = True
+            bad[row] |= not check(batch.blobs.values[cells[row, cell]])
     return bad
 
 

@@ -2,11 +2,12 @@ r"""Station uploads and queue files: pickles from strangers, read without runnin
 
 A station posts a pickled list of events; the receiver keeps it in a queue file, a pickled dict of ``station_id``,
 ``cluster`` and ``event_list``. Stations pickle with Python 2 (protocol 0) or Python 3 (protocols 2 to 5). A pickle is
-a program: a hostile one calls any function, or fills the memory with a few bytes. Three walls stand against that.
+a program: a hostile one calls any function, or fills the memory with a few bytes. Four walls protect against that.
 
 1. :func:`dayfile_hisparc.structure.check_structure` walks over the opcodes before anything is built.
 2. :class:`Reader` answers the few names that real uploads hold with stand-ins, never with the real things.
 3. :func:`check_values` looks at what was built: lists and dicts of plain values, a few levels deep.
+4. :class:`dayfile_hisparc.unfolding.Unfolding` counts what that unfolds to, when its values become columns and blobs.
 
 A ``str`` of Python 2 is bytes. It is read as UTF-8 with ``surrogateescape``, which loses nothing: texts are text at
 once, and the ten bytes of a ``datetime`` can be had back. A string that was no text becomes bytes again at the end.
@@ -24,18 +25,25 @@ from typing import Any, Final
 
 from dayfile.errors import SourceError
 from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, shown
-from dayfile_hisparc.structure import check_structure
+from dayfile_hisparc.structure import LARGEST, check_structure
+from dayfile_hisparc.unfolding import Unfolding
 
 __all__ = ["Upload", "read_pickle", "read_upload", "write_upload"]
 
 MOST_VALUES: Final = 1_000_000
 """Values on one level, where lists that stand in several places make them more than the pickle has bytes."""
+MOST_EVENTS: Final = 100_000
+"""Events of an upload, each of which becomes a record of up to 474 bytes; stations send at most 1000 at once."""
 DEEPEST: Final = 16
 """Levels of lists and dicts; a queue file has 5."""
 
 
 class Reader(pickle.Unpickler):
-    """The C unpickler, with permitted names only."""
+    """The C unpickler, with permitted names only, whose calls make no more bytes than a pickle can have."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(Prefetched(content), encoding="utf-8", errors="surrogateescape")
+        self.made = Unfolding(LARGEST)
 
     def find_class(self, module: str, name: str, /) -> Permitted:
         """The stand-in for a name."""
@@ -44,7 +52,7 @@ class Reader(pickle.Unpickler):
             raise RefusalError(
                 f"names {shown(f'{module}.{name}')}, which is not one of the permitted names; nothing of it was run"
             )
-        return permitted
+        return Permitted(self.made.counting(permitted.call)) if permitted.makes_texts else permitted
 
 
 class Prefetched(io.BytesIO):
@@ -83,20 +91,31 @@ def with_event_list(value: object) -> object:
     return value
 
 
-def with_bytes(value: object) -> object:
-    """The value with bytes for each text that was a ``str`` of Python 2 and is not UTF-8."""
-    if isinstance(value, str):
-        if value.isascii() or not re.search("[\udc80-\udcff]", value):
-            return value
-        try:
-            return value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return value
+def with_bytes(value: object, done: dict[int, object] | None = None) -> object:
+    """The value with bytes for each text that was a ``str`` of Python 2 and is not UTF-8.
+
+    ``done`` has what was made of each list, dict and such text, by its id: what is used twice is made once.
+    """
+    if isinstance(value, str) and (value.isascii() or not re.search("[\udc80-\udcff]", value)):
+        return value
+    if not isinstance(value, str | list | dict):
+        return value
+    done = {} if done is None else done
+    if id(value) not in done:
+        done[id(value)] = made_with_bytes(value, done)
+    return done[id(value)]
+
+
+def made_with_bytes(value: str | list[object] | dict[object, object], done: dict[int, object]) -> object:
+    """What :func:`with_bytes` makes of a list, a dict, or a text that is not UTF-8."""
     if isinstance(value, list):
-        return [with_bytes(item) for item in value]
+        return [with_bytes(item, done) for item in value]
     if isinstance(value, dict):
-        return {with_bytes(key): with_bytes(item) for key, item in value.items()}
-    return value
+        return {with_bytes(key, done): with_bytes(item, done) for key, item in value.items()}
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value
 
 
 # What the C unpickler and the constructors of the datetime module raise for nonsense. Warning: of an unknown escape in
@@ -130,7 +149,8 @@ def read_pickle(content: bytes, *, where: str) -> object:
     Raises
     ------
     SourceError
-        It is no pickle, or asks for anything else; nothing of it was run.
+        It is no pickle, or asks for anything else, of which nothing was run; or its values, each counted as often as it
+        is used, take more than :data:`~dayfile_hisparc.unfolding.MOST_UNFOLDED` bytes.
 
     Examples
     --------
@@ -142,8 +162,9 @@ def read_pickle(content: bytes, *, where: str) -> object:
     """
     foreign = check_structure(content, where=where)
     try:
-        value = with_event_list(Reader(Prefetched(content), encoding="utf-8", errors="surrogateescape").load())
+        value = with_event_list(Reader(content).load())
         check_values(value, max(len(content), MOST_VALUES))
+        Unfolding().check(value)
     except RefusalError as error:
         raise SourceError(f"the pickle {error}", where=where) from error
     except MALFORMED as error:
@@ -183,7 +204,7 @@ def read_upload(content: bytes, *, where: str) -> Upload:
     Raises
     ------
     SourceError
-        It is neither, or no pickle that may be read.
+        It is neither, or no pickle that may be read, or has more than :data:`MOST_EVENTS` events.
 
     Examples
     --------
@@ -192,7 +213,7 @@ def read_upload(content: bytes, *, where: str) -> Upload:
     """
     value = read_pickle(content, where=where)
     if isinstance(value, list):
-        return Upload(None, None, value)
+        return Upload(None, None, check_number(value, where))
     if not isinstance(value, dict):
         found = f"a pickled {type(value).__name__}"
     elif value.keys() != {"station_id", "cluster", "event_list"}:
@@ -200,10 +221,17 @@ def read_upload(content: bytes, *, where: str) -> Upload:
     else:
         station, cluster, events = value["station_id"], value["cluster"], value["event_list"]
         if type(station) is int and isinstance(cluster, str) and isinstance(events, list):
-            return Upload(station, cluster, events)
+            return Upload(station, cluster, check_number(events, where))
         found = "a queue file with " + ", ".join(f"{type(item).__name__} as {key}" for key, item in value.items())
     expected = "a list of events, or a dict of station_id (int), cluster (str) and event_list (list)"
     raise SourceError(f"{found}; an upload is {expected}", where=where)
+
+
+def check_number(events: list[object], where: str) -> list[object]:
+    """Return the events, if they are no more than an upload can have."""
+    if len(events) > MOST_EVENTS:
+        raise SourceError(f"{len(events)} events are more than an upload can have ({MOST_EVENTS})", where=where)
+    return events
 
 
 def write_upload(station: int | None, cluster: str | None, events: Sequence[object]) -> bytes:
@@ -233,10 +261,15 @@ def write_upload(station: int | None, cluster: str | None, events: Sequence[obje
     return pickle.dumps(plain, protocol=4)
 
 
-def without_tuples(value: object) -> object:
-    """The value without tuples, which :func:`check_structure` refuses."""
-    if isinstance(value, dict):
-        return {str(key) if isinstance(key, tuple) else key: without_tuples(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_tuples(item) for item in value]
-    return value
+def without_tuples(value: object, done: dict[int, object] | None = None) -> object:
+    """The value without tuples, which :func:`check_structure` refuses; ``done`` as for :func:`with_bytes`."""
+    if not isinstance(value, list | dict | tuple):
+        return value
+    done = {} if done is None else done
+    if id(value) not in done:
+        done[id(value)] = (
+            {str(key) if isinstance(key, tuple) else key: without_tuples(item, done) for key, item in value.items()}
+            if isinstance(value, dict)
+            else [without_tuples(item, done) for item in value]
+        )
+    return done[id(value)]

@@ -110,12 +110,17 @@ MOST_ARGUMENTS: Final = 8
 
 
 class Permitted:
-    """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode."""
+    """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode.
 
-    __slots__ = ("call",)
+    ``makes_texts`` says whether a call makes bytes or a text as long as those it is given, which a pickle can name as
+    often as it likes.
+    """
 
-    def __init__(self, call: Callable[..., object]) -> None:
+    __slots__ = ("call", "makes_texts")
+
+    def __init__(self, call: Callable[..., object], *, makes_texts: bool = False) -> None:
         self.call = call
+        self.makes_texts = makes_texts
 
     def __call__(self, *arguments: object) -> object:
         """What the stand-in makes of the arguments."""
@@ -132,9 +137,9 @@ PERMITTED: Final = {
     ("datetime", "timedelta"): Permitted(dt.timedelta),
     ("datetime", "timezone"): Permitted(dt.timezone),
     ("numpy", "dtype"): Permitted(NumpyType),
-    ("numpy.core.multiarray", "scalar"): Permitted(numpy_scalar),
-    ("numpy._core.multiarray", "scalar"): Permitted(numpy_scalar),
-    ("_codecs", "encode"): Permitted(encode),
+    ("numpy.core.multiarray", "scalar"): Permitted(numpy_scalar, makes_texts=True),
+    ("numpy._core.multiarray", "scalar"): Permitted(numpy_scalar, makes_texts=True),
+    ("_codecs", "encode"): Permitted(encode, makes_texts=True),
     ("__builtin__", "bytes"): Permitted(no_bytes),
 }
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.errors import SourceError
+
 if TYPE_CHECKING:
     from dayfile import Records
 
@@ -22,6 +24,8 @@ __all__ = ["NANOSECONDS_A_SAMPLE", "adc_counts", "traces"]
 NANOSECONDS_A_SAMPLE = 2.5
 # The longest trace of a station is 10 us, 4000 samples; a stream that inflates to more than this is no trace.
 LONGEST = 2**20
+MOST_INFLATED = 128 * 2**20
+"""Bytes that the traces of an upload may inflate to together; 1000 events with the four longest take 80 MB."""
 COUNTS = re.compile(rb"-?\d{1,9}(?:,-?\d{1,9})*,?")
 
 
@@ -49,6 +53,41 @@ def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
     return np.array(text.rstrip(b",").split(b","), np.int32)
 
 
+class TooLongError(ValueError):
+    """A stream inflates to more than a trace can have; it was inflated no further."""
+
+
+class TraceCheck:
+    """Checks the traces of an upload, of which a kilobyte can inflate to a megabyte: each once, all to a bound."""
+
+    def __init__(self) -> None:
+        self.left = MOST_INFLATED
+        self.found: dict[bytes, bool] = {}
+
+    def __call__(self, blob: bytes) -> bool:
+        """Return whether a trace inflates and parses.
+
+        Raises
+        ------
+        SourceError
+            Together with those before it, it inflates to too much.
+        """
+        if blob not in self.found:
+            text = b""
+            try:
+                text = inflated(blob)
+                self.left -= len(text)
+            except TooLongError:
+                self.left -= LONGEST
+            except ValueError:
+                pass
+            if self.left < 0:
+                message = f"the traces inflate to more than {MOST_INFLATED // 2**20} MB, and those of no station do"
+                raise SourceError(f"{message}; hisparc.check_traces=off archives them as they came")
+            self.found[blob] = COUNTS.fullmatch(text) is not None
+        return self.found[blob]
+
+
 def inflated(blob: bytes) -> bytes:
     """The text of a trace; ValueError if it does not inflate, whole or without its first and last byte."""
     for stream in (blob, blob[1:-1]):
@@ -59,6 +98,8 @@ def inflated(blob: bytes) -> bytes:
             continue
         if inflate.eof:
             return text
+        if len(text) == LONGEST:
+            raise TooLongError(f"the trace inflates to more than {LONGEST} bytes")
     raise ValueError("the trace does not inflate")
 
 
