@@ -168,7 +168,11 @@ def test_where_a_settings_file_is_not_yaml_either_the_plugin_that_failed_is_name
         configured(None, None, [], path)
 
 
-@pytest.mark.parametrize("answer", [{"publish.aftr": 5}, {"muon.threshold": 5}, {5: 5}, {"archive": 5}, {}], ids=repr)
+@pytest.mark.parametrize(
+    "answer",
+    [{"publish.aftr": 5}, {"muon.threshold": 5}, {5: 5}, {"archive": 5}, {}, {"publish.after": "never"}],
+    ids=repr,
+)
 def test_settings_that_a_plugin_makes_up_are_its_failure(telescope, plugins_of, offender, tmp_path, answer):
     loaded = plugins_of(badx=offender(lambda: answer, "read_config"), muon=telescope)
     found, failures = loaded.read_config(tmp_path / "x")

@@ -35,7 +35,7 @@ from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
-from dayfile.settings import Settings, keys_of
+from dayfile.settings import Settings, from_plugin, resolve
 
 __all__ = ["GROUP", "Failure", "Plugins", "installed", "load"]
 
@@ -53,7 +53,7 @@ class Plugins:
     names : list of str
         The plugins that loaded, in the order they were asked for.
     failures : list of Failure
-        Plugins that did not load, and hooks that failed for the whole run: read_config and routes.
+        Plugins that did not load, and those whose read_config or routes failed.
     versions : dict of str to str
         Version of the distribution of each plugin.
     data_types : dict of str to DataType
@@ -102,7 +102,7 @@ class Plugins:
         version : str
             Of its distribution.
         installed : collection of str, optional
-            Plugins that it may extend; any if not given.
+            Plugins that it may extend; any, if not given.
         """
         if name == BUILTIN or name in self.names:
             self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
@@ -192,7 +192,12 @@ class Plugins:
         failures = []
         for name in self.names:
             models = {each: self.settings_models[each] for each in (name, *self.extends[name]) if each in self.names}
-            check = partial(answers.check_config, known=keys_of(models))
+
+            def check(answer: object, models: Mapping[str, type[BaseModel]] = models) -> dict[str, Any]:
+                found = answers.check_config(answer)
+                resolve(models, from_plugin({key: found[key] for key in found if key != "archive"}, path))
+                return found
+
             try:
                 answer = self._ask(name, "read_config", check, (SettingsError,), path=path)
             except DayfileError as error:
@@ -235,7 +240,9 @@ class Plugins:
         check = partial(answers.check_type_name, data_types=types)
         name = self._first(decoder, "classify", check, batch=batch, data_types=types)
         if name is None:
-            raise PluginError(f"no data type has the code {batch.code!r}{self._foreign(batch)}")
+            raise PluginError(
+                f"no data type has the code {batch.code!r}{answers.foreign(batch, self.data_types, self.owners)}"
+            )
         check_records(batch, self.data_types[name])
         return self.data_types[name]
 
@@ -248,16 +255,6 @@ class Plugins:
             for name, data_type in self.data_types.items()
             if self.owners[name] == owner
         }
-
-    def _foreign(self, batch: Batch) -> str:
-        """What to add to a message about a batch that has the instrument and code of another plugin's data type."""
-        for name, data_type in self.data_types.items():
-            if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
-                owner = self.owners[name]
-                return (
-                    f"; it is that of {name} of plugin {owner}, which this plugin would extend: extends = [{owner!r}]"
-                )
-        return ""
 
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """Path of the day file; PluginError if the answer is none."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from dayfile.errors import PluginError
 from dayfile.messages import suggest
+from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.places import may_be_day_file
 
@@ -32,6 +33,7 @@ __all__ = [
     "check_routes",
     "check_source",
     "check_type_name",
+    "foreign",
     "package_of",
 ]
 
@@ -115,7 +117,7 @@ def check_model(answer: object) -> type[BaseModel]:
     try:
         answer.model_validate({})
     except ValueError as error:
-        raise PluginError(f"settings without a default would stop every run: {error}") from error
+        raise PluginError(f"settings without a default would stop every run: {' '.join(str(error).split())}") from error
     return answer
 
 
@@ -125,6 +127,15 @@ def check_type_name(answer: object, data_types: Mapping[str, DataType]) -> str:
         message = f"classify answered {BRIEF.repr(answer)}, not one of {', '.join(data_types) or '(none)'}"
         raise PluginError(f"{message}: those of the plugin that decoded the batch, and of plugins that one extends")
     return data_types[answer].name
+
+
+def foreign(batch: Batch, data_types: Mapping[str, DataType], owners: Mapping[str, str]) -> str:
+    """Add to a message about a batch whose data type is another plugin's what its own plugin must declare."""
+    for name, data_type in data_types.items():
+        if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
+            owner = owners[name]
+            return f"; it is that of {name} of plugin {owner}, which this plugin would extend: extends = [{owner!r}]"
+    return ""
 
 
 def check_day_file(answer: object, data_type: DataType) -> str:
@@ -182,13 +193,10 @@ def check_files(answer: object, hook: str, directory: Path) -> list[Path]:
     return paths
 
 
-def check_config(answer: object, known: Collection[str]) -> dict[str, Any]:
+def check_config(answer: object) -> dict[str, Any]:
     """Check the answer of the read_config hook: settings by their names, and the archive's directory."""
-    if not isinstance(answer, Mapping) or not answer:
+    if not isinstance(answer, Mapping) or not answer or not all(isinstance(key, str) for key in answer):
         raise PluginError(f"read_config must answer settings by name, or None, not {BRIEF.repr(answer)}")
-    for key in answer:
-        if not isinstance(key, str) or (key != "archive" and key not in known):
-            raise PluginError(f"read_config answered {BRIEF.repr(key)}, which is no setting of it or of the core")
     archive = answer.get("archive", "archive")
     if not isinstance(archive, str | Path) or not str(archive) or "\0" in str(archive):
         raise PluginError(f"read_config answered {BRIEF.repr(archive)}, which is no directory of an archive")
