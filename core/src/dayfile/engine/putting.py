@@ -144,7 +144,8 @@ class Putting:
         plugins = self.pipeline.plugins
         if data_type not in plugins.data_types:
             hint = suggest(data_type, plugins.data_types)
-            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
+            failed = "".join(f"; {failure.message}" for failure in plugins.failures)
+            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
         told = plugins.data_types[data_type]
         if told.node.keys or any(field.blob for field in told.fields):
             what = f"a {' and a '.join(told.node.keys)}" if told.node.keys else "blobs"
