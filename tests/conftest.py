@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from dayfile import hookimpl
+from dayfile.errors import SettingsError, StorageError
+
 # A promise that is kept slowly is kept: no example has to be done within a time.
 settings.register_profile("dayfile", deadline=None)
 settings.load_profile("dayfile")
@@ -127,3 +130,71 @@ def plain_user(monkeypatch) -> Iterator[Path]:
         for name in below:
             Path(here, name).chmod(0o700)
     shutil.rmtree(directory)
+
+
+# ---- plugins with bad manners
+
+
+class Leaving(BaseException):
+    """What no ``except Exception`` catches."""
+
+
+def raises(error):
+    """Make a hook that raises."""
+
+    def misbehave():
+        raise error
+
+    return misbehave
+
+
+def half_way():
+    """Give nothing, and raise."""
+    yield from ()
+    raise RuntimeError("boom")
+
+
+MANNERS = {
+    "raises": raises(RuntimeError("boom")),
+    "exits": raises(SystemExit(0)),
+    "raises what no Exception is": raises(Leaving()),
+    "raises StorageError": raises(StorageError("no disk")),
+    "raises SettingsError": raises(SettingsError("not set")),
+    "answers a number": lambda: 17,
+    "answers a text": lambda: "fits",
+    "answers a path outside": lambda: "../x.h5",
+    "answers nothing": lambda: (),
+    "raises half way": half_way,
+}
+ARGUMENTS = {
+    "classify": "batch",
+    "locate_file": "data_type, day",
+    "write": "work_file, data_type, batch",
+    "encode": "data_type, records",
+    "export_formats": "data_type",
+    "export": "data_type, day, directory",
+    "read_config": "path",
+    "routes": "root, settings",
+    "simulate": "day, seed, directory",
+    "send": "url",
+}
+
+
+@pytest.fixture(params=MANNERS)
+def manners(request):
+    """Names of what an offender does, one after the other."""
+    return request.param
+
+
+@pytest.fixture
+def offender():
+    """Make a plugin that misbehaves in some hooks, whoever it is asked about: ``offender(manners, *hooks)``."""
+
+    def make(manners, *hooks, **other):
+        misbehave = MANNERS[manners] if isinstance(manners, str) else manners
+        for hook in hooks:
+            function = eval(f"lambda self, {ARGUMENTS[hook]}: misbehave()", {"misbehave": misbehave})  # noqa: S307
+            other[hook] = hookimpl(function)
+        return type("Offender", (), other)()
+
+    return make

@@ -637,9 +637,9 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch
 
 def test_types_with_a_table_for_each_key_are_refused(tmp_path):
     loaded = plugins.load(["hisparc"])
-    (simulated,) = loaded.manager.hook.simulate(day=np.datetime64("2024-05-01"), seed=1, directory=tmp_path)
+    simulated = loaded.simulate("hisparc", np.datetime64("2024-05-01"), 1, tmp_path)
     root = Root(tmp_path / "archive")
-    run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), list(simulated)[:1])
+    run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), simulated[:1])
     with pytest.raises(UsageError, match="tables by key"):
         read_day(root, "hisparc.events", np.datetime64("2024-05-01"))
-    assert loaded.manager.hook.export_formats(data_type=loaded.data_types["hisparc.events"]) == []
+    assert loaded.export_formats(loaded.data_types["hisparc.events"]) == {}

@@ -10,13 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pluggy
 import pytest
 
-from dayfile import hookspecs, open_archive, settings
+from dayfile import open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
-from dayfile.builtin import Builtin
 from dayfile.engine.executors import run_serial
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
@@ -244,10 +242,7 @@ def plugins_of():
     """Plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
 
     def make(**objects):
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        plugins = Plugins(manager)
-        manager.register(Builtin(plugins.data_types), "builtin")
+        plugins = Plugins.none()
         for name, plugin in objects.items():
             plugins.add(name, plugin, "1.0")
         return plugins

@@ -382,6 +382,8 @@ def test_a_plugin_may_name_the_type_of_a_batch_that_has_another_code(archive, pl
 
 def test_records_without_a_time_that_decode_let_through_are_refused(good, muon, plugins_of):
     class Broken:
+        extends = ("muon",)
+
         @hookimpl
         def decode(self, source):
             if source.name == "junk":
@@ -396,6 +398,8 @@ def test_records_without_a_time_that_decode_let_through_are_refused(good, muon, 
 
 def test_intervals_without_an_end_that_decode_let_through_are_refused(good, muon, plugins_of):
     class Broken:
+        extends = ("muon",)
+
         @hookimpl
         def decode(self, source):
             rows = [{"first": muon.start, "last": 0}]

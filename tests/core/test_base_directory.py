@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -383,8 +384,8 @@ def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, mu
 # ---- Runs that are cut off, and disks that fail
 
 
-def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, layout, installed, monkeypatch, python):
-    site = installed(muon=layout)
+def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch, python):
+    site = sys.path[0]  # where the plugin is installed
     monkeypatch.setenv(VARIABLE, str(base))
     opened.put("muon.rates", rates(muon, 0))
     options = ["archive-run", "--archive", opened.root.path, "--plugins", "muon", "--set", "watch.settle=0"]

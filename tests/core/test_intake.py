@@ -264,20 +264,15 @@ def records_with_noise(muon, number):
 FULL_DISK = """
 import os, resource, sys
 from pathlib import Path
-import pluggy
-from dayfile import hookspecs, settings
+from dayfile import settings
 from dayfile.archive.root import Root
-from dayfile.builtin import Builtin
 from dayfile.engine.executors import run_serial
 from dayfile.errors import DayfileError
 from dayfile.layouts.instrument import Instrument
 from dayfile.plugins import Plugins
 
 directory = Path(sys.argv[1])
-manager = pluggy.PluginManager("dayfile")
-manager.add_hookspecs(hookspecs)
-plugins = Plugins(manager)
-manager.register(Builtin(plugins.data_types), "builtin")
+plugins = Plugins.none()
 plugins.add("muon", Instrument((directory / "muon.yaml").read_text(), "muon.yaml"))
 chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from dayfile import Field, hookimpl, open_archive
 from dayfile.errors import SourceError
 from dayfile.layouts.instrument import Instrument
+from dayfile.plugins import Plugins, load
 
 # ---- What is wrong when a plugin is taken in
 
@@ -214,12 +215,13 @@ def halves(muon, school, plugins_of):
     def errors(seconds, places):
         return school.make_errors([(second, b"x") for second in seconds], places)
 
-    def make():
-        return plugins_of(
-            muon=Half("m", muon, "hits", hits),
-            school=Half("s", school, "errors", errors),
-        )
+    def only():
+        return Half("m", muon, "hits", hits)
 
+    def make():
+        return plugins_of(muon=only(), school=Half("s", school, "errors", errors))
+
+    make.muon = only
     return make
 
 
@@ -248,9 +250,94 @@ def test_a_part_that_a_plugin_missed_is_taken_when_it_is_there(archive, muon, ha
     """A run without the second plugin must not make the source known as archived for it."""
     content = b"m1\ns2\n"
     archive.drop("mixed", content)
-    only = halves()
-    archive.run(plugins=plugins_of(muon=only.manager.get_plugin("muon")))
+    archive.run(plugins=plugins_of(muon=halves.muon()))
     archive.drop("mixed", content)
     report = archive.run(plugins=halves())
     assert report.records["school.errors"]["written"] == 1
     assert report.sources["archived"] == 1
+
+
+# ---- what a plugin must not do to others, and functions that nobody would ask
+
+
+def test_settings_without_a_default_stop_no_run(good, muon, plugins_of):
+    class Model(BaseModel):
+        threshold: int
+
+    class Demanding:
+        @hookimpl
+        def settings(self):
+            return Model
+
+    loaded = plugins_of(badx=Demanding(), muon=muon.instrument)
+    assert "settings without a default would stop every run" in loaded.failures[0].message
+    good.assert_unharmed(good.run(plugins=loaded))
+
+
+def test_a_plugin_cannot_take_the_place_of_builtin(good, muon, offender):
+    loaded = Plugins.none()
+    loaded.add("builtin", offender("raises", "classify"))
+    loaded.add("muon", muon.instrument)
+    assert [failure.message for failure in loaded.failures] == ["plugin builtin: its name is taken"]
+    good.assert_unharmed(good.run(plugins=loaded))
+
+
+def test_a_plugin_cannot_wrap_the_hooks_of_others(good, muon, plugins_of):
+    class Wrapping:
+        @hookimpl(wrapper=True)
+        def classify(self):
+            yield
+            raise RuntimeError("boom")
+
+    loaded = plugins_of(badx=Wrapping(), muon=muon.instrument)
+    assert "its classify wraps that of other plugins" in loaded.failures[0].message
+    good.assert_unharmed(good.run(plugins=loaded))
+
+
+def test_what_a_subclass_of_instrument_overrides_needs_no_mark(archive, muon, plugins_of):
+    class Mixed:
+        def simulate(self, directory):
+            (directory / "x").write_text("x")
+            return [directory / "x"]
+
+    class Unmarked(Mixed, Instrument):
+        def decode(self, source):
+            rows = [{"second": muon.start}]
+            return [muon.batch("hits", muon.records("hits", rows))] if source.name == "x.txt" else None
+
+        @staticmethod
+        def locate_file(data_type):
+            return f"muon/{data_type.type}.h5"
+
+    loaded = plugins_of(muon=Unmarked(muon.layout, "muon.yaml"))
+    archive.drop("x.txt", b"x")
+    assert archive.run(plugins=loaded).exit_code == 0
+    assert archive.files(archive.root.path / "muon") == ["hits.h5"]
+    assert loaded.simulate("muon", np.datetime64("2024-05-01"), 1, archive.path) == [archive.path / "x"]
+
+
+def test_the_arguments_of_what_it_overrides_are_checked(muon, plugins_of):
+    class Misspelt(Instrument):
+        def decode(self, sourze):
+            return None
+
+    (failure,) = plugins_of(muon=Misspelt(muon.layout, "muon.yaml")).failures
+    assert "sourze" in failure.message
+
+
+def test_a_function_that_would_never_be_asked_is_refused(muon, plugins_of):
+    class Unmarked:
+        def decode(self, source):
+            return None
+
+    loaded = plugins_of(badx=Unmarked(), muon=muon.instrument)
+    assert loaded.names == ["muon"]
+    assert "its function decode lacks the mark @hookimpl" in loaded.failures[0].message
+
+
+def test_two_packages_with_a_plugin_of_one_name_are_both_named_and_neither_is_used(installed, muon):
+    sites = [installed(muon=muon.layout), installed(muon=muon.layout)]
+    loaded = load(["muon"])
+    assert loaded.names == []
+    (failure,) = loaded.failures
+    assert all(f"muon_{site.name} 1.0" in failure.message.replace("-", "_") for site in sites)

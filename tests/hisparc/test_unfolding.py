@@ -19,7 +19,7 @@ from dayfile.archive.root import Root
 from dayfile.errors import SourceError
 from dayfile_hisparc import instrument, pickles
 from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, plan_of, remembered_plan
-from dayfile_hisparc.events import Dates, decode_events
+from dayfile_hisparc.events import MOST_UNKNOWN, Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.stations import StationList
@@ -172,7 +172,15 @@ def test_the_receiver_answers_208_for_such_an_upload_and_keeps_it_once(tmp_path)
 def test_an_event_with_many_reasons_for_quarantine_is_not_kept_once_for_each():
     codes = [value(f"X{number}x", 0) for number in range(1000)]
     upload = Upload(501, "Amsterdam", [event([value("ERRMSG", "a" * MB), *codes], "ERR")])
-    with pytest.raises(SourceError, match=r"upload: .* the upload is kept whole"):
+    _, *remarks = decode_events(upload, TYPES, Dates(), "upload")
+    assert len(remarks) == MOST_UNKNOWN + 1
+    assert sum(len(value) for remark in remarks for value in remark.values) < MB
+
+
+def test_values_of_unknown_codes_that_would_take_too_much_are_refused():
+    text = "\x01" * MB  # six characters each, as JSON
+    upload = Upload(501, "Amsterdam", [event([value("XYZ1", text)], "CIC") for _ in range(50)])
+    with pytest.raises(SourceError, match="the upload is kept whole"):
         list(decode_events(upload, TYPES, Dates(), "upload"))
 
 

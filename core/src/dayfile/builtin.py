@@ -1,4 +1,4 @@
-"""The core's own answers to the hooks: the plugin ``builtin``, asked after all others."""
+"""The core's own answers to the hooks: the plugin ``builtin``, asked last."""
 
 from __future__ import annotations
 
@@ -19,31 +19,22 @@ __all__ = ["Builtin"]
 
 
 class Builtin:
-    """Hook implementations that serve every data type.
+    """Hook implementations that serve every data type."""
 
-    Parameters
-    ----------
-    data_types : mapping of str to DataType
-        The data types of the run by name; looked at when a batch is classified.
-    """
-
-    def __init__(self, data_types: Mapping[str, DataType]) -> None:
-        self.data_types = data_types
-
-    @hookimpl(trylast=True)
-    def classify(self, batch: Batch) -> str | None:
+    @hookimpl
+    def classify(self, batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
         """The data type of the batch's instrument that has the batch's code."""
-        for name, data_type in self.data_types.items():
+        for name, data_type in data_types.items():
             if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
                 return name
         return None
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """The data type's path template, filled with the day."""
         return data_type.fill(data_type.path, day)
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def write(self, work_file: WorkFile, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Put the batch where the data type's store has it."""
         return work_file.write(data_type, batch)

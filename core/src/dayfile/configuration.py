@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dayfile import plugins, settings
 from dayfile.archive.root import Root
+from dayfile.errors import SettingsError
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
@@ -38,14 +39,21 @@ def configured(
         A plugin or a setting does not exist, or has an impossible value.
     """
     loaded = chosen_plugins(names)
-    told = None if config is None else loaded.read_config(config)
-    if told is not None and config is not None:
-        root = Root(archive or Path(str(told.pop("archive", DEFAULT_ARCHIVE))))
-        from_file = settings.from_plugin(told, config)
+    found, failures = (None, []) if config is None else loaded.read_config(config)
+    loaded.failures += failures
+    if found is not None and config is not None:
+        root = Root(archive or Path(str(found.pop("archive", DEFAULT_ARCHIVE))))
+        from_file = settings.from_plugin(found, config)
     else:
         root = Root(archive or DEFAULT_ARCHIVE)
         root.exists()  # one that may not be looked into is no archive without settings
-        from_file = settings.from_file(config or root.settings, required=config is not None)
+        try:
+            from_file = settings.from_file(config or root.settings, required=config is not None)
+        except SettingsError as error:
+            if not failures:
+                raise
+            reasons = "; ".join(failure.message for failure in failures)
+            raise SettingsError(f"{error}; plugins that could not read it: {reasons}") from error
     # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
     others = plugins.installed().keys() - loaded.settings_models.keys()
     resolved = settings.resolve(

@@ -80,9 +80,28 @@ class MissingExtraError(UsageError):
 
 
 class PluginError(DayfileError):
-    """A plugin failed to load or broke the contract of a hook."""
+    """A plugin failed to load or broke the contract of a hook.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    plugin : str
+        The plugin that failed, which is put in front of the message; empty where the caller knows it.
+
+    Examples
+    --------
+    >>> str(PluginError("classify failed: KeyError: 'x'", plugin="muon"))
+    "plugin muon: classify failed: KeyError: 'x'"
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, *, plugin: str = "", where: str | Path | None = None, offset: int | None = None
+    ) -> None:
+        self.plugin = plugin
+        super().__init__(f"plugin {plugin}: {message}" if plugin else message, where=where, offset=offset)
 
 
 class SourceError(DayfileError):

@@ -1,13 +1,19 @@
-"""Every hook, typed, in the order in which a run calls them.
+"""Every hook, typed, by what it is about: data, sources, day files, web, simulation.
 
 A plugin is a module or an object with functions of these names, marked with :data:`hookimpl`, registered under the
 entry-point group ``dayfile.plugins``. A function may leave out arguments it does not need. The core's own behaviour is
-a plugin too, named ``builtin``, and answers last.
+a plugin too, named ``builtin``.
+
+Who is asked: of what concerns everybody, every selected plugin, in the order of selection. Of what concerns one batch
+or one data type, the plugin that it belongs to, then ``builtin``; the first answer that is not None counts. A plugin
+that changes what another one does has an attribute ``extends = ["cris"]``, a list of the names of installed plugins,
+and is asked before them, of their batches and data types too. Its own batches can have their data types, and their
+batches can have its. A plugin that fails is blamed by its name, and nobody else is asked in its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +53,15 @@ __all__ = [
     "write",
 ]
 
+HOOKS = tuple(name for name in __all__ if name != "hookimpl")
+
+
+# ---- data
+
 
 @hookspec
 def data_types() -> Iterable[DataType]:  # type: ignore[empty-body]
-    """Tell the data types of this instrument.
+    """Declare the data types of this instrument.
 
     Called once, when the plugin is loaded. Every selected plugin is asked.
 
@@ -63,35 +74,63 @@ def data_types() -> Iterable[DataType]:  # type: ignore[empty-body]
 
 @hookspec
 def settings() -> type[BaseModel]:  # type: ignore[empty-body]
-    """Tell what can be set for this plugin.
+    """Declare what can be set for this plugin.
 
-    Called once, when the plugin is loaded. Optional.
+    Called once, when the plugin is loaded. Every selected plugin is asked. Optional.
 
     Returns
     -------
     subclass of pydantic.BaseModel
-        Its fields, with types and defaults, can be set as ``<plugin>.<field>``.
+        Its fields, with types and defaults, can be set as ``<plugin>.<field>``. Every field needs a default.
     """
+
+
+@hookspec
+def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
+    """Name the data type of a batch.
+
+    Called once for the batches of one code, dtype and keys of all sources that are taken together, which are one batch
+    from here on; for each batch where a data type of that code has slots. Asked: plugins that extend the plugin that
+    decoded the batch, then that plugin, then ``builtin``, which goes by instrument and code.
+
+    Parameters
+    ----------
+    batch : Batch
+        The batch.
+    data_types : mapping of str to DataType
+        Those that it can have: of the plugin that decoded it, of plugins that this one extends, and of those that
+        extend this one.
+
+    Returns
+    -------
+    str or None
+        One of these names. None leaves it to the next.
+    """
+
+
+# ---- sources
 
 
 @hookspec
 def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | Remark] | None:
     """Turn a source into batches of records.
 
-    Called once for each source. Every selected plugin is asked, as one source can hold records of several instruments.
+    Called once for each source. Every selected plugin is asked, in the order of selection, as one source can hold
+    records of several instruments; one that fails keeps the source from being released, and the records of the others
+    are archived.
 
     Parameters
     ----------
     source : Source
         The file as received.
     settings : BaseModel
-        This plugin's own settings: an instance of what its ``settings`` hook told.
+        This plugin's own settings: an instance of what its ``settings`` hook declared.
 
     Returns
     -------
     iterable of Batch, Rejected and Remark, or None
         None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
-        defined time; what cannot be archived is told as Rejected; what is archived and worth a word, as Remark. A
+        defined time; what cannot be archived is a Rejected; what is archived and worth a word, a Remark. A
         batch has exactly the keys of its type's node. Whatever else would be lost (a mask, blobs of a type without
         blob fields, ``gave_way`` without slots, a Rejected without content) is an error of the plugin.
 
@@ -105,13 +144,13 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
     """
 
 
-@hookspec(firstresult=True)
+@hookspec
 def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
     """Turn records into a source that ``decode`` turns back into them.
 
-    Called when records are put by a program, so that the ledger can tell them, and they can be kept or set aside, as
-    any source. The first answer that is not None counts. Optional: without it, records of a type can only come from
-    sources.
+    Called when records are put by a program, so that the ledger can list them, and they can be kept or quarantined, as
+    any source. Asked: plugins that extend the plugin of the data type, then that plugin. Optional: without it, records
+    of a type can only come from sources.
 
     Parameters
     ----------
@@ -123,41 +162,55 @@ def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] 
     Returns
     -------
     (str, bytes), or None
-        Name and content of the source. None for data types of others.
+        Name and content of the source; None if records of the type cannot be put.
     """
 
 
-@hookspec(firstresult=True)
-def classify(batch: Batch) -> str | None:
-    """Name the data type of a batch.
+@hookspec
+def read_config(path: Path) -> dict[str, object] | None:
+    """Read a settings file of another program that this plugin can stand in for.
 
-    Called once for the batches of one code, dtype and keys of all sources that are taken together, which are one batch
-    from here on; for each batch where a data type of that code has slots. The first answer that is not None counts;
-    ``builtin`` looks up instrument and code.
-    """
-
-
-@hookspec(firstresult=True)
-def locate_file(data_type: DataType, day: np.datetime64) -> str | None:
-    """Say which day file holds a day of a data type.
-
-    Called once for each data type and day of a run. The first answer that is not None counts; ``builtin`` fills the
-    data type's path template.
+    Called with the file of ``--config`` before it is read as YAML. Every selected plugin is asked; it is an error if
+    two of them know the file. A plugin that fails is reported at the end, and the file is read as if it did not exist.
+    Optional.
 
     Returns
     -------
-    str
-        Path below the archive root, with ``/`` between its parts.
+    dict of str to object, or None
+        Settings of the core and of this plugin by dotted name, and ``archive``, the archive's directory, if the file
+        has it. None if the file is not of that program.
+
+    Raises
+    ------
+    SettingsError
+        The file is of that program, but cannot be used.
     """
 
 
-@hookspec(firstresult=True)
+# ---- day files
+
+
+@hookspec
+def locate_file(data_type: DataType, day: np.datetime64) -> str | None:
+    """Say which day file holds a day of a data type.
+
+    Called once for each data type and day of a run. Asked: plugins that extend the plugin of the data type, then that
+    plugin, then ``builtin``, which fills the data type's path template.
+
+    Returns
+    -------
+    str or None
+        Path below the archive root, with ``/`` between its parts. None leaves it to the next.
+    """
+
+
+@hookspec
 def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8] | None:
     """Put the records of one day into its work file.
 
-    Called once for each batch and day. The first answer that is not None counts; ``builtin`` dispatches on the data
-    type's store. When it fails for a batch with records of several sources, it is called again for those of each by
-    themselves, and may then meet records that it has written already.
+    Called once for each batch and day. Asked: plugins that extend the plugin of the data type, then that plugin, then
+    ``builtin``, which goes by the data type's store. When it fails for a batch with records of several sources, it is
+    called again for those of each by themselves, and may then meet records that it has written already.
 
     Parameters
     ----------
@@ -166,74 +219,11 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
 
     Returns
     -------
-    array of uint8, shape (len(batch),)
-        A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to
-        what is there. They must be those that ``work_file.write`` returned: an answer that counts records which the
-        work file was not given is an error of the plugin, and their source is not released.
-    """
-
-
-@hookspec
-def read_config(path: Path) -> dict[str, object] | None:
-    """Read a settings file of another program that this plugin can stand in for.
-
-    Called with the file of ``--config`` before it is read as YAML. Optional.
-
-    Returns
-    -------
-    dict of str to object, or None
-        Settings by dotted name, and ``archive``, the archive's directory, if the file tells it. None if the file is
-        not of that program.
-    """
-
-
-@hookspec
-def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
-    """Tell HTTP routes, to receive input or to give answers.
-
-    Called once, when ``dayfile serve`` starts, before its workers are forked: threads, loops and open files are not
-    for here. Requests of one client may come to different workers. Optional.
-
-    Parameters
-    ----------
-    root : Root
-        The archive; what is received goes to ``incoming/``, by rename.
-    settings : BaseModel
-        This plugin's own settings.
-
-    Returns
-    -------
-    iterable of starlette.routing.BaseRoute
-        See :mod:`dayfile.serving.bounds` for reading bodies within bounds.
-    """
-
-
-@hookspec
-def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str] | None:
-    """Behave like clients of the instrument that send to a server: the sample sources of ``simulate``, by network.
-
-    Called by ``dayfile simulate --upload``, for one plugin. Ends by itself. Optional.
-
-    Parameters
-    ----------
-    url : str
-        Where to send to.
-    day, seed
-        As for ``simulate``.
-    clients : int
-        How many at once.
-    seconds : float
-        After which no new upload is begun.
-
-    Returns
-    -------
-    iterable of str
-        Lines that tell what was sent and answered.
-
-    Raises
-    ------
-    StorageError
-        Something was sent, and nothing of it was stored.
+    array of uint8, shape (len(batch),), or None
+        A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to what
+        is there. They must be those that ``work_file.write`` returned: an answer that counts records which the work
+        file was not given is an error of the plugin, and their source is not released. None, without having written
+        anything, leaves it to the next.
     """
 
 
@@ -241,12 +231,13 @@ def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) 
 def export_formats(data_type: DataType) -> Iterable[str] | None:
     """Name the formats in which a day of a data type can be written for other programs.
 
-    Called by ``dayfile export``. Optional.
+    Called by ``dayfile export``. Asked: plugins that extend the plugin of the data type, and that plugin; all answers
+    count. Optional.
 
     Returns
     -------
     iterable of str, or None
-        Names as they stand behind ``--format``. None for data types of others.
+        Names as the user gives them with ``--format``.
     """
 
 
@@ -261,8 +252,8 @@ def export(
 ) -> Iterable[Path] | None:
     """Write a day of a data type for other programs.
 
-    Called by ``dayfile export``. Every plugin is asked. Files appear whole: written under a hidden name, then renamed.
-    Optional.
+    Called by ``dayfile export``. Asked: the first plugin that named the format. Files appear whole: written under a
+    hidden name, then renamed. Optional.
 
     Parameters
     ----------
@@ -278,23 +269,100 @@ def export(
     byte_order : {'big', 'little'}
         Of formats that have a choice.
     directory : Path
-        Where to write; it is there.
+        Where to write; it exists.
 
     Returns
     -------
-    iterable of Path, or None
-        The files written. None if data type or format is not of this plugin.
+    iterable of Path
+        The files written, at least one, below the directory.
+
+    Raises
+    ------
+    UsageError
+        This day cannot be exported.
+    StorageError
+        A file could not be written.
     """
+
+
+# ---- web
+
+
+@hookspec
+def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
+    """Give HTTP routes, to receive input or to give answers.
+
+    Called once, when ``dayfile serve`` starts, before its workers are forked: threads, loops and open files are not for
+    here. Requests of one client may come to different workers. Every selected plugin is asked; the routes of one that
+    fails are not served, those of the others are. Optional.
+
+    Parameters
+    ----------
+    root : Root
+        The archive; what is received goes to ``incoming/``, by rename.
+    settings : BaseModel
+        This plugin's own settings.
+
+    Returns
+    -------
+    iterable of starlette.routing.BaseRoute
+        See :mod:`dayfile.serving.bounds` for reading bodies within bounds.
+
+    Raises
+    ------
+    SettingsError
+        Something must be set before it can receive.
+    """
+
+
+# ---- simulation
 
 
 @hookspec
 def simulate(day: np.datetime64, seed: int, directory: Path) -> Iterable[Path] | None:
     """Write sample sources of one day into a directory.
 
-    Called by ``dayfile simulate``, for one plugin. The same day and seed give the same bytes. Optional.
+    Called by ``dayfile simulate``. Only the plugin that the user names is asked. The same day and seed give the same
+    bytes. Optional.
 
     Returns
     -------
     iterable of Path
-        The files written.
+        The files written, at least one, below the directory.
+
+    Raises
+    ------
+    UsageError
+        There cannot be sources of this day.
+    StorageError
+        A file could not be written.
+    """
+
+
+@hookspec
+def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str] | None:
+    """Behave like clients of the instrument that send to a server: the sample sources of ``simulate``, by network.
+
+    Called by ``dayfile simulate --upload``. Only the plugin that the user names is asked. Ends by itself. Optional.
+
+    Parameters
+    ----------
+    url : str
+        Where to send to.
+    day, seed
+        As for ``simulate``.
+    clients : int
+        How many at once.
+    seconds : float
+        After which no new upload begins.
+
+    Returns
+    -------
+    iterable of str
+        Lines that say what was sent and answered.
+
+    Raises
+    ------
+    StorageError
+        Something was sent, and nothing of it was stored.
     """

@@ -1,13 +1,17 @@
-"""Plugins: found by entry point, selected by name, and kept from harming each other."""
+"""Plugins: found by entry point, selected by name, asked for what is theirs, and kept from harming each other.
+
+Every call of a hook is made here, and every answer is checked. What concerns one batch or one data type is asked of the
+plugin that it belongs to, and of those that extend it; a failure is the failure of the plugin that was asked.
+"""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,111 +20,77 @@ from pydantic import BaseModel
 
 from dayfile import hookspecs
 from dayfile.builtin import Builtin
-from dayfile.contract import check_answer, check_data_type, check_records, check_statuses, check_written
-from dayfile.errors import DayfileError, PluginError, UsageError
+from dayfile.contract import answers
+from dayfile.contract.batches import (
+    Answering,
+    check_answer,
+    check_data_type,
+    check_new,
+    check_records,
+    check_statuses,
+    check_written,
+)
+from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blaming, collecting, disk_errors
+from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
-from dayfile.model.places import shared_node
-from dayfile.settings import Settings
+from dayfile.settings import Settings, from_plugin, resolve
 
 __all__ = ["GROUP", "NO_MEMORY", "Failure", "Plugins", "installed", "load"]
 
 GROUP = "dayfile.plugins"
-FAILS = (Exception, SystemExit)
-"""What a plugin may raise without ending the run: it is not a plugin's to end it, by ``sys.exit()``."""
-
-NO_MEMORY = MemoryError.__name__
-"""Class of the error of a failure for want of memory, whatever child of MemoryError a library raised."""
-
-
-class Answering(Protocol):
-    """A work file, which remembers what it answered."""
-
-    answers: list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]
-
-
-class NoSettings(BaseModel):
-    """What a plugin without settings has."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A plugin that could not be loaded, or a hook of one that failed.
-
-    Parameters
-    ----------
-    plugin : str
-        Its name.
-    message : str
-        What went wrong, for people; one line.
-    error : str
-        Class of the error.
-    trace : str
-        The traceback; empty where the message says it all.
-    offset : int or None
-        Byte offset in the source, where it is known.
-    """
-
-    plugin: str
-    message: str
-    error: str
-    trace: str = field(default="", repr=False)
-    offset: int | None = None
-
-    @classmethod
-    def of(cls, plugin: str, error: BaseException) -> Failure:
-        """From an exception that was just caught."""
-        if isinstance(error, MemoryError):
-            # What its frames hold is what there was too much of; a trace would keep it, and takes memory itself.
-            traceback.clear_frames(error.__traceback__)
-            return cls(plugin, f"plugin {plugin}: the memory is too small for it {error}".rstrip(), NO_MEMORY)
-        if isinstance(error, PluginError):
-            blamed = str(error) if str(error).startswith("plugin ") else f"plugin {plugin}: {error}"
-            cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
-            return cls(plugin, blamed, type(error).__name__, cause)
-        if isinstance(error, DayfileError):
-            return cls(plugin, str(error), type(error).__name__, offset=error.offset)
-        return cls(plugin, f"plugin {plugin} failed: {named(error)}", type(error).__name__, traceback.format_exc())
+BUILTIN = "builtin"
+Answer = TypeVar("Answer")
 
 
 @dataclass
 class Plugins:
-    """The plugins of a run.
+    """The plugins of a run; made by :meth:`none` or :func:`load`.
 
     Attributes
     ----------
     names : list of str
         The plugins that loaded, in the order they were asked for.
     failures : list of Failure
-        Those that did not.
+        Plugins that did not load, and those whose read_config or routes failed.
     versions : dict of str to str
         Version of the distribution of each plugin.
     data_types : dict of str to DataType
         By name.
+    owners : dict of str to str
+        The plugin of each data type.
+    extends : dict of str to tuple of str
+        The plugins that each plugin extends.
     settings_models : dict of str to type
         What can be set for each plugin.
     others : tuple of str
         Plugins that are installed and are not of this run.
     """
 
-    manager: pluggy.PluginManager
+    _manager: pluggy.PluginManager = field(repr=False)
     names: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     data_types: dict[str, DataType] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    extends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
-    callers: dict[tuple[str, str], pluggy.HookCaller] = field(default_factory=dict, repr=False)
+    _implementations: dict[tuple[str, str], pluggy.HookImpl | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def missing(self) -> list[str]:
+        """Plugins that the run names and that did not load."""
+        return [name for name in self.versions if name not in self.names]
 
     @classmethod
     def none(cls) -> Plugins:
-        """No plugins but ``builtin``; :meth:`add` takes others in."""
+        """No plugins except ``builtin``; :meth:`add` takes others in."""
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         plugins = cls(manager)
-        manager.register(Builtin(plugins.data_types), "builtin")
+        manager.register(Builtin(), BUILTIN)
         return plugins
 
     @property
@@ -128,115 +98,178 @@ class Plugins:
         """Directories of day files that may lie elsewhere, and the environment variables that say where."""
         return {told.path.partition("/")[0]: told.base for told in self.data_types.values() if told.base}
 
-    def add(self, name: str, plugin: object, version: str = "") -> None:
-        """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays."""
-        self.versions[name] = version
-        try:
-            self._register(name, plugin)
-        except FAILS as error:  # the plugin boundary: reported, and the others go on
-            if self.manager.has_plugin(name):
-                self.manager.unregister(name=name)
-            self.failures.append(Failure.of(name, error))
-        else:
-            self.names.append(name)
+    def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
+        """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays.
 
-    def _register(self, name: str, plugin: object) -> None:
-        self.callers.clear()  # each leaves out the plugins that there were
-        self.manager.register(plugin, name)
-        self.manager.check_pending()
+        Parameters
+        ----------
+        name : str
+            Its name.
+        plugin : object
+            A module or an object with hooks.
+        version : str
+            Of its distribution.
+        installed : collection of str, optional
+            Plugins that it may extend; any, if not given.
+        """
+        if name == BUILTIN or name in self.names:
+            self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
+            return
+        self.versions[name] = version
+        with collecting(name, self.failures):
+            self._register(name, plugin, installed)
+            self.names.append(name)
+        if name not in self.names and self._manager.has_plugin(name):
+            self._manager.unregister(name=name)
+
+    def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
+        self._implementations.clear()
+        self._manager.register(plugin, name)
+        self._manager.check_pending()
+        for hook in hookspecs.HOOKS:
+            answers.check_function(plugin, name, getattr(self._manager.hook, hook))
+        extends = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
         types: dict[str, DataType] = {}
-        for data_type in (check_data_type(item) for answer in self._ask(name, "data_types") for item in answer):
-            if data_type.name in self.data_types or data_type.name in types:
-                owner = self.owners.get(data_type.name, name)
-                raise PluginError(f"the data type {data_type.name} is plugin {owner}'s already")
-            for other in (*self.data_types.values(), *types.values()):
-                if node := shared_node(data_type, other):
-                    owner = self.owners.get(other.name, name)
-                    message = (
-                        f"{data_type.name} would have its table {node} in common with {other.name} of plugin {owner}"
-                    )
-                    raise PluginError(f"{message}, in the same day file; give it a path or node of its own")
+        for data_type in map(check_data_type, self._call(name, "data_types") or ()):
+            check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
             types[data_type.name] = data_type
-        models = list(self._ask(name, "settings"))
-        if not all(isinstance(model, type) and issubclass(model, BaseModel) for model in models):
-            raise PluginError("settings must answer a subclass of pydantic.BaseModel")
-        self.settings_models[name] = models[0] if models else NoSettings
+        self.settings_models[name] = answers.check_model(self._call(name, "settings"))
+        self.extends[name] = extends
         self.data_types.update(types)
         self.owners.update(dict.fromkeys(types, name))
 
-    def _ask(self, name: str, hook: str, **arguments: Any) -> list[Any]:  # noqa: ANN401 - each hook has its own
-        """Answers of one plugin to a hook (none, or one)."""
-        if (name, hook) not in self.callers:
-            others = [plugin for other, plugin in self.manager.list_name_plugin() if other != name and plugin]
-            self.callers[name, hook] = self.manager.subset_hook_caller(hook, others)
-        answers = self.callers[name, hook](**arguments)
-        return answers if isinstance(answers, list) else [answers] if answers is not None else []
+    def _call(self, name: str, hook: str, **arguments: Any) -> Any:  # noqa: ANN401 - each hook has its own
+        """Answer of one plugin to a hook, whatever it is; None if the plugin does not have it."""
+        if (name, hook) not in self._implementations:
+            found = getattr(self._manager.hook, hook).get_hookimpls()
+            self._implementations[name, hook] = next((each for each in found if each.plugin_name == name), None)
+        implementation = self._implementations[name, hook]
+        if implementation is None:
+            return None
+        return implementation.function(*(arguments[each] for each in implementation.argnames))
 
-    def _first(self, hook: str, **arguments: Any) -> tuple[str, Any]:  # noqa: ANN401 - each hook has its own
-        """The first answer to a hook that is not None, and whose it is.
+    def _ask(
+        self,
+        name: str,
+        hook: str,
+        check: Callable[[Any], Answer],
+        passed: tuple[type[DayfileError], ...] = (),
+        **arguments: Any,  # noqa: ANN401 - each hook has its own
+    ) -> Answer | None:
+        """Answer of one plugin to a hook, checked; None if it has none. PluginError, with its name, if that fails."""
+        with blaming("" if name == BUILTIN else name, hook, passed):
+            answer = self._call(name, hook, **arguments)
+            return None if answer is None else check(answer)
 
-        Raises
-        ------
-        PluginError
-            A plugin failed; the message names it.
+    def asked(self, owner: str) -> list[str]:
+        """Plugins that are asked of what belongs to one, in their order: those that extend it, itself, ``builtin``."""
+        return [*(name for name in self.names if owner in self.extends[name]), owner, BUILTIN]
+
+    def _first(self, owner: str, hook: str, check: Callable[[Any], Answer], **arguments: Any) -> Answer | None:  # noqa: ANN401
+        """The first answer, checked, that is not None, of the plugins that are asked of what belongs to ``owner``.
+
+        A plugin that fails is an error, though others could answer: records would be archived as if it did not exist.
         """
-        for plugin in reversed(self.manager.hook.__dict__[hook].get_hookimpls()):
-            try:
-                answer = plugin.function(*(arguments[name] for name in plugin.argnames))
-            except DayfileError:
-                raise
-            except FAILS as error:
-                raise PluginError(f"plugin {plugin.plugin_name}: {hook} failed: {named(error)}") from error
+        for name in self.asked(owner):
+            answer = self._ask(name, hook, check, **arguments)
             if answer is not None:
-                return plugin.plugin_name, answer
-        return "", None
+                return answer
+        return None
 
     def decode(
         self, source: Source, settings: Mapping[str, BaseModel]
     ) -> Iterator[tuple[str, list[Batch | Rejected | Remark] | Failure]]:
         """What each plugin makes of a source; plugins that say "not mine" are left out."""
         for name in self.names:
-            try:
-                answers = self._ask(name, "decode", source=source, settings=settings[name])
-                for answer in answers:
-                    yield name, check_answer(answer)
-            except FAILS as error:  # the plugin boundary: reported, and the others go on
-                yield name, Failure.of(name, error)
+            answer, failures = None, list[Failure]()
+            with collecting(name, failures):
+                items = self._call(name, "decode", source=source, settings=settings[name])
+                answer = None if items is None else check_answer(items)
+            if failures or answer is not None:
+                yield name, failures[0] if failures else answer or []
 
-    def read_config(self, path: Path) -> dict[str, Any] | None:
-        """Settings from a file of another program, if a plugin knows it."""
-        _, told = self._first("read_config", path=path)
-        return None if told is None else dict(told)
+    def read_config(self, path: Path) -> tuple[dict[str, Any] | None, list[Failure]]:
+        """Settings from a file of another program, if a plugin knows it; and the plugins that failed.
+
+        Raises
+        ------
+        SettingsError
+            Two plugins know it.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        failures = []
+        for name in self.names:
+            models = {each: self.settings_models[each] for each in (name, *self.extends[name]) if each in self.names}
+
+            def check(answer: object, models: Mapping[str, type[BaseModel]] = models) -> dict[str, Any]:
+                found = answers.check_config(answer)
+                resolve(models, from_plugin({key: found[key] for key in found if key != "archive"}, path))
+                return found
+
+            try:
+                answer = self._ask(name, "read_config", check, (SettingsError,), path=path)
+            except DayfileError as error:
+                failures.append(Failure.of(name, error))
+                continue
+            if answer is not None:
+                found[name] = answer
+        if len(found) > 1:
+            message = f"the plugins {' and '.join(found)} both take this file for theirs; leave one out with --plugins"
+            raise SettingsError(message, where=path)
+        return next(iter(found.values()), None), failures
 
     def routes(self, name: str, root: object, settings: Settings) -> list[Any]:
-        """HTTP routes of a plugin."""
-        return [
-            route
-            for answer in self._ask(name, "routes", root=root, settings=settings.plugins[name])
-            for route in answer
-        ]
+        """HTTP routes of a plugin.
 
-    def classify(self, batch: Batch) -> DataType:
+        Raises
+        ------
+        DayfileError
+            The plugin failed, or says what must be set; the message names it.
+        """
+        arguments = {"root": root, "settings": settings.plugins[name]}
+        return self._ask(name, "routes", answers.check_routes, FOR_USERS, **arguments) or []
+
+    def classify(self, batch: Batch, decoder: str) -> DataType:
         """The data type of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            The batch.
+        decoder : str
+            The plugin that decoded it.
 
         Raises
         ------
         PluginError
-            No plugin knows it, the answer is no data type of this run, or the records are not of that type.
+            No plugin knows it, the answer is not one that the batch can have, or the records are not of that type.
         """
-        plugin, name = self._first("classify", batch=batch)
+        types = self._types_of(decoder)
+        check = partial(answers.check_type_name, data_types=types)
+        name = self._first(decoder, "classify", check, batch=batch, data_types=types)
         if name is None:
-            raise PluginError(f"no data type has the code {batch.code!r}")
-        if not isinstance(name, str) or name not in self.data_types:
-            raise PluginError(f"plugin {plugin}: classify answered {name!r}, which is no data type of this run")
+            raise PluginError(
+                f"no data type has the code {batch.code!r}{answers.foreign(batch, self.data_types, self.owners)}"
+            )
         check_records(batch, self.data_types[name])
         return self.data_types[name]
 
+    def _types_of(self, decoder: str) -> dict[str, DataType]:
+        """Data types of what a plugin decodes: its own, and those of plugins that it extends or that extend it."""
+        extending = [name for name in self.names if decoder in self.extends[name]]
+        return {
+            name: data_type
+            for owner in (decoder, *self.extends.get(decoder, ()), *extending)
+            for name, data_type in self.data_types.items()
+            if self.owners[name] == owner
+        }
+
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """Path of the day file; PluginError if the answer is none."""
-        plugin, path = self._first("locate_file", data_type=data_type, day=day)
-        if not isinstance(path, str):
-            raise PluginError(f"plugin {plugin}: locate_file answered {path!r} for {data_type.name}, which is no path")
+        check = partial(answers.check_day_file, data_type=data_type)
+        path = self._first(self.owners[data_type.name], "locate_file", check, data_type=data_type, day=day)
+        if path is None:
+            raise PluginError(f"no plugin locates {data_type.name}")
         return path
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes]:
@@ -246,14 +279,15 @@ class Plugins:
         ------
         UsageError
             The data type is of a plugin whose records come from sources only.
+        PluginError
+            The plugin failed.
         """
-        plugin, answer = self._first("encode", data_type=data_type, records=records)
+        check = partial(answers.check_source, data_type=data_type, records=len(records))
+        owner = self.owners[data_type.name]
+        answer = self._first(owner, "encode", check, data_type=data_type, records=records)
         if answer is None:
             raise UsageError(f"records of {data_type.name} cannot be put, only archived from sources")
-        name, content = answer
-        if not isinstance(name, str) or not isinstance(content, bytes):
-            raise PluginError(f"plugin {plugin}: encode must answer a name and bytes")
-        return name, content
+        return answer
 
     def write(self, work_file: Answering, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Let a batch be written; a status per record.
@@ -262,22 +296,80 @@ class Plugins:
         ------
         PluginError
             The answer is no status per record, or not what the work file holds.
+        StorageError
+            The work file could not be written, whatever the plugin made of that.
         """
-        work_file.answers.clear()
-        _, answer = self._first("write", work_file=work_file, data_type=data_type, batch=batch)
-        statuses = check_statuses(answer, batch, data_type)
-        check_written(statuses, batch, data_type, work_file.answers)
-        return statuses
+        for name in self.asked(self.owners[data_type.name]):
+            work_file.answers.clear()
+            work_file.failed = None
+
+            def check(answer: object) -> npt.NDArray[np.uint8]:
+                statuses = check_statuses(answer, batch, data_type)
+                check_written(statuses, batch, data_type, work_file.answers)
+                return statuses
+
+            try:
+                answer = self._ask(name, "write", check, work_file=work_file, data_type=data_type, batch=batch)
+            except PluginError:
+                if work_file.failed is None:
+                    raise
+            if work_file.failed is not None:
+                raise work_file.failed
+            if answer is not None:
+                return answer
+            if work_file.answers:
+                raise PluginError(f"write of {data_type.name} wrote records and answered None", plugin=name)
+        raise PluginError(f"no plugin writes {data_type.name}")
+
+    def export_formats(self, data_type: DataType) -> dict[str, str]:
+        """The formats in which a day of a data type can be written, and the plugin that writes each."""
+        found: dict[str, str] = {}
+        for name in self.asked(self.owners[data_type.name]):
+            for form in self._ask(name, "export_formats", answers.check_formats, data_type=data_type) or ():
+                found.setdefault(form, name)
+        return found
+
+    def export(self, name: str, directory: Path, **arguments: Any) -> list[Path]:  # noqa: ANN401 - those of the hook
+        """Let a plugin write a day of a data type; the files. PluginError or StorageError if that fails."""
+        check = partial(answers.check_files, hook="export", directory=directory)
+        with disk_errors(directory):
+            files = self._ask(name, "export", check, FOR_USERS, directory=directory, **arguments)
+        if files is None:
+            raise PluginError("export does not write a format that export_formats names", plugin=name)
+        return files
+
+    def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
+        """Let a plugin write sample sources; the files. Errors as for :meth:`export`."""
+        check = partial(answers.check_files, hook="simulate", directory=directory)
+        with disk_errors(directory):
+            files = self._ask(name, "simulate", check, FOR_USERS, day=day, seed=seed, directory=directory)
+        if files is None:
+            raise UsageError(f"plugin {name} has no simulation")
+        return files
+
+    def send(self, name: str, **arguments: Any) -> Iterator[str]:  # noqa: ANN401 - those of the hook
+        """Let a plugin send to a server; lines about it, as it goes on. PluginError or StorageError if that fails."""
+        lines = self._ask(name, "send", answers.check_lines, FOR_USERS, **arguments)
+        if lines is None:
+            raise UsageError(f"plugin {name} has no clients to simulate")
+        while True:
+            with blaming(name, "send", FOR_USERS):
+                line = next(lines, None)
+                if line is not None:
+                    line = answers.check_line(line)
+            if line is None:
+                return
+            yield line
 
 
-def named(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}"
-
-
-def installed() -> dict[str, EntryPoint]:
-    """The installed plugins by name, not loaded."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+def installed() -> dict[str, list[EntryPoint]]:
+    """The installed plugins by name, not loaded; more than one of a name if packages disagree about it."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        same = found.setdefault(entry.name, [])
+        if all((entry.value, answers.package_of(entry)) != (each.value, answers.package_of(each)) for each in same):
+            same.append(entry)
+    return found
 
 
 def load(names: Iterable[str] | None = None) -> Plugins:
@@ -308,13 +400,9 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     plugins = Plugins.none()
     plugins.others = tuple(name for name in there if name not in chosen)
     for name in chosen:
-        entry = there[name]
-        version = entry.dist.version if entry.dist else ""
-        try:
-            plugin = entry.load()
-        except FAILS as error:  # the plugin boundary: reported, and the others go on
-            plugins.versions[name] = version
-            plugins.failures.append(Failure.of(name, error))
-        else:
-            plugins.add(name, plugin, version)
+        entry = there[name][0]
+        plugins.versions[name] = version = entry.dist.version if entry.dist else ""
+        with collecting(name, plugins.failures):
+            answers.check_packages(there[name])
+            plugins.add(name, entry.load(), version, there)
     return plugins

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -88,10 +88,9 @@ class Homes:
         if self.plugins is None or data_type not in self.types or not day:
             return None
         try:
-            path = self.plugins.locate_file(self.types[data_type], np.datetime64(day, "D"))
+            return self.plugins.locate_file(self.types[data_type], np.datetime64(day, "D"))
         except PluginError:
             return None  # it is reported where records are archived
-        return str(PurePosixPath(path))
 
     def homes(self, content: Content) -> set[str]:
         """The homes of a file, one for each of its data types that a plugin knows; usually one."""

@@ -101,8 +101,8 @@ class WorkFile:
         self.closing = ExitStack()  # tables and arrays, before the file
         self.sources = self.first_source = 0
         self.answers: list[Answer] = []
-        self.waiting = 0
-        self.grown = 0
+        self.failed: StorageError | None = None  # since a caller last set it to None
+        self.waiting = self.grown = 0
         self.written = time.monotonic()
 
     def _published_ledger(self, day: np.datetime64, *, taken: bool) -> Ledger:
@@ -170,17 +170,21 @@ class WorkFile:
         array of uint8, shape (len(batch),)
             A status per record: 0 written, 1 slot taken by another, 2 slot in conflict, 3 identical.
         """
-        with hdf5_errors("write", self.path):
-            store = self.store(data_type, batch.keys, batch.records.dtype)
-            batch = replace(batch, records=store.data_type.conform(batch.records))
-            statuses = store.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
-        self.answers.append((data_type.name, batch.numbers, statuses))
-        size = batch.records.nbytes + sum(map(len, batch.blobs.values))
-        self.waiting += size
-        self.grown += size
-        self.written = time.monotonic()
-        if self.waiting > WAITING_BYTES:
-            self.flush()
+        try:
+            with hdf5_errors("write", self.path):
+                store = self.store(data_type, batch.keys, batch.records.dtype)
+                batch = replace(batch, records=store.data_type.conform(batch.records))
+                statuses = store.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
+            self.answers.append((data_type.name, batch.numbers, statuses))
+            size = batch.records.nbytes + sum(map(len, batch.blobs.values))
+            self.waiting += size
+            self.grown += size
+            self.written = time.monotonic()
+            if self.waiting > WAITING_BYTES:
+                self.flush()
+        except StorageError as error:
+            self.failed = error
+            raise
         return statuses
 
     def enter(self, source: Origin, records: int) -> None:
@@ -200,7 +204,8 @@ class WorkFile:
         if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
             file = self._open()
             made = not exists(file, path)
-            table = self._made(file, path, form, keys) if made else table_at(file, path)
+            slots = form.slots(self.day) if made and form.store == "slots" else 0
+            table = make_table(file, path, form, keys, slots=slots) if made else table_at(file, path)
             self.closing.callback(table.close)
             owner = None if made else data_type_of(table)
             if owner is not None:
@@ -223,10 +228,6 @@ class WorkFile:
         if owner != data_type.name:
             message = f"{path} is the table of {owner}; records of {data_type.name} need a path or node of their own"
             raise LayoutError(message, where=self.published)
-
-    def _made(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
-        """A new table, of slots at its full length."""
-        return make_table(file, path, form, keys, slots=form.slots(self.day) if form.store == "slots" else 0)
 
     def _store(self, file: tables.File, table: Rows, data_type: DataType, keys: Keys, empty_from: int | None) -> Store:
         """The store that writes a table."""

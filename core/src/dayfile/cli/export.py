@@ -10,6 +10,7 @@ import typer
 
 from dayfile.cli.maintain import existing
 from dayfile.cli.run import ArchiveOption
+from dayfile.messages import printable
 
 __all__ = ["export"]
 
@@ -31,7 +32,7 @@ def export(
 ) -> None:
     """Write a day of a type in the format of another program; files of the same names in DIR are replaced.
 
-    Exit codes: 0 written, 2 there is no such type, day or format, 4 could not write.
+    Exit codes: 0 written, 2 there is no such type, day or format, 3 the plugin failed, 4 could not write.
     """
     from dayfile import plugins
     from dayfile.archive.day_tables import read_day
@@ -39,20 +40,22 @@ def export(
     from dayfile.model.clock import parse_day
 
     loaded = plugins.load()
-    moment, hooks = parse_day(day), loaded.manager.hook
+    moment = parse_day(day)
     tables = read_day(existing(archive), data_type, moment)
     known = loaded.data_types.get(data_type)
     if known is None:
+        for failure in loaded.failures:
+            typer.echo(printable(f"dayfile: {failure.message}"), err=True)
         raise UsageError(f"no plugin of {data_type} is installed; install the one that it was archived with")
-    formats = sorted({name for told in hooks.export_formats(data_type=known) for name in told})
+    formats = loaded.export_formats(known)
     if form not in formats:
-        raise UsageError(f"{data_type} has no format {form!r}; its formats are: {', '.join(formats) or 'none'}")
+        raise UsageError(f"{data_type} has no format {form!r}; its formats are: {', '.join(sorted(formats)) or 'none'}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"could not make the directory: {error.strerror or error}", where=out) from error
-    answers = hooks.export(
-        data_type=known, day=moment, tables=tables, form=form, byte_order=byte_order.value, directory=out
+    files = loaded.export(
+        formats[form], out, data_type=known, day=moment, tables=tables, form=form, byte_order=byte_order.value
     )
-    for path in (path for answer in answers for path in answer):
+    for path in files:
         typer.echo(f"{path.stat().st_size:>12}  {path}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.messages import printable
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -37,43 +39,36 @@ def simulate(
     """Write sample sources of one day or more, realistic and not real; or send those of one day to a server.
 
     Without --day, --upload sends today's.
+
+    Exit codes: 0 done, 2 wrong usage, 3 the plugin failed, 4 could not write or send.
     """
     import numpy as np
 
     from dayfile import plugins
-    from dayfile.errors import StorageError, UsageError
+    from dayfile.errors import PluginError, StorageError, UsageError
     from dayfile.model.clock import parse_day
 
     loaded = plugins.load([instrument])
     for failure in loaded.failures:
-        raise UsageError(failure.message)
+        raise PluginError(failure.message)
     moment = np.datetime64("today", "D") if day is None else parse_day(day)
     if upload is not None and out is None and days == 1:
-        told = loaded.manager.hook.send(url=upload, day=moment, seed=seed, clients=clients, seconds=seconds)
-        if not told:
-            raise UsageError(f"plugin {instrument} has no clients to simulate")
-        for line in (line for lines in told for line in lines):
-            typer.echo(line)
+        for line in loaded.send(instrument, url=upload, day=moment, seed=seed, clients=clients, seconds=seconds):
+            typer.echo(printable(line))
         return
     if out is None or upload is not None or day is None:
         raise UsageError("say where to: --day D, --days N and --out DIR for files, or --upload URL for a server")
     try:
-        sizes = [path.stat().st_size for path in written(loaded, moment, days, seed, out)]
+        sizes = [path.stat().st_size for path in written(loaded, instrument, moment, days, seed, out)]
     except OSError as error:
         message = f"could not write: {error.strerror or error}"
         raise StorageError(message, where=error.filename or out) from error
     typer.echo(f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {out}")
 
 
-def written(loaded: Plugins, first: np.datetime64, days: int, seed: int, out: Path) -> Iterator[Path]:
-    """Write the files of so many days, one day after the other; the names of files may be the same on all of them."""
-    from dayfile.errors import UsageError
-
+def written(loaded: Plugins, instrument: str, first: np.datetime64, days: int, seed: int, out: Path) -> Iterator[Path]:
+    """Write the files of n days, one day after the other; the names of files may be the same on all of them."""
     for day in (first + number for number in range(days)):
         directory = out if days == 1 else out / str(day)
         directory.mkdir(parents=True, exist_ok=True)
-        answers = loaded.manager.hook.simulate(day=day, seed=seed, directory=directory)
-        if not answers:
-            raise UsageError(f"plugin {', '.join(loaded.names)} has no simulation")
-        for paths in answers:
-            yield from paths
+        yield from loaded.simulate(instrument, day, seed, directory)

@@ -254,8 +254,9 @@ class DayFiles:
                 self.open(path, day, piece.data_type)
             self._write_sources(origins, pieces, share, written)
         except PluginError as error:
-            for place in {place for piece in pieces for place in piece.counts}:
-                share.fail(place, Failure.of(pieces[0].plugin, error))
+            for piece in pieces:
+                for place in piece.counts:
+                    share.fail(place, Failure.of(piece.plugin, error))
         except HeldError as error:
             share.held = str(error)
         except MemoryError:  # of one that is not begun: what a plugin writes is a failure of its source
@@ -309,19 +310,21 @@ class DayFiles:
         """Write a piece; if that fails, the records of each of its sources by themselves."""
         if not len(piece.sources):
             return
+        failure = None
         try:
             statuses = self.plugins.write(work_file, self.plugins.data_types[piece.data_type], piece.batch)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-            places = list(piece.counts)
-            if len(places) == 1:
-                written.shares[piece.path].fail(places[0], Failure.of(piece.plugin, error))
-                return
+            failure = Failure.of(piece.plugin, error)
+        places = list(piece.counts)
+        if failure is None:
+            written.statuses.append((piece.data_type, statuses))
+        elif len(places) == 1:
+            written.shares[piece.path].fail(places[0], failure)
+        else:
             for place in places:
                 self._write_piece(work_file, self._part(piece, [place]), written)
-        else:
-            written.statuses.append((piece.data_type, statuses))
 
     def enter(self, path: str, origin: Origin, records: int) -> None:
         """Enter a source into the ledger of a day file, once all its records are written there and elsewhere."""

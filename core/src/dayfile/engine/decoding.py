@@ -6,7 +6,6 @@ import gc
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -185,17 +184,19 @@ class Decoder:
 
     def _dated(self, alike: Alike, sources: Sequence[Source], decoded: list[Decoded]) -> list[Dated]:
         """Records of batches that can be one, with their days; if that fails, those of each by itself."""
+        first, failure = alike.batches[0], None
         try:
-            first = alike.batches[0]
             batch = joined(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
             places = np.repeat(alike.places, [len(each) for each in alike.batches])
-            data_type = self.plugins.classify(batch)
+            data_type = self.plugins.classify(batch, alike.plugin)
             days = data_type.clock.days(batch.records[data_type.time])
             dated, rejected = set_apart(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-            if len(alike.places) == 1:
-                decoded[alike.places[0]].failures.append(Failure.of(alike.plugin, error))
-                return []
+            failure = Failure.of(alike.plugin, error)
+        if failure is not None and len(alike.places) == 1:
+            decoded[alike.places[0]].failures.append(failure)
+            return []
+        if failure is not None:
             return [each for one in alike.apart() for each in self._dated(one, sources, decoded)]
         for place, item in rejected:
             decoded[place].rejected.append(item)
@@ -213,12 +214,15 @@ class Decoder:
 
     def _located(self, dated: Dated, decoded: list[Decoded]) -> list[Piece]:
         """The pieces of records; if that fails, those of each source by itself."""
+        failure = None
         try:
             pieces = self._pieces(dated)
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-            if dated.sources[0] == dated.sources[-1]:
-                decoded[int(dated.sources[0])].failures.append(Failure.of(dated.plugin, error))
-                return []
+            failure = Failure.of(dated.plugin, error)
+        if failure is not None and dated.sources[0] == dated.sources[-1]:
+            decoded[int(dated.sources[0])].failures.append(failure)
+            return []
+        if failure is not None:
             return [piece for each in dated.by_source() for piece in self._located(each, decoded)]
         for piece in pieces:
             for place in piece.counts:
@@ -240,5 +244,5 @@ class Decoder:
         """Path of the day file that holds a day of a data type."""
         key = (data_type.name, day)
         if key not in self.located:
-            self.located[key] = str(PurePosixPath(self.plugins.locate_file(data_type, day)))
+            self.located[key] = self.plugins.locate_file(data_type, day)
         return self.located[key]

@@ -222,7 +222,10 @@ class Pipeline:
         messages = list(dict.fromkeys(failure.message for failure in failures))
         reason = self._reason(source, failures[0].plugin, failures[0].error, "; ".join(messages))
         reason |= {"records": None, "offset": failures[0].offset}
-        trace = "\n".join(failure.trace for failure in failures if failure.trace)
+        traces: dict[str, str] = {}
+        for failure in failures:
+            traces.setdefault(failure.message, failure.trace)
+        trace = "\n".join(filter(None, traces.values()))
         if trace:
             reason["traceback"] = trace
         entry = self.quarantine.put(source.name, content, reason)

@@ -20,7 +20,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.configuration import configured
 from dayfile.engine.executors import Run, started
-from dayfile.errors import HeldError, RecordError, UsageError
+from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
@@ -72,6 +72,8 @@ class Archive(Reader):
             A run is working on the archive.
         HeldError
             A day file cannot take records now: it cannot be read, or is not the one that was published.
+        PluginError
+            The plugin of the type failed; the message names it.
         StorageError
             The archive could not be written. Each day file is as it was, or has all its records; those have status 3
             when all are put again.
@@ -142,15 +144,16 @@ class Putting:
         plugins = self.pipeline.plugins
         if data_type not in plugins.data_types:
             hint = suggest(data_type, plugins.data_types)
-            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}")
+            failed = "".join(f"; {failure.message}" for failure in plugins.failures)
+            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
         told = plugins.data_types[data_type]
         if told.node.keys or any(field.blob for field in told.fields):
             what = f"a {' and a '.join(told.node.keys)}" if told.node.keys else "blobs"
             message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
             raise UsageError(message)
         form, given = as_records(records, told)
-        plugins.encode(form, given[:0])  # refuses types that cannot be put
         good, reasons = judge(given, told, time.time())
+        plugins.encode(form, given[good])  # refuses types that cannot be put, before anything is written
         days = np.full(len(given), "NaT", "datetime64[D]")
         days[good] = told.clock.days(given[told.time][good])
         self._limit(told, np.unique(days[good]))
@@ -197,19 +200,29 @@ class Putting:
 
     def publish(self) -> None:
         """Publish what was put, with an entry in the ledgers for the records of each type."""
+        failures = []
         for sent in self.sent.values():
-            name, content = self.pipeline.plugins.encode(sent.form, np.concatenate(sent.records))
-            source = Source(Path(name), name, content)
-            work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
-            for path, work_file in work_files.items():
-                if work_file.name_of(source) is None:
-                    work_file.enter(source, sent.counts[path])
-            if self.pipeline.settings.core.sources_keep == "always":
-                keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
+            try:
+                self._enter(sent)
+            except PluginError as error:  # its records are published, but no source of theirs
+                failures.append(error)
         self.sent, self.waiting = {}, 0
         self.run.publish()
         for setback in self.run.setbacks.values():
             raise HeldError(setback.reason)
+        for failure in failures:
+            raise failure
+
+    def _enter(self, sent: Sent) -> None:
+        """Enter the records of a type into the ledgers of their day files, as a source."""
+        name, content = self.pipeline.plugins.encode(sent.form, np.concatenate(sent.records))
+        source = Source(Path(name), name, content)
+        work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
+        for path, work_file in work_files.items():
+            if work_file.name_of(source) is None:
+                work_file.enter(source, sent.counts[path])
+        if self.pipeline.settings.core.sources_keep == "always":
+            keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
 
 
 def judge(

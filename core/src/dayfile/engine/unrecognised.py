@@ -26,7 +26,7 @@ def leaves_unrecognised(plugins: Plugins, settings: Settings, *, incoming: bool)
     ``run.unrecognised`` says; without it, and of given files, all do if fewer plugins were asked than are installed.
     """
     said = settings.core.run_unrecognised if incoming else None
-    return bool(plugins.failures) or said == "leave" or (said is None and bool(plugins.others))
+    return bool(plugins.missing) or said == "leave" or (said is None and bool(plugins.others))
 
 
 def nobody_knows(plugins: Plugins) -> Failure:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
+from inspect import getattr_static
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from dayfile import hookspecs
 from dayfile.errors import RecordError, SourceError
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.dtypes import struct_dtype, to_records, to_structs
@@ -52,6 +55,18 @@ class Instrument:
     A package whose ``__init__.py`` holds ``instrument = Instrument.from_package(__name__, "muon.yaml")`` and whose
     entry point in the group ``dayfile.plugins`` is ``muon = "my_package:instrument"`` is a complete plugin.
     """
+
+    extends: ClassVar[Sequence[str]] = ()
+    """Names of the plugins that it changes: it is asked before them of their batches and data types."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:  # noqa: ANN401 - of further base classes
+        """Mark what a subclass overrides as hook implementations, also without the mark it would be asked."""
+        super().__init_subclass__(**arguments)
+        for name in hookspecs.HOOKS:
+            found = getattr_static(cls, name, None)
+            function = found.__func__ if isinstance(found, staticmethod | classmethod) else found
+            if isinstance(function, FunctionType) and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+                hookimpl(function)
 
     def __init__(self, text: str, name: str) -> None:
         self._text = text

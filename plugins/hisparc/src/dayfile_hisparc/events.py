@@ -44,7 +44,8 @@ class Problems:
     """Why events could not be archived, or not whole: places in the upload, by reason and type of event."""
 
     dropped: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    partial: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)  # with what is kept of each
+    partial: dict[tuple[str, str], dict[int, list[str]]] = field(default_factory=dict)  # with what is kept of each
+    size: int = 0  # characters of all that is kept
     beyond: dict[str, list[int]] = field(default_factory=dict)  # events whose nanoseconds are beyond a second
 
     def drop(self, code: str, reason: str, number: int) -> None:
@@ -57,8 +58,12 @@ class Problems:
         if (code, reason) not in self.partial and len(self.partial) >= MOST_UNKNOWN:
             reason = "many unknown upload codes; the rest of the event is archived"
         for number, line in lines.items():
-            known = self.partial.setdefault((code, reason), {})
-            known[number] = f"{known[number][:-1]}, {line[1:]}" if number in known else line
+            self.partial.setdefault((code, reason), {}).setdefault(number, []).append(line)
+            self.size += len(line)
+        if self.size > MOST_UNFOLDED:
+            raise SourceError(
+                f"its unknown upload codes would take over {MOST_UNFOLDED} bytes; the upload is kept whole"
+            )
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,8 @@ def decode_events(
     for (code, reason), kept in problems.partial.items():
         if kept:
             station = {"station": upload.station}
-            yield Remark("hisparc", code, reason, tuple(kept), station, tuple(kept.values()))
+            lines = tuple(f"{{{', '.join(part[1:-1] for part in parts)}}}" for parts in kept.values())
+            yield Remark("hisparc", code, reason, tuple(kept), station, lines)
     yield from rejected(upload, upload.station, upload.cluster, problems, name)
 
 

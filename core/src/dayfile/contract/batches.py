@@ -1,24 +1,40 @@
-"""What plugins must give: answers of hooks are checked before anything is done with them."""
+"""Validation of data types, and of the batches that decode and write return."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.errors import PluginError
+from dayfile.errors import PluginError, StorageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
+from dayfile.model.places import shared_node
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
 
-__all__ = ["check_answer", "check_data_type", "check_records", "check_statuses", "check_written"]
+__all__ = [
+    "Answering",
+    "check_answer",
+    "check_data_type",
+    "check_new",
+    "check_records",
+    "check_statuses",
+    "check_written",
+]
 
 LAST_STATUS = 3
 STORES = ("append", "slots", "intervals")
+
+
+class Answering(Protocol):
+    """A work file, which remembers what it answered and what failed in it."""
+
+    answers: list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]
+    failed: StorageError | None
 
 
 def check_data_type(item: object) -> DataType:
@@ -47,6 +63,17 @@ def check_data_type(item: object) -> DataType:
         if problem := stamp_problem(item.field(stamp), item.clock):
             raise PluginError(f"the time of {item.name}: {problem}")
     return item
+
+
+def check_new(item: DataType, known: Mapping[str, DataType], owners: Mapping[str, str]) -> None:
+    """Check that a data type has a name and a table of its own, beside those that are known, which have owners."""
+    if item.name in known:
+        raise PluginError(f"the data type {item.name} is plugin {owners[item.name]}'s already")
+    for other in known.values():
+        if node := shared_node(item, other):
+            whose = f"{other.name} of plugin {owners[other.name]}"
+            message = f"{item.name} would have its table {node} in common with {whose}, in the same day file"
+            raise PluginError(f"{message}; give it a path or node of its own")
 
 
 def check_plausible(item: DataType) -> None:

@@ -1,0 +1,227 @@
+"""Validation of what hooks return, except batches; the caller knows whose answer it is."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint
+from inspect import getattr_static, signature
+from pathlib import Path, PurePosixPath
+from types import FunctionType
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel
+
+from dayfile.errors import PluginError
+from dayfile.messages import suggest
+from dayfile.model.batch import Batch
+from dayfile.model.datatype import DataType
+from dayfile.model.places import may_be_day_file
+
+__all__ = [
+    "check_config",
+    "check_day_file",
+    "check_extends",
+    "check_files",
+    "check_formats",
+    "check_function",
+    "check_line",
+    "check_lines",
+    "check_model",
+    "check_packages",
+    "check_routes",
+    "check_source",
+    "check_type_name",
+    "foreign",
+    "package_of",
+]
+
+LONGEST_NAME = 200
+"""Bytes of a part of a day file's path; file systems have 255, and work files have a longer name."""
+LONGEST_PATH = 1000
+BRIEF = reprlib.Repr()
+BRIEF.maxstring = BRIEF.maxother = 100
+
+
+class NoSettings(BaseModel):
+    """What a plugin without settings has."""
+
+
+def check_extends(extends: object, name: str, installed: Collection[str] | None) -> tuple[str, ...]:
+    """Names of the plugins that a plugin extends, from its attribute ``extends``.
+
+    Parameters
+    ----------
+    extends : object
+        The attribute.
+    name : str
+        The plugin's own name.
+    installed : collection of str or None
+        Plugins that exist; None if that is not known.
+
+    Raises
+    ------
+    PluginError
+        Not a list of names, or one of them is the plugin itself, or not installed.
+    """
+    if not isinstance(extends, list | tuple) or not all(isinstance(each, str) for each in extends):
+        raise PluginError(f"extends must be a list of names of plugins, not {BRIEF.repr(extends)}")
+    for each in extends:
+        if each == name:
+            raise PluginError("extends names the plugin itself")
+        if installed is not None and each not in installed:
+            raise PluginError(f"extends names the plugin {each!r}, which is not installed{suggest(each, installed)}")
+    return tuple(extends)
+
+
+def check_packages(entries: Iterable[EntryPoint]) -> None:
+    """Check that one package alone has a plugin of a name: none of them is used without the user's knowledge."""
+    packages = sorted(map(package_of, entries))
+    if len(packages) > 1:
+        raise PluginError(f"{' and '.join(packages)} both have a plugin of this name; uninstall one of them")
+
+
+def package_of(entry: EntryPoint) -> str:
+    """Name and version of the distribution of a plugin."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def check_function(plugin: object, name: str, caller: pluggy.HookCaller) -> None:
+    """Check that a plugin has one function for a hook, which answers for the plugin alone and will be asked.
+
+    Raises
+    ------
+    PluginError
+        It has two, one that wraps the functions of other plugins, or one that lacks the mark, so that nobody asks it.
+    """
+    hook = caller.name
+    mine = [each for each in caller.get_hookimpls() if each.plugin_name == name]
+    if len(mine) > 1:
+        raise PluginError(f"it has {len(mine)} functions for the hook {hook}")
+    if any(each.hookwrapper or each.wrapper for each in mine):
+        raise PluginError(f"its {hook} wraps that of other plugins; declare which it changes: extends = [...]")
+    found = getattr_static(plugin, hook, None)
+    if not mine and isinstance(found, FunctionType | staticmethod | classmethod):
+        known = set(caller.spec.argnames) if caller.spec else set()
+        if set(signature(getattr(plugin, hook)).parameters) <= known:
+            raise PluginError(f"its function {hook} lacks the mark @hookimpl, so it would not be asked; or rename it")
+
+
+def check_model(answer: object) -> type[BaseModel]:
+    """Check the answer of the settings hook: a pydantic model that has defaults for all its fields, or None."""
+    if answer is None:
+        return NoSettings
+    if not isinstance(answer, type) or not issubclass(answer, BaseModel):
+        raise PluginError("settings must answer a subclass of pydantic.BaseModel")
+    try:
+        answer.model_validate({})
+    except ValueError as error:
+        raise PluginError(f"settings without a default would stop every run: {' '.join(str(error).split())}") from error
+    return answer
+
+
+def check_type_name(answer: object, data_types: Mapping[str, DataType]) -> str:
+    """Check the answer of the classify hook: the name of one of the data types that the batch can have."""
+    if not isinstance(answer, str) or answer not in data_types:
+        message = f"classify answered {BRIEF.repr(answer)}, not one of {', '.join(data_types) or '(none)'}"
+        raise PluginError(f"{message}: those of the plugin that decoded the batch, and of plugins that one extends")
+    return data_types[answer].name
+
+
+def foreign(batch: Batch, data_types: Mapping[str, DataType], owners: Mapping[str, str]) -> str:
+    """Add to a message about a batch whose data type is another plugin's what its own plugin must declare."""
+    for name, data_type in data_types.items():
+        if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
+            owner = owners[name]
+            return f"; it is that of {name} of plugin {owner}, which this plugin would extend: extends = [{owner!r}]"
+    return ""
+
+
+def check_day_file(answer: object, data_type: DataType) -> str:
+    """Check the answer of the locate_file hook: a path that any file system can have; without double slashes.
+
+    A directory named like a day file would take the place of somebody's day file.
+    """
+    problem = ""
+    if not isinstance(answer, str):
+        problem = "which is no path"
+    elif not answer.isprintable() or not may_be_day_file(answer):
+        problem = "which is no path for a day file (below the archive, *.h5)"
+    elif len(answer) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in answer.split("/")):
+        problem = "which is too long"
+    elif any(part.endswith(".h5") for part in PurePosixPath(answer).parts[:-1]):
+        problem = "where a directory is named like a day file"
+    if problem:
+        raise PluginError(f"locate_file answered {BRIEF.repr(answer)} for {data_type.name}, {problem}")
+    return str(PurePosixPath(str(answer)))
+
+
+def check_source(answer: object, data_type: DataType, records: int) -> tuple[str, bytes]:
+    """Check the answer of the encode hook: name and content of a source with so many records."""
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise PluginError(f"encode of {data_type.name} must answer a name and bytes")
+    name, content = answer
+    if not isinstance(name, str) or not isinstance(content, bytes) or not name:
+        raise PluginError(f"encode of {data_type.name} must answer a name and bytes")
+    if records and not content:
+        raise PluginError(f"encode of {data_type.name} made a source without bytes of {records} records")
+    return name, content
+
+
+def check_formats(answer: object) -> list[str]:
+    """Check the answer of the export_formats hook: names of formats."""
+    names = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    if names is None or not all(isinstance(name, str) and name and name.isprintable() for name in names):
+        raise PluginError(f"export_formats must answer a list of names, not {BRIEF.repr(answer)}")
+    return names
+
+
+def check_files(answer: object, hook: str, directory: Path) -> list[Path]:
+    """Check what a hook answers that writes files into a directory: their paths, of files that exist, at least one."""
+    paths = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    if paths is None or not all(isinstance(path, Path) for path in paths):
+        raise PluginError(f"{hook} must answer paths (pathlib.Path) of the files it wrote, not {BRIEF.repr(answer)}")
+    if not paths:
+        raise PluginError(f"{hook} wrote no file")
+    top = directory.resolve()
+    for path in paths:
+        if not path.is_file():
+            raise PluginError(f"{hook} answered {str(path)!r}, which is not a file that exists")
+        if not path.resolve().is_relative_to(top):
+            raise PluginError(f"{hook} wrote {str(path)!r}, which is not below {str(directory)!r}")
+    return paths
+
+
+def check_config(answer: object) -> dict[str, Any]:
+    """Check the answer of the read_config hook: settings by their names, and the archive's directory."""
+    if not isinstance(answer, Mapping) or not answer or not all(isinstance(key, str) for key in answer):
+        raise PluginError(f"read_config must answer settings by name, or None, not {BRIEF.repr(answer)}")
+    archive = answer.get("archive", "archive")
+    if not isinstance(archive, str | Path) or not str(archive) or "\0" in str(archive):
+        raise PluginError(f"read_config answered {BRIEF.repr(archive)}, which is no directory of an archive")
+    return dict(answer)
+
+
+def check_routes(answer: object) -> list[Any]:
+    """Check the answer of the routes hook: routes of starlette."""
+    from starlette.routing import BaseRoute
+
+    routes = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    if routes is None or not all(isinstance(route, BaseRoute) for route in routes):
+        raise PluginError(f"routes must answer a list of starlette.routing.BaseRoute, not {BRIEF.repr(answer)}")
+    return routes
+
+
+def check_lines(answer: object) -> Iterator[Any]:
+    """Check the answer of the send hook: an iterable of lines, each of which is looked at when it comes."""
+    if isinstance(answer, str) or not isinstance(answer, Iterable):
+        raise PluginError(f"send must answer lines, not {BRIEF.repr(answer)}")
+    return iter(answer)
+
+
+def check_line(line: object) -> str:
+    """Check a line that send answers."""
+    if not isinstance(line, str):
+        raise PluginError(f"send must answer lines of text, not {BRIEF.repr(line)}")
+    return line

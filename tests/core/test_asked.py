@@ -1,0 +1,210 @@
+"""Commands that ask a plugin something: its failure has its name, and is never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from starlette.routing import Route
+
+from dayfile import Instrument, hookimpl, settings
+from dayfile import plugins as plugin_loader
+from dayfile.cli import main
+from dayfile.configuration import configured
+from dayfile.engine.executors import run_serial
+from dayfile.errors import PluginError, SettingsError, UsageError
+from dayfile.serving.application import application
+
+
+class Telescope(Instrument):
+    """The muon telescope, with every hook that a command calls."""
+
+    @hookimpl
+    def export_formats(self, data_type):
+        return ["numbers"]
+
+    @hookimpl
+    def export(self, tables, directory):
+        path = directory / "numbers.txt"
+        path.write_text(f"{tables.rows['second'].tolist()}")
+        return [path]
+
+    @hookimpl
+    def routes(self):
+        return [Route("/muon", lambda _: None)]
+
+    @hookimpl
+    def simulate(self, directory):
+        path = directory / "muon.txt"
+        path.write_text("muons")
+        return [path]
+
+    @hookimpl
+    def send(self, url):
+        yield f"sent to {url}"
+
+    @hookimpl
+    def read_config(self, path):
+        return None
+
+
+@pytest.fixture
+def telescope(muon):
+    return Telescope(muon.layout, "muon.yaml")
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Install plugins, for what loads them itself."""
+    return lambda loaded: monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, install):
+    """Run a command with these plugins installed: its exit code, and all that it says."""
+
+    def run(loaded, *words):
+        install(loaded)
+        monkeypatch.setattr("sys.argv", ["dayfile", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return SimpleNamespace(exit_code=end.value.code or 0, output=said.out + said.err)
+
+    return run
+
+
+@pytest.mark.parametrize("hook", ["simulate", "send"])
+def test_a_command_that_asks_one_plugin_names_it_without_a_traceback(
+    command, plugins_of, offender, tmp_path, hook, manners
+):
+    loaded = plugins_of(badx=offender(manners, hook))
+    where = ["--out", tmp_path / "out"] if hook == "simulate" else ["--upload", "http://localhost:1"]
+    done = command(loaded, "simulate", "badx", "--day", "2024-05-01", *where)
+    codes = {"raises SettingsError": 2, "raises StorageError": 4}
+    if (hook, manners) == ("send", "answers nothing"):
+        assert done.exit_code == 0
+        return
+    assert done.exit_code == codes.get(manners, 3), done.output
+    assert "dayfile: plugin badx: " in done.output
+    assert "Traceback" not in done.output
+
+
+FILES = {
+    "text": ["/nowhere"],
+    "file that does not exist": [Path("/nowhere")],
+    "directory": [Path("/")],
+    "file outside": [Path(__file__)],
+    "one path": Path(__file__),
+    "None in a list": [None],
+    "no file": [],
+}
+
+
+@pytest.mark.parametrize("answer", FILES.values(), ids=FILES)
+@pytest.mark.parametrize("hook", ["simulate", "export"])
+def test_files_that_a_plugin_names_are_files_that_it_wrote(plugins_of, offender, muon, tmp_path, hook, answer):
+    loaded = plugins_of(badx=offender(lambda: answer, hook))
+    with pytest.raises(PluginError, match=rf"plugin badx: {hook} "):
+        if hook == "simulate":
+            loaded.simulate("badx", np.datetime64("2024-05-01"), 1, tmp_path)
+        else:
+            loaded.export("badx", tmp_path, data_type=muon.hits, day=np.datetime64("2024-05-01"))
+
+
+@pytest.mark.parametrize("answer", ["fits", 17, [17], [""], [None], ["a\nb"]], ids=repr)
+def test_names_of_formats_are_a_list_of_names(archive, hits, telescope, plugins_of, offender, command, answer):
+    class Broken(Telescope):
+        @hookimpl
+        def export_formats(self):
+            return answer
+
+    loaded = plugins_of(muon=Broken(telescope._text, "muon.yaml"))
+    archive.drop("MuonHit.be.bin", hits(0))
+    archive.run(plugins=loaded)
+    words = ["muon.hits", "--day", "1997-10-31", "--archive", archive.root.path, "--out", archive.path / "out"]
+    done = command(loaded, "export", *words, "--format", "f")
+    assert done.exit_code == 3
+    assert "plugin muon: export_formats must answer a list of names" in done.output
+
+
+def test_honest_plugins_simulate_and_send(command, telescope, plugins_of, offender, tmp_path):
+    loaded = plugins_of(muon=telescope)
+    assert command(loaded, "simulate", "muon", "--day", "2024-05-01", "--out", tmp_path / "out").exit_code == 0
+    done = command(loaded, "simulate", "muon", "--upload", "http://localhost:1")
+    assert (done.exit_code, done.output) == (0, "sent to http://localhost:1\n")
+
+
+# ---- what concerns everybody
+
+
+def test_a_settings_file_is_read_though_a_plugin_cannot_read_it(
+    archive, hits, telescope, plugins_of, offender, install, tmp_path, manners
+):
+    path = tmp_path / "settings.yaml"
+    path.write_text("publish: {after: 5}\n")
+    loaded = plugins_of(badx=offender(manners, "read_config"), muon=telescope)
+    install(loaded)
+    root, _, chosen = configured(archive.root.path, None, ["watch.settle=0"], path)
+    assert chosen.core.publish_after == 5
+    archive.drop("MuonHit.be.bin", hits(0))
+    report = run_serial(root, loaded, chosen)
+    assert (report.sources["archived"], report.exit_code) == (1, 3)
+    assert [failure.plugin for failure in report.failures] == ["badx"]
+    assert report.failures[0].message.startswith("plugin badx: ")
+
+
+def test_where_a_settings_file_is_not_yaml_either_the_plugin_that_failed_is_named(
+    plugins_of, offender, install, tmp_path
+):
+    path = tmp_path / "config.ini"
+    path.write_text("[General\n")
+    loaded = plugins_of(badx=offender("raises", "read_config"))
+    install(loaded)
+    with pytest.raises(SettingsError, match=r"not YAML(.|\n)*plugin badx: read_config failed: RuntimeError: boom"):
+        configured(None, None, [], path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"publish.aftr": 5}, {"muon.threshold": 5}, {5: 5}, {"archive": 5}, {}, {"publish.after": "never"}],
+    ids=repr,
+)
+def test_settings_that_a_plugin_makes_up_are_its_failure(telescope, plugins_of, offender, tmp_path, answer):
+    loaded = plugins_of(badx=offender(lambda: answer, "read_config"), muon=telescope)
+    found, failures = loaded.read_config(tmp_path / "x")
+    assert found is None
+    assert [failure.plugin for failure in failures] == ["badx"]
+
+
+def test_a_settings_file_that_two_plugins_take_for_theirs_is_refused_and_both_are_named(plugins_of, offender, tmp_path):
+    loaded = plugins_of(**{name: offender(lambda: {"publish.after": 5}, "read_config") for name in ("one", "two")})
+    with pytest.raises(SettingsError, match="the plugins one and two both take this file for theirs"):
+        loaded.read_config(tmp_path / "x")
+
+
+def test_the_receiver_serves_the_others_where_the_routes_of_one_fail(
+    archive, telescope, plugins_of, offender, caplog, manners
+):
+    loaded = plugins_of(badx=offender(manners, "routes"), muon=telescope)
+    app = application(archive.root, loaded, settings.resolve(loaded.settings_models))
+    assert [route.path for route in app.routes] == ["/muon"]
+    if manners == "answers nothing":  # as plugins that receive nothing
+        assert loaded.failures == []
+        return
+    assert [failure.plugin for failure in loaded.failures] == ["badx"]
+    assert "plugin badx: " in loaded.failures[0].message
+    assert "plugin badx: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("manners", "kind"),
+    [("raises", PluginError), ("raises SettingsError", UsageError), ("answers nothing", UsageError)],
+)
+def test_a_receiver_without_routes_says_so(archive, plugins_of, offender, manners, kind):
+    loaded = plugins_of(badx=offender(manners, "routes"))
+    with pytest.raises(kind, match=r"badx.* receives anything by HTTP"):
+        application(archive.root, loaded, settings.resolve(loaded.settings_models))

@@ -1,0 +1,270 @@
+"""A plugin that misbehaves for everybody harms only itself, and is blamed by its own name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from starlette.routing import Route
+
+import dayfile
+from dayfile import Instrument, hookimpl, open_archive, settings
+from dayfile import plugins as plugin_loader
+from dayfile.archive.root import Root
+from dayfile.archive.workfile import WorkFile
+from dayfile.cli import main
+from dayfile.engine.executors import run_serial
+from dayfile.engine.maintenance import rebuild
+from dayfile.engine.processes import run_processes
+from dayfile.errors import PluginError, StorageError
+from dayfile.serving.application import application
+
+DAY = 86400
+OF_ONE_BATCH = ("classify", "locate_file", "write", "encode", "export_formats", "export")
+
+
+class Telescope(Instrument):
+    """The muon telescope, with every hook that a command calls."""
+
+    @hookimpl
+    def export_formats(self, data_type):
+        return ["numbers"]
+
+    @hookimpl
+    def export(self, tables, directory):
+        path = directory / "numbers.txt"
+        path.write_text(f"{tables.rows['second'].tolist()}")
+        return [path]
+
+    @hookimpl
+    def routes(self):
+        return [Route("/muon", lambda _: None)]
+
+    @hookimpl
+    def simulate(self, directory):
+        path = directory / "muon.txt"
+        path.write_text("muons")
+        return [path]
+
+    @hookimpl
+    def send(self, url):
+        yield f"sent to {url}"
+
+    @hookimpl
+    def read_config(self, path):
+        return None
+
+
+@pytest.fixture
+def telescope(muon):
+    return Telescope(muon.layout, "muon.yaml")
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Install plugins, for what loads them itself."""
+    return lambda loaded: monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, install):
+    """Run a command with these plugins installed: its exit code, and all that it says."""
+
+    def run(loaded, *words):
+        install(loaded)
+        monkeypatch.setattr("sys.argv", ["dayfile", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return SimpleNamespace(exit_code=end.value.code or 0, output=said.out + said.err)
+
+    return run
+
+
+@pytest.fixture
+def outcome(hits, muon, telescope, plugins_of, command):
+    """What honest plugins make of the same work: ``outcome(directory, engine, badx=plugin)``."""
+
+    def work(directory, engine="serial", **others):
+        root = Root(directory / "archive")
+        root.create()
+        (root.incoming / "MuonHit.be.bin").write_bytes(hits(0, 1, DAY, 2 * DAY))
+        (root.incoming / "MuonHit.le.bin").write_bytes(hits(5, 6, order="little"))
+        rates = muon.records("rates", [{"second": muon.start}] * 2)
+        (root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates))
+        loaded = plugins_of(**others, muon=telescope)
+        given = settings.from_command_line(["watch.settle=0", "sources.keep=always"])
+        chosen = settings.resolve(loaded.settings_models, given)
+        report = run_serial(root, loaded, chosen) if engine == "serial" else run_processes(root, loaded, chosen)
+        opened = open_archive(root.path)
+        opened._configured = loaded, chosen
+        put = opened.put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
+        again = rebuild(root, loaded, chosen, "muon/1997/11/muon.1997.11.01.hit.h5")
+        words = ["--day", "1997-10-31", "--archive", root.path, "--out", directory, "--format", "numbers"]
+        exported = command(loaded, "export", "muon.hits", *words)
+        return {
+            "failures": loaded.failures,
+            "report": (report.sources, report.exit_code, report.records, sorted(report.day_files)),
+            "put": put.tolist(),
+            "rebuilt": (again.sources, again.exit_code),
+            "export": (exported.exit_code, (directory / "numbers.txt").read_text()),
+            "routes": [route.path for route in application(root, loaded, chosen).routes],
+            "rows": {name: [row.tobytes() for row in opened.read(name).array] for name in opened.types()},
+        }
+
+    return work
+
+
+@pytest.fixture(scope="module")
+def once():
+    """What the run without an offender gave, for all tests."""
+    return {}
+
+
+@pytest.fixture
+def alone(once, outcome, tmp_path):
+    """What honest plugins make of the work by themselves."""
+    if not once:
+        once.update(outcome(tmp_path / "alone"))
+        assert once["report"][:2] == ({"archived": 3, "already": 0, "quarantined": 0, "held": 0, "left": 0}, 0)
+        assert {name: len(rows) for name, rows in once["rows"].items()} == {"muon.hits": 7, "muon.rates": 1}
+        assert (once["put"], once["routes"], once["export"][0]) == ([0], ["/muon"], 0)
+    return once
+
+
+def test_hooks_that_misbehave_for_everybody_change_nothing_for_others(outcome, alone, offender, tmp_path, manners):
+    assert outcome(tmp_path, badx=offender(manners, *OF_ONE_BATCH)) == alone
+
+
+@pytest.mark.parametrize("hook", OF_ONE_BATCH)
+def test_nor_does_one_of_them_by_itself(outcome, alone, offender, tmp_path, hook):
+    assert outcome(tmp_path, badx=offender("raises", hook)) == alone
+
+
+@pytest.mark.parametrize("bad", ["raises", "exits", "raises what no Exception is", "answers a path outside"])
+def test_nor_do_they_where_several_processes_work(outcome, alone, offender, tmp_path, bad):
+    assert outcome(tmp_path, "processes", badx=offender(bad, *OF_ONE_BATCH)) == alone
+
+
+SAND = """\
+instrument: sand
+title: Sand counter
+clock: {epoch: 1996-01-01T00:00:00, leap_seconds: counted}
+structs: {byte_order: big}
+sources: [struct_streams]
+path: "sand/{year}_{month}_{day}.h5"
+types:
+  grains:
+    code: Grain
+    title: Grains
+    store: append
+    time: second
+    fields: [{name: second, type: uint32}, {name: grain, type: int32}]
+"""
+
+
+def grains(muon, *seconds):
+    return np.array([(muon.start + second, 7) for second in seconds], [("second", ">u4"), ("grain", ">i4")]).tobytes()
+
+
+# ---- the disk, and what plugins say of it
+
+
+def test_a_plugin_that_says_the_disk_is_full_stops_no_run(archive, hits, muon, telescope, plugins_of):
+    class Broken(Instrument):
+        @hookimpl
+        def write(self):
+            raise StorageError("the disk is full")
+
+    loaded = plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope)
+    archive.drop("Grain.be.bin", grains(muon, 1))
+    archive.drop("MuonHit.be.bin", hits(0))
+    report = archive.run(plugins=loaded)
+    assert (report.sources["archived"], report.sources["quarantined"]) == (1, 1)
+    assert "plugin sand: write failed: StorageError: the disk is full" in report.quarantine[0].message
+
+
+def test_a_disk_that_is_full_is_not_a_plugins_failure_whatever_it_makes_of_it(archive, muon, plugins_of, monkeypatch):
+    class Quiet(Instrument):
+        @hookimpl
+        def write(self, work_file, data_type, batch):
+            try:
+                return work_file.write(data_type, batch)
+            except Exception:  # noqa: BLE001 - as bad-mannered plugins do
+                return np.zeros(len(batch), np.uint8)
+
+    def full(*_):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(WorkFile, "store", full)
+    archive.drop("Grain.be.bin", grains(muon, 1))
+    with pytest.raises(StorageError, match="the disk is full"):
+        archive.run(plugins=plugins_of(sand=Quiet(SAND, "sand.yaml")))
+    assert archive.files(archive.root.quarantine) == []
+
+
+def test_records_that_a_plugin_wrote_before_it_left_them_to_others_are_its_failure(archive, muon, plugins_of):
+    class Both(Instrument):
+        @hookimpl
+        def write(self, work_file, data_type, batch):
+            work_file.write(data_type, batch)
+
+    archive.drop("Grain.be.bin", grains(muon, 1))
+    report = archive.run(plugins=plugins_of(sand=Both(SAND, "sand.yaml")))
+    assert "plugin sand: write of sand.grains wrote records and answered None" in report.quarantine[0].message
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["muon/1997/10/muon.1997.10.31.hit.h5/mine.h5", f"{'x' * 300}.h5", f"{'x/' * 2000}x.h5", "\udc80.h5", "a\nb.h5"],
+    ids=["below a day file", "a long name", "a long path", "not UTF-8", "two lines"],
+)
+def test_a_path_that_would_stop_the_run_is_its_plugins_failure(archive, hits, muon, telescope, plugins_of, path):
+    class Broken(Instrument):
+        @hookimpl
+        def locate_file(self):
+            return path
+
+    archive.drop("Grain.be.bin", grains(muon, 1))
+    archive.drop("MuonHit.be.bin", hits(0))
+    report = archive.run(plugins=plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope))
+    assert (report.sources["archived"], report.sources["quarantined"]) == (1, 1)
+    assert report.quarantine[0].reason.startswith("plugin sand: locate_file answered ")
+
+
+def test_records_of_others_are_put_though_one_plugin_cannot_encode_its_own(archive, muon, telescope, plugins_of):
+    calls = []
+
+    class Broken(Instrument):
+        @hookimpl
+        def encode(self, data_type, records):
+            calls.append(len(records))
+            return ("x", b"x") if len(calls) == 1 else 17
+
+    loaded = plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope)
+    opened = open_archive(archive.root.path)
+    opened._configured = loaded, settings.resolve(loaded.settings_models)
+    sand = np.array([(muon.start, 7)], [("second", "<u4"), ("grain", "<i4")])
+
+    def put_both():
+        with opened.putting() as put:
+            put("sand.grains", sand)
+            put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
+
+    with pytest.raises(PluginError, match=r"plugin sand: encode of sand\.grains must answer a name and bytes"):
+        put_both()
+    assert archive.seconds() == [9]
+
+
+def test_the_plugin_manager_is_private(plugins_of):
+    core = Path(dayfile.__file__).parent
+    for path in core.rglob("*.py"):
+        if path.name != "plugins.py":
+            found = re.findall(r"\b_?manager\b|\.hook\b|PluginManager|HookRelay", path.read_text(encoding="utf-8"))
+            assert found == [], path
+    public = [name for name in vars(plugins_of()) if not name.startswith("_")]
+    assert not any("pluggy" in type(getattr(plugins_of(), name)).__module__ for name in public)
