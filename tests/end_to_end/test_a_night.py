@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def test_every_good_record_is_archived_and_every_bad_thing_is_named_once(night, 
 
     lines = [line for line in done.err.splitlines() if line.startswith("dayfile: ")]
     once = [name for name in [*BAD, *held, "huge"] if "/" not in name]
-    named = {name: sum(f" {name}:" in line or f"/{name}:" in line for line in lines) for name in once}
+    named = {name: sum(bool(re.match(rf"dayfile: (incoming/)?{name}[:,]", line)) for line in lines) for name in once}
     assert named == dict.fromkeys(once, 1)
     assert sum("QQ" in line for line in lines) == 1
 
