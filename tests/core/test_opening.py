@@ -92,7 +92,16 @@ def test_a_path_that_is_not_utf8_is_named(day_file):
 
 def test_a_directory_is_no_damaged_day_file(tmp_path):
     (tmp_path / "day.h5").mkdir()
-    assert trouble_of(tmp_path / "day.h5") is Trouble.UNREADABLE
+    assert trouble_of(tmp_path / "day.h5") is Trouble.NO_FILE
+
+
+def test_a_pipe_a_socket_and_a_link_in_a_circle_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.h5")
+    assert trouble_of(tmp_path / "pipe.h5") is Trouble.NO_FILE
+    (tmp_path / "loop.h5").symlink_to("loop.h5")
+    assert trouble_of(tmp_path / "loop.h5") is Trouble.NO_FILE
+    (tmp_path / "dangling.h5").symlink_to("gone.h5")
+    assert trouble_of(tmp_path / "dangling.h5") is Trouble.ABSENT
 
 
 LIBRARY = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tables
@@ -10,8 +12,9 @@ from dayfile import hookimpl, open_archive, settings
 from dayfile.archive.checking import check
 from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
-from dayfile.errors import LossError, PluginError
+from dayfile.errors import LossError, PluginError, SourceError, UsageError
 from dayfile.layouts.instrument import Instrument
+from dayfile.stores.nodes import fill
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock
 COUNTER = """\
@@ -143,6 +146,93 @@ def test_a_table_whose_type_and_place_disagree_is_reported(archive, plugins_of):
     assert any("/a says that it is a table of two.a" in problem for problem in problems)
 
 
+def test_contending_records_do_not_go_into_the_table_of_another_type(archive, muon, plugins_of):
+    """By locate_file a table of another type is where the overlap table of slots would be."""
+
+    class Neighbour(Instrument):
+        @hookimpl
+        def locate_file(self, data_type, day):
+            return f"muon/{day.item():%Y/%m}/muon.{day.item():%Y.%m.%d}.rat.h5"
+
+    text = COUNTER.replace("NODE", "/rates_overlap").replace("NAME", "other").replace("CODE", "OTHER")
+    loaded = plugins_of(other=Neighbour(text.replace("TYPE", "uint16"), "other.yaml"), muon=muon.instrument)
+    assert not loaded.failures
+    archive.drop("OTHER.le.bin", stream([900, 901]))
+    assert archive.run(plugins=loaded).exit_code == 0
+    rows = [{"second": muon.start + second, "quality": quality} for second, quality in ((0, 1), (0, 2))]
+    archive.drop("MuonRates.be.bin", muon.stream("rates", muon.records("rates", rows)))
+    report = archive.run(plugins=loaded)
+    assert (report.exit_code, report.sources["quarantined"]) == (3, 1)
+    assert open_archive(archive.root.path).read("other.a")["x"].tolist() == [900, 901]
+
+
+def test_a_table_below_another_one_costs_its_own_source_only(archive, hits, muon, plugins_of):
+    class Below(Instrument):
+        @hookimpl
+        def locate_file(self, data_type, day):
+            return f"muon/{day.item():%Y/%m}/muon.{day.item():%Y.%m.%d}.hit.h5"
+
+    text = COUNTER.replace("NODE", "/hits/{type}").replace("NAME", "other").replace("CODE", "OTHER")
+    loaded = plugins_of(other=Below(text.replace("TYPE", "uint16"), "other.yaml"), muon=muon.instrument)
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.run(plugins=loaded)
+    archive.drop("OTHER.le.bin", stream([900, 901]))
+    archive.drop("MuonHit.be.bin", hits(2))
+    report = archive.run(plugins=loaded)
+    assert (report.sources["archived"], report.sources["quarantined"]) == (1, 1)
+    assert "would be below /hits" in report.quarantine[0].message
+    assert archive.seconds() == [1, 2]
+
+
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_types_whose_links_lead_to_one_file_stop_a_run_before_anything_is_written(
+    archive, plugins_of, tmp_path, engine
+):
+    one, two = counter("one"), counter("two")
+    one._text, two._text = (each._text.replace('"shared/', f'"{name}/') for each, name in ((one, "a"), (two, "b")))
+    (tmp_path / "both").mkdir()
+    for name in ("a", "b"):
+        (archive.root.path / name).symlink_to(tmp_path / "both")
+    archive.drop("ONE.le.bin", stream([100, 101]))
+    archive.drop("TWO.le.bin", stream([900, 901]))
+    with pytest.raises(UsageError, match="are one file"):
+        archive.run(plugins=plugins_of(one=one, two=two))
+    assert sorted(path.name for path in archive.root.incoming.iterdir()) == ["ONE.le.bin", "TWO.le.bin"]
+
+
+@pytest.mark.parametrize("hook", ["classify", "write"])
+def test_no_hook_changes_records_in_place(archive, hits, muon, plugins_of, hook):
+    """Whoever is asked about a batch could otherwise change what another plugin, or the day file, gets."""
+
+    class Classifies:
+        extends = ("muon",)
+
+        @hookimpl
+        def classify(self, batch):
+            batch.records["second"] += 1
+
+    class Writes:
+        extends = ("muon",)
+
+        @hookimpl
+        def write(self, batch):
+            batch.records["second"] += 1
+
+    extender = {"classify": Classifies, "write": Writes}[hook]()
+    archive.drop("MuonHit.be.bin", hits(1, 2))
+    report = archive.run(plugins=plugins_of(muon=muon.instrument, extender=extender))
+    assert (report.exit_code, report.sources["quarantined"]) == (3, 1)
+    assert "read-only" in report.quarantine[0].message
+
+
+@pytest.mark.parametrize("key", ["1", "-1", "0"])
+def test_a_text_key_that_would_be_read_back_as_a_number_is_refused(key):
+    with pytest.raises(SourceError, match="would be read back as a number"):
+        fill("/site_{site}/a", {"site": key})
+    assert fill("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
+    assert fill("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
+
+
 # ---- what a write hook answers
 
 
@@ -212,8 +302,9 @@ def test_nor_are_records_that_are_put(archive, plugins_of):
 
 def test_a_write_hook_may_change_records_and_answer_what_the_work_file_gave(archive, plugins_of):
     def doubled(work_file, data_type, batch):
-        batch.records["x"] *= 2
-        return work_file.write(data_type, batch)
+        records = batch.records.copy()
+        records["x"] *= 2
+        return work_file.write(data_type, replace(batch, records=records))
 
     writer = counter("liar", plugin=type("Doubler", (Writer,), {"answer": staticmethod(doubled)}))
     archive.drop("LIAR.le.bin", stream([1, 2, 3]))

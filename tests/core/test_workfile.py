@@ -12,7 +12,7 @@ from dayfile import hookimpl, open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
-from dayfile.errors import StorageError
+from dayfile.errors import HeldError, StorageError
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Source
 from dayfile.stores.ledger import Ledger
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_put_in_place_leaves_the_old_one(muon, work_file):
     work = work_file(muon.day)
     work.write(muon.hits, hits(muon, 1))
     (work.published / "in the way").mkdir(parents=True)
-    with pytest.raises(StorageError, match="could not rename into place"):
+    with pytest.raises(HeldError, match="put in place, replaced or changed"):
         work.publish()
     assert (work.published / "in the way").is_dir()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -124,3 +125,49 @@ def test_adopt_says_what_it_passes_over(archive, command):
     assert "coincidences.h5: passed over: it has no records of a known data type" in done.out
     assert "may_first.h5: no plugin knows /singles_old (2 rows); it stays in the file" in done.out
     assert "blobs" not in done.out
+
+
+def test_day_files_below_a_link_that_leads_out_of_the_archive_are_found(archive, command, tmp_path):
+    (archive / "2024").rename(tmp_path / "big")
+    (tmp_path / "other").mkdir()
+    (archive / "2024").symlink_to(tmp_path / "big")
+    (tmp_path / "big/5").rename(tmp_path / "other/5")
+    (tmp_path / "big/5").symlink_to(tmp_path / "other/5")
+    (tmp_path / "other/5/circle").symlink_to(tmp_path / "big")
+    (tmp_path / "big/back").symlink_to(archive)
+    assert "1 day file" in command("dayfile", "check").out
+    assert [command("dayfile", *words).code for words in (["check"], ["reindex"], ["check"])] == [0, 0, 0]
+    (archive / "catalogue.db").unlink()
+    assert command("archive-run", "up1").code == 0
+    assert events() == 10
+
+
+ODD = {
+    "dangling": lambda path: path.symlink_to("nowhere.h5"),
+    "circle": lambda path: path.symlink_to(path.name),
+    "directory": lambda path: path.symlink_to("."),
+    "pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_what_is_no_file_is_reported_and_blocks_no_reindex(archive, command, make):
+    ODD[make](archive / "2024/5/odd.h5")
+    checked = command("dayfile", "check")
+    assert checked.code in {0, 3}
+    done = command("dayfile", "reindex")
+    assert done.code == checked.code
+    assert events() == 5
+    assert command("archive-run", "up1").code == 0
+
+
+def test_a_name_that_is_not_utf8_is_reported_and_blocks_nothing(archive, command):
+    name = os.fsdecode(b"caf\xe9.h5")
+    try:
+        shutil.copy(archive / DAY_FILE, archive / "2024/5" / name)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    checked = command("dayfile", "check")
+    assert (checked.code, "is not UTF-8" in checked.err) == (3, True)
+    done = command("dayfile", "reindex")
+    assert (done.code, "is not UTF-8" in done.err, events()) == (3, True, 5)

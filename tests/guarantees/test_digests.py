@@ -103,6 +103,25 @@ def test_records_are_not_put_into_a_day_file_that_is_not_the_one_published(comma
     assert path.read_bytes() == older
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["put back", "replaced"])
+def test_a_day_file_that_is_put_in_place_while_records_are_added_is_not_overwritten(command, tmp_path, before):
+    opened = dayfile.create_archive("archive")
+    (kind,) = [kind for kind in load("cris") if kind.name == "cris.hskp"]
+    records = np.zeros(3, kind.dtype)
+    records["Second1996"] = 57801601 + 256 * np.arange(3)
+    opened.put("cris.hskp", records[:1])
+    path = tmp_path / "archive/cris/1997/10/cris.1997.10.31.hsk.h5"
+    content = path.read_bytes()
+    if not before:
+        path.unlink()
+    with pytest.raises(HeldError, match="put in place, replaced or changed"), opened.putting() as put:
+        put("cris.hskp", records[1:2])
+        path.with_suffix(".new").write_bytes(content)
+        path.with_suffix(".new").rename(path)
+    assert path.read_bytes() == content
+    assert len(opened.read("cris.hskp")) == 1
+
+
 def load(name):
     from dayfile import plugins
 

@@ -29,6 +29,7 @@ from dayfile.contract.batches import (
     check_records,
     check_statuses,
     check_written,
+    protect,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blaming, collecting, disk_errors
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
@@ -244,6 +245,7 @@ class Plugins:
         PluginError
             No plugin knows it, the answer is not one that the batch can have, or the records are not of that type.
         """
+        protect(batch)
         types = self._types_of(decoder)
         check = partial(answers.check_type_name, data_types=types)
         name = self._first(decoder, "classify", check, batch=batch, data_types=types)
@@ -299,6 +301,7 @@ class Plugins:
         StorageError
             The work file could not be written, whatever the plugin made of that.
         """
+        protect(batch)
         for name in self.asked(self.owners[data_type.name]):
             work_file.answers.clear()
             work_file.failed = None

@@ -7,15 +7,16 @@ share one, and a mount point that is bare is known from what is mounted there.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.root import Root, real
 from dayfile.errors import StorageError, UsageError
-from dayfile.model.places import DIRECTORIES
+from dayfile.model.datatype import DataType
+from dayfile.model.places import DIRECTORIES, day_files
 
-__all__ = ["check_bases", "link_base", "look_for"]
+__all__ = ["check_bases", "check_links", "link_base", "look_for"]
 
 CLAIM = ".archive"
 
@@ -61,6 +62,28 @@ def check_bases(root: Root, variables: Mapping[str, str]) -> None:
                 f"something else; name another one for the day files of {name}, or unset {variables[name]}"
             )
             raise UsageError(message, where=root.path)
+
+
+def check_links(root: Root, types: Iterable[DataType]) -> None:
+    """Refuse data types of different paths whose day files would be one file, as links below the root lead together.
+
+    Raises
+    ------
+    UsageError
+        Two types would share a day file.
+    """
+    if not root.elsewhere():
+        return
+    taken: dict[Path, tuple[str, str]] = {}
+    for data_type in types:
+        for path in day_files(data_type):
+            other, name = taken.setdefault(real(root.path / path), (path, data_type.name))
+            if other != path:
+                message = (
+                    f"{path} of {data_type.name} and {other} of {name} are one file, as links below the archive lead "
+                    "to one directory; give each a directory of its own"
+                )
+                raise UsageError(message, where=root.path)
 
 
 def look_for(root: Root, name: str) -> None:

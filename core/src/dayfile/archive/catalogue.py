@@ -158,7 +158,10 @@ class Catalogue:
                 connection.close()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY:
-                raise StorageError(f"the catalogue cannot be used now ({error}); try again", where=self.path) from error
+                message = (
+                    f"the catalogue cannot be used now ({error}); it must be a file that this user may read and write"
+                )
+                raise StorageError(message, where=self.path) from error
             message = f"the catalogue cannot be used ({error}); rebuild it from the day files: dayfile reindex"
             raise DamagedCatalogueError(message, where=self.path) from error
 

@@ -101,11 +101,15 @@ def without_digest(root: Root) -> int:
 
 def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, deep: bool) -> list[Problem]:
     """Check one day file and its rows in the catalogue."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return [Problem(path, "its name is not UTF-8, so it cannot be a day file; rename it or move it away")]
     announced = path in catalogue.announced()
     rows = {row.data_type: row for row in catalogue.rows_of(path)}
     try:
         with naming_trouble(root.path / path):
-            there = (root.path / path).exists()
+            there = (root.path / path).exists() or os.path.lexists(root.path / path)
         if not there:
             return [Problem(path, f"it is in the catalogue and not on disk; {REMEDY}")] if rows else []
         digest = catalogue.digest(path)
@@ -115,9 +119,9 @@ def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, d
             return problems
         if digest is not None and not digest.describes(root.path / path, deep=deep):
             return [Problem(path, NOT_PUBLISHED)]
+        content = content_of(path, ledger_day(root, path), summaries)
     except DayFileError as error:
         return [Problem(path, error.message)]
-    content = content_of(path, ledger_day(root, path), summaries)
     problems = [Problem(path, message) for message in homes.misplaced(summaries)]
     problems += [Problem(path, f"its records of {row.data_type} belong elsewhere") for row in homes.foreign(content)]
     if problems:

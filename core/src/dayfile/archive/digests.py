@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dayfile.archive.opening import naming_trouble
+from dayfile.archive.opening import DayFileError, Trouble, naming_trouble
 
-__all__ = ["NOT_PUBLISHED", "Digest", "sha256_of"]
+__all__ = ["NOT_PUBLISHED", "Digest", "sha256_of", "version_of"]
 
 NOT_PUBLISHED = (
     "is not the file that was published: an older copy was put in its place, or its bytes were changed; put the right "
@@ -70,6 +70,17 @@ def identify(path: Path) -> tuple[int, int, int, int]:
     with naming_trouble(path):
         found = path.stat()
     return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def version_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells whether a file was replaced or changed meanwhile; None if it is absent. DayFileError otherwise."""
+    try:
+        size, inode, mtime, _ = identify(path)
+    except DayFileError as error:
+        if error.trouble is Trouble.ABSENT:
+            return None
+        raise
+    return size, inode, mtime
 
 
 def sha256_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import tables
 
+from dayfile.archive import disk
 from dayfile.errors import StorageError
 
-__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "errno_of", "naming_trouble", "open_day_file"]
+__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "hdf5_errors", "naming_trouble", "open_day_file"]
 
 DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
@@ -38,6 +40,7 @@ class Trouble(StrEnum):
     IN_USE = "in use"
     NO_LOCKS = "cannot be locked"
     NOT_UTF8 = "path is not UTF-8"
+    NO_FILE = "not a regular file"
     UNREADABLE = "cannot be read"
     DAMAGED = "damaged"
 
@@ -47,6 +50,7 @@ TROUBLES = {
     errno.ENOTDIR: Trouble.ABSENT,
     errno.EACCES: Trouble.NOT_PERMITTED,
     errno.EPERM: Trouble.NOT_PERMITTED,
+    errno.ELOOP: Trouble.NO_FILE,
 }
 
 
@@ -78,7 +82,9 @@ class DayFileError(StorageError):
                     "HDF5_USE_FILE_LOCKING to FALSE where nobody else writes day files"
                 )
             case Trouble.NOT_UTF8:
-                message = "cannot be opened: its path is not UTF-8, which HDF5 needs; rename the directory"
+                message = "cannot be opened: its path is not UTF-8, which HDF5 needs; rename the file or directory"
+            case Trouble.NO_FILE:
+                message = f"is {detail}; remove it or move it out of the archive"
             case Trouble.UNREADABLE:
                 message = f"cannot be read now ({detail}); the file may be good: look at the disk and try again"
             case Trouble.DAMAGED:
@@ -100,9 +106,18 @@ def open_day_file(path: Path) -> Iterator[tables.File]:
     DayFileError
         It cannot be opened, or what is done with it while it is open raises what a damaged file does.
     """
+    check_regular(path)
     # As all is read once, a cache of chunks would only be one more copy.
     with naming_trouble(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
         yield file
+
+
+def check_regular(path: Path) -> None:
+    """DayFileError for what is not a regular file, and must not even be opened: that of a pipe waits for a writer."""
+    with naming_trouble(path):
+        mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise DayFileError(path, Trouble.NO_FILE, "a directory" if stat.S_ISDIR(mode) else "not a regular file")
 
 
 @contextmanager
@@ -143,3 +158,16 @@ def errno_of(error: BaseException) -> tuple[int | None, bool]:
         if match := ERRNO.search(text):
             return int(match[1]), "lock" in text.partition("errno")[0]
     return None, False
+
+
+@contextmanager
+def hdf5_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn what HDF5 reports into a StorageError."""
+    try:
+        yield
+    except (tables.HDF5ExtError, OSError) as error:
+        number, _ = errno_of(error)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        cause = f"({os.strerror(number)})" if number else f"({lines[-1]}), is the disk full?"
+        message = f"could not {action} {cause}; {disk.STAYS}"
+        raise StorageError(message, where=path) from error

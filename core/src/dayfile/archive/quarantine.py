@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from dayfile.archive import disk
@@ -356,6 +357,9 @@ class Quarantine:
             refuse(entry.path, now.closed)
         if not os.access(entry.path, os.W_OK | os.X_OK, effective_ids=True):
             raise StorageError("is closed (Permission denied); nothing was changed", where=entry.path)
+        odd = next((each for each in contents_of(entry.path) if not S_ISREG(each.lstat().st_mode)), None)
+        if odd is not None and prefix == REQUEUED:
+            raise StorageError(f"{odd.name} in it is not a regular file; nothing was changed", where=entry.path)
         hidden = self.path / f"{prefix}{entry.name}"
         with disk.storage_errors("take out of quarantine", entry.path):
             disk.move(entry.path, hidden)

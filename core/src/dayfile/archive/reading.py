@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 LEAP = np.timedelta64(2, "s")
 """The catalogue's times are UTC, where a leap second shows as the midnight it precedes."""
 
@@ -245,23 +243,10 @@ def moment(clock: Clock, number: float) -> np.datetime64:
 
 def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
     """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
-    from dayfile.stores.nodes import matched
+    from dayfile.stores.nodes import key_of, matched
 
     texts = matched(data_type.node.path, path)
     return None if texts is None else {name: key_of(text) for name, text in texts.items()}
-
-
-def key_of(text: str) -> str | int:
-    """The value of a key from its text: an integer where it is written as one and int64 holds it, else the text.
-
-    Examples
-    --------
-    >>> key_of("501"), key_of("-5"), key_of("05"), key_of("²"), key_of("99999999999999999999")
-    (501, -5, '05', '²', '99999999999999999999')
-    """
-    if INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
-        return int(text)
-    return text
 
 
 def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) -> bool:

@@ -18,6 +18,8 @@ from dayfile.plugins import Plugins
 __all__ = ["Reindexed", "make_catalogue"]
 
 SHOWN = 10
+NOTHING_THERE = {Trouble.ABSENT, Trouble.NO_FILE, Trouble.NOT_UTF8}
+"""Troubles of what is no day file, and hides none: a link to nowhere, a pipe, a name that no catalogue can list."""
 
 
 @dataclass
@@ -123,10 +125,10 @@ def look_through(
         try:
             content = homes.read(root.path / path, path)
         except DayFileError as error:
-            if error.trouble is not Trouble.DAMAGED:
+            if error.trouble not in {Trouble.DAMAGED, *NOTHING_THERE}:
                 raise StorageError(f"{error}; the catalogue was not changed") from error
             result.problems.append(f"{path}: {error.message}")
-            if path in known and not trust:
+            if path in known and not trust and error.trouble is Trouble.DAMAGED:
                 kept[path] = known[path]
             continue
         if content.rows:

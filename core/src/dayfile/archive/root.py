@@ -127,9 +127,10 @@ class Root:
             if directory.name != LOST_AND_FOUND and not isinstance(error, FileNotFoundError):
                 unseen(directory, error)
 
+        linked: set[Path] = set()
         for directory, below, files in os.walk(self.path, onerror=fail, followlinks=True):
             here = Path(directory).relative_to(self.path)
-            below[:] = [name for name in below if self._may_have_day_files(here / name, elsewhere)]
+            below[:] = [name for name in sorted(below) if self._may_have_day_files(here / name, elsewhere, linked)]
             links = elsewhere.get(real(self.path / here.parts[0]), []) if elsewhere and here.parts else []
             for name in files:
                 # Where two instruments have one directory, a file is found by the link whose name its own begins with.
@@ -137,17 +138,21 @@ class Root:
                 if name.endswith(".h5") and not name.startswith(".") and link in {"", *here.parts[:1]}:
                     yield (here / name).as_posix()
 
-    def _may_have_day_files(self, path: Path, elsewhere: Mapping[Path, list[str]]) -> bool:
+    def _may_have_day_files(self, path: Path, elsewhere: Mapping[Path, list[str]], linked: set[Path]) -> bool:
         """Whether a directory below the root is to be looked through: hidden ones are not, nor those of the archive.
 
-        Only a directory right below the root may lie elsewhere, as other links could lead in a circle; where it lies in
-        the archive too, it is looked through by its link alone.
+        A link is followed where it leads out of the archive, each directory once, so that none leads in a circle; one
+        right below the root may lead to a directory of the archive too, which is looked through by its link alone.
         """
         top = path.parent == Path()
         if path.name.startswith(".") or (top and path.name in DIRECTORIES):
             return False
         if (self.path / path).is_symlink():
-            return top
+            target = real(self.path / path)
+            if not top and (target in linked or target in elsewhere or target.is_relative_to(real(self.path))):
+                return False
+            linked.add(target)
+            return True
         return not elsewhere or real(self.path / path) not in elsewhere
 
     @contextmanager

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -16,16 +15,16 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.digests import Digest, sha256_of
-from dayfile.archive.opening import REMEDY, errno_of, naming_trouble, open_day_file
+from dayfile.archive.digests import Digest, sha256_of, version_of
+from dayfile.archive.opening import REMEDY, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
-from dayfile.errors import LayoutError, StorageError
+from dayfile.errors import HeldError, LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum
-from dayfile.stores.ledger import Ledger, LedgerEntry, stored_name
+from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
 from dayfile.stores.making import make_table, make_values
 from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
 from dayfile.stores.rows import Rows, exists, table_at
@@ -91,8 +90,9 @@ class WorkFile:
         self.keep_duplicates = keep_duplicates
         self.on_conflict = on_conflict
         self.told = told
-        with naming_trouble(published):
-            self.base = published if from_published and published.exists() else None
+        self.replaces = not from_published
+        self.before = version_of(published)
+        self.base = published if from_published and self.before else None
         self.ledger = self._published_ledger(day, taken=taken)
         self.base_size = self.base.stat().st_size if self.base else 0
         self.handle: tables.File | None = None
@@ -203,6 +203,7 @@ class WorkFile:
             self._check_owner(path, self.stores[path].data_type.name, data_type)
         if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
             file = self._open()
+            self._check_groups(file, path)
             made = not exists(file, path)
             slots = form.slots(self.day) if made and form.store == "slots" else 0
             table = make_table(file, path, form, keys, slots=slots) if made else table_at(file, path)
@@ -222,6 +223,14 @@ class WorkFile:
                 tell(file.get_node(path), there)  # a day file of other origin
             self.stores[path] = self._store(file, table, there, keys, 0 if made else None)
         return self.stores[path]
+
+    def _check_groups(self, file: tables.File, path: str) -> None:
+        """LayoutError where a table or an array is in the place of a group."""
+        parts = path.strip("/").split("/")
+        for end in range(1, len(parts)):
+            above = "/" + "/".join(parts[:end])
+            if exists(file, above) and not isinstance(file.get_node(above), tables.Group):
+                raise LayoutError(f"{path} would be below {above}, which is not a group", where=self.published)
 
     def _check_owner(self, path: str, owner: str, data_type: DataType) -> None:
         """A table belongs to the data type that it says; LayoutError for records of another one."""
@@ -259,7 +268,7 @@ class WorkFile:
                 else:
                     with disk.storage_errors("write", self.path):
                         disk.step("write", self.path)
-                        self.path.write_bytes(empty_file())
+                        self.path.write_bytes(empty_day_file())
             return self._reopen()
         return self.handle
 
@@ -274,11 +283,21 @@ class WorkFile:
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
         if exists(file, path):
             table = table_at(file, path)
+            self._check_overlap(table, data_type)
         else:
             title = f"{data_type.title}: records that contended for a slot"
             table = make_table(file, path, replace(data_type, title=title, store="append"), keys)
         self.closing.callback(table.close)
         return AppendTable(table, data_type, None, self._checksum(table))
+
+    def _check_overlap(self, table: Rows, data_type: DataType) -> None:
+        """LayoutError for an overlap table that is of another data type, or has other fields."""
+        owner = data_type_of(table)
+        if owner is not None:
+            self._check_owner(table.path, owner.name, data_type)
+        if table.dtype != data_type.dtype:
+            table.close()
+            raise LayoutError(f"{table.path} has other fields than {data_type.name}", where=self.published)
 
     def _blob_array(self, file: tables.File, data_type: DataType, keys: Keys) -> BlobArray:
         path = fill(data_type.node.blobs, keys)
@@ -352,6 +371,8 @@ class WorkFile:
 
         Raises
         ------
+        HeldError
+            The published file is not the one that this one began from.
         StorageError
             The file does not hold what was written to it, or could not be put in place. The published file is as it
             was.
@@ -367,6 +388,9 @@ class WorkFile:
             os.utime(self.path)
         disk.sync(self.path)
         sha256 = sha256_of(self.path)
+        if not self.replaces and version_of(self.published) != self.before:
+            message = "was put in place, replaced or changed while records were added to it; input stays where it was"
+            raise HeldError(message, where=self.published)
         disk.rename(self.path, self.published)
         return summaries, Digest.of(self.published, sha256)
 
@@ -377,25 +401,3 @@ class WorkFile:
             disk.copy(self.path, near)
             disk.unlink(self.path)
             self.path = near
-
-
-@contextmanager
-def hdf5_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn what HDF5 reports into a StorageError."""
-    try:
-        yield
-    except (tables.HDF5ExtError, OSError) as error:
-        number, _ = errno_of(error)
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        cause = f"({os.strerror(number)})" if number else f"({lines[-1]}), is the disk full?"
-        message = f"could not {action} {cause}; {disk.STAYS}"
-        raise StorageError(message, where=path) from error
-
-
-@cache
-def empty_file() -> bytes:
-    """The bytes of a day file with nothing but an empty ledger: a copy of them is made quicker than the ledger."""
-    with tables.open_file("empty", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        Ledger().write(file)
-        file.flush()
-        return bytes(file.get_file_image())

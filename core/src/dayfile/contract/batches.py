@@ -24,6 +24,7 @@ __all__ = [
     "check_records",
     "check_statuses",
     "check_written",
+    "protect",
 ]
 
 LAST_STATUS = 3
@@ -301,3 +302,9 @@ def in_words(counts: npt.NDArray[np.int64]) -> str:
     """Numbers of records by status."""
     words = [f"{number} with status {status}" for status, number in enumerate(counts.tolist()) if number]
     return ", ".join(words) or "none"
+
+
+def protect(batch: Batch) -> None:
+    """Let no hook change a batch in place: it may be asked about batches of others, and a copy is its own."""
+    for array in (batch.records, batch.numbers, batch.blobs.owners):
+        array.flags.writeable = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
-from dayfile.archive.root import Root
+from dayfile.archive.root import Root, real
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.pieces import Piece
@@ -127,6 +128,7 @@ class DayFiles:
         # Statuses that were given to records of each, to be undone if it is given up.
         self.statuses: dict[str, list[tuple[str, npt.NDArray[np.uint8]]]] = {}
         self.setbacks: dict[str, Setback] = {}
+        self.files: dict[Path, str] = {}  # their paths, by where links lead
         self.made = 0
 
     def open(self, path: str, day: np.datetime64, data_type: str) -> WorkFile:
@@ -163,6 +165,9 @@ class DayFiles:
     def _begin(self, path: str, day: np.datetime64) -> WorkFile:
         """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
         published = self.root.day_file(path)
+        other = self.files.setdefault(real(published), path)
+        if other != path:
+            raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
         try:
             digest = None if self.anew else self.catalogue.digest(path)
@@ -349,6 +354,9 @@ class DayFiles:
             work_file = self.work_files[path]
             try:
                 summaries, digest = work_file.publish()
+            except HeldError as error:
+                yield path, Setback(str(error), self._drop(path))
+                continue
             except StorageError as error:
                 yield path, self._give_up(path, error)
                 continue

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dayfile.archive import disk
 from dayfile.archive.attempts import Attempts
-from dayfile.archive.bases import check_bases, link_base
+from dayfile.archive.bases import check_bases, check_links, link_base
 from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
 from dayfile.archive.digests import Digest
 from dayfile.archive.opening import DayFileError
@@ -333,6 +333,7 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
                 link_base(root, name, Path(os.environ[variable]), variable)
+        check_links(root, plugins.data_types.values())
         replace_lost_catalogue(root, plugins)
         record_announced(root, plugins)
         Quarantine(root).put_right()

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from dayfile.model.datatype import DataType
 
-__all__ = ["DIRECTORIES", "LEDGER", "may_be_day_file", "shared_node"]
+__all__ = ["DIRECTORIES", "LEDGER", "day_files", "may_be_day_file", "shared_node"]
 
 DAYS = np.array(["2000-01-01", "2001-02-03", "2010-11-30"], "datetime64[D]")
 """Two data types share day files if they do on any of these."""
@@ -51,6 +51,11 @@ def shared_node(one: DataType, other: DataType) -> str:
         if all(can_be_equal(*each) for each in parts):
             return mine
     return ""
+
+
+def day_files(data_type: DataType) -> list[str]:
+    """Paths of a data type's day files, by its template, on some days."""
+    return [path for day in DAYS if (path := day_file(data_type, day))]
 
 
 def day_file(data_type: DataType, day: np.datetime64) -> str:

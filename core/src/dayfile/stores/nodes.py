@@ -31,6 +31,7 @@ ATTRIBUTES = (
     *("fields", "flags", "elements"),
 )
 """What a table tells of its data type; see :func:`describe`. The title is PyTables' own."""
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
@@ -60,6 +61,8 @@ def fill(template: str, keys: Keys) -> str:
         if not text or "/" in text or text in {".", ".."} or not text.isprintable():
             message = f"{name} is {text!r}, which cannot name a group in a day file"
             raise SourceError(message)
+        if isinstance(value, str) and isinstance(key_of(text), int):
+            raise SourceError(f"{name} is the text {text!r}, which would be read back as a number; give the number")
     path = with_keys(template, keys)
     found = matched(template, path)
     if found is None or any(str(keys[name]) != text for name, text in found.items()):
@@ -68,6 +71,19 @@ def fill(template: str, keys: Keys) -> str:
     if len(path.encode()) > NODE_SIZE:
         raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
     return path
+
+
+def key_of(text: str) -> str | int:
+    """The value of a key from its text: an integer where it is written as one and int64 holds it, else the text.
+
+    Examples
+    --------
+    >>> key_of("501"), key_of("-5"), key_of("05"), key_of("²"), key_of("99999999999999999999")
+    (501, -5, '05', '²', '99999999999999999999')
+    """
+    if INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+        return int(text)
+    return text
 
 
 def with_keys(template: str, keys: Keys) -> str:
