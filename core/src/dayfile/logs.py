@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dayfile.errors import SettingsError
 from dayfile.messages import printable
+from dayfile.repeats import CountingHandler
 from dayfile.settings import CoreSettings
 
 __all__ = ["log_as"]
@@ -84,6 +85,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
         except OSError as error:
             raise SettingsError(f"log.file cannot be written: {error.strerror}", where=path) from error
     handler.setFormatter(Lines())
+    handler = CountingHandler(handler)
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)

@@ -38,7 +38,7 @@ class Bounds:
     Parameters
     ----------
     settings : CoreSettings
-        ``serve.body_limit`` and ``serve.body_seconds``.
+        ``serve.body_limit`` and ``serve.body_seconds``; the limits on connections are read from them too.
     workers : int
         Processes that share the bounds.
 
@@ -49,6 +49,7 @@ class Bounds:
     """
 
     def __init__(self, settings: CoreSettings, workers: int = 1) -> None:
+        self.settings = settings
         self.limit = settings.serve_body_limit
         self.seconds = settings.serve_body_seconds
         self.most = BODIES * self.limit
