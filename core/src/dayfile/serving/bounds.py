@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Bounds:
 
     def __init__(self, settings: CoreSettings, workers: int = 1) -> None:
         self.settings = settings
+        self.proxies = Proxies(settings.serve_proxies)
         self.limit = settings.serve_body_limit
         self.seconds = settings.serve_body_seconds
         self.most = BODIES * self.limit

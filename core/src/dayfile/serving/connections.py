@@ -21,7 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from dayfile.serving.proxies import Proxies, network_of
+from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
 __all__ = ["Connection", "Connections", "raise_descriptor_limit"]
@@ -34,8 +34,6 @@ PIPELINE = 16
 """Requests of one connection that may wait for an answer."""
 RESERVED = 200
 """Descriptors of a process that connections may not take: files, logs, and what is accepted before it is counted."""
-UNCOUNTED = frozenset({"127.0.0.1/32", "::1/128"})
-"""This machine, where a proxy may be that no setting names."""
 FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -83,7 +81,7 @@ class Connections:
 
     def admit(self, connection: Connection, address: str) -> bool:
         """Count a new connection; False if its address has too many, or all are answering."""
-        network = self._counted(address)
+        network = self.proxies.limited_as(address)
         if network and self.addresses[network] >= self.per_address:
             logger.warning("%s: has %d connections; another one is refused", address, self.per_address)
             return False
@@ -106,8 +104,9 @@ class Connections:
         """Forget a connection that was admitted."""
         for others in self.waiting.values():
             others.pop(connection, None)
-        network = self._counted(address)
-        self.addresses[network] -= 1
+        network = self.proxies.limited_as(address)
+        if network:
+            self.addresses[network] -= 1
         if self.addresses[network] <= 0:
             del self.addresses[network]
 
@@ -128,11 +127,6 @@ class Connections:
             self.make_room()
         else:
             loop.default_exception_handler(context)
-
-    def _counted(self, address: str) -> str:
-        """Return what a connection is counted for; empty for this machine and proxies, which speak for many."""
-        network = network_of(address)
-        return "" if network in UNCOUNTED or address in self.proxies else network
 
 
 class Connection(HttpToolsProtocol):

@@ -13,6 +13,9 @@ from typing import Any
 
 __all__ = ["Proxies", "TrueClient", "canonical", "network_of"]
 
+THIS_MACHINE = frozenset({"127.0.0.1/32", "::1/128"})
+"""Where a proxy may be that no setting names."""
+
 FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;,"\s]*)', re.IGNORECASE)
 IPV6_SITE = 64
 """Bits of an IPv6 address that one site has: it may have all addresses below."""
@@ -82,6 +85,14 @@ class Proxies:
     def _contains(self, text: str) -> bool:
         address = parse(text)
         return address is not None and any(address in network for network in self.networks)
+
+    def limited_as(self, address: str) -> str:
+        """Return what limits for an address apply to: its network; empty for those that speak for many.
+
+        These are this machine and the proxies.
+        """
+        network = network_of(address)
+        return "" if network in THIS_MACHINE or address in self else network
 
     def client(self, peer: str, forwarded_for: str = "", forwarded: str = "") -> str:
         """Return the address of the client.

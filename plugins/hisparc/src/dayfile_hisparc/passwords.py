@@ -25,13 +25,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
 
-__all__ = ["Guesses", "HashingQueue", "Proofs", "Verdict", "hashed"]
+__all__ = ["LIMITED", "Guesses", "HashingQueue", "Proofs", "Verdict", "hashed"]
 
 SCHEME = "pbkdf2_sha256"
 ROUNDS = 600_000
-MOST_ROUNDS = 10 * ROUNDS
+MOST_DIGITS = 9
 LOW_PRIORITY = 5
 FORGIVEN = 300.0
 """Seconds after which wrong passwords of an address are forgotten."""
@@ -57,7 +56,7 @@ def hashed(password: str) -> str:
 
 def derived(password: str, salt: str, rounds: int) -> str:
     """Compute what a hashed password keeps of the password."""
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), rounds).hex()
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(errors="replace"), rounds).hex()
 
 
 class Verdict(Enum):
@@ -89,15 +88,15 @@ class Proofs:
         same = hmac.compare_digest(self.right[stored], self._digest(password))
         return Verdict.RIGHT if same else Verdict.WRONG
 
-    def prove(self, stored: str, password: str) -> bool:
+    def prove(self, stored: str, password: str) -> Verdict:
         """Hash a password, and remember it if it is right."""
         rounds, salt, kept = stored.split("$")[1:]
-        if not rounds.isdecimal() or not 0 < int(rounds) <= MOST_ROUNDS:
-            return False
-        right = hmac.compare_digest(derived(password, salt, int(rounds)), kept.lower())
+        if not rounds.isdecimal() or len(rounds) > MOST_DIGITS or not int(rounds):
+            return Verdict.WRONG
+        right = hmac.compare_digest(derived(password, salt, int(rounds)).encode(), kept.encode(errors="replace"))
         if right:
             self.right[stored] = self._digest(password)
-        return right
+        return Verdict.RIGHT if right else Verdict.WRONG
 
     def keep(self, stored: set[str]) -> None:
         """Forget those that are no longer in the list."""
@@ -158,7 +157,7 @@ class Waiting:
     size : int
         Bytes of the upload behind it, which are in memory meanwhile.
     done : Future
-        Whether it is right; None if there was no room for it.
+        Whether it is right; UNKNOWN if there was no room for it.
     """
 
     station: int
@@ -166,7 +165,7 @@ class Waiting:
     password: str = field(repr=False)
     wrong: int
     size: int
-    done: asyncio.Future[bool | None]
+    done: asyncio.Future[Verdict]
 
 
 class HashingQueue:
@@ -187,9 +186,9 @@ class HashingQueue:
         self.hashing: asyncio.Task[None] | None = None
         self.thread: ThreadPoolExecutor | None = None
 
-    async def ask(self, station: int, stored: str, password: str, wrong: int, size: int) -> bool | None:
-        """Return whether a password is right; None if too many wait, and it was not looked at."""
-        done: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+    async def ask(self, station: int, stored: str, password: str, wrong: int, size: int) -> Verdict:
+        """Return whether a password is right; UNKNOWN if too many wait, and it was not looked at."""
+        done: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self.lanes.setdefault(station, []).append(Waiting(station, stored, password, wrong, size, done))
         self._shorten()
         if self.hashing is None or self.hashing.done():
@@ -208,7 +207,7 @@ class HashingQueue:
                 last = max(waiting, key=lambda one: (one.size, one.wrong))
             self._remove(last)
             if not last.done.done():
-                last.done.set_result(None)
+                last.done.set_result(Verdict.UNKNOWN)
 
     def _next(self) -> Waiting:
         """Take one of the station whose turn it is: whose address was wrong least, and of those the newest.
@@ -236,14 +235,10 @@ class HashingQueue:
         while self.lanes:
             one = self._next()
             verdict = self.proofs.judge(one.stored, one.password)
-            if verdict is Verdict.UNKNOWN:
-                right = await loop.run_in_executor(
-                    self.thread, partial(self.proofs.prove, one.stored, one.password)
-                )
-            else:  # another one has proved the station's password meanwhile
-                right = verdict is Verdict.RIGHT
+            if verdict is Verdict.UNKNOWN:  # else another one has proved the station's password meanwhile
+                verdict = await loop.run_in_executor(self.thread, self.proofs.prove, one.stored, one.password)
             if not one.done.done():
-                one.done.set_result(right)
+                one.done.set_result(verdict)
 
 
 def lower_priority() -> None:
