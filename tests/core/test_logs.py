@@ -6,8 +6,7 @@ import logging
 import sys
 import time
 
-from dayfile.logs import FileADay, Lines
-from dayfile.repeats import CountingHandler
+from dayfile.logs import ALIKE, CountingHandler, FileADay, Lines
 
 
 def write(handler: FileADay, text: str) -> None:
@@ -55,10 +54,10 @@ class Written(logging.Handler):
 def counted(monkeypatch) -> tuple[Written, logging.Logger, list[float]]:
     """What a handler writes, the logger to log with, and a clock to set."""
     clock = [1000.0]
-    monkeypatch.setattr("dayfile.repeats.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("dayfile.logs.time.monotonic", lambda: clock[0])
     written = Written()
     logger = logging.Logger("counted")  # noqa: LOG001 - one that no other test has
-    logger.addHandler(CountingHandler(written))
+    logger.addHandler(CountingHandler(written, ALIKE))
     return written, logger, clock
 
 

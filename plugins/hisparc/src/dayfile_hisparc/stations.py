@@ -116,7 +116,7 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
     Examples
     --------
     >>> parsed("501,Amsterdam,secret\nx,Aarhus,y\n")[1]
-    ["line 2: the first field is no station number; this row is left out"]
+    ['line 2: the first field is no station number; this row is left out']
     """
     stations: dict[int, Station] = {}
     problems = []
