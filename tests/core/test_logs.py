@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 
-from dayfile.logs import FileADay, Lines
+from dayfile.logs import ALIKE, CountingHandler, FileADay, Lines
 
 
 def write(handler: FileADay, text: str) -> None:
@@ -38,3 +38,53 @@ def test_a_name_with_line_feeds_makes_one_line_of_the_log_and_a_traceback_its_ow
     line, *trace = Lines().format(record).split("\n")
     assert line.endswith(r": a\nb\udcff\x1b[0m")
     assert trace[0] == "Traceback (most recent call last):"
+
+
+class Written(logging.Handler):
+    """Keeps the lines that are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def counted(monkeypatch) -> tuple[Written, logging.Logger, list[float]]:
+    """What a handler writes, the logger to log with, and a clock to set."""
+    clock = [1000.0]
+    monkeypatch.setattr("dayfile.logs.time.monotonic", lambda: clock[0])
+    written = Written()
+    logger = logging.Logger("counted")  # noqa: LOG001 - one that no other test has
+    logger.addHandler(CountingHandler(written, ALIKE))
+    return written, logger, clock
+
+
+def test_a_line_that_repeats_is_written_once_a_minute_and_counted(monkeypatch):
+    written, logger, clock = counted(monkeypatch)
+    for _ in range(5000):
+        logger.warning("no descriptor for %s", "port 8000")
+    assert written.lines == ["no descriptor for port 8000"]
+    clock[0] += 61
+    logger.warning("something else")
+    assert written.lines[1:] == ["no descriptor for port 8000 (4999 times more)", "something else"]
+    logger.warning("no descriptor for %s", "port 8000")
+    assert written.lines[3:] == ["no descriptor for port 8000"]
+
+
+def test_lines_of_a_kind_are_written_a_hundred_times_a_minute_and_counted_at_the_end(monkeypatch):
+    written, logger, _ = counted(monkeypatch)
+    for number in range(100_000):
+        logger.warning("%d: refused", number)
+    logger.error("another kind")
+    assert written.lines == [*(f"{number}: refused" for number in range(100)), "another kind"]
+    logger.handlers[0].close()
+    assert written.lines[101:] == ["100: refused (and 99900 more lines of this kind)"]
+
+
+def test_lines_that_are_not_alike_are_all_written(monkeypatch):
+    written, logger, _ = counted(monkeypatch)
+    for number in range(2000):
+        logger.warning(f"message {number}")  # noqa: G004
+    assert len(written.lines) == 2000

@@ -593,7 +593,9 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
         assert server.post(upload(b"aaaaa")) == (*OK, b"208")
         assert server.post(upload(b"]", checksum="x")) == (*OK, b"201")
         assert server.post(b"") == (*OK, b"400")
-        assert server.post(b"", method="GET") == (*OK, b"400")
+        assert server.post(b"", method="GET")[0] == 405
+        assert server.post(b"", "/", "PUT")[0] == 404
+        assert server.post(b"", "/healthz", "GET") == (*OK, b"ok\n")
         assert told(server.opened(f"Content-Length: {10**12}", "Connection: close")) in (b"400", b"")
     finally:
         server.stop()

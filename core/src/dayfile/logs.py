@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, or a file a day."""
+"""Where log lines go: standard error, or a file a day. Lines that repeat are counted, so that they do not fill it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import logging
 import logging.handlers
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from dayfile.errors import SettingsError
 from dayfile.messages import printable
 from dayfile.settings import CoreSettings
 
-__all__ = ["log_as"]
+__all__ = ["ALIKE", "CountingHandler", "log_as"]
 
 LINE = "%(asctime)s %(name)s[%(process)d].%(funcName)s.%(levelname)s: %(message)s"
 KEPT = 14
+SECONDS = 60.0
+ALIKE = 100
+"""Lines of one kind (they differ in names and numbers) that are written in that time."""
+MOST = 1000
+"""Different lines that are remembered."""
 
 
 class Lines(logging.Formatter):
@@ -61,6 +67,96 @@ class FileADay(logging.handlers.TimedRotatingFileHandler):
             return False
 
 
+@dataclass
+class Seen:
+    """A line, when it came, and how often it came again; of a kind, the first that was left out, and how many were."""
+
+    record: logging.LogRecord
+    since: float
+    more: int = 0
+
+
+@dataclass
+class Kind:
+    """Lines that differ in names and numbers only."""
+
+    since: float
+    written: int = 0
+    left_out: Seen | None = None
+
+
+class CountingHandler(logging.Handler):
+    """Hand on to another handler a line once a minute and, where that is wanted, so many lines of a kind.
+
+    How many were left out is logged with the next line after that minute, or at the end.
+
+    Parameters
+    ----------
+    target : Handler
+        What writes.
+    alike : int, optional
+        Lines of a kind that are written in a minute; all if not given.
+    """
+
+    def __init__(self, target: logging.Handler, alike: int | None = None) -> None:
+        super().__init__()
+        self.target = target
+        self.alike = alike
+        self.lines: dict[str, Seen] = {}
+        self.kinds: dict[tuple[str, int, str], Kind] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or count it."""
+        now = time.monotonic()
+        self._report(now - SECONDS)
+        line = f"{record.name}{record.levelno}{record.getMessage()}{record.exc_info and record.exc_info[0]}"
+        if line in self.lines:
+            self.lines[line].more += 1
+            return
+        if self.alike is not None and self._is_too_many(record, now):
+            return
+        if len(self.lines) < MOST:
+            self.lines[line] = Seen(record, now)
+        self.target.handle(record)
+
+    def _is_too_many(self, record: logging.LogRecord, now: float) -> bool:
+        """Count a line of its kind."""
+        kind = self.kinds.setdefault((record.name, record.levelno, str(record.msg)), Kind(now))
+        if self.alike is None or kind.written < self.alike:
+            kind.written += 1
+            return False
+        kind.left_out = kind.left_out or Seen(record, now)
+        kind.left_out.more += 1
+        return True
+
+    def flush(self) -> None:
+        """Flush what writes."""
+        self.target.flush()
+
+    def close(self) -> None:
+        """Log what was counted, and close what writes."""
+        self._report(time.monotonic())
+        self.target.close()
+        super().close()
+
+    def _report(self, before: float) -> None:
+        """Log the counts of what was first written before a moment, and forget it."""
+        while self.lines and (first := next(iter(self.lines))) and self.lines[first].since <= before:
+            self._count(self.lines.pop(first), "%s (%d times more)")
+        while self.kinds and self.kinds[name := next(iter(self.kinds))].since <= before:
+            if left_out := self.kinds.pop(name).left_out:
+                self._count(left_out, "%s (and %d more lines of this kind)")
+
+    def _count(self, seen: Seen, message: str) -> None:
+        if seen.more:
+            record = logging.makeLogRecord(
+                {**seen.record.__dict__, "msg": message, "args": (seen.record.getMessage(), seen.more)}
+            )
+            record.exc_info = record.exc_text = None
+            record.created = time.time()
+            self.target.handle(record)
+
+
 def log_as(command: str, settings: CoreSettings) -> None:
     """Let the loggers of dayfile and its plugins write where the settings say.
 
@@ -84,6 +180,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
         except OSError as error:
             raise SettingsError(f"log.file cannot be written: {error.strerror}", where=path) from error
     handler.setFormatter(Lines())
+    handler = CountingHandler(handler, ALIKE if command == "serve" else None)  # anybody can cause lines of a server
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -105,15 +106,49 @@ class CoreSettings(BaseModel):
     serve_body_seconds: float = Field(
         60.0, alias="serve.body_seconds", gt=0, description="seconds a client may take to send a body"
     )
+    serve_header_seconds: float = Field(
+        10.0,
+        alias="serve.header_seconds",
+        gt=0,
+        description="seconds a client may take to send the header of a request",
+    )
+    serve_connections: int = Field(
+        500,
+        alias="serve.connections",
+        gt=0,
+        description="connections that each process of the server keeps open; one more closes the one that waited "
+        "longest for its client",
+    )
+    serve_connections_per_address: int = Field(
+        50,
+        alias="serve.connections_per_address",
+        gt=0,
+        description="connections that one address (a /64 of IPv6) may have to each process of the server; 127.0.0.1 "
+        "and serve.proxies are not limited",
+    )
+    serve_proxies: tuple[str, ...] = Field(
+        (),
+        alias="serve.proxies",
+        description="addresses and networks of proxies, comma-separated, whose X-Forwarded-For and Forwarded headers "
+        "are believed; empty: nobody's",
+    )
     watch_settle: float = Field(
         1.0, alias="watch.settle", ge=0, description="seconds for which a file in incoming/ must not have changed"
     )
 
-    @field_validator("intake_also", mode="before")
+    @field_validator("intake_also", "serve_proxies", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
         """A list, from text with commas."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("serve_proxies")
+    @classmethod
+    def check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Addresses and networks only: a name could become anybody's."""
+        for network in value:
+            ip_network(network, strict=False)
+        return value
 
 
 @dataclass(frozen=True)

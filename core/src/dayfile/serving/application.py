@@ -9,10 +9,15 @@ from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.serving.bounds import Bounds
+from dayfile.serving.health import PATH, trouble
+from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
 
 __all__ = ["application"]
 
@@ -20,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def application(root: Root, plugins: Plugins, settings: Settings, workers: int = 1) -> Starlette:
-    """The application with the routes of all plugins; those whose routes fail are logged and added to the failures.
+    """The application with ``/healthz`` and the routes of all plugins; those that fail are logged and left out.
 
     Parameters
     ----------
@@ -42,6 +47,7 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     """
     try:
         from starlette.applications import Starlette
+        from starlette.middleware import Middleware
     except ImportError as error:
         raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
     root.create()
@@ -56,7 +62,8 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
             logger.error("%s; its routes are not served", error)  # noqa: TRY400 - the traceback is in the failure
     if not routes:
         raise nothing_served(plugins, failures)
-    app = Starlette(routes=routes)
+    trusted = Middleware(TrueClient, proxies=Proxies(settings.core.serve_proxies))
+    app = Starlette(routes=[health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
     return app
 
@@ -68,3 +75,15 @@ def nothing_served(plugins: Plugins, failures: list[DayfileError]) -> DayfileErr
         message = f"{'; '.join(map(str, failures))}; no other plugin receives anything by HTTP"
     kind = PluginError if any(isinstance(error, PluginError) for error in failures) else UsageError
     return kind(message)
+
+
+def health_route(root: Root, room: int) -> Route:
+    """``/healthz``: 200 if uploads can be stored, else 503 with the reason."""
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    def healthz(request: Request) -> Response:  # noqa: ARG001 - a route takes it
+        reason = trouble(root, room)
+        return PlainTextResponse(f"{reason}\n" if reason else "ok\n", 503 if reason else 200)
+
+    return Route(PATH, healthz, methods=["GET"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Bounds:
     Parameters
     ----------
     settings : CoreSettings
-        ``serve.body_limit`` and ``serve.body_seconds``.
+        ``serve.body_limit`` and ``serve.body_seconds``; the limits on connections are read from them too.
     workers : int
         Processes that share the bounds.
 
@@ -49,6 +50,8 @@ class Bounds:
     """
 
     def __init__(self, settings: CoreSettings, workers: int = 1) -> None:
+        self.settings = settings
+        self.proxies = Proxies(settings.serve_proxies)
         self.limit = settings.serve_body_limit
         self.seconds = settings.serve_body_seconds
         self.most = BODIES * self.limit

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -24,12 +25,15 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dayfile.errors import DayfileError, UsageError
+from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
 
 __all__ = ["listen"]
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 100
+"""Connections that are accepted before any is counted; each needs a descriptor."""
 KEEP_ALIVE = 30  # seconds
 SHORTEST_LIFE = 1.0
 """Seconds: a worker that died is replaced no earlier after its own start, so that one that cannot run costs little."""
@@ -59,6 +63,7 @@ def listen(app: Starlette, host: str, port: int, workers: int) -> None:
     DayfileError
         The system gives it no process more; those that are have ended.
     """
+    raise_descriptor_limit()
     with signals_noted() as noted:
         sockets = bound(host, port)
         stop, life = os.pipe()
@@ -176,18 +181,37 @@ class Crew:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # typed at a terminal it reaches all; the first process tells
         os.close(self.life)
         self.app.state.bounds.worker = number
+        limits = Connections(self.app.state.bounds.settings)
         config = uvicorn.Config(
-            self.app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG
+            self.app,
+            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called, no more
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # see dayfile.serving.proxies
+            timeout_keep_alive=KEEP_ALIVE,
+            backlog=ACCEPTED_AT_ONCE,
         )
-        asyncio.run(Worker(config, self.stop).serve(list(self.sockets)))
+        try:
+            asyncio.run(Worker(config, self.stop, limits).serve(list(self.sockets)))
+        finally:
+            logging.shutdown()
 
 
 class Worker(uvicorn.Server):
     """A server that stops by SIGTERM, or when the end of a pipe can be read."""
 
-    def __init__(self, config: uvicorn.Config, stop: int) -> None:
+    def __init__(self, config: uvicorn.Config, stop: int, limits: Connections) -> None:
         super().__init__(config)
         self.stop = stop
+        self.limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections a few at a time, while more may wait: the loop's one number is for both."""
+        asyncio.get_running_loop().set_exception_handler(self.limits.note_failure)
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ import secrets
 import struct
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -24,10 +25,11 @@ from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import SourceError, StorageError
+from dayfile_hisparc.passwords import LIMITED, Guesses, Verdict
 from dayfile_hisparc.pickles import read_upload
 from dayfile_hisparc.stations import Station, StationList
 
-__all__ = ["Answer", "Receiver", "form_fields", "queue_file"]
+__all__ = ["Answer", "Claim", "Receiver", "form_fields", "queue_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +134,32 @@ def problem_of(station: Station, content: bytes) -> str:
     return "" if same else f"{where}: the pickle speaks for another station"
 
 
+@dataclass(frozen=True)
+class Claim:
+    """An upload that says it is from a station.
+
+    Parameters
+    ----------
+    station : Station
+        Which.
+    password, text : str
+        The fields ``password`` and ``data``.
+    checksum : bytes
+        The field ``checksum``.
+    limited_as : str
+        Whose wrong passwords are counted with those of this sender.
+    wrong : int
+        How many there were.
+    """
+
+    station: Station
+    password: str = field(repr=False)
+    text: str = field(repr=False)
+    checksum: bytes
+    limited_as: str
+    wrong: int
+
+
 class Receiver:
     """Takes uploads for one archive.
 
@@ -147,6 +175,7 @@ class Receiver:
         self.root = root
         self.stations = stations
         self.quarantine = Quarantine(root)
+        self.guesses = Guesses()
 
     def answer(self, body: bytes, sender: str = "") -> Answer:
         """Check an upload and, if it is good, store it.
@@ -169,6 +198,21 @@ class Receiver:
         StorageError
             It could not be stored. The station must not be told 100, and tries again.
         """
+        found = self.examine(body, sender)
+        if isinstance(found, Claim):
+            found = self.settle(found, self.stations.proofs.prove(found.station.password, found.password), sender)
+        return found
+
+    def examine(self, body: bytes, sender: str = "", limited_as: str = "") -> Answer | Claim:
+        """Do the same, but hash no password: an upload whose password must be hashed is returned.
+
+        Parameters
+        ----------
+        body, sender
+            As for :meth:`answer`.
+        limited_as : str
+            Whose wrong passwords are counted together; empty: nobody's.
+        """
         fields = form_fields(body)
         if any(name not in fields for name in FIELDS):
             return Answer.MISSING
@@ -181,9 +225,39 @@ class Receiver:
         station = self.stations.find(number)
         if station is None:
             return self._told(Answer.UNKNOWN_STATION, sender, f"station {number} is not in the station list")
-        if not self.stations.admits(station, password):
-            return self._told(Answer.WRONG_PASSWORD, sender, f"wrong password for station {number}")
-        return self._take(station, text, fields[b"checksum"], sender)
+        claim = Claim(station, password, text, fields[b"checksum"], limited_as, self.guesses.count(limited_as, number))
+        verdict = self.stations.proofs.judge(station.password, password)
+        if verdict is Verdict.UNKNOWN:
+            return claim
+        return self.settle(claim, verdict, sender)
+
+    def settle(self, claim: Claim, verdict: Verdict, sender: str = "") -> Answer:
+        """Store a claim whose password is right, and refuse another one.
+
+        Parameters
+        ----------
+        claim : Claim
+            An upload.
+        verdict : Verdict
+            Whether its password is right; UNKNOWN if there was no time to look.
+        sender : str
+            Who sent it, for the log.
+
+        Raises
+        ------
+        StorageError
+            It could not be stored.
+        """
+        station = claim.station
+        if verdict is Verdict.UNKNOWN:
+            answer = Answer.WRONG_PASSWORD if claim.wrong >= LIMITED else Answer.NOT_STORED
+            return self._told(answer, sender, f"too many passwords wait to be hashed; one for station {station.number}")
+        if verdict is Verdict.WRONG:
+            self.guesses.note(claim.limited_as, station.number)
+            return self._told(Answer.WRONG_PASSWORD, sender, f"wrong password for station {station.number}")
+        if claim.wrong:
+            self.guesses.forget(claim.limited_as, station.number)
+        return self._take(station, claim.text, claim.checksum, sender)
 
     def _take(self, station: Station, text: str, checksum: bytes, sender: str) -> Answer:
         try:

@@ -4,35 +4,110 @@ from __future__ import annotations
 
 import logging
 import urllib.request
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
 from xmlrpc.server import SimpleXMLRPCDispatcher
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
-from dayfile_hisparc.receiver import Answer, Receiver
+from dayfile.serving.proxies import canonical
+from dayfile_hisparc.passwords import HashingQueue, Verdict
+from dayfile_hisparc.receiver import Answer, Claim, Receiver
 from dayfile_hisparc.stations import StationList, parsed, replace_list
 
-__all__ = ["Renewal", "receive", "routes"]
+__all__ = ["Renewal", "receive", "refusal", "routes", "stored"]
 
 logger = logging.getLogger(__name__)
 
+Found = TypeVar("Found")
+
+UPLOADS = "/hisparc/upload"
+"""Where stations post; any other path is as good."""
 LONGEST_CALL = 64 * 1024
 LONGEST_LIST = 16 * 2**20
 FETCH_SECONDS = 30
 
 
-def receive(receiver: Receiver, body: bytes, sender: str) -> Answer:
-    """The answer to an upload, whatever happens to it."""
+def receive(receiver: Receiver, body: bytes, sender: str, limited_as: str = "") -> Answer | Claim:
+    """The answer to an upload, whatever happens to it; a claim where its password must be hashed first."""
+    return stored(partial(receiver.examine, body, sender, limited_as), sender)
+
+
+def stored(function: Callable[[], Found], sender: str) -> Found | Answer:
+    """What a function of the receiver answers, also where the disk fails."""
     try:
-        return receiver.answer(body, sender)
+        return function()
     except StorageError as error:
         logger.error("%s: an upload could not be stored: %s", sender, error)  # noqa: TRY400 - the message says it all
         return Answer.NOT_STORED
+
+
+def refusal(path: str) -> tuple[int, dict[str, str]]:
+    """Status and header fields of the answer to a request that is no upload and for no other route."""
+    if path.rstrip("/") == UPLOADS:
+        return 405, {"allow": "POST"}
+    return 404, {}
+
+
+class Uploads:
+    """The ASGI application for uploads: POST at any path.
+
+    Parameters
+    ----------
+    receiver : Receiver
+        Takes them.
+    """
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.queue: HashingQueue | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        if request.method == "POST":
+            answer = await self.upload(request)
+            response = Response(answer.body, headers={"content-type": "text/plain"})
+        else:
+            status, headers = refusal(request.url.path)
+            response = Response(status_code=status, headers=headers)
+        await response(scope, receive, send)
+
+    async def upload(self, request: Request) -> Answer:
+        """Answer an upload; what it takes of memory is given back."""
+        bounds = request.app.state.bounds
+        sender = request.client.host if request.client else ""
+        body = await bounds.read(request)
+        if body is None:
+            logger.warning("%s: a body that is too long, too slow or broken off", sender)
+            return Answer.MISSING
+        size = len(body)
+        try:
+            limited_as = bounds.proxies.limited_as(sender)
+            found = await bounds.work(receive, self.receiver, bytes(body), sender, limited_as)
+            if isinstance(found, Claim):
+                del body
+                verdict = await self._judge(found, size, bounds.limit // 2)
+                found = await bounds.work(stored, partial(self.receiver.settle, found, verdict, sender), sender)
+        finally:
+            await bounds.release(size)
+        return cast("Answer", found)
+
+    async def _judge(self, claim: Claim, size: int, most_bytes: int) -> Verdict:
+        """Whether the password of a claim is right, in its turn."""
+        if self.queue is None:  # made after the fork
+            self.queue = HashingQueue(self.receiver.stations.proofs, most_bytes)
+        station = claim.station
+        return await self.queue.ask(station.number, station.password, claim.password, claim.wrong, size)
 
 
 def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
@@ -49,26 +124,12 @@ def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ..
     permitted : tuple of str
         Addresses that may ask for the renewal.
     """
-    receiver = Receiver(root, StationList(station_list))
-
-    async def upload(request: Request) -> Response:
-        bounds = request.app.state.bounds
-        sender = request.client.host if request.client else ""
-        body = await bounds.read(request)
-        if body is None:
-            logger.warning("%s: a body that is too long, too slow or broken off", sender)
-            answer = Answer.MISSING
-        else:
-            try:
-                answer = await bounds.work(receive, receiver, bytes(body), sender)
-            finally:
-                await bounds.release(len(body))
-        return Response(answer.body, headers={"content-type": "text/plain"})
+    callers = {canonical(address) for address in permitted}
 
     async def call(request: Request) -> Response:
         bounds = request.app.state.bounds
         sender = request.client.host if request.client else ""
-        if sender not in permitted:
+        if sender not in callers:
             logger.warning("%s: may not call /RPC2", sender)
             return Response(status_code=403)
         body = await bounds.read(request)
@@ -83,9 +144,15 @@ def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ..
     if source:
         renewal = Renewal(station_list, source)
         found.append(Route("/RPC2", call, methods=["POST"]))
-    # The datastore answers any method at any path; what is no upload lacks its fields.
-    found.append(Route("/{path:path}", upload, methods=["POST", "GET", "PUT"]))
+        found.append(Route("/RPC2", only_post, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]))
+    # The datastore takes uploads at any path; a POST that is none lacks its fields.
+    found.append(Route("/{path:path}", Uploads(Receiver(root, StationList(station_list)))))
     return found
+
+
+async def only_post(request: Request) -> Response:  # noqa: ARG001 - a route takes it
+    """Say how ``/RPC2`` is called."""
+    return Response(status_code=405, headers={"allow": "POST"})
 
 
 class Renewal:
@@ -116,14 +183,42 @@ class Renewal:
 
     def reload_datastore(self) -> bool:
         """Fetch the list; put it in place if it differs."""
-        with urllib.request.urlopen(self.source, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - the operator's own URL
-            content: bytes = answer.read(LONGEST_LIST + 1)
+        content = fetch(self.source)
         stations, problems = parsed(content.decode("utf-8", errors="surrogateescape"))
         if not stations or len(content) > LONGEST_LIST:
-            raise ValueError(f"what {self.source} gave is no station list")
+            raise ValueError(f"what {without_secrets(self.source)} gave is no station list")
         for problem in problems:
-            logger.warning("station list from %s: %s", self.source, problem)
+            logger.warning("station list from %s: %s", without_secrets(self.source), problem)
         if not self.station_list.exists() or self.station_list.read_bytes() != content:
             replace_list(self.station_list, content)
             logger.info("station list replaced: %d stations", len(stations))
         return True
+
+
+def fetch(url: str) -> bytes:
+    """Fetch a station list, at most one byte more than the longest.
+
+    Raises
+    ------
+    ValueError
+        It cannot be had. The reason is in the log only, as it goes to whoever called.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - the operator's own URL
+            return bytes(answer.read(LONGEST_LIST + 1))
+    except (OSError, HTTPException, ValueError) as error:
+        reason = str(error) if isinstance(error, OSError) else type(error).__name__
+        logger.warning("station list from %s: cannot be fetched: %s", without_secrets(url), reason)
+        raise ValueError("the station list could not be fetched") from None
+
+
+def without_secrets(url: str) -> str:
+    """Return an address without what may be a password in it.
+
+    Examples
+    --------
+    >>> without_secrets("https://user:secret@example.org:8443/list?key=secret")
+    'https://example.org:8443/list'
+    """
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -7,24 +7,25 @@ the datastore this plugin replaces. There, one bad row locked out every station 
 from __future__ import annotations
 
 import csv
-import hashlib
-import hmac
 import io
 import logging
+import os
 import secrets
+import stat
 import threading
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.errors import SettingsError
+from dayfile_hisparc.passwords import Proofs, Verdict, hashed
 
 __all__ = ["Station", "StationList", "hashed", "replace_list"]
 
 logger = logging.getLogger(__name__)
 
-SCHEME = "pbkdf2_sha256"
-ROUNDS = 600_000
+PRIVATE = 0o600
 LARGEST = 2**31
 LONGEST = 100  # characters; Python reads integers of 4300 digits at most
 
@@ -40,34 +41,17 @@ class Station:
     cluster : str
         As spelt in the list.
     password : str
-        In clear, or hashed by :func:`hashed`.
+        Never shown. In clear, or hashed by :func:`dayfile_hisparc.passwords.hashed`.
     """
 
     number: int
     cluster: str
-    password: str
+    password: str = field(repr=False)
 
     @property
     def stored_cluster(self) -> str:
         """The cluster as a queue file has it: what is no UTF-8 in the list is a question mark."""
         return self.cluster.encode(errors="replace").decode()
-
-
-def hashed(password: str) -> str:
-    """A password in the form in which the list may keep it: PBKDF2-HMAC-SHA-256 with a salt of its own.
-
-    Examples
-    --------
-    >>> hashed("secret").startswith("pbkdf2_sha256$600000$")
-    True
-    """
-    salt = secrets.token_hex(16)
-    return f"{SCHEME}${ROUNDS}${salt}${derived(password, salt, ROUNDS)}"
-
-
-def derived(password: str, salt: str, rounds: int) -> str:
-    """What a hashed password keeps of the password."""
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), rounds).hex()
 
 
 class StationList:
@@ -90,9 +74,7 @@ class StationList:
         self.problems: list[str] = []
         self.seen: tuple[int, int, int] | None = None
         self.lock = threading.Lock()
-        # A hashed password takes a tenth of a second to check: what was right once is known by a key of this process.
-        self.key = secrets.token_bytes(32)
-        self.proved: dict[Station, bytes] = {}
+        self.proofs = Proofs()
         try:
             self._refresh()
         except OSError as error:
@@ -108,18 +90,11 @@ class StationList:
             return self.stations.get(number)
 
     def admits(self, station: Station, password: str) -> bool:
-        """Whether it is the station's password, compared in constant time."""
-        scheme, _, rest = station.password.partition("$")
-        if scheme != SCHEME or rest.count("$") != 2:
-            return hmac.compare_digest(station.password.encode(errors="replace"), password.encode(errors="replace"))
-        tag = hmac.digest(self.key, password.encode(errors="replace"), "sha256")
-        if hmac.compare_digest(self.proved.get(station, b""), tag):
-            return True
-        rounds, salt, kept = rest.split("$")
-        good = rounds.isdigit() and hmac.compare_digest(derived(password, salt, int(rounds)), kept)
-        if good:
-            self.proved[station] = tag
-        return good
+        """Whether it is the station's password; hashes it where that is needed."""
+        verdict = self.proofs.judge(station.password, password)
+        if verdict is Verdict.UNKNOWN:
+            verdict = self.proofs.prove(station.password, password)
+        return verdict is Verdict.RIGHT
 
     def _refresh(self) -> None:
         told = self.path.stat()
@@ -129,7 +104,7 @@ class StationList:
         # A byte order mark is no part of the first row.
         self.stations, self.problems = parsed(self.path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
         self.seen = state
-        self.proved.clear()
+        self.proofs.keep({station.password for station in self.stations.values()})
         for problem in self.problems:
             logger.warning("station list %s: %s", self.path, problem)
         logger.info("station list %s: %d stations", self.path, len(self.stations))
@@ -141,7 +116,7 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
     Examples
     --------
     >>> parsed("501,Amsterdam,secret\nx,Aarhus,y\n")[1]
-    ["line 2: 'x' is no station number; this row is left out"]
+    ['line 2: the first field is no station number; this row is left out']
     """
     stations: dict[int, Station] = {}
     problems = []
@@ -157,16 +132,43 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
         if len(row) != 3:
             problems.append(f"line {line}: {len(row)} fields, not number, cluster and password; this row is left out")
         elif not row[0].strip().isascii() or not row[0].strip().isdigit():
-            problems.append(f"line {line}: {row[0][:20]!r} is no station number; this row is left out")
+            problems.append(f"line {line}: the first field is no station number; this row is left out")
         elif len(row[0]) > LONGEST or int(row[0]) >= LARGEST:
-            problems.append(f"line {line}: station number {row[0][:20]} has more than 31 bits; this row is left out")
+            problems.append(f"line {line}: the station number has more than 31 bits; this row is left out")
         else:
             stations[int(row[0])] = Station(int(row[0]), row[1], row[2])
     return stations, problems
 
 
 def replace_list(path: Path, content: bytes) -> None:
-    """Put a new list in place of the old one, in one step."""
-    making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    disk.write(making, content)
-    disk.rename(making, path)
+    """Put a new list in place of the old one, in one step, with its mode, owner and group.
+
+    The file is nobody else's to read until it has the group of the old one; if that cannot be given, it has no mode
+    for a group. Where the path is a link, the file it points to is replaced.
+    """
+    target = path.resolve()
+    making = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    with disk.storage_errors("write", making):
+        old = target.stat() if target.exists() else None
+        os.close(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+    try:
+        disk.append(making, content)
+        if old is not None:
+            keep_access(making, old)
+        disk.rename(making, target)
+    except BaseException:
+        making.unlink(missing_ok=True)
+        raise
+
+
+def keep_access(path: Path, old: os.stat_result) -> None:
+    """Give a new file of this user's owner, group and mode of another one, as far as this user may."""
+    with disk.storage_errors("give the mode of the old one to", path):
+        mode = stat.S_IMODE(old.st_mode)
+        with suppress(PermissionError):
+            os.chown(path, -1, old.st_gid)
+        if path.stat().st_gid != old.st_gid:
+            mode &= ~stat.S_IRWXG
+        with suppress(PermissionError):
+            os.chown(path, old.st_uid, -1)
+        path.chmod(mode)

@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from dayfile.configuration import configured
 from dayfile.errors import SettingsError
 from dayfile.logs import log_as
+from dayfile.serving.health import PATH, trouble
+from dayfile.serving.proxies import Proxies
 from dayfile_hisparc import HisparcSettings
-from dayfile_hisparc.receiver import Answer, Receiver
-from dayfile_hisparc.server import receive
+from dayfile_hisparc.passwords import Verdict
+from dayfile_hisparc.receiver import Answer, Claim, Receiver
+from dayfile_hisparc.server import receive, refusal, stored
 from dayfile_hisparc.stations import StationList
 
 __all__ = ["application"]
@@ -24,9 +31,28 @@ __all__ = ["application"]
 BLOCK = 2**16
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a process needs to answer.
+
+    Parameters
+    ----------
+    receiver : Receiver
+        Takes uploads.
+    limit : int
+        Bytes of the longest body.
+    proxies : Proxies
+        Who is believed.
+    """
+
+    receiver: Receiver
+    limit: int
+    proxies: Proxies
+
+
 @cache
-def prepared() -> tuple[Receiver, int]:
-    """The receiver of this process and the longest body; made at the first request."""
+def prepared() -> Prepared:
+    """Read the settings, at the first request of this process."""
     archive, config = os.environ.get("DAYFILE_ARCHIVE"), os.environ.get("DAYFILE_CONFIG")
     root, _, settings = configured(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
@@ -34,16 +60,58 @@ def prepared() -> tuple[Receiver, int]:
         raise SettingsError("set hisparc.station_list to the station list")
     root.create()
     log_as("serve", settings.core)
-    return Receiver(root, StationList(own.station_list)), settings.core.serve_body_limit
+    receiver = Receiver(root, StationList(own.station_list))
+    return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer an upload; see :mod:`dayfile_hisparc.receiver`."""
-    receiver, limit = prepared()
-    body = read(environ, limit)
-    answer = Answer.MISSING if body is None else receive(receiver, body, str(environ.get("REMOTE_ADDR", "")))
-    start_response("200 OK", [("Content-type", "text/plain"), ("Content-Length", "3")])
-    return [answer.body]
+    """Answer an upload, see :mod:`dayfile_hisparc.receiver`, or what is none."""
+    here = prepared()
+    status, headers, body = 200, {}, b""
+    if environ["REQUEST_METHOD"] == "POST":
+        body = upload(environ, here).body
+    elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+        reason = trouble(here.receiver.root, here.limit)
+        status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
+    elif environ.get("PATH_INFO") == PATH:
+        status, headers = 405, {"Allow": "GET, HEAD"}
+    else:
+        status, headers = refusal(str(environ.get("PATH_INFO", "")))
+    fields = [*headers.items(), ("Content-type", "text/plain"), ("Content-Length", str(len(body)))]
+    start_response(f"{status} {HTTPStatus(status).phrase}", fields)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def upload(environ: dict[str, Any], here: Prepared) -> Answer:
+    """Answer a POST."""
+    sender = here.proxies.client(
+        str(environ.get("REMOTE_ADDR", "")),
+        str(environ.get("HTTP_X_FORWARDED_FOR", "")),
+        str(environ.get("HTTP_FORWARDED", "")),
+    )
+    body = read(environ, here.limit)
+    if body is None:
+        return Answer.MISSING
+    found = receive(here.receiver, body, sender, here.proxies.limited_as(sender))
+    if isinstance(found, Claim):
+        with hashing_turn(here.receiver.stations.path) as mine:
+            station = found.station
+            proofs = here.receiver.stations.proofs
+            verdict = proofs.prove(station.password, found.password) if mine else Verdict.UNKNOWN
+        return stored(partial(here.receiver.settle, found, verdict, sender), sender)
+    return found
+
+
+@contextmanager
+def hashing_turn(station_list: Path) -> Iterator[bool]:
+    """Let one process of all hash at a time: True in that one. The others go on with other uploads."""
+    with station_list.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def read(environ: dict[str, Any], limit: int) -> bytes | None:

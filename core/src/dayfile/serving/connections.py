@@ -1,0 +1,289 @@
+"""Limits on connections: how many there may be, how long a header may be, and how long a client may take to send it.
+
+uvicorn has a time limit for connections that are idle after an answer, and one on requests at once that it answers
+with 503. It has none on the time for a header, on connections of one address, or (with httptools) on the size of a
+header. So its protocol is extended here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from dayfile.serving.proxies import Proxies
+from dayfile.settings import CoreSettings
+
+__all__ = ["Connection", "Connections", "raise_descriptor_limit"]
+
+logger = logging.getLogger(__name__)
+
+HEADER_LIMIT = 16 * 1024
+"""Bytes of the longest header (request line and fields), and of what else is not a body, such as trailers."""
+PIPELINE = 16
+"""Requests of one connection that may wait for an answer."""
+RESERVED = 200
+"""Descriptors of a process that connections may not take: files, logs, and what is accepted before it is counted."""
+FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its children open as many files as the system permits."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems have a hard limit that they do not give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Phase(Enum):
+    """What a connection waits for: a header, the rest of a body, or our answer."""
+
+    HEADER = "header"
+    BODY = "body"
+    ANSWER = "answer"
+
+
+class Connections:
+    """The connections of one process, and what is permitted to them.
+
+    Where there are too many, the one that has waited longest for a header is closed in favour of a new one, or else
+    the one that has waited longest for the rest of a body: who sends at once is never the oldest.
+
+    Parameters
+    ----------
+    settings : CoreSettings
+        ``serve.connections``, ``serve.connections_per_address``, ``serve.header_seconds``, ``serve.body_seconds`` and
+        ``serve.proxies``.
+    """
+
+    def __init__(self, settings: CoreSettings) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = settings.serve_connections if soft == resource.RLIM_INFINITY else max(1, soft - RESERVED)
+        self.limit = min(settings.serve_connections, room)
+        self.per_address = settings.serve_connections_per_address
+        self.header_seconds = settings.serve_header_seconds
+        self.body_seconds = settings.serve_body_seconds
+        self.proxies = Proxies(settings.serve_proxies)
+        self.addresses: Counter[str] = Counter()
+        self.waiting: dict[Phase, dict[Connection, None]] = {phase: {} for phase in Phase}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.waiting.values()))
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        """Count a new connection; False if its address has too many, or all are answering."""
+        network = self.proxies.limited_as(address)
+        if network and self.addresses[network] >= self.per_address:
+            logger.warning("%s: has %d connections; another one is refused", address, self.per_address)
+            return False
+        if len(self) >= self.limit and not self.make_room():
+            logger.warning("%s: refused, as there are %d connections", address, self.limit)
+            return False
+        if network:
+            self.addresses[network] += 1
+        self.waiting[Phase.HEADER][connection] = None
+        return True
+
+    def place(self, connection: Connection, phase: Phase) -> None:
+        """Note what a connection waits for from now on."""
+        if connection not in self.waiting[phase]:
+            for others in self.waiting.values():
+                others.pop(connection, None)
+            self.waiting[phase][connection] = None
+
+    def remove(self, connection: Connection, address: str) -> None:
+        """Forget a connection that was admitted."""
+        for others in self.waiting.values():
+            others.pop(connection, None)
+        network = self.proxies.limited_as(address)
+        if network:
+            self.addresses[network] -= 1
+        if self.addresses[network] <= 0:
+            del self.addresses[network]
+
+    def make_room(self) -> bool:
+        """Close the connection that has waited longest; False if there is none that waits for its client."""
+        for phase in (Phase.HEADER, Phase.BODY):
+            for connection in self.waiting[phase]:
+                logger.warning("%d connections are open: closed the one that waited longest", len(self))
+                connection.abandon()
+                return True
+        return False
+
+    def note_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle what goes wrong in the loop: without a free descriptor, close a connection and try again later."""
+        failure = context.get("exception")
+        if isinstance(failure, OSError) and failure.errno in FULL:
+            logger.error("cannot accept a connection: %s", failure.strerror)
+            self.make_room()
+        else:
+            loop.default_exception_handler(context)
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of uvicorn with limits.
+
+    Parameters
+    ----------
+    config, server_state, app_state, _loop
+        As uvicorn gives them.
+    limits : Connections
+        Of this process.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.limits = limits
+        self.address = ""
+        self.admitted = False
+        self.in_body = False
+        self.too_long = False
+        self.progress = False
+        self.pending = 0
+        """Bytes since a header or a part of a body was whole."""
+        self.timer: asyncio.TimerHandle | None = None
+        self.unread_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Refuse a connection too many before anything is read."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self.admitted = self.limits.admit(self, self.address)
+        if self.admitted:
+            self._wait_for(self.limits.header_seconds, self.abandon)
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to count it."""
+        self._stop_waiting()
+        self._stop_unread()
+        if self.admitted:
+            self.admitted = False
+            self.limits.remove(self, self.address)
+        super().connection_lost(exc)
+
+    def abandon(self) -> None:
+        """Close it now, with what was not sent."""
+        if self.admitted:
+            self.admitted = False
+            self.limits.remove(self, self.address)
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, unless it belongs to a header without end."""
+        if not self.admitted or self.transport.is_closing():
+            return
+        if self.timer is None and not self.in_body and not self.answering:
+            self._wait_for(self.limits.header_seconds, self.abandon)
+        self.progress = False
+        super().data_received(data)
+        self.pending = 0 if self.progress else self.pending + len(data)
+        if self.pending > HEADER_LIMIT and not self.transport.is_closing():
+            self.too_long = True
+            self.send_400_response("")
+        self._note_phase()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer 431 where a header is too long, and close."""
+        if not self.too_long:
+            super().send_400_response(msg)
+            return
+        logger.warning("%s: a header of more than %d bytes", self.address, HEADER_LIMIT)
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    # ---- The parser's callbacks
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request whose header is whole."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self.too_long = size > HEADER_LIMIT
+        if self.too_long or len(self.pipeline) >= PIPELINE:
+            raise ValueError("refused")  # the parser stops, and the connection is closed
+        self.progress = self.in_body = True
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Note that something came of the body."""
+        self.progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the next bytes belong to another request."""
+        self.progress = True
+        self.in_body = False
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the rest of a body that nobody reads, but not for long: bytes on the way would break the answer."""
+        super().on_response_complete()
+        if self.in_body and not self.transport.is_closing():
+            self._wait_for(self.limits.header_seconds, self.transport.close)
+        elif self.pending and not self.answering:
+            self._wait_for(self.limits.header_seconds, self.abandon)
+        self._note_phase()
+
+    # ---- The transport's callbacks
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read its answers, as long as for one that sends a body."""
+        super().pause_writing()
+        self._stop_unread()
+        self.unread_timer = self.loop.call_later(self.limits.body_seconds, self.abandon)
+
+    def resume_writing(self) -> None:
+        """Go on: the client reads."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def _wait_for(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_waiting()
+        self.timer = self.loop.call_later(seconds, then)
+
+    def _stop_waiting(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _stop_unread(self) -> None:
+        if self.unread_timer is not None:
+            self.unread_timer.cancel()
+            self.unread_timer = None
+
+    def _note_phase(self) -> None:
+        if not self.admitted:
+            return
+        if self.in_body:
+            phase = Phase.BODY
+        elif self.answering:
+            phase = Phase.ANSWER
+        else:
+            phase = Phase.HEADER
+        self.limits.place(self, phase)

@@ -1,0 +1,38 @@
+"""Whether uploads can be stored: what ``/healthz`` answers."""
+
+from __future__ import annotations
+
+import os
+
+from dayfile.archive.root import Root
+
+__all__ = ["PATH", "trouble"]
+
+PATH = "/healthz"
+
+
+def trouble(root: Root, room: int) -> str:
+    """Say why an upload could not be stored now; empty if it could.
+
+    Nothing is written, so that asking often costs nothing.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    room : int
+        Bytes that must be free, such as ``serve.body_limit``.
+    """
+    try:
+        disk = os.statvfs(root.incoming)
+    except OSError as error:
+        return f"incoming/ cannot be reached: {error.strerror}"
+    if disk.f_flag & os.ST_RDONLY:
+        return "incoming/ is on a file system that is mounted read-only"
+    if not os.access(root.incoming, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        return "incoming/ is not writable"
+    if disk.f_bavail * disk.f_frsize < room:
+        return f"the disk has less than {room} bytes left"
+    if disk.f_files and not disk.f_favail:
+        return "the file system has no room for another file"
+    return ""
