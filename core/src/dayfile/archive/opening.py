@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from stat import S_ISREG
 
 import tables
 
-from dayfile.errors import StorageError
+from dayfile.errors import HeldError, StorageError
 
-__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "errno_of", "naming_trouble", "open_day_file"]
+__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "errno_of", "follow_link", "naming_trouble", "open_day_file"]
 
 DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
@@ -103,6 +104,31 @@ def open_day_file(path: Path) -> Iterator[tables.File]:
     # As all is read once, a cache of chunks would only be one more copy.
     with naming_trouble(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
         yield file
+
+
+def follow_link(published: Path) -> Path:
+    """Return the file that a published day file is: where its path is a link, the file that it leads to.
+
+    Raises
+    ------
+    HeldError
+        The link leads nowhere, as if something were not mounted, or in a circle, or to what is not a file.
+    DayFileError
+        It cannot be looked at.
+    """
+    with naming_trouble(published):
+        if not published.is_symlink():
+            return published
+    target = Path(os.path.realpath(published))
+    try:
+        found = published.stat()
+    except (OSError, RuntimeError) as error:
+        cause = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        message = f"this link leads to {target}, which cannot be used ({cause}); mount or repair it"
+        raise HeldError(message, where=published) from error
+    if not S_ISREG(found.st_mode):
+        raise HeldError(f"this link leads to {target}, which is not a file; repair it", where=published)
+    return target
 
 
 @contextmanager

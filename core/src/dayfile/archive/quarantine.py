@@ -124,10 +124,11 @@ class Quarantine:
         short = short_id(name, content)
         now = dt.datetime.now(dt.UTC)
         making = self.path / f".{short}"
-        disk.make_directory(making)
-        disk.write(making / safe_name(name), content)
+        disk.make_directory(making, private=True)
+        disk.write(making / safe_name(name), content, private=True)
         told = {"time": now.isoformat(timespec="seconds"), "sha256": hashlib.sha256(content).hexdigest(), **reason}
-        disk.write(making / REASON, json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
+        written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+        disk.write(making / REASON, written, private=True)
         disk.sync(making)
         self._remove_remains(self.path / f"{now:%Y-%m-%d}-{short}", safe_name(name), content)
         return self._name_entry(making, f"{now:%Y-%m-%d}", short)
@@ -167,13 +168,13 @@ class Quarantine:
             written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
             if known:
                 disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
-                disk.write(entry / f".{REASON}", written)
+                disk.write(entry / f".{REASON}", written, private=True)
                 disk.rename(entry / f".{REASON}", entry / REASON)
                 return entry, records
             making = self.path / f".{short}"
-            disk.make_directory(making)
-            disk.write(making / VALUES, content.encode(errors="backslashreplace"))
-            disk.write(making / REASON, written)
+            disk.make_directory(making, private=True)
+            disk.write(making / VALUES, content.encode(errors="backslashreplace"), private=True)
+            disk.write(making / REASON, written, private=True)
             disk.sync(making)
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
 

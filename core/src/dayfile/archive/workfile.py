@@ -17,9 +17,9 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.digests import Digest, sha256_of
-from dayfile.archive.opening import REMEDY, errno_of, naming_trouble, open_day_file
+from dayfile.archive.opening import REMEDY, errno_of, follow_link, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
-from dayfile.errors import LayoutError, StorageError
+from dayfile.errors import HeldError, LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
@@ -91,6 +91,7 @@ class WorkFile:
         self.keep_duplicates = keep_duplicates
         self.on_conflict = on_conflict
         self.told = told
+        self.target = follow_link(published)
         with naming_trouble(published):
             self.base = published if from_published and published.exists() else None
         self.ledger = self._published_ledger(day, taken=taken)
@@ -344,6 +345,9 @@ class WorkFile:
     def publish(self) -> tuple[list[NodeSummary], Digest]:
         """Close, read everything back, and put the file in place of the published one.
 
+        It gets the mode, group and owner of that one, as far as this user may give them; no extended attributes and no
+        access control list. Where the published path is a link, the link stays and its target is replaced.
+
         Returns
         -------
         (list of NodeSummary, Digest)
@@ -357,7 +361,8 @@ class WorkFile:
         """
         self.close()
         disk.make_directory(self.published.parent)
-        self._move_near()
+        self._check_link()
+        self.path = disk.bring_near(self.path, self.target)
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         summaries = verify(self.path, self.ledger.checksums, self.told)
@@ -366,16 +371,17 @@ class WorkFile:
             os.utime(self.path)
         disk.sync(self.path)
         sha256 = sha256_of(self.path)
-        disk.rename(self.path, self.published)
+        disk.replace(self.path, self.target)
         return summaries, Digest.of(self.published, sha256)
 
-    def _move_near(self) -> None:
-        """Take the file to the file system of the published one, under a hidden name: only within one is a rename."""
-        if self.path.parent.stat().st_dev != self.published.parent.stat().st_dev:
-            near = self.published.with_name(f".{self.published.name}")
-            disk.copy(self.path, near)
-            disk.unlink(self.path)
-            self.path = near
+    def _check_link(self) -> None:
+        """StorageError if the published path leads to another file than when this one was begun."""
+        try:
+            same = follow_link(self.published) == self.target
+        except HeldError as error:
+            raise StorageError(error.message, where=error.where) from error
+        if not same:
+            raise StorageError(f"this link was changed meanwhile; {disk.STAYS}", where=self.published)
 
 
 @contextmanager

@@ -34,6 +34,8 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     ------
     UsageError
         No plugin of this run has a route.
+    StorageError
+        There is no archive.
     MissingExtraError
         starlette is not installed.
     """
@@ -41,7 +43,7 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
         from starlette.applications import Starlette
     except ImportError as error:
         raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
-    root.create()
+    root.prepare()
     routes: list[Any] = []
     for name in plugins.names:
         routes += plugins.routes(name, root, settings)

@@ -32,7 +32,7 @@ def prepared() -> tuple[Receiver, int]:
     own = settings.plugins["hisparc"]
     if not isinstance(own, HisparcSettings) or own.station_list is None:
         raise SettingsError("set hisparc.station_list to the station list")
-    root.create()
+    root.prepare()
     log_as("serve", settings.core)
     return Receiver(root, StationList(own.station_list)), settings.core.serve_body_limit
 
