@@ -19,7 +19,17 @@ import tables
 
 from dayfile.errors import HeldError, StorageError
 
-__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "errno_of", "follow_link", "naming_trouble", "open_day_file"]
+__all__ = [
+    "DAMAGED",
+    "REMEDY",
+    "DayFileError",
+    "Trouble",
+    "check_link",
+    "errno_of",
+    "follow_link",
+    "naming_trouble",
+    "open_day_file",
+]
 
 DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
@@ -129,6 +139,16 @@ def follow_link(published: Path) -> Path:
     if not S_ISREG(found.st_mode):
         raise HeldError(f"this link leads to {target}, which is not a file; repair it", where=published)
     return target
+
+
+def check_link(published: Path, target: Path) -> None:
+    """Raise a StorageError if a published path leads to another file than :func:`follow_link` returned before."""
+    try:
+        same = follow_link(published) == target
+    except HeldError as error:
+        raise StorageError(error.message, where=error.where) from error
+    if not same:
+        raise StorageError("this link was changed meanwhile; nothing was published", where=published)
 
 
 @contextmanager

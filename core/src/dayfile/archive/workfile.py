@@ -17,9 +17,9 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.digests import Digest, sha256_of
-from dayfile.archive.opening import REMEDY, errno_of, follow_link, naming_trouble, open_day_file
+from dayfile.archive.opening import REMEDY, check_link, errno_of, follow_link, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
-from dayfile.errors import HeldError, LayoutError, StorageError
+from dayfile.errors import LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
@@ -361,7 +361,7 @@ class WorkFile:
         """
         self.close()
         disk.make_directory(self.published.parent)
-        self._check_link()
+        check_link(self.published, self.target)
         self.path = disk.bring_near(self.path, self.target)
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
@@ -373,15 +373,6 @@ class WorkFile:
         sha256 = sha256_of(self.path)
         disk.replace(self.path, self.target)
         return summaries, Digest.of(self.published, sha256)
-
-    def _check_link(self) -> None:
-        """StorageError if the published path leads to another file than when this one was begun."""
-        try:
-            same = follow_link(self.published) == self.target
-        except HeldError as error:
-            raise StorageError(error.message, where=error.where) from error
-        if not same:
-            raise StorageError(f"this link was changed meanwhile; {disk.STAYS}", where=self.published)
 
 
 @contextmanager
