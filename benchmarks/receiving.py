@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.measuring import Round, Row, Side, measured
 from benchmarks.uploads import DAY
+from dayfile import create_archive
 from dayfile_hisparc.clients import form, station_list
 from dayfile_hisparc.simulation import events_of_station
 
@@ -58,6 +59,7 @@ def compared(asked: Round, name: str, clients: int, uploads: int, events: int, a
     program = Path(sys.executable).with_name("dayfile")
     setting = f"hisparc.station_list={stations}"
     archive, queue = directory / "archive", directory / "queue"
+    create_archive(archive)
     ours: list[str | Path] = [
         program,
         "serve",

@@ -103,7 +103,7 @@ def test_the_choice_of_an_engine_stops_there_too(root, name):
 
 
 def test_a_directory_of_the_archive_that_is_gone_is_not_empty(root, run, hits, monkeypatch):
-    monkeypatch.setattr(Root, "create", lambda _: None)
+    monkeypatch.setattr(Root, "_complete", lambda _: None)
     root.accepted.rmdir()
     with pytest.raises(StorageError, match="accepted: this directory is missing"):
         run()

@@ -84,7 +84,7 @@ def test_what_is_left_in_incoming_keeps_its_place_and_is_not_read_again_until_it
     ],
 )
 def test_the_setting_says_what_becomes_of_it(mixed, value, words, counted):
-    Path("archive/incoming").mkdir(parents=True)
+    dayfile.create_archive("archive")
     Path("archive/incoming/note.txt").write_text("of another detector")
     done = mixed("archive-run", *words, "--set", f"run.unrecognised={value}")
     assert (done.code, counted in done.out) == (3, True)
@@ -112,7 +112,7 @@ def test_a_watch_leaves_it_and_says_so_once(mixed, tmp_path):
     import sys
     import time
 
-    Path("archive/incoming").mkdir(parents=True)
+    dayfile.create_archive("archive")
     Path("archive/incoming/note.txt").write_text("of another detector")
     words = ["--plugins", "cris", "--watch", "--set", "watch.rescan=0.2", "--set", "publish.after=0.2"]
     program = Path(sys.executable).with_name("archive-run")

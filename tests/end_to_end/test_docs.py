@@ -130,7 +130,11 @@ def commands_of(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def normal(line: str) -> str:
-    """A line without what differs from run to run or from one zlib to another: seconds, sizes, spaces at its end."""
+    """A line without what differs from run to run or from one zlib to another: seconds, sizes, spaces at its end.
+
+    Nor where the reader's directory is.
+    """
+    line = re.sub(r"^made the archive /.*/", "made the archive ", line)
     return re.sub(r"\b\d+\.\d+ ?(s|MB)\b", r"N \1", line.rstrip())
 
 

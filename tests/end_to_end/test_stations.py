@@ -57,6 +57,7 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.root = Root(directory / "archive")
+        self.root.create()
         self.port = free_port()
         (directory / "stations.csv").write_text(station_list(STATIONS))
         listed = f"hisparc.station_list={directory / 'stations.csv'}"

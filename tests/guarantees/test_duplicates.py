@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import cli
+from dayfile import cli, create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import started
 from dayfile.engine.intake import Arrival
@@ -186,7 +186,7 @@ def test_duplicates_are_kept_if_the_settings_say_so_and_each_source_counts_once(
 
 
 def test_what_to_do_with_duplicates_can_be_set_in_the_archive(tmp_path, run):
-    (tmp_path / "archive").mkdir()
+    create_archive(tmp_path / "archive")
     (tmp_path / "archive" / "archive.yaml").write_text("duplicates: keep\n")
     assert counted(run(upload(shower(1), shower(1)))) == (2, 0)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile import cli
+from dayfile import cli, create_archive
 from dayfile.layouts.dtypes import to_structs
 from dayfile.testing.faults import Fault, injected
 from dayfile_cris import instrument as cris
@@ -417,7 +417,7 @@ def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, b
     assert kept == sorted(sources.values())
     assert {path.name for path in tmp_path.iterdir()} == {"archive", "given"}
     assert {path.name for path in box.root.iterdir() if not path.name.startswith(".")} == {
-        *("incoming", "accepted", "quarantine", "workshop")
+        *("incoming", "accepted", "quarantine", "workshop", "archive.json")
     }
 
 
@@ -430,7 +430,7 @@ def test_a_listing_has_one_line_an_entry_whatever_the_names_are(box, run):
 
 def test_a_name_that_is_no_unicode_stops_no_command(tmp_path, archive_run, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # what a terminal of a UTF-8 locale takes
-    (tmp_path / "archive" / "incoming").mkdir(parents=True)
+    create_archive(tmp_path / "archive")
     (tmp_path / "archive" / "incoming" / os.fsdecode(b"\xff\xfe")).write_bytes(b"of nobody")
     done = archive_run("--archive", "archive", "--set", "watch.settle=0")
     assert done.returncode == 3, done.stderr

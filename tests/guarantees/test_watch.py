@@ -18,6 +18,7 @@ import pytest
 import watchfiles
 
 from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.root import Root
 from dayfile.engine.watch import Bell, noticed
 from dayfile.errors import StorageError
 from dayfile.layouts.dtypes import to_structs
@@ -55,6 +56,7 @@ class Watcher:
 
     def __init__(self, directory, *, environment=None, program=(), **settings):
         self.archive = directory / "archive"
+        Root(self.archive).create()
         self.report_path = directory / "report.json"
         chosen = {"publish__after": NEVER, "publish__growth": 1e12, "watch__rescan": NEVER, "watch__settle": 0}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in {**chosen, **settings}.items()]

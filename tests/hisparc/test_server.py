@@ -29,7 +29,9 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
+from dayfile.engine.maintenance import adopt
 from dayfile.errors import UsageError
+from dayfile.plugins import load
 from dayfile_hisparc.clients import Identity, Pysparc, StationSoftware, form, identity, password, send, station_list
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import events_of_station
@@ -144,6 +146,7 @@ def serve(tmp_path_factory):
 
     def start(**settings: object) -> Server:
         directory = tmp_path_factory.mktemp("serve")
+        Root(directory / "archive").create()
         (directory / "stations.csv").write_text(station_list(20))
         chosen = {"serve__body_limit": BODY_LIMIT, "serve__body_seconds": BODY_SECONDS, **settings}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in chosen.items()]
@@ -571,6 +574,7 @@ def deployed(tmp_path) -> Path:
         f"[General]\nlog={tmp_path}/log/hisparc\nloglevel=debug\nstation_list={tmp_path}/stations.csv\n"
         f"data_dir={tmp_path}/data\n\n[Writer]\nsleep=1\n"
     )
+    adopt(Root(tmp_path / "data"), load(["hisparc"]))
     return tmp_path
 
 

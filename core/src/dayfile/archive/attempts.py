@@ -32,7 +32,7 @@ class Attempts:
     def begin(self, number: int, paths: Iterable[Path]) -> None:
         """Note that a group of sources is being taken."""
         path = self.directory / f"{number}.json"
-        disk.make_directory(self.directory)
+        disk.make_directory(self.directory, private=True)
         with disk.storage_errors("write", path):
             disk.step("write", path)
             path.write_bytes(

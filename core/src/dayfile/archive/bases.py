@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dayfile.archive import disk
+from dayfile.archive.identity import refuse_url
 from dayfile.archive.root import Root, real
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
@@ -34,13 +35,15 @@ def check_bases(root: Root, variables: Mapping[str, str]) -> None:
     Raises
     ------
     UsageError
-        A variable names what is the archive's own, or the place of other day files: files would be found twice.
+        A variable names a URL, what is the archive's own, or the place of other day files: files would be found twice.
     StorageError
         As for :func:`look_for`.
     """
     for name in variables:
         look_for(root, name)
     told = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+    for said in told.values():
+        refuse_url(said)
     if not told:
         return
     top = real(root.path)

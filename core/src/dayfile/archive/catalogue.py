@@ -6,9 +6,10 @@ and the records of day files that were gone when a new one was started in their 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,9 @@ class Catalogue:
             disk.step("open", self.path)
         try:
             # A reader may have to undo what a killed writer left, so it too opens for writing, where it may.
-            mode = "rwc" if write else "rw"
-            connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+            if write:
+                self._make_file()
+            connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
             try:
                 tables = tables_of(connection)
                 with connection:
@@ -164,6 +166,14 @@ class Catalogue:
                 raise StorageError(message, where=self.path) from error
             message = f"the catalogue cannot be used ({error}); rebuild it from the day files: dayfile reindex"
             raise DamagedCatalogueError(message, where=self.path) from error
+
+    def _make_file(self) -> None:
+        """Make the file if it is missing, with the mode that any file gets: SQLite's would not be writable by a group.
+
+        One that is there is not opened: closing it would end the locks that SQLite has on it in this process.
+        """
+        with disk.storage_errors("make", self.path), suppress(FileExistsError):
+            os.close(os.open(self.path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
 
     def _refuse_lost(self) -> None:
         """StorageError where day files are without a catalogue."""

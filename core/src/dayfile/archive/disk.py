@@ -6,6 +6,7 @@ What is promised after a crash rests on these few functions, so all changes go t
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import sys
@@ -14,13 +15,18 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, EEXIST, EINVAL, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, EROFS
 from functools import cache
 from pathlib import Path
-from typing import cast
+from stat import S_ISLNK
+from typing import BinaryIO, cast
 
 from dayfile.errors import StorageError
 
 __all__ = [
+    "PRIVATE_DIRECTORY",
+    "PRIVATE_FILE",
     "append",
     "begin_sync",
+    "bring_near",
+    "close_to_others",
     "concerns_the_disk",
     "copy",
     "exists",
@@ -28,6 +34,7 @@ __all__ = [
     "move",
     "move_into",
     "rename",
+    "replace",
     "step",
     "storage_errors",
     "sync",
@@ -42,7 +49,12 @@ COPY_BLOCK = 2**30
 SYNC_FILE_RANGE_WRITE = 2
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
+OTHERS = 0o007
+PRIVATE_DIRECTORY = 0o777 & ~OTHERS
+PRIVATE_FILE = 0o666 & ~OTHERS
+"""Modes, before the umask, of what other users must not read: input, whatever may be in it. 0750 and 0640 as a rule."""
 
+logger = logging.getLogger(__name__)
 observers: list[Callable[[str, Path], None]] = []
 
 
@@ -127,25 +139,52 @@ def sync_file_range() -> Callable[[int, int, int, int], int] | None:
     return cast("Callable[[int, int, int, int], int]", function)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and those above it; durable once the caller syncs what it puts there."""
+def make_directory(path: Path, *, private: bool = False) -> None:
+    """Make a directory and those above it; durable once the caller syncs what it puts there.
+
+    One that is ``private`` is closed to other users; one that exists is left as it is.
+    """
     with storage_errors("make the directory", path):
         if path.is_dir():
             return
         missing = [path, *(parent for parent in path.parents if not parent.exists())]
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(PRIVATE_DIRECTORY if private else 0o777, parents=True, exist_ok=True)
     for made in missing:
         sync(made.parent)
 
 
-def write(path: Path, content: bytes) -> None:
+def close_to_others(path: Path) -> bool:
+    """Take from other users what they may do with a file or directory of this user's; True if they could do anything.
+
+    What is absent, a link, or belongs to another user is left as it is.
+    """
+    try:
+        found = path.lstat()
+        if S_ISLNK(found.st_mode) or found.st_uid != os.geteuid() or not found.st_mode & OTHERS:
+            return False
+        path.chmod(found.st_mode & 0o7777 & ~OTHERS)
+    except OSError:
+        return False
+    return True
+
+
+def write(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a new file and force it to disk; its directory is the caller's to sync."""
-    with storage_errors("write", path), path.open("xb") as file:
+    with storage_errors("write", path), opened(path, "xb", private=private) as file:
         step("write", path)
         file.write(content)
         file.flush()
         step("fsync", path)
         os.fsync(file.fileno())
+
+
+def opened(path: Path, mode: str, *, private: bool) -> BinaryIO:
+    """Open a file to be written; one that is made and ``private`` is closed to other users."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, PRIVATE_FILE if private else 0o666)
+
+    return cast("BinaryIO", open(os.fspath(path), mode, opener=opener))
 
 
 def append(path: Path, content: bytes) -> None:
@@ -187,6 +226,52 @@ def rename(old: Path, new: Path) -> None:
         step("rename", new)
         old.replace(new)
     sync(new.parent)
+
+
+def bring_near(made: Path, target: Path) -> Path:
+    """Take a file to the file system of another one, under a hidden name beside it: only within one is a rename."""
+    with storage_errors("look at", target.parent):
+        if made.parent.stat().st_dev == target.parent.stat().st_dev:
+            return made
+    near = target.with_name(f".{target.name}")
+    unlink(near)
+    if exists(target):  # others may not read it before it has the mode of that one
+        write(near, b"", private=True)
+    copy(made, near)
+    unlink(made)
+    return near
+
+
+def replace(made: Path, target: Path) -> None:
+    """Put a file in the place of another one on the same file system, with its mode, group and owner; durable.
+
+    Of owner and group, what this user may not give is not kept. The name must not be a link: it would become a file.
+    """
+    with storage_errors("give mode and group to", made):
+        try:
+            old = target.stat()
+        except FileNotFoundError:
+            pass
+        else:
+            keep_access(made, old)
+    rename(made, target)
+
+
+def keep_access(path: Path, old: os.stat_result) -> None:
+    """Give a file the owner, group and mode of another one, as far as this user may."""
+    mode = old.st_mode & 0o777
+    now = path.stat()
+    if now.st_uid != old.st_uid:
+        with suppress(PermissionError):
+            os.chown(path, old.st_uid, -1)
+    if now.st_gid != old.st_gid:
+        try:
+            os.chown(path, -1, old.st_gid)
+        except PermissionError:
+            mode &= ~0o070 | (mode & OTHERS) << 3  # what the group may do was not meant for this user's group
+            logger.warning("%s: its group %d cannot be kept, as this user is not in it", path, old.st_gid)
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
 
 
 def move(old: Path, new: Path) -> None:

@@ -48,13 +48,15 @@ def try_lock(descriptor: int, path: Path) -> bool:
 def locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold the lock of a file, which is made if it is missing and never removed; others are waited for.
 
+    Other users cannot open it: whoever may read a file may lock it, for as long as they like.
+
     Raises
     ------
     StorageError
         It could not be had within these seconds, or cannot be had at all.
     """
     with disk.storage_errors("open the lock", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.PRIVATE_FILE)
     try:
         end = time.monotonic() + seconds
         while not try_lock(descriptor, path):

@@ -14,13 +14,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from stat import S_ISREG
 
 import tables
 
 from dayfile.archive import disk
-from dayfile.errors import StorageError
+from dayfile.errors import HeldError, StorageError
 
-__all__ = ["DAMAGED", "REMEDY", "DayFileError", "Trouble", "hdf5_errors", "naming_trouble", "open_day_file"]
+__all__ = [
+    "DAMAGED",
+    "REMEDY",
+    "DayFileError",
+    "Trouble",
+    "check_link",
+    "follow_link",
+    "hdf5_errors",
+    "naming_trouble",
+    "open_day_file",
+]
 
 DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
@@ -118,6 +129,41 @@ def check_regular(path: Path) -> None:
         mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise DayFileError(path, Trouble.NO_FILE, "a directory" if stat.S_ISDIR(mode) else "not a regular file")
+
+
+def follow_link(published: Path) -> Path:
+    """Return the file that a published day file is: where its path is a link, the file that it leads to.
+
+    Raises
+    ------
+    HeldError
+        The link leads nowhere, as if something were not mounted, or in a circle, or to what is not a file.
+    DayFileError
+        It cannot be looked at.
+    """
+    with naming_trouble(published):
+        if not published.is_symlink():
+            return published
+    target = Path(os.path.realpath(published))
+    try:
+        found = published.stat()
+    except (OSError, RuntimeError) as error:
+        cause = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        message = f"this link leads to {target}, which cannot be used ({cause}); mount or repair it"
+        raise HeldError(message, where=published) from error
+    if not S_ISREG(found.st_mode):
+        raise HeldError(f"this link leads to {target}, which is not a file; repair it", where=published)
+    return target
+
+
+def check_link(published: Path, target: Path) -> None:
+    """Raise a StorageError if a published path leads to another file than :func:`follow_link` returned before."""
+    try:
+        same = follow_link(published) == target
+    except HeldError as error:
+        raise StorageError(error.message, where=error.where) from error
+    if not same:
+        raise StorageError("this link was changed meanwhile; nothing was published", where=published)
 
 
 @contextmanager

@@ -167,8 +167,8 @@ class Quarantine:
     def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         short = short_id(name, content)
         making = self.path / f".{short}"
-        disk.make_directory(making)
-        disk.write(making / safe_name(name), content)
+        disk.make_directory(making, private=True)
+        disk.write(making / safe_name(name), content, private=True)
         _, date = self._make_reason(short, {"sha256": hashlib.sha256(content).hexdigest(), **reason})
         self._remove_remains(self.path / f"{date}-{short}", safe_name(name), content)
         return self._name_entry(making, date, short)
@@ -176,9 +176,10 @@ class Quarantine:
     def _make_reason(self, short: str, reason: dict[str, Any]) -> tuple[Path, str]:
         """Write the reason of an entry that is hidden still; its directory, on disk, and its date."""
         making, now = self.path / f".{short}", dt.datetime.now(dt.UTC)
-        disk.make_directory(making)
+        disk.make_directory(making, private=True)
         dated = {"time": now.isoformat(timespec="seconds"), **reason}
-        disk.write(making / REASON, json.dumps(dated, indent=2, ensure_ascii=False).encode(errors="backslashreplace"))
+        written = json.dumps(dated, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+        disk.write(making / REASON, written, private=True)
         disk.sync(making)
         return making, f"{now:%Y-%m-%d}"
 
@@ -217,13 +218,13 @@ class Quarantine:
             written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
             if known:
                 disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
-                disk.write(entry / f".{REASON}", written)
+                disk.write(entry / f".{REASON}", written, private=True)
                 disk.rename(entry / f".{REASON}", entry / REASON)
                 return entry, records
             making = self.path / f".{short}"
-            disk.make_directory(making)
-            disk.write(making / VALUES, content.encode(errors="backslashreplace"))
-            disk.write(making / REASON, written)
+            disk.make_directory(making, private=True)
+            disk.write(making / VALUES, content.encode(errors="backslashreplace"), private=True)
+            disk.write(making / REASON, written, private=True)
             disk.sync(making)
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
 

@@ -10,7 +10,7 @@ from dayfile.archive.catalogue import Catalogue, CatalogueRow, DamagedCatalogueE
 from dayfile.archive.digests import Digest
 from dayfile.archive.homes import Content, Homes, second_copy
 from dayfile.archive.opening import DayFileError, Trouble
-from dayfile.archive.root import Root
+from dayfile.archive.root import Root, real
 from dayfile.errors import LossError, StorageError
 from dayfile.messages import plural
 from dayfile.plugins import Plugins
@@ -85,6 +85,7 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
         found[content.path] = content.rows
     if not trust:
         refuse_losses(root, known, found, digests, result)
+    place = real(root.catalogue)  # which may be a link, and stays one
     making = root.workshop / "catalogue.db"
     catalogue = Catalogue(making)
     catalogue.announce({})
@@ -95,10 +96,11 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
     catalogue.record({path: Publication(rows, digests.get(path)) for path, rows in found.items()})
     if not trust:
         catalogue.remember_losses(lost)
+    making = disk.bring_near(making, place)
     disk.sync(making)
     # What a killed writer left to be undone is for the old catalogue, and would damage the new one.
-    disk.unlink(root.catalogue.with_name("catalogue.db-journal"))
-    disk.rename(making, root.catalogue)
+    disk.unlink(place.with_name(f"{place.name}-journal"))
+    disk.replace(making, place)
     result.day_files = len(found)
     return result
 

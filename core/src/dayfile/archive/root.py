@@ -5,19 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
+import logging
 import os
+import secrets
 import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from errno import EACCES, EPERM, EROFS
 from pathlib import Path
-from stat import S_ISDIR
 
 from dayfile.archive import disk
-from dayfile.archive.directories import Unseen, refuse, status
+from dayfile.archive.directories import Unseen, refuse
+from dayfile.archive.identity import MARKER, Opened, is_archive, make_marker, read_marker, refuse_url
 from dayfile.archive.locks import try_lock
-from dayfile.errors import ArchiveLockedError, PluginError, UsageError
+from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
 __all__ = ["Root", "real"]
@@ -25,6 +28,12 @@ __all__ = ["Root", "real"]
 # Seconds for which a run waits for the workers of a killed one, which end with it.
 PATIENCE = 5.0
 LOST_AND_FOUND = "lost+found"
+NO_ARCHIVE = (
+    "{what}; if its file system is not mounted, mount it; dayfile init makes a new archive, and dayfile adopt one of "
+    "a directory with day files of another program"
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Root:
@@ -33,8 +42,8 @@ class Root:
     Parameters
     ----------
     path : Path
-        The directory; :meth:`create` makes it. A relative path is made absolute here, once: a later ``os.chdir`` must
-        not lead to another archive.
+        The directory; :meth:`create` makes it. A URL is a UsageError. A relative path is made absolute here, once: a
+        later ``os.chdir`` must not lead to another archive.
 
     Attributes
     ----------
@@ -49,9 +58,12 @@ class Root:
         ``archive.yaml``, which need not exist.
     holder : Path
         Tells who holds the lock.
+    opened : Opened or None
+        Which directory this process opened as the archive, to write to it.
     """
 
     def __init__(self, path: Path) -> None:
+        refuse_url(path)
         self.path = path = path.absolute()
         self.incoming = path / "incoming"
         self.accepted = path / "accepted"
@@ -62,23 +74,153 @@ class Root:
         self.catalogue = path / "catalogue.db"
         self.settings = path / "archive.yaml"
         self.holder = path / ".lock.json"
+        self.opened: Opened | None = None
 
     def create(self) -> None:
-        """Make the directories that are missing."""
+        """Make an archive here, or what an archive that is here lacks; what ``dayfile init`` does.
+
+        Raises
+        ------
+        UsageError
+            An archive cannot be here: it is a file, has a path that HDF5 cannot open, or is within another archive.
+        StorageError
+            It could not be made, or has a format that this version does not know.
+        """
+        self._refuse_place()
+        if not os.path.lexists(self.path):
+            self._make()
+        self._complete()
+
+    def prepare(self, *, make: bool = False) -> bool:
+        """Get an archive ready to be written; what a run does first.
+
+        Parameters
+        ----------
+        make : bool
+            Whether to make one where nothing is at its path.
+
+        Returns
+        -------
+        bool
+            Whether it was made.
+
+        Raises
+        ------
+        UsageError
+            It is a file, or one cannot be made here.
+        StorageError
+            There is no archive here, or one of a format that this version does not know.
+        """
+        self._refuse_file()
+        made = False
+        if make and not os.path.lexists(self.path):
+            self._refuse_place()
+            made = self._make()
+        if problem := self.problem():
+            raise StorageError(problem, where=self.path)
+        self._complete()
+        return made
+
+    def problem(self) -> str:
+        """Return why this is not an archive and what to do; empty if it is one.
+
+        Raises
+        ------
+        StorageError
+            That cannot be seen, or it has a format that this version does not know.
+        """
+        if read_marker(self.path) is not None or is_archive(self.path):
+            return ""
+        if self.path.is_dir():
+            return NO_ARCHIVE.format(what=f"this directory is not an archive ({MARKER} is missing)")
+        if self.path.is_symlink():
+            return NO_ARCHIVE.format(what=f"this link leads to no directory ({real(self.path)})")
+        what = "this is a file" if os.path.lexists(self.path) else "there is no archive here"
+        return NO_ARCHIVE.format(what=what)
+
+    def _refuse_file(self) -> None:
         if disk.exists(self.path) and not self.path.is_dir():
             raise UsageError("this is a file; an archive is a directory", where=self.path)
+
+    def _refuse_place(self) -> None:
+        """UsageError for a place at which no archive can be."""
+        self._refuse_file()
+        if self.path.is_symlink() and not self.path.exists():
+            raise UsageError(f"this link leads to no directory ({real(self.path)}); is it mounted?", where=self.path)
         try:
             os.fspath(self.path).encode()
         except UnicodeEncodeError as error:
             message = "the path of an archive must be UTF-8, which HDF5 needs; rename the directory"
             raise UsageError(message, where=self.path) from error
-        for directory in (self.incoming, self.accepted, self.quarantine, self.workshop):
-            disk.make_directory(directory)
+        if not self.exists():
+            outer = next((above for above in real(self.path).parents if os.path.lexists(above / MARKER)), None)
+            if outer is not None:
+                message = f"this is within the archive {outer}, which would take its files for its own"
+                raise UsageError(message, where=self.path)
+
+    def _make(self) -> bool:
+        """Make an archive where nothing is, in one step; False if another process was quicker."""
+        disk.make_directory(self.path.parent)
+        making = Root(self.path.parent / f".dayfile-{secrets.token_hex(4)}")
+        try:
+            disk.make_directory(making.path)
+            making._complete()
+            with disk.storage_errors("make the archive", self.path):
+                disk.move(making.path, self.path)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            return False
+        finally:
+            shutil.rmtree(making.path, ignore_errors=True)
+        disk.sync(self.path.parent)
+        return True
+
+    def _complete(self) -> None:
+        """Make what is missing, close to others what must be, and remember which directory this is."""
+        disk.make_directory(self.incoming)
+        for directory in (self.accepted, self.quarantine, self.workshop):
+            disk.make_directory(directory, private=True)
+        try:
+            make_marker(self.path)
+        except StorageError as error:
+            # Somebody who may only put files into an older archive does not need it.
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in {EACCES, EPERM, EROFS}:
+                raise
+        private = (self.accepted, self.quarantine, self.workshop, self.attempts, self.sources)
+        for path in (*private, self.path / ".lock", self.path / ".quarantine.lock"):
+            if disk.close_to_others(path):
+                logger.info("%s: closed to other users", path)
+        self.opened = Opened.of(self.path)
+
+    def check_there(self) -> None:
+        """Make sure that the archive that was opened is still the one at its path.
+
+        Raises
+        ------
+        StorageError
+            It is not: its directory was renamed, removed or replaced, or its file system unmounted.
+        """
+        if self.opened is None:
+            return
+        try:
+            now = Opened.of(self.path)
+            same = now[:2] == self.opened[:2] and self.opened.marker in {None, now.marker}
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                raise
+            same = False
+        if not same:
+            message = (
+                "the archive that was opened is not here any more: its directory was renamed, removed or replaced, or "
+                "its file system was unmounted; nothing more is written. Put it back and start again"
+            )
+            raise StorageError(message, where=self.path)
 
     def exists(self) -> bool:
-        """Whether an archive has been made here; StorageError if that cannot be seen."""
-        found = status(self.workshop)
-        return found is not None and S_ISDIR(found.st_mode)
+        """Whether an archive is here; StorageError if that cannot be seen."""
+        return is_archive(self.path)
 
     def elsewhere(self) -> dict[Path, list[str]]:
         """Directories of day files that lie elsewhere: where, and the names of the links to each."""
@@ -139,13 +281,15 @@ class Root:
                     yield (here / name).as_posix()
 
     def _may_have_day_files(self, path: Path, elsewhere: Mapping[Path, list[str]], linked: set[Path]) -> bool:
-        """Whether a directory below the root is to be looked through: hidden ones are not, nor those of the archive.
+        """Whether a directory below the root is to be looked through: hidden ones are not, nor those of an archive.
 
         A link is followed where it leads out of the archive, each directory once, so that none leads in a circle; one
         right below the root may lead to a directory of the archive too, which is looked through by its link alone.
         """
         top = path.parent == Path()
         if path.name.startswith(".") or (top and path.name in DIRECTORIES):
+            return False
+        if os.path.lexists(self.path / path / MARKER):  # another archive
             return False
         if (self.path / path).is_symlink():
             target = real(self.path / path)
@@ -174,6 +318,8 @@ class Root:
             Another run holds it; the message says which.
         """
         lock = self._lock()
+        with disk.storage_errors("open", self.path):
+            here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # by its path it may be another one in the end
         try:
             crashed = self.holder.exists()
             with disk.storage_errors("take the archive over", self.path):
@@ -189,7 +335,8 @@ class Root:
         finally:
             # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
             with suppress(OSError):
-                self.holder.unlink()
+                os.unlink(self.holder.name, dir_fd=here)
+            os.close(here)
             fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
 
@@ -197,7 +344,7 @@ class Root:
         """Take the lock: an open file, which forks of this process hold too."""
         end = time.monotonic() + PATIENCE
         with disk.storage_errors("lock the archive", self.path), ExitStack() as opened:
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, disk.PRIVATE_FILE)
             opened.callback(os.close, lock)
             while True:
                 if try_lock(lock, self.path):

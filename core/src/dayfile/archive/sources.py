@@ -42,11 +42,12 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
                 # It came again, and records may have been archived that were too far ahead the first time.
                 note_arrival(target, source.arrived)
         else:
-            disk.make_directory(target.parent)
+            for directory in (root.sources, root.sources / day, target.parent):
+                disk.make_directory(directory, private=True)
             making = target.with_name(MAKING)
             disk.unlink(making)
             if first is None:
-                disk.write(making, source.content)
+                disk.write(making, source.content, private=True)
             else:
                 with disk.storage_errors("link", making):
                     os.link(first, making)

@@ -16,7 +16,7 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.digests import Digest, sha256_of, version_of
-from dayfile.archive.opening import REMEDY, hdf5_errors, naming_trouble, open_day_file
+from dayfile.archive.opening import REMEDY, check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import HeldError, LayoutError, StorageError
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
@@ -90,6 +90,7 @@ class WorkFile:
         self.keep_duplicates = keep_duplicates
         self.on_conflict = on_conflict
         self.told = told
+        self.target = follow_link(published)
         self.replaces = not from_published
         self.before = version_of(published)
         self.base = published if from_published and self.before else None
@@ -364,6 +365,9 @@ class WorkFile:
     def publish(self) -> tuple[list[NodeSummary], Digest]:
         """Close, read everything back, and put the file in place of the published one.
 
+        It gets the mode, group and owner of that one, as far as this user may give them; no extended attributes and no
+        access control list. Where the published path is a link, the link stays and its target is replaced.
+
         Returns
         -------
         (list of NodeSummary, Digest)
@@ -379,7 +383,8 @@ class WorkFile:
         """
         self.close()
         disk.make_directory(self.published.parent)
-        self._move_near()
+        check_link(self.published, self.target)
+        self.path = disk.bring_near(self.path, self.target)
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         summaries = verify(self.path, self.ledger.checksums, self.told)
@@ -391,13 +396,5 @@ class WorkFile:
         if not self.replaces and version_of(self.published) != self.before:
             message = "was put in place, replaced or changed while records were added to it; input stays where it was"
             raise HeldError(message, where=self.published)
-        disk.rename(self.path, self.published)
+        disk.replace(self.path, self.target)
         return summaries, Digest.of(self.published, sha256)
-
-    def _move_near(self) -> None:
-        """Take the file to the file system of the published one, under a hidden name: only within one is a rename."""
-        if self.path.parent.stat().st_dev != self.published.parent.stat().st_dev:
-            near = self.published.with_name(f".{self.published.name}")
-            disk.copy(self.path, near)
-            disk.unlink(self.path)
-            self.path = near

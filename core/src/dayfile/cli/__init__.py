@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("init")(maintain.init)
 app.command("run")(run.run)
 app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)

@@ -36,9 +36,11 @@ def export(
     """
     from dayfile import plugins
     from dayfile.archive.day_tables import read_day
+    from dayfile.archive.identity import refuse_url
     from dayfile.errors import StorageError, UsageError
     from dayfile.model.clock import parse_day
 
+    refuse_url(out)
     loaded = plugins.load()
     moment = parse_day(day)
     tables = read_day(existing(archive), data_type, moment)

@@ -17,10 +17,10 @@ from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
+    from dayfile.archive.reindexing import Reindexed
     from dayfile.archive.root import Root
-    from dayfile.plugins import Plugins
 
-__all__ = ["adopt", "check", "quarantine", "rebuild", "reindex"]
+__all__ = ["adopt", "check", "init", "quarantine", "rebuild", "reindex"]
 
 MOST_NOTES = 100
 
@@ -35,6 +35,21 @@ def existing(archive: Path) -> Root:
     from dayfile.engine.putting import open_archive
 
     return open_archive(archive).root
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The archive's directory; made if absent.")],
+) -> None:
+    """Make an archive; one that exists is left as it is.
+
+    Exit codes: 0 there is an archive, 2 none can be here, 4 it could not be made.
+    """
+    from dayfile.archive.root import Root
+
+    root = Root(directory)
+    known = root.exists()
+    root.create()
+    typer.echo(printable(f"{root.path} is an archive already" if known else f"made the archive {root.path}"))
 
 
 def check(
@@ -72,8 +87,10 @@ def reindex(
     can be seen or read now.
     """
     from dayfile import plugins
+    from dayfile.engine.maintenance import reindex as rebuild_catalogue
 
-    make_catalogue(existing(archive), plugins.load() if plugins.installed() else None, trust=force)
+    root = existing(archive)
+    tell_reindexed(rebuild_catalogue(root, plugins.load() if plugins.installed() else None, trust=force))
 
 
 def adopt(
@@ -86,18 +103,17 @@ def adopt(
     """
     from dayfile.archive.root import Root
     from dayfile.configuration import chosen_plugins
+    from dayfile.engine.maintenance import adopt as take_in
     from dayfile.errors import UsageError
 
+    root = Root(directory)
     if not directory.is_dir():
         raise UsageError("there is no such directory", where=directory)
-    make_catalogue(Root(directory), chosen_plugins(plugins), trust=True)
+    tell_reindexed(take_in(root, chosen_plugins(plugins)))
 
 
-def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool) -> None:
-    """Rebuild a catalogue, say what came of it, and end."""
-    from dayfile.engine.maintenance import reindex as rebuild_catalogue
-
-    done = rebuild_catalogue(root, plugins, trust=trust)
+def tell_reindexed(done: Reindexed) -> None:
+    """Say what came of rebuilding a catalogue, and end."""
     for problem in done.problems:
         typer.echo(printable(f"dayfile: {problem}"), err=True)
     for note in done.passed_over[:MOST_NOTES]:

@@ -89,9 +89,14 @@ def run(
 ) -> None:
     """Archive sources into day files.
 
+    Where nothing is at the archive's path, an archive is made, except by --watch; a directory that is not an archive
+    stays as it is, as it may be a bare mount point: see dayfile init.
+
     Exit codes: 0 all archived (or a watch that was stopped), 2 wrong usage or settings, 3 something went to
-    quarantine or is held, 4 could not write, 5 another run holds the archive.
+    quarantine or is held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds
+    the archive.
     """
+    from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, silent
     from dayfile.engine.processes import run_processes, worth_processes
@@ -99,6 +104,8 @@ def run(
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
 
+    if report is not None:
+        refuse_url(report)
     if watch and sources:
         raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
     if watch and engine is Engine.processes:
@@ -146,6 +153,8 @@ def shown_progress() -> Iterator[Progress]:
 
 def tell(report: Report, *, quiet: bool) -> None:
     """Say what a run did, and to standard error what went wrong."""
+    if report.made and not quiet:
+        typer.echo(printable(f"made the archive {report.made}"))
     if report.recovered:
         typer.echo("dayfile: the run before was cut off; what it had accepted is archived now", err=True)
     for name in report.growing:

@@ -28,7 +28,10 @@ def serve(
     set_: SetOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile."""
+    """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile.
+
+    Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive there.
+    """
     from dayfile.configuration import configured
     from dayfile.cores import available_cores
     from dayfile.errors import MissingExtraError

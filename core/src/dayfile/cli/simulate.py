@@ -45,9 +45,12 @@ def simulate(
     import numpy as np
 
     from dayfile import plugins
+    from dayfile.archive.identity import refuse_url
     from dayfile.errors import PluginError, StorageError, UsageError
     from dayfile.model.clock import parse_day
 
+    if out is not None:
+        refuse_url(out)
     loaded = plugins.load([instrument])
     for failure in loaded.failures:
         raise PluginError(failure.message)

@@ -142,13 +142,17 @@ def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
 
 
 def accept_one(root: Root, path: Path) -> Path:
-    """Sync a file, move it to ``accepted/`` and date it; where it is now. OSError if it cannot be opened or moved."""
+    """Sync a file, move it to ``accepted/``, date it and close it to others; where it is now.
+
+    OSError if it cannot be opened or moved.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         disk.sync_file(descriptor, path)
         target = disk.move_into(path, root.accepted)
         with suppress(OSError):  # another user's file; the time at which it was written is not far off
             os.utime(descriptor)
+        disk.close_to_others(target)  # another user's stays as it is, in a directory that is closed
     finally:
         os.close(descriptor)
     return target
@@ -178,6 +182,8 @@ def read_source(arrival: Arrival, largest: int) -> Read | Unread:
     try:
         for _ in range(READ_TRIES):
             disk.step("open", path)
+            if arrival.ours and path.is_symlink():  # put in the place of the file that was looked at
+                return Unread("is a link, and links are not followed; left in place", OSError.__name__)
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 content = read_bounded(file, status, largest)
@@ -258,6 +264,7 @@ def give_back(root: Root, path: Path, origin: Path | None = None) -> Path:
 
     It goes to the directory that it came from, if that is known and still there.
     """
+    root.check_there()
     disk.make_directory(root.incoming)
     directory = root.incoming if origin is None or not origin.parent.is_dir() else origin.parent
     target = disk.move_into(path, directory)

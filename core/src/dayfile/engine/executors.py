@@ -112,6 +112,7 @@ class Run:
 
     def take(self, group: Sequence[Arrival]) -> None:
         """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
+        self.root.check_there()
         self.attempts.begin(0, [arrival.path for arrival in group])
         try:
             self._take_group(group)
@@ -312,8 +313,12 @@ class Run:
 
 
 @contextmanager
-def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | None = None) -> Iterator[Run]:
+def started(
+    root: Root, plugins: Plugins, settings: Settings, *, only: str | None = None, make: bool = False
+) -> Iterator[Run]:
     """A run in the archive's lock, with what a killed run left behind put right.
+
+    ``make``: make an archive where nothing is at its path.
 
     Raises
     ------
@@ -322,14 +327,14 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     ArchiveLockedError
         Another run works on the archive.
     StorageError
-        The archive could not be written; input is where it was.
+        There is no archive, or it could not be written; input is where it was.
     """
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
     also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
-    root.create()
+    made = root.prepare(make=make)
     with root.locked() as crashed:
-        report = Report(failures=list(plugins.failures), recovered=crashed)
+        report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
                 link_base(root, name, Path(os.environ[variable]), variable)
@@ -397,7 +402,7 @@ def run_serial(
     Parameters
     ----------
     root : Root
-        The archive; made if absent.
+        The archive; made if nothing is at its path.
     plugins : Plugins
         Who decodes.
     settings : Settings
@@ -422,7 +427,7 @@ def run_serial(
         The archive could not be written; input is where it was.
     """
     files = given_files(given)
-    with started(root, plugins, settings) as run:
+    with started(root, plugins, settings, make=True) as run:
         total = len(files) + count_waiting(root)
         done = 0
         for group, _ in groups(arrivals(run, settings.core.watch_settle, files)):

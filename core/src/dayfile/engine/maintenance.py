@@ -23,7 +23,30 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger
 
-__all__ = ["rebuild", "reindex"]
+__all__ = ["adopt", "rebuild", "reindex"]
+
+
+def adopt(root: Root, plugins: Plugins) -> Reindexed:
+    """Make a directory with day files of another program an archive, without changing a byte of them.
+
+    Parameters
+    ----------
+    root : Root
+        The directory, which may have no day files yet.
+    plugins : Plugins
+        Whose layouts say where day files belong, and what each table is.
+
+    Raises
+    ------
+    UsageError
+        The directory is within another archive.
+    ArchiveLockedError, StorageError
+        As for :func:`reindex`.
+    """
+    for name in plugins.bases:
+        look_for(root, name)
+    root.create()
+    return reindex(root, plugins, trust=True)
 
 
 def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) -> Reindexed:
@@ -32,7 +55,7 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
     Parameters
     ----------
     root : Root
-        The archive, or the directory with the day files of another program, which becomes one.
+        The archive.
     plugins : Plugins, optional
         Whose layouts say where day files belong, and what a table is that does not say its data type itself.
     trust : bool
@@ -50,7 +73,7 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
     """
     for name in () if plugins is None else plugins.bases:
         look_for(root, name)
-    root.create()
+    root.prepare()
     with root.locked():
         return make_catalogue(root, plugins, trust=trust)
 

@@ -199,7 +199,8 @@ class Pipeline:
 
     def announce(self, day_files: Mapping[str, np.datetime64]) -> None:
         """Put down in the catalogue which day files come next, and warn of those that are gone."""
-        # During a long watch, what they lie on may be gone meanwhile.
+        # During a long watch, what they are on may be gone meanwhile.
+        self.root.check_there()
         for name in self.plugins.bases:
             look_for(self.root, name)
         gone = [path for path in day_files if self.only is None and not disk.exists(self.root.path / path)]

@@ -89,7 +89,7 @@ def run_processes(
         As for :func:`dayfile.engine.executors.run_serial`; a worker that was killed is a StorageError too.
     """
     files = given_files(given)
-    with started(root, plugins, settings) as run, crew(run, workers or available_cores()) as foreman:
+    with started(root, plugins, settings, make=True) as run, crew(run, workers or available_cores()) as foreman:
         total = len(files) + count_waiting(root)
         done = 0
         for group, size in groups(arrivals(run, settings.core.watch_settle, files)):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.archive.identity import refuse_url
 from dayfile.archive.reading import Reader
 from dayfile.archive.records import Records
 from dayfile.archive.root import Root
@@ -310,17 +311,19 @@ def open_archive(path: str | Path) -> Archive:
     Raises
     ------
     UsageError
-        There is no archive.
+        There is no archive, or the path is a URL.
+    StorageError
+        The archive has a format that this version does not know.
     """
+    refuse_url(path)
     root = Root(Path(path))
-    if not root.exists():
-        message = "there is no archive here; archive-run --archive makes one, and so does dayfile.create_archive"
-        raise UsageError(message, where=path)
+    if problem := root.problem():
+        raise UsageError(problem, where=path)
     return Archive(root)
 
 
 def create_archive(path: str | Path) -> Archive:
-    """Make an archive's directories, where they are missing, and open it.
+    """Make an archive, or what is missing of one that exists, and open it; as ``dayfile init`` does.
 
     Parameters
     ----------
@@ -330,10 +333,11 @@ def create_archive(path: str | Path) -> Archive:
     Raises
     ------
     UsageError
-        It is a file.
+        It is a file or a URL, or within another archive.
     StorageError
-        The directories could not be made.
+        It could not be made, or has a format that this version does not know.
     """
+    refuse_url(path)
     root = Root(Path(path))
     root.create()
     return Archive(root)

@@ -99,6 +99,8 @@ class Report:
         How long the run took.
     recovered : bool
         Whether the run before was cut off, and this one put right what it left.
+    made : str
+        Absolute path of the archive, if the run made it; otherwise empty.
     growing : list of str
         Files in ``incoming/`` that were left for the next run as they were still changing.
     """
@@ -113,6 +115,7 @@ class Report:
     remarks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     recovered: bool = False
+    made: str = ""
     growing: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, repr=False)
     paths: set[str] = field(default_factory=set, repr=False)
@@ -195,6 +198,7 @@ class Report:
             "failures": [{"plugin": failure.plugin, "message": failure.message} for failure in self.failures],
             "remarks": self.remarks,
             "recovered": self.recovered,
+            "made": self.made,
             "growing": self.growing,
             "seconds": self.seconds,
         }

@@ -44,6 +44,11 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     -------
     Report
         What was done.
+
+    Raises
+    ------
+    StorageError
+        There is no archive; or, meanwhile, its directory was renamed, removed or replaced, or cannot be written.
     """
     with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle, run.unseen, run.passed_over)
@@ -125,6 +130,7 @@ class Bell:
 
 def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
     """Take what is ready, a round at a time, and publish what is due."""
+    run.root.check_there()
     ready = incoming.ready()
 
     for start in range(0, max(len(ready), 1), ACCEPTED_TOGETHER):

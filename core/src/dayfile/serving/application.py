@@ -42,6 +42,8 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     ------
     UsageError, PluginError
         No plugin of this run has a route, or none that did not fail.
+    StorageError
+        There is no archive.
     MissingExtraError
         starlette is not installed.
     """
@@ -50,7 +52,7 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
         from starlette.middleware import Middleware
     except ImportError as error:
         raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
-    root.create()
+    root.prepare()
     routes: list[Any] = []
     failures: list[DayfileError] = []
     for name in plugins.names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dayfile.archive.root import Root
+from dayfile.errors import StorageError
 
 __all__ = ["PATH", "trouble"]
 
@@ -23,6 +24,10 @@ def trouble(root: Root, room: int) -> str:
     room : int
         Bytes that must be free, such as ``serve.body_limit``.
     """
+    try:
+        root.check_there()
+    except StorageError as error:
+        return error.message
     try:
         disk = os.statvfs(root.incoming)
     except OSError as error:

@@ -281,8 +281,9 @@ class Receiver:
         """Onto disk: written beside, synced, renamed in, and the directory synced."""
         name = f"{time.time_ns():020d}-{station.number}-{secrets.token_hex(4)}"
         making = self.root.incoming / f".{name}"
+        self.root.check_there()
         try:
-            disk.write(making, content)
+            disk.write(making, content, private=True)
             disk.rename(making, self.root.incoming / name)
         except StorageError:
             with suppress(OSError):  # what is half there takes room that the next one needs
@@ -299,6 +300,7 @@ class Receiver:
             "records": None,
             "offset": None,
         }
+        self.root.check_there()
         self.quarantine.put(f"upload-{station.number}", payload, reason)
 
     def _told(self, answer: Answer, sender: str, reason: str) -> Answer:

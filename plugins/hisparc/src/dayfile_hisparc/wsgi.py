@@ -58,7 +58,7 @@ def prepared() -> Prepared:
     own = settings.plugins["hisparc"]
     if not isinstance(own, HisparcSettings) or own.station_list is None:
         raise SettingsError("set hisparc.station_list to the station list")
-    root.create()
+    root.prepare()
     log_as("serve", settings.core)
     receiver = Receiver(root, StationList(own.station_list))
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
