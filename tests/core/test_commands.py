@@ -125,7 +125,7 @@ def test_the_command_ends_with_3_when_something_was_set_aside(archive, archive_r
     archive.drop("notes.txt", b"of nobody")
     done = archive_run()
     assert done.returncode == 3
-    assert "notes.txt: no plugin of this run recognises it" in done.stderr
+    assert "1 source not recognised by the plugins of this run, left in place: notes.txt" in done.stderr
     assert archive.seconds() == [1]
 
 

@@ -12,7 +12,7 @@ import tables
 from dayfile import open_archive, settings
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
-from dayfile.engine import executors, intake
+from dayfile.engine import intake
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.executors import run_serial
 from dayfile.engine.report import Report
@@ -144,7 +144,7 @@ def test_of_many_days_only_some_files_are_open_and_all_are_published(archive, mu
 def test_of_many_days_those_not_written_for_long_are_published_before_the_end(
     archive, muon, hits, plugins_of, monkeypatch
 ):
-    monkeypatch.setattr(executors, "MOST_WAITING", 12)
+    monkeypatch.setattr("dayfile.engine.run.MOST_WAITING", 12)
     monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
     waiting = []
 

@@ -12,9 +12,10 @@ import pytest
 
 from dayfile import Batch, Clock, DataType, Field, Instrument, Node, Plausible, Source, hookimpl, open_archive, settings
 from dayfile.archive.sources import keep, kept, read_kept
-from dayfile.engine.executors import run_serial, started
+from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
+from dayfile.engine.starting import started
 from dayfile.errors import UsageError
 
 LAYOUT = """\

@@ -25,7 +25,7 @@ from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
-from dayfile.engine import executors, intake, processes
+from dayfile.engine import intake, processes
 from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import visible_files
 from dayfile.engine.parts import load, save
@@ -450,7 +450,7 @@ def test_a_watch_on_several_processes_is_refused(archive_run, tmp_path):
 
 
 def test_of_many_days_those_not_written_for_long_are_published_before_the_end(muon, plugins_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "MOST_WAITING", 12)
+    monkeypatch.setattr("dayfile.engine.run.MOST_WAITING", 12)
     monkeypatch.setattr(processes, "MOST_LEFT", 4)
     monkeypatch.setattr(intake, "GROUP_SOURCES", 3)
     plugins = plugins_of(muon=muon.instrument)

@@ -17,8 +17,8 @@ import tables
 
 from dayfile import cli, create_archive
 from dayfile.archive.root import Root
-from dayfile.engine.executors import started
 from dayfile.engine.intake import Arrival
+from dayfile.engine.starting import started
 from dayfile.layouts.dtypes import to_structs
 from dayfile.plugins import load
 from dayfile.settings import resolve

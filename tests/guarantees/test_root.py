@@ -15,7 +15,7 @@ import pytest
 
 from dayfile import create_archive
 from dayfile.archive.root import Root
-from dayfile.engine.executors import started
+from dayfile.engine.starting import started
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
 from dayfile_hisparc import wsgi

@@ -202,8 +202,11 @@ def read_source(arrival: Arrival, largest: int) -> Read | Unread:
 
 
 def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:
-    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much."""
-    if S_ISREG(status.st_mode):
+    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much.
+
+    What says that it has no bytes is read like a pipe: files of the kernel all say so.
+    """
+    if S_ISREG(status.st_mode) and status.st_size:
         return file.read(status.st_size) if status.st_size <= largest else None
     parts, left = [], largest
     while part := file.read(READ_BLOCK):

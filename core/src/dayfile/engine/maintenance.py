@@ -14,8 +14,8 @@ from dayfile.archive.opening import DayFileError, Trouble, open_day_file
 from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import kept, read_kept
-from dayfile.engine.executors import started
 from dayfile.engine.report import Report
+from dayfile.engine.starting import started
 from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.messages import plural
 from dayfile.model.clock import parse_day

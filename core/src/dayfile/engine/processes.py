@@ -23,13 +23,15 @@ from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
-from dayfile.engine import executors
+from dayfile.engine import run as one_process
 from dayfile.engine.accepting import NO_ROOM, Unread
 from dayfile.engine.day_files import Setback, Written
-from dayfile.engine.executors import Progress, Run, arrivals, count_waiting, silent, started
+from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.pipeline import Conclusion
 from dayfile.engine.report import Report
+from dayfile.engine.run import Run
+from dayfile.engine.starting import started
 from dayfile.engine.worker import Identity, Problem, ReadAgain, Told, Worker, part_file, work
 from dayfile.errors import HeldError, StorageError, UsageError
 from dayfile.model.batch import Source
@@ -96,7 +98,7 @@ def run_processes(
             progress(done, total, group[0].path.name)
             foreman.send(group, size)
             done += len(group)
-            if len(foreman.unpublished) > executors.MOST_WAITING:
+            if len(foreman.unpublished) > one_process.MOST_WAITING:
                 foreman.publish(leave=MOST_LEFT)
         foreman.send_alone()
         progress(total, total, "")

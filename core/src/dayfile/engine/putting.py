@@ -20,7 +20,8 @@ from dayfile.archive.records import Records
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.configuration import configured
-from dayfile.engine.executors import Run, started
+from dayfile.engine.run import Run
+from dayfile.engine.starting import started
 from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source

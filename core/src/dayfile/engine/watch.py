@@ -15,9 +15,11 @@ from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, Run, accepted_before, silent, started
+from dayfile.engine.executors import Progress, accepted_before, silent
 from dayfile.engine.intake import Incoming, groups
 from dayfile.engine.report import Held, Report, SetAside
+from dayfile.engine.run import Run
+from dayfile.engine.starting import started
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 

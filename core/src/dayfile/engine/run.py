@@ -1,0 +1,289 @@
+"""A run: sources taken in, their day files published, the sources released, in that order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from dayfile.archive import disk
+from dayfile.archive.attempts import Attempts
+from dayfile.archive.root import Root
+from dayfile.archive.sources import keep
+from dayfile.engine.accepting import (
+    NO_ROOM,
+    Read,
+    State,
+    Unread,
+    give_back,
+    read_source,
+    release,
+    remove_numbered,
+)
+from dayfile.engine.day_files import DayFiles, Setback
+from dayfile.engine.intake import Arrival
+from dayfile.engine.pipeline import Conclusion, Pipeline, Received
+from dayfile.engine.trials import ends_of_process
+from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
+from dayfile.errors import StorageError
+from dayfile.plugins import Failure
+
+__all__ = ["Run"]
+
+TRIAL = "trial-"
+"""Beginning of the names of work files that are written for trial."""
+MOST_WAITING = 200
+"""Day files that wait for the end of a run, each in the workshop and with some kilobytes of memory."""
+
+
+class Waiting(NamedTuple):
+    """A source whose day files are not all published yet.
+
+    Parameters
+    ----------
+    arrival : Arrival
+        The source.
+    state : State or None
+        What was read; None if what is there now was not read.
+    counted : str
+        The word under which the report counts it; empty if it is not counted.
+    day_files : set of str
+        Those that it waits for.
+    """
+
+    arrival: Arrival
+    state: State | None
+    counted: str
+    day_files: set[str]
+
+
+class Run:
+    """One process at work on an archive, in the archive's lock; made by :func:`started`.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    pipeline : Pipeline
+        The way of the data.
+    """
+
+    def __init__(self, root: Root, pipeline: Pipeline) -> None:
+        self.root = root
+        self.pipeline = pipeline
+        self.report = pipeline.report
+        self.waiting: list[Waiting] = []
+        self.setbacks: dict[str, Setback] = {}
+        self.held: dict[Path, str] = {}
+        self.attempts = Attempts(root)
+        self.skipped: set[Path] = set()
+        self.leaves = {
+            incoming: leaves_unrecognised(pipeline.plugins, pipeline.settings, incoming=incoming)
+            for incoming in (True, False)
+        }
+        self.left = Left(root, pipeline.plugins)
+        self.known_left: set[Path] = set()
+
+    def take(self, group: Sequence[Arrival]) -> None:
+        """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
+        self.root.check_there()
+        self.attempts.begin(0, [arrival.path for arrival in group])
+        try:
+            self._take_group(group)
+        finally:
+            self.attempts.end(0)
+
+    def _take_group(self, group: Sequence[Arrival]) -> None:
+        """Take a group of sources in together, one by one if the memory is too small for all of it."""
+        try:
+            self._take(group)
+        except MemoryError:
+            if len(group) == 1:
+                self.leave(group[0], NO_ROOM)
+                return
+        else:
+            return
+        for arrival in group:  # what the group took is free now
+            self._take_group([arrival])
+
+    def _take(self, group: Iterable[Arrival]) -> None:
+        """Take a group of sources in together; MemoryError, and nothing done, if the memory is too small for it."""
+        readable: list[tuple[Arrival, Read]] = []
+        for arrival in group:
+            read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+            if isinstance(read, Read):
+                readable.append((arrival, read))
+            else:
+                self.leave(arrival, read)
+        conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
+        for (arrival, read), conclusion in zip(readable, conclusions, strict=True):
+            if self.keeps_sources:
+                keep(self.root, read.source, conclusion.days.values())
+            self.wait(arrival, self.decide(arrival, conclusion, read.source), read.state)
+        self.set_back(setbacks)
+
+    def try_suspects(self) -> None:
+        """Try sources during which a process ended in one of their own; those that end it go to quarantine.
+
+        The others are taken as any.
+        """
+        suspects = [
+            Arrival(path, ours=path.is_relative_to(self.root.accepted))
+            for path in self.attempts.left_over()
+            if disk.exists(path)
+        ]
+        ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))
+        for number, how in ends.items():
+            self._quarantine_deadly(suspects[number], how)
+        self.attempts.clear()
+        for left in self.root.workshop.glob(f"{TRIAL}*"):
+            disk.unlink(left)
+
+    def _try(self, arrival: Arrival, number: int) -> None:
+        """Decode and write a source, for trial; this process and its work files are thrown away."""
+        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+        if isinstance(read, Read):
+            pipeline = self.pipeline
+            day_files = DayFiles(self.root, pipeline.plugins, pipeline.settings, f"{TRIAL}{number}-")
+            day_files.write([read.source], pipeline.decoder([read.source])[1])
+            for work_file in day_files.work_files.values():
+                work_file.close()
+
+    def _quarantine_deadly(self, arrival: Arrival, how: str) -> None:
+        """Quarantine a source that ends the process."""
+        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+        if not isinstance(read, Read):
+            return  # whoever takes it next says why
+        message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
+        self.pipeline.set_aside_whole(read.source, read.source.content, [Failure("dayfile", message, "SourceError")])
+        self.skipped.add(arrival.path)
+        self.wait(arrival, Conclusion("quarantined", {}, {}), read.state)
+
+    @property
+    def keeps_sources(self) -> bool:
+        """Whether sources are kept for good."""
+        return self.pipeline.settings.core.sources_keep == "always"
+
+    def hold(self, path: Path, reason: str, counted: str = "") -> None:
+        """Report a file that is left in place; once, however often it is met.
+
+        ``counted`` is the word under which it was counted before, if it was.
+        """
+        if self.held.get(path) != reason:
+            self.held[path] = reason
+            below = path.relative_to(self.root.path) if path.is_relative_to(self.root.path) else path
+            self.report.hold(str(below), reason, counted)
+
+    def unseen(self, path: Path, error: OSError) -> None:
+        """Report what is below a directory and cannot be listed or looked at."""
+        self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
+
+    def leave(self, arrival: Arrival, unread: Unread) -> None:
+        """Report a source that could not be read.
+
+        One of ours that keeps changing goes back to ``incoming/``, and one that is too large to quarantine.
+        """
+        if arrival.ours and unread.changing:
+            release(self.root, arrival.path, None, self.hold)
+        elif arrival.ours and unread.refused is not None:
+            self._set_aside(arrival.path, unread, unread.refused)
+        elif arrival.ours:
+            self.hold(arrival.path, unread.reason)
+        elif unread.changing:
+            self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
+        else:
+            place = "; left in place" if unread.refused else ""
+            self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}{place}", unread.error))
+
+    def _set_aside(self, path: Path, unread: Unread, refused: State) -> None:
+        """Move a source to quarantine that is too large to be read, if it is still what was looked at."""
+        try:
+            if State.of(path.lstat()) != refused:
+                release(self.root, path, None, self.hold)
+                return
+            self.pipeline.set_aside_unread(path, unread.reason, unread.error)
+        except OSError as error:
+            if disk.concerns_the_disk(error):
+                message = f"could not be moved to quarantine: {error.strerror}; {disk.STAYS}"
+                raise StorageError(message, where=path) from error
+            self.hold(path, f"{unread.reason}, and cannot be moved to quarantine ({error.strerror}); left in place")
+        else:
+            remove_numbered(self.root, path)
+
+    def decide(self, arrival: Arrival, conclusion: Conclusion, origin: Received) -> Conclusion:
+        """Leave a source that nobody recognises where it came from, or quarantine it; others are as they were."""
+        if conclusion.counted != "left":
+            return conclusion
+        if not self.leaves[arrival.ours]:
+            self.pipeline.set_aside_whole(origin, origin.content, [nobody_knows(self.pipeline.plugins)])
+            return replace(conclusion, counted="quarantined")
+        if arrival.ours:
+            try:
+                path = give_back(self.root, arrival.path, arrival.origin)
+            except OSError as error:
+                self.hold(arrival.path, f"cannot be moved back to incoming/ ({error.strerror or error})")
+                return replace(conclusion, counted="held")
+            self.left.add(path)
+            self.known_left.add(path)
+        self.report.leave(origin.name, trouble=not arrival.found)
+        return conclusion
+
+    def passed_over(self, path: Path, status: os.stat_result) -> bool:
+        """Whether a file in ``incoming/`` was left before and has not changed; it is counted once."""
+        if not self.leaves[True] or not self.left.holds(path, status):
+            return False
+        if path not in self.known_left:
+            self.known_left.add(path)
+            self.report.leave(path.name, trouble=True)
+        return True
+
+    def wait(self, arrival: Arrival, conclusion: Conclusion, state: State | None) -> None:
+        """Let a source wait until its day files are published; one that is held stays in place."""
+        if conclusion.counted not in {"held", "left"}:
+            self.waiting.append(Waiting(arrival, state, conclusion.counted, set(conclusion.days)))
+
+    def publish(self, paths: Container[str] | None = None) -> None:
+        """Publish day files, all if none are named, and release the sources that wait for nothing else."""
+        self.set_back(self.pipeline.publish(paths))
+        self.release(self.pipeline.day_files.work_files)
+
+    def set_back(self, setbacks: Mapping[str, Setback]) -> None:
+        """Hold the sources of day files that were given up, and take back what was counted of their records."""
+        self.setbacks |= setbacks
+        for path, setback in setbacks.items():
+            for data_type, statuses in setback.statuses:
+                self.report.count_statuses(data_type, statuses, sign=-1)
+            for source in [source for source in self.waiting if path in source.day_files]:
+                self.waiting.remove(source)
+                self.hold(source.arrival.path, setback.reason, source.counted)
+
+    def publish_idle(self) -> None:
+        """Publish day files that were not written for long, when many wait: of years of days not all can."""
+        day_files = self.pipeline.day_files
+        if len(day_files.work_files) > MOST_WAITING:
+            self.publish([path for path in day_files.work_files if path not in day_files.used])
+
+    def release(self, unpublished: Iterable[str] = ()) -> None:
+        """Release the sources that wait for none of these day files; those that are being written wait on."""
+        unpublished = set(unpublished)
+        self.waiting = [
+            source
+            for source in self.waiting
+            if not source.day_files.isdisjoint(unpublished) or not self._release(source)
+        ]
+
+    def _release(self, source: Waiting) -> bool:
+        """Release a source, of ours from ``accepted/``; False if it is being written and must wait on."""
+        hold = partial(self.hold, counted=source.counted)
+        return not source.arrival.ours or release(self.root, source.arrival.path, source.state, hold)
+
+    def finish(self) -> None:
+        """Name the sources that are left, as somebody has them open for writing; the next run looks at them again."""
+        for source in self.waiting:
+            reason = "archived as it is, but another program has it open for writing; left in place"
+            self.hold(source.arrival.path, reason, source.counted)
+        self.left.save()
+        self.report.finish()

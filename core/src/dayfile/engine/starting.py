@@ -1,0 +1,111 @@
+"""How a run starts: in the archive's lock, with what one that was killed left behind put right."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dayfile.archive import disk
+from dayfile.archive.bases import check_bases, check_links, link_base
+from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
+from dayfile.archive.digests import Digest
+from dayfile.archive.opening import DayFileError
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.reindexing import make_catalogue
+from dayfile.archive.root import Root
+from dayfile.archive.survey import read_summaries
+from dayfile.engine.accepting import (
+    accept_each,
+)
+from dayfile.engine.intake import left_behind
+from dayfile.engine.pipeline import Pipeline
+from dayfile.engine.report import Report
+from dayfile.engine.run import Run
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings
+from dayfile.stores.nodes import recogniser
+
+__all__ = ["started"]
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def started(
+    root: Root, plugins: Plugins, settings: Settings, *, only: str | None = None, make: bool = False
+) -> Iterator[Run]:
+    """A run in the archive's lock, with what a killed run left behind put right.
+
+    ``make``: make an archive where nothing is at its path.
+
+    Raises
+    ------
+    UsageError, SettingsError
+        The environment names a base directory that cannot be one, or ``intake.also`` what may not be taken in.
+    ArchiveLockedError
+        Another run works on the archive.
+    StorageError
+        There is no archive, or it could not be written; input is where it was.
+    """
+    check_bases(root, plugins.bases)
+    unseen: list[tuple[Path, OSError]] = []
+    also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
+    made = root.prepare(make=make)
+    with root.locked() as crashed:
+        report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
+        for name, variable in plugins.bases.items():
+            if os.environ.get(variable):
+                link_base(root, name, Path(os.environ[variable]), variable)
+        check_links(root, plugins.data_types.values())
+        replace_lost_catalogue(root, plugins)
+        record_announced(root, plugins)
+        Quarantine(root).put_right()
+        pipeline = Pipeline(root, plugins, settings, report, only=only)
+        run = Run(root, pipeline)
+        for path, error in unseen:
+            run.unseen(path, error)
+        for _ in accept_each(root, also, run.hold):
+            pass  # they are taken with all that is in accepted/
+        try:
+            run.try_suspects()
+            yield run
+        finally:
+            pipeline.abandon()
+        run.finish()
+
+
+def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
+    """Make a new catalogue where there is none and day files are: one made by a run would list a part of them."""
+    if Catalogue(root.catalogue).made() or (day_file := root.first_day_file()) is None:
+        return
+    logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
+    for note in make_catalogue(root, plugins).notes:
+        logger.warning("%s", note)
+
+
+def record_announced(root: Root, plugins: Plugins) -> None:
+    """Put into the catalogue what a run announced and, cut off, did not record.
+
+    One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
+    not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
+    So it does where the file has fewer records than were known: that is none that a run has published.
+    """
+    catalogue = Catalogue(root.catalogue)
+    told = recogniser(plugins.data_types.values())
+    for path, day in catalogue.announced().items():
+        published = root.day_file(path)
+        known = Publication(catalogue.rows_of(path), None)
+        try:
+            if disk.exists(published):
+                found = Publication(
+                    catalogue_rows(path, str(day), read_summaries(published, told)), Digest.of(published)
+                )
+                if not fewer(known.rows, found.rows) or catalogue.losses(path):
+                    known = found
+        except DayFileError as error:
+            logger.warning("%s", error)
+            continue
+        catalogue.record({path: known})
