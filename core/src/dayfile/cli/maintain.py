@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.inspect import JsonOption
+from dayfile.cli.output import answering
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
 from dayfile.messages import plural, printable
 
@@ -172,6 +173,7 @@ def for_each(
 
 
 @quarantine.command("ls")
+@answering
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
@@ -200,6 +202,7 @@ def quarantine_ls(
 
 
 @quarantine.command("show")
+@answering
 def quarantine_show(
     name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
 ) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "MaybeArchiveOption",
     "PluginsOption",
     "SetOption",
+    "VersionOption",
     "run",
     "tell",
 ]
@@ -57,6 +58,20 @@ ConfigOption = Annotated[
 ]
 
 
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - an option
+    """Print the version and end, if that is what was asked for."""
+    if wanted:
+        import dayfile
+
+        typer.echo(f"dayfile {dayfile.__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+]
+
+
 class Engine(StrEnum):
     """Who does the work of a run."""
 
@@ -86,6 +101,7 @@ def run(
         typer.Option(min=1, metavar="N", help="With several processes, how many.", show_default="one a core"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    version: VersionOption = False,  # noqa: ARG001 - its callback answers
 ) -> None:
     """Archive sources into day files.
 
@@ -113,9 +129,12 @@ def run(
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
-    tell(done, quiet=quiet)
-    if report is not None:
-        done.write(report)
+    # The report first: whatever becomes of the output, it is there.
+    try:
+        if report is not None:
+            done.write(report)
+    finally:
+        tell(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
 
 
