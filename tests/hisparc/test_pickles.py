@@ -264,9 +264,9 @@ def numpy_scalar(dtype, content):
 
 def test_a_numpy_scalar_of_the_wrong_length_is_refused():
     assert read(numpy_scalar(b"u2", b"C\x02\x01\x02")) == [0x0201]
-    refused(numpy_scalar(b"u2", b"C\x03\x01\x02\x03"), "a NumPy value of 3 bytes for a type of 2")
+    refused(numpy_scalar(b"u2", b"C\x03\x01\x02\x03"), "a NumPy value of the size 3 for a type of the size 2")
     refused(numpy_scalar(b"U1", b"C\x04\xff\xff\xff\xff"))
-    refused(numpy_scalar(b"S65537", b"B\x01\x00\x01\x00" + b"a" * 65537), "a NumPy text of 65537 bytes")
+    refused(numpy_scalar(b"S65537", b"B\x01\x00\x01\x00" + b"a" * 65537), "a NumPy text of the size 65537")
     assert read(numpy_scalar(b"S65536", b"B\x00\x00\x01\x00" + b"a" * 65536)) == [b"a" * 65536]
 
 
@@ -605,7 +605,7 @@ def test_a_pickle_that_is_cut_off_says_so():
 def test_bytes_after_the_end_are_refused_with_their_place():
     content = pickle.dumps(EVENTS)
     message = refused(content + content)
-    assert f"byte {len(content)}: {len(content)} bytes follow the end" in message
+    assert f"byte {len(content)}: {len(content):,} bytes after the end" in message
 
 
 @settings(max_examples=300)

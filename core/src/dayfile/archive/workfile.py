@@ -20,6 +20,7 @@ from dayfile.archive.digests import Digest, sha256_of
 from dayfile.archive.opening import REMEDY, errno_of, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
+from dayfile.messages import plural
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
@@ -302,7 +303,7 @@ class WorkFile:
         if rows == node.nrows:
             return checksum
         if rows > node.nrows:
-            message = f"{node.path} has {node.nrows} rows, and {rows} by its ledger; {REMEDY}"
+            message = f"{node.path} has {plural(node.nrows, 'row')}, and {rows} by its ledger; {REMEDY}"
             raise StorageError(message, where=self.published)
         return (survey_blobs(node) if isinstance(node, Values) else survey_table(node)).checksum
 

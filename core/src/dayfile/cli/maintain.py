@@ -197,7 +197,7 @@ def quarantine_ls(
         records = entry.reason.get("count") or len(entry.reason.get("records") or ())
         what = f"{plural(records, 'record')} of " if records else ""
         typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
-    typer.echo("1 entry" if len(entries) == 1 else f"{len(entries)} entries")
+    typer.echo(plural(len(entries), "entry"))
     raise typer.Exit(code)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.messages import printable
+from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
@@ -149,7 +149,7 @@ def shown_progress() -> Iterator[Progress]:
 
         def line(done: int, total: int, name: str) -> None:
             if done and name and done % LINE_EVERY == 0:
-                typer.echo(f"{done} of {total} sources", err=True)
+                typer.echo(f"{done:,} of {plural(total, 'source')}", err=True)
 
         yield line
         return
@@ -176,7 +176,7 @@ def tell(report: Report, *, quiet: bool) -> None:
         if failure.trace:
             typer.echo(failure.trace, err=True)
     for text, number in report.remarks.items():
-        typer.echo(f"dayfile: {text} ({number} records)", err=True)
+        typer.echo(f"dayfile: {text} ({plural(number, 'record')})", err=True)
     for message in [entry.message for entry in report.held] + [entry.message for entry in report.quarantine]:
         typer.echo(printable(f"dayfile: {message}"), err=True)
     if quiet:
@@ -184,4 +184,4 @@ def tell(report: Report, *, quiet: bool) -> None:
     for name, counts in report.records.items():
         typer.echo(f"{name:<28}" + "".join(f"{number:>9} {word}" for word, number in counts.items()))
     sources = ", ".join(f"{number} {word}" for word, number in report.sources.items())
-    typer.echo(f"sources: {sources}; {len(report.day_files)} day files published in {report.seconds:.1f} s")
+    typer.echo(f"sources: {sources}; {plural(len(report.day_files), 'day file')} published in {report.seconds:.1f} s")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import PluginError, StorageError
-from dayfile.messages import suggest
+from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
 from dayfile.model.places import shared_node
@@ -222,7 +222,7 @@ def check_records(batch: Batch, data_type: DataType) -> None:
         raise PluginError(f"records of {data_type.name} cannot have given way (gave_way): {store}")
     fields = [field.name for field in form.fields if field.blob]
     if len(batch.blobs.values) and not fields:
-        raise PluginError(f"{data_type.name} has no blob field, so the {len(batch.blobs.values)} blobs would be lost")
+        raise PluginError(f"{data_type.name} has no blob field, so {plural(len(batch.blobs.values), 'blob')} are lost")
     for name in fields:
         if ((records[name] < -1) | (records[name] >= len(batch.blobs.values))).any():
             raise PluginError(f"records of {data_type.name} point in {name} to blobs that the batch does not have")
@@ -249,7 +249,7 @@ def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.N
     """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
     shaped = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and statuses.dtype.kind in "iu"
     if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > LAST_STATUS)).any():
-        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {len(batch)} records"
+        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {plural(len(batch), 'record')}"
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)
     return array.astype(np.uint8)
@@ -284,16 +284,15 @@ def check_written(
     answered = np.bincount(statuses, minlength=LAST_STATUS + 1)
     if (answered > counted).any():
         message = (
-            f"write of {data_type.name} answered for {len(statuses)} records: {in_words(answered)}; but its calls of "
-            f"WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
+            f"write of {data_type.name} answered for {plural(len(statuses), 'record')}: {in_words(answered)}; but "
+            f"its calls of WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
         )
         raise PluginError(message)
     if not any(numbers is batch.numbers for numbers, _ in mine) and len(batch):
         missing = ~np.isin(batch.numbers, np.concatenate([numbers for numbers, _ in mine]))
         if missing.any():
-            message = (
-                f"write of {data_type.name} gave only {(~missing).sum()} of {len(batch)} records to WorkFile.write"
-            )
+            given = f"{(~missing).sum()} of {plural(len(batch), 'record')}"
+            message = f"write of {data_type.name} gave only {given} to WorkFile.write"
             raise PluginError(f"{message}. Answer the statuses that WorkFile.write returns")
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 
 __all__ = ["check_structure", "looks_like_pickle"]
 
@@ -210,14 +211,16 @@ def check_structure(content: bytes, *, where: str) -> bool:
         raise SourceError(f"the pickle {problem(opcode)}{cut}", where=f"{where}, byte {position}")
     end = events.end() if events else position + 1
     if end < len(content):
-        raise SourceError(f"{len(content) - end} bytes follow the end of the pickle", where=f"{where}, byte {end}")
+        raise SourceError(
+            f"{plural(len(content) - end, 'byte')} after the end of the pickle", where=f"{where}, byte {end}"
+        )
     return foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
 
 
 def check_size(content: bytes, where: str) -> None:
     """Refuse a pickle with more bytes, or more lists and dicts, than an upload can have."""
     if len(content) > LARGEST:
-        raise SourceError(f"{len(content)} bytes are more than an upload can have ({LARGEST})", where=where)
+        raise SourceError(f"{plural(len(content), 'byte')} are more than an upload can have ({LARGEST})", where=where)
     if len(content) <= MOST_CONTAINERS:
         return
     # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes do.
