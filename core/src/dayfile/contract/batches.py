@@ -53,6 +53,8 @@ def check_data_type(item: object) -> DataType:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
+    if problem := item.clock.problem():
+        raise PluginError(f"the clock of {item.name}: {problem}")
     check_plausible(item)
     check_blob_fields(item)
     check_node(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -94,12 +94,10 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """The data types of a layout; LayoutError where it contradicts itself."""
     if not FIRST_YEAR <= words.clock.epoch.year <= LAST_YEAR:
         document.fail(("clock", "epoch"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
-    clock = Clock(
-        as_utc(words.clock.epoch).astype("datetime64[s]"),
-        words.clock.unit,
-        words.clock.leap_seconds,
-        words.clock.undefined,
-    )
+    clock = Clock(as_utc(words.clock.epoch), words.clock.unit, words.clock.leap_seconds, words.clock.undefined)
+    if problem := clock.problem():
+        document.fail(("clock", "epoch"), problem)
+    clock = replace(clock, epoch=clock.epoch.astype("datetime64[s]"))
     valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
