@@ -125,13 +125,13 @@ def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     Raises
     ------
     PluginError
-        An item is no good, or there is none: a source without records gives a batch without records.
+        An item is not valid, or there is none: a source without records gives a Remark.
     """
     items = [check_item(item) for item in answer]
     if not items:
         raise PluginError(
-            "decode took the source for its own and made nothing of it; for a source of others it must return None, "
-            "which a function with 'yield' cannot: give a list, or what another function yields"
+            "decode claimed the source but returned no batches. Return None for sources that are not yours "
+            "(a generator cannot: return a list), or a Remark if the source is legitimately empty"
         )
     return items
 
