@@ -80,7 +80,7 @@ class NumpyType:
             raise RefusalError(f"has a NumPy text of the size {self.size}")
 
     def __setstate__(self, state: object) -> None:
-        match state:
+        match state if isinstance(state, tuple) else None:
             case (int(), "<" | ">" | "|" as order, None, None, None, int(), int(), int()):
                 self.order = ">" if order == ">" else "<"
             case _:
