@@ -167,8 +167,10 @@ class Root:
         ------
         ArchiveLockedError
             Another run holds it; the message says which.
+
+        A fork that leaves this context, as by ``sys.exit``, lets the lock and what belongs to its holder be.
         """
-        lock = self._lock()
+        lock, process = self._lock(), os.getpid()
         try:
             crashed = self.holder.exists()
             with disk.storage_errors("take the archive over", self.path):
@@ -182,11 +184,16 @@ class Root:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield crashed
         finally:
-            # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
-            with suppress(OSError):
-                self.holder.unlink()
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            if os.getpid() == process:
+                self._unlock(lock)
             os.close(lock)
+
+    def _unlock(self, lock: int) -> None:
+        """Give the lock back, for all forks of this process too."""
+        # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
+        with suppress(OSError):
+            self.holder.unlink()
+        fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _lock(self) -> int:
         """Take the lock: an open file, which forks of this process hold too."""

@@ -17,6 +17,7 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.digests import Digest, sha256_of
+from dayfile.archive.forks import keep_from_forks
 from dayfile.archive.opening import REMEDY, errno_of, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import LayoutError, StorageError
@@ -269,7 +270,7 @@ class WorkFile:
         with unnatural_names(), hdf5_errors("open", self.path):
             disk.step("open", self.path)
             # All is written once, and in large parts: a cache of chunks would be one more copy.
-            self.handle = tables.open_file(self.path, "a", chunk_cache_size=0)
+            self.handle = keep_from_forks(tables.open_file(self.path, "a", chunk_cache_size=0))
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
