@@ -12,7 +12,7 @@ import pytest
 from dayfile import hookimpl, open_archive
 from dayfile.errors import SourceError
 from dayfile.layouts.instrument import Instrument
-from dayfile.model.batch import Batch, Blobs, Rejected
+from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 
 SAND = """\
 instrument: sand
@@ -427,4 +427,35 @@ def test_a_decode_that_yields_is_told_that_it_cannot_answer_none(archive, plugin
 
     archive.drop("junk", b"a source of others")
     report = archive.run(plugins=plugins_of(sand=Yielding(None)))
-    assert "return None, which a function with 'yield' cannot" in report.quarantine[0].reason
+    assert "a generator cannot: return a list" in report.quarantine[0].reason
+
+
+# ---- Sources without records
+
+
+def test_decode_that_claims_a_source_without_an_answer_is_told_of_remark(good, muon, plugins_of):
+    good.drop("junk", b"# a header and no events\n")
+    report = good.run(plugins=plugins_of(sand=Decoder(lambda _: []), muon=muon.instrument))
+    (entry,) = report.quarantine
+    assert "plugin sand: decode claimed the source but returned no batches" in entry.reason
+    assert "or a Remark if the source is legitimately empty" in entry.reason
+
+
+def remark_on(decoder):
+    return [Remark("sand", "Grain", "no grains in this hour", ())]
+
+
+@pytest.mark.parametrize("content", [b"# a header and no events\n", b""], ids=["header", "no byte"])
+def test_a_source_that_its_plugin_calls_empty_is_no_fault(good, muon, plugins_of, content):
+    good.drop("junk", content)
+    report = good.run(plugins=plugins_of(sand=Decoder(remark_on), muon=muon.instrument))
+    assert (report.exit_code, report.sources["archived"], report.quarantine) == (0, 3, [])
+    assert good.files(good.root.accepted) == []
+
+
+@pytest.mark.parametrize("answer", [raising, lambda _: [], lambda _: None, lambda decoder: [decoder.rejected()]])
+def test_a_source_without_a_byte_is_a_fault_unless_a_plugin_has_a_remark_on_it(good, muon, plugins_of, answer):
+    good.drop("junk", b"")
+    report = good.run(plugins=plugins_of(sand=Decoder(answer), muon=muon.instrument))
+    (entry,) = report.quarantine
+    assert (entry.source, entry.reason, report.exit_code) == ("junk", "the file is empty", 3)

@@ -127,10 +127,15 @@ def test_tick_0_is_the_epoch(epoch, leap_seconds):
 
 
 @pytest.mark.parametrize("epoch", ["1958-01-01T00:00:00", "1970-01-01T00:00:00", "1971-12-31T12:00:00"])
-def test_tick_0_is_the_epoch_also_before_leap_seconds_began(epoch):
-    clock = Clock(np.datetime64(epoch), leap_seconds="counted")
-    assert clock.to_datetime64([0])[0] == np.datetime64(epoch)
-    assert clock.number(epoch) == 0
+def test_leap_seconds_cannot_be_counted_from_an_epoch_before_they_began(epoch):
+    assert "leap seconds are counted from 1972" in Clock(np.datetime64(epoch), leap_seconds="counted").problem()
+    assert Clock(np.datetime64(epoch)).problem() == ""
+    assert Clock(np.datetime64("1972-01-01"), leap_seconds="counted").problem() == ""
+
+
+def test_an_epoch_with_a_fraction_is_none():
+    assert "an epoch is a whole second" in Clock(np.datetime64("2000-01-01T11:58:55.816")).problem()
+    assert Clock(np.datetime64("2000-01-01T11:58:55.000")).problem() == ""
 
 
 def test_nanoseconds_are_kept_exactly():

@@ -192,3 +192,54 @@ def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, 
     assert done.returncode == 2
     assert re.search("only [0-9]+ of 200 processes could be started .*--workers N$", done.stderr.strip())
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
+
+
+# ---- Before any command
+
+
+@pytest.mark.parametrize("program", [["dayfile"], ["archive-run"], ["python", "-m", "dayfile"]])
+def test_every_way_in_says_its_version(program, tmp_path):
+    from dayfile import __version__
+
+    words = [str(Path(sys.executable).with_name(program[0])), *program[1:], "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"dayfile {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [[], ["ls"], ["quarantine"], ["quarantine", "show"]])
+def test_a_short_option_asks_for_help_everywhere(command, words):
+    helped = [command("dayfile", *words, option, archive=None) for option in ("-h", "--help")]
+    assert [done.code for done in helped] == [0, 0]
+    assert helped[0].out == helped[1].out
+    assert "Usage: dayfile" in helped[0].out
+    assert command("archive-run", "-h", archive=None).code == 0
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from importlib.metadata import entry_points
+(entry,) = entry_points(group="console_scripts", name=sys.argv[1])
+entry.load()()
+"""
+
+
+@pytest.mark.parametrize("name", ["dayfile", "archive-run"])
+def test_an_interrupt_while_the_program_loads_ends_it_in_one_line(name):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT, name], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "dayfile: stopped\n")
+
+
+def test_an_interrupt_of_a_command_ends_it_in_one_line(command, monkeypatch):
+    from dayfile.cli import maintain
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(maintain, "existing", interrupt)
+    done = command("dayfile", "check")
+    assert (done.code, done.err) == (130, "dayfile: stopped\n")

@@ -209,7 +209,7 @@ VALID = {
     "a year that no clock has": ("{from: §1500-01-01}", "the year must be between 1900 and 2200"),
     "negative days": ("{days_ahead: §-1}", "-1: input should be greater than or equal to 0"),
     "endless days": ("{days_ahead: §.inf}", "inf: input should be a finite number"),
-    "days that are true": ("{days_ahead: §true}", "True: input should be a valid number"),
+    "days that are true": ("{days_ahead: §true}", "True: must be a number, not true or false"),
 }
 
 
@@ -449,7 +449,7 @@ WRONG_MEANINGS = {
     "two bits": ("bit: 0x01", "bit: §0x03", "0x03 is no bit of QualityCounts"),
     "no bit": ("bit: 0x01", "bit: §0", "0x00 is no bit of QualityCounts"),
     "bit of a text": ("Quality*: quality", "label: [{bit: §0x01}]", "label is char; only integers have bits"),
-    "bit that is none": ("bit: 0x01", "bit: §on", "True: input should be a valid integer"),
+    "bit that is none": ("bit: 0x01", "bit: §on", "True: must be a number, not true or false"),
     "value too high": ("value: 0-40", "value: §0-70000", "0-70000 does not fit counts; uint16 goes from 0 to 65535"),
     "value below": ("value: 0-40", "value: §-1", "-1 does not fit counts"),
     "value that is none": ("value: 0-40", "value: §few", "'few' is neither a number nor a range such as 0-40"),
@@ -641,3 +641,49 @@ def test_a_value_of_the_wrong_kind_is_told_in_words_of_yaml(old, new, words):
     assert error.where == place
     assert words in error.message
     assert not re.search(r"tuple|dictionary|boolean|instance|datetime|\n", error.message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("period: 256", "period: §0400", "'0400' is 256 in YAML 1.1 and 400 in YAML 1.2; write one of these"),
+        ("period: 256", "period: §4:16", "'4:16' is 256 in YAML 1.1 and a text in YAML 1.2; write 256"),
+        ("period: 256", "period: §0b100000000", "write 256"),
+        ("period: 256", "period: §2_56", "write 256"),
+        ("period: 256", "period: §yes", "must be a number, not true or false"),
+        ("undefined: [0]", "undefined: [§0_1]", "write 1"),
+        ("undefined: [0]", "undefined: §[0, no]", "must be a number, not true or false"),
+        ("constants: {CHANNELS: 3}", "constants: §{CHANNELS: on}", "must be a number, not true or false"),
+        ("title: Rates", "title: §12:30", "write 750, or put it in quotes if it is a text"),
+    ],
+)
+def test_a_number_that_yaml_1_1_and_1_2_read_differently_is_refused(old, new, words):
+    error, place = complaint(changed(old, new))
+    assert error.where == place
+    assert words in error.message
+
+
+def test_a_number_that_all_readers_of_yaml_agree_on_is_taken():
+    layout = read_layout(changed("period: 256", "period: 0x100").replace("undefined: [0]", "undefined: [00, -1]"), "m")
+    assert layout.types[0].period == 256
+    assert layout.types[0].clock.undefined == (0, -1)
+
+
+@pytest.mark.parametrize(
+    ("clock", "words"),
+    [
+        ("{epoch: §2000-01-01T11:58:55.816, undefined: [0]}", "an epoch is a whole second"),
+        ("{epoch: §1958-01-01T00:00:00, leap_seconds: counted}", "leap seconds are counted from 1972-01-01 on"),
+        ("{epoch: §1970-01-01T00:00:00, leap_seconds: counted}", "leap seconds are counted from 1972-01-01 on"),
+    ],
+)
+def test_an_epoch_from_which_times_would_be_off_is_refused(clock, words):
+    error, place = complaint(changed("{epoch: 1996-01-01T00:00:00, undefined: [0]}", clock))
+    assert error.where == place
+    assert words in error.message
+
+
+def test_the_first_epoch_from_which_leap_seconds_are_counted_is_taken():
+    clock = "{epoch: 1972-01-01T00:00:00, leap_seconds: counted}"
+    layout = read_layout(changed("{epoch: 1996-01-01T00:00:00, undefined: [0]}", clock), "muon.yaml")
+    assert str(layout.types[0].clock.to_datetime64([1714521600 - 63072000 + 27])[0])[:19] == "2024-05-01T00:00:00"

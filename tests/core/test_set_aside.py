@@ -51,7 +51,7 @@ def test_a_source_that_was_cut_is_set_aside_whole_and_costs_no_other(archive, hi
     archive.drop("MuonHit.le.bin", hits(3, order="little"))
     report = archive.run()
     (entry,) = report.quarantine
-    assert entry.reason.startswith("MuonHit.be.bin, byte 24: the length 47 is no multiple of the struct's 24 bytes")
+    assert entry.reason.startswith("MuonHit.be.bin, byte 24: 47 bytes is not a whole number of 24-byte structs")
     assert archive.set_aside(entry) == ("MuonHit.be.bin", hits(1, 2)[:-1])
     assert archive.seconds() == [3]
 

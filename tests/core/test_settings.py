@@ -211,3 +211,50 @@ def test_a_section_that_was_left_empty_sets_nothing(yaml_file):
     """``muon:`` with every line below it commented out."""
     file = from_file(yaml_file("muon:\n#  threshold: 1\n"), required=True)
     assert resolve(MODELS, file).plugins["muon"] == Muon()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0501", "'0501' is 321 in YAML 1.1 and 501 in YAML 1.2; write one of these"),
+        ("8:30", "'8:30' is 510 in YAML 1.1 and a text in YAML 1.2; write 510"),
+        ("1_000", "'1_000' is 1000 in YAML 1.1 and a text in YAML 1.2; write 1000"),
+        ("0b1", "'0b1' is 1 in YAML 1.1 and a text in YAML 1.2; write 1"),
+        ("8:30.5", "write 510.5"),
+        ("-0501", "'-0501' is -321 in YAML 1.1 and -501 in YAML 1.2"),
+    ],
+)
+def test_a_number_that_yaml_1_1_and_1_2_read_differently_is_refused_with_its_line(yaml_file, text, words):
+    for written in (f"muon:\n  station: {text}\n", f"publish: {{after: 5}}\nmuon: {{station: {text}}}\n"):
+        with pytest.raises(SettingsError) as caught:
+            from_file(yaml_file(written), required=True)
+        assert str(caught.value.where).endswith("archive.yaml:2")
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "number"), [("501", 501), ("0x1F5", 501), ("07", 7), ("'0501'", 501), ("08", 8)])
+def test_a_number_that_all_readers_of_yaml_agree_on_is_taken(yaml_file, text, number):
+    settings = resolve(MODELS, from_file(yaml_file(f"muon: {{station: {text}}}"), required=True))
+    assert settings.plugins["muon"].station == number
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "on", "true", "False"])
+def test_yes_and_true_are_no_numbers(yaml_file, text):
+    with pytest.raises(SettingsError, match=r"archive\.yaml: muon\.station cannot be"):
+        resolve(MODELS, from_file(yaml_file(f"muon: {{station: {text}}}"), required=True))
+
+
+def test_a_text_that_yaml_1_1_takes_for_true_or_false_stays_a_text(yaml_file):
+    given = from_file(yaml_file("muon: {mode: no}\nflag: true"), required=True)
+    assert (given["muon.mode"].value, given["flag"].value) == ("no", True)
+
+
+@pytest.mark.parametrize("text", ["publish: " + "[" * 5000 + "]" * 5000, "{a: " * 5000 + "1" + "}" * 5000])
+def test_settings_that_are_nested_deep_are_refused_with_their_line(yaml_file, text):
+    with pytest.raises(SettingsError, match=r"archive\.yaml:2: nested more than 16 deep"):
+        from_file(yaml_file(f"# first\n{text}\n"), required=True)
+
+
+def test_an_alias_within_itself_ends_in_a_message(yaml_file):
+    with pytest.raises(SettingsError):
+        resolve(MODELS, from_file(yaml_file("muon: &a {station: [*a]}"), required=True))

@@ -239,7 +239,9 @@ def test_a_bool_that_is_neither_0_nor_1_keeps_its_byte():
 @pytest.mark.parametrize("cut", [1, 27, 29, 55])
 def test_a_stream_that_was_cut_is_refused_with_the_byte_where_the_broken_struct_begins(muon, cut):
     form = muon.instrument.struct(muon.rates)
-    with pytest.raises(SourceError, match=rf"MuonRates\.be\.bin, byte {cut // 28 * 28}: .* the struct's 28 bytes"):
+    with pytest.raises(
+        SourceError, match=rf"MuonRates\.be\.bin, byte {cut // 28 * 28}: .* whole number of 28-byte structs"
+    ):
         read_stream(bytes(64)[:cut], form, "MuonRates.be.bin")
 
 

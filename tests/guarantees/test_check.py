@@ -250,7 +250,7 @@ DAMAGE = {
     ledger_without_its_day: (EVENTS, "cannot be read"),
     table_without_its_clock: (EVENTS, "cannot be read"),
     wrong_slot: (SLOTS, "/hskp: slot 100 holds a record of another time"),
-    index_out_of_range: (EVENTS, f"{STATION}/events: 1 of traces point outside the 62 blobs"),
+    index_out_of_range: (EVENTS, f"{STATION}/events: 1 of traces outside the 62 blobs"),
     catalogue_miscounts: (EVENTS, "the catalogue says otherwise of hisparc.events"),
     catalogue_mistimes: (EVENTS, "the catalogue says otherwise of hisparc.events"),
     catalogue_forgot: (EVENTS, "it is not in the catalogue; take it in with: dayfile reindex"),

@@ -264,9 +264,9 @@ def numpy_scalar(dtype, content):
 
 def test_a_numpy_scalar_of_the_wrong_length_is_refused():
     assert read(numpy_scalar(b"u2", b"C\x02\x01\x02")) == [0x0201]
-    refused(numpy_scalar(b"u2", b"C\x03\x01\x02\x03"), "a NumPy value of 3 bytes for a type of 2")
+    refused(numpy_scalar(b"u2", b"C\x03\x01\x02\x03"), "a NumPy value of the size 3 for a type of the size 2")
     refused(numpy_scalar(b"U1", b"C\x04\xff\xff\xff\xff"))
-    refused(numpy_scalar(b"S65537", b"B\x01\x00\x01\x00" + b"a" * 65537), "a NumPy text of 65537 bytes")
+    refused(numpy_scalar(b"S65537", b"B\x01\x00\x01\x00" + b"a" * 65537), "a NumPy text of the size 65537")
     assert read(numpy_scalar(b"S65536", b"B\x00\x00\x01\x00" + b"a" * 65536)) == [b"a" * 65536]
 
 
@@ -365,7 +365,7 @@ def test_a_name_is_shown_short_and_printable():
         (b"(1.", "POP_MARK"),
         (b"]2.", "DUP"),
         (b"]h\x00R.", "REDUCE"),
-        (b"]h\x00b.", "BUILD"),
+        (b"]K\x01b.", "BUILD"),
         (b"\xff.", "0xff"),
         (b"{'a': 1}.", "0x7b"),
     ],
@@ -605,7 +605,7 @@ def test_a_pickle_that_is_cut_off_says_so():
 def test_bytes_after_the_end_are_refused_with_their_place():
     content = pickle.dumps(EVENTS)
     message = refused(content + content)
-    assert f"byte {len(content)}: {len(content)} bytes follow the end" in message
+    assert f"byte {len(content)}: {len(content):,} bytes after the end" in message
 
 
 @settings(max_examples=300)
@@ -932,3 +932,87 @@ if __name__ == "__main__":
                 os.write(1, json.dumps(measure(f"{kind}: {label}", maker)).encode() + b"\n")
                 os._exit(0)
             os.wait()
+
+
+# NumPy scalars of Python 2 whose types share their state tuple: it is fetched from the memo by GET, then set by BUILD
+
+
+def shared_states(get, names=("u2", "i8", "i4")):
+    """Text or binary pickle of Python 2: a list of scalars with the value 300, whose types share one state."""
+    text = b"(lp0\n" if get == b"g" else b"]q\x00"
+    for number, name in enumerate(names):
+        put = b"p%d\n" if get == b"g" else b"q%c"
+        state = b"(I3\nS'<'\nNNNI-1\nI-1\nI0\nt" + put % 99
+        fetch = {b"g": b"g99\n", b"h": b"hc", b"j": b"jc\0\0\0"}[get]
+        content = (300).to_bytes(int(name[1:]), "little")
+        value = b"S'" + b"".join(b"\\x%02x" % byte for byte in content) + b"'\n"
+        kind = b"cnumpy\ndtype\n(S'" + name.encode() + b"'\nI0\nI1\ntR" + put % (10 + number)
+        text += b"cnumpy.core.multiarray\nscalar\n(" + kind + (state if number == 0 else fetch) + b"b" + value + b"tRa"
+    return text + b"."
+
+
+@pytest.mark.parametrize("get", [b"g", b"h", b"j"])
+def test_numpy_scalars_whose_types_share_their_state_become_plain_values(get):
+    content = shared_states(get)
+    assert b"b" in content
+    assert read(content) == [300, 300, 300]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"(lp1\n", b"(dp1\n", b"(dS'a'\nI1\nsp1\n", b"I5\np1\n", b"S'a'\np1\n",
+        b"cdatetime\ndatetime\np1\n", b"cnumpy\ndtype\np1\n", b"(lI3\naS'<'\naNaNaNaI-1\naI-1\naI0\nap1\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"(lp2\n", b"(dp2\n", b"cnumpy\ndtype\n", b"cdatetime\ndatetime\n", b"c__builtin__\nbytes\n",
+        b"cnumpy\ndtype\n(S'i8'\nI0\nI1\ntR", b"cdatetime\ndatetime\n(I2024\nI5\nI1\ntR",
+        b"cdatetime\ntimedelta\n(I1\ntR", b"S'text'\n",
+    ],
+)  # fmt: skip
+def test_a_state_from_the_memo_that_no_numpy_type_has_is_refused(state, target):
+    refused(b"(lp0\n" + state + b"a" + target + b"g1\nba.")
+
+
+def test_no_state_from_the_memo_changes_nothing_and_nothing_permitted_takes_it():
+    assert read(b"(lp0\nNp1\na(lp2\ng1\nba.") == [None, []]
+    refused(b"(lp0\nNp1\nacnumpy\ndtype\n(S'i8'\nI0\nI1\ntRg1\nba.")
+    refused(b"(lp0\nNp1\nacnumpy\ndtype\ng1\nba.")
+
+
+def test_the_list_of_permitted_names_stays_closed_to_states_from_the_memo():
+    content = b"(lp0\n(S'true'\ntp1\n0cos\nsystem\ng1\nb."
+    refused(content)
+    refused(b"(lp0\n(I3\nS'<'\nNNNI-1\nI-1\nI0\ntp1\ncos\nsystem\ng1\nba.")
+
+
+PIECES = [
+    *(b"(l", b"(d", b"(", b"t", b"a", b"s", b"R", b"b", b"]", b"}", b"N", b"I3\n", b"I-1\n", b"S'<'\n", b"S'i8'\n"),
+    *(b"g1\n", b"g2\n", b"g3\nb", b"h\x01", b"h\x02b", b"p1\n", b"p2\n", b"p3\n", b"q\x01", b"j\1\0\0\0b"),
+    *(b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"cdatetime\ndatetime\n", b"cos\nsystem\n"),
+    *(b"(I3\nS'<'\nNNNI-1\nI-1\nI0\nt", b"cnumpy\ndtype\n(S'i8'\nI0\nI1\ntR"),
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), max_size=25))
+def test_any_order_of_these_opcodes_is_read_to_plain_values_or_refused(parts):
+    with contextlib.suppress(SourceError):
+        value = read(b"(lp0\n" + b"".join(parts) + b".")
+        pickle.dumps(value)
+        assert not pickles_with_names(value)
+
+
+def pickles_with_names(value):
+    """Whether a value, pickled, names anything but what plain values need."""
+    names = {argument for opcode, argument, _ in pickletools.genops(pickle.dumps(value, 2)) if opcode.name == "GLOBAL"}
+    return names - {
+        "datetime datetime",
+        "datetime timedelta",
+        "datetime timezone",
+        "_codecs encode",
+        "__builtin__ bytes",
+    }

@@ -2,20 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-__all__ = ["plural", "printable", "suggest"]
+__all__ = ["number_problem", "plural", "printable", "suggest"]
 
 
 def plural(number: int, noun: str) -> str:
-    """A number and a noun, which has an s where it is not one.
+    """A number and a noun in the singular or plural that goes with it; rules of English for regular nouns.
 
     Examples
     --------
-    >>> plural(1, "day file"), plural(1200, "record")
-    ('1 day file', '1,200 records')
+    >>> plural(1, "day file"), plural(1200, "record"), plural(0, "entry"), plural(2, "batch")
+    ('1 day file', '1,200 records', '0 entries', '2 batches')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural_of(noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """The plural of a regular noun."""
+    if noun[-1] == "y" and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+OTHER_NUMBER = re.compile(r"[-+]?(?P<octal>0[0-7_]+)|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|.*_.*")
+
+
+def number_problem(text: str, value: float) -> str:
+    """What is wrong with a number as it is written in YAML, where other readers see another one; empty if nothing is.
+
+    PyYAML reads numbers as YAML 1.1 does: a zero in front makes them octal, colons sexagesimal, and underscores are
+    left out. In YAML 1.2 these are decimal numbers or texts. Who wrote them mostly meant what YAML 1.2 reads, but not
+    always: so they are refused, not read in either way. Hexadecimal (0x1F5) is the same in both.
+
+    Parameters
+    ----------
+    text : str
+        The number as it is written, without quotes.
+    value : float
+        What PyYAML makes of it.
+
+    Examples
+    --------
+    >>> number_problem("0501", 321)
+    "'0501' is 321 in YAML 1.1 and 501 in YAML 1.2; write one of these, or put it in quotes if it is a text"
+    >>> number_problem("8:30", 510)
+    "'8:30' is 510 in YAML 1.1 and a text in YAML 1.2; write 510, or put it in quotes if it is a text"
+    >>> number_problem("501", 501)
+    ''
+    """
+    match = OTHER_NUMBER.fullmatch(text)
+    if match is None or ("_" not in text and match["octal"] and int(text) == value):
+        return ""
+    if match["octal"] and "_" not in text:
+        other, advice = f"{int(text)}", "one of these"
+    else:
+        other, advice = "a text", f"{value}"
+    return (
+        f"{text!r} is {value} in YAML 1.1 and {other} in YAML 1.2; write {advice}, or put it in quotes if it is a text"
+    )
 
 
 def printable(text: str) -> str:

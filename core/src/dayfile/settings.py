@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
-from dayfile.messages import suggest
+from dayfile.messages import number_problem, suggest
 
 __all__ = [
     "CoreSettings",
@@ -30,6 +30,9 @@ __all__ = [
 
 PREFIX = "DAYFILE_"
 Model = TypeVar("Model", bound=BaseModel)
+DEEPEST = 16
+"""Levels of a settings file; PyYAML recurses, and a deep one would end the process."""
+BOOLEAN, TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 class CoreSettings(BaseModel):
@@ -223,7 +226,7 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
     try:
         if not required and not path.exists():
             return {}
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}", where=path) from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
@@ -239,6 +242,52 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
         elif values is not None:  # a section with every line commented out is None
             given[str(section)] = Given(values, str(path))
     return given
+
+
+def read_yaml(text: str, path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
+    """The content of a YAML file, without what YAML 1.1 and 1.2 read as different numbers.
+
+    ``yes``, ``no``, ``on`` and ``off`` are texts, as in YAML 1.2; a setting that is true or false takes them.
+
+    Raises
+    ------
+    SettingsError
+        It is nested too deep, or has such a number; the message names the line.
+    yaml.YAMLError
+        It is not YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = "" if event.start_mark is None else f":{event.start_mark.line + 1}"
+            raise SettingsError(f"nested more than {DEEPEST} deep; settings never are", where=f"{path}{line}")
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        waiting, seen = [root], set()
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, yaml.CollectionNode) and id(node) not in seen:
+                seen.add(id(node))
+                waiting += [part for child in node.value for part in (child if isinstance(child, tuple) else (child,))]
+            if isinstance(node, yaml.ScalarNode) and node.style is None:
+                check_scalar(node, loader, path)
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def check_scalar(node: yaml.ScalarNode, loader: yaml.SafeLoader, path: Path) -> None:
+    """Refuse a number that YAML 1.2 reads otherwise; make texts of what is true or false in YAML 1.1 only."""
+    if node.tag == BOOLEAN and node.value.lower() not in {"true", "false"}:
+        node.tag = TEXT
+    elif node.tag.endswith((":int", ":float")):
+        problem = number_problem(node.value, loader.construct_object(node))
+        if problem:
+            raise SettingsError(problem, where=f"{path}:{node.start_mark.line + 1}")
 
 
 def keys_of(models: Mapping[str, type[BaseModel]]) -> dict[str, tuple[str, str]]:
@@ -281,7 +330,7 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
 def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> Model:
     """The settings of one section."""
     try:
-        return model.model_validate({name: given.value for name, given in values.items()})
+        found = model.model_validate({name: given.value for name, given in values.items()})
     except ValidationError as error:
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
@@ -289,3 +338,8 @@ def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> 
         where = values[field].where if field in values else section
         key = next(key for key, place in keys_of({section: model}).items() if place == (section, field))
         raise SettingsError(f"{key} cannot be {detail['input']!r}: {detail['msg'].lower()}", where=where) from error
+    for name, given in values.items():
+        if isinstance(given.value, bool) and type(getattr(found, name)) in {int, float}:  # to Python true is 1
+            key = next(key for key, place in keys_of({section: model}).items() if place == (section, name))
+            raise SettingsError(f"{key} cannot be {given.value!r}: it must be a number", where=given.where)
+    return found

@@ -220,7 +220,7 @@ def check_node(
     """What is wrong with a table or blob array."""
     rows, checksum = ledger.checksums.get(summary.path, (None, None))
     if rows is not None and rows != summary.rows:
-        yield f"{summary.path} has {summary.rows} rows, and {rows} by its ledger"
+        yield f"{summary.path} has {plural(summary.rows, 'row')}, and {rows} by its ledger"
     elif deep and checksum is not None and checksum != summary.checksum:
         yield f"{summary.path} does not have the bytes that were published"
     if summary.data_type is None or isinstance(node, Values):
@@ -257,4 +257,4 @@ def check_blobs(file: tables.File, table: Rows, data_type: DataType) -> Iterator
             cells: npt.NDArray[Any] = rows[field.name]
             bad = int(((cells < -1) | (cells >= count)).sum())
             if bad:
-                yield f"{table.path}: {bad} of {field.name} point outside the {count} blobs"
+                yield f"{table.path}: {bad} of {field.name} outside the {plural(count, 'blob')}"

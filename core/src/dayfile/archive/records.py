@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError, StorageError, UsageError
+from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.model.validity import end_seconds
 
@@ -113,7 +114,7 @@ class Records:
     def __repr__(self) -> str:
         times = self.times
         span = f", {times[0]} to {times[-1]}" if len(times) else ""
-        return f"<{len(self)} records of {self.data_type.name}{span}>"
+        return f"<{plural(len(self), 'record')} of {self.data_type.name}{span}>"
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """One field (or key) of all records, shape (n, *shape of the field)."""

@@ -316,8 +316,10 @@ class Root:
         ------
         ArchiveLockedError
             Another run holds it; the message says which.
+
+        A fork that leaves this context, as by ``sys.exit``, lets the lock and what belongs to its holder be.
         """
-        lock = self._lock()
+        lock, process = self._lock(), os.getpid()
         with disk.storage_errors("open", self.path):
             here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # by its path it may be another one in the end
         try:
@@ -333,12 +335,17 @@ class Root:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield crashed
         finally:
-            # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
-            with suppress(OSError):
-                os.unlink(self.holder.name, dir_fd=here)
+            if os.getpid() == process:
+                self._unlock(lock, here)
             os.close(here)
-            fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
+
+    def _unlock(self, lock: int, here: int) -> None:
+        """Give the lock of the archive in an open directory back, for all forks of this process too."""
+        # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
+        with suppress(OSError):
+            os.unlink(self.holder.name, dir_fd=here)
+        fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _lock(self) -> int:
         """Take the lock: an open file, which forks of this process hold too."""

@@ -14,6 +14,7 @@ import tables
 
 from dayfile.archive.opening import DAMAGED, open_day_file
 from dayfile.errors import StorageError
+from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import Ledger
@@ -174,7 +175,8 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         if found.get(node) != (rows, checksum) or ledger.checksums.get(node) != (rows, checksum):
             there = found.get(node, (0, 0))[0]
             message = (
-                f"{node} does not hold what was written ({there} rows of {rows}, or other bytes); is the disk full?"
+                f"{node} does not hold what was written ({there} of {plural(rows, 'row')}, or other bytes); "
+                f"is the disk full?"
             )
             raise StorageError(message, where=path)
     return summaries

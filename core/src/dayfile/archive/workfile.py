@@ -16,9 +16,11 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.archive.digests import Digest, sha256_of, version_of
+from dayfile.archive.forks import keep_from_forks
 from dayfile.archive.opening import REMEDY, check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import HeldError, LayoutError, StorageError
+from dayfile.messages import plural
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
@@ -278,7 +280,7 @@ class WorkFile:
         with unnatural_names(), hdf5_errors("open", self.path):
             disk.step("open", self.path)
             # All is written once, and in large parts: a cache of chunks would be one more copy.
-            self.handle = tables.open_file(self.path, "a", chunk_cache_size=0)
+            self.handle = keep_from_forks(tables.open_file(self.path, "a", chunk_cache_size=0))
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
@@ -322,7 +324,7 @@ class WorkFile:
         if rows == node.nrows:
             return checksum
         if rows > node.nrows:
-            message = f"{node.path} has {node.nrows} rows, and {rows} by its ledger; {REMEDY}"
+            message = f"{node.path} has {plural(node.nrows, 'row')}, and {rows} by its ledger; {REMEDY}"
             raise StorageError(message, where=self.published)
         return (survey_blobs(node) if isinstance(node, Values) else survey_table(node)).checksum
 

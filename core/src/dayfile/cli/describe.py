@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.inspect import JsonOption
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.model.datatype import DataType, Element, Field, Flag
@@ -66,7 +67,7 @@ def lines_of(data_type: DataType, width: int) -> Iterator[str]:
         flags = [flag for flag in data_type.flags if flag.field == pattern]
         count = sum(flags[0].tells_of(field) for field in data_type.fields)
         yield ""
-        yield f"{pattern} ({count} fields)"
+        yield f"{pattern} ({plural(count, 'field')})"
         yield from lines_of_meanings(flags, [], width)
 
 
@@ -75,7 +76,8 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
     clock = data_type.clock
     leap_seconds = "" if clock.leap_seconds == "ignored" else ", leap seconds counted"
     undefined = f"; no time: {', '.join(map(str, clock.undefined))}" if clock.undefined else ""
-    slots = f": {-(-86400 // data_type.period)} slots a day, one every {data_type.period} s" if data_type.period else ""
+    number = -(-86400 // data_type.period) if data_type.period else 0
+    slots = f": {plural(number, 'slot')} a day, one every {data_type.period} s" if number else ""
     yield "code", data_type.code
     yield "instrument", data_type.instrument
     yield "layout", data_type.layout
@@ -90,7 +92,7 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
         yield (
             "versions",
             ", ".join(
-                f"{version.code} {f'from {version.since} ' if version.since else ''}({version.fields} fields)"
+                f"{version.code} {f'from {version.since} ' if version.since else ''}({plural(version.fields, 'field')})"
                 for version in data_type.versions
             ),
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dayfile.cli.run import ArchiveOption
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,7 @@ def show(
             raise UsageError(f"{data_type} has no field {name!r}; its fields are {', '.join(names)}")
     for line in lines_of(records, chosen, rows):
         typer.echo(line)
-    typer.echo(f"{min(rows, len(records))} of {len(records)} records")
+    typer.echo(f"{min(rows, len(records))} of {plural(len(records), 'record')}")
 
 
 def lines_of(records: Records, names: list[str], rows: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.inspect import JsonOption
+from dayfile.cli.output import answering
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
 from dayfile.messages import plural, printable
 
@@ -188,6 +189,7 @@ def for_each(
 
 
 @quarantine.command("ls")
+@answering
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
@@ -211,11 +213,12 @@ def quarantine_ls(
         records = entry.reason.get("count") or len(entry.reason.get("records") or ())
         what = f"{plural(records, 'record')} of " if records else ""
         typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
-    typer.echo("1 entry" if len(entries) == 1 else f"{len(entries)} entries")
+    typer.echo(plural(len(entries), "entry"))
     raise typer.Exit(code)
 
 
 @quarantine.command("show")
+@answering
 def quarantine_show(
     name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.messages import printable
+from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
@@ -22,6 +22,7 @@ __all__ = [
     "MaybeArchiveOption",
     "PluginsOption",
     "SetOption",
+    "VersionOption",
     "run",
     "tell",
 ]
@@ -57,6 +58,20 @@ ConfigOption = Annotated[
 ]
 
 
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - an option
+    """Print the version and end, if that is what was asked for."""
+    if wanted:
+        import dayfile
+
+        typer.echo(f"dayfile {dayfile.__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+]
+
+
 class Engine(StrEnum):
     """Who does the work of a run."""
 
@@ -86,6 +101,7 @@ def run(
         typer.Option(min=1, metavar="N", help="With several processes, how many.", show_default="one a core"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    version: VersionOption = False,  # noqa: ARG001 - its callback answers
 ) -> None:
     """Archive sources into day files.
 
@@ -120,9 +136,12 @@ def run(
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
-    tell(done, quiet=quiet)
-    if report is not None:
-        done.write(report)
+    # The report first: whatever becomes of the output, it is there.
+    try:
+        if report is not None:
+            done.write(report)
+    finally:
+        tell(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
 
 
@@ -137,7 +156,7 @@ def shown_progress() -> Iterator[Progress]:
 
         def line(done: int, total: int, name: str) -> None:
             if done and name and done % LINE_EVERY == 0:
-                typer.echo(f"{done} of {total} sources", err=True)
+                typer.echo(f"{done:,} of {plural(total, 'source')}", err=True)
 
         yield line
         return
@@ -166,7 +185,7 @@ def tell(report: Report, *, quiet: bool) -> None:
         if failure.trace:
             typer.echo(failure.trace, err=True)
     for text, number in report.remarks.items():
-        typer.echo(f"dayfile: {text} ({number} records)", err=True)
+        typer.echo(f"dayfile: {text} ({plural(number, 'record')})", err=True)
     for message in [entry.message for entry in report.held] + [entry.message for entry in report.quarantine]:
         typer.echo(printable(f"dayfile: {message}"), err=True)
     if quiet:
@@ -174,4 +193,4 @@ def tell(report: Report, *, quiet: bool) -> None:
     for name, counts in report.records.items():
         typer.echo(f"{name:<28}" + "".join(f"{number:>9} {word}" for word, number in counts.items()))
     sources = ", ".join(f"{number} {word}" for word, number in report.sources.items())
-    typer.echo(f"sources: {sources}; {len(report.day_files)} day files published in {report.seconds:.1f} s")
+    typer.echo(f"sources: {sources}; {plural(len(report.day_files), 'day file')} published in {report.seconds:.1f} s")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.messages import printable
+from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ def simulate(
     except OSError as error:
         message = f"could not write: {error.strerror or error}"
         raise StorageError(message, where=error.filename or out) from error
-    typer.echo(f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, in {out}")
+    typer.echo(f"{plural(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB, in {out}")
 
 
 def written(loaded: Plugins, instrument: str, first: np.datetime64, days: int, seed: int, out: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ import pluggy
 from pydantic import BaseModel
 
 from dayfile.errors import PluginError
-from dayfile.messages import suggest
+from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.places import may_be_day_file
@@ -165,7 +165,7 @@ def check_source(answer: object, data_type: DataType, records: int) -> tuple[str
     if not isinstance(name, str) or not isinstance(content, bytes) or not name:
         raise PluginError(f"encode of {data_type.name} must answer a name and bytes")
     if records and not content:
-        raise PluginError(f"encode of {data_type.name} made a source without bytes of {records} records")
+        raise PluginError(f"encode of {data_type.name} made a source without bytes of {plural(records, 'record')}")
     return name, content
 
 

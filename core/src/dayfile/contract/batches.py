@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import PluginError, StorageError
-from dayfile.messages import suggest
+from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
 from dayfile.model.places import shared_node
@@ -54,6 +54,8 @@ def check_data_type(item: object) -> DataType:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
+    if problem := item.clock.problem():
+        raise PluginError(f"the clock of {item.name}: {problem}")
     check_plausible(item)
     check_blob_fields(item)
     check_node(item)
@@ -124,13 +126,13 @@ def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     Raises
     ------
     PluginError
-        An item is no good, or there is none: a source without records gives a batch without records.
+        An item is not valid, or there is none: a source without records gives a Remark.
     """
     items = [check_item(item) for item in answer]
     if not items:
         raise PluginError(
-            "decode took the source for its own and made nothing of it; for a source of others it must return None, "
-            "which a function with 'yield' cannot: give a list, or what another function yields"
+            "decode claimed the source but returned no batches. Return None for sources that are not yours "
+            "(a generator cannot: return a list), or a Remark if the source is legitimately empty"
         )
     return items
 
@@ -223,7 +225,7 @@ def check_records(batch: Batch, data_type: DataType) -> None:
         raise PluginError(f"records of {data_type.name} cannot have given way (gave_way): {store}")
     fields = [field.name for field in form.fields if field.blob]
     if len(batch.blobs.values) and not fields:
-        raise PluginError(f"{data_type.name} has no blob field, so the {len(batch.blobs.values)} blobs would be lost")
+        raise PluginError(f"{data_type.name} has no blob field, so {plural(len(batch.blobs.values), 'blob')} are lost")
     for name in fields:
         if ((records[name] < -1) | (records[name] >= len(batch.blobs.values))).any():
             raise PluginError(f"records of {data_type.name} point in {name} to blobs that the batch does not have")
@@ -250,7 +252,7 @@ def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.N
     """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
     shaped = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and statuses.dtype.kind in "iu"
     if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > LAST_STATUS)).any():
-        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {len(batch)} records"
+        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {plural(len(batch), 'record')}"
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)
     return array.astype(np.uint8)
@@ -285,16 +287,15 @@ def check_written(
     answered = np.bincount(statuses, minlength=LAST_STATUS + 1)
     if (answered > counted).any():
         message = (
-            f"write of {data_type.name} answered for {len(statuses)} records: {in_words(answered)}; but its calls of "
-            f"WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
+            f"write of {data_type.name} answered for {plural(len(statuses), 'record')}: {in_words(answered)}; but "
+            f"its calls of WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
         )
         raise PluginError(message)
     if not any(numbers is batch.numbers for numbers, _ in mine) and len(batch):
         missing = ~np.isin(batch.numbers, np.concatenate([numbers for numbers, _ in mine]))
         if missing.any():
-            message = (
-                f"write of {data_type.name} gave only {(~missing).sum()} of {len(batch)} records to WorkFile.write"
-            )
+            given = f"{(~missing).sum()} of {plural(len(batch), 'record')}"
+            message = f"write of {data_type.name} gave only {given} to WorkFile.write"
             raise PluginError(f"{message}. Answer the statuses that WorkFile.write returns")
 
 

@@ -22,6 +22,7 @@ from dayfile.archive import disk
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Arrival
 from dayfile.errors import SourceError, StorageError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 
 __all__ = ["NO_ROOM", "Read", "State", "Unread", "accept", "accept_each", "read_source", "release", "remove_numbered"]
@@ -190,7 +191,7 @@ def read_source(arrival: Arrival, largest: int) -> Read | Unread:
                 after = State.of(os.fstat(file.fileno()))
             if State.of(status) == after:
                 if content is None:
-                    message = f"{max(after.size, largest + 1):,} bytes, and sources.largest is {largest:,}"
+                    message = f"{plural(max(after.size, largest + 1), 'byte')}, and sources.largest is {largest:,}"
                     return Unread(message, SourceError.__name__, after)
                 arrived = after.modified / 1e9 if arrival.ours else time.time()
                 return Read(Source(path, path.name, content, arrived), after)

@@ -163,7 +163,7 @@ class Decoder:
     def _batches(self, source: Source, decoded: Decoded) -> list[tuple[str, Batch]]:
         """The batches of a source, each with the plugin that decoded it."""
         if source.size == 0:
-            decoded.failures.append(Failure("dayfile", "the file is empty", SourceError.__name__))
+            self._take_empty(source, decoded)
             return []
         batches: list[tuple[str, Batch]] = []
         for plugin, answer in self.plugins.decode(source, self.settings.plugins):
@@ -175,6 +175,19 @@ class Decoder:
             decoded.rejected.extend(item for item in answer if isinstance(item, Rejected))
             decoded.remarks.extend(item for item in answer if isinstance(item, Remark))
         return batches
+
+    def _take_empty(self, source: Source, decoded: Decoded) -> None:
+        """Judge a source without a byte: a fault, as a crash leaves such files, unless a plugin has a Remark on it.
+
+        A batch without records does not count, as a stream of structs gives one; nor does a plugin that fails on it.
+        """
+        answers = [answer for _, answer in self.plugins.decode(source, self.settings.plugins)]
+        items = [item for answer in answers if not isinstance(answer, Failure) for item in answer]
+        decoded.remarks.extend(item for item in items if isinstance(item, Remark))
+        if decoded.remarks:
+            decoded.claimed = True
+        else:
+            decoded.failures.append(Failure("dayfile", "the file is empty", SourceError.__name__))
 
     def _kind(self, plugin: str, batch: Batch) -> Hashable | None:
         """What batches have in common that can be one; None for one that stays by itself."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dayfile.archive.root import Root
 from dayfile.engine.pieces import Dated
 from dayfile.errors import DayfileError, RecordError, SourceError, UsageError
+from dayfile.messages import plural
 from dayfile.model.batch import SOURCE_STEP, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
@@ -127,7 +128,7 @@ class NewDays:
         for day in days:
             new += self.is_new(data_type, day, locate)
             if new > self.most:
-                span = f"{made + len(days)} days of {data_type.name} ({days[0]} to {days[-1]})"
+                span = f"{plural(made + len(days), 'day')} of {data_type.name} ({days[0]} to {days[-1]})"
                 problem = f"more than {self.most} of them have no day file yet"
                 return f"{span}, and {problem}: are byte order and epoch right? If they are, raise run.most_new_days"
         return ""

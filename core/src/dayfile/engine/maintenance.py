@@ -104,8 +104,9 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     there = {short for short, _ in sources}
     missing = [name for sha256, name in listed.items() if sha256[:16] not in there]
     if missing or not sources:
+        what = plural(len(missing), "source") if missing else "every source"
         message = (
-            f"{len(missing) or 'all'} of its sources are not kept below sources/{day}"
+            f"{what} of it {'are' if len(missing) > 1 else 'is'} missing below sources/{day}"
             f"{': ' + ', '.join(missing[:5]) if missing else ''}; set sources.keep to always before the next loss"
         )
         raise UsageError(message, where=path)

@@ -34,6 +34,7 @@ from dayfile.engine.run import Run
 from dayfile.engine.starting import started
 from dayfile.engine.worker import Identity, Problem, ReadAgain, Told, Worker, part_file, work
 from dayfile.errors import HeldError, StorageError, UsageError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -181,8 +182,8 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
                 process = context.Process(target=begin, args=(there, os.getpid(), worker, others), daemon=True)
                 process.start()
             except OSError as error:
-                message = f"only {number} of {workers} processes could be started ({error.strerror}); ask for fewer"
-                raise UsageError(f"{message}: --workers N") from error
+                message = f"only {number} of {plural(workers, 'process')} could be started ({error.strerror})"
+                raise UsageError(f"{message}; ask for fewer: --workers N") from error
             there.close()
             members.append(Member(process, here))
         yield Foreman(run, members)

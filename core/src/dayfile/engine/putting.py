@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +97,8 @@ class Archive(Reader):
         ------
         Putting
             To be called with a type and records, as :meth:`put`. What it was given is published at the end, also if
-            that comes by an exception, and meanwhile whenever it is much.
+            that comes by an exception, and meanwhile whenever it is much. It belongs to the thread that calls it first,
+            and to this process: calls from other threads and from forks are refused.
 
         Examples
         --------
@@ -107,7 +110,7 @@ class Archive(Reader):
             try:
                 yield putting
             finally:
-                putting.publish()
+                putting.close()
 
     @cached_property
     def _configured(self) -> tuple[Plugins, Settings]:
@@ -140,9 +143,40 @@ class Putting:
         self.sent: dict[DataType, Sent] = {}
         self.judged: dict[str, dict[np.datetime64, bool]] = {}  # days by type, and whether each was new
         self.waiting = 0
+        self.process = os.getpid()
+        self.owner: dict[str, int] = {}
+        self.busy = threading.Lock()
+        self.closed = False
 
     def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Put records; a status for each. See :meth:`Archive.put`."""
+        """Put records; a status for each. See :meth:`Archive.put`.
+
+        Raises
+        ------
+        UsageError
+            Called from a fork, from another thread than before, or after the end; nothing is put.
+        """
+        if os.getpid() != self.process:
+            raise UsageError(f"this putting() belongs to process {self.process}, not to a fork of it; nothing was put")
+        me = threading.get_ident()
+        if self.owner.setdefault("thread", me) != me:
+            raise UsageError(
+                "this putting() belongs to the thread that called it first; nothing was put. Hand records to that "
+                "thread through a queue"
+            )
+        with self.busy:
+            if self.closed:
+                raise UsageError("this putting() has ended; nothing was put")
+            return self._put(data_type, records)
+
+    def close(self) -> None:
+        """Publish what was put, once a call that is under way has ended; a fork has nothing to publish."""
+        if os.getpid() == self.process:
+            with self.busy:
+                self.closed = True
+                self.publish()
+
+    def _put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
         plugins = self.pipeline.plugins
         if data_type not in plugins.data_types:
             hint = suggest(data_type, plugins.data_types)

@@ -46,7 +46,7 @@ class SetAside:
     @property
     def message(self) -> str:
         """What to tell people of it."""
-        what = "" if self.records is None else f" ({self.records} records)"
+        what = "" if self.records is None else f" ({plural(self.records, 'record')})"
         place = "" if self.reason.startswith(self.source) else f"{self.source}: "
         return f"{place}{self.reason}{what} -> {self.entry}"
 

@@ -69,12 +69,15 @@ def started(
             run.unseen(path, error)
         for _ in accept_each(root, also, run.hold):
             pass  # they are taken with all that is in accepted/
+        process = os.getpid()
         try:
             run.try_suspects()
             yield run
         finally:
-            pipeline.abandon()
-        run.finish()
+            if os.getpid() == process:  # a fork that ends in here has no part in the run
+                pipeline.abandon()
+        if os.getpid() == process:
+            run.finish()
 
 
 def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:

@@ -12,7 +12,7 @@ from yaml.reader import Reader
 
 from dayfile.errors import LayoutError
 from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
-from dayfile.messages import suggest
+from dayfile.messages import number_problem, suggest
 
 __all__ = ["EMPTY", "Document", "Path"]
 
@@ -108,10 +108,15 @@ class Document:
                 self.places[(*here, "")] = key.start_mark
             return mapping
         try:
-            return loader.construct_object(node)
+            value = loader.construct_object(node)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
             # What PyYAML's constructors raise for scalars that only look like a number or a time.
             self.fail(path, f"{str(node.value)[:60]!r} is no value of its kind ({error})")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problem = number_problem(node.value, value)
+            if problem:
+                self.fail(path, problem)
+        return value
 
     def fail(self, path: Path, problem: str, *, at_key: bool = False) -> NoReturn:
         """Raise a LayoutError at the place of a path, or of the nearest place above it that exists."""

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from numpy.lib.recfunctions import repack_fields
 
 from dayfile.errors import UsageError
+from dayfile.messages import plural
 
 __all__ = ["Length", "open_buffers"]
 
@@ -138,7 +139,9 @@ def check_fields(records: npt.NDArray[Any], longest: int) -> None:
         raise UsageError(f"these records have no {' and no '.join(missing)}; give the records of event cycles")
     size = records.dtype["EventBuffer"].shape[0]
     if size < IN_FRONT + longest:
-        raise UsageError(f"an event of up to {longest} bytes, and two in front, do not fit into a buffer of {size}")
+        raise UsageError(
+            f"an event of up to {plural(longest, 'byte')}, and two in front, do not fit into a buffer of {size}"
+        )
 
 
 def in_cycles(records: npt.NDArray[Any], stamps: list[str], numbers: Integers) -> tuple[Integers, Integers]:
@@ -186,7 +189,7 @@ def lengths(length: Length, events: npt.NDArray[np.uint8]) -> Integers:
     """Ask for the lengths of events."""
     told = np.asarray(length(events))
     if told.shape != (len(events),) or told.dtype.kind not in "iu":
-        wanted, got = f"{len(events)} integers", f"{told.dtype} of shape {told.shape}"
+        wanted, got = f"{plural(len(events), 'integer')}", f"{told.dtype} of shape {told.shape}"
         raise UsageError(f"the function that tells the lengths of events is to return {wanted}; it returned {got}")
     return told.astype(np.int64)
 

@@ -37,6 +37,7 @@ import numpy.typing as npt
 
 from dayfile.errors import SourceError, StorageError
 from dayfile.layouts.dtypes import to_structs
+from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 
 __all__ = [
@@ -260,7 +261,7 @@ def read_flat_file(
     # Nothing but the number of slots tells that a file was cut between two of them. Of a day with a leap second it is
     # not known whether the library of 1998 counted that.
     if periodic and len(stored) not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:
-        message = f"{len(stored)} slots, where {day} has {data_type.slots(day)}; the file was cut or grew"
+        message = f"{plural(len(stored), 'slot')}, where {day} has {data_type.slots(day)}; the file was cut or grew"
         raise SourceError(message, where=where, offset=len(content))
     conflict = (stored == CONFLICT_BYTE).all(axis=1) & periodic
     places = np.flatnonzero(stored.any(axis=1) & ~conflict)
@@ -285,13 +286,13 @@ def told_form(header: Header, where: str, data_type: DataType, day: np.datetime6
 def structs_in(content: bytes, where: str, size: int) -> npt.NDArray[np.uint8]:
     """The bytes of the structs behind a header, shape (n, size), read-only; SourceError if the length is no such."""
     if len(content) < HEADER_SIZE:
-        message = f"{len(content)} bytes, and the header alone has {HEADER_SIZE}; the file was cut"
+        message = f"{plural(len(content), 'byte')}, and the header alone has {HEADER_SIZE}; the file was cut"
         raise SourceError(message, where=where, offset=len(content))
     whole, rest = divmod(len(content) - HEADER_SIZE, size)
     if rest:
         message = (
-            f"the length {len(content)} is not {HEADER_SIZE} and a multiple of the struct's {size} bytes: {rest} bytes "
-            f"are left after {whole} structs; the file was cut, or holds something else"
+            f"{plural(len(content) - HEADER_SIZE, 'byte')} after the header of {HEADER_SIZE} is not a whole number of "
+            f"{size}-byte structs: the file is truncated or of another type"
         )
         raise SourceError(message, where=where, offset=HEADER_SIZE + whole * size)
     return np.frombuffer(content, np.uint8)[HEADER_SIZE:].reshape(whole, size)

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.layouts.hdf4_container import MAGIC, NUMPY_TYPES, Container, DataSet, Vdata
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from pyhdf.SD import SD
@@ -138,7 +139,8 @@ def read_struct(
             )
         if len(found) < vdata.records:
             raise container.error(
-                f"struct {name}, field {field}: the file has only {len(found)} rows of it for {vdata.records} records"
+                f"struct {name}, field {field}: the file has only {plural(len(found), 'row')} of it "
+                f"for {plural(vdata.records, 'record')}"
             )
         values = found[len(found) - vdata.records :].reshape(vdata.records, *dimensions)
         matched[field] = values.view(dtype[field].base)[..., 0] if element.kind == "S" else values

@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 
 __all__ = ["MAGIC", "Container", "DataSet", "Vdata"]
 
@@ -164,8 +165,9 @@ class Container:
         data = self._data(VDATA_RECORDS, vdata.reference)
         if vdata.records < 0 or len(data) != vdata.records * vdata.record_size:
             raise self.error(
-                f"damaged: Vdata {name} should have {vdata.records} records of {vdata.record_size} bytes, "
-                f"and {len(data)} bytes are there"
+                f"damaged: Vdata {name} should have {plural(vdata.records, 'record')} of "
+                f"{plural(vdata.record_size, 'byte')}, "
+                f"and has {plural(len(data), 'byte')}"
             )
         records = np.frombuffer(data, np.uint8).reshape(vdata.records, vdata.record_size)
         columns: dict[str, npt.NDArray[Any]] = {}
@@ -209,7 +211,9 @@ class Container:
             raise self.error(f"damaged: the dimensions of the SDS {data_set.name} are not possible")
         data = self._data(SDS_DATA, references.get(SDS_DATA, 0))
         if len(data) % row_size:
-            raise self.error(f"damaged: the {len(data)} bytes of the SDS {data_set.name} are not rows of {row_size}")
+            raise self.error(
+                f"damaged: SDS {data_set.name} has {plural(len(data), 'byte')}, which are not rows of {row_size}"
+            )
         return np.frombuffer(data, dtype).reshape(len(data) // row_size, *row_shape)
 
     def error(self, message: str) -> SourceError:
@@ -249,7 +253,7 @@ class Container:
         outside = has_data & ((offset < 0) | (length < 0) | (end > len(self._content)))
         if outside.any():
             raise self.error(
-                f"truncated or damaged: it has {len(self._content)} bytes, and one of its elements "
+                f"truncated or damaged: it has {plural(len(self._content), 'byte')}, and one of its elements "
                 f"should end at byte {end[outside].max()}; send it again"
             )
         if length[has_data].sum() > len(self._content):
@@ -306,7 +310,7 @@ class Container:
         while missing > 0:
             block = next(blocks, None)
             if block is None:
-                raise self.error(f"damaged: one of its elements lacks its last {missing} bytes")
+                raise self.error(f"damaged: one of its elements lacks its last {plural(missing, 'byte')}")
             size = min(missing, block_length if parts else len(block))
             if not 0 < size <= len(block):
                 raise self.error("damaged: a block of one of its elements is too short")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.meanings import compile_elements, compile_flags
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_files, check_nodes, check_path, check_tables
-from dayfile.messages import suggest
+from dayfile.messages import plural, suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
 from dayfile.model.plausible import Plausible
@@ -94,12 +94,10 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """The data types of a layout; LayoutError where it contradicts itself."""
     if not FIRST_YEAR <= words.clock.epoch.year <= LAST_YEAR:
         document.fail(("clock", "epoch"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
-    clock = Clock(
-        as_utc(words.clock.epoch).astype("datetime64[s]"),
-        words.clock.unit,
-        words.clock.leap_seconds,
-        words.clock.undefined,
-    )
+    clock = Clock(as_utc(words.clock.epoch), words.clock.unit, words.clock.leap_seconds, words.clock.undefined)
+    if problem := clock.problem():
+        document.fail(("clock", "epoch"), problem)
+    clock = replace(clock, epoch=clock.epoch.astype("datetime64[s]"))
     valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
@@ -117,7 +115,9 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
         size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
         if size > LARGEST_RECORD:
-            document.fail((*path, "fields"), f"a record would have {size} bytes; {LARGEST_RECORD} is the most")
+            document.fail(
+                (*path, "fields"), f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
+            )
         check_type(type_words, fields, tuple(declared), clock, document, path)
         check_sizes(type_words, fields, words, document, path)
         for index, version in enumerate(type_words.later):
@@ -297,5 +297,5 @@ def check_sizes(
             document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
         made = struct_dtype(fields[:count], structs.byte_order, structs.alignment).itemsize
         if made != size:
-            problem = f"the fields make a struct of {made} bytes ({structs.alignment} alignment), not {size}"
+            problem = f"the fields make a struct of {plural(made, 'byte')} ({structs.alignment} alignment), not {size}"
             document.fail((*place, "size"), problem)

@@ -6,9 +6,20 @@ Pure data, checked by pydantic; :mod:`dayfile.layouts.reader` turns its complain
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, StringConstraints, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictInt,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from dayfile.model.datatype import NUMPY_TYPES
@@ -41,10 +52,28 @@ Code = Annotated[str, StringConstraints(min_length=1)]
 Line = Annotated[str, BeforeValidator(one_line)]
 
 
+def kinds_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - any annotation
+    """The types that an annotation is made of."""
+    inside = [kind for argument in get_args(annotation) for kind in kinds_in(argument)]
+    return {annotation, *inside} if isinstance(annotation, type) else set(inside)
+
+
 class Words(BaseModel):
     """A mapping of the vocabulary: no words but its own, values as written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_true_as_1(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever YAML holds
+        """Refuse true and false, also written as yes and no, where a number is expected: they are 1 and 0 to Python."""
+        kinds = kinds_in(cls.model_fields[info.field_name or ""].annotation)
+        values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
+        if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
+            raise PydanticCustomError(
+                "number_type", "must be a number, not true or false (which yes, no, on and off are)"
+            )
+        return value
 
 
 class ClockWords(Words):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 
 __all__ = ["read_stream", "stream_name", "told_by_stream_name"]
 
@@ -58,8 +59,8 @@ def read_stream(content: bytes, dtype: np.dtype[np.void], where: str) -> npt.NDA
     whole, rest = divmod(len(content), size)
     if rest:
         message = (
-            f"the length {len(content)} is no multiple of the struct's {size} bytes: {rest} bytes are left after "
-            f"{whole} structs; the file was cut, or holds something else"
+            f"{plural(len(content), 'byte')} is not a whole number of {size}-byte structs: "
+            f"the file is truncated or of another type"
         )
         raise SourceError(message, where=where, offset=whole * size)
     return np.frombuffer(content, dtype)

@@ -27,6 +27,7 @@ ISO = re.compile(
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Times outside these years are not times of an instrument; datetime64[ns] itself ends in 2262.
 FIRST_DAY = np.datetime64("1900-01-01", "D")
+FIRST_COUNTED = np.datetime64("1972-01-01", "D")
 LAST_DAY = np.datetime64("2261-12-31", "D")
 
 
@@ -51,7 +52,7 @@ class Clock:
     Parameters
     ----------
     epoch : numpy.datetime64
-        UTC date and time of tick 0, to the second.
+        UTC date and time of tick 0, to the second; see :meth:`problem`.
     unit : {'s', 'ms', 'us', 'ns'}
         What one tick is.
     leap_seconds : {'ignored', 'counted'}
@@ -75,6 +76,21 @@ class Clock:
     unit: Literal["s", "ms", "us", "ns"] = "s"
     leap_seconds: Literal["ignored", "counted"] = "ignored"
     undefined: tuple[int, ...] = ()
+
+    def problem(self) -> str:
+        """Why times cannot be had from this clock; empty if they can.
+
+        UTC and TAI differed by fractions of a second before 1972, so that no whole leap seconds can be counted from
+        there: an epoch of TAI in 1958 or 1970 would be 10 s off.
+        """
+        if self.epoch != self.epoch.astype("datetime64[s]"):
+            return "an epoch is a whole second: choose one, and add the fraction to the times when they are decoded"
+        if self.leap_seconds == "counted" and self.epoch < FIRST_COUNTED:
+            return (
+                "leap seconds are counted from 1972-01-01 on: choose an epoch after that, and add the seconds up to it "
+                "to the times when they are decoded"
+            )
+        return ""
 
     @property
     def ticks(self) -> int:

@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from dayfile.messages import plural
 from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
@@ -211,7 +212,7 @@ class Connection(HttpToolsProtocol):
         if not self.too_long:
             super().send_400_response(msg)
             return
-        logger.warning("%s: a header of more than %d bytes", self.address, HEADER_LIMIT)
+        logger.warning("%s: a header of more than %s", self.address, plural(HEADER_LIMIT, "byte"))
         self.transport.write(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )

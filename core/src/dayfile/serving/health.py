@@ -6,6 +6,7 @@ import os
 
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
+from dayfile.messages import plural
 
 __all__ = ["PATH", "trouble"]
 
@@ -37,7 +38,7 @@ def trouble(root: Root, room: int) -> str:
     if not os.access(root.incoming, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return "incoming/ is not writable"
     if disk.f_bavail * disk.f_frsize < room:
-        return f"the disk has less than {room} bytes left"
+        return f"the disk has less than {plural(room, 'byte')} left"
     if disk.f_files and not disk.f_favail:
         return "the file system has no room for another file"
     return ""

@@ -72,7 +72,7 @@ def listen(app: Starlette, host: str, port: int, workers: int) -> None:
         try:
             members.update((number, crew.start(number)) for number in range(workers))
             for listener in sockets:
-                logger.info("listening on %s, port %d; %d workers", *listener.getsockname()[:2], workers)
+                logger.info("listening on %s, port %d; workers: %d", *listener.getsockname()[:2], workers)
             crew.look_after(members, noted)
         finally:
             for listener in sockets:

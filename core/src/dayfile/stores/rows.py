@@ -111,7 +111,7 @@ class PlainRows:
             raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
         found = np.empty(stop - start, self.dtype) if out is None else out
         if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
-            raise ValueError(f"{self.path} needs room for {stop - start} rows as they are stored")
+            raise ValueError(f"{self.path} needs room for rows as they are stored: {stop - start}")
         if stop > start:
             with part(self.dataset, start, stop - start) as (memory, space):
                 call("H5Dread", self.dataset, self.type, memory, space, DEFAULT, found.ctypes.data)
@@ -137,7 +137,7 @@ class PlainRows:
         """Put rows in place of those from ``start`` on."""
         self._check(rows)
         if start < 0 or start + len(rows) > self.nrows:
-            raise ValueError(f"{len(rows)} rows do not fit {self.path} from row {start} on, of {self.nrows}")
+            raise ValueError(f"this does not fit {self.path} (rows: {len(rows)}) from row {start} on, of {self.nrows}")
         if len(rows):
             content = np.ascontiguousarray(rows)
             with part(self.dataset, start, len(rows)) as (memory, space):
@@ -334,7 +334,7 @@ def attribute(dataset: int, name: str) -> str | int | None:
             return None  # bytes, or what PyTables has pickled
         signed = of_class == INTEGER and bool(call("H5Tget_sign", kind))
         if (size := call("H5Tget_size", kind)) > LONGEST:
-            raise tables.HDF5ExtError(f"{name} is damaged: a text of {size} bytes")
+            raise tables.HDF5ExtError(f"{name} is damaged: a text has the length {size}")
         buffer = ctypes.create_string_buffer(size)
         call("H5Aread", opened, kind, buffer)
     if of_class == INTEGER:

@@ -15,6 +15,7 @@ from dayfile.errors import UsageError
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.hdf4 import write_structs
 from dayfile.layouts.instrument import Instrument
+from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType
 from dayfile.testing.generators import Integers, Overrides, Records, records
@@ -76,7 +77,8 @@ def event_buffers(
     (0, 0)
     """
     if numbers.max(initial=0) * (2 + lengths[1]) > size:
-        message = f"{numbers.max()} events of up to {lengths[1]} bytes, and two more for each, may exceed the {size}"
+        events = f"{plural(int(numbers.max()), 'event')} of up to {plural(lengths[1], 'byte')}"
+        message = f"{events}, and two more for each, may exceed the {size}"
         raise UsageError(f"{message} bytes of a buffer; ask for fewer")
     cycle = np.repeat(np.arange(len(numbers)), numbers)
     length = rng.integers(lengths[0], lengths[1] + 1, len(cycle))

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dayfile.errors import UsageError
+from dayfile.messages import plural
 from dayfile_hisparc.simulation import Event, events_of_station
 
 __all__ = ["Identity", "Outcome", "Pysparc", "StationSoftware", "Tally", "send", "station_list"]
@@ -95,9 +96,10 @@ class Outcome:
         uploads, retries = sum(tally.uploads for tally in self.tallies), sum(tally.retries for tally in self.tallies)
         others: Counter[str] = sum((tally.others for tally in self.tallies), Counter())
         told = ", ".join(f"{number} times {answer}" for answer, number in others.most_common()) or "none"
+        stored = plural(len(self.stored), "event")
         return [
-            f"{len(self.stored)} events of {len(self.tallies)} stations answered 100 in {self.seconds:.1f} s",
-            f"{uploads} uploads, {retries} of them retries",
+            f"{stored} of {plural(len(self.tallies), 'station')} answered 100 in {self.seconds:.1f} s",
+            f"{plural(uploads, 'upload')}, of which again: {retries:,}",
             f"other answers: {told}",
         ]
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, shown
 from dayfile_hisparc.structure import LARGEST, check_structure
 from dayfile_hisparc.unfolding import Unfolding
@@ -230,7 +231,9 @@ def read_upload(content: bytes, *, where: str) -> Upload:
 def check_number(events: list[object], where: str) -> list[object]:
     """Return the events, if they are no more than an upload can have."""
     if len(events) > MOST_EVENTS:
-        raise SourceError(f"{len(events)} events are more than an upload can have ({MOST_EVENTS})", where=where)
+        raise SourceError(
+            f"{plural(len(events), 'event')} are more than an upload can have ({MOST_EVENTS})", where=where
+        )
     return events
 
 

@@ -191,7 +191,7 @@ class Renewal:
             logger.warning("station list from %s: %s", without_secrets(self.source), problem)
         if not self.station_list.exists() or self.station_list.read_bytes() != content:
             replace_list(self.station_list, content)
-            logger.info("station list replaced: %d stations", len(stations))
+            logger.info("station list replaced; stations: %d", len(stations))
         return True
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
+from dayfile.messages import plural
 
 __all__ = ["EVENTS_AN_UPLOAD", "SAMPLE_STATIONS", "events_of_station", "write_queue_files"]
 
@@ -368,7 +369,7 @@ def write_queue_files(
     """
     if uploads > UPLOADS_A_DAY * len(stations):
         raise UsageError(
-            f"{len(stations)} stations cannot fill {uploads} uploads in a day: ask for at most "
+            f"{plural(len(stations), 'station')} cannot fill {plural(uploads, 'upload')} in a day: ask for at most "
             f"{UPLOADS_A_DAY * len(stations)}, or name more stations"
         )
     directory.mkdir(parents=True, exist_ok=True)

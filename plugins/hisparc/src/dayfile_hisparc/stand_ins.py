@@ -77,10 +77,10 @@ class NumpyType:
         self.order = "<"
         self.size = int(name[1:]) * (4 if name[0] == "U" else 1)
         if self.size > LONGEST_SCALAR:
-            raise RefusalError(f"has a NumPy text of {self.size} bytes")
+            raise RefusalError(f"has a NumPy text of the size {self.size}")
 
     def __setstate__(self, state: object) -> None:
-        match state:
+        match state if isinstance(state, tuple) else None:
             case (int(), "<" | ">" | "|" as order, None, None, None, int(), int(), int()):
                 self.order = ">" if order == ">" else "<"
             case _:
@@ -89,7 +89,7 @@ class NumpyType:
     def value(self, content: bytes) -> bool | int | float | str | bytes:
         """The plain value of a scalar's bytes."""
         if len(content) != self.size:
-            raise RefusalError(f"has a NumPy value of {len(content)} bytes for a type of {self.size}")
+            raise RefusalError(f"has a NumPy value of the size {len(content)} for a type of the size {self.size}")
         if self.name[0] == "S":
             return content.rstrip(b"\0")
         if self.name[0] == "U":

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.errors import SettingsError
+from dayfile.messages import plural
 from dayfile_hisparc.passwords import Proofs, Verdict, hashed
 
 __all__ = ["Station", "StationList", "hashed", "replace_list"]
@@ -107,7 +108,7 @@ class StationList:
         self.proofs.keep({station.password for station in self.stations.values()})
         for problem in self.problems:
             logger.warning("station list %s: %s", self.path, problem)
-        logger.info("station list %s: %d stations", self.path, len(self.stations))
+        logger.info("station list %s; stations: %d", self.path, len(self.stations))
 
 
 def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
@@ -130,7 +131,9 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
             problems.append(f"line {line}: this is no CSV; this row is left out")
             continue
         if len(row) != 3:
-            problems.append(f"line {line}: {len(row)} fields, not number, cluster and password; this row is left out")
+            problems.append(
+                f"line {line}: {plural(len(row), 'field')}, not number, cluster and password; this row is left out"
+            )
         elif not row[0].strip().isascii() or not row[0].strip().isdigit():
             problems.append(f"line {line}: the first field is no station number; this row is left out")
         elif len(row[0]) > LONGEST or int(row[0]) >= LARGEST:

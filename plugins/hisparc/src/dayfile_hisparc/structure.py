@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 
 __all__ = ["check_structure", "looks_like_pickle"]
 
@@ -74,21 +75,24 @@ def run_of_opcodes(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[by
     The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as
     a PUT, is taken along: both for speed.
 
+    BUILD follows a tuple, or a GET of one, as NumPy types with the same state share it. The stand-ins judge what it
+    does to an object: only a NumPy type takes a state, and None as a state changes nothing.
+
     Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
     than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
     """
     opcodes = (
-        rb"h.(?:h.h.(?:K.|M..|)|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
+        rb"h.(?:h.h.(?:K.|M..|b|)|b|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
         rb"X" + counted(rb".", 4, longest) + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
         rb"K.",  # BININT1
         rb"q.",  # BINPUT
         rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
         rb"M..",  # BININT2
-        rb"j.{4}",  # LONG_BINGET
+        rb"j.{4}b?+",  # LONG_BINGET
         rb"\x8c" + counted(rb".", 1, min(longest, 255)) + rb"\x94?+",  # SHORT_BINUNICODE
-        rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|)",  # GET; two and an INT are a value with its code
+        rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|b|)",  # GET; two and an INT are a value with its code
         rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
-        rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\n|)",  # PUT
+        rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\nb?+|)",  # PUT
         rb"I-?+\d{1,20}+\n",  # INT
         rb"V" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # UNICODE
         rb"J.{4}",  # BININT
@@ -210,14 +214,16 @@ def check_structure(content: bytes, *, where: str) -> bool:
         raise SourceError(f"the pickle {problem(opcode)}{cut}", where=f"{where}, byte {position}")
     end = events.end() if events else position + 1
     if end < len(content):
-        raise SourceError(f"{len(content) - end} bytes follow the end of the pickle", where=f"{where}, byte {end}")
+        raise SourceError(
+            f"{plural(len(content) - end, 'byte')} after the end of the pickle", where=f"{where}, byte {end}"
+        )
     return foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
 
 
 def check_size(content: bytes, where: str) -> None:
     """Refuse a pickle with more bytes, or more lists and dicts, than an upload can have."""
     if len(content) > LARGEST:
-        raise SourceError(f"{len(content)} bytes are more than an upload can have ({LARGEST})", where=where)
+        raise SourceError(f"{plural(len(content), 'byte')} are more than an upload can have ({LARGEST})", where=where)
     if len(content) <= MOST_CONTAINERS:
         return
     # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes do.
