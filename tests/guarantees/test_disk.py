@@ -324,7 +324,7 @@ def test_the_command_ends_with_its_own_exit_code_where_files_may_not_grow(tmp_pa
     assert list(check(root, deep=True)) == []
 
 
-@pytest.mark.parametrize("fault", ["fsync:2", "rename:2", "write:2", "copy:1", "any:12"])
+@pytest.mark.parametrize("fault", ["fsync:2", "rename:2", "write:2", "copy:1", "any:16"])
 def test_the_command_ends_with_its_own_exit_code_where_a_step_fails(tmp_path, hskp, fault):
     root, sent = Root(tmp_path / "archive"), [hskp(0), hskp(1)]
     assert command(sent[0], "--archive", root.path).returncode == 0
