@@ -43,6 +43,7 @@ from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
 from dayfile.errors import StorageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.library import library
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["Progress", "Run", "run_serial", "started"]
@@ -317,6 +318,8 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
 
     Raises
     ------
+    InstallationError
+        The HDF5 library cannot be called.
     UsageError, SettingsError
         The environment names a base directory that cannot be one, or ``intake.also`` what may not be taken in.
     ArchiveLockedError
@@ -324,6 +327,7 @@ def started(root: Root, plugins: Plugins, settings: Settings, *, only: str | Non
     StorageError
         The archive could not be written; input is where it was.
     """
+    library()  # before any source is touched: without it nothing can be written
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
     also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
