@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build
 PEERS := $(BUILD)/peers
+LOWEST := $(BUILD)/lowest
+# Wheels of the lowest versions exist for the lowest Python.
+LOWEST_PYTHON ?= $(shell command -v python3.11 || echo $(PYTHON))
 PARSERS := ccsdspy construct dissect.cstruct space_packet_parser
 PLUGINS := plugins/hisparc plugins/cris plugins/sis
 PROJECTS := core $(PLUGINS)
@@ -12,12 +15,13 @@ SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src
 DAY := 1997-10-31
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types prove bench docs clean
+.PHONY: help run test lint types prove lowest bench docs clean
 
 help:
 	@echo "make run    install into $(VENV), archive one sample day of each instrument and show the archive"
 	@echo "make test   install into $(VENV) and run lint, types and all tests"
 	@echo "make prove  run the long proofs too"
+	@echo "make lowest install the lowest versions of all dependencies below $(LOWEST) and try them"
 	@echo "make bench  measure, side by side with others"
 	@echo "make docs   build the documentation into docs/_build"
 	@echo "make clean  remove $(VENV) and everything built"
@@ -67,6 +71,17 @@ types: $(VENV)/ready-dev
 prove: $(VENV)/ready-dev
 	@echo "== tests and long proofs"
 	$(BIN)/python -m pytest -n 2
+
+# The lower bounds of the project files hold: what they allow is installed and tried, in an environment of its own.
+lowest:
+	@echo "== trying the lowest versions of all dependencies in $(LOWEST)"
+	rm -rf $(LOWEST)
+	$(LOWEST_PYTHON) -m venv $(LOWEST)/venv
+	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt hatchling
+	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		-c constraints-lowest.txt "./core[hdf4,export,serve,watch]" $(PLUGINS:%=./%)
+	$(LOWEST)/venv/bin/python -m pip check
+	$(LOWEST)/venv/bin/python tests/lowest/smoke.py $(LOWEST)/trial
 
 # What is measured beside ours comes from pip, into an environment of its own; where pip cannot get it, the rest runs.
 $(PEERS)/ready: benchmarks/constraints.txt

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -86,14 +88,33 @@ def test_a_given_path_that_does_not_exist_stops_the_run_before_anything_is_taken
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
 
 
-def test_what_is_no_file_is_left_alone(archive, hits):
+def test_what_is_no_file_is_left_in_place_and_named_in_a_line(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
-    os.mkfifo(archive.root.incoming / "pipe")
-    loop = archive.root.incoming / "loop"
-    loop.symlink_to(loop)
-    assert archive.run().sources["archived"] == 1
+    incoming = archive.root.incoming
+    os.mkfifo(incoming / "pipe")
+    (incoming / "loop").symlink_to(incoming / "loop")
+    (incoming / "nothing").symlink_to(incoming / "gone")
+    (incoming / "elsewhere").symlink_to(archive.path)
+    os.mkfifo(incoming / ".hidden")
+    with socket.socket(socket.AF_UNIX) as open_socket:
+        open_socket.bind(os.path.relpath(incoming / "socket"))
+    report = archive.run()
+    assert report.sources["archived"] == 1
     assert archive.seconds() == [1]
-    assert sorted(path.name for path in archive.root.incoming.iterdir()) == ["loop", "pipe"]
+    names = ["elsewhere", "loop", "nothing", "pipe", "socket"]
+    assert sorted(path.name for path in incoming.iterdir()) == [".hidden", *names]
+    messages = "\n".join(sorted(entry.message for entry in report.held))
+    kinds = {"elsewhere": "a link", "nothing": "a link", "pipe": "a FIFO, not", "socket": "a socket, not"}
+    for name, kind in kinds.items():
+        assert re.search(f"{name}: .*{kind}", messages), messages
+
+
+def test_a_fifo_given_as_a_source_is_refused_and_not_waited_for(archive, hits, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    archive.drop("MuonHit.be.bin", hits(1))
+    with pytest.raises(UsageError, match=r"pipe: a FIFO, not a file"):
+        archive.run(tmp_path / "pipe")
+    assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])
@@ -108,8 +129,9 @@ def test_a_directory_that_may_not_be_looked_into_is_named(plain_user, caplog, mo
         given_files([Path("archive/incoming")])
     incoming = Incoming(Root(Path("archive")), 0)
     assert incoming.ready() == [plain_user / "archive/incoming/MuonHit.be.bin"]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert "closed" in caplog.text
+    assert "dangling: cannot be read (a link to nothing" in caplog.text
     caplog.clear()
     Path("archive/incoming").rename("archive/partial")
     assert left_behind(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]

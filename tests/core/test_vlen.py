@@ -12,6 +12,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile.errors import InstallationError, StorageError
 from dayfile.stores import library
 from dayfile.stores.rows import rows_at
 from dayfile.stores.vlen import array_at, values_at
@@ -167,3 +168,16 @@ def test_what_is_no_array_of_values_gives_none(tmp_path):
             assert rows_at(file, path) is None
         with pytest.raises(tables.HDF5ExtError):
             values_at(file, "/absent")
+
+
+def test_a_library_that_cannot_be_called_is_a_fault_of_the_installation_and_no_source_pays(archive, hits, monkeypatch):
+    archive.drop("MuonHit.be.bin", hits(1))
+    library.library.cache_clear()
+    monkeypatch.setitem(library.FUNCTIONS, "H5Gone", library.FUNCTIONS["H5Lexists"])
+    with pytest.raises(InstallationError, match=r"this PyTables cannot be called .*install") as caught:
+        archive.run()
+    assert not isinstance(caught.value, StorageError)
+    assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
+    monkeypatch.undo()
+    library.library.cache_clear()
+    assert archive.run().sources["archived"] == 1

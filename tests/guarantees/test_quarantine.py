@@ -108,7 +108,7 @@ def test_the_reason_of_a_whole_source_tells_who_refused_it_why_where_and_when(bo
     assert reason["plugin"] == "cris"
     assert reason["version"] == importlib.metadata.version("dayfile-cris")
     assert reason["error"] == "SourceError"
-    assert f"byte {STRUCT.itemsize}: the length {len(content)} is no multiple" in reason["message"]
+    assert f"byte {STRUCT.itemsize}: {len(content)} bytes is not a whole number" in reason["message"]
     assert (reason["records"], reason["offset"]) == (None, STRUCT.itemsize)
     assert reason["source"] == STREAM
     assert reason["sha256"] == reason["source_sha256"] == hashlib.sha256(content).hexdigest()
@@ -347,7 +347,7 @@ def test_unknown_and_ambiguous_names_are_refused_and_nothing_is_done(box, run, c
     names = {
         "nonsense": "no entry is called 'nonsense'",
         short: f"more than one entry is called '{short}'",
-        short[:6]: "no entry is called",
+        short[:6]: f"more than one entry is called '{short[:6]}'",
         "": "no entry is called ''",
         "..": "no entry is called '..'",
         "../incoming": "no entry is called",
@@ -455,3 +455,26 @@ def test_names_inside_a_source_cannot_leave_the_archive(tmp_path, box):
     assert len(box.entries()) == 5
     assert not list(box.root.rglob("*.h5"))
     assert {path.name for path in tmp_path.iterdir()} == {"archive", "given"}
+
+
+def test_an_entry_is_found_by_any_beginning_that_no_other_has(tmp_path, command):
+    for number in range(3):
+        (tmp_path / STREAM).write_bytes(b"cut off %d" % number)
+        command("archive-run", STREAM, "--plugins", "cris")
+    listed = json.loads(command("dayfile", "quarantine", "ls", "--json").out)
+    name = listed[0]["entry"]
+    short = name[11:]
+    for word in (name, short, short[:8], name[:-1]):
+        done = command("dayfile", "quarantine", "show", word)
+        assert done.code == 0, word
+        assert name in done.out
+    for word, problem in ((name[:10], "more than one entry is called"), ("zz", "no entry is called"), ("", "no entry")):
+        done = command("dayfile", "quarantine", "show", word)
+        assert (done.code, problem in done.err) == (2, True), done.err
+
+
+def test_the_list_names_each_source_once(tmp_path, command):
+    (tmp_path / STREAM).write_bytes(b"cut off")
+    command("archive-run", STREAM, "--plugins", "cris")
+    line, _ = command("dayfile", "quarantine", "ls").out.splitlines()
+    assert line.count(STREAM) == 1

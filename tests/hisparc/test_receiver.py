@@ -139,7 +139,7 @@ def test_a_station_that_is_not_listed_is_answered_206(receiver, number):
     assert receiver.answer(Form(station_id=number).body) is Answer.UNKNOWN_STATION
 
 
-@pytest.mark.parametrize("number", [" 501 ", "+501", "0501"])
+@pytest.mark.parametrize("number", [" 501 ", "0501"])
 def test_blanks_around_a_station_number_pass(receiver, number):
     assert receiver.answer(Form(station_id=number).body) is Answer.STORED
 
@@ -654,3 +654,12 @@ def test_a_list_is_replaced_in_one_step(stations):
     thread.join()
     assert seen <= set(lists)
     assert [path.name for path in stations.parent.iterdir() if path.name.startswith(".stations")] == []
+
+
+@pytest.mark.parametrize("text", ["5_01", "+501", "5 01", "\u0665\u0660\u0661", "501.0", "--501", "", "0x1f5"])
+def test_a_station_number_that_is_not_of_digits_0_to_9_is_refused(text):
+    from dayfile_hisparc.receiver import station_number
+
+    assert station_number(b"501") == 501
+    with pytest.raises(ValueError, match=r".*"):
+        station_number(text.encode())

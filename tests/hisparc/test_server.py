@@ -702,8 +702,8 @@ def test_station_software_sends_the_same_batch_again_until_it_is_answered_100(an
     (tally,) = outcome.tallies
     assert (tally.uploads, tally.retries, dict(tally.others)) == (3, 1, {"500": 1})
     assert len(tally.stored) == len(set(tally.stored)) == len(events)
-    assert outcome.lines()[0].startswith(f"{len(events)} events of 1 stations answered 100")
-    assert outcome.lines()[1:] == ["3 uploads, 1 of them retries", "other answers: 1 times 500"]
+    assert outcome.lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
+    assert outcome.lines()[1:] == ["3 uploads, of which again: 1", "other answers: 1 time 500"]
 
 
 def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):

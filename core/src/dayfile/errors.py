@@ -13,6 +13,7 @@ __all__ = [
     "ArchiveLockedError",
     "DayfileError",
     "HeldError",
+    "InstallationError",
     "LayoutError",
     "LossError",
     "MissingExtraError",
@@ -77,6 +78,10 @@ class TimeError(UsageError):
 
 class MissingExtraError(UsageError):
     """An optional library is needed and not installed; the message names the extra."""
+
+
+class InstallationError(UsageError):
+    """A library is installed in a way that this program cannot use; the message says what to install."""
 
 
 class PluginError(DayfileError):

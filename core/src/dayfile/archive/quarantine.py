@@ -283,14 +283,17 @@ class Quarantine:
             yield read_entry(Path(entry.path))
 
     def entry(self, name: str) -> Entry:
-        """One entry, by the name of its directory or the end of it.
+        """Return one entry, by its directory, its short id, or any beginning of either that no other entry has.
 
         Raises
         ------
         UsageError
             There is none of that name, or more than one.
         """
-        found = [each for each in self._listing() if each.name == name or each.name.endswith(f"-{name}")]
+        listing = list(self._listing())
+        found = [each for each in listing if name in {each.name, id_of(each.name)}] or [
+            each for each in listing if name and (each.name.startswith(name) or id_of(each.name).startswith(name))
+        ]
         if len(found) != 1:
             message = (
                 f"{'more than one entry is' if found else 'no entry is'} called {name!r}; see: dayfile quarantine ls"
@@ -430,3 +433,14 @@ def safe_name(name: str) -> str:
     """The last part of a file name, not hidden, or ``source`` where that cannot name a file of its own."""
     last = Path(name).name.replace("\0", "").lstrip(".")
     return "source" if last in {"", "..", REASON} or len(last.encode(errors="replace")) > 250 else last
+
+
+def id_of(name: str) -> str:
+    """The short id of an entry: its name without the day in front.
+
+    Examples
+    --------
+    >>> id_of("2026-11-29-719cb3e265e6")
+    '719cb3e265e6'
+    """
+    return "-".join(name.split("-")[3:])

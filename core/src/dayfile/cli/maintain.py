@@ -26,7 +26,8 @@ __all__ = ["adopt", "check", "init", "quarantine", "rebuild", "reindex"]
 MOST_NOTES = 100
 
 NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ENTRIES]...", help="Directories of entries, or their short ids.")
+    list[str] | None,
+    typer.Argument(metavar="[ENTRIES]...", help="Names of entries, or unique beginnings of them."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
@@ -212,7 +213,9 @@ def quarantine_ls(
     for entry in entries:
         records = entry.reason.get("count") or len(entry.reason.get("records") or ())
         what = f"{plural(records, 'record')} of " if records else ""
-        typer.echo(printable(f"{entry.name}  {what}{entry.reason.get('source', '')}: {entry.reason.get('message')}"))
+        source, message = entry.reason.get("source", ""), str(entry.reason.get("message"))
+        where = "" if source and message.startswith(source) else f"{source}: "
+        typer.echo(printable(f"{entry.name}  {what}{where}{message}"))
     typer.echo(plural(len(entries), "entry"))
     raise typer.Exit(code)
 

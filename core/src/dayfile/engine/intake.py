@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import ELOOP
+from errno import EINVAL, ELOOP
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT, S_IFSOCK, S_ISDIR, S_ISLNK, S_ISREG
 from typing import NoReturn
 
-from dayfile.archive.directories import File, Unseen, files_below, refuse, status
+from dayfile.archive.directories import File, Unseen, files_below, refuse, status, visible
 from dayfile.archive.root import Root, real
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
@@ -24,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 PassedOver = Callable[[Path, os.stat_result], bool]
 
+KINDS = {
+    S_IFIFO: "a FIFO", S_IFSOCK: "a socket", S_IFBLK: "a device", S_IFCHR: "a device",
+    S_IFLNK: "a link to nothing or to something else",
+}  # fmt: skip
+"""What is no input, by the kind in its mode."""
 GROUP_BYTES = 1024 * 1024
 GROUP_SOURCES = 1024
 """Bounds of a group of sources, in the order in which they are taken: so many are decoded and written together."""
@@ -64,10 +69,13 @@ def given_files(paths: Iterable[Path]) -> list[Arrival]:
     for path in paths:
         try:
             is_directory = S_ISDIR(path.stat().st_mode)
+            kind = KINDS.get(S_IFMT(path.lstat().st_mode))  # a link may lead to a pipe of the shell, which has an end
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError("there is no such file or directory", where=path) from error
         except OSError as error:
             refuse_given(path, error)
+        if kind is not None and not path.is_symlink():
+            raise UsageError(f"{kind}, not a file: give files or directories", where=path)
         try:
             files = visible_files(path, refuse_given) if is_directory else [path]
         except StorageError as error:  # the directory itself
@@ -105,7 +113,24 @@ def own_files(directory: Path, unseen: Unseen) -> list[File]:
     StorageError
         The directory is missing or could not be listed.
     """
-    found = files_below(directory, unseen)
+
+    def wanted(entry: os.DirEntry[str]) -> bool:
+        """Report what is not a file; a hidden one is somebody's unfinished work."""
+        if not visible(entry):
+            return False
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if not S_ISREG(mode) and not (S_ISLNK(mode) and entry.is_file()):
+            unseen(Path(entry.path), OSError(EINVAL, f"{KINDS.get(S_IFMT(mode), 'not a file')}, not a file"))
+            return False
+        return True
+
+    def enter(entry: os.DirEntry[str]) -> bool:
+        """Look into directories, and report links to such."""
+        if visible(entry) and entry.is_symlink():
+            unseen(Path(entry.path), OSError(ELOOP, "a link, and links are not followed"))
+        return visible(entry) and not entry.is_symlink()
+
+    found = files_below(directory, unseen, wanted=wanted, enter=enter)
     if found is None:
         raise StorageError("this directory is missing", where=directory)
     for file in found:

@@ -26,6 +26,7 @@ from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
+from dayfile.stores.library import library
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["started"]
@@ -49,7 +50,10 @@ def started(
         Another run works on the archive.
     StorageError
         There is no archive, or it could not be written; input is where it was.
+    InstallationError
+        The HDF5 library cannot be called.
     """
+    library()  # before any source is touched: without it nothing can be written
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
     also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))

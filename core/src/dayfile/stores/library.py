@@ -17,9 +17,9 @@ from typing import Any
 import tables
 from tables import hdf5extension
 
-from dayfile.errors import StorageError
+from dayfile.errors import InstallationError
 
-__all__ = ["DEFAULT", "call", "closing", "part", "rows_of", "sizes"]
+__all__ = ["DEFAULT", "call", "closing", "library", "part", "rows_of", "sizes"]
 
 DEFAULT = 0
 """``H5P_DEFAULT``, ``H5S_SELECT_SET`` and ``H5T_DIR_DEFAULT`` are all 0."""
@@ -72,7 +72,7 @@ def library() -> ctypes.PyDLL:
 
     Raises
     ------
-    StorageError
+    InstallationError
         Its functions cannot be found, as where PyTables was built with a library that it keeps to itself.
     """
     try:
@@ -82,7 +82,7 @@ def library() -> ctypes.PyDLL:
             function.restype, function.argtypes = answer, arguments
     except (OSError, AttributeError) as error:
         message = f"the HDF5 library of this PyTables cannot be called ({error}); install PyTables with pip"
-        raise StorageError(message) from error
+        raise InstallationError(message) from error
     return found
 
 

@@ -95,7 +95,7 @@ class Outcome:
         """The outcome in words."""
         uploads, retries = sum(tally.uploads for tally in self.tallies), sum(tally.retries for tally in self.tallies)
         others: Counter[str] = sum((tally.others for tally in self.tallies), Counter())
-        told = ", ".join(f"{number} times {answer}" for answer, number in others.most_common()) or "none"
+        told = ", ".join(f"{plural(number, 'time')} {answer}" for answer, number in others.most_common()) or "none"
         stored = plural(len(self.stored), "event")
         return [
             f"{stored} of {plural(len(self.tallies), 'station')} answered 100 in {self.seconds:.1f} s",

@@ -217,7 +217,7 @@ class Receiver:
         if any(name not in fields for name in FIELDS):
             return Answer.MISSING
         try:
-            number = int(fields[b"station_id"].decode())
+            number = station_number(fields[b"station_id"])
             password = fields[b"password"].decode()
             text = fields[b"data"].decode()
         except ValueError:
@@ -306,3 +306,21 @@ class Receiver:
     def _told(self, answer: Answer, sender: str, reason: str) -> Answer:
         logger.warning("%s: %s; answered %d", sender or "upload", reason, answer.value)
         return answer
+
+
+def station_number(text: bytes) -> int:
+    """The number of a station, in digits 0 to 9; ``int`` takes ``5_01``, ``+501`` and digits of other scripts too.
+
+    Raises
+    ------
+    ValueError
+        It is not a number.
+
+    Examples
+    --------
+    >>> station_number(b"501")
+    501
+    """
+    if not text.strip().removeprefix(b"-").isdigit():  # of bytes only 0 to 9 are
+        raise ValueError(text)
+    return int(text)
