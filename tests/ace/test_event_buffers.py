@@ -228,7 +228,7 @@ def test_a_function_that_does_not_tell_lengths_is_refused(answer, told):
     with pytest.raises(UsageError) as caught:
         events_of_cris(cycles("cris", 0, [1]), answer)
     assert told in str(caught.value)
-    assert "1 integers" in str(caught.value)
+    assert "1 integer;" in str(caught.value)
 
 
 def test_records_of_another_type_are_refused():

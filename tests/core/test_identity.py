@@ -179,7 +179,7 @@ def test_reading_needs_no_permission_to_write(archive, hits, plain_command, inst
         archive.root.path.chmod(0o555)
         done = plain_command("dayfile", "show", "muon.hits")
         archive.root.path.chmod(0o755)
-        assert (done.code, done.out.splitlines()[-1]) == (0, "1 of 1 records")
+        assert (done.code, done.out.splitlines()[-1]) == (0, "1 of 1 record")
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_flood_of_days_costs_few_looks(archive, lamp):
     """Of 49,710 days, as swapped seconds of 32 bits make, no more are looked for than it takes."""
     archive.drop("Hours.le.bin", stream(range(49_710)))
     report = run(archive, lamp)
-    assert "49710 days of lamp.hours (1970-01-01 to 2106-02-06)" in report.quarantine[0].reason
+    assert "49,710 days of lamp.hours (1970-01-01 to 2106-02-06)" in report.quarantine[0].reason
     assert Lamp.asked <= 401
 
 

@@ -78,7 +78,7 @@ def test_quarantine_takes_those_events_out_and_leaves_the_others_with_their_own_
     (batch,) = (batch for batch in batches if batch.code == "CIC")
     assert batch.records["traces"].tolist() == [[0, 1, -1, -1], [-1] * 4, [2, 3, -1, -1]]
     assert batch.blobs.values == GOOD * 2
-    assert (rejected.code, rejected.numbers, rejected.archived) == ("CIC", (2, 4), False)
+    assert (rejected.code, rejected.numbers) == ("CIC", (2, 4))
     assert rejected.reason == f"{REASON} (hisparc.check_traces)"
     kept = read_upload(rejected.content, where="")
     assert (kept.station, kept.cluster, kept.events) == (501, "Amsterdam", [EVENTS[2], EVENTS[4]])

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
+from dayfile.messages import plural
 from dayfile.stores.library import DEFAULT, call, closing, part, rows_of, sizes
 
 __all__ = ["ConvertedRows", "PlainRows", "Rows", "exists", "open_dataset", "rows_at", "table_at"]
@@ -111,7 +112,7 @@ class PlainRows:
             raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
         found = np.empty(stop - start, self.dtype) if out is None else out
         if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
-            raise ValueError(f"{self.path} needs room for rows as they are stored: {stop - start}")
+            raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
         if stop > start:
             with part(self.dataset, start, stop - start) as (memory, space):
                 call("H5Dread", self.dataset, self.type, memory, space, DEFAULT, found.ctypes.data)
