@@ -108,7 +108,7 @@ def test_the_reason_of_a_whole_source_tells_who_refused_it_why_where_and_when(bo
     assert reason["plugin"] == "cris"
     assert reason["version"] == importlib.metadata.version("dayfile-cris")
     assert reason["error"] == "SourceError"
-    assert f"byte {STRUCT.itemsize}: {len(content)} bytes is not a whole number" in reason["message"]
+    assert f"byte {STRUCT.itemsize}: {len(content):,} bytes is not a whole number" in reason["message"]
     assert (reason["records"], reason["offset"]) == (None, STRUCT.itemsize)
     assert reason["source"] == STREAM
     assert reason["sha256"] == reason["source_sha256"] == hashlib.sha256(content).hexdigest()
