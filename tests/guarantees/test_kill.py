@@ -289,7 +289,7 @@ from dayfile.testing.selftest import Probe
 loaded = plugins.load(["hisparc"])
 loaded.add("probe", Probe())
 # Records that are there already are stored again, so that only the ledger keeps a source from being archived twice.
-pairs = ["watch.settle=0", "sources.keep=always", "duplicates=keep"]
+pairs = ["watch.settle=0", "sources.keep=always", "duplicates=keep", "run.unrecognised=quarantine"]
 chosen = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
 run_serial(Root(directory), loaded, chosen)
 """
