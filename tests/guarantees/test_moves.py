@@ -49,7 +49,11 @@ def way(request, monkeypatch):
 def contents(root):
     """Bytes of all files below an archive, but of reasons."""
     files = (path for path in root.path.rglob("*") if path.is_file())
-    return [path.read_bytes() for path in files if path.name not in {"archive.json", "reason.json", ".lock", ".quarantine.lock"}]
+    return [
+        path.read_bytes()
+        for path in files
+        if path.name not in {"archive.json", "reason.json", ".lock", ".quarantine.lock"}
+    ]
 
 
 # ---- One move

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dayfile import create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
 from dayfile.serving.health import trouble
@@ -73,6 +74,7 @@ def running(command: list[object], port: int, log: Path, **environment: str):
 def receiving(directory: Path, stations: str, *settings: str):
     """Run ``dayfile serve``; its port."""
     (directory / "stations.csv").write_text(stations)
+    create_archive(directory / "archive")
     port = free_port()
     command = [Path(sys.executable).with_name("dayfile"), "serve", "--plugins", "hisparc", "--workers", 1]
     command += ["--archive", directory / "archive", "--port", port]

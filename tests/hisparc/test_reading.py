@@ -146,7 +146,7 @@ def test_a_stream_that_inflates_only_without_its_first_and_last_byte_is_read(arc
         (stream(COUNTS[0])[:10] + b"\x00\x00" + stream(COUNTS[0])[12:], "the trace does not inflate"),
         (b"", "the trace does not inflate"),
         (b"203,204,1250", "the trace does not inflate"),
-        (zlib.compress(b"0" * 2**21), "the trace does not inflate"),
+        (zlib.compress(b"0" * 2**21), "the trace inflates to more than"),
         (zlib.compress(b"203,,204"), "the trace is no list of integers"),
         (zlib.compress(b"203,x,204"), "the trace is no list of integers"),
         (zlib.compress(b""), "the trace is no list of integers"),
