@@ -47,7 +47,7 @@ def way(request, monkeypatch):
 
 
 def contents(root):
-    """Bytes of all files below an archive, but of reasons."""
+    """Bytes of all files below an archive, but of its marker, reasons and locks."""
     files = (path for path in root.path.rglob("*") if path.is_file())
     return [
         path.read_bytes()
