@@ -217,6 +217,7 @@ def test_a_short_option_asks_for_help_everywhere(command, words):
 
 INTERRUPTED_IMPORT = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
