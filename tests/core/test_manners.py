@@ -132,7 +132,7 @@ def alone(once, outcome, tmp_path):
         once.update(outcome(tmp_path / "alone"))
         assert once["report"][:2] == ({"archived": 3, "already": 0, "quarantined": 0, "held": 0, "left": 0}, 0)
         assert {name: len(rows) for name, rows in once["rows"].items()} == {"muon.hits": 7, "muon.rates": 1}
-        assert (once["put"], once["routes"], once["export"][0]) == ([0], ["/muon"], 0)
+        assert (once["put"], once["routes"], once["export"][0]) == ([0], ["/healthz", "/muon"], 0)
     return once
 
 
