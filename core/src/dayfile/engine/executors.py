@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dayfile.archive.root import Root
-from dayfile.engine.accepting import (
-    accept_each,
-)
+from dayfile.engine.accepting import accept_each
 from dayfile.engine.intake import Arrival, Incoming, given_files, groups, own_files
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
