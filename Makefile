@@ -38,7 +38,7 @@ $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 $(VENV)/ready-dev: $(VENV)/ready
 	@echo "== installing what tests, lint, types and docs need"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		pytest pytest-xdist hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
+		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hisparc-sapphire \
 		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
 	@touch $@
@@ -70,7 +70,7 @@ types: $(VENV)/ready-dev
 
 prove: $(VENV)/ready-dev
 	@echo "== tests and long proofs"
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --timeout 3600
 
 # The lower bounds of the project files hold: what they allow is installed and tried, in an environment of its own.
 lowest:
