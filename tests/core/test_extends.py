@@ -160,3 +160,28 @@ def test_what_a_plugin_extends_is_checked_when_it_is_loaded(muon, offender, exte
     loaded.add("muon", muon.instrument, installed=["badx", "muon"])
     assert loaded.names == ["muon"]
     assert [failure.message for failure in loaded.failures] == [f"plugin badx: {words}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(2, "install a newer dayfile"), ("1", "install another version of the plugin")]
+)
+def test_a_plugin_made_for_another_version_of_the_hooks_says_so_and_harms_no_other(
+    archive, hits, muon, plugins_of, version, remedy
+):
+    class Later(Instrument):
+        hook_version = version
+
+    loaded = plugins_of(sand=Later(SAND, "sand.yaml"), muon=muon.instrument)
+    assert loaded.names == ["muon"]
+    assert [failure.message for failure in loaded.failures] == [
+        f"plugin sand: it was made for version {version!r} of the hooks, and this dayfile has version 1: {remedy}"
+    ]
+    archive.drop("MuonHit.be.bin", hits(0))
+    assert archive.run(plugins=loaded).sources["archived"] == 1
+
+
+def test_a_plugin_made_for_this_version_of_the_hooks_loads(plugins_of):
+    class Present(Instrument):
+        hook_version = 1
+
+    assert plugins_of(sand=Present(SAND, "sand.yaml")).names == ["sand"]

@@ -9,6 +9,9 @@ or one data type, the plugin that it belongs to, then ``builtin``; the first ans
 that changes what another one does has an attribute ``extends = ["cris"]``, a list of the names of installed plugins,
 and is asked before them, of their batches and data types too. Its own batches can have their data types, and their
 batches can have its. A plugin that fails is blamed by its name, and nobody else is asked in its place.
+
+The hooks have a version, :data:`HOOK_VERSION`. A plugin that was made for another one declares it in an attribute,
+``hook_version = 2``, and is refused with a message that says so; without the attribute it is made for version 1.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from dayfile.model.datatype import DataType
 
 PROJECT = "dayfile"
+HOOK_VERSION = 1
+"""Version of these hooks; higher when a hook changes so that a plugin made for the one before would not work."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function as an implementation of the hook of its name."""

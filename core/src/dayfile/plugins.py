@@ -124,6 +124,7 @@ class Plugins:
             self._manager.unregister(name=name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
+        answers.check_version(getattr(plugin, "hook_version", 1))
         self._implementations.clear()
         self._manager.register(plugin, name)
         self._manager.check_pending()

@@ -14,6 +14,7 @@ import pluggy
 from pydantic import BaseModel
 
 from dayfile.errors import PluginError
+from dayfile.hookspecs import HOOK_VERSION
 from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
@@ -33,6 +34,7 @@ __all__ = [
     "check_routes",
     "check_source",
     "check_type_name",
+    "check_version",
     "foreign",
     "package_of",
 ]
@@ -73,6 +75,21 @@ def check_extends(extends: object, name: str, installed: Collection[str] | None)
         if installed is not None and each not in installed:
             raise PluginError(f"extends names the plugin {each!r}, which is not installed{suggest(each, installed)}")
     return tuple(extends)
+
+
+def check_version(made_for: object) -> None:
+    """Check the version of the hook interface that a plugin was made for, from its attribute ``hook_version``.
+
+    Raises
+    ------
+    PluginError
+        Not the version that this dayfile has.
+    """
+    if type(made_for) is not int or made_for != HOOK_VERSION:
+        newer = isinstance(made_for, int) and made_for > HOOK_VERSION
+        remedy = "install a newer dayfile" if newer else "install another version of the plugin"
+        made = f"it was made for version {BRIEF.repr(made_for)} of the hooks"
+        raise PluginError(f"{made}, and this dayfile has version {HOOK_VERSION}: {remedy}")
 
 
 def check_packages(entries: Iterable[EntryPoint]) -> None:
