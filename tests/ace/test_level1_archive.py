@@ -12,7 +12,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import create_archive
+from dayfile import Status, create_archive
 from dayfile.archive.checking import check
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
@@ -22,7 +22,7 @@ from dayfile.layouts.hdf4 import write_structs
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
-WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 TYPES = {t.name: t for i in (cris, sis) for t in i.layout.types}
 INSTRUMENTS = {"cris": cris, "sis": sis}
 DAY, START = "1997-10-31", 57801601

@@ -13,10 +13,11 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile import Status
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import SourceError
 
-WRITTEN, IDENTICAL = 0, 3
+WRITTEN, IDENTICAL = Status.WRITTEN, Status.IDENTICAL
 EVENTS, BLOBS = "/school/station_7/events", "/school/station_7/blobs"
 
 # Few values, so that records meet: equal ones, and ones that differ in a blob only, or in what follows a NUL.

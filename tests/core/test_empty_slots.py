@@ -11,6 +11,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile import Status
 from dayfile.model.batch import Batch
 from dayfile.stores import making, slots
 from dayfile.stores.append import AppendTable
@@ -19,7 +20,7 @@ from dayfile.stores.making import empty_table, make_table
 from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import SlotTable, as_slice
 
-WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 COUNT, SIZE = 24, 22
 """Slots of the day, and bytes of a record."""
 

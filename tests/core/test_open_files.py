@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import open_archive
+from dayfile import Status, open_archive
 from dayfile.archive import reading
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.records import Place, read_blobs
@@ -24,7 +24,7 @@ from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.nodes import recogniser
 from dayfile.stores.rows import table_at
 
-WRITTEN, CONFLICT, IDENTICAL = 0, 1, 3
+WRITTEN, CONFLICT, IDENTICAL = Status.WRITTEN, Status.CONFLICT, Status.IDENTICAL
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Source, create_archive, open_archive
+from dayfile import Source, Status, create_archive, open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
 from dayfile.engine import putting
@@ -22,7 +22,7 @@ from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.instrument import Instrument
 from dayfile.stores.ledger import Ledger
 
-WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = 0, 1, 2, 3, 4
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = Status
 RATES, NEXT_RATES = (f"muon/1997/{month}/muon.1997.{month}.{day}.rat.h5" for month, day in (("10", "31"), ("11", "01")))
 
 

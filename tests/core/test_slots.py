@@ -12,14 +12,14 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import open_archive
+from dayfile import Status, open_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 from dayfile.model.clock import Clock
 
-WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 
 
 class Model:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Source, create_archive, open_archive, settings
+from dayfile import Source, Status, create_archive, open_archive, settings
 from dayfile.archive.checking import check
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
@@ -20,7 +20,7 @@ from dayfile.layouts.instrument import Instrument
 from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 
-WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3
+WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 EARLY, MIDDLE, LATE = (np.datetime64(day) for day in ("1997-10-31", "1998-12-02", "2001-11-14"))
 
 LATER = """

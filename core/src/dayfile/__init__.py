@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType, Field, Node
     from dayfile.model.plausible import Plausible
+    from dayfile.model.status import Status
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "Remark",
     "Source",
     "SourceError",
+    "Status",
     "__version__",
     "create_archive",
     "hookimpl",
@@ -64,6 +66,7 @@ HOMES = {
     "Remark": "model.batch",
     "Source": "model.batch",
     "SourceError": "errors",
+    "Status": "model.status",
     "create_archive": "engine.putting",
     "hookimpl": "hookspecs",
     "open_archive": "engine.putting",

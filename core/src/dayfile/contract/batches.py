@@ -15,6 +15,7 @@ from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
 from dayfile.model.places import shared_node
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
+from dayfile.model.status import STORED_STATUSES
 
 __all__ = [
     "Answering",
@@ -27,7 +28,6 @@ __all__ = [
     "protect",
 ]
 
-LAST_STATUS = 3
 STORES = ("append", "slots", "intervals")
 
 
@@ -251,7 +251,7 @@ def check_keys(batch: Batch, data_type: DataType) -> None:
 def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.NDArray[np.uint8]:
     """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
     shaped = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and statuses.dtype.kind in "iu"
-    if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > LAST_STATUS)).any():
+    if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > max(STORED_STATUSES))).any():
         message = f"write of {data_type.name} must answer a status 0 to 3 for each of {plural(len(batch), 'record')}"
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)
@@ -283,8 +283,9 @@ def check_written(
         They are not: records that the answer counts are not in the day file.
     """
     mine = [(numbers, given) for name, numbers, given in answers if name == data_type.name]
-    counted = sum((np.bincount(given, minlength=LAST_STATUS + 1) for _, given in mine), np.zeros(LAST_STATUS + 1, int))
-    answered = np.bincount(statuses, minlength=LAST_STATUS + 1)
+    kinds = len(STORED_STATUSES)
+    counted = sum((np.bincount(given, minlength=kinds) for _, given in mine), np.zeros(kinds, int))
+    answered = np.bincount(statuses, minlength=kinds)
     if (answered > counted).any():
         message = (
             f"write of {data_type.name} answered for {plural(len(statuses), 'record')}: {in_words(answered)}; but "

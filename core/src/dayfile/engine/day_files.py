@@ -20,9 +20,9 @@ from dayfile.archive.workfile import WorkFile
 from dayfile.engine.pieces import Piece
 from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
+from dayfile.model.status import Status
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
-from dayfile.stores.append import IDENTICAL
 from dayfile.stores.ledger import Ledger, stored_name
 from dayfile.stores.nodes import recogniser
 
@@ -292,7 +292,8 @@ class DayFiles:
             before = len(written.statuses)
             for piece in pieces:
                 self._write_piece(work_file, self._part(piece, [place]), written)
-            if place not in share.failures and all((told == IDENTICAL).all() for _, told in written.statuses[before:]):
+            statuses = [each for _, each in written.statuses[before:]]
+            if place not in share.failures and all((each == Status.IDENTICAL).all() for each in statuses):
                 del written.statuses[before:]
                 share.known.add(place)
         for place in places - share.known - share.failures.keys():

@@ -28,13 +28,12 @@ from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
+from dayfile.model.status import Status
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["REJECTED", "Archive", "Putting", "create_archive", "open_archive"]
+__all__ = ["Archive", "Putting", "create_archive", "open_archive"]
 
-REJECTED = 4
-"""Status of a record that cannot be archived, as it has no time or no plausible one; it is kept in quarantine."""
 PUBLISH_BYTES = 64 * 2**20
 """Records that were put are held in memory until they are published; beyond so many bytes that is done."""
 
@@ -63,9 +62,9 @@ class Archive(Reader):
         Returns
         -------
         array of uint8, shape (n,)
-            A status for each record, in order: 0 written, 3 the same is there already, 1 its slot held another, 2 its
-            slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time, or none that is
-            plausible, and was kept in quarantine.
+            A :class:`dayfile.Status` for each record, in order: 0 written, 3 the same is there already, 1 its slot held
+            another, 2 its slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time,
+            or none that is plausible, and was kept in quarantine.
 
         Raises
         ------
@@ -198,7 +197,7 @@ class Putting:
             self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day, told.name)
         for numbers, reason in reasons:
             self._reject(form, given, numbers, reason)
-        statuses = np.full(len(given), REJECTED, np.uint8)
+        statuses = np.full(len(given), Status.REJECTED, np.uint8)
         sent = self.sent.setdefault(form, Sent(form))
         sent.records.append(given[good])
         for day in np.unique(days[good]):

@@ -13,13 +13,19 @@ import numpy.typing as npt
 
 from dayfile.errors import StorageError
 from dayfile.messages import plural
+from dayfile.model.status import Status
 from dayfile.plugins import Failure
 
 __all__ = ["Held", "Report", "SetAside"]
 
 MOST_NAMED = 3
 SOURCE_WORDS = ("archived", "already", "quarantined", "held", "left")
-STATUS_WORDS = ("written", "overlap", "overlap", "identical")
+STATUS_WORDS = {
+    Status.WRITTEN: "written",
+    Status.CONFLICT: "overlap",
+    Status.IN_CONFLICT: "overlap",
+    Status.IDENTICAL: "identical",
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class Report:
         """Add the statuses that the write hook gave; with the sign -1, take them back."""
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
-                self.count(data_type, STATUS_WORDS[status], sign * number)
+                self.count(data_type, STATUS_WORDS[Status(status)], sign * number)
 
     def hold(self, source: str, reason: str, counted: str = "") -> None:
         """Count a source that stays where it is, with the reason, and no longer under another word."""

@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
+from dayfile.model.status import Status
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.index import RowIndex
 from dayfile.stores.rows import Rows
 
-__all__ = ["IDENTICAL", "WRITTEN", "AppendTable"]
+__all__ = ["AppendTable"]
 
-WRITTEN, IDENTICAL = 0, 3
 READ_ROWS = 65536
 
 
@@ -113,7 +113,7 @@ class AppendTable:
         array of uint8, shape (len(batch),)
             0 written, 3 identical.
         """
-        statuses = np.full(len(batch), WRITTEN, np.uint8)
+        statuses = np.full(len(batch), Status.WRITTEN, np.uint8)
         if self.index is None:
             self._take(batch, keys)
             return statuses
@@ -124,9 +124,9 @@ class AppendTable:
             group = self._group(int(hashes[place]))
             digest = self._digest(rows[place], batch.records[place], batch.blobs.values.__getitem__)
             if digest in group:
-                statuses[place] = IDENTICAL
+                statuses[place] = Status.IDENTICAL
             group.add(digest)
-        fresh = statuses == WRITTEN
+        fresh = statuses == Status.WRITTEN
         self._take(batch if fresh.all() else batch.select(fresh, self.blob_fields), keys[fresh], hashes[fresh])
         return statuses
 

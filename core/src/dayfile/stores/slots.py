@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
-from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
+from dayfile.model.status import Status
+from dayfile.stores.append import AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.rows import Rows
 
-__all__ = ["CONFLICT", "IN_CONFLICT", "OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
+__all__ = ["OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
 
-CONFLICT, IN_CONFLICT = 1, 2
 EMPTY_BYTE, CONFLICT_BYTE = 0x00, 0xFF
 BLOCK_BYTES = 4 * 2**20
 """Slots are read, filled and written back in blocks of this size, so that a day of large records needs no more."""
@@ -167,7 +167,7 @@ class SlotTable:
         # What is stored as an empty slot or a conflict could not be told from one: it goes to overlap alone.
         strange = ~filled(batch.records)
         self._to_overlap(batch.records[strange], np.flatnonzero(strange) + 0.5)
-        statuses[strange] = IN_CONFLICT
+        statuses[strange] = Status.IN_CONFLICT
         for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.dtype.itemsize)):
             chosen = as_slice(these)
             statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these, on_conflict)
@@ -187,7 +187,7 @@ class SlotTable:
             # As most often: nothing is there yet, and there is a slot for each.
             rows = records if len(records) == end - low else spread(records, slots - low, end - low)
             self._store(low, rows, slots - low, np.zeros(len(slots), np.uint64))
-            return np.full(len(slots), WRITTEN, np.uint8)
+            return np.full(len(slots), Status.WRITTEN, np.uint8)
         rows = self.table.read(low, end)
         before = rows.copy()
         statuses = np.empty(len(records), np.uint8)
@@ -214,9 +214,9 @@ class SlotTable:
         held, given = row_bytes(rows[places]), row_bytes(records)
         empty = ~held.any(axis=1) & ~self._known(records) & (on_conflict != "yield")
         same = (held == given).all(axis=1)
-        statuses = np.select([empty, same], [WRITTEN, IDENTICAL], CONFLICT).astype(np.uint8)
+        statuses = np.select([empty, same], [Status.WRITTEN, Status.IDENTICAL], Status.CONFLICT).astype(np.uint8)
         rows[places[empty]] = records[empty]
-        contending = np.flatnonzero(statuses == CONFLICT)
+        contending = np.flatnonzero(statuses == Status.CONFLICT)
         if len(contending):
             statuses[contending] = self._contend(
                 rows, places[contending], records[contending], numbers[contending], on_conflict
@@ -240,14 +240,14 @@ class SlotTable:
             self._to_overlap(held[new], numbers[new] + 0.0)
             self._to_overlap(records[fresh], numbers[fresh] + 0.5)
             row_bytes(rows)[places[new]] = CONFLICT_BYTE
-            return np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT).astype(np.uint8)
+            return np.select([taken, known], [Status.IN_CONFLICT, Status.IDENTICAL], Status.CONFLICT).astype(np.uint8)
         if on_conflict in {"keep", "yield"}:
             self._to_overlap(records[fresh], numbers[fresh] + 0.5)
-            statuses = np.select([taken, known], [IN_CONFLICT, IDENTICAL], CONFLICT)
+            statuses = np.select([taken, known], [Status.IN_CONFLICT, Status.IDENTICAL], Status.CONFLICT)
         else:
             self._to_overlap(held[new], numbers[new] + 0.0)
             rows[places[~known]] = records[~known]
-            statuses = np.where(known, IDENTICAL, CONFLICT)
+            statuses = np.where(known, Status.IDENTICAL, Status.CONFLICT)
         self._settle()  # whether the next record for the slot is known depends on it
         return statuses.astype(np.uint8)
 
