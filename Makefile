@@ -41,6 +41,8 @@ $(VENV)/ready-dev: $(VENV)/ready
 		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hisparc-sapphire \
 		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uwsgi \
+		|| echo "uwsgi cannot be installed here; the test of the receiver under it will be skipped"
 	@touch $@
 
 run: $(VENV)/ready

@@ -223,7 +223,10 @@ buffer-size = 16384
 """
 
 
-@pytest.mark.skipif(shutil.which("uwsgi") is None, reason="uwsgi is not on the PATH")
+UWSGI = shutil.which("uwsgi", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
+@pytest.mark.skipif(UWSGI is None, reason="uwsgi is neither in this environment nor on the PATH")
 def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(tmp_path):
     port = free_port()
     (tmp_path / "stations.csv").write_text(listing(501) + listing(502, clear=False))
@@ -233,8 +236,11 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
         "DAYFILE_HISPARC__STATION_LIST": str(tmp_path / "stations.csv"),
         "DAYFILE_SERVE__PROXIES": "127.0.0.1",
     }
-    command = ["uwsgi", "--die-on-term", "--virtualenv", sys.prefix, "--ini", tmp_path / "uwsgi.ini"]
+    command = [UWSGI, "--die-on-term", "--virtualenv", sys.prefix, "--ini", tmp_path / "uwsgi.ini"]
     with running(command, port, tmp_path / "uwsgi.txt", **environment):
+        assert ask(port, form(501, EVENTS, 2)) == (200, b"500")  # there is no archive yet
+        assert ask(port, path="/healthz", method="GET")[0] == 503
+        create_archive(tmp_path / "archive")
         filler = b"&x=" + b"a" * (4 * 2**20)
         for number in (501, 502):
             assert ask(port, form(number, EVENTS, 2) + filler) == (200, b"100")
@@ -244,7 +250,10 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
         assert ask(port, path="/", method="GET")[0] == 404
         assert ask(port, method="GET")[0] == 405
         assert ask(port, path="/healthz") == (200, b"400")
-    assert "192.0.2.7: wrong password" in (tmp_path / "uwsgi.txt").read_text()
+    log = (tmp_path / "uwsgi.txt").read_text()
+    assert "there is no archive here" in log
+    assert "192.0.2.7: wrong password" in log
+    assert "Traceback" not in log
 
 
 # ---- Passwords

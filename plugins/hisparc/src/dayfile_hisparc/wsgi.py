@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dayfile.configuration import configured
-from dayfile.errors import SettingsError
+from dayfile.errors import DayfileError, SettingsError
 from dayfile.logs import log_as
 from dayfile.serving.health import PATH, trouble
 from dayfile.serving.proxies import Proxies
@@ -29,6 +29,8 @@ from dayfile_hisparc.stations import StationList
 __all__ = ["application"]
 
 BLOCK = 2**16
+LARGEST_READ = 2**24
+"""Bytes of a body that are read where the limit is not known."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,24 @@ def prepared() -> Prepared:
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
 
+def ready(environ: dict[str, Any]) -> Prepared | None:
+    """What this process needs to answer; None, with a line in the server's log, while it cannot."""
+    try:
+        return prepared()
+    except DayfileError as error:
+        environ["wsgi.errors"].write(f"dayfile: {error}\n")
+        environ["wsgi.errors"].flush()
+        return None
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer an upload, see :mod:`dayfile_hisparc.receiver`, or what is none."""
-    here = prepared()
     status, headers, body = 200, {}, b""
+    here = ready(environ)
     if environ["REQUEST_METHOD"] == "POST":
-        body = upload(environ, here).body
+        body = (upload(environ, here) if here else unready(environ)).body
+    elif here is None:
+        status, body = 503, b"the settings are wrong or there is no archive; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
         reason = trouble(here.receiver.root, here.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
@@ -80,6 +94,12 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     fields = [*headers.items(), ("Content-type", "text/plain"), ("Content-Length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", fields)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def unready(environ: dict[str, Any]) -> Answer:
+    """Answer a POST that cannot be stored, after its body: a connection closed before that shows no answer."""
+    read(environ, LARGEST_READ)
+    return Answer.NOT_STORED
 
 
 def upload(environ: dict[str, Any], here: Prepared) -> Answer:
