@@ -246,9 +246,9 @@ def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
             f"`{data_type.name}`",
             f"`{data_type.code}`",
             data_type.title,
-            data_type.store,
+            data_type.placement.store,
             f"{data_type.period} s" if data_type.period else "",
-            f"`{data_type.path.replace('{suffix}', data_type.suffix)}`",
+            f"`{data_type.placement.path.replace('{suffix}', data_type.placement.suffix)}`",
         )
         for data_type in mine
     )

@@ -24,7 +24,8 @@ from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.flat_files import HEADER_SIZE, lay_out, make_header, read_flat_file, read_header, told_by_name
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Field, Node
+from dayfile.model.datatype import DataType, Field
+from dayfile.model.placement import Node, Placement
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -92,7 +93,7 @@ def exported(root, name, directory, order="big"):
 def there(root, name):
     """What an archive has of a type's day, as bytes: rows in their order (of intervals, sorted), overlap sorted."""
     tables = read_day(root, name, DAY)
-    if tables.data_type.store != "slots":
+    if tables.data_type.placement.store != "slots":
         return sorted(row.tobytes() for row in tables.rows), []
     return tables.rows.tobytes(), sorted(row.tobytes() for row in tables.overlap)
 
@@ -522,8 +523,8 @@ def test_every_type_and_day_has_a_name_of_its_own_that_tells_them(name):
 
 
 MUON = DataType(
-    instrument="muon", type="rates", code="MuonRates", title="", store="slots", time="second", period=3600, path="",
-    node=Node("/rates"), clock=Clock(np.datetime64("1996-01-01T00:00:00"), undefined=(0,)),
+    instrument="muon", type="rates", code="MuonRates", title="", time="second", period=3600,
+    placement=Placement("slots", "", Node("/rates")), clock=Clock(np.datetime64("1996-01-01T00:00:00"), undefined=(0,)),
     fields=(
         Field("quality", "uint8"), Field("second", "uint32"), Field("counts", "int16", (2,)),
         Field("level", "float64"), Field("label", "char", (3,)),

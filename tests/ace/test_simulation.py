@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Batch, Clock, DataType, Field, Node, Source, open_archive, plugins, settings
+from dayfile import Batch, Clock, DataType, Field, Node, Placement, Source, open_archive, plugins, settings
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
@@ -396,10 +396,8 @@ def muon_counts(*fields):
         title="Counts of a muon telescope",
         fields=(Field("Second", "uint32", unit="s"), *fields),
         clock=Clock(np.datetime64("1970-01-01T00:00:00")),
-        store="append",
         time="Second",
-        path="muon",
-        node=Node("/counts"),
+        placement=Placement("append", "muon", Node("/counts")),
     )
 
 

@@ -305,7 +305,7 @@ class Yearly(Instrument):
 
     @hookimpl
     def locate_file(self, data_type, day):
-        return f"muon/{day.item().year}.{data_type.suffix}.h5"
+        return f"muon/{day.item().year}.{data_type.placement.suffix}.h5"
 
 
 @pytest.mark.parametrize("runs", [[(0, 86400)], [(0,), (86400,)]], ids=["in one run", "in two runs"])

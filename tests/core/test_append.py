@@ -220,6 +220,7 @@ def test_a_key_that_cannot_name_a_group_is_refused(school, work_file, station):
 @pytest.mark.parametrize("path", ["/school/station_{station}/events", "/school/titled/events"])
 def test_a_key_that_the_source_does_not_tell_is_named(school, work_file, path):
     batch = replace(school.make_events([(5, 1.5, b"x", None, None)]), keys={})
-    data_type = replace(school.events, node=replace(school.events.node, path=path))
+    placement = school.events.placement
+    data_type = replace(school.events, placement=replace(placement, node=replace(placement.node, path=path)))
     with pytest.raises(SourceError, match="does not tell the station"):
         work_file(school.day).write(data_type, batch)

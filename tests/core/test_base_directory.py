@@ -226,7 +226,7 @@ def test_a_layout_without_a_first_directory_to_replace_is_refused(layout, path):
 
 
 def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
-    assert {data_type.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
+    assert {data_type.placement.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
 
 
 OWN = ["incoming", "accepted", "workshop", "workshop/deeper", "quarantine", "sources", ".", "muon/1997", ".."]

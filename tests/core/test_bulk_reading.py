@@ -18,7 +18,7 @@ from dayfile.errors import StorageError, UsageError
 from dayfile.model.validity import valid_from
 from dayfile.stores import rows
 from dayfile.stores.blobs import SLICE, blobs_at
-from dayfile.stores.nodes import data_type_of, type_told
+from dayfile.stores.declarations import data_type_of, type_told
 from dayfile.stores.slots import filled
 from dayfile.stores.vlen import Values, array_at
 
@@ -33,7 +33,7 @@ def plainly(archive, name, start, stop):
                 if data_type is None or data_type.name != name:
                     continue
                 rows = file.get_node(table.path).read()
-                if data_type.store == "slots":
+                if data_type.placement.store == "slots":
                     rows = rows[[record.tobytes().strip(b"\0") != b"" for record in rows]]
                     rows = rows[[record.tobytes().strip(b"\xff") != b"" for record in rows]]
                 found += list(rows[valid_from(rows, data_type, start, stop)])

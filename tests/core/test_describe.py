@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Node
+from dayfile import Node, Placement
 from dayfile.cli import app
 from dayfile.cli.describe import lines_of
 from dayfile.errors import PluginError, UsageError
 from dayfile.layouts.reader import read_layout
 from dayfile.model.datatype import Element, Flag
+from dayfile.stores.declarations import data_type_of, describe
 from dayfile.stores.making import make_table
-from dayfile.stores.nodes import data_type_of, describe
 
 LAYOUT = """\
 instrument: muons
@@ -87,7 +87,9 @@ def table_of(data_type, file):
 
 def as_told(data_type):
     """A data type without what matters to writing only."""
-    return replace(data_type, path="", suffix="", node=Node(data_type.node.path, blobs=data_type.node.blobs))
+    placement = data_type.placement
+    node = Node(placement.node.path, blobs=placement.node.blobs)
+    return replace(data_type, placement=Placement(placement.store, "", node))
 
 
 words = st.text(string.printable.strip() + " äµ", max_size=20)

@@ -134,7 +134,8 @@ def test_a_plugin_with_the_codes_of_another_takes_none_of_its_batches(archive, h
     class Thief:
         @hookimpl
         def data_types(self):
-            return [replace(muon.hits, type="stolen", path="stolen/{year}_{month}_{day}.h5")]
+            placement = replace(muon.hits.placement, path="stolen/{year}_{month}_{day}.h5")
+            return [replace(muon.hits, type="stolen", placement=placement)]
 
     loaded = plugins_of(badx=Thief(), muon=muon.instrument)
     assert loaded.failures == []

@@ -57,7 +57,7 @@ def changed(old, new):
 def test_the_layout_without_a_mistake_is_read():
     rates, runs = read_layout(LAYOUT, "muon.yaml").types
     assert (rates.name, rates.period, rates.fields[1].shape) == ("muon.rates", 256, (3,))
-    assert (runs.name, runs.time, runs.end, runs.suffix) == ("muon.runs", "first", "last", "runs")
+    assert (runs.name, runs.time, runs.end, runs.placement.suffix) == ("muon.runs", "first", "last", "runs")
 
 
 MISSPELT = {
@@ -387,7 +387,7 @@ def test_a_title_that_cannot_be_filled_is_refused_when_the_layout_is_read(title)
 def test_in_nodes_and_titles_a_key_may_stand_twice_where_readers_do_not_look_for_it():
     words = ["node: '/{type}/x{station}y/{type}'", "blobs: {node: '/{station}/{station}'}", "titles: ['{name} {name}']"]
     (rates, _) = read_layout(changed("path:", "\n".join([*words, "path:"])), "muon.yaml").types
-    assert rates.node.path == "/rates/x{station}y/rates"
+    assert rates.placement.node.path == "/rates/x{station}y/rates"
 
 
 def test_the_first_mistake_in_the_file_is_told_first():
@@ -525,7 +525,7 @@ def test_what_would_hide_or_mix_the_tables_of_a_day_file_is_refused_when_the_lay
 @pytest.mark.parametrize("node", ["/data", "/{station}/data"])
 def test_types_with_a_day_file_each_may_have_the_same_node(node):
     types = read_layout(changed("path:", f"node: '{node}'\npath:"), "muon.yaml").types
-    assert [data_type.node.path for data_type in types] == [node, node]
+    assert [data_type.placement.node.path for data_type in types] == [node, node]
 
 
 def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():

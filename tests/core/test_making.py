@@ -12,6 +12,7 @@ import tables
 from dayfile.model.datatype import Element, Flag
 from dayfile.plugins import load
 from dayfile.stores import rows
+from dayfile.stores.declarations import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.making import (
     LARGEST_CHUNK,
     LEAST_CHUNK,
@@ -22,7 +23,6 @@ from dayfile.stores.making import (
     make_values,
     rows_of_chunk,
 )
-from dayfile.stores.nodes import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.rows import PlainRows, table_at
 
 TYPES = load().data_types
@@ -36,7 +36,9 @@ def nothing_left_open(left_open):
 
 def made_by_pytables(file, name, data_type, slots=0):
     """The table of a data type, made with PyTables alone."""
-    columns = {field.name: column(field, place, data_type.store) for place, field in enumerate(data_type.fields)}
+    columns = {
+        field.name: column(field, place, data_type.placement.store) for place, field in enumerate(data_type.fields)
+    }
     chunk = rows_of_chunk(data_type.dtype.itemsize, slots)
     table = file.create_table("/", name, columns, data_type.title, chunkshape=chunk, byteorder="little")
     for word, value in describe(data_type).items():
@@ -60,8 +62,10 @@ def told(table):
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_table_of_each_type_is_the_one_that_pytables_makes(name, tmp_path):
-    data_type = replace(TYPES[name], node=replace(TYPES[name].node, path="/copied", blobs="", titles=()))
-    slots = 40 if data_type.store == "slots" else 0
+    placement = TYPES[name].placement
+    node = replace(placement.node, path="/copied", blobs="", titles=())
+    data_type = replace(TYPES[name], placement=replace(placement, node=node))
+    slots = 40 if data_type.placement.store == "slots" else 0
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         expected = told(made_by_pytables(file, "made", data_type, slots))
         with closing(make_table(file, "/copied", data_type, {}, slots=slots)) as table:
@@ -75,7 +79,7 @@ def test_a_table_of_each_type_is_the_one_that_pytables_makes(name, tmp_path):
 @pytest.mark.parametrize("name", TYPES)
 def test_each_type_is_told_by_its_table_as_pytables_tells_its_attributes(name, tmp_path):
     data_type = TYPES[name]
-    path = data_type.node.path.format(**KEYS)
+    path = data_type.placement.node.path.format(**KEYS)
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, path, data_type, KEYS).close()
     with tables.open_file(tmp_path / "day.h5") as file:
@@ -132,7 +136,9 @@ def test_the_number_of_rows_is_told_as_pytables_tells_it(muon, tmp_path, parts):
 
 
 def test_blobs_are_the_array_that_pytables_makes(school, tmp_path):
-    data_type = replace(school.events, node=replace(school.events.node, blobs="/copied", blobs_title="Blöbs"))
+    placement = school.events.placement
+    node = replace(placement.node, blobs="/copied", blobs_title="Blöbs")
+    data_type = replace(school.events, placement=replace(placement, node=node))
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         file.create_vlarray("/", "made", tables.VLStringAtom(), "Blöbs", chunkshape=4096).append(b"x")
         with closing(make_values(file, "/copied", data_type, {})) as array:

@@ -15,6 +15,7 @@ from dayfile import (
     Field,
     Instrument,
     Node,
+    Placement,
     Rejected,
     create_archive,
     hookimpl,
@@ -200,9 +201,8 @@ def data_type(**other):
     clock = Clock(np.datetime64("1970-01-01T00:00:00"))
     node = Node("/s{station}/hits", blobs="/s{station}/blobs")
     path = "roof/{year}_{month}_{day}.h5"
-    return DataType(
-        **{**words, "clock": clock, "store": "append", "time": "second", "path": path, "node": node, **other}
-    )
+    placement = Placement(other.pop("store", "append"), path, other.pop("node", node))
+    return DataType(**{**words, "clock": clock, "time": "second", "placement": placement, **other})
 
 
 REFUSED = {

@@ -21,7 +21,7 @@ from dayfile.errors import LayoutError, StorageError
 from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 from dayfile.stores.checksums import place_sum, row_hashes
-from dayfile.stores.nodes import recogniser
+from dayfile.stores.declarations import recogniser
 from dayfile.stores.rows import table_at
 
 WRITTEN, CONFLICT, IDENTICAL = Status.WRITTEN, Status.CONFLICT, Status.IDENTICAL

@@ -10,7 +10,20 @@ import time
 import numpy as np
 import pytest
 
-from dayfile import Batch, Clock, DataType, Field, Instrument, Node, Plausible, Source, hookimpl, open_archive, settings
+from dayfile import (
+    Batch,
+    Clock,
+    DataType,
+    Field,
+    Instrument,
+    Node,
+    Placement,
+    Plausible,
+    Source,
+    hookimpl,
+    open_archive,
+    settings,
+)
 from dayfile.archive.sources import keep, kept, read_kept
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
@@ -277,10 +290,8 @@ def test_wrong_bounds_of_a_data_type_made_in_python_are_refused(plugins_of, plau
         def data_types(self):
             fields, clock = (Field("second", "int64"),), Clock(np.datetime64("1970-01-01T00:00:00"))
             path = "lamp/{year}_{month}_{day}.h5"
-            node = Node("/hours")
-            return [
-                DataType("lamp", "hours", "H", "", fields, clock, "append", "second", path, node, plausible=plausible)
-            ]
+            placement = Placement("append", path, Node("/hours"))
+            return [DataType("lamp", "hours", "H", "", fields, clock, "second", placement, plausible=plausible)]
 
     (failure,) = plugins_of(lamp=Made()).failures
     assert words in failure.message

@@ -100,7 +100,7 @@ BROKEN = {
     "data type of another plugin": (TypesOfAnother, "the data type muon.hits is plugin muon's already"),
     "one data type twice": (SameTypeTwice, "broken.hits"),
     "store that there is not": (
-        lambda muon: OddType(muon, store="apend"),
+        lambda muon: OddType(muon, placement=replace(muon.hits.placement, store="apend")),
         "the data type broken.hits has the store 'apend'; did you mean 'append'?",
     ),
     "type of a field that there is not": (

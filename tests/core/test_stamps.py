@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dayfile import Clock, DataType, Field, LayoutError, Node, hookimpl
+from dayfile import Clock, DataType, Field, LayoutError, Node, Placement, hookimpl
 from dayfile.layouts.reader import read_layout
 
 LAYOUT = """\
@@ -51,7 +51,7 @@ def made(unit, words, *, time, end):
     node = Node("/hours", blobs="/blobs")
     path = "lamp/{year}_{month}_{day}.h5"
     fields = (Field("good", "int64"), odd)
-    return DataType("lamp", "hours", "Hours", "", fields, clock, "intervals", time, path, node, end=end)
+    return DataType("lamp", "hours", "Hours", "", fields, clock, time, Placement("intervals", path, node), end=end)
 
 
 class Made:

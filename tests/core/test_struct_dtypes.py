@@ -19,7 +19,8 @@ from dayfile.errors import SourceError
 from dayfile.layouts.dtypes import struct_dtype, to_records, to_structs
 from dayfile.layouts.streams import read_stream, told_by_stream_name
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node
+from dayfile.model.datatype import NUMPY_TYPES, DataType, Field
+from dayfile.model.placement import Node, Placement
 
 C_TYPES = {
     "bool": ctypes.c_uint8,  # ctypes knows no bool of the other byte order; it is one byte all the same
@@ -53,7 +54,7 @@ alignments = st.sampled_from(["natural", "packed"])
 
 def type_of(fields):
     clock = Clock(np.datetime64("1996-01-01T00:00:00"))
-    return DataType("muon", "x", "X", "", tuple(fields), clock, "append", fields[0].name, "", Node("/x"))
+    return DataType("muon", "x", "X", "", tuple(fields), clock, fields[0].name, Placement("append", "", Node("/x")))
 
 
 def c_struct(fields, order, alignment):

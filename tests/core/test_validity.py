@@ -210,7 +210,7 @@ def test_the_record_at_second_zero_of_a_day_is_usually_the_last_of_the_day_befor
 
 def test_records_that_contended_among_them_do_not_change_what_the_type_is(full, muon):
     told = full[0].read("muon.rates").data_type
-    assert (told.store, told.title) == (muon.rates.store, muon.rates.title)
+    assert (told.placement.store, told.title) == (muon.rates.placement.store, muon.rates.title)
 
 
 # ---- Records that stand elsewhere than their times say

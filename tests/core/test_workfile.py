@@ -259,7 +259,11 @@ def test_a_day_file_tells_its_data_types_without_the_plugin(muon, work_file):
         meant = muon.types[name]
         assert data_type.dtype == meant.dtype
         assert data_type.clock == meant.clock
-        assert (data_type.store, data_type.time, data_type.period) == (meant.store, meant.time, meant.period)
+        assert (data_type.placement.store, data_type.time, data_type.period) == (
+            meant.placement.store,
+            meant.time,
+            meant.period,
+        )
         assert [(field.unit, field.doc) for field in data_type.fields] == [
             (field.unit, field.doc) for field in meant.fields
         ]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dayfile.layouts.instrument import Instrument
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.clock import Clock
-    from dayfile.model.datatype import DataType, Field, Node
+    from dayfile.model.datatype import DataType, Field
+    from dayfile.model.placement import Node, Placement
     from dayfile.model.plausible import Plausible
     from dayfile.model.status import Status
 
@@ -34,6 +35,7 @@ __all__ = [
     "Instrument",
     "LayoutError",
     "Node",
+    "Placement",
     "Plausible",
     "RecordError",
     "Records",
@@ -58,7 +60,8 @@ HOMES = {
     "Field": "model.datatype",
     "Instrument": "layouts.instrument",
     "LayoutError": "errors",
-    "Node": "model.datatype",
+    "Node": "model.placement",
+    "Placement": "model.placement",
     "Plausible": "model.plausible",
     "RecordError": "errors",
     "Records": "archive.records",

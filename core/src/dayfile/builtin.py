@@ -32,7 +32,7 @@ class Builtin:
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """The data type's path template, filled with the day."""
-        return data_type.fill(data_type.path, day)
+        return data_type.fill(data_type.placement.path, day)
 
     @hookimpl
     def write(self, work_file: WorkFile, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:

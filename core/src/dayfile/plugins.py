@@ -97,7 +97,8 @@ class Plugins:
     @property
     def bases(self) -> dict[str, str]:
         """Directories of day files that may lie elsewhere, and the environment variables that say where."""
-        return {told.path.partition("/")[0]: told.base for told in self.data_types.values() if told.base}
+        placements = [data_type.placement for data_type in self.data_types.values()]
+        return {each.path.partition("/")[0]: each.base for each in placements if each.base}
 
     def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
         """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays.

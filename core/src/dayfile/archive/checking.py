@@ -23,8 +23,8 @@ from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_bl
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
+from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.rows import Rows, exists
 from dayfile.stores.slots import filled, slots_of
 from dayfile.stores.vlen import Values, array_at
@@ -225,7 +225,7 @@ def check_node(
         yield f"{summary.path} does not have the bytes that were published"
     if summary.data_type is None or isinstance(node, Values):
         return
-    if summary.data_type.store == "slots":
+    if summary.data_type.placement.store == "slots":
         yield from check_slots(node, summary.data_type, ledger.day)
     if any(field.blob for field in summary.data_type.fields):
         yield from check_blobs(file, node, summary.data_type)
@@ -245,7 +245,7 @@ def check_slots(table: Rows, data_type: DataType, day: str) -> Iterator[str]:
 
 def check_blobs(file: tables.File, table: Rows, data_type: DataType) -> Iterator[str]:
     """Whether each index of a blob is one of the array beside the table."""
-    path = f"{table.path.rsplit('/', 1)[0]}/{data_type.node.blobs.rsplit('/', 1)[-1]}"
+    path = f"{table.path.rsplit('/', 1)[0]}/{data_type.placement.node.blobs.rsplit('/', 1)[-1]}"
     count = 0
     if exists(file, path):
         with closing(array_at(file, path)) as array:

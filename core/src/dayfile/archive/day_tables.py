@@ -68,7 +68,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     338
     """
     from dayfile.archive.survey import opened_leaves
-    from dayfile.stores.nodes import data_type_of
+    from dayfile.stores.declarations import data_type_of
     from dayfile.stores.vlen import Values
 
     path = root.path / day_file_of(root, name, day)
@@ -80,7 +80,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
             if isinstance(table, Values) or data_type is None or data_type.name != name:
                 continue
             check_single(data_type)
-            overlap = table.path == f"{data_type.node.path}_overlap"
+            overlap = table.path == f"{data_type.placement.node.path}_overlap"
             found = found if overlap else data_type
             content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     if found is None:
@@ -112,6 +112,7 @@ def nearest(days: Iterable[str], day: np.datetime64) -> list[str]:
 
 def check_single(data_type: DataType) -> None:
     """UsageError if records of a type stand in several tables of a day file, or have blobs."""
-    if "{" in data_type.node.path or data_type.node.blobs:
-        message = f"{data_type.name} has tables by key, or blobs, at {data_type.node.path}: it is not one table a day"
+    node = data_type.placement.node
+    if "{" in node.path or node.blobs:
+        message = f"{data_type.name} has tables by key, or blobs, at {node.path}: it is not one table a day"
         raise UsageError(message)

@@ -73,7 +73,7 @@ class Room:
 
 def key_names(data_type: DataType) -> list[str]:
     """Names of the keys in the template of a type's node."""
-    return re.findall(r"\{(\w+)\}", data_type.node.path)
+    return re.findall(r"\{(\w+)\}", data_type.placement.node.path)
 
 
 def chosen(table: Rows, data_type: DataType, choice: Choice | None, room: Room) -> npt.NDArray[Any]:
@@ -91,7 +91,7 @@ def chosen(table: Rows, data_type: DataType, choice: Choice | None, room: Room) 
         stop = min(start + step, length)
         rows = table.read(start, stop, out=found[count : count + stop - start])
         taken = np.ones(len(rows), bool) if choice is None else choice(rows, data_type)
-        if data_type.store == "slots":
+        if data_type.placement.store == "slots":
             taken &= filled(rows)
         if not taken.all():
             rows = whole(rows)[taken]
@@ -112,7 +112,7 @@ def merged(told: DataType, types: Iterable[DataType]) -> DataType:
     for data_type in types:
         fields.update({field.name: field for field in data_type.fields})
         last = data_type
-    return replace(last, title=told.title, store=told.store, fields=tuple(fields.values()))
+    return replace(last, title=told.title, placement=told.placement, fields=tuple(fields.values()))
 
 
 def joined(told: DataType, parts: list[Part], room: Room) -> Records:

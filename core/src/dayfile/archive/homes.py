@@ -16,8 +16,9 @@ from dayfile.archive.survey import NodeSummary, survey
 from dayfile.errors import PluginError
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
+from dayfile.stores.declarations import Told, recogniser
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import Told, matched, recogniser
+from dayfile.stores.nodes import matched
 
 __all__ = ["Content", "Homes", "content_of", "second_copy"]
 
@@ -117,7 +118,7 @@ class Homes:
             if told is None:
                 continue
             known = self.types.get(told.name)
-            node = (known or told).node.path
+            node = (known or told).placement.node.path
             if matched(node, summary.path) is None:
                 problems.append(f"{summary.path} says that it is a table of {told.name}, whose tables are at {node}")
             elif known is not None and told.code not in {known.code, *(version.code for version in known.versions)}:

@@ -197,7 +197,7 @@ class Reader:
                 with naming_trouble(self.root.path / row.path):
                     array = chosen(table, data_type, None if inside else choice, room)
                 if len(array):
-                    place = Place(self.root.path / row.path, data_type.node.blobs.format(**there))
+                    place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
                     parts.append(Part(data_type, array, there, place))
         return joined(told, parts, room)
 
@@ -220,7 +220,7 @@ class Reader:
 
     def told(self, table: Rows) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
-        from dayfile.stores.nodes import data_type_of, recogniser
+        from dayfile.stores.declarations import data_type_of, recogniser
 
         told = data_type_of(table)
         return recogniser(self._installed_types())(table) if told is None else told
@@ -245,7 +245,7 @@ def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
     """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
     from dayfile.stores.nodes import key_of, matched
 
-    texts = matched(data_type.node.path, path)
+    texts = matched(data_type.placement.node.path, path)
     return None if texts is None else {name: key_of(text) for name, text in texts.items()}
 
 

@@ -192,7 +192,7 @@ class Records:
     def _blob_indexes(self, name: str) -> npt.NDArray[Any]:
         """A field that holds indexes of blobs; UsageError if it holds none."""
         if not any(field.name == name and field.blob for field in self.data_type.fields):
-            with_blobs = [field.name for field in self.data_type.fields if field.blob]
+            with_blobs = self.data_type.blob_fields
             raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
         values: npt.NDArray[Any] = self.array[name]
         return values

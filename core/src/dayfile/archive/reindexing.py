@@ -174,9 +174,8 @@ def choose(
 def blob_arrays(content: Content) -> set[str]:
     """Paths of the blob arrays of the known tables of a file."""
     types = [(summary.path, summary.data_type) for summary in content.summaries if summary.data_type is not None]
-    return {
-        f"{path.rpartition('/')[0]}/{told.node.blobs.rpartition('/')[2]}" for path, told in types if told.node.blobs
-    }
+    nodes = [(path, told.placement.node) for path, told in types]
+    return {f"{path.rpartition('/')[0]}/{node.blobs.rpartition('/')[2]}" for path, node in nodes if node.blobs}
 
 
 def follow_moves(

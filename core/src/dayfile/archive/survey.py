@@ -17,8 +17,9 @@ from dayfile.errors import StorageError
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
+from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import Told, data_type_of, leaves
+from dayfile.stores.nodes import leaves
 from dayfile.stores.rows import Rows, rows_at
 from dayfile.stores.slots import filled
 from dayfile.stores.vlen import Values, values_at
@@ -97,7 +98,7 @@ def survey_table(table: Rows, told: Told = data_type_of) -> NodeSummary:
         if data_type is None:
             continue
         # Slots can be empty or in conflict; an overlap table, of the same type, says that its store is append.
-        held = rows[filled(rows)] if data_type.store == "slots" else rows
+        held = rows[filled(rows)] if data_type.placement.store == "slots" else rows
         records += len(held)
         if len(held):
             ends = held[data_type.end] if data_type.end else held[data_type.time]

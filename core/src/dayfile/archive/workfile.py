@@ -26,9 +26,10 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.append import AppendTable
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum
+from dayfile.stores.declarations import Told, data_type_of, tell
 from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
 from dayfile.stores.making import make_table, make_values
-from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
+from dayfile.stores.nodes import Keys, fill, unnatural_names
 from dayfile.stores.rows import Rows, exists, table_at
 from dayfile.stores.slots import OnConflict, SlotTable
 from dayfile.stores.vlen import Values, array_at
@@ -200,7 +201,7 @@ class WorkFile:
 
         A table has the fields that the type had when it was made; when records come that have more, it gets those too.
         """
-        path = fill(data_type.node.path, keys)
+        path = fill(data_type.placement.node.path, keys)
         form = next(form for form in data_type.forms if form.dtype == dtype)
         if path in self.stores:
             self._check_owner(path, self.stores[path].data_type.name, data_type)
@@ -208,7 +209,7 @@ class WorkFile:
             file = self._open()
             self._check_groups(file, path)
             made = not exists(file, path)
-            slots = form.slots(self.day) if made and form.store == "slots" else 0
+            slots = form.slots(self.day) if made and form.placement.store == "slots" else 0
             table = make_table(file, path, form, keys, slots=slots) if made else table_at(file, path)
             self.closing.callback(table.close)
             owner = None if made else data_type_of(table)
@@ -244,13 +245,13 @@ class WorkFile:
     def _store(self, file: tables.File, table: Rows, data_type: DataType, keys: Keys, empty_from: int | None) -> Store:
         """The store that writes a table."""
         checksum = self._checksum(table)
-        if data_type.store == "slots":
+        if data_type.placement.store == "slots":
             start = data_type.clock.day_start(self.day)
             path = f"{table.path}_overlap"
             make = partial(self._overlap, file, path, data_type, keys)
             there = make() if exists(file, path) else None
             return SlotTable(table, data_type, start, there, make, checksum, self.on_conflict, empty_from)
-        blobs = self._blob_array(file, data_type, keys) if data_type.node.blobs else None
+        blobs = self._blob_array(file, data_type, keys) if data_type.placement.node.blobs else None
         return AppendTable(table, data_type, blobs, checksum, keep_duplicates=self.keep_duplicates)
 
     def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
@@ -289,7 +290,7 @@ class WorkFile:
             self._check_overlap(table, data_type)
         else:
             title = f"{data_type.title}: records that contended for a slot"
-            table = make_table(file, path, replace(data_type, title=title, store="append"), keys)
+            table = make_table(file, path, data_type.stored_as("append", title), keys)
         self.closing.callback(table.close)
         return AppendTable(table, data_type, None, self._checksum(table))
 
@@ -303,7 +304,7 @@ class WorkFile:
             raise LayoutError(f"{table.path} has other fields than {data_type.name}", where=self.published)
 
     def _blob_array(self, file: tables.File, data_type: DataType, keys: Keys) -> BlobArray:
-        path = fill(data_type.node.blobs, keys)
+        path = fill(data_type.placement.node.blobs, keys)
         if path not in self.blobs:
             array = array_at(file, path) if exists(file, path) else make_values(file, path, data_type, keys)
             self.closing.callback(array.close)

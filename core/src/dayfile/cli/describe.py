@@ -81,13 +81,13 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
     yield "code", data_type.code
     yield "instrument", data_type.instrument
     yield "layout", data_type.layout
-    yield "store", f"{data_type.store}{slots}"
+    yield "store", f"{data_type.placement.store}{slots}"
     yield "time", data_type.time
     if data_type.end:
         yield "end", data_type.end
     yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}"
-    yield "day file", data_type.path.replace("{suffix}", data_type.suffix)
-    yield "table", data_type.node.path
+    yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
+    yield "table", data_type.placement.node.path
     if data_type.versions:
         yield (
             "versions",

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from dayfile.errors import PluginError, StorageError
 from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
-from dayfile.model.datatype import KEY, NUMPY_TYPES, DataType
+from dayfile.model.datatype import NUMPY_TYPES, DataType
+from dayfile.model.placement import KEY
 from dayfile.model.places import shared_node
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
@@ -48,8 +49,9 @@ def check_data_type(item: object) -> DataType:
     """
     if not isinstance(item, DataType):
         raise PluginError(f"data_types answered {type(item).__name__}, not a DataType")
-    if item.store not in STORES:
-        raise PluginError(f"the data type {item.name} has the store {item.store!r}{suggest(item.store, STORES)}")
+    store = item.placement.store
+    if store not in STORES:
+        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, STORES)}")
     for field in item.fields:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
@@ -97,8 +99,8 @@ def check_plausible(item: DataType) -> None:
 def check_blob_fields(item: DataType) -> None:
     """Check that the values of blob fields are kept: by indexes in an array of the node, and not in slots."""
     for field in item.fields:
-        if field.blob and (not item.node.blobs or item.store == "slots"):
-            place = "a table of slots has none" if item.store == "slots" else "its node has no blobs"
+        if field.blob and (not item.placement.node.blobs or item.placement.store == "slots"):
+            place = "a table of slots has none" if item.placement.store == "slots" else "its node has no blobs"
             raise PluginError(f"the blob field {field.name} of {item.name} has no array for its values: {place}")
         if field.blob and field.type != "int32":
             raise PluginError(f"the blob field {field.name} of {item.name} must be int32, not {field.type}")
@@ -106,7 +108,7 @@ def check_blob_fields(item: DataType) -> None:
 
 def check_node(item: DataType) -> None:
     """Check that keys are plain in the templates of a node, and that readers find each in the path of the table."""
-    node = item.node
+    node = item.placement.node
     for template in (node.path, node.blobs, *node.titles[:-1]):
         if "{" in KEY.sub("", template) or "}" in KEY.sub("", template):
             problem = "is no template: a key stands as it is, such as {station}"
@@ -220,10 +222,10 @@ def check_records(batch: Batch, data_type: DataType) -> None:
     for stamp in data_type.stamps:
         if not data_type.clock.defined(records[stamp]).all():
             raise PluginError(f"records of {data_type.name} have no time in {stamp}; decode must reject them")
-    if batch.gave_way and data_type.store != "slots":
-        store = f"its store is {data_type.store}, not slots"
+    if batch.gave_way and data_type.placement.store != "slots":
+        store = f"its store is {data_type.placement.store}, not slots"
         raise PluginError(f"records of {data_type.name} cannot have given way (gave_way): {store}")
-    fields = [field.name for field in form.fields if field.blob]
+    fields = form.blob_fields
     if len(batch.blobs.values) and not fields:
         raise PluginError(f"{data_type.name} has no blob field, so {plural(len(batch.blobs.values), 'blob')} are lost")
     for name in fields:
@@ -236,7 +238,7 @@ def check_keys(batch: Batch, data_type: DataType) -> None:
 
     A further key would be lost: equal records of two stations would become one.
     """
-    known = data_type.node.keys
+    known = data_type.placement.node.keys
     extra = [name for name in batch.keys if name not in known]
     missing = [name for name in known if name not in batch.keys]
     if not extra and not missing:
@@ -244,7 +246,7 @@ def check_keys(batch: Batch, data_type: DataType) -> None:
     problems = [f"have the key {name!r}, which its node lacks" for name in extra]
     problems += [f"lack the key {name!r} of its node" for name in missing]
     has = f"the keys {', '.join(known)}" if known else "no keys"
-    where = f"the node {data_type.node.path!r}, with its blobs and titles, has {has}"
+    where = f"the node {data_type.placement.node.path!r}, with its blobs and titles, has {has}"
     raise PluginError(f"batches of {data_type.name} {' and '.join(problems)}; {where}")
 
 

@@ -23,8 +23,8 @@ from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.declarations import recogniser
 from dayfile.stores.ledger import Ledger, stored_name
-from dayfile.stores.nodes import recogniser
 
 __all__ = ["OPEN_FILES", "DayFiles", "Setback", "Share", "Written"]
 
@@ -243,7 +243,7 @@ class DayFiles:
     def _part(self, piece: Piece, places: Collection[int]) -> Piece:
         """The records of some sources."""
         data_type = self.plugins.data_types[piece.data_type]
-        return piece.of(places, [field.name for field in data_type.fields if field.blob])
+        return piece.of(places, data_type.blob_fields)
 
     def _write_day(
         self, path: str, day: np.datetime64, origins: Sequence[Origin], pieces: list[Piece], written: Written

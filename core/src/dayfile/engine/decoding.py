@@ -90,7 +90,7 @@ def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]
     found = {}
     for code, each in by_code.items():
         fields = {tuple(field.name for field in data_type.fields if field.blob) for data_type in each}
-        if len(fields) == 1 and all(data_type.store != "slots" for data_type in each):
+        if len(fields) == 1 and all(data_type.placement.store != "slots" for data_type in each):
             found[code] = fields.pop()
     return found
 

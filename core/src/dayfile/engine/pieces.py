@@ -46,7 +46,7 @@ class Dated:
 
     def at(self, chosen: npt.NDArray[np.bool_]) -> Dated:
         """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
-        blob_fields = [field.name for field in self.data_type.fields if field.blob]
+        blob_fields = self.data_type.blob_fields
         batch = self.batch.select(chosen, blob_fields)
         return replace(self, batch=batch, sources=self.sources[chosen], days=self.days[chosen])
 

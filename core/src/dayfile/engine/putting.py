@@ -182,8 +182,8 @@ class Putting:
             failed = "".join(f"; {failure.message}" for failure in plugins.failures)
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
         told = plugins.data_types[data_type]
-        if told.node.keys or any(field.blob for field in told.fields):
-            what = f"a {' and a '.join(told.node.keys)}" if told.node.keys else "blobs"
+        if told.placement.node.keys or any(field.blob for field in told.fields):
+            what = f"a {' and a '.join(told.placement.node.keys)}" if told.placement.node.keys else "blobs"
             message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
             raise UsageError(message)
         form, given = as_records(records, told)

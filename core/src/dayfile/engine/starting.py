@@ -26,8 +26,8 @@ from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
+from dayfile.stores.declarations import recogniser
 from dayfile.stores.library import library
-from dayfile.stores.nodes import recogniser
 
 __all__ = ["started"]
 

@@ -257,7 +257,7 @@ def read_flat_file(
     possible: tuple[ByteOrder, ...] = ("big", "little") if header is None else (header.byte_order,)
     structs = {order: struct_of(form, order) for order in possible}
     stored = structs_in(content, where, structs[possible[0]].itemsize)
-    periodic = data_type.store == "slots" and part == "slots"
+    periodic = data_type.placement.store == "slots" and part == "slots"
     # Nothing but the number of slots tells that a file was cut between two of them. Of a day with a leap second it is
     # not known whether the library of 1998 counted that.
     if periodic and len(stored) not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:

@@ -147,7 +147,7 @@ class Instrument:
                 offset = HEADER_SIZE + numbers[0] * file.structs.dtype.itemsize
                 items.append(replace(item, numbers=numbers, offset=offset))
             else:
-                gave_way = part == "overlap" and data_type.store == "slots"
+                gave_way = part == "overlap" and data_type.placement.store == "slots"
                 items.append(replace(item, numbers=file.places[item.numbers], gave_way=gave_way))
         if len(file.conflicts):
             text = f"slots in conflict in {source.name}; their records come with {source.name}{OVERLAP}"
@@ -176,7 +176,7 @@ class Instrument:
         stored = tables.data_type
         header = make_header(data_type.code_of(len(stored.fields)), day, byte_order)
         struct = self.struct(stored, byte_order)
-        rows = tables.rows if stored.store == "slots" else in_time_order(tables.rows, stored)
+        rows = tables.rows if stored.placement.store == "slots" else in_time_order(tables.rows, stored)
         content = header + lay_out(rows, struct).tobytes()
         overlap = header + lay_out(in_time_order(tables.overlap, stored), struct).tobytes()
         path = directory / data_type.fill(self.flat_name, day)

@@ -16,7 +16,8 @@ from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
 from dayfile.model.clock import Clock, as_utc
-from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Node, Version
+from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
+from dayfile.model.placement import Node, Placement
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
 
@@ -130,25 +131,27 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             title=type_words.title,
             fields=fields,
             clock=clock,
-            store=type_words.store,
             time=type_words.time,
+            placement=compile_placement(type_words, words, name),
             end=type_words.end or "",
             period=type_words.period,
-            path=words.path,
-            suffix=type_words.suffix or name,
-            node=Node(
-                path=words.node.replace("{type}", name),
-                titles=(*words.titles, type_words.title),
-                blobs=words.blobs.node if words.blobs else "",
-                blobs_title=words.blobs.title if words.blobs else "",
-            ),
-            base=words.base,
             layout=f"{words.instrument} {words.version}",
             versions=tuple(compile_versions(type_words, document, path)),
             flags=tuple(compile_flags(type_words, fields, words, document, path)),
             elements=tuple(compile_elements(type_words, fields, document, path)),
             plausible=compile_valid(type_words, document, path) or valid,
         )
+
+
+def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
+    """Where the records of a type go."""
+    node = Node(
+        path=words.node.replace("{type}", name),
+        titles=(*words.titles, type_words.title),
+        blobs=words.blobs.node if words.blobs else "",
+        blobs_title=words.blobs.title if words.blobs else "",
+    )
+    return Placement(type_words.store, words.path, node, suffix=type_words.suffix or name, base=words.base)
 
 
 def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path) -> Plausible | None:

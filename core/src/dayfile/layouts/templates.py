@@ -12,7 +12,7 @@ from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
+from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file, nodes_of
 
 __all__ = ["RESERVED", "check_day_files", "check_flat_files", "check_nodes", "check_path", "check_tables"]
 
@@ -95,9 +95,8 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
         name, file = data_type.type, data_type.fill(words.path, DAY)
         of_type = "{type}" in words.node
         place: Path = ("types", name) if of_type else ("node",)
-        check_parts(data_type.node.path, document, place, at_key=of_type)
-        nodes = [data_type.node.path, *([f"{data_type.node.path}_overlap"] if data_type.store == "slots" else [])]
-        for node in nodes:
+        check_parts(data_type.placement.node.path, document, place, at_key=of_type)
+        for node in nodes_of(data_type):
             if (file, node) in taken:
                 remedy = "give it another name" if of_type else "put {type} into it, or into 'path'"
                 problem = f"records of {name} and {taken[file, node]} would stand in {node} of one day file; {remedy}"
@@ -105,7 +104,7 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
             taken[file, node] = name
     if words.blobs is None:
         return
-    beside = {data_type.fill(words.path, DAY) for data_type in types if data_type.store != "slots"}
+    beside = {data_type.fill(words.path, DAY) for data_type in types if data_type.placement.store != "slots"}
     for (file, node), name in taken.items():
         below = f"{node}/".startswith(f"{words.blobs.node}/") or f"{words.blobs.node}/".startswith(f"{node}/")
         if file in beside and below:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.clock import Clock
+from dayfile.model.placement import Placement
 from dayfile.model.plausible import Plausible
 
-__all__ = ["DataType", "Element", "Field", "Flag", "Node", "Version"]
+__all__ = ["DataType", "Element", "Field", "Flag", "Version"]
 
 NUMPY_TYPES = {
     "bool": "?",
@@ -31,10 +31,6 @@ NUMPY_TYPES = {
     "time32": "<i4",
 }
 """Field types and their stored form; ``time32`` is an int32 that PyTables marks as a Unix time, ``char`` is a text."""
-
-
-KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
-"""A key in a template of a node, as it is: without a format, so that readers find its value again."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +52,10 @@ class Field:
     blob : {'', 'base64', 'latin-1'}
         Not empty: the value is kept in the blob array beside the table, and the field holds its index there, -1 for
         none. The word says how input carries the value.
-    default : int, float or bool
-        What a record holds when the field was not sent.
     counter : bool
         The field numbers the rows of its table from 1.
+    default : int, float or bool
+        What a record holds when the field was not sent.
     overflow : {'raise', 'wrap'}
         What happens to an integer too wide for the field: the record is rejected, or two's complement wraps it.
     """
@@ -71,8 +67,8 @@ class Field:
     doc: str = ""
     code: str = ""
     blob: Literal["", "base64", "latin-1"] = ""
-    default: int | float | bool = 0
     counter: bool = False
+    default: int | float | bool = 0
     overflow: Literal["raise", "wrap"] = "raise"
 
     @property
@@ -142,42 +138,6 @@ class Element:
 
 
 @dataclass(frozen=True)
-class Node:
-    """Where in a day file the records stand: a path of groups and titles, filled from a batch's keys.
-
-    Parameters
-    ----------
-    path : str
-        Path of the table, with the names of keys in braces: ``/array/telescope_{telescope}/events``.
-    titles : tuple of str
-        A title for each part of the path, the table's last; missing ones are empty.
-    blobs : str
-        Path of the blob array, empty if the type has none.
-    blobs_title : str
-        Its title.
-    """
-
-    path: str
-    titles: tuple[str, ...] = ()
-    blobs: str = ""
-    blobs_title: str = ""
-
-    @cached_property
-    def keys(self) -> tuple[str, ...]:
-        """Names of the keys of a batch: those in the path, the blob array's path and the titles of their groups.
-
-        Examples
-        --------
-        >>> Node("/array/telescope_{telescope}/events", ("", "Telescope of {name}", "Events")).keys
-        ('telescope', 'name')
-        """
-        # The last title is the table's own, the groups have those before; further ones are never written.
-        groups = max(self.path.count("/"), self.blobs.count("/")) - 1
-        templates = (self.path, self.blobs, *self.titles[:-1][:groups])
-        return tuple(dict.fromkeys(name for text in templates for name in KEY.findall(text)))
-
-
-@dataclass(frozen=True)
 class Version:
     """From when on a data type had its first so many fields.
 
@@ -198,7 +158,7 @@ class Version:
 
 @dataclass(frozen=True)
 class DataType:
-    """One kind of record of an instrument.
+    """One kind of record of an instrument: what a record is. Where records go is its :class:`Placement`.
 
     Parameters
     ----------
@@ -212,24 +172,14 @@ class DataType:
         In stored order.
     clock : Clock
         How ``time`` and ``end`` count.
-    store : {'append', 'slots', 'intervals'}
-        How a day file holds the records.
     time : str
         Name of the field whose value decides the day (and the slot).
+    placement : Placement
+        Where the archive keeps the records.
     end : str
         Name of the field with the end stamp; empty if there is none.
     period : int
-        Seconds between records of a periodic type (store ``slots``); 0 otherwise.
-    path : str
-        Template of the day file's path below the archive root, in ``str.format`` syntax: ``{year}``, ``{month:02}``,
-        ``{day:02}``, ``{instrument}``, ``{type}`` and ``{suffix}``.
-    node : Node
-        Where in the day file the records stand.
-    suffix : str
-        Short name of the type for the path.
-    base : str
-        Name of the environment variable that can tell another directory to stand in place of the first one of
-        ``path``; empty if there is none.
+        Seconds between records of a periodic type; 0 otherwise.
     layout : str
         Name and version of the layout the type was declared in.
     versions : tuple of Version
@@ -248,14 +198,10 @@ class DataType:
     title: str
     fields: tuple[Field, ...]
     clock: Clock
-    store: Literal["append", "slots", "intervals"]
     time: str
-    path: str
-    node: Node
+    placement: Placement
     end: str = ""
     period: int = 0
-    suffix: str = ""
-    base: str = ""
     layout: str = ""
     versions: tuple[Version, ...] = ()
     flags: tuple[Flag, ...] = ()
@@ -295,6 +241,10 @@ class DataType:
         older = [replace(self, fields=self.fields[: version.fields], versions=()) for version in self.versions[:-1]]
         return (*older, self)
 
+    def stored_as(self, store: str, title: str) -> DataType:
+        """The same records in another store, under another title."""
+        return replace(self, title=title, placement=replace(self.placement, store=store))
+
     def form_on(self, day: np.datetime64) -> DataType:
         """The data type as it was on a UTC day."""
         since = [version.since for version in self.versions[1:]]
@@ -324,6 +274,16 @@ class DataType:
             conformed[name] = records[name]
         return conformed
 
+    @cached_property
+    def blob_fields(self) -> tuple[str, ...]:
+        """Names of the fields that hold indexes of blobs."""
+        return tuple(field.name for field in self.fields if field.blob)
+
+    @cached_property
+    def counters(self) -> tuple[str, ...]:
+        """Names of the fields that number the rows of their table."""
+        return tuple(field.name for field in self.fields if field.counter)
+
     def field(self, name: str) -> Field:
         """Field of that name; KeyError if there is none."""
         return {field.name: field for field in self.fields}[name]
@@ -345,7 +305,7 @@ class DataType:
         --------
         >>> clock = Clock(np.datetime64("1970-01-01T00:00:00"), undefined=(0,))
         >>> fields = (Field("second", "int64"),)
-        >>> hits = DataType("muon", "hits", "Hit", "", fields, clock, "append", "second", "", Node("/hits"))
+        >>> hits = DataType("muon", "hits", "Hit", "", fields, clock, "second", Placement("append", "", Node("/hits")))
         >>> hits.why_untimed(np.array([(0,), (10**12,)], hits.dtype))
         'no time: second is 0, a mark for no time, or 1000000000000, not in the years 1900 to 2261; so there is no day'
         """
@@ -368,7 +328,7 @@ class DataType:
             day=date.day,
             instrument=self.instrument,
             type=self.type,
-            suffix=self.suffix,
+            suffix=self.placement.suffix,
         )
 
     def slots(self, day: np.datetime64) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from dayfile.model.datatype import DataType
 
-__all__ = ["DIRECTORIES", "LEDGER", "day_files", "may_be_day_file", "shared_node"]
+__all__ = ["DIRECTORIES", "LEDGER", "day_files", "may_be_day_file", "nodes_of", "shared_node"]
 
 DAYS = np.array(["2000-01-01", "2001-02-03", "2010-11-30"], "datetime64[D]")
 """Two data types share day files if they do on any of these."""
@@ -61,15 +61,15 @@ def day_files(data_type: DataType) -> list[str]:
 def day_file(data_type: DataType, day: np.datetime64) -> str:
     """Path of a data type's day file by its template; empty if that cannot be filled."""
     try:
-        return data_type.fill(data_type.path, day)
+        return data_type.fill(data_type.placement.path, day)
     except (LookupError, ValueError, AttributeError):
         return ""
 
 
 def nodes_of(data_type: DataType) -> list[str]:
     """Templates of the paths of a data type's tables."""
-    overlap = [f"{data_type.node.path}_overlap"] if data_type.store == "slots" else []
-    return [data_type.node.path, *overlap]
+    overlap = [f"{data_type.placement.node.path}_overlap"] if data_type.placement.store == "slots" else []
+    return [data_type.placement.node.path, *overlap]
 
 
 def can_be_equal(one: str, other: str) -> bool:

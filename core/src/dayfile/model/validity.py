@@ -70,11 +70,11 @@ def valid_from(records: npt.NDArray[Any], data_type: DataType, start: float, sto
     --------
     Records of 256 s that begin at 0, 256 and 512, asked for from 300 to 600:
 
-    >>> from dayfile import Clock, DataType, Field, Node
+    >>> from dayfile import Clock, DataType, Field, Node, Placement
     >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
     >>> fields = (Field("Second1996", "uint32"),)
     >>> slots = DataType(
-    ...     "moon", "dust", "Dust", "", fields, clock, "slots", "Second1996", "", Node("/dust"), period=256
+    ...     "moon", "dust", "Dust", "", fields, clock, "Second1996", Placement("slots", "", Node("/dust")), period=256
     ... )
     >>> records = np.array([(0,), (256,), (512,)], slots.dtype)
     >>> valid_from(records, slots, 300, 600)

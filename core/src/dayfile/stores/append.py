@@ -65,7 +65,7 @@ class AppendTable:
         self.data_type = data_type
         self.blobs = blobs
         self.checksum = checksum
-        self.blob_fields = [field.name for field in data_type.fields if field.blob]
+        self.blob_fields = data_type.blob_fields
         self.counters = [field.name for field in data_type.fields if field.counter]
         self.waiting: list[npt.NDArray[Any]] = []
         self.rows = table.nrows

@@ -11,8 +11,9 @@ from functools import lru_cache
 import tables
 
 from dayfile.model.datatype import DataType, Field
+from dayfile.stores.declarations import tell
 from dayfile.stores.library import DEFAULT, call
-from dayfile.stores.nodes import Keys, tell, unnatural_names, with_keys
+from dayfile.stores.nodes import Keys, unnatural_names, with_keys
 from dayfile.stores.rows import PlainRows, open_dataset
 from dayfile.stores.vlen import Values
 
@@ -72,15 +73,15 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
     PlainRows
         The table, to be closed before the file is.
     """
-    created_group(file, path, data_type.node.titles, keys)
+    created_group(file, path, data_type.placement.node.titles, keys)
     copy_into(file, path, empty_table(data_type, slots))
     return PlainRows(open_dataset(file, path), path, data_type.dtype)
 
 
 def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Values:
     """Make the array of variable-length values (blobs) of a data type, empty; the rest as for :func:`make_table`."""
-    created_group(file, path, data_type.node.titles, keys)
-    copy_into(file, path, empty_values(data_type.node.blobs_title))
+    created_group(file, path, data_type.placement.node.titles, keys)
+    copy_into(file, path, empty_values(data_type.placement.node.blobs_title))
     return Values(open_dataset(file, path), path)
 
 
@@ -97,11 +98,13 @@ def copy_into(file: tables.File, path: str, image: bytes) -> None:
 @lru_cache(maxsize=64)
 def empty_table(data_type: DataType, slots: int) -> bytes:
     """The bytes of a file whose one node is the empty table of a data type."""
+    store = data_type.placement.store
+    columns = {field.name: column(field, place, store) for place, field in enumerate(data_type.fields)}
     with tables.open_file(NODE, "w", driver="H5FD_CORE", driver_core_backing_store=0) as file, unnatural_names():
         table = file.create_table(
             "/",
             NODE,
-            {field.name: column(field, place, data_type.store) for place, field in enumerate(data_type.fields)},
+            columns,
             data_type.title,
             chunkshape=rows_of_chunk(data_type.dtype.itemsize, slots),
             byteorder="little",

@@ -1,42 +1,24 @@
-"""Groups, tables and what they tell about themselves: how a data type looks in HDF5.
-
-A table's attributes hold its data type in full (``fields``, ``flags``, ``elements`` and ``clock`` as JSON text), so
-that a day file can be read and understood without the plugin that wrote it.
-"""
+"""Paths of tables in day files, and the keys of records in them."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
 import tables
 
 from dayfile.errors import SourceError
-from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Element, Field, Flag, Node
 from dayfile.model.places import LEDGER
-from dayfile.stores.rows import Rows
 
-__all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell", "with_keys"]
+__all__ = ["Keys", "fill", "key_of", "leaves", "matched", "unnatural_names", "with_keys"]
 
-ATTRIBUTES = (
-    *("TITLE", "data_type", "code", "layout", "store", "time", "end", "period", "node", "blobs", "clock"),
-    *("fields", "flags", "elements"),
-)
-"""What a table tells of its data type; see :func:`describe`. The title is PyTables' own."""
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
 Keys = Mapping[str, str | int]
-Told = Callable[[Rows], DataType | None]
 
 
 @contextmanager
@@ -102,133 +84,6 @@ def leaves(group: tables.Group) -> Iterator[str]:
             yield from leaves(group[name])
 
 
-def tell(table: tables.Table, data_type: DataType) -> None:
-    """Put into a table's attributes what it holds."""
-    for name, value in describe(data_type).items():
-        table.attrs[name] = value
-
-
-def describe(data_type: DataType) -> dict[str, str | int]:
-    """What a table tells about its data type, as attributes."""
-    clock = data_type.clock
-    fields = [
-        {
-            "name": field.name,
-            "type": field.type,
-            **({"shape": list(field.shape)} if field.shape else {}),
-            **({"unit": field.unit} if field.unit else {}),
-            **({"doc": field.doc} if field.doc else {}),
-            **({"blob": field.blob} if field.blob else {}),
-            **({"counter": True} if field.counter else {}),
-            **({"default": in_json(field.default)} if field.default else {}),
-        }
-        for field in data_type.fields
-    ]
-    flags = [{word: value for word, value in vars(flag).items() if value} for flag in data_type.flags]
-    elements = [{word: value for word, value in vars(element).items() if value} for element in data_type.elements]
-    words = {
-        "epoch": str(clock.epoch),
-        "unit": clock.unit,
-        "leap_seconds": clock.leap_seconds,
-        "undefined": list(clock.undefined),
-    }
-    return {
-        "data_type": data_type.name,
-        "code": data_type.code,
-        "layout": data_type.layout,
-        "store": data_type.store,
-        "time": data_type.time,
-        "end": data_type.end,
-        "period": data_type.period,
-        "node": data_type.node.path,
-        "blobs": data_type.node.blobs,
-        "clock": json.dumps(words),
-        "fields": compact(fields),
-        **({"flags": compact(flags)} if flags else {}),
-        **({"elements": compact(elements)} if elements else {}),
-    }
-
-
-def in_json(number: float) -> float | str:
-    """A number as JSON can have it: NaN and infinities as text."""
-    return number if math.isfinite(number) else str(number)
-
-
-def compact(words: list[dict[str, Any]]) -> str:
-    """JSON without blanks: HDF5 keeps at most 64 kB in an attribute."""
-    return json.dumps(words, ensure_ascii=False, separators=(",", ":"))
-
-
-def data_type_of(table: Rows) -> DataType | None:
-    """The data type of a table, from its attributes alone; None for a table without them.
-
-    Overflow rules and the day file's path are not in the attributes: they matter to writing only.
-
-    Raises
-    ------
-    tables.HDF5ExtError
-        The attributes are damaged.
-    """
-    attributes = table.attributes(ATTRIBUTES)
-    if "data_type" not in attributes or "fields" not in attributes:
-        return None
-    try:
-        data_type = type_told(tuple(attributes.items()))
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        message = f"the attributes of {table.path} do not describe a data type ({type(error).__name__}: {error})"
-        raise tables.HDF5ExtError(message) from error
-    if table.dtype != data_type.dtype:
-        raise tables.HDF5ExtError(f"the columns of {table.path} are not those that its attributes describe")
-    return data_type
-
-
-def check_usable(data_type: DataType) -> None:
-    """Make all that is derived from a data type, and is used without care later; what is wrong with it is raised."""
-    missing = {data_type.time, data_type.end} - {""} - set(data_type.dtype.names or ())
-    if missing:
-        raise ValueError(f"no field {missing.pop()}")
-    data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here
-    if data_type.store == "slots" and data_type.period < 1:
-        raise ValueError("slots without a period")
-    data_type.clock.to_datetime64(np.array(data_type.clock.bounds))
-
-
-@lru_cache(maxsize=64)
-def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
-    """The data type of a table with these attributes; day after day they are the same."""
-    told = dict(attributes)
-    clock = json.loads(told["clock"])
-    instrument, _, name = str(told["data_type"]).partition(".")
-    data_type = DataType(
-        instrument=instrument,
-        type=name,
-        code=str(told["code"]),
-        title=str(told.get("TITLE", "")),
-        fields=tuple(field_told(words) for words in json.loads(told["fields"])),
-        clock=Clock(
-            np.datetime64(clock["epoch"], "s"), clock["unit"], clock["leap_seconds"], tuple(clock["undefined"])
-        ),
-        store=str(told["store"]),  # type: ignore[arg-type]
-        time=str(told["time"]),
-        end=str(told["end"]),
-        period=int(told["period"]),
-        path="",
-        node=Node(str(told["node"]), blobs=str(told["blobs"])),
-        layout=str(told["layout"]),
-        flags=tuple(Flag(**words) for words in json.loads(told.get("flags", "[]"))),
-        elements=tuple(Element(**words) for words in json.loads(told.get("elements", "[]"))),
-    )
-    check_usable(data_type)
-    return data_type
-
-
-def field_told(words: dict[str, Any]) -> Field:
-    """A field from its words in the attribute."""
-    default = words.get("default", 0)
-    told = {"shape": tuple(words.get("shape", ())), "default": float(default) if isinstance(default, str) else default}
-    return Field(**(words | told))
-
-
 def matched(template: str, path: str) -> dict[str, str] | None:
     """The keys with which a node's template gives a path, as text; None if it does not.
 
@@ -244,25 +99,3 @@ def matched(template: str, path: str) -> dict[str, str] | None:
     pattern = "".join(f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     match = re.fullmatch(f"{pattern}(?:_overlap)?", path)
     return match.groupdict() if match else None
-
-
-def recogniser(types: Iterable[DataType]) -> Told:
-    """What tells the data type of a table: its attributes, or, where it has none, where it stands and its time field.
-
-    Parameters
-    ----------
-    types : iterable of DataType
-        Those that a table without attributes may be.
-    """
-    known = tuple(types)
-
-    def told(table: Rows) -> DataType | None:
-        found = data_type_of(table)
-        if found is not None:
-            return found
-        for data_type in known:
-            if matched(data_type.node.path, table.path) is not None and data_type.time in (table.dtype.names or ()):
-                return data_type
-        return None
-
-    return told

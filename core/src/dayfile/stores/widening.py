@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 import numpy as np
 import tables
 
 from dayfile.model.datatype import DataType
+from dayfile.stores.declarations import data_type_of
 from dayfile.stores.library import DEFAULT, call
 from dayfile.stores.making import make_table
-from dayfile.stores.nodes import Keys, data_type_of
+from dayfile.stores.nodes import Keys
 from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import conform_slots
 
@@ -40,8 +40,8 @@ def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Plai
     with closing(table_at(file, path)) as old:
         told = data_type_of(old) or data_type
         rows = old.read(0, old.nrows)
-    wide = conform_slots(rows, data_type) if told.store == "slots" else data_type.conform(rows)
+    wide = conform_slots(rows, data_type) if told.placement.store == "slots" else data_type.conform(rows)
     call("H5Ldelete", int(file.root._v_objectid), path.encode(), DEFAULT)
-    table = make_table(file, path, replace(data_type, title=told.title, store=told.store), keys)
+    table = make_table(file, path, data_type.stored_as(told.placement.store, told.title), keys)
     table.append(np.ascontiguousarray(wide))
     return table

@@ -93,11 +93,11 @@ def records(
 
     Examples
     --------
-    >>> from dayfile import Clock, Node
+    >>> from dayfile import Clock, Node, Placement
     >>> muons = DataType(
-    ...     instrument="muon", type="counts", code="MuonCounts", title="", store="append", time="Second", path="",
+    ...     instrument="muon", type="counts", code="MuonCounts", title="", time="Second",
     ...     fields=(Field("Second", "uint32"), Field("rate", "uint16", (3,)), Field("tube", "uint8")),
-    ...     clock=Clock(np.datetime64("1970-01-01T00:00:00")), node=Node("/counts"),
+    ...     clock=Clock(np.datetime64("1970-01-01T00:00:00")), placement=Placement("append", "", Node("/counts")),
     ... )
     >>> made = records(muons, np.arange(60, 300, 60), np.random.default_rng(1), {"tube": [1, 1, 2, 2]})
     >>> made["Second"].tolist(), made["rate"].shape, made["tube"].tolist()

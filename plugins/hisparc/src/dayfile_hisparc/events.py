@@ -137,7 +137,7 @@ def decode_events(
             elif bad.any():
                 for number in batch.numbers[bad].tolist():
                     problems.drop(code, "a trace does not inflate and parse (hisparc.check_traces)", number)
-                batch = batch.select(~bad, [field.name for field in types[code].fields if field.blob])
+                batch = batch.select(~bad, types[code].blob_fields)
         if len(batch):
             yield batch
         beyond = batch.numbers[np.isin(batch.numbers, problems.beyond.get(code, ()))]
@@ -273,7 +273,7 @@ def batch_of(
     if not dropped:
         return batch
     good = ~np.isin(order, dropped)
-    return batch.select(good, [field.name for field in data_type.fields if field.blob])
+    return batch.select(good, data_type.blob_fields)
 
 
 def bad_traces(batch: Batch, data_type: DataType, check: TraceCheck) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,183 @@
+"""What a table declares of its data type in its attributes, so that a day file can be read without the plugin.
+
+``fields``, ``flags``, ``elements`` and ``clock`` are JSON text. Overflow rules, codes of fields and the day file's path
+are not among the attributes: they matter to writing only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import tables
+from pydantic import BaseModel, Json
+
+from dayfile.model.clock import Clock
+from dayfile.model.datatype import DataType, Element, Field, Flag
+from dayfile.model.placement import Node, Placement
+from dayfile.stores.nodes import matched
+from dayfile.stores.rows import Rows
+
+__all__ = ["ATTRIBUTES", "Told", "data_type_of", "describe", "recogniser", "tell", "type_told"]
+
+Told = Callable[[Rows], DataType | None]
+
+
+class ClockWords(BaseModel):
+    """A clock, with its epoch as text."""
+
+    epoch: str
+    unit: Literal["s", "ms", "us", "ns"]
+    leap_seconds: Literal["ignored", "counted"]
+    undefined: tuple[int, ...]
+
+
+class Declaration(BaseModel):
+    """The attributes of a table that declare its data type, by name."""
+
+    data_type: str
+    code: str
+    layout: str
+    store: str
+    time: str
+    end: str
+    period: int
+    node: str
+    blobs: str
+    clock: Json[ClockWords]
+    fields: Json[tuple[Field, ...]]
+    flags: Json[tuple[Flag, ...]] = ()
+    elements: Json[tuple[Element, ...]] = ()
+
+    @classmethod
+    def of(cls, data_type: DataType) -> Declaration:
+        """The declaration of a data type."""
+        clock, node = data_type.clock, data_type.placement.node
+        return cls.model_construct(
+            data_type=data_type.name,
+            code=data_type.code,
+            layout=data_type.layout,
+            store=data_type.placement.store,
+            time=data_type.time,
+            end=data_type.end,
+            period=data_type.period,
+            node=node.path,
+            blobs=node.blobs,
+            clock=ClockWords.model_construct(**{**vars(clock), "epoch": str(clock.epoch)}),
+            fields=data_type.fields,
+            flags=data_type.flags,
+            elements=data_type.elements,
+        )
+
+    def type_of(self, title: str) -> DataType:
+        """The data type of a table with this declaration and a title."""
+        instrument, _, name = self.data_type.partition(".")
+        return DataType(
+            instrument=instrument,
+            type=name,
+            code=self.code,
+            title=title,
+            fields=self.fields,
+            clock=Clock(**{**vars(self.clock), "epoch": np.datetime64(self.clock.epoch, "s")}),
+            time=self.time,
+            placement=Placement(self.store, "", Node(self.node, blobs=self.blobs)),
+            end=self.end,
+            period=self.period,
+            layout=self.layout,
+            flags=self.flags,
+            elements=self.elements,
+        )
+
+
+WRITING_ONLY = {"fields": {"__all__": {"code", "overflow"}}}
+"""What is not declared: it matters to writing only."""
+ATTRIBUTES = ("TITLE", *Declaration.model_fields)
+"""The attributes of a table that are read; the title is PyTables' own."""
+
+
+def describe(data_type: DataType) -> dict[str, str | int]:
+    """The attributes that declare a data type; words that say nothing are left out of ``fields`` and the like."""
+    declaration = Declaration.of(data_type)
+    words = declaration.model_dump(mode="json", exclude_defaults=True, exclude=WRITING_ONLY)
+    for field in words["fields"]:
+        if not math.isfinite(field.get("default", 0)):
+            field["default"] = str(field["default"])  # JSON has neither NaN nor infinities
+    lists = {name: value for name, value in words.items() if isinstance(value, list)}
+    # Without blanks: HDF5 keeps at most 64 kB in an attribute.
+    texts = {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in lists.items()}
+    return {**words, "clock": json.dumps(words["clock"]), **texts}
+
+
+def tell(table: tables.Table, data_type: DataType) -> None:
+    """Put into a table's attributes what it holds."""
+    for name, value in describe(data_type).items():
+        table.attrs[name] = value
+
+
+def data_type_of(table: Rows) -> DataType | None:
+    """The data type of a table, from its attributes alone; None for a table without them.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        The attributes are damaged.
+    """
+    attributes = table.attributes(ATTRIBUTES)
+    if "data_type" not in attributes or "fields" not in attributes:
+        return None
+    try:
+        data_type = type_told(tuple(attributes.items()))
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        message = f"the attributes of {table.path} do not describe a data type ({type(error).__name__}: {error})"
+        raise tables.HDF5ExtError(message) from error
+    if table.dtype != data_type.dtype:
+        raise tables.HDF5ExtError(f"the columns of {table.path} are not those that its attributes describe")
+    return data_type
+
+
+@lru_cache(maxsize=64)
+def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
+    """The data type of a table with these attributes; day after day they are the same."""
+    words = dict(attributes)
+    data_type = Declaration.model_validate(words).type_of(str(words.get("TITLE", "")))
+    check_usable(data_type)
+    return data_type
+
+
+def check_usable(data_type: DataType) -> None:
+    """Make all that is derived from a data type, and is used without care later; what is wrong with it is raised."""
+    missing = {data_type.time, data_type.end} - {""} - set(data_type.dtype.names or ())
+    if missing:
+        raise ValueError(f"no field {missing.pop()}")
+    data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here
+    if data_type.placement.store == "slots" and data_type.period < 1:
+        raise ValueError("slots without a period")
+    data_type.clock.to_datetime64(np.array(data_type.clock.bounds))
+
+
+def recogniser(types: Iterable[DataType]) -> Told:
+    """What tells the data type of a table: its attributes, or, where it has none, where it stands and its time field.
+
+    Parameters
+    ----------
+    types : iterable of DataType
+        Those that a table without attributes may be.
+    """
+    known = tuple(types)
+
+    def told(table: Rows) -> DataType | None:
+        found = data_type_of(table)
+        if found is not None:
+            return found
+        for data_type in known:
+            if matched(data_type.placement.node.path, table.path) is not None and data_type.time in (
+                table.dtype.names or ()
+            ):
+                return data_type
+        return None
+
+    return told
