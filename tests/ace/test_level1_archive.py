@@ -19,6 +19,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild, reindex
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.hdf4 import write_structs
+from dayfile.plugins import load
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -46,9 +47,9 @@ def archive(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory):
-    """Plugins and settings, for tests that make many archives."""
-    return configured(tmp_path_factory.mktemp("settled"), "cris,sis", [], None)[1:]
+def loaded():
+    """Plugins, for tests that make many archives."""
+    return load(["cris", "sis"])
 
 
 def made(name, seconds, marks=1, last=0, form=None):
@@ -132,14 +133,13 @@ some_puts = st.lists(st.lists(st.tuples(near_midnight, st.integers(1, 3)), max_s
     puts=some_puts,
     together=st.booleans(),
 )
-def test_any_records_in_any_split_have_the_statuses_and_slots_of_a_put_of_each(settled, name, puts, together):
+def test_any_records_in_any_split_have_the_statuses_and_slots_of_a_put_of_each(loaded, name, puts, together):
     data_type = TYPES[name]
     model = Library(data_type.dtype.itemsize, data_type.period)
     batches = [made(name, [second for second, _ in many], [mark for _, mark in many]) for many in puts]
     expected = [[model.put(int(one["Second1996"]), one.tobytes()) for one in batch] for batch in batches]
     with tempfile.TemporaryDirectory() as directory:
-        archive = create_archive(Path(directory) / "archive")
-        archive._configured = settled
+        archive = create_archive(Path(directory) / "archive", plugins=loaded)
         if together:
             with archive.putting() as put:
                 statuses = [put(name, batch).tolist() for batch in batches]
@@ -161,10 +161,9 @@ def test_any_records_in_any_split_have_the_statuses_and_slots_of_a_put_of_each(s
 
 
 @pytest.fixture(scope="module")
-def every(settled, tmp_path_factory):
+def every(loaded, tmp_path_factory):
     """An archive with two records of each type, the records, and the statuses of putting them twice."""
-    archive = create_archive(tmp_path_factory.mktemp("every") / "archive")
-    archive._configured = settled
+    archive = create_archive(tmp_path_factory.mktemp("every") / "archive", plugins=loaded)
     sent = {name: made(name, [START + 600, START + 86399], last=70) for name in TYPES}
     with archive.putting() as put:
         first = {name: put(name, records).tolist() for name, records in sent.items()}
@@ -376,7 +375,7 @@ def test_a_browse_struct_of_an_older_version_than_its_time_comes_back_from_its_k
     assert not archive.put(BROWSE.name, records).any()
     (path,) = archive.root.day_files()
     (archive.root.path / path).unlink()
-    rebuild(archive.root, *archive._configured, path)
+    rebuild(archive.root, archive.plugins, archive.settings, path)
     assert BROWSE.forms[0].conform(archive.read(BROWSE.name).array).tobytes() == records.tobytes()
 
 

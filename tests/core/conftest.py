@@ -15,7 +15,8 @@ import pytest
 from dayfile import open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
-from dayfile.engine.executors import run_serial
+from dayfile.engine.executors import run_serial, silent
+from dayfile.engine.tuning import DEFAULTS
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
@@ -284,12 +285,12 @@ def archive(tmp_path, muon, plugins_of):
         path.write_bytes(content)
         return path
 
-    def run(*given, plugins=None, **core):
+    def run(*given, plugins=None, progress=silent, tuning=DEFAULTS, **core):
         """A run of the muon telescope; settings of the core by name, with ``__`` for the dot."""
         loaded = plugins or plugins_of(muon=muon.instrument)
         pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
         resolved = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
-        return run_serial(root, loaded, resolved, [Path(path) for path in given])
+        return run_serial(root, loaded, resolved, [Path(path) for path in given], progress, tuning=tuning)
 
     def files(directory):
         return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())

@@ -101,7 +101,7 @@ def test_sources_go_there_too(opened, muon, base, monkeypatch, tmp_path):
     source.write_bytes(muon.stream("rates", rates(muon, 0, 300)))
     monkeypatch.setenv(VARIABLE, str(base))
     for expected in ("archived", "already"):
-        assert run_serial(opened.root, *opened._configured, [source]).sources[expected] == 1
+        assert run_serial(opened.root, opened.plugins, opened.settings, [source]).sources[expected] == 1
         assert below(base) == [RATES]
     assert found(opened, muon) == [0, 300]
 
@@ -328,7 +328,7 @@ def test_a_base_that_is_not_mounted_stops_a_run_before_anything_is_done(
     link = opened.root.path / "muon"
     for command in (run_serial, reindex):
         with pytest.raises(StorageError) as refused:
-            command(opened.root, *opened._configured[: 2 if command is run_serial else 1])
+            command(opened.root, opened.plugins, *([opened.settings] if command is run_serial else []))
         told = str(refused.value)
         assert f"the day files of muon are in {base}, but {base / '.archive'} is missing" in told
         assert "mount it and run again" in told
@@ -338,7 +338,7 @@ def test_a_base_that_is_not_mounted_stops_a_run_before_anything_is_done(
         "it is in the catalogue and not on disk"
     }
     unmounted()
-    assert run_serial(opened.root, *opened._configured).sources["archived"] == 1
+    assert run_serial(opened.root, opened.plugins, opened.settings).sources["archived"] == 1
     assert found(opened, muon) == [0, 300, 86400]
 
 
@@ -377,7 +377,7 @@ def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, mu
     for _ in range(2):
         (problem,) = check(opened.root)
         assert "it is in the catalogue and not on disk" in problem.message
-        run_serial(opened.root, *opened._configured)
+        run_serial(opened.root, opened.plugins, opened.settings)
         assert (opened.catalogue.rows(), opened.catalogue.announced()) == (rows, {})
 
 
@@ -398,7 +398,7 @@ def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch
         (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, sent[-1], 86400)))
         done = python("-m", "dayfile.testing.faults", fault, *options, paths=[site])
         assert done.returncode == -signal.SIGKILL, (fault, done.stderr)
-        report = run_serial(opened.root, *opened._configured)
+        report = run_serial(opened.root, opened.plugins, opened.settings)
         assert (report.recovered, report.exit_code) == (True, 0)
         assert found(opened, muon) == [*sent, 86400]
         assert list(check(opened.root, deep=True)) == []

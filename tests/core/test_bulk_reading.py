@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
-from dayfile.archive import gathering
+from dayfile.archive.reading import Reader
 from dayfile.archive.survey import opened_leaves
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.validity import valid_from
@@ -53,12 +53,11 @@ def test_random_archives_are_read_as_the_plain_way_reads_them(seed, archive, muo
         rates = muon.records("rates", [{"second": second, "temperature": rng.random()} for second in cycles])
         archive.drop("MuonRates.be.bin", muon.stream("rates", rates), str(number))
     archive.run()
-    reader = open_archive(archive.root.path)
     ranges = [(-np.inf, np.inf), *np.sort(muon.start + rng.integers(-300, span + 300, (8, 2)), axis=1).tolist()]
     for name in ("muon.hits", "muon.rates"):
         for start, stop in ranges:
-            with patch.object(gathering, "READ_BYTES", int(rng.integers(100, 4000))):
-                records = reader.read(name, *((start, stop) if np.isfinite(start) else ()))
+            reader = Reader(archive.root, read_bytes=int(rng.integers(100, 4000)))
+            records = reader.read(name, *((start, stop) if np.isfinite(start) else ()))
             assert records.array.tobytes() == plainly(reader, name, start, stop)
             assert len(records.origins) == len(records)
             assert len(set(records.origins.tolist())) <= len(records.places)

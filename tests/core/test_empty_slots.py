@@ -13,26 +13,17 @@ from hypothesis import strategies as st
 
 from dayfile import Status
 from dayfile.model.batch import Batch
-from dayfile.stores import making, slots
 from dayfile.stores.append import AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
-from dayfile.stores.making import empty_table, make_table
+from dayfile.stores.making import make_table
 from dayfile.stores.rows import PlainRows, table_at
-from dayfile.stores.slots import SlotTable, as_slice
+from dayfile.stores.slots import BLOCK_BYTES, SlotTable, as_slice
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 COUNT, SIZE = 24, 22
 """Slots of the day, and bytes of a record."""
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    """Chunks of three slots, so that a few records touch several."""
-    empty_table.cache_clear()
-    monkeypatch.setattr(making, "LEAST_CHUNK", 3 * SIZE)
-    monkeypatch.setattr(making, "LARGEST_CHUNK", 3 * SIZE)
-    yield
-    empty_table.cache_clear()
+CHUNK_ROWS = 3
+"""Slots of a chunk, so that a few records touch several."""
 
 
 def records_of(muon, many):
@@ -44,25 +35,24 @@ def records_of(muon, many):
 class Day:
     """A day of slots in memory; ``reopened`` lets go of the table after each write, as an evicted work file does."""
 
-    def __init__(self, muon, mode, *, reopened=False, known=True):
-        self.muon, self.mode, self.reopened = muon, mode, reopened
+    def __init__(self, muon, mode, *, reopened=False, known=True, block_bytes=BLOCK_BYTES):
+        self.muon, self.mode, self.reopened, self.block_bytes = muon, mode, reopened, block_bytes
         self.closing = ExitStack()
         self.file = self.closing.enter_context(
             tables.open_file("slots.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
         )
         self.opened = self.closing.enter_context(ExitStack())
-        table = make_table(self.file, "/rates", muon.rates, {}, slots=COUNT)
+        table = make_table(self.file, "/rates", muon.rates, {}, slots=COUNT, chunk_rows=CHUNK_ROWS)
         empty = place_sum(row_hashes(table.read(0, COUNT)), 0)
         self.store = self._store(table, None, empty, 0 if known else None)
 
     def _store(self, table, overlap, checksum, empty_from=None):
         self.opened.callback(table.close)
-        return SlotTable(
-            table, self.muon.rates, self.muon.start, overlap, self._overlap, checksum, self.mode, empty_from
-        )
+        place = (table, self.muon.rates, self.muon.start, overlap, self._overlap)
+        return SlotTable(*place, checksum, self.mode, empty_from, self.block_bytes)
 
     def _overlap(self):
-        table = make_table(self.file, "/rates_overlap", self.muon.rates, {})
+        table = make_table(self.file, "/rates_overlap", self.muon.rates, {}, chunk_rows=CHUNK_ROWS)
         self.opened.callback(table.close)
         return AppendTable(table, self.muon.rates, None)
 
@@ -133,13 +123,12 @@ def in_runs(part):
 def test_a_new_table_gets_what_one_that_is_read_and_one_that_is_reopened_get(muon, parts, mode, block):
     sent = [records_of(muon, in_runs(part)) for part in parts]
     found = []
-    with patch.object(slots, "BLOCK_BYTES", SIZE * block):
-        for form in ({"known": True}, {"known": False}, {"reopened": True}):
-            day = Day(muon, mode, **form)
-            statuses = [status for records in sent for status in day.write(records)]
-            content, right = day.close()
-            assert right
-            found.append((statuses, content))
+    for form in ({"known": True}, {"known": False}, {"reopened": True}):
+        day = Day(muon, mode, **form, block_bytes=SIZE * block)
+        statuses = [status for records in sent for status in day.write(records)]
+        content, right = day.close()
+        assert right
+        found.append((statuses, content))
     assert found[0] == found[1]
     assert found[0] == found[2]
     if mode == "overlap":

@@ -12,10 +12,10 @@ import tables
 from dayfile import open_archive, settings
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
-from dayfile.engine import intake
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.executors import run_serial
 from dayfile.engine.report import Report
+from dayfile.engine.tuning import Tuning
 from dayfile.errors import StorageError, UsageError
 from dayfile.plugins import Failure
 from dayfile.stores.ledger import Ledger
@@ -141,11 +141,7 @@ def test_of_many_days_only_some_files_are_open_and_all_are_published(archive, mu
     assert len(open_archive(archive.root.path).read("muon.hits")) == 60
 
 
-def test_of_many_days_those_not_written_for_long_are_published_before_the_end(
-    archive, muon, hits, plugins_of, monkeypatch
-):
-    monkeypatch.setattr("dayfile.engine.run.MOST_WAITING", 12)
-    monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
+def test_of_many_days_those_not_written_for_long_are_published_before_the_end(archive, hits):
     waiting = []
 
     def count_waiting(*_):
@@ -154,9 +150,7 @@ def test_of_many_days_those_not_written_for_long_are_published_before_the_end(
     for day in range(40):
         archive.drop("MuonHit.be.bin", hits(day * 86400), f"{day:02}")
     archive.drop("MuonHit.be.bin", hits(86400, 5 * 86400 + 1), "late")
-    plugins = plugins_of(muon=muon.instrument)
-    chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
-    report = run_serial(archive.root, plugins, chosen, (), count_waiting)
+    report = archive.run(progress=count_waiting, tuning=Tuning(group_sources=1, most_waiting=12))
     assert OPEN_FILES < max(waiting) <= 13
     assert len(report.day_files) == 40
     assert archive.counts(report) == {"written": 41, "identical": 1}
@@ -210,14 +204,11 @@ def test_the_report_adds_up(archive, muon, hits, tmp_path):
     assert told["seconds"] >= 0
 
 
-def test_progress_is_told_for_each_group_of_sources_and_while_publishing(archive, muon, hits, plugins_of, monkeypatch):
-    monkeypatch.setattr(intake, "GROUP_SOURCES", 2)
+def test_progress_is_told_for_each_group_of_sources_and_while_publishing(archive, hits):
     for number in range(3):
         archive.drop("MuonHit.be.bin", hits(number), str(number))
-    plugins = plugins_of(muon=muon.instrument)
     told = []
-    chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
-    run_serial(archive.root, plugins, chosen, (), lambda *words: told.append(words))
+    archive.run(progress=lambda *words: told.append(words), tuning=Tuning(group_sources=2))
     name = "MuonHit.be.bin"
     assert told == [(0, 3, name), (2, 3, name), (3, 3, "")]
 

@@ -13,10 +13,10 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
-from dayfile.engine import intake
 from dayfile.engine.day_files import rounds
 from dayfile.engine.decoding import appended
 from dayfile.engine.pieces import Piece, joined
+from dayfile.engine.tuning import Tuning
 from dayfile.errors import PluginError
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import SOURCE_STEP, Source
@@ -128,14 +128,13 @@ class Paper(Instrument):
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_source_that_fails_costs_the_others_of_its_group_nothing(archive, school, plugins_of, monkeypatch, size):
-    monkeypatch.setattr(intake, "GROUP_SOURCES", size)
+def test_a_source_that_fails_costs_the_others_of_its_group_nothing(archive, school, plugins_of, size):
     for number in range(10):
         told = {"seconds": [13, 500] if number == 4 else [20 * number, 20 * number + 1], "off": 3 if number == 7 else 0}
         archive.drop(f"{number}.paper", json.dumps(told).encode())
     archive.drop("again.paper", json.dumps({"seconds": [0, 1], "off": 0}).encode())
     paper = Paper(school)
-    report = archive.run(plugins=plugins_of(school=paper))
+    report = archive.run(plugins=plugins_of(school=paper), tuning=Tuning(group_sources=size))
     assert {entry.source for entry in report.quarantine} == {"4.paper", "7.paper"}
     assert "there is no second 13" in report.quarantine[0].reason
     assert "blobs that the batch does not have" in report.quarantine[1].reason

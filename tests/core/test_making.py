@@ -199,8 +199,8 @@ def test_a_table_that_is_there_is_not_made_again(muon, tmp_path):
         assert file.root.hits.nrows == 3
 
 
-def test_a_copied_table_is_known_without_asking_pytables(muon, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "KNOWN", {})
+def test_a_copied_table_is_known_without_asking_pytables(muon, tmp_path):
+    rows.KNOWN.clear()
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, "/hits", muon.hits, {}).close()
         with closing(table_at(file, "/hits")) as table:
@@ -240,16 +240,15 @@ def test_texts_and_whole_numbers_are_told_as_pytables_tells_them_and_all_else_pa
     assert {type(value) for value in told.values()} <= {str, int, np.str_}
 
 
-def test_a_text_longer_than_any_can_be_is_damage(muon, tmp_path, monkeypatch):
+def test_a_text_longer_than_any_can_be_is_damage(muon, tmp_path):
     """No memory is taken for what a damaged file says of its size."""
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, "/hits", muon.hits, {}).close()
         file.root.hits.attrs.note = "x" * 60_000
     with tables.open_file(tmp_path / "day.h5") as file, closing(table_at(file, "/hits")) as table:
         assert table.attributes(("note",)) == {"note": "x" * 60_000}
-        monkeypatch.setattr(rows, "LONGEST", 59_999)
         with pytest.raises(tables.HDF5ExtError, match="note is damaged"):
-            table.attributes(("note",))
+            rows.attribute(table.dataset, "note", longest=59_999)
 
 
 @pytest.mark.parametrize(

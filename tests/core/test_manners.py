@@ -97,11 +97,10 @@ def outcome(hits, muon, telescope, plugins_of, command):
         rates = muon.records("rates", [{"second": muon.start}] * 2)
         (root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates))
         loaded = plugins_of(**others, muon=telescope)
-        given = settings.from_command_line(["watch.settle=0", "sources.keep=always"])
-        chosen = settings.resolve(loaded.settings_models, given)
+        given = {"watch.settle": 0, "sources.keep": "always"}
+        chosen = settings.resolve(loaded.settings_models, settings.from_program(given))
         report = run_serial(root, loaded, chosen) if engine == "serial" else run_processes(root, loaded, chosen)
-        opened = open_archive(root.path)
-        opened._configured = loaded, chosen
+        opened = open_archive(root.path, plugins=loaded, settings=given)
         put = opened.put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
         again = rebuild(root, loaded, chosen, "muon/1997/11/muon.1997.11.01.hit.h5")
         words = ["--day", "1997-10-31", "--archive", root.path, "--out", directory, "--format", "numbers"]
@@ -245,9 +244,7 @@ def test_records_of_others_are_put_though_one_plugin_cannot_encode_its_own(archi
             calls.append(len(records))
             return ("x", b"x") if len(calls) == 1 else 17
 
-    loaded = plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope)
-    opened = open_archive(archive.root.path)
-    opened._configured = loaded, settings.resolve(loaded.settings_models)
+    opened = open_archive(archive.root.path, plugins=plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope))
     sand = np.array([(muon.start, 7)], [("second", "<u4"), ("grain", "<i4")])
 
     def put_both():

@@ -293,9 +293,7 @@ def test_a_source_is_not_released_where_write_answers_what_the_day_file_does_not
 
 def test_nor_are_records_that_are_put(archive, plugins_of):
     liar = counter("liar", plugin=type("Liar", (Writer,), {"answer": staticmethod(nothing)}))
-    loaded = plugins_of(liar=liar)
-    opened = open_archive(archive.root.path)
-    opened._configured = loaded, settings.resolve(loaded.settings_models)
+    opened = open_archive(archive.root.path, plugins=plugins_of(liar=liar))
     with pytest.raises(PluginError, match=r"Answer the statuses that WorkFile\.write returns"):
         opened.put("liar.a", np.frombuffer(stream([1, 2]), [("second", "<u4"), ("x", "<u2")]))
 

@@ -25,12 +25,13 @@ from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
-from dayfile.engine import intake, processes
+from dayfile.engine import processes
 from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import visible_files
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
-from dayfile.engine.processes import run_processes
+from dayfile.engine.processes import WORTH_BYTES, run_processes
+from dayfile.engine.tuning import Tuning
 from dayfile.engine.worker import Worker
 from dayfile.errors import StorageError
 from dayfile.hookspecs import hookimpl
@@ -186,19 +187,16 @@ def drop(root: Root, paths):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("pairs", [["duplicates=keep", "sources.keep=always"], ["on_conflict=replace"], []])
-def test_day_files_report_and_quarantine_are_those_of_a_serial_run(
-    plugins, make_sources, tmp_path, monkeypatch, pairs, workers
-):
+def test_day_files_report_and_quarantine_are_those_of_a_serial_run(plugins, make_sources, tmp_path, pairs, workers):
     seed = 3 * len(pairs) + workers
     known = resolved(plugins, *pairs)
     paths = make_sources(seed, 40)
     one, several = Root(tmp_path / "one"), Root(tmp_path / "several")
     for part in (paths[:30], paths[20:]):  # the second run meets published day files, and sources it knows
         given_one, given_several = drop(one, part), drop(several, part)
-        monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
-        expected = run_serial(one, plugins, known, given_one)
-        monkeypatch.setattr(intake, "GROUP_SOURCES", 1 + seed % 4)
-        report = run_processes(several, plugins, known, given_several, workers=workers)
+        expected = run_serial(one, plugins, known, given_one, tuning=Tuning(group_sources=1))
+        tuning = Tuning(group_sources=1 + seed % 4)
+        report = run_processes(several, plugins, known, given_several, workers=workers, tuning=tuning)
         assert report.as_json() | {"seconds": 0} == expected.as_json() | {"seconds": 0}
         assert report.failures == expected.failures
         assert report.exit_code == expected.exit_code
@@ -237,17 +235,17 @@ def complete(filled, plugins):
     assert list(check(root, deep=True)) == []
 
 
-def test_failures_in_several_day_files_are_told_in_the_order_of_their_paths(plugins, tmp_path, monkeypatch):
+def test_failures_in_several_day_files_are_told_in_the_order_of_their_paths(plugins, tmp_path):
     """Whoever of the workers is the first to fail; and no work file that took nothing is left behind."""
-    monkeypatch.setattr(intake, "GROUP_SOURCES", 1)
+    tuning = Tuning(group_sources=1)
     paths = []
     for number, seconds in enumerate([[0], [86400], [0, 86400], [86400, 0]]):
         told = {"station": 7, "errors": [], "events": [[second, 13, str(number), None, None] for second in seconds]}
         paths.append(tmp_path / f"{number}.roof")
         paths[-1].write_text(json.dumps(told))
     one, several = Root(tmp_path / "one"), Root(tmp_path / "several")
-    expected = run_serial(one, plugins, resolved(plugins), paths)
-    report = run_processes(several, plugins, resolved(plugins), paths, workers=2)
+    expected = run_serial(one, plugins, resolved(plugins), paths, tuning=tuning)
+    report = run_processes(several, plugins, resolved(plugins), paths, workers=2, tuning=tuning)
     assert report.quarantine == expected.quarantine
     assert re.search("13 on 2017-02-26; .* 13 on 2017-02-27", report.quarantine[2].reason)
     assert contents(several) == contents(one)
@@ -287,13 +285,12 @@ def test_a_full_disk_or_a_kill_in_a_worker_ends_the_run_and_the_next_run_goes_on
     complete(filled, plugins)
 
 
-def test_long_tasks_and_long_answers_do_not_wait_for_each_other(muon, plugins_of, tmp_path, monkeypatch):
+def test_long_tasks_and_long_answers_do_not_wait_for_each_other(muon, plugins_of, tmp_path):
     """A pipe holds some 200 kB: less than many tasks with long names, less than an answer with rejected records.
 
     One worker is held up, so that all that is to be written waits for it, and comes at once while the other answers.
     """
     size = 100
-    monkeypatch.setattr(intake, "GROUP_SOURCES", size)
 
     class Slow:
         @hookimpl
@@ -313,7 +310,7 @@ def test_long_tasks_and_long_answers_do_not_wait_for_each_other(muon, plugins_of
     names[0].parent.mkdir()
     for number, name in enumerate(names):
         name.write_bytes(b"%d" % number)
-    report = run_processes(root, plugins, resolved(plugins), names, workers=2)
+    report = run_processes(root, plugins, resolved(plugins), names, workers=2, tuning=Tuning(group_sources=size))
     assert report.sources == {"archived": 14 * size - 5, "already": 0, "quarantined": 5, "held": 0, "left": 0}
 
 
@@ -414,10 +411,10 @@ def command(monkeypatch, muon, tmp_path, installed):
     monkeypatch.setattr("dayfile.engine.executors.run_serial", serial)
     monkeypatch.setattr("dayfile.engine.processes.run_processes", several)
 
-    def run(**options):
+    def run(*more, **options):
         archive = tmp_path / str(len(workers))
         with pytest.raises(typer.Exit) as ended:
-            archive_run_command(sources=[source], plugins="muon", archive=archive, quiet=True, **options)
+            archive_run_command(sources=[source, *more], plugins="muon", archive=archive, quiet=True, **options)
         assert ended.value.exit_code == 0
         assert len(open_archive(archive).read("muon.hits")) == 1
         return workers[-1]
@@ -425,14 +422,17 @@ def command(monkeypatch, muon, tmp_path, installed):
     return run
 
 
-def test_a_run_with_little_to_do_is_serial_and_one_with_much_is_not(command, monkeypatch):
-    assert command() == 0
-    monkeypatch.setattr(processes, "WORTH_BYTES", 10)
+def test_a_run_with_little_to_do_is_serial_and_one_with_much_is_not(command, tmp_path, monkeypatch):
+    much = tmp_path / "given"
+    much.mkdir()
+    with (much / "of nobody").open("wb") as file:
+        file.truncate(WORTH_BYTES)
     monkeypatch.setattr(processes, "available_cores", lambda: 2)
-    assert command() is None
-    assert command(engine=Engine.serial) == 0
-    monkeypatch.setattr(processes, "available_cores", lambda: 1)
     assert command() == 0
+    assert command(much) is None
+    assert command(much, engine=Engine.serial) == 0
+    monkeypatch.setattr(processes, "available_cores", lambda: 1)
+    assert command(much) == 0
 
 
 def test_workers_that_are_asked_for_are_given(command):
@@ -449,11 +449,9 @@ def test_a_watch_on_several_processes_is_refused(archive_run, tmp_path):
     assert not (tmp_path / "archive").exists()
 
 
-def test_of_many_days_those_not_written_for_long_are_published_before_the_end(muon, plugins_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("dayfile.engine.run.MOST_WAITING", 12)
-    monkeypatch.setattr(processes, "MOST_LEFT", 4)
-    monkeypatch.setattr(processes, "GROUPS_OPEN", 2)  # what is open is on disk too, and not counted yet
-    monkeypatch.setattr(intake, "GROUP_SOURCES", 3)
+def test_of_many_days_those_not_written_for_long_are_published_before_the_end(muon, plugins_of, tmp_path):
+    # What is open is on disk too, and not counted yet.
+    tuning = Tuning(group_sources=3, most_waiting=12, most_left=4, groups_open=2)
     plugins = plugins_of(muon=muon.instrument)
     chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
     archives = []
@@ -472,8 +470,8 @@ def test_of_many_days_those_not_written_for_long_are_published_before_the_end(mu
     def count_waiting(*_):
         waiting.append(len(list(archives[1].workshop.glob("*.h5"))))
 
-    run_serial(archives[0], plugins, chosen)
-    report = run_processes(archives[1], plugins, chosen, progress=count_waiting, workers=2)
+    run_serial(archives[0], plugins, chosen, tuning=tuning)
+    report = run_processes(archives[1], plugins, chosen, progress=count_waiting, workers=2, tuning=tuning)
     assert max(waiting) < 35
     assert report.records["muon.hits"]["written"] == 44
     serial, several = (open_archive(root.path).read("muon.hits").array for root in archives)

@@ -14,7 +14,6 @@ import tables
 from dayfile import Source, Status, create_archive, open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
-from dayfile.engine import putting
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
 from dayfile.errors import ArchiveLockedError, HeldError, UsageError
@@ -332,9 +331,8 @@ def test_a_refused_put_costs_the_series_nothing(opened, muon):
     assert [entry[2] for entry in ledger(opened, RATES)] == [2]
 
 
-def test_much_is_published_meanwhile(opened, muon, monkeypatch):
-    monkeypatch.setattr(putting, "PUBLISH_BYTES", 3 * muon.rates.dtype.itemsize - 1)
-    with opened.putting() as put:
+def test_much_is_published_meanwhile(opened, muon):
+    with opened.putting(publish_bytes=3 * muon.rates.dtype.itemsize - 1) as put:
         put("muon.rates", rates(muon, (0, 1), (300, 2)))
         assert list(opened.root.day_files()) == []
         put("muon.rates", rates(muon, (600, 3)))
@@ -381,7 +379,7 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
     before = found(opened, muon)
     for path in (RATES, NEXT_RATES):
         (opened.root.path / path).unlink()
-        report = rebuild(opened.root, *opened._configured, path)
+        report = rebuild(opened.root, opened.plugins, opened.settings, path)
         assert (report.exit_code, report.day_files) == (0, [path])
     assert found(opened, muon) == before
     assert list(check(opened.root, deep=True)) == []

@@ -130,11 +130,8 @@ def test_ticks_of_a_clock_are_counted_and_stamps_may_be_fractions(muon):
 @pytest.fixture(scope="module")
 def full(muon, plugins_of, tmp_path_factory):
     """An archive of three days with records of each store that contend, overlap and reach over midnight."""
-    from dayfile import settings as words
-
     plugins = plugins_of(muon=muon.instrument)
-    archive = create_archive(tmp_path_factory.mktemp("full") / "archive")
-    archive._configured = plugins, words.resolve(plugins.settings_models)
+    archive = create_archive(tmp_path_factory.mktemp("full") / "archive", plugins=plugins)
     chance = np.random.default_rng(5)
     seconds = np.sort(chance.integers(0, DAYS * 86400, 900)) + muon.start
     near = [day * 86400 + second + muon.start for day in range(DAYS + 1) for second in (-256, -255, -1, 0, 1)]

@@ -319,6 +319,56 @@ def test_the_core_imports_what_the_architecture_says_and_nothing_else():
     assert found == told
 
 
+CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
+REPLACING = {"setattr", "delattr", "setitem", "delitem", "object", "multiple", "dict", "patch"}
+"""Functions of monkeypatch and of unittest.mock, whose first or second argument names what they replace."""
+
+
+def replaced(path: Path) -> Iterator[str]:
+    """Constants of dayfile and its plugins that a test replaces, and private configuration that it reaches for."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    ours = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).startswith("dayfile")
+    }
+    for node in ast.walk(tree):
+        places: list[str] = []
+        if isinstance(node, ast.Attribute) and node.attr == "_configured":
+            yield f"{path.name}:{node.lineno}"
+        elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            places = [ast.unparse(node.value if isinstance(node, ast.Subscript) else node)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in REPLACING and node.args:
+            first, *rest = node.args
+            named = first.value if isinstance(first, ast.Constant) else ast.unparse(first)
+            places = [str(named)] + [f"{named}.{each.value}" for each in rest[:1] if isinstance(each, ast.Constant)]
+        for root, *_, name in (place.split(".") for place in places if "." in place):
+            if CONSTANT.fullmatch(name) and (root in ours or root.startswith("dayfile")):
+                yield f"{path.name}:{node.lineno}"
+
+
+def test_what_tests_vary_is_a_parameter_and_no_constant_that_they_replace(tmp_path):
+    code = "from dayfile.engine import run\n"
+    for number, line in enumerate(
+        (
+            "monkeypatch.setattr(run, 'MOST', 1)",
+            "monkeypatch.setattr('dayfile.engine.run.MOST', 1)",
+            "with patch.object(run, 'MOST', 1): pass",
+            "monkeypatch.setitem(run.WORDS, 'a', 1)",
+            "run.MOST = 1",
+            "run.WORDS['a'] = 1",
+            "archive._configured = 1",
+        )
+    ):
+        path = tmp_path / f"{number}.py"
+        path.write_text(code + line, encoding="utf-8")
+        assert list(replaced(path)) == [f"{number}.py:2"], line
+    found = [each for path in sorted((CHECKOUT / "tests").rglob("*.py")) for each in replaced(path)]
+    assert found == []
+
+
 def test_every_test_that_the_guarantees_name_exists():
     page = (CHECKOUT / "docs" / "guarantees.md").read_text(encoding="utf-8")
     tests = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").rglob("test_*.py"))

@@ -19,7 +19,7 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
-from dayfile_hisparc.clients import Identity, Pysparc, StationSoftware, Tally, send, station_list
+from dayfile_hisparc.clients import Identity, Tally, send, station_list
 
 DAY = np.datetime64("2024-05-01")
 STATIONS = 50
@@ -106,7 +106,7 @@ class Site:
 
         def upload() -> None:
             for day in range(10):
-                found.extend(send(url, DAY + day, 1, STATIONS, seconds).tallies)
+                found.extend(send(url, DAY + day, 1, STATIONS, seconds, patience=PATIENCE).tallies)
                 if many(found):
                     break
 
@@ -149,10 +149,8 @@ def archived(root: Root) -> Counter[Identity]:
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def site(tmp_path):
     """A site; its processes are ended."""
-    for client in (Pysparc, StationSoftware):
-        monkeypatch.setattr(client, "patience", PATIENCE)
     site = Site(tmp_path)
     yield site
     site.end()

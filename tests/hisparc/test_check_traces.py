@@ -13,7 +13,7 @@ import tables
 
 from dayfile import Batch, Rejected, Remark
 from dayfile.errors import SourceError
-from dayfile_hisparc import instrument, traces
+from dayfile_hisparc import instrument
 from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload, write_upload
 
@@ -166,13 +166,13 @@ def bombs(number: int, megabytes: int = 1):
 
 
 @pytest.mark.parametrize("how", ["warn", "quarantine"])
-def test_traces_that_inflate_to_more_than_all_of_a_station_can_are_refused(how, monkeypatch):
-    monkeypatch.setattr(traces, "MOST_INFLATED", 4 * 2**20)
+def test_traces_that_inflate_to_more_than_all_of_a_station_can_are_refused(how):
+    most = 4 * 2**20
     events = [event(0, [bomb] * 4, PH1=1) for bomb in bombs(5)]
-    batch, *_ = decode_events(Upload(501, "Amsterdam", events[:4]), TYPES, Dates(), "upload", how)
+    batch, *_ = decode_events(Upload(501, "Amsterdam", events[:4]), TYPES, Dates(), "upload", how, most_inflated=most)
     assert len(batch) == 4
     with pytest.raises(SourceError, match=r"the traces inflate to more than 4 MB.*hisparc.check_traces=off"):
-        list(decode_events(Upload(501, "Amsterdam", events), TYPES, Dates(), "upload", how))
+        list(decode_events(Upload(501, "Amsterdam", events), TYPES, Dates(), "upload", how, most_inflated=most))
 
 
 def test_a_trace_that_inflates_to_more_than_a_megabyte_is_bad_and_inflated_no_further():

@@ -376,12 +376,8 @@ def test_bodies_that_are_nearly_whole_and_never_end_hold_up_no_good_station(serv
     assert max(seconds) < BODY_SECONDS / 2
 
 
-def test_it_stays_up_within_its_memory_and_serves_good_stations_among_all_sorts_of_garbage(
-    serve, tmp_path, monkeypatch
-):
+def test_it_stays_up_within_its_memory_and_serves_good_stations_among_all_sorts_of_garbage(serve, tmp_path):
     server = serve()
-    for client in (Pysparc, StationSoftware):
-        monkeypatch.setattr(client, "patience", 3 * PATIENCE)
     bodies = [(answer, body) for answer, bodies in bad_uploads(tmp_path / "mark").items() for body in bodies]
     heavy = b"(" + b"F1\n" * (5 * 2**20 // 3 - 100) + b"l."
     bodies += [(b"100", upload(heavy)), (b"100", GOOD), (b"400", b"a" * BODY_LIMIT)]
@@ -400,7 +396,7 @@ def test_it_stays_up_within_its_memory_and_serves_good_stations_among_all_sorts_
             connection.sendall(os.urandom(int(chance.integers(1, 5000))))
 
     with Crowd(6, garbage), Crowd(2, broken):
-        outcome = send(f"http://127.0.0.1:{server.port}/", DAY, 1, 4, PATIENCE, most_uploads=12)
+        outcome = send(f"http://127.0.0.1:{server.port}/", DAY, 1, 4, PATIENCE, most_uploads=12, patience=3 * PATIENCE)
     assert server.process.poll() is None
     assert [tally.station for tally in outcome.tallies if not tally.stored or tally.others] == []
     assert wrong == []

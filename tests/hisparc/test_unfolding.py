@@ -17,7 +17,7 @@ import pytest
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import SourceError
-from dayfile_hisparc import instrument, pickles
+from dayfile_hisparc import instrument
 from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, plan_of, remembered_plan
 from dayfile_hisparc.events import MOST_UNKNOWN, Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
@@ -133,12 +133,11 @@ def test_an_upload_that_unfolds_to_less_is_read_as_it_is():
         read_upload(pickle.dumps(shared_traces(number + 1), 2), where="")
 
 
-def test_an_upload_has_at_most_so_many_events(monkeypatch):
-    monkeypatch.setattr(pickles, "MOST_EVENTS", 3)
-    assert len(read_upload(write_upload(None, None, [0, 1, 2]), where="").events) == 3
+def test_an_upload_has_at_most_so_many_events():
+    assert len(read_upload(write_upload(None, None, [0, 1, 2]), where="", most_events=3).events) == 3
     for station in (None, 501):
         with pytest.raises(SourceError, match="upload_17: 4 events are more than an upload can have"):
-            read_upload(write_upload(station, "Amsterdam", [0, 1, 2, 3]), where="upload_17")
+            read_upload(write_upload(station, "Amsterdam", [0, 1, 2, 3]), where="upload_17", most_events=3)
 
 
 def test_what_is_shared_is_copied_once_where_texts_of_python_2_become_bytes():

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dayfile.api import Archive, create_archive, open_archive
     from dayfile.archive.records import Records
-    from dayfile.engine.putting import Archive, create_archive, open_archive
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
     from dayfile.layouts.instrument import Instrument
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 HOMES = {
-    "Archive": "engine.putting",
+    "Archive": "api",
     "Batch": "model.batch",
     "Blobs": "model.batch",
     "Clock": "model.clock",
@@ -70,9 +70,9 @@ HOMES = {
     "Source": "model.batch",
     "SourceError": "errors",
     "Status": "model.status",
-    "create_archive": "engine.putting",
+    "create_archive": "api",
     "hookimpl": "hookspecs",
-    "open_archive": "engine.putting",
+    "open_archive": "api",
 }
 
 

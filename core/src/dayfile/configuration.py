@@ -1,17 +1,18 @@
-"""From what a command was told to an archive, plugins and settings."""
+"""The archive, plugins and settings of a command or a program, from what each was given."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dayfile import plugins, settings
 from dayfile.archive.root import Root
-from dayfile.errors import SettingsError
+from dayfile.errors import SettingsError, UsageError
 from dayfile.plugins import Plugins
-from dayfile.settings import Settings
+from dayfile.settings import Given, Settings
 
-__all__ = ["chosen_plugins", "configured"]
+__all__ = ["choose_plugins", "chosen_plugins", "configured", "settings_of"]
 
 DEFAULT_ARCHIVE = Path("archive")
 
@@ -54,15 +55,68 @@ def configured(
                 raise
             reasons = "; ".join(failure.message for failure in failures)
             raise SettingsError(f"{error}; plugins that could not read it: {reasons}") from error
+    return root, loaded, layer(loaded, settings.from_command_line(pairs), from_file)
+
+
+def settings_of(root: Root, loaded: Plugins, given: Mapping[str, Given]) -> Settings:
+    """Settings of an archive that a program opened: given ones over environment over ``archive.yaml`` over defaults.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    loaded : Plugins
+        The plugins whose settings there are.
+    given : mapping of str to Given
+        What the program set.
+
+    Raises
+    ------
+    SettingsError
+        A setting does not exist, or has an impossible value.
+    StorageError
+        The archive cannot be looked into.
+    """
+    root.exists()
+    return layer(loaded, given, settings.from_file(root.settings, required=False))
+
+
+def layer(loaded: Plugins, given: Mapping[str, Given], from_file: Mapping[str, Given]) -> Settings:
+    """Resolve settings: given ones over environment over file over defaults."""
     # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
     others = plugins.installed().keys() - loaded.settings_models.keys()
-    resolved = settings.resolve(
+    return settings.resolve(
         loaded.settings_models,
-        settings.from_command_line(pairs),
+        given,
         settings.from_environment(os.environ, loaded.settings_models),
-        {key: given for key, given in from_file.items() if key.split(".")[0] not in others},
+        {key: value for key, value in from_file.items() if key.split(".")[0] not in others},
     )
-    return root, loaded, resolved
+
+
+def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None) -> Plugins:
+    """Return the plugins that a program wants.
+
+    Parameters
+    ----------
+    wanted : iterable of str, mapping of str to object, Plugins or None
+        Names of installed plugins, or plugin objects by their names, or plugins that are loaded; None for all that are
+        installed.
+
+    Raises
+    ------
+    UsageError
+        No plugin of such a name is installed, or a text was given in place of a list.
+    """
+    if isinstance(wanted, Plugins):
+        return wanted
+    if isinstance(wanted, str):
+        raise UsageError(f"plugins are a list of names, such as [{wanted!r}], not a text")
+    if not isinstance(wanted, Mapping):
+        return plugins.load(wanted)
+    chosen = Plugins.none()
+    for name, plugin in wanted.items():
+        chosen.add(name, plugin)
+    return chosen
 
 
 def chosen_plugins(names: str | None) -> Plugins:

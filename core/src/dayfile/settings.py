@@ -25,6 +25,7 @@ __all__ = [
     "from_environment",
     "from_file",
     "from_plugin",
+    "from_program",
     "resolve",
 ]
 
@@ -213,6 +214,24 @@ def from_environment(environment: Mapping[str, str], models: Mapping[str, type[B
 def from_plugin(told: Mapping[str, object], path: Path) -> dict[str, Given]:
     """Settings that a plugin found in the settings file of another program."""
     return {key: Given(value, str(path)) for key, value in told.items()}
+
+
+def from_program(values: Mapping[str, object]) -> dict[str, Given]:
+    """Settings that a program hands in, by their dotted names.
+
+    Raises
+    ------
+    SettingsError
+        The settings are not a mapping.
+
+    Examples
+    --------
+    >>> from_program({"on_conflict": "replace"})
+    {'on_conflict': Given(value='replace', where='settings')}
+    """
+    if not isinstance(values, Mapping):
+        raise SettingsError("these are a mapping of names to values, such as {'publish.after': 30}", where="settings")
+    return {str(key): Given(value, "settings") for key, value in values.items()}
 
 
 def from_file(path: Path, *, required: bool) -> dict[str, Given]:

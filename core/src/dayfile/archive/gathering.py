@@ -16,9 +16,12 @@ from dayfile.model.datatype import DataType
 if TYPE_CHECKING:
     from dayfile.stores.rows import Rows
 
-__all__ = ["Choice", "Part", "Room", "chosen", "joined", "key_names"]
+__all__ = ["READ_BYTES", "Choice", "Part", "Room", "chosen", "joined", "key_names"]
 
-READ_BYTES = SPARE = 4 * 2**20
+READ_BYTES = 4 * 2**20
+"""Bytes of the blocks in which tables are read."""
+SPARE = READ_BYTES
+"""Bytes of room beside the records that are expected."""
 
 Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
 """Which records are asked for, shape (n,)."""
@@ -76,14 +79,16 @@ def key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.placement.node.path)
 
 
-def chosen(table: Rows, data_type: DataType, choice: Choice | None, room: Room) -> npt.NDArray[Any]:
+def chosen(
+    table: Rows, data_type: DataType, choice: Choice | None, room: Room, read_bytes: int = READ_BYTES
+) -> npt.NDArray[Any]:
     """The records of a table that a choice takes, all if there is none, in the dtype of its data type.
 
-    All are looked at, wherever they stand: a slot is only a rough guide to the time of the record in it.
+    All are looked at, in blocks of ``read_bytes``: a slot is only a rough guide to the time of the record in it.
     """
     from dayfile.stores.slots import filled
 
-    length, step = table.nrows, max(1, READ_BYTES // table.dtype.itemsize)
+    length, step = table.nrows, max(1, read_bytes // table.dtype.itemsize)
     # Rows are read to where they stay if all of them are taken; memory that is never touched costs nothing.
     found = room.rows(length, table.dtype)
     count = 0

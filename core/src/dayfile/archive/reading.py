@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
-from dayfile.archive.gathering import Choice, Part, Room, chosen, joined, key_names
+from dayfile.archive.gathering import READ_BYTES, Choice, Part, Room, chosen, joined, key_names
 from dayfile.archive.opening import naming_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
@@ -37,13 +37,20 @@ class Reader:
     ----------
     root : Root
         Its directory.
+    data_types : iterable of DataType, optional
+        What tables can be that do not say it themselves; those of the installed plugins if not given.
+    read_bytes : int
+        Bytes of the blocks in which tables are read.
     """
 
-    def __init__(self, root: Root) -> None:
+    def __init__(
+        self, root: Root, data_types: Iterable[DataType] | None = None, *, read_bytes: int = READ_BYTES
+    ) -> None:
         self.root = root
         self.catalogue = Catalogue.of(root)
+        self.read_bytes = read_bytes
         self._types: dict[str, DataType] = {}
-        self._installed: list[DataType] | None = None
+        self._recognised = None if data_types is None else list(data_types)
 
     def types(self) -> list[str]:
         """Names of the data types that have records."""
@@ -195,7 +202,7 @@ class Reader:
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
                 with naming_trouble(self.root.path / row.path):
-                    array = chosen(table, data_type, None if inside else choice, room)
+                    array = chosen(table, data_type, None if inside else choice, room, self.read_bytes)
                 if len(array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
                     parts.append(Part(data_type, array, there, place))
@@ -223,15 +230,15 @@ class Reader:
         from dayfile.stores.declarations import data_type_of, recogniser
 
         told = data_type_of(table)
-        return recogniser(self._installed_types())(table) if told is None else told
+        return recogniser(self._recognisable())(table) if told is None else told
 
-    def _installed_types(self) -> list[DataType]:
-        """The data types of the installed plugins; loaded only for files that do not tell their own."""
-        if self._installed is None:
+    def _recognisable(self) -> list[DataType]:
+        """Data types to recognise tables by; plugins are loaded only for files that do not tell their own."""
+        if self._recognised is None:
             from dayfile import plugins
 
-            self._installed = list(plugins.load().data_types.values()) if plugins.installed() else []
-        return self._installed
+            self._recognised = list(plugins.load().data_types.values()) if plugins.installed() else []
+        return self._recognised
 
 
 def moment(clock: Clock, number: float) -> np.datetime64:

@@ -25,7 +25,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) -> None:
     """List the data types of an archive: days, records, first and last time."""
-    from dayfile.engine.putting import open_archive
+    from dayfile.api import open_archive
 
     types: dict[str, dict[str, Any]] = {}
     for row in open_archive(archive).catalogue.rows():
@@ -75,7 +75,7 @@ def show(
     ] = None,
 ) -> None:
     """Show records of a type, in time order."""
-    from dayfile.engine.putting import open_archive
+    from dayfile.api import open_archive
     from dayfile.errors import UsageError
 
     records = open_archive(archive).read(data_type, from_, to)

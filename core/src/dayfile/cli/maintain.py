@@ -34,7 +34,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
 def existing(archive: Path) -> Root:
     """The root of an archive that is there."""
-    from dayfile.engine.putting import open_archive
+    from dayfile.api import open_archive
 
     return open_archive(archive).root
 

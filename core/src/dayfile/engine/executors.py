@@ -12,6 +12,7 @@ from dayfile.engine.intake import Arrival, Incoming, given_files, groups, own_fi
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import started
+from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
@@ -31,6 +32,8 @@ def run_serial(
     settings: Settings,
     given: Iterable[Path] = (),
     progress: Progress = silent,
+    *,
+    tuning: Tuning = DEFAULTS,
 ) -> Report:
     """Archive what lies in ``incoming/`` and what is given, in this process, one group of sources after the other.
 
@@ -46,6 +49,8 @@ def run_serial(
         Files and directories; read where they lie and never moved.
     progress : callable
         Told before each group of sources.
+    tuning : Tuning
+        How much is taken at once, and how much may wait.
 
     Returns
     -------
@@ -65,10 +70,10 @@ def run_serial(
     with started(root, plugins, settings, make=True) as run:
         total = len(files) + count_waiting(root)
         done = 0
-        for group, _ in groups(arrivals(run, settings.core.watch_settle, files)):
+        for group, _ in groups(arrivals(run, settings.core.watch_settle, files), tuning):
             progress(done, total, group[0].path.name)
             run.take(group)
-            run.publish_idle()
+            run.publish_idle(tuning.most_waiting)
             done += len(group)
         progress(total, total, "")
         run.publish()

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from dayfile.archive.directories import File, Unseen, files_below, refuse, status, visible
 from dayfile.archive.root import Root, real
+from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
 
@@ -29,9 +30,6 @@ KINDS = {
     S_IFLNK: "a link to nothing or to something else",
 }  # fmt: skip
 """What is no input, by the kind in its mode."""
-GROUP_BYTES = 1024 * 1024
-GROUP_SOURCES = 1024
-"""Bounds of a group of sources, in the order in which they are taken: so many are decoded and written together."""
 
 
 @dataclass(frozen=True)
@@ -221,15 +219,15 @@ class Incoming:
         return list(self.seen)
 
 
-def groups(each: Iterable[Arrival]) -> Iterator[tuple[list[Arrival], int]]:
-    """Sources in groups, as large as is good for doing things together, and how many bytes each group has."""
+def groups(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:
+    """Sources in groups that are decoded and written together, in their order, and how many bytes each group has."""
     group: list[Arrival] = []
     size = 0
     for arrival in each:
         group.append(arrival)
         with suppress(OSError):  # it is reported when it is read
             size += arrival.path.stat().st_size
-        if size >= GROUP_BYTES or len(group) >= GROUP_SOURCES:
+        if size >= tuning.group_bytes or len(group) >= tuning.group_sources:
             yield group, size
             group, size = [], 0
     if group:

@@ -23,7 +23,6 @@ from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
-from dayfile.engine import run as one_process
 from dayfile.engine.accepting import NO_ROOM, Unread
 from dayfile.engine.day_files import Setback, Written
 from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
@@ -32,6 +31,7 @@ from dayfile.engine.pipeline import Conclusion
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import started
+from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.engine.worker import Identity, Problem, ReadAgain, Told, Worker, part_file, work
 from dayfile.errors import HeldError, StorageError, UsageError
 from dayfile.messages import plural
@@ -41,13 +41,8 @@ from dayfile.settings import Settings
 
 __all__ = ["run_processes", "worth_processes"]
 
-# Groups that a worker may have before it, so that it never waits; and that may be open, so that memory is bounded.
-GROUPS_AHEAD = 2
-GROUPS_OPEN = 6
-MOST_LEFT = 50
-"""Day files that are left, as they were written last, when of many the others are published before the end."""
 WORTH_BYTES = 32 * 2**20
-"""From so many bytes of sources on, several processes are quicker than one."""
+"""Bytes of sources from which on several processes are quicker than one."""
 
 
 def worth_processes(root: Root, given: Iterable[Path]) -> bool:
@@ -71,12 +66,14 @@ def run_processes(
     given: Iterable[Path] = (),
     progress: Progress = silent,
     workers: int | None = None,
+    *,
+    tuning: Tuning = DEFAULTS,
 ) -> Report:
     """Archive what lies in ``incoming/`` and what is given, with several processes.
 
     Parameters
     ----------
-    root, plugins, settings, given, progress
+    root, plugins, settings, given, progress, tuning
         As for :func:`dayfile.engine.executors.run_serial`.
     workers : int, optional
         How many processes decode and write; as many as there are cores if not given.
@@ -92,15 +89,14 @@ def run_processes(
         As for :func:`dayfile.engine.executors.run_serial`; a worker that was killed is a StorageError too.
     """
     files = given_files(given)
-    with started(root, plugins, settings, make=True) as run, crew(run, workers or available_cores()) as foreman:
-        total = len(files) + count_waiting(root)
-        done = 0
-        for group, size in groups(arrivals(run, settings.core.watch_settle, files)):
+    with started(root, plugins, settings, make=True) as run, crew(run, workers or available_cores(), tuning) as foreman:
+        done, total = 0, len(files) + count_waiting(root)
+        for group, size in groups(arrivals(run, settings.core.watch_settle, files), tuning):
             progress(done, total, group[0].path.name)
             foreman.send(group, size)
             done += len(group)
-            if len(foreman.unpublished) > one_process.MOST_WAITING:
-                foreman.publish(leave=MOST_LEFT)
+            if len(foreman.unpublished) > tuning.most_waiting:
+                foreman.publish(leave=tuning.most_left)
         foreman.send_alone()
         progress(total, total, "")
         foreman.publish()
@@ -163,7 +159,7 @@ class Member:
 
 
 @contextmanager
-def crew(run: Run, workers: int) -> Iterator[Foreman]:
+def crew(run: Run, workers: int, tuning: Tuning) -> Iterator[Foreman]:
     """Workers, started and ended.
 
     They are forks of this process: they have its plugins, and its hold on the archive's lock, which so ends with the
@@ -186,7 +182,7 @@ def crew(run: Run, workers: int) -> Iterator[Foreman]:
                 raise UsageError(f"{message}; ask for fewer: --workers N") from error
             there.close()
             members.append(Member(process, here))
-        yield Foreman(run, members)
+        yield Foreman(run, members, tuning)
     finally:
         for member in members:
             member.connection.close()
@@ -213,11 +209,14 @@ class Foreman:
         The run, with its report and its sources to be released.
     members : list of Member
         The workers.
+    tuning : Tuning
+        How many groups may be on their way.
     """
 
-    def __init__(self, run: Run, members: list[Member]) -> None:
+    def __init__(self, run: Run, members: list[Member], tuning: Tuning) -> None:
         self.run = run
         self.members = members
+        self.tuning = tuning
         self.owners: dict[str, Member] = {}
         self.groups: dict[int, Group] = {}
         self.next = 0
@@ -249,8 +248,8 @@ class Foreman:
         member.load += group.size
         foreign, member.unknown = member.unknown, set()
         member.send("decode", group.number, arrivals_, foreign)
-        while len(self.groups) > GROUPS_OPEN * len(self.members) or all(
-            member.decoding >= GROUPS_AHEAD for member in self.members
+        while len(self.groups) > self.tuning.groups_open * len(self.members) or all(
+            member.decoding >= self.tuning.groups_ahead for member in self.members
         ):
             self.receive()
 

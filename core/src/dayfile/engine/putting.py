@@ -1,4 +1,4 @@
-"""An archive to read from and to put records into, as a program sees it: its statuses come back at once."""
+"""Putting: records of a program into day files, with a status for each at once; see :class:`dayfile.api.Archive`."""
 
 from __future__ import annotations
 
@@ -6,116 +6,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.identity import refuse_url
-from dayfile.archive.reading import Reader
 from dayfile.archive.records import Records
-from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
-from dayfile.configuration import configured
 from dayfile.engine.run import Run
-from dayfile.engine.starting import started
 from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
-from dayfile.plugins import Plugins
-from dayfile.settings import Settings
 
-__all__ = ["Archive", "Putting", "create_archive", "open_archive"]
+__all__ = ["PUBLISH_BYTES", "Putting"]
 
 PUBLISH_BYTES = 64 * 2**20
-"""Records that were put are held in memory until they are published; beyond so many bytes that is done."""
+"""Bytes of records that a putting holds in memory; once it has more, it publishes them."""
 
 logger = logging.getLogger(__name__)
-
-
-class Archive(Reader):
-    """An archive to read from and to put records into; see :func:`open_archive`.
-
-    Parameters
-    ----------
-    root : Root
-        Its directory.
-    """
-
-    def put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Put records into the day files of their times; they are published when this returns.
-
-        Parameters
-        ----------
-        data_type : str
-            Name of the type, ``cris.hskp``.
-        records : Records, structured array of shape (n,), or one struct
-            With the fields of the type, by name, in any byte order and alignment.
-
-        Returns
-        -------
-        array of uint8, shape (n,)
-            A :class:`dayfile.Status` for each record, in order: 0 written, 3 the same is there already, 1 its slot held
-            another, 2 its slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time,
-            or none that is plausible, and was kept in quarantine.
-
-        Raises
-        ------
-        UsageError
-            No such type, or the records do not have its fields, or have values that do not fit them, or begin more new
-            days than ``run.most_new_days``. Nothing is put.
-        ArchiveLockedError
-            A run is working on the archive.
-        HeldError
-            A day file cannot take records now: it cannot be read, or is not the one that was published.
-        PluginError
-            The plugin of the type failed; the message names it.
-        StorageError
-            The archive could not be written. Each day file is as it was, or has all its records; those have status 3
-            when all are put again.
-
-        Examples
-        --------
-        ``open_archive("archive").put("cris.hskp", records)``
-        """
-        with self.putting() as put:
-            return put(data_type, records)
-
-    @contextmanager
-    def putting(self) -> Iterator[Putting]:
-        """Put records in several calls, which is much quicker than as many calls of :meth:`put`.
-
-        Yields
-        ------
-        Putting
-            To be called with a type and records, as :meth:`put`. What it was given is published at the end, also if
-            that comes by an exception, and meanwhile whenever it is much. It belongs to the thread that calls it first,
-            and to this process: calls from other threads and from forks are refused.
-
-        Examples
-        --------
-        ``with archive.putting() as put: statuses = [put("cris.hskp", record) for record in records]``
-        """
-        plugins, settings = self._configured
-        with started(self.root, plugins, settings) as run:
-            putting = Putting(run)
-            try:
-                yield putting
-            finally:
-                putting.close()
-
-    @cached_property
-    def _configured(self) -> tuple[Plugins, Settings]:
-        """All installed plugins, and the settings of this archive."""
-        _, plugins, settings = configured(self.root.path, None, [], None)
-        return plugins, settings
 
 
 @dataclass
@@ -128,16 +40,19 @@ class Sent:
 
 
 class Putting:
-    """A series of puts; made by :meth:`Archive.putting`.
+    """A series of puts; :meth:`dayfile.api.Archive.putting` starts and closes it.
 
     Parameters
     ----------
     run : Run
         In the archive's lock.
+    publish_bytes : int
+        Bytes of records to hold in memory; once there are more, they are published.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, publish_bytes: int = PUBLISH_BYTES) -> None:
         self.run = run
+        self.publish_bytes = publish_bytes
         self.pipeline = run.pipeline
         self.sent: dict[DataType, Sent] = {}
         self.judged: dict[str, dict[np.datetime64, bool]] = {}  # days by type, and whether each was new
@@ -148,7 +63,7 @@ class Putting:
         self.closed = False
 
     def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Put records; a status for each. See :meth:`Archive.put`.
+        """Put records; a status for each. See :meth:`dayfile.api.Archive.put`.
 
         Raises
         ------
@@ -210,7 +125,7 @@ class Putting:
             statuses[these] = plugins.write(work_file, told, batch)
             sent.counts[path] = sent.counts.get(path, 0) + len(these)
         self.waiting += given.nbytes
-        if self.waiting > PUBLISH_BYTES:
+        if self.waiting > self.publish_bytes:
             self.publish()
         return statuses
 
@@ -332,46 +247,3 @@ def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> No
     if not np.all(same):
         first = np.argwhere(~same)[0]
         raise UsageError(f"{data_type.name}: {name} of record {first[0]} does not fit {target.base}")
-
-
-def open_archive(path: str | Path) -> Archive:
-    """Open an archive.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its directory.
-
-    Raises
-    ------
-    UsageError
-        There is no archive, or the path is a URL.
-    StorageError
-        The archive has a format that this version does not know.
-    """
-    refuse_url(path)
-    root = Root(Path(path))
-    if problem := root.problem():
-        raise UsageError(problem, where=path)
-    return Archive(root)
-
-
-def create_archive(path: str | Path) -> Archive:
-    """Make an archive, or what is missing of one that exists, and open it; as ``dayfile init`` does.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its directory.
-
-    Raises
-    ------
-    UsageError
-        It is a file or a URL, or within another archive.
-    StorageError
-        It could not be made, or has a format that this version does not know.
-    """
-    refuse_url(path)
-    root = Root(Path(path))
-    root.create()
-    return Archive(root)

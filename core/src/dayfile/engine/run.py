@@ -35,8 +35,6 @@ __all__ = ["Run"]
 
 TRIAL = "trial-"
 """Beginning of the names of work files that are written for trial."""
-MOST_WAITING = 200
-"""Day files that wait for the end of a run, each in the workshop and with some kilobytes of memory."""
 
 
 class Waiting(NamedTuple):
@@ -260,10 +258,10 @@ class Run:
                 self.waiting.remove(source)
                 self.hold(source.arrival.path, setback.reason, source.counted)
 
-    def publish_idle(self) -> None:
-        """Publish day files that were not written for long, when many wait: of years of days not all can."""
+    def publish_idle(self, most_waiting: int) -> None:
+        """Publish day files that were not written for long, if more than ``most_waiting`` wait."""
         day_files = self.pipeline.day_files
-        if len(day_files.work_files) > MOST_WAITING:
+        if len(day_files.work_files) > most_waiting:
             self.publish([path for path in day_files.work_files if path not in day_files.used])
 
     def release(self, unpublished: Iterable[str] = ()) -> None:

@@ -52,7 +52,9 @@ def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: K
     return group
 
 
-def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0) -> PlainRows:
+def make_table(
+    file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0, chunk_rows: int | None = None
+) -> PlainRows:
     """Make the table of a data type, empty.
 
     Parameters
@@ -67,6 +69,8 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
         What fills the titles of the groups.
     slots : int
         Rows that it has at once, all zero bytes, of which HDF5 stores nothing yet.
+    chunk_rows : int, optional
+        Rows that are stored together; as :func:`rows_of_chunk` says if not given.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
         The table, to be closed before the file is.
     """
     created_group(file, path, data_type.placement.node.titles, keys)
-    copy_into(file, path, empty_table(data_type, slots))
+    copy_into(file, path, empty_table(data_type, slots, chunk_rows))
     return PlainRows(open_dataset(file, path), path, data_type.dtype)
 
 
@@ -96,7 +100,7 @@ def copy_into(file: tables.File, path: str, image: bytes) -> None:
 
 
 @lru_cache(maxsize=64)
-def empty_table(data_type: DataType, slots: int) -> bytes:
+def empty_table(data_type: DataType, slots: int, chunk_rows: int | None = None) -> bytes:
     """The bytes of a file whose one node is the empty table of a data type."""
     store = data_type.placement.store
     columns = {field.name: column(field, place, store) for place, field in enumerate(data_type.fields)}
@@ -106,7 +110,7 @@ def empty_table(data_type: DataType, slots: int) -> bytes:
             NODE,
             columns,
             data_type.title,
-            chunkshape=rows_of_chunk(data_type.dtype.itemsize, slots),
+            chunkshape=chunk_rows or rows_of_chunk(data_type.dtype.itemsize, slots),
             byteorder="little",
         )
         tell(table, data_type)

@@ -317,8 +317,14 @@ def encoded(kind: int) -> bytes:
     return buffer.raw
 
 
-def attribute(dataset: int, name: str) -> str | int | None:
-    """An attribute of an open table: a text or a whole number; None if it is absent or anything else."""
+def attribute(dataset: int, name: str, longest: int = LONGEST) -> str | int | None:
+    """An attribute of an open table: a text or a whole number; None if it is absent or anything else.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        It cannot be read, or is longer than ``longest`` bytes, which no attribute is: it is damaged.
+    """
     if not call("H5Aexists", dataset, name.encode()):
         return None
     with (
@@ -334,7 +340,7 @@ def attribute(dataset: int, name: str) -> str | int | None:
         if of_class == STRING and call("H5Tget_cset", kind) != UTF_8:
             return None  # bytes, or what PyTables has pickled
         signed = of_class == INTEGER and bool(call("H5Tget_sign", kind))
-        if (size := call("H5Tget_size", kind)) > LONGEST:
+        if (size := call("H5Tget_size", kind)) > longest:
             raise tables.HDF5ExtError(f"{name} is damaged: a text has the length {size}")
         buffer = ctypes.create_string_buffer(size)
         call("H5Aread", opened, kind, buffer)

@@ -113,6 +113,8 @@ class SlotTable:
         What a record does that finds other bytes in its slot.
     empty_from : int, optional
         From which slot on all are known to be empty, so that they need not be read; 0 for a table just made.
+    block_bytes : int
+        Bytes of the blocks in which slots are read and written back.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class SlotTable:
         checksum: int = 0,
         on_conflict: OnConflict = "overlap",
         empty_from: int | None = None,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self.table = table
         self.data_type = data_type
@@ -133,6 +136,7 @@ class SlotTable:
         self.make_overlap = make_overlap
         self.checksum = checksum
         self.on_conflict = on_conflict
+        self.block_bytes = block_bytes
         self.empty_from = table.nrows if empty_from is None else empty_from
         self.contended: list[tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]] = []
 
@@ -168,7 +172,7 @@ class SlotTable:
         strange = ~filled(batch.records)
         self._to_overlap(batch.records[strange], np.flatnonzero(strange) + 0.5)
         statuses[strange] = Status.IN_CONFLICT
-        for these in in_blocks(slots, ~strange, max(1, BLOCK_BYTES // self.table.dtype.itemsize)):
+        for these in in_blocks(slots, ~strange, max(1, self.block_bytes // self.table.dtype.itemsize)):
             chosen = as_slice(these)
             statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these, on_conflict)
         self._settle()

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import tables
 
+from dayfile.api import open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.directories import files_below
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.processes import run_processes
-from dayfile.engine.putting import open_archive
 from dayfile.engine.watch import run_watch
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.dtypes import to_structs

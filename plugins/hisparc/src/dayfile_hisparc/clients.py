@@ -200,7 +200,14 @@ def post(url: urllib.parse.SplitResult, body: bytes, patience: float) -> str:
 
 
 def send(
-    url: str, day: np.datetime64, seed: int, clients: int, seconds: float, *, most_uploads: int = MOST_UPLOADS
+    url: str,
+    day: np.datetime64,
+    seed: int,
+    clients: int,
+    seconds: float,
+    *,
+    most_uploads: int = MOST_UPLOADS,
+    patience: float | None = None,
 ) -> Outcome:
     """Let sample stations upload the events of a day, as fast as they are answered.
 
@@ -221,6 +228,9 @@ def send(
         No upload is begun after so long; one that is under way is waited for.
     most_uploads : int
         Nor after so many, of all clients together.
+    patience : float, optional
+        Seconds that each client waits for an answer; by default as long as its kind does, see :class:`StationSoftware`
+        and :class:`Pysparc`.
 
     Returns
     -------
@@ -239,7 +249,7 @@ def send(
         usable = False
     if not usable:
         raise UsageError(f"{url!r} is no address to upload to; give one such as http://127.0.0.1:8000/hisparc/upload")
-    simulation = Simulation(target, day, seed, time.monotonic() + seconds)
+    simulation = Simulation(target, day, seed, time.monotonic() + seconds, patience)
     shares = [most_uploads // clients + (number < most_uploads % clients) for number in range(clients)]
     begin = time.monotonic()
     with ThreadPoolExecutor(clients, "station") as threads:
@@ -264,6 +274,8 @@ class Simulation:
         Of events and batches.
     end : float
         When they stop, by the monotonic clock.
+    patience : float or None
+        Seconds that each waits for an answer; None for as long as its kind does.
     stop : Event
         Stops them at once.
     """
@@ -272,6 +284,7 @@ class Simulation:
     day: np.datetime64
     seed: int
     end: float
+    patience: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def station(self, number: int, most_uploads: int) -> Tally:
@@ -290,7 +303,7 @@ class Simulation:
         """Send until it is answered 100; False if time or uploads ran out before."""
         failures = 0
         while tally.uploads < most_uploads and time.monotonic() < self.end and not self.stop.is_set():
-            answer = post(self.url, body, client.patience)
+            answer = post(self.url, body, client.patience if self.patience is None else self.patience)
             tally.uploads += 1
             tally.retries += failures > 0
             if answer == "100":

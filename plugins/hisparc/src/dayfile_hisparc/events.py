@@ -21,7 +21,7 @@ from dayfile import Batch, Blobs, DataType, RecordError, Rejected, Remark, Sourc
 from dayfile_hisparc.codes import Plan, plan_of
 from dayfile_hisparc.filling import Group, beyond_a_second, fill_part
 from dayfile_hisparc.pickles import Upload, write_upload
-from dayfile_hisparc.traces import TraceCheck
+from dayfile_hisparc.traces import MOST_INFLATED, TraceCheck
 from dayfile_hisparc.unfolding import MOST_UNFOLDED
 
 __all__ = ["Dates", "decode_events"]
@@ -93,7 +93,13 @@ class Dates:
 
 
 def decode_events(
-    upload: Upload, types: Mapping[str, DataType], dates: Dates, name: str, check_traces: str = "off"
+    upload: Upload,
+    types: Mapping[str, DataType],
+    dates: Dates,
+    name: str,
+    check_traces: str = "off",
+    *,
+    most_inflated: int = MOST_INFLATED,
 ) -> Iterator[Batch | Rejected | Remark]:
     """Batches of the events of an upload, in the order in which their types first occur, then what was rejected.
 
@@ -109,6 +115,8 @@ def decode_events(
         Name of the source.
     check_traces : {'off', 'warn', 'quarantine'}
         What is done about traces that do not inflate and parse.
+    most_inflated : int
+        Bytes that all traces may inflate to together, if they are checked.
 
     Raises
     ------
@@ -125,7 +133,7 @@ def decode_events(
         "station": upload.station,
     }
     problems = Problems()
-    check = TraceCheck()
+    check = TraceCheck(most_inflated)
     groups = grouped(upload.events, types, dates, problems)
     for code in dict.fromkeys(code for code, _ in groups):
         mine = [(codes, group) for (type_code, codes), group in groups.items() if type_code == code]

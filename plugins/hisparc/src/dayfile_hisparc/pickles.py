@@ -192,7 +192,7 @@ class Upload:
     events: list[object]
 
 
-def read_upload(content: bytes, *, where: str) -> Upload:
+def read_upload(content: bytes, *, where: str, most_events: int = MOST_EVENTS) -> Upload:
     """The events of an upload as a station posted it (a list), or of a queue file (which adds station and cluster).
 
     Parameters
@@ -201,11 +201,13 @@ def read_upload(content: bytes, *, where: str) -> Upload:
         The pickle.
     where : str
         What to call it in errors.
+    most_events : int
+        Events that an upload has at most.
 
     Raises
     ------
     SourceError
-        It is neither, or no pickle that may be read, or has more than :data:`MOST_EVENTS` events.
+        It is neither, or no pickle that may be read, or has more than ``most_events`` events.
 
     Examples
     --------
@@ -214,7 +216,7 @@ def read_upload(content: bytes, *, where: str) -> Upload:
     """
     value = read_pickle(content, where=where)
     if isinstance(value, list):
-        return Upload(None, None, check_number(value, where))
+        return Upload(None, None, check_number(value, where, most_events))
     if not isinstance(value, dict):
         found = f"a pickled {type(value).__name__}"
     elif value.keys() != {"station_id", "cluster", "event_list"}:
@@ -222,17 +224,17 @@ def read_upload(content: bytes, *, where: str) -> Upload:
     else:
         station, cluster, events = value["station_id"], value["cluster"], value["event_list"]
         if type(station) is int and isinstance(cluster, str) and isinstance(events, list):
-            return Upload(station, cluster, check_number(events, where))
+            return Upload(station, cluster, check_number(events, where, most_events))
         found = "a queue file with " + ", ".join(f"{type(item).__name__} as {key}" for key, item in value.items())
     expected = "a list of events, or a dict of station_id (int), cluster (str) and event_list (list)"
     raise SourceError(f"{found}; an upload is {expected}", where=where)
 
 
-def check_number(events: list[object], where: str) -> list[object]:
+def check_number(events: list[object], where: str, most_events: int) -> list[object]:
     """Return the events, if they are no more than an upload can have."""
-    if len(events) > MOST_EVENTS:
+    if len(events) > most_events:
         raise SourceError(
-            f"{plural(len(events), 'event')} are more than an upload can have ({MOST_EVENTS})", where=where
+            f"{plural(len(events), 'event')} are more than an upload can have ({most_events})", where=where
         )
     return events
 

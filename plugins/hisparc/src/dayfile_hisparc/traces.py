@@ -58,10 +58,16 @@ class TooLongError(ValueError):
 
 
 class TraceCheck:
-    """Checks the traces of an upload, of which a kilobyte can inflate to a megabyte: each once, all to a bound."""
+    """Checks the traces of an upload, of which a kilobyte can inflate to a megabyte: each once, all to a bound.
 
-    def __init__(self) -> None:
-        self.left = MOST_INFLATED
+    Parameters
+    ----------
+    most_inflated : int
+        Bytes that the traces may inflate to together.
+    """
+
+    def __init__(self, most_inflated: int = MOST_INFLATED) -> None:
+        self.most_inflated = self.left = most_inflated
         self.found: dict[bytes, bool] = {}
 
     def __call__(self, blob: bytes) -> bool:
@@ -82,7 +88,8 @@ class TraceCheck:
             except ValueError:
                 pass
             if self.left < 0:
-                message = f"the traces inflate to more than {MOST_INFLATED // 2**20} MB, and those of no station do"
+                most = self.most_inflated // 2**20
+                message = f"the traces inflate to more than {most} MB, and those of no station do"
                 raise SourceError(f"{message}; hisparc.check_traces=off archives them as they came")
             self.found[blob] = COUNTS.fullmatch(text) is not None
         return self.found[blob]

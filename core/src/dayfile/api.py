@@ -1,0 +1,237 @@
+"""The public surface: open or make an archive, read from it, put records into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dayfile.archive.identity import refuse_url
+from dayfile.archive.reading import Reader
+from dayfile.archive.root import Root
+from dayfile.configuration import choose_plugins, settings_of
+from dayfile.engine.putting import PUBLISH_BYTES, Putting
+from dayfile.engine.starting import started
+from dayfile.errors import UsageError
+from dayfile.plugins import Plugins
+from dayfile.settings import Settings, from_program, resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from dayfile.archive.records import Records
+
+__all__ = ["Archive", "create_archive", "open_archive"]
+
+
+class Archive(Reader):
+    """An archive to read from and to put records into; :func:`open_archive` and :func:`create_archive` return one.
+
+    Parameters
+    ----------
+    root : Root
+        Its directory.
+    plugins : list of str, mapping of str to object, or Plugins, optional
+        As for :func:`open_archive`.
+    settings : mapping of str to object, optional
+        As for :func:`open_archive`.
+
+    Raises
+    ------
+    UsageError
+        A plugin is not installed.
+    SettingsError
+        A setting in ``settings`` does not exist, or has an impossible value.
+    """
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        if plugins is not None:
+            self.plugins = choose_plugins(plugins)
+        super().__init__(root, None if plugins is None else self.plugins.data_types.values())
+        self._given = from_program({} if settings is None else settings)
+        if self._given:
+            resolve(self.plugins.settings_models, self._given)  # what is wrong with them is said at once
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins that were chosen, or all that are installed, which are loaded when they are first needed."""
+        return choose_plugins(None)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that were given, over environment, ``archive.yaml`` and defaults; read when first needed."""
+        return settings_of(self.root, self.plugins, self._given)
+
+    def put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Put records into the day files of their times; they are published when this returns.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type, ``cris.hskp``.
+        records : Records, structured array of shape (n,), or one struct
+            With the fields of the type, by name, in any byte order and alignment.
+
+        Returns
+        -------
+        array of uint8, shape (n,)
+            A :class:`dayfile.Status` for each record, in order: 0 written, 3 the same is there already, 1 its slot held
+            another, 2 its slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time,
+            or none that is plausible, and was kept in quarantine.
+
+        Raises
+        ------
+        UsageError
+            No such type, or the records do not have its fields, or have values that do not fit them, or begin more new
+            days than ``run.most_new_days``. Nothing is put.
+        SettingsError
+            A setting of ``archive.yaml`` or the environment does not exist, or has an impossible value.
+        ArchiveLockedError
+            A run is working on the archive.
+        HeldError
+            A day file cannot take records now: it cannot be read, or is not the one that was published.
+        PluginError
+            The plugin of the type failed; the message names it.
+        StorageError
+            The archive could not be written. Each day file is as it was, or has all its records; those have status 3
+            when all are put again.
+
+        Examples
+        --------
+        ``open_archive("archive").put("cris.hskp", records)``
+        """
+        with self.putting() as put:
+            return put(data_type, records)
+
+    @contextmanager
+    def putting(self, *, publish_bytes: int = PUBLISH_BYTES) -> Iterator[Putting]:
+        """Put records in several calls, which is much quicker than as many calls of :meth:`put`.
+
+        Parameters
+        ----------
+        publish_bytes : int
+            Bytes of records to hold in memory, 64 MB if not given; once there are more, they are published.
+
+        Yields
+        ------
+        Putting
+            To be called with a type and records, as :meth:`put`. What it was given is published at the end, also if
+            that comes by an exception, and meanwhile whenever it is more than ``publish_bytes``. It belongs to the
+            thread that calls it first, and to this process: calls from other threads and from forks are refused.
+
+        Raises
+        ------
+        UsageError, SettingsError, ArchiveLockedError, HeldError, PluginError, StorageError
+            As for :meth:`put`.
+
+        Examples
+        --------
+        ``with archive.putting() as put: statuses = [put("cris.hskp", record) for record in records]``
+        """
+        with started(self.root, self.plugins, self.settings) as run:
+            putting = Putting(run, publish_bytes)
+            try:
+                yield putting
+            finally:
+                putting.close()
+
+
+def open_archive(
+    path: str | Path,
+    *,
+    plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Archive:
+    """Open an archive.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its directory.
+    plugins : list of str, mapping of str to object, or Plugins, optional
+        What puts records, and recognises tables of other programs: names of installed plugins, or plugin objects by
+        name, as for tests and notebooks. All that are installed if not given; they are loaded when first needed.
+    settings : mapping of str to object, optional
+        Values by dotted name, such as ``{"on_conflict": "replace"}``. They go before those of the environment and of
+        ``archive.yaml``, and hold for what is put by this object; nothing is written to ``archive.yaml``.
+
+    Returns
+    -------
+    Archive
+        To read from and to put records into.
+
+    Raises
+    ------
+    UsageError
+        There is no archive, or the path is a URL, or a plugin is not installed.
+    SettingsError
+        A setting in ``settings`` does not exist, or has an impossible value.
+    StorageError
+        The archive has a format that this version does not know.
+
+    Examples
+    --------
+    ``open_archive("archive").read("cris.hskp", "1997-10-31", "1997-11-01")``
+
+    With one plugin only, and each source that is put kept for good:
+
+    ``open_archive("archive", plugins=["cris"], settings={"sources.keep": "always"})``
+
+    With an instrument that is not installed:
+
+    ``open_archive("archive", plugins={"muon": Instrument(layout, "muon.yaml")})``
+    """
+    refuse_url(path)
+    root = Root(Path(path))
+    if problem := root.problem():
+        raise UsageError(problem, where=path)
+    return Archive(root, plugins=plugins, settings=settings)
+
+
+def create_archive(
+    path: str | Path,
+    *,
+    plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Archive:
+    """Make an archive, or what is missing of one that exists, and open it; as ``dayfile init`` does.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its directory.
+    plugins, settings
+        As for :func:`open_archive`.
+
+    Returns
+    -------
+    Archive
+        To read from and to put records into.
+
+    Raises
+    ------
+    UsageError
+        The path is a file or a URL, or within another archive, or a plugin is not installed.
+    SettingsError
+        A setting in ``settings`` does not exist, or has an impossible value; nothing is made.
+    StorageError
+        It could not be made, or has a format that this version does not know.
+
+    Examples
+    --------
+    ``create_archive("archive").put("cris.hskp", records)``
+    """
+    refuse_url(path)
+    root = Root(Path(path))
+    archive = Archive(root, plugins=plugins, settings=settings)
+    root.create()
+    return archive
