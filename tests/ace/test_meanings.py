@@ -11,9 +11,9 @@ import pytest
 import tables
 
 import dayfile
+from dayfile.hdf5.rows import table_at
 from dayfile.layouts.dtypes import to_structs
 from dayfile.stores.nodes import data_type_of, describe
-from dayfile.stores.rows import table_at
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 

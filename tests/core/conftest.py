@@ -16,10 +16,10 @@ from dayfile import open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.executors import run_serial
+from dayfile.hdf5.library import FUNCTIONS, ID, library
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
-from dayfile.stores.library import FUNCTIONS, ID, library
 
 LAYOUT = """\
 instrument: muon

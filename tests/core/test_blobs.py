@@ -9,9 +9,9 @@ import tables
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dayfile.hdf5.vlen import array_at
 from dayfile.model.batch import Batch, Blobs
 from dayfile.stores.blobs import BlobArray
-from dayfile.stores.vlen import array_at
 
 EVENTS, ERRORS, BLOBS = (f"/school/station_7/{name}" for name in ("events", "errors", "blobs"))
 

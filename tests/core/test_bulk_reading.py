@@ -15,12 +15,12 @@ from dayfile import hookimpl, open_archive
 from dayfile.archive import gathering
 from dayfile.archive.survey import opened_leaves
 from dayfile.errors import StorageError, UsageError
+from dayfile.hdf5 import rows
+from dayfile.hdf5.vlen import Values, array_at
 from dayfile.model.validity import valid_from
-from dayfile.stores import rows
 from dayfile.stores.blobs import SLICE, blobs_at
 from dayfile.stores.nodes import data_type_of, type_told
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import Values, array_at
 
 
 def plainly(archive, name, start, stop):

@@ -11,12 +11,12 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile.hdf5.rows import PlainRows, table_at
 from dayfile.model.batch import Batch
 from dayfile.stores import making, slots
 from dayfile.stores.append import AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.making import empty_table, make_table
-from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import SlotTable, as_slice
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL = 0, 1, 2, 3

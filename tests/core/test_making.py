@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile.hdf5 import rows
+from dayfile.hdf5.rows import PlainRows, table_at
 from dayfile.model.datatype import Element, Flag
 from dayfile.plugins import load
-from dayfile.stores import rows
 from dayfile.stores.making import (
     LARGEST_CHUNK,
     LEAST_CHUNK,
@@ -23,7 +24,6 @@ from dayfile.stores.making import (
     rows_of_chunk,
 )
 from dayfile.stores.nodes import ATTRIBUTES, data_type_of, describe
-from dayfile.stores.rows import PlainRows, table_at
 
 TYPES = load().data_types
 KEYS = {"cluster_name": "amsterdam", "cluster": "Amsterdam", "station": 501}

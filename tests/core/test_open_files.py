@@ -18,11 +18,11 @@ from dayfile.archive.records import Place, read_blobs
 from dayfile.archive.survey import opened_leaves, read_summaries, survey, verify
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import LayoutError, StorageError
+from dayfile.hdf5.rows import table_at
 from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.nodes import recogniser
-from dayfile.stores.rows import table_at
 
 WRITTEN, CONFLICT, IDENTICAL = 0, 1, 3
 

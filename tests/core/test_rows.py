@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import hdf5extension
 
-from dayfile.stores import rows
-from dayfile.stores.rows import ConvertedRows, PlainRows, exists, rows_at, table_at
-from dayfile.stores.vlen import array_at
+from dayfile.hdf5 import rows
+from dayfile.hdf5.rows import ConvertedRows, PlainRows, exists, rows_at, table_at
+from dayfile.hdf5.vlen import array_at
 
 CHUNK = 7
 NUMBERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]

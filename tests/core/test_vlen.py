@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import InstallationError, StorageError
-from dayfile.stores import library
-from dayfile.stores.rows import rows_at
-from dayfile.stores.vlen import array_at, values_at
+from dayfile.hdf5 import library
+from dayfile.hdf5.rows import rows_at
+from dayfile.hdf5.vlen import array_at, values_at
 
 ODD = [b"", b"a", b"\0", b"a\0", bytes(range(256)), b"x" * 70_000, b""]
 PARTS = st.lists(st.lists(st.binary(max_size=40), max_size=6), max_size=6)

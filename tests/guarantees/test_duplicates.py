@@ -19,11 +19,11 @@ from dayfile import cli, create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import started
+from dayfile.hdf5.rows import PlainRows
+from dayfile.hdf5.vlen import Values
 from dayfile.layouts.dtypes import to_structs
 from dayfile.plugins import load
 from dayfile.settings import resolve
-from dayfile.stores.rows import PlainRows
-from dayfile.stores.vlen import Values
 from dayfile_cris import instrument as cris
 
 DAY_FILE = "2024/5/2024_5_1.h5"

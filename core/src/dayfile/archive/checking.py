@@ -20,14 +20,14 @@ from dayfile.archive.homes import Content, Homes, content_of, second_copy
 from dayfile.archive.opening import REMEDY, DayFileError, naming_trouble, open_day_file
 from dayfile.archive.root import Root
 from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.hdf5.rows import Rows, exists
+from dayfile.hdf5.vlen import Values, array_at
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import Told, data_type_of
-from dayfile.stores.rows import Rows, exists
 from dayfile.stores.slots import filled, slots_of
-from dayfile.stores.vlen import Values, array_at
 
 __all__ = ["Problem", "check", "check_day_file", "without_digest"]
 

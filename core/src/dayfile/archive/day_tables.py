@@ -68,8 +68,8 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     338
     """
     from dayfile.archive.survey import opened_leaves
+    from dayfile.hdf5.vlen import Values
     from dayfile.stores.nodes import data_type_of
-    from dayfile.stores.vlen import Values
 
     path = root.path / day_file_of(root, name, day)
     found: DataType | None = None

@@ -14,7 +14,7 @@ from dayfile.archive.records import Place, Records
 from dayfile.model.datatype import DataType
 
 if TYPE_CHECKING:
-    from dayfile.stores.rows import Rows
+    from dayfile.hdf5.rows import Rows
 
 __all__ = ["Choice", "Part", "Room", "chosen", "joined", "key_names"]
 

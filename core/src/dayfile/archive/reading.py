@@ -22,7 +22,7 @@ from dayfile.model.validity import valid_at, valid_from
 if TYPE_CHECKING:
     import datetime as dt
 
-    from dayfile.stores.rows import Rows
+    from dayfile.hdf5.rows import Rows
 
 __all__ = ["Reader"]
 
@@ -205,8 +205,8 @@ class Reader:
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
     ) -> Iterator[tuple[DataType, Rows]]:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
+        from dayfile.hdf5.rows import rows_at
         from dayfile.stores.nodes import leaves
-        from dayfile.stores.rows import rows_at
 
         with open_day_file(self.root.path / row.path) as file:
             for node in filter(wanted, leaves(file.root)):

@@ -60,9 +60,9 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
         The day file does not have them.
     """
     from dayfile.archive.opening import open_day_file
+    from dayfile.hdf5.rows import exists
+    from dayfile.hdf5.vlen import array_at
     from dayfile.stores.blobs import blobs_at
-    from dayfile.stores.rows import exists
-    from dayfile.stores.vlen import array_at
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]

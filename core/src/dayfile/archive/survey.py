@@ -14,14 +14,14 @@ import tables
 
 from dayfile.archive.opening import DAMAGED, open_day_file
 from dayfile.errors import StorageError
+from dayfile.hdf5.rows import Rows, rows_at
+from dayfile.hdf5.vlen import Values, values_at
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.nodes import Told, data_type_of, leaves
-from dayfile.stores.rows import Rows, rows_at
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import Values, values_at
 
 __all__ = [
     "NodeSummary",

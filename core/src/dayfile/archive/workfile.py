@@ -20,6 +20,8 @@ from dayfile.archive.forks import keep_from_forks
 from dayfile.archive.opening import REMEDY, check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import HeldError, LayoutError, StorageError
+from dayfile.hdf5.rows import Rows, exists, table_at
+from dayfile.hdf5.vlen import Values, array_at
 from dayfile.messages import plural
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
@@ -29,9 +31,7 @@ from dayfile.stores.checksums import place_sum
 from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
 from dayfile.stores.making import make_table, make_values
 from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
-from dayfile.stores.rows import Rows, exists, table_at
 from dayfile.stores.slots import OnConflict, SlotTable
-from dayfile.stores.vlen import Values, array_at
 from dayfile.stores.widening import widen
 
 __all__ = ["WorkFile"]

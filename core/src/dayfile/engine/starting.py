@@ -24,9 +24,9 @@ from dayfile.engine.intake import left_behind
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
+from dayfile.hdf5.library import library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.library import library
 from dayfile.stores.nodes import recogniser
 
 __all__ = ["started"]

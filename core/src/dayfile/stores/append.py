@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.rows import Rows
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.index import RowIndex
-from dayfile.stores.rows import Rows
 
 __all__ = ["IDENTICAL", "WRITTEN", "AppendTable"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.vlen import Values
 from dayfile.stores.checksums import blob_hashes, place_sum
-from dayfile.stores.vlen import Values
 
 __all__ = ["BlobArray", "blobs_at"]
 

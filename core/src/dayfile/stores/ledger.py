@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tables
 
+from dayfile.hdf5.rows import exists, table_at
 from dayfile.model.places import LEDGER
-from dayfile.stores.rows import exists, table_at
 
 __all__ = ["Ledger", "LedgerEntry", "empty_day_file"]
 

@@ -10,11 +10,11 @@ from functools import lru_cache
 
 import tables
 
+from dayfile.hdf5.library import DEFAULT, call
+from dayfile.hdf5.rows import PlainRows, open_dataset
+from dayfile.hdf5.vlen import Values
 from dayfile.model.datatype import DataType, Field
-from dayfile.stores.library import DEFAULT, call
 from dayfile.stores.nodes import Keys, tell, unnatural_names, with_keys
-from dayfile.stores.rows import PlainRows, open_dataset
-from dayfile.stores.vlen import Values
 
 __all__ = ["make_table", "make_values"]
 

@@ -19,10 +19,10 @@ import numpy as np
 import tables
 
 from dayfile.errors import SourceError
+from dayfile.hdf5.rows import Rows
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
 from dayfile.model.places import LEDGER
-from dayfile.stores.rows import Rows
 
 __all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell", "with_keys"]
 

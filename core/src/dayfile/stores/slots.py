@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.rows import Rows
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
-from dayfile.stores.rows import Rows
 
 __all__ = ["CONFLICT", "IN_CONFLICT", "OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
 

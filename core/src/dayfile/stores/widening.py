@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import tables
 
+from dayfile.hdf5.library import DEFAULT, call
+from dayfile.hdf5.rows import PlainRows, table_at
 from dayfile.model.datatype import DataType
-from dayfile.stores.library import DEFAULT, call
 from dayfile.stores.making import make_table
 from dayfile.stores.nodes import Keys, data_type_of
-from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import conform_slots
 
 __all__ = ["widen"]

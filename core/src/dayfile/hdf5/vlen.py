@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.stores.library import DEFAULT, call, closing, part, rows_of, sizes
-from dayfile.stores.rows import open_dataset
+from dayfile.hdf5.library import DEFAULT, call, closing, part, rows_of, sizes
+from dayfile.hdf5.rows import open_dataset
 
 __all__ = ["Values", "array_at", "values_at"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
+from dayfile.hdf5.library import DEFAULT, call, closing, part, rows_of, sizes
 from dayfile.messages import plural
-from dayfile.stores.library import DEFAULT, call, closing, part, rows_of, sizes
 
 __all__ = ["ConvertedRows", "PlainRows", "Rows", "exists", "open_dataset", "rows_at", "table_at"]
 
