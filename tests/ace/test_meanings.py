@@ -11,7 +11,7 @@ import pytest
 import tables
 
 import dayfile
-from dayfile.hdf5.rows import table_at
+from dayfile.hdf5.rows import open_table
 from dayfile.layouts.dtypes import to_structs
 from dayfile.stores.nodes import data_type_of, describe
 from dayfile_cris import instrument as cris
@@ -118,7 +118,7 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     done = archive_run(f"{code}.be.bin", "--plugins", data_type.instrument, "--archive", "A")
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")
-    with tables.open_file(path) as file, closing(table_at(file, data_type.node.path)) as table:
+    with tables.open_file(path) as file, closing(open_table(file, data_type.node.path)) as table:
         told = data_type_of(table)
     assert (told.flags, told.elements) == (data_type.flags, data_type.elements)
     assert told.flags

@@ -14,7 +14,7 @@ from dayfile.archive.records import Place, Records
 from dayfile.model.datatype import DataType
 
 if TYPE_CHECKING:
-    from dayfile.hdf5.rows import Rows
+    from dayfile.hdf5.rows import Table
 
 __all__ = ["Choice", "Part", "Room", "chosen", "joined", "key_names"]
 
@@ -76,7 +76,7 @@ def key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.node.path)
 
 
-def chosen(table: Rows, data_type: DataType, choice: Choice | None, room: Room) -> npt.NDArray[Any]:
+def chosen(table: Table, data_type: DataType, choice: Choice | None, room: Room) -> npt.NDArray[Any]:
     """The records of a table that a choice takes, all if there is none, in the dtype of its data type.
 
     All are looked at, wherever they stand: a slot is only a rough guide to the time of the record in it.

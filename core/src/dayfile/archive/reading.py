@@ -22,7 +22,7 @@ from dayfile.model.validity import valid_at, valid_from
 if TYPE_CHECKING:
     import datetime as dt
 
-    from dayfile.hdf5.rows import Rows
+    from dayfile.hdf5.rows import Table
 
 __all__ = ["Reader"]
 
@@ -203,14 +203,14 @@ class Reader:
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
-    ) -> Iterator[tuple[DataType, Rows]]:
+    ) -> Iterator[tuple[DataType, Table]]:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
-        from dayfile.hdf5.rows import rows_at
+        from dayfile.hdf5.rows import open_if_table
         from dayfile.stores.nodes import leaves
 
         with open_day_file(self.root.path / row.path) as file:
             for node in filter(wanted, leaves(file.root)):
-                table = rows_at(file, node)
+                table = open_if_table(file, node)
                 if table is None:
                     continue
                 with closing(table):
@@ -218,7 +218,7 @@ class Reader:
                     if data_type is not None and data_type.name == row.data_type:
                         yield data_type, table
 
-    def told(self, table: Rows) -> DataType | None:
+    def told(self, table: Table) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
         from dayfile.stores.nodes import data_type_of, recogniser
 

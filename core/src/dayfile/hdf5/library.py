@@ -1,4 +1,4 @@
-"""The functions of the HDF5 library that PyTables has loaded.
+"""Find the HDF5 library that PyTables has loaded, and call its functions.
 
 PyTables makes an object of each column of a table when it opens one: 1.5 ms, 18 ms for two hundred columns, where the
 library takes 0.04 and 0.3. A day file has many tables of which all rows are read or written at once, and of a blob
@@ -19,56 +19,57 @@ from tables import hdf5extension
 
 from dayfile.errors import InstallationError
 
-__all__ = ["DEFAULT", "call", "closing", "library", "part", "rows_of", "sizes"]
+__all__ = ["DEFAULT", "FUNCTIONS", "HID", "call", "close_on_exit", "load_library", "to_hsize"]
 
 DEFAULT = 0
 """``H5P_DEFAULT``, ``H5S_SELECT_SET`` and ``H5T_DIR_DEFAULT`` are all 0."""
-ANSWER, ID, INT = ctypes.c_int, ctypes.c_int64, ctypes.c_int
+STATUS, HID, INT = ctypes.c_int, ctypes.c_int64, ctypes.c_int
+"""``herr_t`` and ``htri_t``; ``hid_t``; and ``int``."""
 SIZE, POINTER, TEXT = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "H5Lexists": (ANSWER, ID, TEXT, ID),
-    "H5Ldelete": (ANSWER, ID, TEXT, ID),
-    "H5Ocopy": (ANSWER, ID, TEXT, ID, TEXT, ID, ID),
-    "H5Dopen2": (ID, ID, TEXT, ID),
-    "H5Dclose": (ANSWER, ID),
-    "H5Dset_extent": (ANSWER, ID, POINTER),
-    "H5Dget_space": (ID, ID),
-    "H5Dget_type": (ID, ID),
-    "H5Dget_create_plist": (ID, ID),
-    "H5Dwrite": (ANSWER, ID, ID, ID, ID, ID, POINTER),
-    "H5Dread": (ANSWER, ID, ID, ID, ID, ID, POINTER),
-    "H5Dvlen_reclaim": (ANSWER, ID, ID, ID, POINTER),
-    "H5Pget_chunk": (INT, ID, INT, POINTER),
-    "H5Pclose": (ANSWER, ID),
-    "H5Screate_simple": (ID, INT, POINTER, POINTER),
-    "H5Sget_simple_extent_dims": (INT, ID, POINTER, POINTER),
-    "H5Sselect_hyperslab": (ANSWER, ID, INT, POINTER, POINTER, POINTER, POINTER),
-    "H5Sselect_elements": (ANSWER, ID, INT, SIZE, POINTER),
-    "H5Sclose": (ANSWER, ID),
-    "H5Tget_class": (INT, ID),
-    "H5Tget_order": (INT, ID),
-    "H5Tget_sign": (INT, ID),
-    "H5Tget_cset": (INT, ID),
-    "H5Tget_size": (SIZE, ID),
-    "H5Tget_super": (ID, ID),
-    "H5Tget_native_type": (ID, ID, INT),
-    "H5Tis_variable_str": (ANSWER, ID),
-    "H5Tencode": (ANSWER, ID, POINTER, POINTER),
-    "H5Tclose": (ANSWER, ID),
-    "H5Aexists": (ANSWER, ID, TEXT),
-    "H5Aopen": (ID, ID, TEXT, ID),
-    "H5Aget_type": (ID, ID),
-    "H5Aget_space": (ID, ID),
-    "H5Aread": (ANSWER, ID, ID, POINTER),
-    "H5Awrite": (ANSWER, ID, ID, POINTER),
-    "H5Aclose": (ANSWER, ID),
+    "H5Lexists": (STATUS, HID, TEXT, HID),
+    "H5Ldelete": (STATUS, HID, TEXT, HID),
+    "H5Ocopy": (STATUS, HID, TEXT, HID, TEXT, HID, HID),
+    "H5Dopen2": (HID, HID, TEXT, HID),
+    "H5Dclose": (STATUS, HID),
+    "H5Dset_extent": (STATUS, HID, POINTER),
+    "H5Dget_space": (HID, HID),
+    "H5Dget_type": (HID, HID),
+    "H5Dget_create_plist": (HID, HID),
+    "H5Dwrite": (STATUS, HID, HID, HID, HID, HID, POINTER),
+    "H5Dread": (STATUS, HID, HID, HID, HID, HID, POINTER),
+    "H5Dvlen_reclaim": (STATUS, HID, HID, HID, POINTER),
+    "H5Pget_chunk": (INT, HID, INT, POINTER),
+    "H5Pclose": (STATUS, HID),
+    "H5Screate_simple": (HID, INT, POINTER, POINTER),
+    "H5Sget_simple_extent_dims": (INT, HID, POINTER, POINTER),
+    "H5Sselect_hyperslab": (STATUS, HID, INT, POINTER, POINTER, POINTER, POINTER),
+    "H5Sselect_elements": (STATUS, HID, INT, SIZE, POINTER),
+    "H5Sclose": (STATUS, HID),
+    "H5Tget_class": (INT, HID),
+    "H5Tget_order": (INT, HID),
+    "H5Tget_sign": (INT, HID),
+    "H5Tget_cset": (INT, HID),
+    "H5Tget_size": (SIZE, HID),
+    "H5Tget_super": (HID, HID),
+    "H5Tget_native_type": (HID, HID, INT),
+    "H5Tis_variable_str": (STATUS, HID),
+    "H5Tencode": (STATUS, HID, POINTER, POINTER),
+    "H5Tclose": (STATUS, HID),
+    "H5Aexists": (STATUS, HID, TEXT),
+    "H5Aopen": (HID, HID, TEXT, HID),
+    "H5Aget_type": (HID, HID),
+    "H5Aget_space": (HID, HID),
+    "H5Aread": (STATUS, HID, HID, POINTER),
+    "H5Awrite": (STATUS, HID, HID, POINTER),
+    "H5Aclose": (STATUS, HID),
 }
-"""Type of the answer and of the arguments of each function, as in the library's headers since version 1.10."""
+"""Types of the result and of the arguments of each function, as in the library's headers since version 1.10."""
 
 
 @cache
-def library() -> ctypes.PyDLL:
-    """The library.
+def load_library() -> ctypes.PyDLL:
+    """Return the library, with the types of its functions declared.
 
     Raises
     ------
@@ -76,14 +77,14 @@ def library() -> ctypes.PyDLL:
         Its functions cannot be found, as where PyTables was built with a library that it keeps to itself.
     """
     try:
-        found = ctypes.PyDLL(hdf5extension.__file__)
-        for name, (answer, *arguments) in FUNCTIONS.items():
-            function = getattr(found, name)
-            function.restype, function.argtypes = answer, arguments
+        library = ctypes.PyDLL(hdf5extension.__file__)
+        for name, (result, *arguments) in FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         message = f"the HDF5 library of this PyTables cannot be called ({error}); install PyTables with pip"
         raise InstallationError(message) from error
-    return found
+    return library
 
 
 def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - each function has its own
@@ -94,47 +95,21 @@ def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - each function has
     tables.HDF5ExtError
         It fails.
     """
-    answer = getattr(library(), name)(*arguments)
-    if answer < 0:
+    result = getattr(load_library(), name)(*arguments)
+    if result < 0:
         raise tables.HDF5ExtError(f"{name} failed")
-    return int(answer)
+    return int(result)
 
 
 @contextmanager
-def closing(function: str, identifier: int) -> Iterator[int]:
-    """Something that the library has opened, closed in the end by its function for it."""
+def close_on_exit(function: str, identifier: int) -> Iterator[int]:
+    """Close an HDF5 identifier on exit, by the library's function for its kind."""
     try:
         yield identifier
     finally:
         call(function, identifier)
 
 
-def sizes(*numbers: int) -> ctypes.Array[ctypes.c_uint64]:
-    """Numbers as the library takes them: an array of ``hsize_t``."""
+def to_hsize(*numbers: int) -> ctypes.Array[ctypes.c_uint64]:
+    """Return numbers as the library takes them: an array of ``hsize_t``."""
     return (ctypes.c_uint64 * len(numbers))(*numbers)
-
-
-def rows_of(dataset: int) -> int:
-    """How many rows or values an open table or array has.
-
-    Raises
-    ------
-    tables.HDF5ExtError
-        It has more dimensions than one.
-    """
-    found = sizes(*[0] * 32)  # no dataset has more dimensions
-    with closing("H5Sclose", call("H5Dget_space", dataset)) as space:
-        if call("H5Sget_simple_extent_dims", space, found, None) > 1:
-            raise tables.HDF5ExtError("rows and values are of one dimension")
-    return int(found[0])
-
-
-@contextmanager
-def part(dataset: int, first: int, count: int) -> Iterator[tuple[int, int]]:
-    """The library's spaces of so many rows or values in memory, and of these in an open table or array."""
-    with (
-        closing("H5Sclose", call("H5Screate_simple", 1, sizes(count), None)) as memory,
-        closing("H5Sclose", call("H5Dget_space", dataset)) as space,
-    ):
-        call("H5Sselect_hyperslab", space, DEFAULT, sizes(first), None, sizes(count), None)
-        yield memory, space

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tables
 
-from dayfile.hdf5.rows import exists, table_at
+from dayfile.hdf5.links import link_exists
+from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
 
 __all__ = ["Ledger", "LedgerEntry", "empty_day_file"]
@@ -76,7 +77,7 @@ class Ledger:
     def read(cls, file: tables.File) -> Ledger:
         """The ledger of an open day file; an empty one if it has none."""
         ledger = cls()
-        if not exists(file, LEDGER):
+        if not link_exists(file, LEDGER):
             return ledger
         ledger.day = str(file.get_node(f"/{LEDGER}")._v_attrs.day)
         for row in read_whole(file, "sources"):
@@ -93,7 +94,7 @@ class Ledger:
 
     def write(self, file: tables.File) -> None:
         """Bring the ledger of a day file open for writing up to this one."""
-        if not exists(file, LEDGER):
+        if not link_exists(file, LEDGER):
             group = file.create_group("/", LEDGER, "dayfile: where the records of this file came from")
             group._v_attrs.day = self.day
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32).close()
@@ -106,7 +107,7 @@ class Ledger:
             for entry in self.fresh
         ]
         if entries:
-            with closing(table_at(file, f"/{LEDGER}/sources")) as sources:
+            with closing(open_table(file, f"/{LEDGER}/sources")) as sources:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
         sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
@@ -114,7 +115,7 @@ class Ledger:
         if table.nrows > len(sums):  # somebody removed nodes, and took the file as it is
             table.truncate(len(sums))
         table.close()
-        with closing(table_at(file, f"/{LEDGER}/checksums")) as checksums:
+        with closing(open_table(file, f"/{LEDGER}/checksums")) as checksums:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])
             checksums.append(sums[stored:])
@@ -122,7 +123,7 @@ class Ledger:
 
 def read_whole(file: tables.File, name: str) -> list[Any]:
     """All rows of a table of the ledger, as tuples."""
-    with closing(table_at(file, f"/{LEDGER}/{name}")) as table:
+    with closing(open_table(file, f"/{LEDGER}/{name}")) as table:
         return list(table.read(0, table.nrows).tolist())
 
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 
 import tables
 
-from dayfile.hdf5.library import DEFAULT, call
-from dayfile.hdf5.rows import PlainRows, open_dataset
-from dayfile.hdf5.vlen import Values
+from dayfile.hdf5.datasets import open_dataset
+from dayfile.hdf5.links import copy_object
+from dayfile.hdf5.rows import NativeTable
+from dayfile.hdf5.vlen import VlenArray
 from dayfile.model.datatype import DataType, Field
 from dayfile.stores.nodes import Keys, tell, unnatural_names, with_keys
 
@@ -51,7 +52,7 @@ def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: K
     return group
 
 
-def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0) -> PlainRows:
+def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0) -> NativeTable:
     """Make the table of a data type, empty.
 
     Parameters
@@ -69,19 +70,19 @@ def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *,
 
     Returns
     -------
-    PlainRows
+    NativeTable
         The table, to be closed before the file is.
     """
     created_group(file, path, data_type.node.titles, keys)
     copy_into(file, path, empty_table(data_type, slots))
-    return PlainRows(open_dataset(file, path), path, data_type.dtype)
+    return NativeTable(open_dataset(file, path), path, data_type.dtype)
 
 
-def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Values:
+def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> VlenArray:
     """Make the array of variable-length values (blobs) of a data type, empty; the rest as for :func:`make_table`."""
     created_group(file, path, data_type.node.titles, keys)
     copy_into(file, path, empty_values(data_type.node.blobs_title))
-    return Values(open_dataset(file, path), path)
+    return VlenArray(open_dataset(file, path), path)
 
 
 def copy_into(file: tables.File, path: str, image: bytes) -> None:
@@ -90,8 +91,7 @@ def copy_into(file: tables.File, path: str, image: bytes) -> None:
     with tables.open_file(
         f"{file.filename}/{NODE}", "r", driver="H5FD_CORE", driver_core_image=image, driver_core_backing_store=0
     ) as source:
-        there, here = int(source.root._v_objectid), int(file.root._v_objectid)
-        call("H5Ocopy", there, NODE.encode(), here, path.encode(), DEFAULT, DEFAULT)
+        copy_object(source, NODE, file, path)
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ import numpy as np
 import tables
 
 from dayfile.errors import SourceError
-from dayfile.hdf5.rows import Rows
+from dayfile.hdf5.rows import Table
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
 from dayfile.model.places import LEDGER
@@ -36,7 +36,7 @@ NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
 Keys = Mapping[str, str | int]
-Told = Callable[[Rows], DataType | None]
+Told = Callable[[Table], DataType | None]
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def compact(words: list[dict[str, Any]]) -> str:
     return json.dumps(words, ensure_ascii=False, separators=(",", ":"))
 
 
-def data_type_of(table: Rows) -> DataType | None:
+def data_type_of(table: Table) -> DataType | None:
     """The data type of a table, from its attributes alone; None for a table without them.
 
     Overflow rules and the day file's path are not in the attributes: they matter to writing only.
@@ -256,7 +256,7 @@ def recogniser(types: Iterable[DataType]) -> Told:
     """
     known = tuple(types)
 
-    def told(table: Rows) -> DataType | None:
+    def told(table: Table) -> DataType | None:
         found = data_type_of(table)
         if found is not None:
             return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.hdf5.rows import Rows
+from dayfile.hdf5.rows import Table
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.append import IDENTICAL, WRITTEN, AppendTable
@@ -97,7 +97,7 @@ class SlotTable:
 
     Parameters
     ----------
-    table : Rows
+    table : Table
         One row for each slot, open for writing.
     data_type : DataType
         What its rows are.
@@ -117,7 +117,7 @@ class SlotTable:
 
     def __init__(
         self,
-        table: Rows,
+        table: Table,
         data_type: DataType,
         start: int,
         overlap: AppendTable | None,
