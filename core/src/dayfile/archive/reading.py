@@ -17,6 +17,7 @@ from dayfile.errors import StorageError, TimeError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
+from dayfile.model.places import LEDGER
 from dayfile.model.validity import valid_at, valid_from
 
 if TYPE_CHECKING:
@@ -205,11 +206,11 @@ class Reader:
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
     ) -> Iterator[tuple[DataType, Table]]:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
+        from dayfile.hdf5.groups import find_leaves
         from dayfile.hdf5.rows import open_if_table
-        from dayfile.stores.nodes import leaves
 
         with open_day_file(self.root.path / row.path) as file:
-            for node in filter(wanted, leaves(file.root)):
+            for node in filter(wanted, find_leaves(file.root, without=LEDGER)):
                 table = open_if_table(file, node)
                 if table is None:
                     continue

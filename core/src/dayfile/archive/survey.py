@@ -14,13 +14,16 @@ import tables
 
 from dayfile.archive.opening import DAMAGED, open_day_file
 from dayfile.errors import StorageError
+from dayfile.hdf5.files import open_file
+from dayfile.hdf5.groups import find_leaves
 from dayfile.hdf5.rows import Table, open_if_table
 from dayfile.hdf5.vlen import VlenArray, open_if_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
+from dayfile.model.places import LEDGER
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import Told, data_type_of, leaves
+from dayfile.stores.nodes import Told, data_type_of
 from dayfile.stores.slots import filled
 
 __all__ = [
@@ -80,7 +83,7 @@ def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
 
 def opened_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
     """The tables and arrays of blobs of an open day file, but for its ledger, each open while it is yielded."""
-    for path in leaves(file.root):
+    for path in find_leaves(file.root, without=LEDGER):
         node = open_if_vlen_array(file, path) or open_if_table(file, path)
         if node is not None:
             with closing(node):
@@ -164,7 +167,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         a write that failed.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=0) as file:
+        with open_file(path) as file:
             summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:

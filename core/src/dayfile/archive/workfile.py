@@ -20,6 +20,8 @@ from dayfile.archive.forks import keep_from_forks
 from dayfile.archive.opening import REMEDY, check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import HeldError, LayoutError, StorageError
+from dayfile.hdf5.files import open_file
+from dayfile.hdf5.groups import allow_any_names, is_group
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import Table, open_table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
@@ -31,7 +33,7 @@ from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum
 from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
 from dayfile.stores.making import make_table, make_values
-from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell, unnatural_names
+from dayfile.stores.nodes import Keys, Told, data_type_of, fill, tell
 from dayfile.stores.slots import OnConflict, SlotTable
 from dayfile.stores.widening import widen
 
@@ -233,7 +235,7 @@ class WorkFile:
         parts = path.strip("/").split("/")
         for end in range(1, len(parts)):
             above = "/" + "/".join(parts[:end])
-            if link_exists(file, above) and not isinstance(file.get_node(above), tables.Group):
+            if link_exists(file, above) and not is_group(file, above):
                 raise LayoutError(f"{path} would be below {above}, which is not a group", where=self.published)
 
     def _check_owner(self, path: str, owner: str, data_type: DataType) -> None:
@@ -278,10 +280,9 @@ class WorkFile:
 
     def _reopen(self) -> tables.File:
         """Open the work file as it stands in the workshop."""
-        with unnatural_names(), hdf5_errors("open", self.path):
+        with allow_any_names(), hdf5_errors("open", self.path):
             disk.step("open", self.path)
-            # All is written once, and in large parts: a cache of chunks would be one more copy.
-            self.handle = keep_from_forks(tables.open_file(self.path, "a", chunk_cache_size=0))
+            self.handle = keep_from_forks(open_file(self.path, "a"))
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:

@@ -13,7 +13,7 @@ import tables
 from dayfile.hdf5.datatypes import INTEGER, STRING, UTF_8
 from dayfile.hdf5.library import DEFAULT, call, close_on_exit
 
-__all__ = ["get_attribute", "read_attribute", "set_attributes", "update_row_count"]
+__all__ = ["ROW_COUNT", "get_attribute", "read_attribute", "set_attributes", "update_row_count"]
 
 LONGEST = 2**20
 """Bytes of an attribute that are read at most: HDF5 keeps 64 kB in one."""

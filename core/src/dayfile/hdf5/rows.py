@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.hdf5.attributes import read_attribute, update_row_count
+from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
 from dayfile.hdf5.datasets import (
     get_chunk_length,
     get_extent,
@@ -23,7 +23,7 @@ from dayfile.hdf5.datatypes import find_row_dtype
 from dayfile.hdf5.library import call
 from dayfile.messages import plural
 
-__all__ = ["ConvertedTable", "NativeTable", "Table", "open_if_table", "open_table"]
+__all__ = ["ConvertedTable", "NativeTable", "Table", "extend_with_zeros", "open_if_table", "open_table"]
 
 
 class Table(Protocol):
@@ -244,3 +244,9 @@ def open_table(file: tables.File, path: str) -> Table:
     if table is None:
         raise tables.NodeError(f"{path} is no table")
     return table
+
+
+def extend_with_zeros(table: tables.Table, rows: int) -> None:
+    """Give a new table rows of zero bytes, of which HDF5 stores nothing until they are written to."""
+    table.truncate(rows)
+    set_attributes(table, {ROW_COUNT: rows})  # which PyTables leaves as it was

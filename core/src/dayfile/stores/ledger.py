@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tables
 
+from dayfile.hdf5.attributes import get_attribute, set_attributes
+from dayfile.hdf5.files import make_image
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
@@ -79,7 +81,7 @@ class Ledger:
         ledger = cls()
         if not link_exists(file, LEDGER):
             return ledger
-        ledger.day = str(file.get_node(f"/{LEDGER}")._v_attrs.day)
+        ledger.day = str(get_attribute(file.get_node(f"/{LEDGER}"), "day"))
         for row in read_whole(file, "sources"):
             entry = LedgerEntry(row[0].decode(), row[1].decode(errors="replace"), int(row[2]), int(row[3]), int(row[4]))
             ledger.sources[entry.sha256] = entry
@@ -96,12 +98,12 @@ class Ledger:
         """Bring the ledger of a day file open for writing up to this one."""
         if not link_exists(file, LEDGER):
             group = file.create_group("/", LEDGER, "dayfile: where the records of this file came from")
-            group._v_attrs.day = self.day
+            set_attributes(group, {"day": self.day})
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32).close()
             title = "rows and checksum of each node"
             file.create_table(group, "checksums", CHECKSUMS, title, chunkshape=16).close()
-        elif file.get_node(f"/{LEDGER}")._v_attrs.day != self.day:
-            file.get_node(f"/{LEDGER}")._v_attrs.day = self.day
+        elif get_attribute(file.get_node(f"/{LEDGER}"), "day") != self.day:
+            set_attributes(file.get_node(f"/{LEDGER}"), {"day": self.day})
         entries = [
             (entry.sha256, stored_name(entry.name).encode(), entry.size, entry.records, entry.archived)
             for entry in self.fresh
@@ -135,7 +137,4 @@ def stored_name(name: str) -> str:
 @cache
 def empty_day_file() -> bytes:
     """The bytes of a day file with nothing but an empty ledger: a copy of them is made quicker than the ledger."""
-    with tables.open_file("empty", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        Ledger().write(file)
-        file.flush()
-        return bytes(file.get_file_image())
+    return make_image(Ledger().write)

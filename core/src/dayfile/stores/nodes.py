@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,12 +17,12 @@ import numpy as np
 import tables
 
 from dayfile.errors import SourceError
+from dayfile.hdf5.attributes import set_attributes
 from dayfile.hdf5.rows import Table
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag, Node
-from dayfile.model.places import LEDGER
 
-__all__ = ["data_type_of", "describe", "fill", "leaves", "matched", "recogniser", "tell", "with_keys"]
+__all__ = ["data_type_of", "describe", "fill", "matched", "recogniser", "tell", "with_keys"]
 
 ATTRIBUTES = (
     *("TITLE", "data_type", "code", "layout", "store", "time", "end", "period", "node", "blobs", "clock"),
@@ -37,14 +35,6 @@ NODE_SIZE = 480
 
 Keys = Mapping[str, str | int]
 Told = Callable[[Table], DataType | None]
-
-
-@contextmanager
-def unnatural_names() -> Iterator[None]:
-    """Let node names be no Python identifiers: PyTables warns of a blank in a cluster's name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tables.NaturalNameWarning)
-        yield
 
 
 def fill(template: str, keys: Keys) -> str:
@@ -94,18 +84,9 @@ def with_keys(template: str, keys: Keys) -> str:
         raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
 
 
-def leaves(group: tables.Group) -> Iterator[str]:
-    """The paths of all tables and arrays of a group and those below it, but for the ledger's."""
-    yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
-    for name in sorted(group._v_groups):
-        if name != LEDGER:
-            yield from leaves(group[name])
-
-
 def tell(table: tables.Table, data_type: DataType) -> None:
     """Put into a table's attributes what it holds."""
-    for name, value in describe(data_type).items():
-        table.attrs[name] = value
+    set_attributes(table, describe(data_type))
 
 
 def describe(data_type: DataType) -> dict[str, str | int]:
