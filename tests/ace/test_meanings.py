@@ -11,9 +11,9 @@ import pytest
 import tables
 
 import dayfile
+from dayfile.hdf5.rows import open_table
 from dayfile.layouts.dtypes import to_structs
 from dayfile.stores.declarations import data_type_of, describe
-from dayfile.stores.rows import table_at
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -118,7 +118,7 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     done = archive_run(f"{code}.be.bin", "--plugins", data_type.instrument, "--archive", "A")
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")
-    with tables.open_file(path) as file, closing(table_at(file, data_type.placement.node.path)) as table:
+    with tables.open_file(path) as file, closing(open_table(file, data_type.placement.node.path)) as table:
         told = data_type_of(table)
     assert (told.flags, told.elements) == (data_type.flags, data_type.elements)
     assert told.flags

@@ -17,10 +17,10 @@ from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.executors import run_serial, silent
 from dayfile.engine.tuning import DEFAULTS
+from dayfile.hdf5.library import FUNCTIONS, HID, load_library
 from dayfile.layouts.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
-from dayfile.stores.library import FUNCTIONS, ID, library
 
 LAYOUT = """\
 instrument: muon
@@ -200,7 +200,7 @@ def school():
 @pytest.fixture
 def left_open(monkeypatch):
     """After the test all that the program opened in the HDF5 library must be closed, once each."""
-    hdf5, held = library(), {}
+    hdf5, held = load_library(), {}
 
     def noting(name, function):
         def called(*arguments):
@@ -214,7 +214,7 @@ def left_open(monkeypatch):
         return called
 
     for name, (answer, *_) in FUNCTIONS.items():
-        if answer is ID or name.endswith("close"):
+        if answer is HID or name.endswith("close"):
             monkeypatch.setattr(hdf5, name, noting(name, getattr(hdf5, name)))
     yield
     gc.collect()

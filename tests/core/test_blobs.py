@@ -9,9 +9,9 @@ import tables
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dayfile.hdf5.vlen import open_vlen_array
 from dayfile.model.batch import Batch, Blobs
 from dayfile.stores.blobs import BlobArray
-from dayfile.stores.vlen import array_at
 
 EVENTS, ERRORS, BLOBS = (f"/school/station_7/{name}" for name in ("events", "errors", "blobs"))
 
@@ -114,7 +114,7 @@ def test_more_than_waits_in_memory_is_stored_in_order_with_the_right_indexes(sch
 def test_values_are_stored_by_key_and_known_by_number_across_flushes(sent, flushes):
     with tables.open_file("blobs.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        blobs = BlobArray(array_at(file, "/blobs"))
+        blobs = BlobArray(open_vlen_array(file, "/blobs"))
         expected, waiting, numbers = [], [], []
         for place, (key, value) in enumerate(sent):
             numbers.append(blobs.add([value], np.array([key])))

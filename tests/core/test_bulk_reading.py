@@ -15,12 +15,12 @@ from dayfile import hookimpl, open_archive
 from dayfile.archive.reading import Reader
 from dayfile.archive.survey import opened_leaves
 from dayfile.errors import StorageError, UsageError
+from dayfile.hdf5 import rows
+from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.model.validity import valid_from
-from dayfile.stores import rows
 from dayfile.stores.blobs import SLICE, blobs_at
 from dayfile.stores.declarations import data_type_of, type_told
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import Values, array_at
 
 
 def plainly(archive, name, start, stop):
@@ -29,7 +29,7 @@ def plainly(archive, name, start, stop):
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
             for table in opened_leaves(file):
-                data_type = None if isinstance(table, Values) else data_type_of(table)
+                data_type = None if isinstance(table, VlenArray) else data_type_of(table)
                 if data_type is None or data_type.name != name:
                     continue
                 rows = file.get_node(table.path).read()
@@ -187,7 +187,7 @@ def values(tmp_path_factory):
         for value in sent:
             array.append(value)
         file.flush()
-        with closing(array_at(file, "/values")) as opened:
+        with closing(open_vlen_array(file, "/values")) as opened:
             yield opened, sent
 
 
@@ -211,13 +211,13 @@ def test_blobs_are_read_in_slices_that_leave_out_what_is_far(values, monkeypatch
     array, sent = values
     ranges = []
 
-    read = Values.read
+    read = VlenArray.read
 
     def noting(array, start, stop):
         ranges.append((start, stop))
         return read(array, start, stop)
 
-    monkeypatch.setattr(Values, "read", noting)
+    monkeypatch.setattr(VlenArray, "read", noting)
     asked = [0, 1, 5, 40, 2 * SLICE, 2 * SLICE + 1, 3 * SLICE - 1, 3 * SLICE]
     assert blobs_at(array, np.array(asked)).tolist() == [sent[index] for index in asked]
     last = 3 * SLICE

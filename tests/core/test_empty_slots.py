@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import Status
+from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.batch import Batch
 from dayfile.stores.append import AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.making import make_table
-from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import BLOCK_BYTES, SlotTable, as_slice
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
@@ -63,10 +63,10 @@ class Day:
             self.store.flush()
             self.opened.close()
             if overlap is not None:
-                table = table_at(self.file, f"{self.store.table.path}_overlap")
+                table = open_table(self.file, f"{self.store.table.path}_overlap")
                 self.opened.callback(table.close)
                 overlap = AppendTable(table, self.muon.rates, None, overlap.checksum)
-            self.store = self._store(table_at(self.file, "/rates"), overlap, self.store.checksum)
+            self.store = self._store(open_table(self.file, "/rates"), overlap, self.store.checksum)
         return statuses.tolist()
 
     def close(self):
@@ -144,7 +144,7 @@ def test_a_new_table_gets_what_one_that_is_read_and_one_that_is_reopened_get(muo
 
 def test_slots_behind_all_others_are_not_read(muon):
     day = Day(muon, "overlap")
-    with patch.object(PlainRows, "read", side_effect=AssertionError("slots are read")):
+    with patch.object(NativeTable, "read", side_effect=AssertionError("slots are read")):
         assert day.write(records_of(muon, [(0, 1), (1, 1), (4, 1)])) == [WRITTEN] * 3
         assert day.write(records_of(muon, [(7, 1), (5, 1), (6, 1)])) == [WRITTEN] * 3
         with pytest.raises(AssertionError, match="slots are read"):

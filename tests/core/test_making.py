@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile.hdf5 import datatypes
+from dayfile.hdf5.attributes import read_attribute
+from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import Element, Flag
 from dayfile.plugins import load
-from dayfile.stores import rows
 from dayfile.stores.declarations import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.making import (
     LARGEST_CHUNK,
@@ -23,7 +25,6 @@ from dayfile.stores.making import (
     make_values,
     rows_of_chunk,
 )
-from dayfile.stores.rows import PlainRows, table_at
 
 TYPES = load().data_types
 KEYS = {"cluster_name": "amsterdam", "cluster": "Amsterdam", "station": 501}
@@ -69,7 +70,7 @@ def test_a_table_of_each_type_is_the_one_that_pytables_makes(name, tmp_path):
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         expected = told(made_by_pytables(file, "made", data_type, slots))
         with closing(make_table(file, "/copied", data_type, {}, slots=slots)) as table:
-            assert isinstance(table, PlainRows)
+            assert isinstance(table, NativeTable)
             assert (table.nrows, table.dtype) == (slots, data_type.dtype)
             assert table.chunk_rows == expected["storage"][0][0]
     with tables.open_file(tmp_path / "day.h5") as file:
@@ -83,7 +84,7 @@ def test_each_type_is_told_by_its_table_as_pytables_tells_its_attributes(name, t
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, path, data_type, KEYS).close()
     with tables.open_file(tmp_path / "day.h5") as file:
-        with closing(table_at(file, path)) as table:
+        with closing(open_table(file, path)) as table:
             attributes = table.attributes(ATTRIBUTES)
             fields = tuple(replace(field, code="", overflow="raise") for field in data_type.fields)
             assert repr(data_type_of(table).fields) == repr(fields)  # a default may be NaN
@@ -115,7 +116,7 @@ def test_slots_are_there_at_once_and_take_no_room_until_they_are_filled(muon, tm
             assert (file.root.rates.nrows, file.root.rates.attrs.NROWS) == (count, count)
         sizes.append((tmp_path / name).stat().st_size)
     assert sizes[1] - sizes[0] < 1000
-    with tables.open_file(tmp_path / "some.h5", "a") as file, closing(table_at(file, "/rates")) as table:
+    with tables.open_file(tmp_path / "some.h5", "a") as file, closing(open_table(file, "/rates")) as table:
         table.modify(slots - 1, np.ones(1, table.dtype))
     assert (tmp_path / "some.h5").stat().st_size - sizes[1] < 2 * LARGEST_CHUNK
 
@@ -200,10 +201,10 @@ def test_a_table_that_is_there_is_not_made_again(muon, tmp_path):
 
 
 def test_a_copied_table_is_known_without_asking_pytables(muon, tmp_path):
-    rows.KNOWN.clear()
+    datatypes.ROW_DTYPES.clear()
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, "/hits", muon.hits, {}).close()
-        with closing(table_at(file, "/hits")) as table:
+        with closing(open_table(file, "/hits")) as table:
             assert (table.dtype, table.path) == (muon.hits.dtype, "/hits")
 
 
@@ -233,7 +234,7 @@ def test_texts_and_whole_numbers_are_told_as_pytables_tells_them_and_all_else_pa
             table.attrs[name] = value
     names = (*TOLD, *PASSED_OVER, "CLASS", "TITLE", "VERSION", "NROWS", "FIELD_0_NAME", "FIELD_0_FILL", "absent")
     with tables.open_file(tmp_path / "day.h5") as file:
-        with closing(table_at(file, "/rows")) as opened:
+        with closing(open_table(file, "/rows")) as opened:
             told = opened.attributes(names)
         assert told == {name: file.root.rows.attrs[name] for name in names if name in told}
     assert told.keys() == set(names) - {*PASSED_OVER, "absent"}
@@ -245,10 +246,10 @@ def test_a_text_longer_than_any_can_be_is_damage(muon, tmp_path):
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         make_table(file, "/hits", muon.hits, {}).close()
         file.root.hits.attrs.note = "x" * 60_000
-    with tables.open_file(tmp_path / "day.h5") as file, closing(table_at(file, "/hits")) as table:
+    with tables.open_file(tmp_path / "day.h5") as file, closing(open_table(file, "/hits")) as table:
         assert table.attributes(("note",)) == {"note": "x" * 60_000}
         with pytest.raises(tables.HDF5ExtError, match="note is damaged"):
-            rows.attribute(table.dataset, "note", longest=59_999)
+            read_attribute(table.dataset, "note", longest=59_999)
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from dayfile.archive.records import Place, read_blobs
 from dayfile.archive.survey import opened_leaves, read_summaries, survey, verify
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import LayoutError, StorageError
+from dayfile.hdf5.rows import open_table
 from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.declarations import recogniser
-from dayfile.stores.rows import table_at
 
 WRITTEN, CONFLICT, IDENTICAL = Status.WRITTEN, Status.CONFLICT, Status.IDENTICAL
 
@@ -260,7 +260,7 @@ def test_rows_of_versions_in_any_order_are_right_in_one_session_and_in_several(m
             assert can_be_replaced(work.path)
         assert (work.write(runs, batch) == IDENTICAL).all()
     work.publish()
-    with tables.open_file(tmp_path / "day.h5") as file, closing(table_at(file, "/runs")) as table:
+    with tables.open_file(tmp_path / "day.h5") as file, closing(open_table(file, "/runs")) as table:
         expected = np.concatenate([runs.conform(records) for records in sent])
         assert table.dtype == runs.dtype
         assert table.read(0, table.nrows).tobytes() == expected.tobytes() == file.root.runs.read().tobytes()

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import hdf5extension
 
-from dayfile.stores import rows
-from dayfile.stores.rows import ConvertedRows, PlainRows, exists, rows_at, table_at
-from dayfile.stores.vlen import array_at
+from dayfile.hdf5 import datatypes
+from dayfile.hdf5.links import link_exists
+from dayfile.hdf5.rows import ConvertedTable, NativeTable, open_if_table, open_table
+from dayfile.hdf5.vlen import open_vlen_array
 
 CHUNK = 7
 NUMBERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
@@ -25,7 +26,7 @@ NUMBERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint
 @pytest.fixture(autouse=True)
 def nothing_known_nothing_left(left_open):
     """No type of row is known from another test, and what was opened was closed."""
-    rows.KNOWN.clear()
+    datatypes.ROW_DTYPES.clear()
 
 
 def column(kind, shape, place):
@@ -82,8 +83,8 @@ steps = st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 25)
 @given(any_forms, steps)
 def test_what_is_appended_and_modified_is_what_pytables_reads(forms, steps):
     with new_file(lambda file: plain(file, forms)) as path:
-        with tables.open_file(path, "a") as file, closing(table_at(file, "/rows")) as table:
-            assert isinstance(table, PlainRows)
+        with tables.open_file(path, "a") as file, closing(open_table(file, "/rows")) as table:
+            assert isinstance(table, NativeTable)
             expected = np.zeros(0, table.dtype)
             for number, (appending, start, count) in enumerate(steps):
                 if appending:
@@ -110,7 +111,7 @@ def test_what_pytables_stored_is_read_and_taken(forms, count, data):
         with tables.open_file(path, "a") as file:
             sent = some_rows(file.root.rows.dtype, count)
             file.root.rows.append(sent)
-        with tables.open_file(path) as file, closing(table_at(file, "/rows")) as table:
+        with tables.open_file(path) as file, closing(open_table(file, "/rows")) as table:
             assert (table.nrows, table.dtype, table.chunk_rows) == (count, sent.dtype, CHUNK)
             start = data.draw(st.integers(0, count))
             stop = data.draw(st.integers(start, count))
@@ -125,12 +126,12 @@ def test_what_pytables_stored_is_read_and_taken(forms, count, data):
 def test_two_hundred_columns_of_many_chunks_are_as_pytables_has_them(tmp_path):
     forms = [(NUMBERS[place % len(NUMBERS)], (place % 3 + 1,) if place % 4 else ()) for place in range(200)]
     with new_file(lambda file: plain(file, forms)) as path:
-        with tables.open_file(path, "a") as file, closing(table_at(file, "/rows")) as table:
+        with tables.open_file(path, "a") as file, closing(open_table(file, "/rows")) as table:
             sent = some_rows(table.dtype, 1000)
             table.append(sent[:600])
             table.append(sent[600:])
         assert by_pytables(path)[0].tobytes() == sent.tobytes()
-        with tables.open_file(path) as file, closing(table_at(file, "/rows")) as table:
+        with tables.open_file(path) as file, closing(open_table(file, "/rows")) as table:
             assert table.read(0, 1000).tobytes() == sent.tobytes()
 
 
@@ -200,8 +201,8 @@ def test_rows_of_a_table_of_any_origin_are_its_values(origin):
             sent = moments(file.root.rows.dtype, 30)
             file.root.rows.append(sent.copy())  # PyTables converts times in place
         for mode in ("r", "a"):
-            with tables.open_file(path, mode) as file, closing(table_at(file, "/rows")) as table:
-                assert isinstance(table, ConvertedRows if origin in CONVERTED else PlainRows)
+            with tables.open_file(path, mode) as file, closing(open_table(file, "/rows")) as table:
+                assert isinstance(table, ConvertedTable if origin in CONVERTED else NativeTable)
                 assert (table.nrows, table.dtype) == (30, sent.dtype)
                 assert table.chunk_rows == (CHUNK if origin != "packed" else table.chunk_rows)
                 assert values(table.read(3, 29)) == values(sent[3:29])
@@ -216,7 +217,7 @@ def test_rows_of_a_table_of_any_origin_are_its_values(origin):
 def test_rows_are_written_to_a_table_of_any_origin(origin):
     with new_file(ORIGINS[origin]) as path:
         for first in (0, 20):
-            with tables.open_file(path, "a") as file, closing(table_at(file, "/rows")) as table:
+            with tables.open_file(path, "a") as file, closing(open_table(file, "/rows")) as table:
                 sent = moments(table.dtype, 40)
                 table.append(sent[first : first + 20])
                 table.modify(2, sent[7:9])
@@ -237,16 +238,16 @@ def test_tables_that_look_alike_are_told_apart_whichever_was_met_first(order):
                 table.append(moments(table.dtype, 9))
                 expected[f"{place}.h5"] = values(table.read())
         for name in list(expected)[::order] * 2:
-            with tables.open_file(Path(directory) / name) as file, closing(table_at(file, "/rows")) as table:
+            with tables.open_file(Path(directory) / name) as file, closing(open_table(file, "/rows")) as table:
                 assert values(table.read(0, 9)) == expected[name]
 
 
 def test_a_table_is_asked_of_pytables_once_for_each_type_of_row(monkeypatch):
     with new_file(plain) as path, tables.open_file(path) as file:
-        table_at(file, "/rows").close()
+        open_table(file, "/rows").close()
         monkeypatch.delattr(tables.File, "get_node")
-        with closing(table_at(file, "/rows")) as table:
-            assert isinstance(table, PlainRows)
+        with closing(open_table(file, "/rows")) as table:
+            assert isinstance(table, NativeTable)
 
 
 def test_what_is_no_table_gives_none(tmp_path):
@@ -255,15 +256,15 @@ def test_what_is_no_table_gives_none(tmp_path):
         file.create_carray("/", "chunked", obj=np.zeros((4, 4), "<i4"))
         file.create_group("/", "group")
         for path in ("/array", "/chunked"):
-            assert rows_at(file, path) is None
+            assert open_if_table(file, path) is None
             with pytest.raises(tables.NodeError, match=f"{path} is no table"):
-                table_at(file, path)
+                open_table(file, path)
         for path in ("/group", "/absent", "/group/absent", "/absent/rows"):
             with pytest.raises(tables.HDF5ExtError):
-                table_at(file, path)
-        assert exists(file, "/group")
-        assert exists(file, "array")
-        assert not any(exists(file, path) for path in ("/absent", "/absent/rows", "/group/absent"))
+                open_table(file, path)
+        assert link_exists(file, "/group")
+        assert link_exists(file, "array")
+        assert not any(link_exists(file, path) for path in ("/absent", "/absent/rows", "/group/absent"))
 
 
 def test_rows_and_values_of_two_dimensions_are_refused(tmp_path):
@@ -277,12 +278,12 @@ def test_rows_and_values_of_two_dimensions_are_refused(tmp_path):
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         plain(file, PAIR).close()
         file.create_vlarray("/", "values", tables.VLStringAtom()).close()
-        for opener, path in ((table_at, "/rows"), (array_at, "/values")):
+        for opener, path in ((open_table, "/rows"), (open_vlen_array, "/values")):
             properties, space = hdf5.H5Pcreate(kind), hdf5.H5Screate_simple(2, size, None)
             hdf5.H5Pset_chunk(ctypes.c_int64(properties), 2, size)
             with closing(opener(file, path)) as node:
                 square = f"{path}_square".encode()
-                made = hdf5.H5Dcreate2(int(file.root._v_objectid), square, node.type, space, 0, properties, 0)
+                made = hdf5.H5Dcreate2(int(file.root._v_objectid), square, node.datatype, space, 0, properties, 0)
             assert min(made, space, properties) > 0
             for function, opened in (("H5Dclose", made), ("H5Sclose", space), ("H5Pclose", properties)):
                 getattr(hdf5, function)(ctypes.c_int64(opened))
@@ -304,7 +305,7 @@ def ten(tmp_path):
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (0, 11), (10, 11), (5, 4), (2**63, 2**63), (-3, -1)])
 def test_reading_outside_the_rows_is_refused(ten, start, stop):
-    with tables.open_file(ten) as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten) as file, closing(open_table(file, "/rows")) as table:
         with pytest.raises(IndexError):
             table.read(start, stop)
         assert table.read(10, 10).shape == (0,)
@@ -312,12 +313,12 @@ def test_reading_outside_the_rows_is_refused(ten, start, stop):
 
 @pytest.mark.parametrize("places", [[10], [-1], [0, 2**40], [0, -(2**63)]])
 def test_taking_rows_that_are_not_there_is_refused(ten, places):
-    with tables.open_file(ten) as file, closing(table_at(file, "/rows")) as table, pytest.raises(IndexError):
+    with tables.open_file(ten) as file, closing(open_table(file, "/rows")) as table, pytest.raises(IndexError):
         table.take(np.array(places))
 
 
 def test_rows_are_read_into_room_that_fits_and_no_other(ten):
-    with tables.open_file(ten) as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten) as file, closing(open_table(file, "/rows")) as table:
         constant = np.zeros(4, table.dtype)
         constant.flags.writeable = False
         for room in (
@@ -336,7 +337,7 @@ def test_rows_are_read_into_room_that_fits_and_no_other(ten):
 
 def test_rows_that_do_not_fit_are_refused_and_change_nothing(ten):
     before = by_pytables(ten)
-    with tables.open_file(ten, "a") as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten, "a") as file, closing(open_table(file, "/rows")) as table:
         for wrong in (np.zeros(2, "<i4"), np.zeros(2, table.dtype.newbyteorder()), np.zeros((1, 2), table.dtype)):
             for write in (table.append, lambda rows: table.modify(0, rows)):
                 with pytest.raises(ValueError, match="/rows"):
@@ -350,7 +351,7 @@ def test_rows_that_do_not_fit_are_refused_and_change_nothing(ten):
 
 
 def test_rows_that_are_not_contiguous_are_written_as_they_are(ten):
-    with tables.open_file(ten, "a") as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten, "a") as file, closing(open_table(file, "/rows")) as table:
         sent = moments(table.dtype, 20)
         table.modify(0, sent[18::-2])
         table.append(sent[::4])
@@ -359,7 +360,7 @@ def test_rows_that_are_not_contiguous_are_written_as_they_are(ten):
 
 def test_a_file_open_for_reading_refuses_to_be_written(ten):
     before = ten.read_bytes()
-    with tables.open_file(ten) as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten) as file, closing(open_table(file, "/rows")) as table:
         for write in (table.append, lambda rows: table.modify(0, rows)):
             with pytest.raises(tables.HDF5ExtError):
                 write(np.zeros(2, table.dtype))
@@ -375,7 +376,7 @@ def test_another_kind_of_row_count_does_not_stop_writing(ten, kind):
         del file.root.rows.attrs.NROWS
         if kind is not None:
             file.root.rows.attrs.NROWS = np.dtype(kind).type(10)
-    with tables.open_file(ten, "a") as file, closing(table_at(file, "/rows")) as table:
+    with tables.open_file(ten, "a") as file, closing(open_table(file, "/rows")) as table:
         table.append(np.zeros(3, table.dtype))
     with tables.open_file(ten) as file:
         assert file.root.rows.nrows == 13

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tables import hdf5extension
 
 from dayfile.errors import InstallationError, StorageError
-from dayfile.stores import library
-from dayfile.stores.rows import rows_at
-from dayfile.stores.vlen import array_at, values_at
+from dayfile.hdf5 import library
+from dayfile.hdf5.rows import open_if_table
+from dayfile.hdf5.vlen import open_if_vlen_array, open_vlen_array
 
 ODD = [b"", b"a", b"\0", b"a\0", bytes(range(256)), b"x" * 70_000, b""]
 PARTS = st.lists(st.lists(st.binary(max_size=40), max_size=6), max_size=6)
@@ -33,13 +33,13 @@ def in_memory():
 
 
 def test_the_library_of_this_pytables_can_be_called():
-    assert library.library() is not None
+    assert library.load_library() is not None
 
 
 def test_what_is_appended_is_what_pytables_reads(tmp_path):
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        with closing(array_at(file, "/blobs")) as array:
+        with closing(open_vlen_array(file, "/blobs")) as array:
             array.append(ODD[:3])
             array.append([])
             array.append(ODD[3:])
@@ -55,7 +55,7 @@ def test_what_pytables_stored_is_read(tmp_path):
         array = file.create_vlarray("/", "blobs", tables.VLStringAtom())
         for value in ODD:
             array.append(value)
-    with tables.open_file(tmp_path / "blobs.h5") as file, closing(array_at(file, "/blobs")) as array:
+    with tables.open_file(tmp_path / "blobs.h5") as file, closing(open_vlen_array(file, "/blobs")) as array:
         assert array.nrows == len(ODD)
         for start in range(len(ODD) + 1):
             for stop in range(len(ODD) + 1):
@@ -74,7 +74,7 @@ def test_pytables_and_the_library_make_files_of_the_same_values(parts):
         size = file.get_filesize()
     with in_memory() as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom()).close()
-        with closing(array_at(file, "/blobs")) as ours:
+        with closing(open_vlen_array(file, "/blobs")) as ours:
             for part in parts:
                 ours.append(part)
             found = ours.read(0, ours.nrows)
@@ -88,7 +88,7 @@ def test_a_megabyte_of_many_values_comes_back(tmp_path):
     values = [bytes([size % 256]) * size for size in sizes.tolist()]
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        with closing(array_at(file, "/blobs")) as array:
+        with closing(open_vlen_array(file, "/blobs")) as array:
             array.append(values)
             assert array.read(0, 5000) == values
             assert array.read(4000, 4001) == values[4000:4001]
@@ -99,7 +99,7 @@ def test_reading_gives_back_the_memory_that_the_library_took(tmp_path):
     megabyte = [b"x" * 1000] * 1000
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        with closing(array_at(file, "/blobs")) as array:
+        with closing(open_vlen_array(file, "/blobs")) as array:
             array.append(megabyte)
             for _ in range(5):
                 array.read(0, 1000)
@@ -113,7 +113,7 @@ def test_reading_gives_back_the_memory_that_the_library_took(tmp_path):
 def test_an_array_of_a_file_open_for_reading_takes_nothing(tmp_path):
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-    with tables.open_file(tmp_path / "blobs.h5") as file, closing(array_at(file, "/blobs")) as array:
+    with tables.open_file(tmp_path / "blobs.h5") as file, closing(open_vlen_array(file, "/blobs")) as array:
         with pytest.raises(tables.HDF5ExtError):
             array.append([b"x"])
         assert array.nrows == 0
@@ -124,7 +124,7 @@ def test_an_array_of_a_file_open_for_reading_takes_nothing(tmp_path):
 def test_values_beyond_the_last_are_refused(tmp_path):
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        with closing(array_at(file, "/blobs")) as array:
+        with closing(open_vlen_array(file, "/blobs")) as array:
             array.append([b"a", b"b"])
             with pytest.raises(tables.HDF5ExtError, match="failed"):
                 array.read(1, 5)
@@ -139,7 +139,7 @@ def test_values_of_numbers_are_read_as_their_bytes(tmp_path, dtype):
         for part in numbers[:2]:
             array.append(part)
         array.close()
-        with closing(array_at(file, "/numbers")) as opened:
+        with closing(open_vlen_array(file, "/numbers")) as opened:
             opened.append([numbers[2].tobytes()])
             assert opened.read(0, 3) == [part.tobytes() for part in numbers]
     with tables.open_file(tmp_path / "blobs.h5") as file:
@@ -149,10 +149,10 @@ def test_values_of_numbers_are_read_as_their_bytes(tmp_path, dtype):
 def test_bytes_are_read_whether_or_not_the_file_says_that_they_are_a_text(tmp_path):
     with tables.open_file(tmp_path / "blobs.h5", "w") as file:
         file.create_vlarray("/", "blobs", tables.VLStringAtom())
-        with closing(array_at(file, "/blobs")) as array:
+        with closing(open_vlen_array(file, "/blobs")) as array:
             array.append(ODD)
     plain = tables.open_file(tmp_path / "blobs.h5", pytables_sys_attrs=False)
-    with plain as file, closing(array_at(file, "/blobs")) as array:
+    with plain as file, closing(open_vlen_array(file, "/blobs")) as array:
         assert array.read(0, len(ODD)) == ODD
 
 
@@ -163,23 +163,23 @@ def test_what_is_no_array_of_values_gives_none(tmp_path):
         file.create_vlarray("/", "texts", tables.StringAtom(5))
         file.create_vlarray("/", "pairs", tables.Int32Atom(shape=(2,)))
         for path in ("/plain", "/table", "/texts", "/pairs"):
-            assert values_at(file, path) is None
+            assert open_if_vlen_array(file, path) is None
             with pytest.raises(tables.NodeError, match=f"{path} is no array"):
-                array_at(file, path)
+                open_vlen_array(file, path)
         for path in ("/plain", "/texts", "/pairs"):
-            assert rows_at(file, path) is None
+            assert open_if_table(file, path) is None
         with pytest.raises(tables.HDF5ExtError):
-            values_at(file, "/absent")
+            open_if_vlen_array(file, "/absent")
 
 
 def test_a_library_that_cannot_be_called_is_a_fault_of_the_installation_and_no_source_pays(archive, hits, monkeypatch):
     archive.drop("MuonHit.be.bin", hits(1))
-    library.library.cache_clear()
+    library.load_library.cache_clear()
     monkeypatch.setattr(hdf5extension, "__file__", find_library("c"))  # one in which its functions are not found
     with pytest.raises(InstallationError, match=r"this PyTables cannot be called .*install") as caught:
         archive.run()
     assert not isinstance(caught.value, StorageError)
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
     monkeypatch.undo()
-    library.library.cache_clear()
+    library.load_library.cache_clear()
     assert archive.run().sources["archived"] == 1

@@ -19,11 +19,11 @@ from dayfile import cli, create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import started
+from dayfile.hdf5.rows import NativeTable
+from dayfile.hdf5.vlen import VlenArray
 from dayfile.layouts.dtypes import to_structs
 from dayfile.plugins import load
 from dayfile.settings import resolve
-from dayfile.stores.rows import PlainRows
-from dayfile.stores.vlen import Values
 from dayfile_cris import instrument as cris
 
 DAY_FILE = "2024/5/2024_5_1.h5"
@@ -210,9 +210,9 @@ def read_back(monkeypatch):
 
         monkeypatch.setattr(kind, method, read)
 
-    counting(PlainRows, "read")
-    counting(PlainRows, "take")
-    counting(Values, "read")
+    counting(NativeTable, "read")
+    counting(NativeTable, "take")
+    counting(VlenArray, "read")
     return counts
 
 
@@ -245,9 +245,9 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
         records = count * (ROWS - repeated) + repeated
         before = read_back.copy()
         one_run.publish()
-    found = {"PlainRows": repeated, "Values": 2 * repeated} if repeated else {}
+    found = {"NativeTable": repeated, "VlenArray": 2 * repeated} if repeated else {}
     assert costs == [{}, *[found] * (count - 1)]
-    assert read_back - before == {"PlainRows": records, "Values": 2 * records}
+    assert read_back - before == {"NativeTable": records, "VlenArray": 2 * records}
     assert counted_in(one_run) == SimpleNamespace(written=records, identical=(count - 1) * repeated)
 
 
@@ -269,7 +269,7 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
                 source.write_bytes(content)
                 one_run.take([Arrival(source, ours=False)])
             one_run.publish()
-        costs.append((read_back - before)["PlainRows"])
+        costs.append((read_back - before)["NativeTable"])
     assert costs == [200, 200 + 220, 220 + 600]
 
 

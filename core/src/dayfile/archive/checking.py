@@ -20,14 +20,15 @@ from dayfile.archive.homes import Content, Homes, content_of, second_copy
 from dayfile.archive.opening import REMEDY, DayFileError, naming_trouble, open_day_file
 from dayfile.archive.root import Root
 from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.hdf5.links import link_exists
+from dayfile.hdf5.rows import Table
+from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.rows import Rows, exists
 from dayfile.stores.slots import filled, slots_of
-from dayfile.stores.vlen import Values, array_at
 
 __all__ = ["Problem", "check", "check_day_file", "without_digest"]
 
@@ -207,15 +208,15 @@ def check_day_file(
     return summaries, problems
 
 
-def summary_of(node: Rows | Values, told: Told, *, deep: bool) -> NodeSummary:
+def summary_of(node: Table | VlenArray, told: Told, *, deep: bool) -> NodeSummary:
     """What a node holds; of a blob array only the number of rows, unless all is to be read."""
-    if not isinstance(node, Values):
+    if not isinstance(node, VlenArray):
         return survey_table(node, told)
     return survey_blobs(node) if deep else NodeSummary(node.path, node.nrows, 0)
 
 
 def check_node(
-    file: tables.File, node: Rows | Values, summary: NodeSummary, ledger: Ledger, *, deep: bool
+    file: tables.File, node: Table | VlenArray, summary: NodeSummary, ledger: Ledger, *, deep: bool
 ) -> Iterator[str]:
     """What is wrong with a table or blob array."""
     rows, checksum = ledger.checksums.get(summary.path, (None, None))
@@ -223,7 +224,7 @@ def check_node(
         yield f"{summary.path} has {plural(summary.rows, 'row')}, and {rows} by its ledger"
     elif deep and checksum is not None and checksum != summary.checksum:
         yield f"{summary.path} does not have the bytes that were published"
-    if summary.data_type is None or isinstance(node, Values):
+    if summary.data_type is None or isinstance(node, VlenArray):
         return
     if summary.data_type.placement.store == "slots":
         yield from check_slots(node, summary.data_type, ledger.day)
@@ -231,7 +232,7 @@ def check_node(
         yield from check_blobs(file, node, summary.data_type)
 
 
-def check_slots(table: Rows, data_type: DataType, day: str) -> Iterator[str]:
+def check_slots(table: Table, data_type: DataType, day: str) -> Iterator[str]:
     """Whether each slot holds a record of its own period."""
     if not day:
         return
@@ -243,12 +244,12 @@ def check_slots(table: Rows, data_type: DataType, day: str) -> Iterator[str]:
             yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
 
 
-def check_blobs(file: tables.File, table: Rows, data_type: DataType) -> Iterator[str]:
+def check_blobs(file: tables.File, table: Table, data_type: DataType) -> Iterator[str]:
     """Whether each index of a blob is one of the array beside the table."""
     path = f"{table.path.rsplit('/', 1)[0]}/{data_type.placement.node.blobs.rsplit('/', 1)[-1]}"
     count = 0
-    if exists(file, path):
-        with closing(array_at(file, path)) as array:
+    if link_exists(file, path):
+        with closing(open_vlen_array(file, path)) as array:
             count = array.nrows
     for field in data_type.fields:
         if not field.blob or field.name not in (table.dtype.names or ()):

@@ -68,16 +68,16 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     338
     """
     from dayfile.archive.survey import opened_leaves
+    from dayfile.hdf5.vlen import VlenArray
     from dayfile.stores.declarations import data_type_of
-    from dayfile.stores.vlen import Values
 
     path = root.path / day_file_of(root, name, day)
     found: DataType | None = None
     content: dict[str, npt.NDArray[Any]] = {}
     with open_day_file(path) as file:
         for table in opened_leaves(file):
-            data_type = None if isinstance(table, Values) else data_type_of(table)
-            if isinstance(table, Values) or data_type is None or data_type.name != name:
+            data_type = None if isinstance(table, VlenArray) else data_type_of(table)
+            if isinstance(table, VlenArray) or data_type is None or data_type.name != name:
                 continue
             check_single(data_type)
             overlap = table.path == f"{data_type.placement.node.path}_overlap"

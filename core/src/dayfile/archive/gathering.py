@@ -14,7 +14,7 @@ from dayfile.archive.records import Place, Records
 from dayfile.model.datatype import DataType
 
 if TYPE_CHECKING:
-    from dayfile.stores.rows import Rows
+    from dayfile.hdf5.rows import Table
 
 __all__ = ["READ_BYTES", "Choice", "Part", "Room", "chosen", "joined", "key_names"]
 
@@ -80,7 +80,7 @@ def key_names(data_type: DataType) -> list[str]:
 
 
 def chosen(
-    table: Rows, data_type: DataType, choice: Choice | None, room: Room, read_bytes: int = READ_BYTES
+    table: Table, data_type: DataType, choice: Choice | None, room: Room, read_bytes: int = READ_BYTES
 ) -> npt.NDArray[Any]:
     """The records of a table that a choice takes, all if there is none, in the dtype of its data type.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ import tables
 
 from dayfile.archive import disk
 from dayfile.errors import HeldError, StorageError
+from dayfile.hdf5.errors import find_errno
+from dayfile.hdf5.files import open_file
 
 __all__ = [
     "DAMAGED",
@@ -40,7 +41,6 @@ DAMAGED = (
 """What reading a day file raises that is damaged, or not as this program leaves them."""
 REMEDY = "rebuild it if its sources are kept (dayfile rebuild), else take it from a copy"
 """What messages advise for a day file that is damaged or gone; sources of one of other origin are not kept."""
-ERRNO = re.compile(r"errno = (\d+)")
 
 
 class Trouble(StrEnum):
@@ -118,8 +118,7 @@ def open_day_file(path: Path) -> Iterator[tables.File]:
         It cannot be opened, or what is done with it while it is open raises what a damaged file does.
     """
     check_regular(path)
-    # As all is read once, a cache of chunks would only be one more copy.
-    with naming_trouble(path), tables.open_file(path, "r", chunk_cache_size=0) as file:
+    with naming_trouble(path), open_file(path) as file:
         yield file
 
 
@@ -183,7 +182,7 @@ def find_trouble(path: Path, error: BaseException) -> tuple[Trouble, str]:
         return Trouble.NOT_UTF8, type(error).__name__
     if isinstance(error, ValueError) and "already opened" in str(error):
         return Trouble.IN_USE, "open in this process"
-    number, locking = errno_of(error)
+    number, locking = find_errno(error)
     if number is None:
         return Trouble.DAMAGED, type(error).__name__
     if locking:
@@ -193,26 +192,13 @@ def find_trouble(path: Path, error: BaseException) -> tuple[Trouble, str]:
     return trouble, os.strerror(number)
 
 
-def errno_of(error: BaseException) -> tuple[int | None, bool]:
-    """The number of the system's error behind an exception, and whether a lock was asked for; None if there is none."""
-    if isinstance(error, OSError):
-        # PyTables raises some of the system's errors by itself, without their number.
-        by_class = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, IsADirectoryError: errno.EISDIR}
-        return error.errno or by_class.get(type(error)), False
-    for entry in getattr(error, "h5backtrace", None) or ():
-        text = str(entry[-1])
-        if match := ERRNO.search(text):
-            return int(match[1]), "lock" in text.partition("errno")[0]
-    return None, False
-
-
 @contextmanager
 def hdf5_errors(action: str, path: Path) -> Iterator[None]:
     """Turn what HDF5 reports into a StorageError."""
     try:
         yield
     except (tables.HDF5ExtError, OSError) as error:
-        number, _ = errno_of(error)
+        number, _ = find_errno(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cause = f"({os.strerror(number)})" if number else f"({lines[-1]}), is the disk full?"
         message = f"could not {action} {cause}; {disk.STAYS}"

@@ -17,12 +17,13 @@ from dayfile.errors import StorageError, TimeError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
+from dayfile.model.places import LEDGER
 from dayfile.model.validity import valid_at, valid_from
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from dayfile.stores.rows import Rows
+    from dayfile.hdf5.rows import Table
 
 __all__ = ["Reader"]
 
@@ -210,14 +211,14 @@ class Reader:
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
-    ) -> Iterator[tuple[DataType, Rows]]:
+    ) -> Iterator[tuple[DataType, Table]]:
         """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
-        from dayfile.stores.nodes import leaves
-        from dayfile.stores.rows import rows_at
+        from dayfile.hdf5.groups import find_leaves
+        from dayfile.hdf5.rows import open_if_table
 
         with open_day_file(self.root.path / row.path) as file:
-            for node in filter(wanted, leaves(file.root)):
-                table = rows_at(file, node)
+            for node in filter(wanted, find_leaves(file.root, without=LEDGER)):
+                table = open_if_table(file, node)
                 if table is None:
                     continue
                 with closing(table):
@@ -225,7 +226,7 @@ class Reader:
                     if data_type is not None and data_type.name == row.data_type:
                         yield data_type, table
 
-    def told(self, table: Rows) -> DataType | None:
+    def told(self, table: Table) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
         from dayfile.stores.declarations import data_type_of, recogniser
 

@@ -60,9 +60,9 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
         The day file does not have them.
     """
     from dayfile.archive.opening import open_day_file
+    from dayfile.hdf5.links import link_exists
+    from dayfile.hdf5.vlen import open_vlen_array
     from dayfile.stores.blobs import blobs_at
-    from dayfile.stores.rows import exists
-    from dayfile.stores.vlen import array_at
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
@@ -74,9 +74,9 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
                 found.append(np.full(wanted.shape, None, object))
                 continue
             missing = StorageError(f"{place.blobs} does not have blob {highest}", where=place.path)
-            if not exists(file, place.blobs):
+            if not link_exists(file, place.blobs):
                 raise missing
-            with closing(array_at(file, place.blobs)) as array:
+            with closing(open_vlen_array(file, place.blobs)) as array:
                 try:
                     found.append(blobs_at(array, wanted.ravel()).reshape(wanted.shape))
                 except IndexError as error:

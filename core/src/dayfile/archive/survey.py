@@ -14,15 +14,17 @@ import tables
 
 from dayfile.archive.opening import DAMAGED, open_day_file
 from dayfile.errors import StorageError
+from dayfile.hdf5.files import open_file
+from dayfile.hdf5.groups import find_leaves
+from dayfile.hdf5.rows import Table, open_if_table
+from dayfile.hdf5.vlen import VlenArray, open_if_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
+from dayfile.model.places import LEDGER
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import leaves
-from dayfile.stores.rows import Rows, rows_at
 from dayfile.stores.slots import filled
-from dayfile.stores.vlen import Values, values_at
 
 __all__ = [
     "NodeSummary",
@@ -75,20 +77,20 @@ def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
         Tells the data type of a table.
     """
     return [
-        survey_blobs(node) if isinstance(node, Values) else survey_table(node, told) for node in opened_leaves(file)
+        survey_blobs(node) if isinstance(node, VlenArray) else survey_table(node, told) for node in opened_leaves(file)
     ]
 
 
-def opened_leaves(file: tables.File) -> Iterator[Rows | Values]:
+def opened_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
     """The tables and arrays of blobs of an open day file, but for its ledger, each open while it is yielded."""
-    for path in leaves(file.root):
-        node = values_at(file, path) or rows_at(file, path)
+    for path in find_leaves(file.root, without=LEDGER):
+        node = open_if_vlen_array(file, path) or open_if_table(file, path)
         if node is not None:
             with closing(node):
                 yield node
 
 
-def survey_table(table: Rows, told: Told = data_type_of) -> NodeSummary:
+def survey_table(table: Table, told: Told = data_type_of) -> NodeSummary:
     """Checksum, records and time span of a table."""
     data_type = told(table)
     checksum, records = 0, 0
@@ -115,7 +117,7 @@ def survey_table(table: Rows, told: Told = data_type_of) -> NodeSummary:
     )
 
 
-def survey_blobs(array: Values) -> NodeSummary:
+def survey_blobs(array: VlenArray) -> NodeSummary:
     """Checksum of a blob array."""
     checksum, step = 0, 4096
     for start in range(0, array.nrows, step):
@@ -124,7 +126,7 @@ def survey_blobs(array: Values) -> NodeSummary:
     return NodeSummary(array.path, array.nrows, checksum % 2**64)
 
 
-def blocks(table: Rows) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
     step = max(1, READ_BYTES // table.dtype.itemsize)
     for start in range(0, table.nrows, step):
@@ -165,7 +167,7 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
         a write that failed.
     """
     try:
-        with tables.open_file(path, "r", chunk_cache_size=0) as file:
+        with open_file(path) as file:
             summaries = survey(file, told)
             ledger = Ledger.read(file)
     except DAMAGED as error:

@@ -20,6 +20,11 @@ from dayfile.archive.forks import keep_from_forks
 from dayfile.archive.opening import REMEDY, check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, survey_blobs, survey_table, verify
 from dayfile.errors import HeldError, LayoutError, StorageError
+from dayfile.hdf5.files import open_file
+from dayfile.hdf5.groups import allow_any_names, is_group
+from dayfile.hdf5.links import link_exists
+from dayfile.hdf5.rows import Table, open_table
+from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
@@ -29,10 +34,8 @@ from dayfile.stores.checksums import place_sum
 from dayfile.stores.declarations import Told, data_type_of, tell
 from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
 from dayfile.stores.making import make_table, make_values
-from dayfile.stores.nodes import Keys, fill, unnatural_names
-from dayfile.stores.rows import Rows, exists, table_at
+from dayfile.stores.nodes import Keys, fill
 from dayfile.stores.slots import OnConflict, SlotTable
-from dayfile.stores.vlen import Values, array_at
 from dayfile.stores.widening import widen
 
 __all__ = ["WorkFile"]
@@ -208,9 +211,9 @@ class WorkFile:
         if path not in self.stores or len(self.stores[path].data_type.fields) < len(form.fields):
             file = self._open()
             self._check_groups(file, path)
-            made = not exists(file, path)
+            made = not link_exists(file, path)
             slots = form.slots(self.day) if made and form.placement.store == "slots" else 0
-            table = make_table(file, path, form, keys, slots=slots) if made else table_at(file, path)
+            table = make_table(file, path, form, keys, slots=slots) if made else open_table(file, path)
             self.closing.callback(table.close)
             owner = None if made else data_type_of(table)
             if owner is not None:
@@ -233,7 +236,7 @@ class WorkFile:
         parts = path.strip("/").split("/")
         for end in range(1, len(parts)):
             above = "/" + "/".join(parts[:end])
-            if exists(file, above) and not isinstance(file.get_node(above), tables.Group):
+            if link_exists(file, above) and not is_group(file, above):
                 raise LayoutError(f"{path} would be below {above}, which is not a group", where=self.published)
 
     def _check_owner(self, path: str, owner: str, data_type: DataType) -> None:
@@ -242,22 +245,22 @@ class WorkFile:
             message = f"{path} is the table of {owner}; records of {data_type.name} need a path or node of their own"
             raise LayoutError(message, where=self.published)
 
-    def _store(self, file: tables.File, table: Rows, data_type: DataType, keys: Keys, empty_from: int | None) -> Store:
+    def _store(self, file: tables.File, table: Table, data_type: DataType, keys: Keys, empty_from: int | None) -> Store:
         """The store that writes a table."""
         checksum = self._checksum(table)
         if data_type.placement.store == "slots":
             start = data_type.clock.day_start(self.day)
             path = f"{table.path}_overlap"
             make = partial(self._overlap, file, path, data_type, keys)
-            there = make() if exists(file, path) else None
+            there = make() if link_exists(file, path) else None
             return SlotTable(table, data_type, start, there, make, checksum, self.on_conflict, empty_from)
         blobs = self._blob_array(file, data_type, keys) if data_type.placement.node.blobs else None
         return AppendTable(table, data_type, blobs, checksum, keep_duplicates=self.keep_duplicates)
 
-    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Rows:
+    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Table:
         """The table at a path, and its overlap table, with the fields of a later version."""
         for each in (f"{path}_overlap", path):
-            if exists(file, each):
+            if link_exists(file, each):
                 table = widen(file, each, form, keys)
                 self.closing.callback(table.close)
                 self.ledger.checksums[each] = table.nrows, survey_table(table).checksum
@@ -278,15 +281,14 @@ class WorkFile:
 
     def _reopen(self) -> tables.File:
         """Open the work file as it stands in the workshop."""
-        with unnatural_names(), hdf5_errors("open", self.path):
+        with allow_any_names(), hdf5_errors("open", self.path):
             disk.step("open", self.path)
-            # All is written once, and in large parts: a cache of chunks would be one more copy.
-            self.handle = keep_from_forks(tables.open_file(self.path, "a", chunk_cache_size=0))
+            self.handle = keep_from_forks(open_file(self.path, "a"))
         return self.handle
 
     def _overlap(self, file: tables.File, path: str, data_type: DataType, keys: Keys) -> AppendTable:
-        if exists(file, path):
-            table = table_at(file, path)
+        if link_exists(file, path):
+            table = open_table(file, path)
             self._check_overlap(table, data_type)
         else:
             title = f"{data_type.title}: records that contended for a slot"
@@ -294,7 +296,7 @@ class WorkFile:
         self.closing.callback(table.close)
         return AppendTable(table, data_type, None, self._checksum(table))
 
-    def _check_overlap(self, table: Rows, data_type: DataType) -> None:
+    def _check_overlap(self, table: Table, data_type: DataType) -> None:
         """LayoutError for an overlap table that is of another data type, or has other fields."""
         owner = data_type_of(table)
         if owner is not None:
@@ -306,12 +308,12 @@ class WorkFile:
     def _blob_array(self, file: tables.File, data_type: DataType, keys: Keys) -> BlobArray:
         path = fill(data_type.placement.node.blobs, keys)
         if path not in self.blobs:
-            array = array_at(file, path) if exists(file, path) else make_values(file, path, data_type, keys)
+            array = open_vlen_array(file, path) if link_exists(file, path) else make_values(file, path, data_type, keys)
             self.closing.callback(array.close)
             self.blobs[path] = BlobArray(array, self._checksum(array))
         return self.blobs[path]
 
-    def _checksum(self, node: Rows | Values) -> int:
+    def _checksum(self, node: Table | VlenArray) -> int:
         """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it.
 
         The program that a file came from may have gone on appending to it: then there are more rows than the ledger
@@ -327,7 +329,7 @@ class WorkFile:
         if rows > node.nrows:
             message = f"{node.path} has {plural(node.nrows, 'row')}, and {rows} by its ledger; {REMEDY}"
             raise StorageError(message, where=self.published)
-        return (survey_blobs(node) if isinstance(node, Values) else survey_table(node)).checksum
+        return (survey_blobs(node) if isinstance(node, VlenArray) else survey_table(node)).checksum
 
     def flush(self) -> None:
         """Hand what waits in memory to HDF5."""

@@ -24,10 +24,10 @@ from dayfile.engine.intake import left_behind
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
+from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.declarations import recogniser
-from dayfile.stores.library import library
 
 __all__ = ["started"]
 
@@ -53,7 +53,7 @@ def started(
     InstallationError
         The HDF5 library cannot be called.
     """
-    library()  # before any source is touched: without it nothing can be written
+    load_library()  # before any source is touched: without it nothing can be written
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
     also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))

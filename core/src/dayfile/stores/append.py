@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.rows import Table
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.index import RowIndex
-from dayfile.stores.rows import Rows
 
 __all__ = ["AppendTable"]
 
@@ -40,7 +40,7 @@ class AppendTable:
 
     Parameters
     ----------
-    table : Rows
+    table : Table
         Open for writing.
     data_type : DataType
         What its rows are.
@@ -54,7 +54,7 @@ class AppendTable:
 
     def __init__(
         self,
-        table: Rows,
+        table: Table,
         data_type: DataType,
         blobs: BlobArray | None,
         checksum: int = 0,

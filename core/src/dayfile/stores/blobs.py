@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.vlen import VlenArray
 from dayfile.stores.checksums import blob_hashes, place_sum
-from dayfile.stores.vlen import Values
 
 __all__ = ["BlobArray", "blobs_at"]
 
@@ -27,13 +27,13 @@ class BlobArray:
 
     Parameters
     ----------
-    array : Values
+    array : VlenArray
         Open for writing.
     checksum : int
         Checksum of what it holds already.
     """
 
-    def __init__(self, array: Values, checksum: int = 0) -> None:
+    def __init__(self, array: VlenArray, checksum: int = 0) -> None:
         self.array = array
         self.checksum = checksum
         self.waiting: list[bytes] = []
@@ -105,12 +105,12 @@ class BlobArray:
         return np.where(numbers < 0, numbers, self.stored[np.maximum(numbers, 0)])
 
 
-def blobs_at(array: Values, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
+def blobs_at(array: VlenArray, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
     """Values of an array of bytes, read in few slices.
 
     Parameters
     ----------
-    array : Values
+    array : VlenArray
         Open for reading.
     indexes : array of int, shape (n,)
         Which values, in any order; negative for none.

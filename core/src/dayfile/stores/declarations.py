@@ -16,15 +16,16 @@ import numpy as np
 import tables
 from pydantic import BaseModel, Json
 
+from dayfile.hdf5.attributes import set_attributes
+from dayfile.hdf5.rows import Table
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.nodes import matched
-from dayfile.stores.rows import Rows
 
 __all__ = ["ATTRIBUTES", "Told", "data_type_of", "describe", "recogniser", "tell", "type_told"]
 
-Told = Callable[[Rows], DataType | None]
+Told = Callable[[Table], DataType | None]
 
 
 class ClockWords(BaseModel):
@@ -114,11 +115,10 @@ def describe(data_type: DataType) -> dict[str, str | int]:
 
 def tell(table: tables.Table, data_type: DataType) -> None:
     """Put into a table's attributes what it holds."""
-    for name, value in describe(data_type).items():
-        table.attrs[name] = value
+    set_attributes(table, describe(data_type))
 
 
-def data_type_of(table: Rows) -> DataType | None:
+def data_type_of(table: Table) -> DataType | None:
     """The data type of a table, from its attributes alone; None for a table without them.
 
     Raises
@@ -169,7 +169,7 @@ def recogniser(types: Iterable[DataType]) -> Told:
     """
     known = tuple(types)
 
-    def told(table: Rows) -> DataType | None:
+    def told(table: Table) -> DataType | None:
         found = data_type_of(table)
         if found is not None:
             return found

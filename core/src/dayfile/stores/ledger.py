@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import tables
 
+from dayfile.hdf5.attributes import get_attribute, set_attributes
+from dayfile.hdf5.files import make_image
+from dayfile.hdf5.links import link_exists
+from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
-from dayfile.stores.rows import exists, table_at
 
 __all__ = ["Ledger", "LedgerEntry", "empty_day_file"]
 
@@ -76,9 +79,9 @@ class Ledger:
     def read(cls, file: tables.File) -> Ledger:
         """The ledger of an open day file; an empty one if it has none."""
         ledger = cls()
-        if not exists(file, LEDGER):
+        if not link_exists(file, LEDGER):
             return ledger
-        ledger.day = str(file.get_node(f"/{LEDGER}")._v_attrs.day)
+        ledger.day = str(get_attribute(file.get_node(f"/{LEDGER}"), "day"))
         for row in read_whole(file, "sources"):
             entry = LedgerEntry(row[0].decode(), row[1].decode(errors="replace"), int(row[2]), int(row[3]), int(row[4]))
             ledger.sources[entry.sha256] = entry
@@ -93,20 +96,20 @@ class Ledger:
 
     def write(self, file: tables.File) -> None:
         """Bring the ledger of a day file open for writing up to this one."""
-        if not exists(file, LEDGER):
+        if not link_exists(file, LEDGER):
             group = file.create_group("/", LEDGER, "dayfile: where the records of this file came from")
-            group._v_attrs.day = self.day
+            set_attributes(group, {"day": self.day})
             file.create_table(group, "sources", SOURCES, "sources by SHA-256", chunkshape=32).close()
             title = "rows and checksum of each node"
             file.create_table(group, "checksums", CHECKSUMS, title, chunkshape=16).close()
-        elif file.get_node(f"/{LEDGER}")._v_attrs.day != self.day:
-            file.get_node(f"/{LEDGER}")._v_attrs.day = self.day
+        elif get_attribute(file.get_node(f"/{LEDGER}"), "day") != self.day:
+            set_attributes(file.get_node(f"/{LEDGER}"), {"day": self.day})
         entries = [
             (entry.sha256, stored_name(entry.name).encode(), entry.size, entry.records, entry.archived)
             for entry in self.fresh
         ]
         if entries:
-            with closing(table_at(file, f"/{LEDGER}/sources")) as sources:
+            with closing(open_table(file, f"/{LEDGER}/sources")) as sources:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
         sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
@@ -114,7 +117,7 @@ class Ledger:
         if table.nrows > len(sums):  # somebody removed nodes, and took the file as it is
             table.truncate(len(sums))
         table.close()
-        with closing(table_at(file, f"/{LEDGER}/checksums")) as checksums:
+        with closing(open_table(file, f"/{LEDGER}/checksums")) as checksums:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])
             checksums.append(sums[stored:])
@@ -122,7 +125,7 @@ class Ledger:
 
 def read_whole(file: tables.File, name: str) -> list[Any]:
     """All rows of a table of the ledger, as tuples."""
-    with closing(table_at(file, f"/{LEDGER}/{name}")) as table:
+    with closing(open_table(file, f"/{LEDGER}/{name}")) as table:
         return list(table.read(0, table.nrows).tolist())
 
 
@@ -134,7 +137,4 @@ def stored_name(name: str) -> str:
 @cache
 def empty_day_file() -> bytes:
     """The bytes of a day file with nothing but an empty ledger: a copy of them is made quicker than the ledger."""
-    with tables.open_file("empty", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
-        Ledger().write(file)
-        file.flush()
-        return bytes(file.get_file_image())
+    return make_image(Ledger().write)

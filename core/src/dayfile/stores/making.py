@@ -10,12 +10,14 @@ from functools import lru_cache
 
 import tables
 
+from dayfile.hdf5.datasets import open_dataset
+from dayfile.hdf5.files import copy_from_image, make_image
+from dayfile.hdf5.groups import allow_any_names, create_groups
+from dayfile.hdf5.rows import NativeTable, extend_with_zeros
+from dayfile.hdf5.vlen import VlenArray
 from dayfile.model.datatype import DataType, Field
 from dayfile.stores.declarations import tell
-from dayfile.stores.library import DEFAULT, call
-from dayfile.stores.nodes import Keys, unnatural_names, with_keys
-from dayfile.stores.rows import PlainRows, open_dataset
-from dayfile.stores.vlen import Values
+from dayfile.stores.nodes import Keys, with_keys
 
 __all__ = ["make_table", "make_values"]
 
@@ -27,8 +29,8 @@ CHUNK_VALUES = 4096
 """Values of one HDF5 chunk of an array, 16 bytes each: small, as the first value of an array costs a chunk on disk."""
 
 
-def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: Keys) -> tables.Group:
-    """The group above a node, made with its titles where it is absent.
+def create_titled_groups(file: tables.File, path: str, titles: tuple[str, ...], keys: Keys) -> None:
+    """Create the groups above a node, where they are missing.
 
     Parameters
     ----------
@@ -41,20 +43,12 @@ def created_group(file: tables.File, path: str, titles: tuple[str, ...], keys: K
     keys : mapping
         What fills the templates.
     """
-    group = file.root
-    with unnatural_names():
-        for index, name in enumerate(path.strip("/").split("/")[:-1]):
-            if name in group._v_children:
-                group = group._v_children[name]
-            else:
-                title = with_keys(titles[index], keys) if index < len(titles) - 1 else ""
-                group = file.create_group(group, name, title)
-    return group
+    create_groups(file, path, lambda depth: with_keys(titles[depth], keys) if depth < len(titles) - 1 else "")
 
 
 def make_table(
     file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0, chunk_rows: int | None = None
-) -> PlainRows:
+) -> NativeTable:
     """Make the table of a data type, empty.
 
     Parameters
@@ -74,29 +68,19 @@ def make_table(
 
     Returns
     -------
-    PlainRows
+    NativeTable
         The table, to be closed before the file is.
     """
-    created_group(file, path, data_type.placement.node.titles, keys)
-    copy_into(file, path, empty_table(data_type, slots, chunk_rows))
-    return PlainRows(open_dataset(file, path), path, data_type.dtype)
+    create_titled_groups(file, path, data_type.placement.node.titles, keys)
+    copy_from_image(empty_table(data_type, slots, chunk_rows), NODE, file, path)
+    return NativeTable(open_dataset(file, path), path, data_type.dtype)
 
 
-def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Values:
+def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> VlenArray:
     """Make the array of variable-length values (blobs) of a data type, empty; the rest as for :func:`make_table`."""
-    created_group(file, path, data_type.placement.node.titles, keys)
-    copy_into(file, path, empty_values(data_type.placement.node.blobs_title))
-    return Values(open_dataset(file, path), path)
-
-
-def copy_into(file: tables.File, path: str, image: bytes) -> None:
-    """Copy the one node of a file that is given by its bytes to a path of an open file."""
-    # PyTables wants a name for what is never a file, and that there is none of that name: below a file there is none.
-    with tables.open_file(
-        f"{file.filename}/{NODE}", "r", driver="H5FD_CORE", driver_core_image=image, driver_core_backing_store=0
-    ) as source:
-        there, here = int(source.root._v_objectid), int(file.root._v_objectid)
-        call("H5Ocopy", there, NODE.encode(), here, path.encode(), DEFAULT, DEFAULT)
+    create_titled_groups(file, path, data_type.placement.node.titles, keys)
+    copy_from_image(empty_values(data_type.placement.node.blobs_title), NODE, file, path)
+    return VlenArray(open_dataset(file, path), path)
 
 
 @lru_cache(maxsize=64)
@@ -104,21 +88,16 @@ def empty_table(data_type: DataType, slots: int, chunk_rows: int | None = None) 
     """The bytes of a file whose one node is the empty table of a data type."""
     store = data_type.placement.store
     columns = {field.name: column(field, place, store) for place, field in enumerate(data_type.fields)}
-    with tables.open_file(NODE, "w", driver="H5FD_CORE", driver_core_backing_store=0) as file, unnatural_names():
-        table = file.create_table(
-            "/",
-            NODE,
-            columns,
-            data_type.title,
-            chunkshape=chunk_rows or rows_of_chunk(data_type.dtype.itemsize, slots),
-            byteorder="little",
-        )
-        tell(table, data_type)
-        if slots:
-            table.truncate(slots)
-            table.attrs.NROWS = slots  # which PyTables leaves as it was
-        file.flush()
-        return bytes(file.get_file_image())
+    chunk = chunk_rows or rows_of_chunk(data_type.dtype.itemsize, slots)
+
+    def create(file: tables.File) -> None:
+        with allow_any_names():
+            table = file.create_table("/", NODE, columns, data_type.title, chunkshape=chunk, byteorder="little")
+            tell(table, data_type)
+            if slots:
+                extend_with_zeros(table, slots)
+
+    return make_image(create)
 
 
 def rows_of_chunk(itemsize: int, slots: int) -> int:
@@ -129,10 +108,11 @@ def rows_of_chunk(itemsize: int, slots: int) -> int:
 @lru_cache(maxsize=64)
 def empty_values(title: str) -> bytes:
     """The bytes of a file whose one node is an empty array of variable-length values."""
-    with tables.open_file(NODE, "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
+
+    def create(file: tables.File) -> None:
         file.create_vlarray("/", NODE, tables.VLStringAtom(), title, chunkshape=CHUNK_VALUES)
-        file.flush()
-        return bytes(file.get_file_image())
+
+    return make_image(create)
 
 
 def column(field: Field, place: int, store: str) -> tables.Col:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-import tables
+from collections.abc import Mapping
 
 from dayfile.errors import SourceError
-from dayfile.model.places import LEDGER
 
-__all__ = ["Keys", "fill", "key_of", "leaves", "matched", "unnatural_names", "with_keys"]
+__all__ = ["Keys", "fill", "key_of", "matched", "with_keys"]
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
 
 Keys = Mapping[str, str | int]
-
-
-@contextmanager
-def unnatural_names() -> Iterator[None]:
-    """Let node names be no Python identifiers: PyTables warns of a blank in a cluster's name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tables.NaturalNameWarning)
-        yield
 
 
 def fill(template: str, keys: Keys) -> str:
@@ -74,14 +61,6 @@ def with_keys(template: str, keys: Keys) -> str:
         return template.format(**keys)
     except KeyError as error:
         raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
-
-
-def leaves(group: tables.Group) -> Iterator[str]:
-    """The paths of all tables and arrays of a group and those below it, but for the ledger's."""
-    yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
-    for name in sorted(group._v_groups):
-        if name != LEDGER:
-            yield from leaves(group[name])
 
 
 def matched(template: str, path: str) -> dict[str, str] | None:

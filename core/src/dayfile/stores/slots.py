@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.hdf5.rows import Table
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
 from dayfile.stores.append import AppendTable
 from dayfile.stores.checksums import place_sum, row_hashes
-from dayfile.stores.rows import Rows
 
 __all__ = ["OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
 
@@ -97,7 +97,7 @@ class SlotTable:
 
     Parameters
     ----------
-    table : Rows
+    table : Table
         One row for each slot, open for writing.
     data_type : DataType
         What its rows are.
@@ -119,7 +119,7 @@ class SlotTable:
 
     def __init__(
         self,
-        table: Rows,
+        table: Table,
         data_type: DataType,
         start: int,
         overlap: AppendTable | None,

@@ -7,18 +7,18 @@ from contextlib import closing
 import numpy as np
 import tables
 
+from dayfile.hdf5.links import delete_link
+from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import DataType
 from dayfile.stores.declarations import data_type_of
-from dayfile.stores.library import DEFAULT, call
 from dayfile.stores.making import make_table
 from dayfile.stores.nodes import Keys
-from dayfile.stores.rows import PlainRows, table_at
 from dayfile.stores.slots import conform_slots
 
 __all__ = ["widen"]
 
 
-def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> PlainRows:
+def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> NativeTable:
     """Put a table with more fields in place of one with fewer; what the rows did not have holds its default.
 
     Parameters
@@ -34,14 +34,14 @@ def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Plai
 
     Returns
     -------
-    PlainRows
+    NativeTable
         The new table, with the same rows in their places.
     """
-    with closing(table_at(file, path)) as old:
+    with closing(open_table(file, path)) as old:
         told = data_type_of(old) or data_type
         rows = old.read(0, old.nrows)
     wide = conform_slots(rows, data_type) if told.placement.store == "slots" else data_type.conform(rows)
-    call("H5Ldelete", int(file.root._v_objectid), path.encode(), DEFAULT)
+    delete_link(file, path)
     table = make_table(file, path, data_type.stored_as(told.placement.store, told.title), keys)
     table.append(np.ascontiguousarray(wide))
     return table

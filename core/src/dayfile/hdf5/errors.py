@@ -1,0 +1,23 @@
+"""The error of the system behind what PyTables and the HDF5 library raise."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+__all__ = ["find_errno"]
+
+ERRNO = re.compile(r"errno = (\d+)")
+
+
+def find_errno(error: BaseException) -> tuple[int | None, bool]:
+    """Find the number of the system's error behind an exception, and whether a lock was asked for; None without one."""
+    if isinstance(error, OSError):
+        # PyTables raises some of the system's errors by itself, without their number.
+        by_class = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, IsADirectoryError: errno.EISDIR}
+        return error.errno or by_class.get(type(error)), False
+    for entry in getattr(error, "h5backtrace", None) or ():
+        text = str(entry[-1])
+        if match := ERRNO.search(text):
+            return int(match[1]), "lock" in text.partition("errno")[0]
+    return None, False

@@ -1,0 +1,252 @@
+"""Tables: datasets of rows, read and written many rows at a time, without PyTables' object for each column."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tables
+
+from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
+from dayfile.hdf5.datasets import (
+    get_chunk_length,
+    get_extent,
+    open_dataset,
+    read_elements,
+    read_hyperslab,
+    set_extent,
+    write_hyperslab,
+)
+from dayfile.hdf5.datatypes import find_row_dtype
+from dayfile.hdf5.library import call
+from dayfile.messages import plural
+
+__all__ = ["ConvertedTable", "NativeTable", "Table", "extend_with_zeros", "open_if_table", "open_table"]
+
+
+class Table(Protocol):
+    """An open table.
+
+    Attributes
+    ----------
+    path : str
+        Path in the day file.
+    dtype : numpy.dtype
+        Of its rows.
+    """
+
+    path: str
+    dtype: np.dtype[np.void]
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that are stored together."""
+
+    def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
+        """Those of the named attributes that exist and are a text or a whole number."""
+
+    def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Rows by their indexes, shape (n,)."""
+
+    def modify(self, start: int, rows: npt.NDArray[Any]) -> None:
+        """Write rows in place of those from ``start`` on."""
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """Close it; before its file is closed."""
+
+
+class NativeTable:
+    """A table whose rows the file has byte for byte as NumPy does, as all that dayfile makes.
+
+    Parameters
+    ----------
+    dataset : int
+        The library's identifier of the open table, which is closed by :meth:`close`.
+    path : str
+        Path in the day file.
+    dtype : numpy.dtype
+        Of its rows.
+    """
+
+    def __init__(self, dataset: int, path: str, dtype: np.dtype[np.void]) -> None:
+        self.dataset = dataset
+        self.path = path
+        self.dtype = dtype
+        self._nrows = get_extent(dataset)
+        self.datatype = call("H5Dget_type", dataset)
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+        return self._nrows
+
+    @cached_property
+    def chunk_rows(self) -> int:
+        """Rows that are stored together."""
+        return get_chunk_length(self.dataset)
+
+    def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
+        """Those of the named attributes that exist and are a text or a whole number."""
+        found = ((name, read_attribute(self.dataset, name)) for name in names)
+        return {name: value for name, value in found if value is not None}
+
+    def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given, which is of as many rows."""
+        if not 0 <= start <= stop <= self.nrows:
+            raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
+        found = np.empty(stop - start, self.dtype) if out is None else out
+        if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
+            raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
+        if stop > start:
+            read_hyperslab(self.dataset, self.datatype, start, found)
+        return found
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Rows by their indexes, shape (n,)."""
+        wanted = np.ascontiguousarray(places, np.uint64)
+        found = np.empty(len(wanted), self.dtype)
+        if not len(wanted):
+            return found
+        if int(wanted.max()) >= self.nrows:
+            raise IndexError(f"there is no row {wanted.max()} of {self.path}, only {self.nrows}")
+        read_elements(self.dataset, self.datatype, wanted, found)
+        return found
+
+    def modify(self, start: int, rows: npt.NDArray[Any]) -> None:
+        """Write rows in place of those from ``start`` on."""
+        self._check(rows)
+        if start < 0 or start + len(rows) > self.nrows:
+            raise ValueError(f"this does not fit {self.path} (rows: {len(rows)}) from row {start} on, of {self.nrows}")
+        if len(rows):
+            write_hyperslab(self.dataset, self.datatype, start, np.ascontiguousarray(rows))
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Append rows."""
+        self._check(rows)
+        if not len(rows):
+            return  # HDF5 would note the time of a change
+        first = self.nrows
+        set_extent(self.dataset, first + len(rows))
+        self._nrows = first + len(rows)
+        self.modify(first, rows)
+        update_row_count(self.dataset, self._nrows)
+
+    def _check(self, rows: npt.NDArray[Any]) -> None:
+        """ValueError if rows are not as they are stored."""
+        if rows.dtype != self.dtype or rows.ndim != 1:
+            raise ValueError(f"an array of {rows.dtype}, shape {rows.shape}, is no rows of {self.path}")
+
+    def close(self) -> None:
+        """Close it; before its file is closed."""
+        call("H5Tclose", self.datatype)
+        call("H5Dclose", self.dataset)
+
+
+class ConvertedTable:
+    """A foreign table, whose rows PyTables has to convert: of another byte order, or with gaps.
+
+    Parameters
+    ----------
+    table : tables.Table
+        Open.
+    """
+
+    def __init__(self, table: tables.Table) -> None:
+        self.table = table
+        self.path = str(table._v_pathname)
+        self.dtype = table.dtype
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+        return int(self.table.nrows)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that are stored together."""
+        return int(self.table.chunkshape[0])
+
+    def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
+        """Those of the named attributes that exist and are a text or a whole number."""
+        found: dict[str, str | int] = {}
+        for name in names:
+            value = getattr(self.table.attrs, name, None)
+            if isinstance(value, str | int | np.integer):
+                found[name] = value if isinstance(value, str) else int(value)
+        return found
+
+    def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
+        found: npt.NDArray[Any] = self.table.read(start, stop, out=out)
+        return found
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Rows by their indexes, shape (n,)."""
+        found: npt.NDArray[Any] = self.table.read_coordinates(places)
+        return found
+
+    def modify(self, start: int, rows: npt.NDArray[Any]) -> None:
+        """Write rows in place of those from ``start`` on."""
+        self.table.modify_rows(start, start + len(rows), rows=rows.copy())  # PyTables converts in place
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Append rows."""
+        self.table.append(rows.copy())
+        self.table.flush()
+
+    def close(self) -> None:
+        """Close it; before its file is closed."""
+        self.table.close()
+
+
+def open_if_table(file: tables.File, path: str) -> Table | None:
+    """Open the table at a path of an open file; None if the node there is not a table.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        Nothing is there, or it cannot be read.
+    """
+    dataset = open_dataset(file, path)
+    try:
+        dtype = find_row_dtype(file, path, dataset)
+        if dtype is not None:
+            return NativeTable(dataset, path, dtype)
+    except BaseException:
+        call("H5Dclose", dataset)
+        raise
+    call("H5Dclose", dataset)
+    node = file.get_node(path)
+    return ConvertedTable(node) if isinstance(node, tables.Table) else None
+
+
+def open_table(file: tables.File, path: str) -> Table:
+    """Open the table at a path of an open file.
+
+    Raises
+    ------
+    tables.HDF5ExtError, tables.NodeError
+        Nothing is there, it is not a table, or it cannot be read.
+    """
+    table = open_if_table(file, path)
+    if table is None:
+        raise tables.NodeError(f"{path} is no table")
+    return table
+
+
+def extend_with_zeros(table: tables.Table, rows: int) -> None:
+    """Give a new table rows of zero bytes, of which HDF5 stores nothing until they are written to."""
+    table.truncate(rows)
+    set_attributes(table, {ROW_COUNT: rows})  # which PyTables leaves as it was
