@@ -303,6 +303,7 @@ class DataType:
 
         Examples
         --------
+        >>> from dayfile import Node
         >>> clock = Clock(np.datetime64("1970-01-01T00:00:00"), undefined=(0,))
         >>> fields = (Field("second", "int64"),)
         >>> hits = DataType("muon", "hits", "Hit", "", fields, clock, "second", Placement("append", "", Node("/hits")))
