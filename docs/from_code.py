@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 import dayfile
 from dayfile import errors, hookspecs, model, plugins, testing
 from dayfile.cli import app
-from dayfile.cli.describe import form
+from dayfile.cli.describe import buffer_of, form
 from dayfile.layouts import schema
 from dayfile.model.datatype import DataType, Field
 from dayfile.settings import CoreSettings
@@ -269,6 +269,9 @@ def fields_of(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
             for field in data_type.fields
         )
         yield from table(("field", "type", "unit", "meaning", "flags"), *rows)
+        if data_type.packed:
+            yield plain(buffer_of(data_type.packed)) + "."
+            yield ""
         if data_type.flags:
             flags = (
                 (f"`{flag.field}`", f"{flag.kind} {flag.value}", code(flag.name), plain(flag.doc))

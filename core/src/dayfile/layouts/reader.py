@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.dtypes import struct_dtype
-from dayfile.layouts.meanings import compile_elements, compile_flags
+from dayfile.layouts.meanings import compile_elements, compile_flags, compile_packed
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
@@ -139,6 +139,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             versions=tuple(compile_versions(type_words, document, path)),
             flags=tuple(compile_flags(type_words, fields, words, document, path)),
             elements=tuple(compile_elements(type_words, fields, document, path)),
+            packed=compile_packed(type_words, fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
         )
 
