@@ -112,7 +112,7 @@ class Flag:
 
         Examples
         --------
-        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityHp", "uint8", (2,)))
+        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityRate", "uint8", (2,)))
         True
         """
         return fnmatchcase(field.name, self.field)
