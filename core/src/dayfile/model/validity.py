@@ -1,10 +1,11 @@
 """For which times a record is valid.
 
-A record of a periodic type is valid for a period from its time on: its last second, ``endSecond``, is ``time - 1 +
-period``. A record with an end stamp is valid up to and with that. Any other record is valid at its time. To a range of
-times belongs the record that is valid at its start, though it began before, and not the one that is valid at its stop,
-unless it is the one at the start. Ranges that follow one another, each starting where the one before stopped, give
-every record once, but for one that is longer than a range.
+A record of a periodic type is valid for a period from its time on: its last second is ``time - 1 + period``. A record
+with an end stamp is valid up to and with that. Any other record is valid at its time.
+
+To a range of times belongs the record that is valid at its start, though it began before, and not the one that is valid
+at its stop, unless it is the one at the start. Ranges that follow one another, each starting where the one before
+stopped, give every record once, except one that is longer than a range.
 """
 
 from __future__ import annotations
