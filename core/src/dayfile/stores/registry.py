@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dayfile.errors import UnknownStoreError
-from dayfile.messages import suggest
 from dayfile.stores.append import Append, Intervals
 from dayfile.stores.base import Store
 from dayfile.stores.slots import Slots
@@ -31,8 +30,7 @@ def find_store(name: str) -> Store:
         No plugin that was loaded has brought it.
     """
     if name not in STORES:
-        hint = suggest(name, STORES) or "; load the plugin that brings it"
-        raise UnknownStoreError(f"there is no store {name!r}{hint}")
+        raise UnknownStoreError(f"there is no store {name!r}; load the plugin that brings it")
     return STORES[name]
 
 

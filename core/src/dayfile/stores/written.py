@@ -146,6 +146,7 @@ class WrittenTable:
             self._enter(self.index, change)
         self.waiting.append(records)
         self.rows += len(records)
+        self.empty_from = max(self.empty_from, self.rows)
         self.block = None
 
     def _enter(self, index: RowIndex, change: Change) -> None:
