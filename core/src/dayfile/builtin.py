@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dayfile.hookspecs import hookimpl
+from dayfile.stores.registry import OWN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from dayfile.archive.workfile import WorkFile
     from dayfile.model.batch import Batch
     from dayfile.model.datatype import DataType
+    from dayfile.stores.base import Store
 
 __all__ = ["Builtin"]
 
@@ -28,6 +30,11 @@ class Builtin:
             if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
                 return name
         return None
+
+    @hookimpl
+    def stores(self) -> Iterable[Store]:
+        """The core's own stores."""
+        return OWN
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dayfile.layouts.flat_files import ByteOrder
     from dayfile.model.batch import Batch, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
+    from dayfile.stores.base import Store
 
 PROJECT = "dayfile"
 HOOK_VERSION = 1
@@ -55,6 +56,7 @@ __all__ = [
     "send",
     "settings",
     "simulate",
+    "stores",
     "write",
 ]
 
@@ -229,6 +231,21 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
         is there. They must be those that ``work_file.write`` returned: an answer that counts records which the work
         file was not given is an error of the plugin, and their source is not released. None, without having written
         anything, leaves it to the next.
+    """
+
+
+@hookspec
+def stores() -> Iterable[Store]:  # type: ignore[empty-body]
+    """Bring stores: ways in which a day file holds records, which layouts name by ``store:``.
+
+    Called once, when the plugin is loaded, before ``data_types``. Every selected plugin is asked; ``builtin`` too, with
+    ``append``, ``slots`` and ``intervals``. Optional.
+
+    Returns
+    -------
+    iterable of Store
+        Objects of classes that inherit from :class:`dayfile.stores.base.Store`. A plugin cannot replace the store of
+        another.
     """
 
 

@@ -37,6 +37,7 @@ from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
+from dayfile.stores.registry import register_stores
 
 __all__ = ["GROUP", "NO_MEMORY", "Failure", "Plugins", "installed", "load"]
 
@@ -61,6 +62,8 @@ class Plugins:
         By name.
     owners : dict of str to str
         The plugin of each data type.
+    store_owners : dict of str to str
+        The plugin of each store.
     extends : dict of str to tuple of str
         The plugins that each plugin extends.
     settings_models : dict of str to type
@@ -75,6 +78,7 @@ class Plugins:
     versions: dict[str, str] = field(default_factory=dict)
     data_types: dict[str, DataType] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    store_owners: dict[str, str] = field(default_factory=dict)
     extends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
@@ -92,6 +96,7 @@ class Plugins:
         manager.add_hookspecs(hookspecs)
         plugins = cls(manager)
         manager.register(Builtin(), BUILTIN)
+        plugins._take_stores(BUILTIN)
         return plugins
 
     @property
@@ -132,6 +137,7 @@ class Plugins:
         for hook in hookspecs.HOOKS:
             answers.check_function(plugin, name, getattr(self._manager.hook, hook))
         extends = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
+        self._take_stores(name)
         types: dict[str, DataType] = {}
         for data_type in map(check_data_type, self._call(name, "data_types") or ()):
             check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
@@ -140,6 +146,12 @@ class Plugins:
         self.extends[name] = extends
         self.data_types.update(types)
         self.owners.update(dict.fromkeys(types, name))
+
+    def _take_stores(self, name: str) -> None:
+        """Register the stores of a plugin."""
+        found = answers.check_stores(self._call(name, "stores") or (), self.store_owners, name)
+        register_stores(found)
+        self.store_owners.update(dict.fromkeys((store.name for store in found), name))
 
     def _call(self, name: str, hook: str, **arguments: Any) -> Any:  # noqa: ANN401 - each hook has its own
         """Answer of one plugin to a hook, whatever it is; None if the plugin does not have it."""

@@ -12,7 +12,8 @@ from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file, nodes_of
+from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
+from dayfile.stores.sharing import nodes_of
 
 __all__ = ["RESERVED", "check_day_files", "check_flat_files", "check_nodes", "check_path", "check_tables"]
 
