@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from dayfile import Status, create_archive
 from dayfile.archive.checking import check
 from dayfile.configuration import configured
+from dayfile.discovery import load
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild, reindex
 from dayfile.layouts.dtypes import to_structs
 from dayfile.layouts.hdf4 import write_structs
-from dayfile.plugins import load
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
