@@ -22,11 +22,12 @@ from sphinx.pycode import ModuleAnalyzer
 from typer.testing import CliRunner
 
 import dayfile
-from dayfile import errors, hookspecs, model, plugins, testing
+from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
 from dayfile.cli.describe import buffer_of, form
 from dayfile.layouts import schema
 from dayfile.model.datatype import DataType, Field
+from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
 
 PLUGINS = ("hisparc", "cris", "sis")
@@ -46,7 +47,7 @@ def write(directory: Path) -> None:
     """Write all pages anew."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    loaded = plugins.load(PLUGINS)
+    loaded = discovery.load(PLUGINS)
     for failure in loaded.failures:
         raise RuntimeError(failure.message)
     pages: dict[str, Iterable[str]] = {
@@ -173,7 +174,7 @@ def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> 
     yield ""
 
 
-def settings(loaded: plugins.Plugins) -> Iterator[str]:
+def settings(loaded: Plugins) -> Iterator[str]:
     """What can be set for the archive itself, and for each plugin."""
     yield from settings_of("the archive itself", "", CoreSettings)
     for name in loaded.names:
@@ -238,7 +239,7 @@ def exit_codes() -> Iterator[str]:
     yield from table(("code", "error", "meaning"), *rows)
 
 
-def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
+def types(loaded: Plugins, instrument: str) -> Iterator[str]:
     """The data types of one instrument."""
     mine = [data_type for name, data_type in loaded.data_types.items() if loaded.owners[name] == instrument]
     rows = (
@@ -255,7 +256,7 @@ def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
     yield from table(("name", "code", "title", "store", "period", "day file"), *rows)
 
 
-def fields_of(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
+def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
     """The fields of each data type of one instrument, what their bits and values mean, and what their elements are."""
     for data_type in loaded.data_types.values():
         if loaded.owners[data_type.name] != instrument:

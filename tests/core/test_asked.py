@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from starlette.routing import Route
 
-from dayfile import Instrument, hookimpl, settings
-from dayfile import plugins as plugin_loader
+from dayfile import Instrument, discovery, hookimpl, settings
 from dayfile.cli import main
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
@@ -58,7 +57,7 @@ def telescope(muon):
 @pytest.fixture
 def install(monkeypatch):
     """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile.discovery import load
 from dayfile.hdf5 import datatypes
 from dayfile.hdf5.attributes import read_attribute
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import Element, Flag
-from dayfile.plugins import load
 from dayfile.stores.declarations import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.making import (
     LARGEST_CHUNK,

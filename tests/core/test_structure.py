@@ -90,3 +90,17 @@ def test_names_of_instruments_and_fields_are_found(line):
 @pytest.mark.parametrize("line", ["analysis of surfaces", "place", "crises", "second", "a basis", "event identity"])
 def test_words_that_only_look_like_names_are_not(line):
     assert not OF_AN_INSTRUMENT.search(line)
+
+
+LONGEST = 400
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_no_module_is_longer_than_one_can_read_at_once(path):
+    assert len((CHECKOUT / path).read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith(f"{CORE}stores/")])
+def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
+    source = (CHECKOUT / path).read_text(encoding="utf-8")
+    assert re.findall(r"store\s*(?:==|!=|in|not in)\s*[\[({]?\s*[\"']\w+", source) == []

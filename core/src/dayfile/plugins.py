@@ -1,4 +1,4 @@
-"""Plugins: found by entry point, selected by name, asked for what is theirs, and kept from harming each other.
+"""Plugins: asked for what is theirs, and kept from harming each other.
 
 Every call of a hook is made here, and every answer is checked. What concerns one batch or one data type is asked of the
 plugin that it belongs to, and of those that extend it; a failure is the failure of the plugin that was asked.
@@ -6,10 +6,9 @@ plugin that it belongs to, and of those that extend it; a failure is the failure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,22 +32,20 @@ from dayfile.contract.batches import (
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blaming, collecting, disk_errors
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
-from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
 from dayfile.stores.registry import register_stores
 
-__all__ = ["GROUP", "NO_MEMORY", "Failure", "Plugins", "installed", "load"]
+__all__ = ["NO_MEMORY", "Failure", "Plugins"]
 
-GROUP = "dayfile.plugins"
 BUILTIN = "builtin"
 Answer = TypeVar("Answer")
 
 
 @dataclass
 class Plugins:
-    """The plugins of a run; made by :meth:`none` or :func:`load`.
+    """The plugins of a run; made by :meth:`none` or :func:`dayfile.discovery.load`.
 
     Attributes
     ----------
@@ -377,49 +374,3 @@ class Plugins:
             if line is None:
                 return
             yield line
-
-
-def installed() -> dict[str, list[EntryPoint]]:
-    """The installed plugins by name, not loaded; more than one of a name if packages disagree about it."""
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        same = found.setdefault(entry.name, [])
-        if all((entry.value, answers.package_of(entry)) != (each.value, answers.package_of(each)) for each in same):
-            same.append(entry)
-    return found
-
-
-def load(names: Iterable[str] | None = None) -> Plugins:
-    """Load plugins.
-
-    Parameters
-    ----------
-    names : iterable of str, optional
-        Which; all that are installed if not given. Others are not imported.
-
-    Returns
-    -------
-    Plugins
-        With a failure for each that did not load.
-
-    Raises
-    ------
-    UsageError
-        No plugin of such a name is installed, or none at all.
-    """
-    there = installed()
-    chosen = list(dict.fromkeys(there if names is None else names))
-    for name in chosen:
-        if name not in there:
-            raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
-    if not chosen:
-        raise UsageError("no plugin is installed; install one for your instrument")
-    plugins = Plugins.none()
-    plugins.others = tuple(name for name in there if name not in chosen)
-    for name in chosen:
-        entry = there[name][0]
-        plugins.versions[name] = version = entry.dist.version if entry.dist else ""
-        with collecting(name, plugins.failures):
-            answers.check_packages(there[name])
-            plugins.add(name, entry.load(), version, there)
-    return plugins

@@ -240,9 +240,9 @@ class Reader:
     def _recognisable(self) -> list[DataType]:
         """Data types to recognise tables by; plugins are loaded only for files that do not tell their own."""
         if self._recognised is None:
-            from dayfile import plugins
+            from dayfile import discovery
 
-            self._recognised = list(plugins.load().data_types.values()) if plugins.installed() else []
+            self._recognised = list(discovery.load().data_types.values()) if discovery.installed() else []
         return self._recognised
 
 
