@@ -172,7 +172,7 @@ def test_events_are_unpacked_from_a_day_file_alone_and_by_the_plugin_where_it_de
     assert archive_run("L1CrisEventCycle.be.bin", "--plugins", "cris", "--archive", "archive").returncode == 0
     alone = dayfile.open_archive(tmp_path / "archive").read("cris.events")
     with monkeypatch.context() as patched:
-        patched.setattr("dayfile.plugins.load", None)
+        patched.setattr("dayfile.discovery.load", None)
         rows = alone.unpack("EventBuffer", length=in_first_byte)
     assert np.array_equal(rows, events_of_cris(alone, in_first_byte))
 

@@ -111,7 +111,7 @@ def stored(archive, name):
     held = {}
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
-            path = TYPES[name].node.path
+            path = TYPES[name].placement.node.path
             rows = file.get_node(path).read()
             overlap = file.get_node(f"{path}_overlap").read() if f"{path}_overlap" in file else []
             slots = {slot: rows[slot].tobytes() for slot in slots_of(archive, name, row.day)[0]}

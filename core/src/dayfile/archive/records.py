@@ -265,9 +265,9 @@ def packed_by_plugin(data_type: DataType, name: str) -> Packed | None:
     UsageError
         The plugin of the data type is not installed.
     """
-    from dayfile import plugins
+    from dayfile import discovery
 
-    known = plugins.load().data_types if plugins.installed() else {}
+    known = discovery.load().data_types if discovery.installed() else {}
     if data_type.name not in known:
         raise UsageError(
             f"the day files of {data_type.name} do not declare how {name} is packed (earlier versions wrote no such "
