@@ -48,7 +48,7 @@ def way(request, monkeypatch):
 
 def contents(root):
     """Bytes of all files below an archive, but of its marker, reasons and locks."""
-    files = (path for path in root.path.rglob("*") if path.is_file())
+    files = (path for path in root.path.rglob("*") if path.is_file() and path.parent.name != ".requeued")
     return [
         path.read_bytes()
         for path in files

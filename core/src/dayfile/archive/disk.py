@@ -33,6 +33,7 @@ __all__ = [
     "make_directory",
     "move",
     "move_into",
+    "opened",
     "rename",
     "replace",
     "step",

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
+from dayfile.cli import describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
 from dayfile.cli.output import answering, lasting_outputs
 from dayfile.errors import DayfileError, StorageError
 from dayfile.messages import printable
@@ -48,7 +48,7 @@ app.command("reindex")(maintain.reindex)
 app.command("rebuild")(maintain.rebuild)
 app.command("serve")(serve.serve)
 app.command("selftest")(selftest.selftest)
-app.add_typer(maintain.quarantine, name="quarantine")
+app.add_typer(quarantine.quarantine, name="quarantine")
 
 
 def guarded(command: Callable[[], object]) -> None:
