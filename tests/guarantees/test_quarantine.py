@@ -222,18 +222,23 @@ def test_one_entry_that_cannot_be_read_hides_no_other(box, run):
 def test_events_before_the_cutoff_year_are_archived_when_the_setting_was_mended_and_they_are_requeued(
     tmp_path, box, run
 ):
-    assert box.give({"upload_17": upload(event(1, year=2016), event(2), event(3, year=2016))}).returncode == 3
-    name, _, _ = box.only()
-    done = run("dayfile", "quarantine", "requeue", name)
+    done = box.give({"upload_17": upload(event(1, year=2017), event(2), event(3, year=2016), event(4, year=1999))})
+    assert done.returncode == 3
+    name, reason, _ = box.only()
+    first, second = reason["message"].partition(": ")[2].split(", then ")
+    assert (first, second) == ("dayfile quarantine requeue --all", "archive-run --set hisparc.cutoff_year=2016")
+    assert second in done.stderr
+    done = run(*first.split())
     assert (done.returncode, done.stdout) == (0, f"{name} -> incoming/upload_17\n")
     assert box.entries() == {}
-    done = run("archive-run", "--set", "hisparc.cutoff_year=2016", "--report", "report.json")
-    assert done.returncode == 0
+    done = run(*second.split(), "--report", "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["records"]["hisparc.singles"]["written"] == 2
+    _, reason, _ = box.only()
+    assert "--set" not in reason["message"]  # 1999 is what electronics without GPS report
     found = records(tmp_path, "hisparc.singles")
     assert [str(time)[:19] for time in found.times] == [
-        "2016-05-01T00:00:01",
         "2016-05-01T00:00:03",
+        "2017-05-01T00:00:01",
         "2024-05-01T00:00:02",
     ]
     assert set(found["station"]) == {501}
@@ -253,7 +258,7 @@ def test_a_bare_upload_is_archived_when_its_station_was_set_and_it_is_requeued(t
     content = pickle.dumps([event(1), event(2)], 0)
     assert box.give({"bare": content}).returncode == 3
     _, reason, kept = box.only()
-    assert "set hisparc.station and hisparc.cluster" in reason["message"]
+    assert "archive-run --set hisparc.station=NUMBER --set hisparc.cluster=NAME" in reason["message"]
     assert kept == {"bare": content}
     assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
     (box.root / "archive.yaml").write_text("hisparc: {station: 502, cluster: Leiden}\n")

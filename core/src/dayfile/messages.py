@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["number_problem", "plural", "printable", "suggest"]
+__all__ = ["again_with", "number_problem", "plural", "printable", "suggest"]
 
 
 def plural(number: int, noun: str) -> str:
@@ -24,6 +24,22 @@ def plural_of(noun: str) -> str:
     if noun[-1] == "y" and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def again_with(*pairs: str) -> str:
+    """Name the commands that archive what is in quarantine because of settings.
+
+    Parameters
+    ----------
+    *pairs : str
+        Settings with the values that let it pass.
+
+    Examples
+    --------
+    >>> again_with("hisparc.cutoff_year=2016")
+    'dayfile quarantine requeue --all, then archive-run --set hisparc.cutoff_year=2016'
+    """
+    return f"dayfile quarantine requeue --all, then archive-run {' '.join(f'--set {pair}' for pair in pairs)}"
 
 
 OTHER_NUMBER = re.compile(r"[-+]?(?P<octal>0[0-7_]+)|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|.*_.*")
