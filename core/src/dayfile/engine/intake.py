@@ -29,6 +29,8 @@ KINDS = {
     S_IFLNK: "a link to nothing or to something else",
 }  # fmt: skip
 """What is no input, by the kind in its mode."""
+NO_FILE = "there is no such file or directory"
+STANDARD_INPUT = "standard input is not read under this name; save it to a file and give that, or give /dev/stdin"
 GROUP_BYTES = 1024 * 1024
 GROUP_SOURCES = 1024
 """Bounds of a group of sources, in the order in which they are taken: so many are decoded and written together."""
@@ -71,7 +73,7 @@ def given_files(paths: Iterable[Path]) -> list[Arrival]:
             is_directory = S_ISDIR(path.stat().st_mode)
             kind = KINDS.get(S_IFMT(path.lstat().st_mode))  # a link may lead to a pipe of the shell, which has an end
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UsageError("there is no such file or directory", where=path) from error
+            raise UsageError(STANDARD_INPUT if str(path) == "-" else NO_FILE, where=path) from error
         except OSError as error:
             refuse_given(path, error)
         if kind is not None and not path.is_symlink():
