@@ -70,6 +70,30 @@ def test_hidden_files_are_left_alone(archive, hits, tmp_path):
     assert (given / ".MuonHit.be.bin").exists()
 
 
+def test_an_empty_directory_in_incoming_is_removed_once_nothing_has_changed_in_it_for_an_hour(archive, hits, tmp_path):
+    incoming = archive.root.incoming
+    archive.drop("MuonHit.be.bin", hits(1), "night/first")
+    archive.drop(".keep", b"", "kept")
+    (incoming / ".making").mkdir()
+    (incoming / "link").symlink_to(tmp_path)
+    left = ["night", "night/first", "kept", ".making", "link"]
+
+    def age(*names, seconds=7200):
+        for name in names:
+            os.utime(incoming / name, (time.time() - seconds,) * 2, follow_symlinks=False)
+
+    assert archive.run().sources["archived"] == 1
+    age(*left)
+    age("night/first", seconds=3500)  # its writer may be about to put the next file into it
+    archive.run()
+    assert [name for name in left if not os.path.lexists(incoming / name)] == []
+    age("night", "night/first")
+    archive.run()
+    age("night")
+    archive.run()
+    assert [name for name in left if not os.path.lexists(incoming / name)] == ["night", "night/first"]
+
+
 def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
     for name in ("b/x", "a", "c/d/y", ".hidden", "c/.z/w"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
