@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -10,6 +11,7 @@ import typer
 
 from dayfile.cli import describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
 from dayfile.cli.output import answering, lasting_outputs
+from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError
 from dayfile.messages import printable
 
@@ -55,6 +57,7 @@ def guarded(command: Callable[[], object]) -> None:
     """Run a command; what a user can fix ends in one message and the exit code of its kind."""
     with lasting_outputs():
         try:
+            check_threads(os.environ)
             command()
         except DayfileError as error:
             fail(str(error), error.exit_code)
