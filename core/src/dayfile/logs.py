@@ -185,6 +185,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)
+        other.close()
     handler.of_dayfile = True  # type: ignore[attr-defined]  # so that a second call replaces it
     logger.addHandler(handler)
     logger.setLevel(settings.log_level.upper())
