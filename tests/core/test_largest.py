@@ -60,6 +60,7 @@ def test_a_source_larger_than_the_largest_goes_to_quarantine_by_rename(archive, 
     after = entry.content.stat()
     assert (after.st_ino, after.st_size, entry.content.name) == (before.st_ino, before.st_size, "huge.bin")
     assert f"{before.st_size:,} bytes, and sources.largest is {4 * 2**30:,}" in entry.reason["message"]
+    assert entry.reason["message"].endswith(f", then archive-run --set sources.largest={before.st_size}")
     assert (entry.reason["size"], entry.reason["source_sha256"]) == (before.st_size, None)
     assert (report.sources["archived"], report.sources["quarantined"], report.exit_code) == (2, 1, 3)
     assert archive.seconds() == [1, 2]
