@@ -244,8 +244,8 @@ def from_program(values: Mapping[str, object]) -> dict[str, Given]:
 
     Examples
     --------
-    >>> from_program({"on_conflict": "replace"})
-    {'on_conflict': Given(value='replace', where='settings')}
+    >>> from_program({"on_conflict": "replace"})["on_conflict"].value
+    'replace'
     """
     if not isinstance(values, Mapping):
         raise SettingsError("these are a mapping of names to values, such as {'publish.after': 30}", where="settings")
