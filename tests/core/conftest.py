@@ -403,7 +403,7 @@ def install(monkeypatch):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, install):
+def command_with(monkeypatch, capsys, install):
     """Run a command with these plugins installed: its exit code, and all that it says."""
 
     def run(loaded, *words):

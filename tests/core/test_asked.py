@@ -16,11 +16,11 @@ from dayfile.serving.application import application
 
 @pytest.mark.parametrize("hook", ["simulate", "send"])
 def test_a_command_that_asks_one_plugin_names_it_without_a_traceback(
-    command, plugins_of, offender, tmp_path, hook, manners
+    command_with, plugins_of, offender, tmp_path, hook, manners
 ):
     loaded = plugins_of(badx=offender(manners, hook))
     where = ["--out", tmp_path / "out"] if hook == "simulate" else ["--upload", "http://localhost:1"]
-    done = command(loaded, "simulate", "badx", "--day", "2024-05-01", *where)
+    done = command_with(loaded, "simulate", "badx", "--day", "2024-05-01", *where)
     codes = {"raises SettingsError": 2, "raises StorageError": 4}
     if (hook, manners) == ("send", "answers nothing"):
         assert done.exit_code == 0
@@ -53,7 +53,9 @@ def test_files_that_a_plugin_names_are_files_that_it_wrote(plugins_of, offender,
 
 
 @pytest.mark.parametrize("answer", ["fits", 17, [17], [""], [None], ["a\nb"]], ids=repr)
-def test_names_of_formats_are_a_list_of_names(archive, hits, muon, telescope, plugins_of, offender, command, answer):
+def test_names_of_formats_are_a_list_of_names(
+    archive, hits, muon, telescope, plugins_of, offender, command_with, answer
+):
     class Broken(type(telescope)):
         @hookimpl
         def export_formats(self):
@@ -63,15 +65,15 @@ def test_names_of_formats_are_a_list_of_names(archive, hits, muon, telescope, pl
     archive.drop("MuonHit.be.bin", hits(0))
     archive.run(plugins=loaded)
     words = ["muon.hits", "--day", "1997-10-31", "--archive", archive.root.path, "--out", archive.path / "out"]
-    done = command(loaded, "export", *words, "--format", "f")
+    done = command_with(loaded, "export", *words, "--format", "f")
     assert done.exit_code == 3
     assert "plugin muon: export_formats must answer a list of names" in done.output
 
 
-def test_honest_plugins_simulate_and_send(command, telescope, plugins_of, offender, tmp_path):
+def test_honest_plugins_simulate_and_send(command_with, telescope, plugins_of, offender, tmp_path):
     loaded = plugins_of(muon=telescope)
-    assert command(loaded, "simulate", "muon", "--day", "2024-05-01", "--out", tmp_path / "out").exit_code == 0
-    done = command(loaded, "simulate", "muon", "--upload", "http://localhost:1")
+    assert command_with(loaded, "simulate", "muon", "--day", "2024-05-01", "--out", tmp_path / "out").exit_code == 0
+    done = command_with(loaded, "simulate", "muon", "--upload", "http://localhost:1")
     assert (done.exit_code, done.output) == (0, "sent to http://localhost:1\n")
 
 

@@ -23,7 +23,7 @@ OF_ONE_BATCH = ("classify", "locate_file", "write", "encode", "export_formats", 
 
 
 @pytest.fixture
-def outcome(hits, muon, telescope, plugins_of, command):
+def outcome(hits, muon, telescope, plugins_of, command_with):
     """What honest plugins make of the same work: ``outcome(directory, engine, badx=plugin)``."""
 
     def work(directory, engine="serial", **others):
@@ -41,7 +41,7 @@ def outcome(hits, muon, telescope, plugins_of, command):
         put = opened.put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
         again = rebuild(root, loaded, chosen, "muon/1997/11/muon.1997.11.01.hit.h5")
         words = ["--day", "1997-10-31", "--archive", root.path, "--out", directory, "--format", "numbers"]
-        exported = command(loaded, "export", "muon.hits", *words)
+        exported = command_with(loaded, "export", "muon.hits", *words)
         return {
             "failures": loaded.failures,
             "report": (report.sources, report.exit_code, report.records, sorted(report.day_files)),
