@@ -17,8 +17,8 @@ from dayfile.archive.checking import check
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild, reindex
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.hdf4 import write_structs
+from dayfile.formats.hdf4_structs import write_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.plugins import load
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis

@@ -18,7 +18,7 @@ from dayfile.archive.workfile import WorkFile
 from dayfile.engine.executors import run_serial, silent
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.hdf5.library import FUNCTIONS, HID, load_library
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
 

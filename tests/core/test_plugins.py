@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from dayfile import Field, hookimpl, open_archive
 from dayfile.errors import SourceError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.plugins import Plugins, load
 
 # ---- What is wrong when a plugin is taken in

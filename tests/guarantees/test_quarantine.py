@@ -17,7 +17,7 @@ import pytest
 
 import dayfile
 from dayfile import cli, create_archive
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing.faults import Fault, injected
 from dayfile_cris import instrument as cris
 

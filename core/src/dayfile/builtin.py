@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dayfile.hookspecs import hookimpl
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dayfile.archive.workfile import WorkFile
+    from dayfile.formats.base import Format
     from dayfile.model.batch import Batch
     from dayfile.model.datatype import DataType
 
@@ -28,6 +29,13 @@ class Builtin:
             if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
                 return name
         return None
+
+    @hookimpl
+    def formats(self) -> Iterable[Format]:
+        """Formats of C structs: streams, files of slots, HDF4."""
+        from dayfile.formats.registry import CORE_FORMATS
+
+        return CORE_FORMATS
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
