@@ -22,7 +22,7 @@ from sphinx.pycode import ModuleAnalyzer
 from typer.testing import CliRunner
 
 import dayfile
-from dayfile import errors, hookspecs, model, plugins, testing
+from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
 from dayfile.cli.describe import form
 from dayfile.export import base as export_protocol
@@ -30,6 +30,7 @@ from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
 from dayfile.layouts.reader import vocabulary_with
 from dayfile.model.datatype import DataType, Field
+from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
 
 PLUGINS = ("hisparc", "cris", "sis")
@@ -49,7 +50,7 @@ def write(directory: Path) -> None:
     """Write all pages anew."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    loaded = plugins.load(PLUGINS)
+    loaded = discovery.load(PLUGINS)
     for failure in loaded.failures:
         raise RuntimeError(failure.message)
     pages: dict[str, Iterable[str]] = {
@@ -176,7 +177,7 @@ def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> 
     yield ""
 
 
-def settings(loaded: plugins.Plugins) -> Iterator[str]:
+def settings(loaded: Plugins) -> Iterator[str]:
     """What can be set for the archive itself, and for each plugin."""
     yield from settings_of("the archive itself", "", CoreSettings)
     for name in loaded.names:
@@ -241,7 +242,7 @@ def exit_codes() -> Iterator[str]:
     yield from table(("code", "error", "meaning"), *rows)
 
 
-def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
+def types(loaded: Plugins, instrument: str) -> Iterator[str]:
     """The data types of one instrument."""
     mine = [data_type for name, data_type in loaded.data_types.items() if loaded.owners[name] == instrument]
     rows = (
@@ -258,7 +259,7 @@ def types(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
     yield from table(("name", "code", "title", "store", "period", "day file"), *rows)
 
 
-def fields_of(loaded: plugins.Plugins, instrument: str) -> Iterator[str]:
+def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
     """The fields of each data type of one instrument, what their bits and values mean, and what their elements are."""
     for data_type in loaded.data_types.values():
         if loaded.owners[data_type.name] != instrument:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import dayfile.settings
-from dayfile import Batch, Rejected, Remark, Source, plugins
+from dayfile import Batch, Rejected, Remark, Source, discovery
 from dayfile.archive.day_tables import DayTables, read_day
 from dayfile.archive.root import Root
 from dayfile.cli import app
@@ -73,7 +73,7 @@ SUFFIXES = {
 
 def archived(directory, *paths, on_conflict="overlap"):
     """An archive that has taken sources in, and the report of the run."""
-    loaded = plugins.load(["cris", "sis"])
+    loaded = discovery.load(["cris", "sis"])
     root = Root(directory)
     chosen = dayfile.settings.from_command_line([f"on_conflict={on_conflict}"])
     report = run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models, chosen), paths)
@@ -634,7 +634,7 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch
 
 
 def test_types_with_a_table_for_each_key_are_refused(tmp_path):
-    loaded = plugins.load(["hisparc"])
+    loaded = discovery.load(["hisparc"])
     simulated = loaded.simulate("hisparc", np.datetime64("2024-05-01"), 1, tmp_path)
     root = Root(tmp_path / "archive")
     run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), simulated[:1])

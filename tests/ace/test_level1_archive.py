@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from dayfile import Status, create_archive
 from dayfile.archive.checking import check
 from dayfile.configuration import configured
+from dayfile.discovery import load
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild, reindex
 from dayfile.formats.hdf4_structs import write_structs
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.plugins import load
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -72,7 +72,7 @@ def slots_of(archive, data_type, day=DAY):
     """Numbers of the slots that are not empty, and of all."""
     (row,) = (row for row in archive.catalogue.rows(data_type) if row.day == day)
     with tables.open_file(archive.root.path / row.path) as file:
-        rows = file.get_node(TYPES[data_type].node.path).read()
+        rows = file.get_node(TYPES[data_type].placement.node.path).read()
     return np.flatnonzero(rows.view(np.uint8).reshape(len(rows), -1).any(axis=1)).tolist(), len(rows)
 
 
@@ -111,7 +111,7 @@ def stored(archive, name):
     held = {}
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
-            path = TYPES[name].node.path
+            path = TYPES[name].placement.node.path
             rows = file.get_node(path).read()
             overlap = file.get_node(f"{path}_overlap").read() if f"{path}_overlap" in file else []
             slots = {slot: rows[slot].tobytes() for slot in slots_of(archive, name, row.day)[0]}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Batch, Clock, DataType, Field, Node, Placement, Source, open_archive, plugins, settings
+from dayfile import Batch, Clock, DataType, Field, Node, Placement, Source, discovery, open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
@@ -367,7 +367,7 @@ def test_several_days_are_for_files_and_not_for_a_server():
 
 
 def test_an_archive_takes_every_record_of_two_days_and_finds_no_overlap(files, sample, next_sample, tmp_path):
-    loaded = plugins.load(["cris", "sis"])
+    loaded = discovery.load(["cris", "sis"])
     paths = [path for written in files.values() for path in written]
     report = run_serial(Root(tmp_path / "archive"), loaded, settings.resolve(loaded.settings_models), paths)
     assert report.exit_code == 0

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from starlette.routing import Route
 
-from dayfile import Instrument, hookimpl, settings
-from dayfile import plugins as plugin_loader
+from dayfile import Instrument, discovery, hookimpl, settings
 from dayfile.cli import main
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
@@ -59,7 +58,7 @@ def telescope(muon):
 @pytest.fixture
 def install(monkeypatch):
     """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
 
 
 @pytest.fixture
@@ -108,7 +107,7 @@ FILES = {
 @pytest.mark.parametrize("answer", FILES.values(), ids=FILES)
 @pytest.mark.parametrize("hook", ["simulate", "export"])
 def test_files_that_a_plugin_names_are_files_that_it_wrote(plugins_of, offender, muon, tmp_path, hook, answer):
-    names = {"extends": ["muon"], "export_formats": hookimpl(lambda **_: ["x"])}
+    names = {"extends": ["muon"], "export_formats": hookimpl(lambda self: ["x"])}  # noqa: ARG005
     loaded = plugins_of(muon=muon.instrument, badx=offender(lambda: answer, hook, **names))
     with pytest.raises(PluginError, match=rf"plugin badx: {hook} "):
         if hook == "simulate":

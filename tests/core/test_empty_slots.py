@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from dayfile import Status
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.batch import Batch
-from dayfile.stores.append import AppendTable
+from dayfile.stores.base import Rules
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.making import make_table
-from dayfile.stores.slots import BLOCK_BYTES, SlotTable, as_slice
+from dayfile.stores.slots import Slots
+from dayfile.stores.tables import BLOCK_BYTES, TypeTables, as_slice
+from dayfile.stores.written import WrittenTable
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 COUNT, SIZE = 24, 22
@@ -42,37 +44,40 @@ class Day:
             tables.open_file("slots.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
         )
         self.opened = self.closing.enter_context(ExitStack())
-        table = make_table(self.file, "/rates", muon.rates, {}, slots=COUNT, chunk_rows=CHUNK_ROWS)
+        table = make_table(self.file, "/rates", muon.rates, {}, rows=COUNT, chunk_rows=CHUNK_ROWS)
         empty = place_sum(row_hashes(table.read(0, COUNT)), 0)
-        self.store = self._store(table, None, empty, 0 if known else None)
+        self.tables = self._tables(table, None, empty, 0 if known else None)
 
-    def _store(self, table, overlap, checksum, empty_from=None):
+    def _tables(self, table, overlap, checksum, empty_from=None):
         self.opened.callback(table.close)
-        place = (table, self.muon.rates, self.muon.start, overlap, self._overlap)
-        return SlotTable(*place, checksum, self.mode, empty_from, self.block_bytes)
+        written = WrittenTable(table, self.muon.rates, None, checksum, indexed=False, empty_from=empty_from)
+        rules = Rules(self.mode)
+        return TypeTables(Slots(), written, self.muon.start, rules, overlap, self._overlap, self.block_bytes)
 
     def _overlap(self):
         table = make_table(self.file, "/rates_overlap", self.muon.rates, {}, chunk_rows=CHUNK_ROWS)
         self.opened.callback(table.close)
-        return AppendTable(table, self.muon.rates, None)
+        return WrittenTable(table, self.muon.rates)
 
     def write(self, records):
-        statuses = self.store.write(Batch("muon", "MuonRates", records, np.arange(len(records))), np.array([]))
+        statuses = self.tables.write(
+            Batch("muon", "MuonRates", records, np.arange(len(records))), np.arange(len(records))
+        )
         if self.reopened:
-            overlap = self.store.overlap
-            self.store.flush()
+            overlap = self.tables.overlap
+            self.tables.flush()
             self.opened.close()
             if overlap is not None:
-                table = open_table(self.file, f"{self.store.table.path}_overlap")
+                table = open_table(self.file, f"{self.tables.table.table.path}_overlap")
                 self.opened.callback(table.close)
-                overlap = AppendTable(table, self.muon.rates, None, overlap.checksum)
-            self.store = self._store(open_table(self.file, "/rates"), overlap, self.store.checksum)
+                overlap = WrittenTable(table, self.muon.rates, None, overlap.checksum)
+            self.tables = self._tables(open_table(self.file, "/rates"), overlap, self.tables.table.checksum)
         return statuses.tolist()
 
     def close(self):
         """The bytes of slots and overlap, and whether the checksums that were told in advance are theirs."""
-        self.store.flush()
-        paths = self.store.paths
+        self.tables.flush()
+        paths = self.tables.paths
         self.opened.close()
         found = {path: self.file.get_node(path).read() for path in paths}
         right = {path: (len(rows), place_sum(row_hashes(rows), 0)) for path, rows in found.items()}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile.discovery import load
 from dayfile.hdf5 import datatypes
 from dayfile.hdf5.attributes import read_attribute
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import Element, Flag
-from dayfile.plugins import load
 from dayfile.stores.declarations import ATTRIBUTES, data_type_of, describe
 from dayfile.stores.making import (
     LARGEST_CHUNK,
@@ -69,7 +69,7 @@ def test_a_table_of_each_type_is_the_one_that_pytables_makes(name, tmp_path):
     slots = 40 if data_type.placement.store == "slots" else 0
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         expected = told(made_by_pytables(file, "made", data_type, slots))
-        with closing(make_table(file, "/copied", data_type, {}, slots=slots)) as table:
+        with closing(make_table(file, "/copied", data_type, {}, rows=slots)) as table:
             assert isinstance(table, NativeTable)
             assert (table.nrows, table.dtype) == (slots, data_type.dtype)
             assert table.chunk_rows == expected["storage"][0][0]
@@ -110,7 +110,7 @@ def test_slots_are_there_at_once_and_take_no_room_until_they_are_filled(muon, tm
     sizes = []
     for name, count in (("none.h5", 0), ("some.h5", slots)):
         with tables.open_file(tmp_path / name, "w") as file:
-            with closing(make_table(file, "/rates", muon.rates, {}, slots=count)) as table:
+            with closing(make_table(file, "/rates", muon.rates, {}, rows=count)) as table:
                 assert table.nrows == count
                 assert not table.read(0, count).view(np.uint8).any()
             assert (file.root.rates.nrows, file.root.rates.attrs.NROWS) == (count, count)

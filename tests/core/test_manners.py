@@ -11,10 +11,9 @@ import pytest
 from starlette.routing import Route
 
 import dayfile
-from dayfile import Instrument, hookimpl, open_archive, settings
-from dayfile import plugins as plugin_loader
+from dayfile import Instrument, discovery, hookimpl, open_archive, settings
 from dayfile.archive.root import Root
-from dayfile.archive.workfile import WorkFile
+from dayfile.archive.work_tables import WorkTables
 from dayfile.cli import main
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
@@ -66,7 +65,7 @@ def telescope(muon):
 @pytest.fixture
 def install(monkeypatch):
     """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
 
 
 @pytest.fixture
@@ -199,7 +198,7 @@ def test_a_disk_that_is_full_is_not_a_plugins_failure_whatever_it_makes_of_it(ar
     def full(*_):
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(WorkFile, "store", full)
+    monkeypatch.setattr(WorkTables, "find", full)
     archive.drop("Grain.be.bin", grains(muon, 1))
     with pytest.raises(StorageError, match="the disk is full"):
         archive.run(plugins=plugins_of(sand=Quiet(SAND, "sand.yaml")))
@@ -260,7 +259,7 @@ def test_records_of_others_are_put_though_one_plugin_cannot_encode_its_own(archi
 def test_the_plugin_manager_is_private(plugins_of):
     core = Path(dayfile.__file__).parent
     for path in core.rglob("*.py"):
-        if path.name != "plugins.py":
+        if path.name != "asking.py":
             found = re.findall(r"\b_?manager\b|\.hook\b|PluginManager|HookRelay", path.read_text(encoding="utf-8"))
             assert found == [], path
     public = [name for name in vars(plugins_of()) if not name.startswith("_")]

@@ -211,7 +211,7 @@ REFUSED = {
     "a brace in a title": ({"node": Node("/s/hits", ("Roof of {name!r}", "Hits"), "/blobs")}, "no template"),
     "blobs with a further key": ({"node": Node("/s/hits", blobs="/{station}")}, "lacks"),
     "a blob field without blobs": ({"node": Node("/s{station}/hits")}, "no array for its values"),
-    "a blob field in slots": ({"store": "slots", "period": 60}, "no array for its values"),
+    "a blob field in slots": ({"store": "slots", "period": 60}, "has neither blobs nor counters"),
     "a blob field that is no index": (
         {"fields": (Field("second", "int64"), Field("trace", "uint8", blob="base64"))},
         "must be int32",

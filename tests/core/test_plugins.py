@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from dayfile import Field, hookimpl, open_archive
+from dayfile.discovery import load
 from dayfile.errors import SourceError
 from dayfile.instrument import Instrument
-from dayfile.plugins import Plugins, load
+from dayfile.plugins import Plugins
 
 # ---- What is wrong when a plugin is taken in
 

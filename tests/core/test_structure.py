@@ -42,3 +42,17 @@ def test_only_hdf5_uses_ctypes_and_private_names_of_pytables(path):
     if path.removeprefix(CORE) in OTHER_LIBRARIES:
         assert found.pop("ctypes"), f"{path} does not use ctypes any more; remove it from the exceptions"
     assert found == {}
+
+
+LONGEST = 400
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_no_module_is_longer_than_one_can_read_at_once(path):
+    assert len((CHECKOUT / path).read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith(f"{CORE}stores/")])
+def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
+    source = (CHECKOUT / path).read_text(encoding="utf-8")
+    assert re.findall(r"store\s*(?:==|!=|in|not in)\s*[\[({]?\s*[\"']\w+", source) == []

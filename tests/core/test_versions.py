@@ -19,6 +19,7 @@ from dayfile.formats.registry import read_layout
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch
+from dayfile.stores.base import Rules
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 EARLY, MIDDLE, LATE = (np.datetime64(day) for day in ("1997-10-31", "1998-12-02", "2001-11-14"))
@@ -409,7 +410,7 @@ def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, typ
 def test_a_slot_that_keeps_a_record_keeps_it_in_the_wider_form(work_file, types, mode):
     rates = types["rates"]
     work = work_file(EARLY)
-    work.on_conflict = mode
+    work.rules = Rules(mode)
     old, new = made(rates, EARLY, [0], 1, 0), made(rates, EARLY, [0], 2, 2)
     for records, status in ((old, WRITTEN), (new, CONFLICT), (old, IDENTICAL), (new, IDENTICAL)):
         assert work.write(rates, Batch("muon", "MuonRates", records, np.arange(1))).tolist() == [status]

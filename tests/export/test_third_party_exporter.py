@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dayfile import Instrument, create_archive, hookimpl
-from dayfile import plugins as plugin_loader
+from dayfile import discovery as plugin_loader
 from dayfile.archive.day_tables import read_day
 from dayfile.archive.root import Root
 from dayfile.cli import app

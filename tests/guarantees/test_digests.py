@@ -123,9 +123,9 @@ def test_a_day_file_that_is_put_in_place_while_records_are_added_is_not_overwrit
 
 
 def load(name):
-    from dayfile import plugins
+    from dayfile import discovery
 
-    return plugins.load([name]).data_types.values()
+    return discovery.load([name]).data_types.values()
 
 
 def unit(path):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dayfile import plugins, settings
+from dayfile import discovery, settings
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
@@ -244,7 +244,7 @@ class Taking:
     def __init__(self, path: Path) -> None:
         self.root = Root(path)
         self.root.create()
-        self.loaded = plugins.load(["hisparc", "cris", "sis"])
+        self.loaded = discovery.load(["hisparc", "cris", "sis"])
         self.loaded.add("probe", selftest.Probe())
         given = settings.from_command_line(["hisparc.station=1", "hisparc.cluster=Bare"])
         self.settings = settings.resolve(self.loaded.settings_models, given)

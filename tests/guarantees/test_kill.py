@@ -281,12 +281,12 @@ if at:
     sys.addaudithook(watched)
 """
 TAKING = """
-from dayfile import plugins, settings
+from dayfile import discovery, settings
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.testing.selftest import Probe
 
-loaded = plugins.load(["hisparc"])
+loaded = discovery.load(["hisparc"])
 loaded.add("probe", Probe())
 # Records that are there already are stored again, so that only the ledger keeps a source from being archived twice.
 pairs = ["watch.settle=0", "sources.keep=always", "duplicates=keep", "run.unrecognised=quarantine"]

@@ -45,11 +45,11 @@ def message(second: int, text: str):
 @pytest.fixture(scope="module")
 def archived(tmp_path_factory):
     """Give a function that archives uploads, a list of (station, events), and opens the archive."""
-    from dayfile import plugins, settings
+    from dayfile import discovery, settings
     from dayfile.archive.root import Root
     from dayfile.engine.executors import run_serial
 
-    loaded = plugins.load(["hisparc"])
+    loaded = discovery.load(["hisparc"])
 
     def archive(*uploads) -> dayfile.Archive:
         directory = tmp_path_factory.mktemp("uploads")

@@ -28,10 +28,10 @@ import pytest
 from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
+from dayfile.discovery import load
 from dayfile.engine.intake import visible_files
 from dayfile.engine.maintenance import adopt
 from dayfile.errors import UsageError
-from dayfile.plugins import load
 from dayfile_hisparc.clients import Identity, Pysparc, StationSoftware, form, identity, password, send, station_list
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import events_of_station

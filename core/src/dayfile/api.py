@@ -85,7 +85,7 @@ class Archive(Reader):
         -------
         array of uint8, shape (n,)
             A :class:`dayfile.Status` for each record, in order: 0 written, 3 the same is there already, 1 its slot held
-            another, 2 its slot was in conflict before; see :class:`dayfile.stores.slots.SlotTable`. 4 it has no time,
+            another, 2 its slot was in conflict before; see :class:`dayfile.stores.slots.Slots`. 4 it has no time,
             or none that is plausible, and was kept in quarantine.
 
         Raises

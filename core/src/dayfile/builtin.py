@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dayfile.hookspecs import hookimpl
+from dayfile.stores.registry import OWN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch
     from dayfile.model.datatype import DataType
+    from dayfile.stores.base import Store
 
 __all__ = ["Builtin"]
 
@@ -36,6 +38,11 @@ class Builtin:
         from dayfile.formats.registry import CORE_FORMATS
 
         return CORE_FORMATS
+
+    @hookimpl
+    def stores(self) -> Iterable[Store]:
+        """The core's own stores."""
+        return OWN
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dayfile import plugins, settings
+from dayfile import discovery, settings
 from dayfile.archive.root import Root
 from dayfile.errors import SettingsError, UsageError
 from dayfile.plugins import Plugins
@@ -84,7 +84,7 @@ def settings_of(root: Root, loaded: Plugins, given: Mapping[str, Given]) -> Sett
 def layer(loaded: Plugins, given: Mapping[str, Given], from_file: Mapping[str, Given]) -> Settings:
     """Resolve settings: given ones over environment over file over defaults."""
     # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
-    others = plugins.installed().keys() - loaded.settings_models.keys()
+    others = discovery.installed().keys() - loaded.settings_models.keys()
     return settings.resolve(
         loaded.settings_models,
         given,
@@ -112,7 +112,7 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
     if isinstance(wanted, str):
         raise UsageError(f"plugins are a list of names, such as [{wanted!r}], not a text")
     if not isinstance(wanted, Mapping):
-        return plugins.load(wanted)
+        return discovery.load(wanted)
     chosen = Plugins.none()
     chosen.add_all({name: (plugin, "") for name, plugin in wanted.items()})
     return chosen
@@ -120,4 +120,4 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
 
 def chosen_plugins(names: str | None) -> Plugins:
     """The plugins that a command names, with commas between; all that are installed if it names none."""
-    return plugins.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])
+    return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

@@ -84,6 +84,10 @@ class InstallationError(UsageError):
     """A library is installed in a way that this program cannot use; the message says what to install."""
 
 
+class UnknownStoreError(UsageError):
+    """A day file or a layout names a store that no plugin which was loaded brings."""
+
+
 class PluginError(DayfileError):
     """A plugin failed to load or broke the contract of a hook.
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
+    from dayfile.stores.base import Store
 
 PROJECT = "dayfile"
 HOOK_VERSION = 1
@@ -58,6 +59,7 @@ __all__ = [
     "send",
     "settings",
     "simulate",
+    "stores",
     "write",
 ]
 
@@ -255,6 +257,21 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
 
 
 @hookspec
+def stores() -> Iterable[Store]:  # type: ignore[empty-body]
+    """Bring stores: ways in which a day file holds records, which layouts name by ``store:``.
+
+    Called once, when the plugin is loaded, before ``data_types``. Every selected plugin is asked; ``builtin`` too, with
+    ``append``, ``slots`` and ``intervals``. Optional.
+
+    Returns
+    -------
+    iterable of Store
+        Objects of classes that inherit from :class:`dayfile.stores.base.Store`. A plugin cannot replace the store of
+        another.
+    """
+
+
+@hookspec
 def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Offer formats in which a day of a data type can be written for other programs.
 
@@ -291,38 +308,10 @@ def export(
     byte_order: ByteOrder,
     directory: Path,
 ) -> Iterable[Path] | None:
-    """Write a day of a data type for other programs.
+    """Write a day of a data type for other programs: the older way, with ``export_formats``.
 
-    Called by ``dayfile export``. Asked: the first plugin that named the format. Files appear whole: written under a
-    hidden name, then renamed. Optional.
-
-    Parameters
-    ----------
-    data_type : DataType
-        What was asked for.
-    day : numpy.datetime64
-        The day.
-    tables : DayTables
-        What the day file has of it; see :class:`dayfile.archive.day_tables.DayTables`. Its data type is that of the
-        layout it was written with.
-    form : str
-        Name of the format.
-    byte_order : {'big', 'little'}
-        Of formats that have a choice.
-    directory : Path
-        Where to write; it exists.
-
-    Returns
-    -------
-    iterable of Path
-        The files written, at least one, below the directory.
-
-    Raises
-    ------
-    UsageError
-        This day cannot be exported.
-    StorageError
-        A file could not be written.
+    Asked: the first plugin that named the format ``form``. What it is given, returns and raises is described in
+    :class:`dayfile.export.base.Exporter`. Optional.
     """
 
 

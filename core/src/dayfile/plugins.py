@@ -1,4 +1,4 @@
-"""Plugins: found by entry point, selected by name, asked for what is theirs, and kept from harming each other.
+"""Plugins: asked for what is theirs, and kept from harming each other.
 
 Every call of a hook is made here, and every answer is checked. What concerns one batch or one data type is asked of the
 plugin that it belongs to, and of those that extend it; a failure is the failure of the plugin that was asked.
@@ -6,22 +6,20 @@ plugin that it belongs to, and of those that extend it; a failure is the failure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pluggy
 from pydantic import BaseModel
 
-from dayfile import hookspecs
 from dayfile.builtin import Builtin
 from dayfile.contract import answers
+from dayfile.contract.asking import Hooks
 from dayfile.contract.batches import (
     Answering,
     check_answer,
@@ -38,21 +36,20 @@ from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import Day, Exporter
 from dayfile.export.older import OlderExporter
 from dayfile.formats.base import Format
-from dayfile.messages import suggest
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
+from dayfile.stores.registry import register_stores
 
-__all__ = ["GROUP", "NO_MEMORY", "Failure", "Plugins", "installed", "load"]
+__all__ = ["NO_MEMORY", "Failure", "Plugins"]
 
-GROUP = "dayfile.plugins"
 BUILTIN = "builtin"
 Answer = TypeVar("Answer")
 
 
 @dataclass
 class Plugins:
-    """The plugins of a run; made by :meth:`none` or :func:`load`.
+    """The plugins of a run; made by :meth:`none` or :func:`dayfile.discovery.load`.
 
     Attributes
     ----------
@@ -66,6 +63,8 @@ class Plugins:
         By name.
     owners : dict of str to str
         The plugin of each data type.
+    store_owners : dict of str to str
+        The plugin of each store.
     extends : dict of str to tuple of str
         The plugins that each plugin extends.
     settings_models : dict of str to type
@@ -76,18 +75,18 @@ class Plugins:
         What the plugins of the run and ``builtin`` offer, by name.
     """
 
-    _manager: pluggy.PluginManager = field(repr=False)
+    _hooks: Hooks = field(default_factory=Hooks, repr=False)
     names: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     data_types: dict[str, DataType] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    store_owners: dict[str, str] = field(default_factory=dict)
     extends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     formats: dict[str, Format] = field(default_factory=dict)
     _format_owners: dict[str, str] = field(default_factory=dict, repr=False)
-    _implementations: dict[tuple[str, str], pluggy.HookImpl | None] = field(default_factory=dict, repr=False)
 
     @property
     def missing(self) -> list[str]:
@@ -97,10 +96,9 @@ class Plugins:
     @classmethod
     def none(cls) -> Plugins:
         """No plugins except ``builtin``; :meth:`add` takes others in."""
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        plugins = cls(manager)
-        manager.register(Builtin(), BUILTIN)
+        plugins = cls()
+        plugins._hooks.register(BUILTIN, Builtin())
+        plugins._take_stores(BUILTIN)
         plugins._take_formats(BUILTIN)
         return plugins
 
@@ -148,18 +146,14 @@ class Plugins:
         if len(self.failures) > failed:
             for format_ in [each for each, owner in self._format_owners.items() if owner == name]:
                 del self.formats[format_], self._format_owners[format_]
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
+            self._hooks.unregister(name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
         """Check a plugin's hooks, and take in the formats that it offers."""
         answers.check_version(getattr(plugin, "hook_version", 1))
-        self._implementations.clear()
-        self._manager.register(plugin, name)
-        self._manager.check_pending()
-        for hook in hookspecs.HOOKS:
-            answers.check_function(plugin, name, getattr(self._manager.hook, hook))
+        self._hooks.register(name, plugin)
         self.extends[name] = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
+        self._take_stores(name)
         self._take_formats(name)
 
     def _take_formats(self, name: str) -> None:
@@ -172,24 +166,18 @@ class Plugins:
     def _declare(self, name: str) -> None:
         """Take in the data types of a plugin, and what can be set for it."""
         types: dict[str, DataType] = {}
-        for data_type in map(check_data_type, self._call(name, "data_types", formats=dict(self.formats)) or ()):
+        for data_type in map(check_data_type, self._hooks.call(name, "data_types", formats=dict(self.formats)) or ()):
             check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
             types[data_type.name] = data_type
-        self.settings_models[name] = answers.check_model(self._call(name, "settings"))
+        self.settings_models[name] = answers.check_model(self._hooks.call(name, "settings"))
         self.data_types.update(types)
         self.owners.update(dict.fromkeys(types, name))
 
-    def _call(self, name: str, hook: str, **arguments: Any) -> Any:  # noqa: ANN401 - each hook has its own
-        """Answer of one plugin to a hook, whatever it is; None if the plugin does not have it."""
-        if (name, hook) not in self._implementations:
-            found = getattr(self._manager.hook, hook).get_hookimpls()
-            self._implementations[name, hook] = next((each for each in found if each.plugin_name == name), None)
-        implementation = self._implementations[name, hook]
-        if implementation is None:
-            return None
-        # pluggy leaves out arguments with a default; here they are given all the same.
-        more = {each: arguments[each] for each in implementation.kwargnames if each in arguments}
-        return implementation.function(*(arguments[each] for each in implementation.argnames), **more)
+    def _take_stores(self, name: str) -> None:
+        """Register the stores of a plugin."""
+        found = answers.check_stores(self._hooks.call(name, "stores") or (), self.store_owners, name)
+        register_stores(found)
+        self.store_owners.update(dict.fromkeys((store.name for store in found), name))
 
     def _ask(
         self,
@@ -201,7 +189,7 @@ class Plugins:
     ) -> Answer | None:
         """Answer of one plugin to a hook, checked; None if it has none. PluginError, with its name, if that fails."""
         with blaming("" if name == BUILTIN else name, hook, passed):
-            answer = self._call(name, hook, **arguments)
+            answer = self._hooks.call(name, hook, **arguments)
             return None if answer is None else check(answer)
 
     def asked(self, owner: str) -> list[str]:
@@ -226,7 +214,7 @@ class Plugins:
         for name in self.names:
             answer, failures = None, list[Failure]()
             with collecting(name, failures):
-                items = self._call(name, "decode", source=source, settings=settings[name])
+                items = self._hooks.call(name, "decode", source=source, settings=settings[name])
                 answer = None if items is None else check_answer(items)
             if failures or answer is not None:
                 yield name, failures[0] if failures else answer or []
@@ -367,29 +355,20 @@ class Plugins:
         raise PluginError(f"no plugin writes {data_type.name}")
 
     def exporters(self, data_type: DataType) -> dict[str, tuple[str, Exporter]]:
-        """Return what writes days of a data type, by the name of each, with the plugin that offers it.
+        """Return what writes days of a data type, by name, with the plugin that offers it.
 
-        A plugin that the data type does not belong to, and that fails, becomes one of the failures.
+        A plugin that fails, and that the data type does not belong to, becomes one of the failures.
         """
         asked = self.asked(self.owners[data_type.name])
         found: dict[str, tuple[str, Exporter]] = {}
         for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
-            failures: list[Failure] | None = None if name in asked else self.failures
-            with nullcontext() if failures is None else collecting(name, failures):
-                for exporter in self._exporters_of(name, data_type if name in asked else None):
-                    with blaming(name, "serves"):
-                        serves = exporter.serves(data_type)
-                    if serves:
-                        found.setdefault(exporter.name, (name, exporter))
+            with nullcontext() if name in asked else collecting(name, self.failures):
+                offered = self._ask(name, "exporters", partial(check_exporters, data_type=data_type)) or []
+                if name in asked:
+                    older = self._ask(name, "export_formats", answers.check_form_names, data_type=data_type) or []
+                    offered += [OlderExporter(form, partial(self._hooks.call, name, "export")) for form in older]
+                found = {exporter.name: (name, exporter) for exporter in offered} | found
         return found
-
-    def _exporters_of(self, name: str, data_type: DataType | None) -> list[Exporter]:
-        """Return what a plugin offers; for a data type that belongs to it, by the older hooks too."""
-        offered = self._ask(name, "exporters", check_exporters) or []
-        if data_type is None:
-            return offered
-        older = self._ask(name, "export_formats", answers.check_form_names, data_type=data_type) or []
-        return [*offered, *(OlderExporter(form, partial(self._call, name, "export")) for form in older)]
 
     def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
         """Let an exporter of a plugin write a day; the files. PluginError or StorageError if that fails."""
@@ -418,51 +397,3 @@ class Plugins:
             if line is None:
                 return
             yield line
-
-
-def installed() -> dict[str, list[EntryPoint]]:
-    """The installed plugins by name, not loaded; more than one of a name if packages disagree about it."""
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        same = found.setdefault(entry.name, [])
-        if all((entry.value, answers.package_of(entry)) != (each.value, answers.package_of(each)) for each in same):
-            same.append(entry)
-    return found
-
-
-def load(names: Iterable[str] | None = None) -> Plugins:
-    """Load plugins.
-
-    Parameters
-    ----------
-    names : iterable of str, optional
-        Which; all that are installed if not given. Others are not imported.
-
-    Returns
-    -------
-    Plugins
-        With a failure for each that did not load.
-
-    Raises
-    ------
-    UsageError
-        No plugin of such a name is installed, or none at all.
-    """
-    there = installed()
-    chosen = list(dict.fromkeys(there if names is None else names))
-    for name in chosen:
-        if name not in there:
-            raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
-    if not chosen:
-        raise UsageError("no plugin is installed; install one for your instrument")
-    plugins = Plugins.none()
-    plugins.others = tuple(name for name in there if name not in chosen)
-    offered: dict[str, tuple[object, str]] = {}
-    for name in chosen:
-        entry = there[name][0]
-        plugins.versions[name] = version = entry.dist.version if entry.dist else ""
-        with collecting(name, plugins.failures):
-            answers.check_packages(there[name])
-            offered[name] = entry.load(), version
-    plugins.add_all(offered, there)
-    return plugins

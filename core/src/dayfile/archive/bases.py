@@ -15,7 +15,8 @@ from dayfile.archive.identity import refuse_url
 from dayfile.archive.root import Root, real
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
-from dayfile.model.places import DIRECTORIES, day_files
+from dayfile.model.places import DIRECTORIES
+from dayfile.stores.sharing import day_files
 
 __all__ = ["check_bases", "check_links", "link_base", "look_for"]
 

@@ -28,7 +28,7 @@ from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.slots import filled, slots_of
+from dayfile.stores.registry import find_store
 
 __all__ = ["Problem", "check", "check_day_file", "without_digest"]
 
@@ -226,20 +226,19 @@ def check_node(
         yield f"{summary.path} does not have the bytes that were published"
     if summary.data_type is None or isinstance(node, VlenArray):
         return
-    if summary.data_type.placement.store == "slots":
-        yield from check_slots(node, summary.data_type, ledger.day)
+    yield from check_places(node, summary.data_type, ledger.day)
     if any(field.blob for field in summary.data_type.fields):
         yield from check_blobs(file, node, summary.data_type)
 
 
-def check_slots(table: Table, data_type: DataType, day: str) -> Iterator[str]:
-    """Whether each slot holds a record of its own period."""
-    if not day:
+def check_places(table: Table, data_type: DataType, day: str) -> Iterator[str]:
+    """Whether each row holds a record that belongs there."""
+    store = find_store(data_type.placement.store)
+    if not day or not store.sparse:
         return
     start = data_type.clock.day_start(np.datetime64(day, "D"))
     for first, rows in blocks(table):
-        held = np.flatnonzero(filled(rows))
-        wrong = held[slots_of(rows[held], data_type, start) != held + first]
+        wrong = store.find_misplaced(rows, first, data_type, start)
         if len(wrong):
             yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
 

@@ -86,8 +86,9 @@ def chosen(
 
     All are looked at, in blocks of ``read_bytes``: a slot is only a rough guide to the time of the record in it.
     """
-    from dayfile.stores.slots import filled
+    from dayfile.stores.registry import find_store
 
+    store = find_store(data_type.placement.store)
     length, step = table.nrows, max(1, read_bytes // table.dtype.itemsize)
     # Rows are read to where they stay if all of them are taken; memory that is never touched costs nothing.
     found = room.rows(length, table.dtype)
@@ -96,8 +97,8 @@ def chosen(
         stop = min(start + step, length)
         rows = table.read(start, stop, out=found[count : count + stop - start])
         taken = np.ones(len(rows), bool) if choice is None else choice(rows, data_type)
-        if data_type.placement.store == "slots":
-            taken &= filled(rows)
+        if store.sparse:
+            taken &= store.find_held(rows)
         if not taken.all():
             rows = whole(rows)[taken]
             whole(found)[count : count + len(rows)] = rows

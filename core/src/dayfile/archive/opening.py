@@ -18,7 +18,7 @@ from stat import S_ISREG
 import tables
 
 from dayfile.archive import disk
-from dayfile.errors import HeldError, StorageError
+from dayfile.errors import HeldError, StorageError, UnknownStoreError
 from dayfile.hdf5.errors import find_errno
 from dayfile.hdf5.files import open_file
 
@@ -53,6 +53,7 @@ class Trouble(StrEnum):
     NOT_UTF8 = "path is not UTF-8"
     NO_FILE = "not a regular file"
     UNREADABLE = "cannot be read"
+    UNKNOWN_STORE = "in a store that is unknown"
     DAMAGED = "damaged"
 
 
@@ -98,6 +99,8 @@ class DayFileError(StorageError):
                 message = f"is {detail}; remove it or move it out of the archive"
             case Trouble.UNREADABLE:
                 message = f"cannot be read now ({detail}); the file may be good: look at the disk and try again"
+            case Trouble.UNKNOWN_STORE:
+                message = f"cannot be read: {detail}"
             case Trouble.DAMAGED:
                 message = f"is damaged: cannot be read ({detail}); {REMEDY}"
         self.path, self.detail = path, detail
@@ -170,6 +173,8 @@ def naming_trouble(path: Path) -> Iterator[None]:
     """Turn what reading a day file raises into a DayFileError that names the trouble."""
     try:
         yield
+    except UnknownStoreError as error:
+        raise DayFileError(path, Trouble.UNKNOWN_STORE, error.message) from error
     except DAMAGED as error:
         raise DayFileError(path, *find_trouble(path, error)) from error
 

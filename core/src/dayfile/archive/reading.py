@@ -13,7 +13,7 @@ from dayfile.archive.gathering import READ_BYTES, Choice, Part, Room, chosen, jo
 from dayfile.archive.opening import naming_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
-from dayfile.errors import StorageError, TimeError, UsageError
+from dayfile.errors import StorageError, TimeError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
@@ -230,15 +230,19 @@ class Reader:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
         from dayfile.stores.declarations import data_type_of, recogniser
 
-        told = data_type_of(table)
+        try:
+            told = data_type_of(table)
+        except UnknownStoreError:  # a plugin brings it
+            self._recognisable()
+            told = data_type_of(table)
         return recogniser(self._recognisable())(table) if told is None else told
 
     def _recognisable(self) -> list[DataType]:
         """Data types to recognise tables by; plugins are loaded only for files that do not tell their own."""
         if self._recognised is None:
-            from dayfile import plugins
+            from dayfile import discovery
 
-            self._recognised = list(plugins.load().data_types.values()) if plugins.installed() else []
+            self._recognised = list(discovery.load().data_types.values()) if discovery.installed() else []
         return self._recognised
 
 

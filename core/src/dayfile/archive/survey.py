@@ -24,7 +24,7 @@ from dayfile.model.places import LEDGER
 from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
 from dayfile.stores.declarations import Told, data_type_of
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.slots import filled
+from dayfile.stores.registry import find_store
 
 __all__ = [
     "NodeSummary",
@@ -99,8 +99,9 @@ def survey_table(table: Table, told: Told = data_type_of) -> NodeSummary:
         checksum += place_sum(row_hashes(rows), start)
         if data_type is None:
             continue
-        # Slots can be empty or in conflict; an overlap table, of the same type, says that its store is append.
-        held = rows[filled(rows)] if data_type.placement.store == "slots" else rows
+        # An overlap table, of the same type, says that its store is append.
+        store = find_store(data_type.placement.store)
+        held = rows[store.find_held(rows)] if store.sparse else rows
         records += len(held)
         if len(held):
             ends = held[data_type.end] if data_type.end else held[data_type.time]

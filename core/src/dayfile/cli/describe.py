@@ -40,12 +40,12 @@ def describe(
 
 def installed_type(name: str) -> DataType:
     """The data type of that name, from the plugin that its first half names; no other is loaded."""
-    from dayfile import plugins
+    from dayfile import discovery
     from dayfile.errors import PluginError, UsageError
     from dayfile.messages import suggest
 
     instrument, dot, _ = name.partition(".")
-    loaded = plugins.load([instrument])
+    loaded = discovery.load([instrument])
     if name in loaded.data_types:
         return loaded.data_types[name]
     for failure in loaded.failures:

@@ -36,7 +36,7 @@ def export(
 
     Exit codes: 0 written, 2 there is no such type, day or format, 3 the plugin failed, 4 could not write.
     """
-    from dayfile import plugins
+    from dayfile import discovery
     from dayfile.archive.day_tables import read_day
     from dayfile.archive.identity import refuse_url
     from dayfile.errors import StorageError, UsageError
@@ -44,7 +44,7 @@ def export(
     from dayfile.model.clock import parse_day
 
     refuse_url(out)
-    loaded = plugins.load()
+    loaded = discovery.load()
     moment = parse_day(day)
     tables = read_day(existing(archive), data_type, moment)
     known = loaded.data_types.get(data_type)

@@ -116,13 +116,13 @@ def brief(value: Any) -> str:  # noqa: ANN401 - a cell of any field
 
 def plugins(as_json: JsonOption = False) -> None:
     """List what is installed: plugins, their versions and data types, and what failed to load and why."""
-    from dayfile import plugins as plugin_loader
+    from dayfile import discovery
 
-    names = plugin_loader.installed()
+    names = discovery.installed()
     if not names:
         typer.echo("[]" if as_json else "no plugin is installed; install one for your instrument")
         return
-    loaded = plugin_loader.load(names)
+    loaded = discovery.load(names)
     failures = {failure.plugin: failure for failure in loaded.failures}
     listing: list[dict[str, Any]] = [
         {

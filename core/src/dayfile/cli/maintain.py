@@ -62,12 +62,12 @@ def check(
 
     Exit codes: 0 all is well, 3 something is wrong.
     """
-    from dayfile import plugins
+    from dayfile import discovery
     from dayfile.archive.checking import check as check_archive
     from dayfile.archive.checking import without_digest
 
     root = existing(archive)
-    loaded = plugins.load() if plugins.installed() else None
+    loaded = discovery.load() if discovery.installed() else None
     problems = 0
     for problem in check_archive(root, deep=deep, plugins=loaded):
         problems += 1
@@ -88,11 +88,11 @@ def reindex(
     Exit codes: 0 done, 3 some day files are damaged, second copies, gone or hold fewer records than before, 4 not all
     can be seen or read now.
     """
-    from dayfile import plugins
+    from dayfile import discovery
     from dayfile.engine.maintenance import reindex as rebuild_catalogue
 
     root = existing(archive)
-    tell_reindexed(rebuild_catalogue(root, plugins.load() if plugins.installed() else None, trust=force))
+    tell_reindexed(rebuild_catalogue(root, discovery.load() if discovery.installed() else None, trust=force))
 
 
 def adopt(

@@ -44,14 +44,14 @@ def simulate(
     """
     import numpy as np
 
-    from dayfile import plugins
+    from dayfile import discovery
     from dayfile.archive.identity import refuse_url
     from dayfile.errors import PluginError, StorageError, UsageError
     from dayfile.model.clock import parse_day
 
     if out is not None:
         refuse_url(out)
-    loaded = plugins.load([instrument])
+    loaded = discovery.load([instrument])
     for failure in loaded.failures:
         raise PluginError(failure.message)
     moment = np.datetime64("today", "D") if day is None else parse_day(day)

@@ -19,6 +19,7 @@ from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.places import may_be_day_file
+from dayfile.stores.base import Store
 
 __all__ = [
     "check_config",
@@ -33,6 +34,7 @@ __all__ = [
     "check_packages",
     "check_routes",
     "check_source",
+    "check_stores",
     "check_type_name",
     "check_version",
     "foreign",
@@ -136,6 +138,18 @@ def check_model(answer: object) -> type[BaseModel]:
     except ValueError as error:
         raise PluginError(f"settings without a default would stop every run: {' '.join(str(error).split())}") from error
     return answer
+
+
+def check_stores(answer: Iterable[object], owners: Mapping[str, str], name: str) -> list[Store]:
+    """Check the answer of the stores hook: stores whose names no other plugin has taken."""
+    found = []
+    for store in answer:
+        if not isinstance(store, Store) or not isinstance(getattr(store, "name", None), str) or not store.name:
+            raise PluginError(f"stores must answer objects of subclasses of Store with a name, not {BRIEF.repr(store)}")
+        if owners.get(store.name, name) != name:
+            raise PluginError(f"the store {store.name!r} is plugin {owners[store.name]}'s already")
+        found.append(store)
+    return found
 
 
 def check_type_name(answer: object, data_types: Mapping[str, DataType]) -> str:

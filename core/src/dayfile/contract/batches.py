@@ -13,10 +13,11 @@ from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import NUMPY_TYPES, DataType
 from dayfile.model.placement import KEY
-from dayfile.model.places import shared_node
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
 from dayfile.model.status import STORED_STATUSES
+from dayfile.stores.registry import find_store, store_names
+from dayfile.stores.sharing import shared_node
 
 __all__ = [
     "Answering",
@@ -28,8 +29,6 @@ __all__ = [
     "check_written",
     "protect",
 ]
-
-STORES = ("append", "slots", "intervals")
 
 
 class Answering(Protocol):
@@ -50,8 +49,8 @@ def check_data_type(item: object) -> DataType:
     if not isinstance(item, DataType):
         raise PluginError(f"data_types answered {type(item).__name__}, not a DataType")
     store = item.placement.store
-    if store not in STORES:
-        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, STORES)}")
+    if store not in store_names():
+        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, store_names())}")
     for field in item.fields:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
@@ -60,6 +59,8 @@ def check_data_type(item: object) -> DataType:
         raise PluginError(f"the clock of {item.name}: {problem}")
     check_plausible(item)
     check_blob_fields(item)
+    if found := find_store(store).find_problem(item):
+        raise PluginError(f"the data type {item.name}: {found.message}")
     check_node(item)
     names = [field.name for field in item.fields]
     for stamp in item.stamps:
@@ -97,11 +98,11 @@ def check_plausible(item: DataType) -> None:
 
 
 def check_blob_fields(item: DataType) -> None:
-    """Check that the values of blob fields are kept: by indexes in an array of the node, and not in slots."""
+    """Check that the values of blob fields are kept: by indexes in an array of the node."""
     for field in item.fields:
-        if field.blob and (not item.placement.node.blobs or item.placement.store == "slots"):
-            place = "a table of slots has none" if item.placement.store == "slots" else "its node has no blobs"
-            raise PluginError(f"the blob field {field.name} of {item.name} has no array for its values: {place}")
+        if field.blob and not item.placement.node.blobs:
+            problem = "has no array for its values: its node has no blobs"
+            raise PluginError(f"the blob field {field.name} of {item.name} {problem}")
         if field.blob and field.type != "int32":
             raise PluginError(f"the blob field {field.name} of {item.name} must be int32, not {field.type}")
 
@@ -222,9 +223,10 @@ def check_records(batch: Batch, data_type: DataType) -> None:
     for stamp in data_type.stamps:
         if not data_type.clock.defined(records[stamp]).all():
             raise PluginError(f"records of {data_type.name} have no time in {stamp}; decode must reject them")
-    if batch.gave_way and data_type.placement.store != "slots":
-        store = f"its store is {data_type.placement.store}, not slots"
-        raise PluginError(f"records of {data_type.name} cannot have given way (gave_way): {store}")
+    store = data_type.placement.store
+    if batch.gave_way and not find_store(store).contends:
+        problem = f"cannot have given way (gave_way): nothing does in the store {store}"
+        raise PluginError(f"records of {data_type.name} {problem}")
     fields = form.blob_fields
     if len(batch.blobs.values) and not fields:
         raise PluginError(f"{data_type.name} has no blob field, so {plural(len(batch.blobs.values), 'blob')} are lost")

@@ -9,6 +9,7 @@ from dayfile.errors import PluginError
 from dayfile.export.base import Exporter
 from dayfile.formats.base import Format, Words
 from dayfile.layouts.schema import LayoutWords
+from dayfile.model.datatype import DataType
 
 __all__ = ["check_exporters", "check_formats", "check_new_format"]
 
@@ -40,12 +41,12 @@ def check_new_format(item: Format, known: Mapping[str, Format], owners: Mapping[
             raise PluginError(f"the section {item.section} of the format {item.name} is that of {name} already")
 
 
-def check_exporters(answer: object) -> list[Exporter]:
-    """Check the answer of the exporters hook: exporters, each with a name."""
+def check_exporters(answer: object, data_type: DataType) -> list[Exporter]:
+    """Check the answer of the exporters hook: exporters, each with a name; return those that serve a data type."""
     exporters = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if exporters is None or not all(isinstance(each, Exporter) and not isinstance(each, type) for each in exporters):
         raise PluginError(f"exporters must answer a list of dayfile.export.base.Exporter, not {BRIEF.repr(answer)}")
     for each in exporters:
         if not isinstance(each.name, str) or not each.name or not each.name.isprintable():
             raise PluginError(f"exporters answered an exporter whose name is {BRIEF.repr(each.name)}")
-    return exporters
+    return [each for each in exporters if each.serves(data_type)]

@@ -17,6 +17,7 @@ from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import NO_MEMORY, Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.stores.registry import find_store
 
 __all__ = ["Decoded", "Decoder"]
 
@@ -82,7 +83,7 @@ class Alike:
 def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]]:
     """Instruments and codes of records that are appended, and the fields of these that hold indexes of blobs.
 
-    What becomes of a record in a slot depends on those before it; so the others keep the order of their sources.
+    What becomes of a record that contends for a row depends on those before it, so these keep the order of sources.
     """
     by_code: dict[tuple[str, str], list[DataType]] = {}
     for data_type in types:
@@ -90,7 +91,7 @@ def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]
     found = {}
     for code, each in by_code.items():
         fields = {tuple(field.name for field in data_type.fields if field.blob) for data_type in each}
-        if len(fields) == 1 and all(data_type.placement.store != "slots" for data_type in each):
+        if len(fields) == 1 and not any(find_store(data_type.placement.store).contends for data_type in each):
             found[code] = fields.pop()
     return found
 

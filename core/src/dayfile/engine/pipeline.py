@@ -15,11 +15,12 @@ from dayfile.archive.bases import look_for
 from dayfile.archive.catalogue import Catalogue, Publication
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.day_files import DayFiles, Setback, Written
+from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.limits import NewDays
 from dayfile.engine.remarks import Remarks
 from dayfile.engine.report import Report, SetAside
+from dayfile.engine.shares import Setback, Written
 from dayfile.errors import SourceError
 from dayfile.messages import plural
 from dayfile.model.batch import Origin, Rejected, Remark, Source

@@ -23,9 +23,10 @@ from dayfile.engine.accepting import (
     release,
     remove_numbered,
 )
-from dayfile.engine.day_files import DayFiles, Setback
+from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
 from dayfile.engine.pipeline import Conclusion, Pipeline, Received
+from dayfile.engine.shares import Setback
 from dayfile.engine.trials import ends_of_process
 from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
 from dayfile.errors import StorageError

@@ -38,6 +38,7 @@ from dayfile.formats.struct_dtypes import to_structs
 from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.model.datatype import DataType
+from dayfile.stores.registry import find_store
 
 __all__ = [
     "CODE_SIZE",
@@ -277,7 +278,7 @@ def open_slot_file(
     possible: tuple[ByteOrder, ...] = ("big", "little") if header is None else (header.byte_order,)
     structs = {order: struct_of(form, order) for order in possible}
     slots = number_of_structs(source.size, where, structs[possible[0]].itemsize)
-    periodic = data_type.placement.store == "slots" and part == "slots"
+    periodic = find_store(data_type.placement.store).sparse and part == "slots"
     # Nothing but the number of slots tells that a file was cut between two of them. Of a day with a leap second it is
     # not known whether the library of 1998 counted that.
     if periodic and slots not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:

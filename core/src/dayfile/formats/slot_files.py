@@ -31,6 +31,7 @@ from dayfile.layouts.schema import Words
 from dayfile.layouts.templates import DAY, check_day_template
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.stores.registry import find_store
 
 __all__ = ["FlatFileWords", "SlotFileExporter", "SlotFiles"]
 
@@ -80,7 +81,7 @@ class SlotFiles(Format):
             return None
         data_type, day, part = found
         file = open_slot_file(source, data_type, day, partial(struct_of, layout), part=part)
-        gave_way = part == "overlap" and data_type.placement.store == "slots"
+        gave_way = part == "overlap" and find_store(data_type.placement.store).contends
         return Blocks(partial(read_items, file, layout, gave_way=gave_way))
 
     def exporters(self, layout: Layout) -> Iterable[Exporter]:
@@ -113,8 +114,8 @@ class SlotFileExporter(Exporter):
         stored = day.tables.data_type
         header = make_header(day.data_type.code_of(len(stored.fields)), day.date, day.byte_order)
         struct = struct_of(self.layout, stored, day.byte_order)
-        slots = stored.placement.store == "slots"
-        rows = day.tables.rows if slots else in_time_order(day.tables.rows, stored)
+        sparse = find_store(stored.placement.store).sparse
+        rows = day.tables.rows if sparse else in_time_order(day.tables.rows, stored)
         content = header + lay_out(rows, struct).tobytes()
         overlap = header + lay_out(in_time_order(day.tables.overlap, stored), struct).tobytes()
         path = directory / day.data_type.fill(template_of(self.layout), day.date)

@@ -22,6 +22,7 @@ from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
+from dayfile.stores.registry import find_store, store_names
 
 __all__ = ["Layout", "Vocabulary", "read_layout", "vocabulary_with"]
 
@@ -157,34 +158,45 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             problem = f"{type_words.code!r} is the code of {codes[type_words.code]!r} already"
             document.fail((*path, "code"), problem)
         codes[type_words.code] = name
-        declared = declared_fields(type_words, path)
-        fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
-        size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
-        if size > LARGEST_RECORD:
-            document.fail(
-                (*path, "fields"), f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
-            )
-        check_type(type_words, fields, tuple(declared), clock, document, path)
+        data_type = compile_type(name, words, clock, document)
         for index, version in enumerate(type_words.later):
             if codes.setdefault(version.code, name) != name:
                 document.fail((*path, "later", index, "code"), f"{version.code!r} is a code of another type already")
-        yield DataType(
-            instrument=words.instrument,
-            type=name,
-            code=type_words.code,
-            title=type_words.title,
-            fields=fields,
-            clock=clock,
-            time=type_words.time,
-            placement=compile_placement(type_words, words, name),
-            end=type_words.end or "",
-            period=type_words.period,
-            layout=f"{words.instrument} {words.version}",
+        yield replace(
+            data_type,
             versions=tuple(compile_versions(type_words, document, path)),
-            flags=tuple(compile_flags(type_words, fields, words, document, path)),
-            elements=tuple(compile_elements(type_words, fields, document, path)),
+            flags=tuple(compile_flags(type_words, data_type.fields, words, document, path)),
+            elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
             plausible=compile_valid(type_words, document, path) or valid,
         )
+
+
+def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType:
+    """A data type without its versions and what its fields mean."""
+    path: Path = ("types", name)
+    type_words = words.types[name]
+    declared = declared_fields(type_words, path)
+    fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
+    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
+    if size > LARGEST_RECORD:
+        problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
+        document.fail((*path, "fields"), problem)
+    check_type(type_words, fields, tuple(declared), clock, document, path)
+    data_type = DataType(
+        instrument=words.instrument,
+        type=name,
+        code=type_words.code,
+        title=type_words.title,
+        fields=fields,
+        clock=clock,
+        time=type_words.time,
+        placement=compile_placement(type_words, words, name),
+        end=type_words.end or "",
+        period=type_words.period,
+        layout=f"{words.instrument} {words.version}",
+    )
+    check_store(data_type, tuple(declared), document, path)
+    return data_type
 
 
 def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
@@ -306,15 +318,11 @@ def check_type(
     document: Document,
     path: Path,
 ) -> None:
-    """Field names are unique, time and end exist from the first version on, period and end go with their stores."""
+    """Field names are unique, time and end exist from the first version on."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
         if name in names[:index]:
             document.fail((*places[index], "name"), f"{name!r} stands here a second time")
-    for place, field in zip(places, fields, strict=True):
-        if type_words.store == "slots" and (field.blob or field.counter):
-            word = "blob" if field.blob else "counter"
-            document.fail((*place, word), "a type with 'store: slots' has neither blobs nor counters")
     first = names[: len(type_words.fields)]
     for word in ("time", "end"):
         name = getattr(type_words, word)
@@ -322,7 +330,17 @@ def check_type(
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
         if name is not None and (problem := stamp_problem(fields[names.index(name)], clock)):
             document.fail((*path, word), problem)
-    if (type_words.store == "slots") != (type_words.period > 0):
-        document.fail(path, "'period' (seconds, above 0) and 'store: slots' go together", at_key=True)
-    if (type_words.store == "intervals") != (type_words.end is not None):
-        document.fail(path, "'end' (a field) and 'store: intervals' go together", at_key=True)
+
+
+def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
+    """The store takes records of the type."""
+    store, names = data_type.placement.store, store_names()
+    if store not in names:
+        document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
+    problem = find_store(store).find_problem(data_type)
+    if problem is None:
+        return
+    if problem.field:
+        place = places[[field.name for field in data_type.fields].index(problem.field)]
+        document.fail((*place, problem.word), problem.message)
+    document.fail(path, problem.message, at_key=True)

@@ -180,7 +180,9 @@ class TypeWords(Words):
 
     code: Code = Field(description="the instrument's own name for this kind of record")
     title: Line = Field(description="one line about the type; the table's title")
-    store: Literal["append", "slots", "intervals"] = Field(description="how a day file holds the records")
+    store: str = Field(
+        description="how a day file holds the records: append, slots, intervals, or a store that a plugin brings"
+    )
     time: Name = Field(description="field that decides day and slot")
     end: Name | None = Field(None, description="field with the end stamp")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")

@@ -11,7 +11,9 @@ from dayfile.layouts.document import Document, Path
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file, nodes_of
+from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
+from dayfile.stores.registry import find_store
+from dayfile.stores.sharing import nodes_of
 
 __all__ = ["DAY", "RESERVED", "check_day_files", "check_day_template", "check_nodes", "check_path", "check_tables"]
 
@@ -103,7 +105,9 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
             taken[file, node] = name
     if words.blobs is None:
         return
-    beside = {data_type.fill(words.path, DAY) for data_type in types if data_type.placement.store != "slots"}
+    beside = {
+        data_type.fill(words.path, DAY) for data_type in types if not find_store(data_type.placement.store).sparse
+    }
     for (file, node), name in taken.items():
         below = f"{node}/".startswith(f"{words.blobs.node}/") or f"{words.blobs.node}/".startswith(f"{node}/")
         if file in beside and below:

@@ -143,7 +143,7 @@ class Batch:
         Variable-length values.
     gave_way : bool
         Whether the records lost their slots to others before they came here. What becomes of them then is in
-        :class:`dayfile.stores.slots.SlotTable`.
+        :class:`dayfile.stores.slots.Slots`.
     """
 
     instrument: str

@@ -22,6 +22,7 @@ from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.nodes import matched
+from dayfile.stores.registry import find_store
 
 __all__ = ["ATTRIBUTES", "Told", "data_type_of", "describe", "recogniser", "tell", "type_told"]
 
@@ -154,8 +155,8 @@ def check_usable(data_type: DataType) -> None:
     if missing:
         raise ValueError(f"no field {missing.pop()}")
     data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here
-    if data_type.placement.store == "slots" and data_type.period < 1:
-        raise ValueError("slots without a period")
+    first = data_type.clock.days(np.array(data_type.clock.bounds[:1]))[0]
+    find_store(data_type.placement.store).count_rows(data_type, first)
     data_type.clock.to_datetime64(np.array(data_type.clock.bounds))
 
 

@@ -18,6 +18,7 @@ from dayfile.hdf5.vlen import VlenArray
 from dayfile.model.datatype import DataType, Field
 from dayfile.stores.declarations import tell
 from dayfile.stores.nodes import Keys, with_keys
+from dayfile.stores.registry import find_store
 
 __all__ = ["make_table", "make_values"]
 
@@ -47,7 +48,7 @@ def create_titled_groups(file: tables.File, path: str, titles: tuple[str, ...], 
 
 
 def make_table(
-    file: tables.File, path: str, data_type: DataType, keys: Keys, *, slots: int = 0, chunk_rows: int | None = None
+    file: tables.File, path: str, data_type: DataType, keys: Keys, *, rows: int = 0, chunk_rows: int | None = None
 ) -> NativeTable:
     """Make the table of a data type, empty.
 
@@ -61,7 +62,7 @@ def make_table(
         Tells columns, defaults and attributes.
     keys : mapping
         What fills the titles of the groups.
-    slots : int
+    rows : int
         Rows that it has at once, all zero bytes, of which HDF5 stores nothing yet.
     chunk_rows : int, optional
         Rows that are stored together; as :func:`rows_of_chunk` says if not given.
@@ -72,7 +73,7 @@ def make_table(
         The table, to be closed before the file is.
     """
     create_titled_groups(file, path, data_type.placement.node.titles, keys)
-    copy_from_image(empty_table(data_type, slots, chunk_rows), NODE, file, path)
+    copy_from_image(empty_table(data_type, rows, chunk_rows), NODE, file, path)
     return NativeTable(open_dataset(file, path), path, data_type.dtype)
 
 
@@ -84,25 +85,25 @@ def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -
 
 
 @lru_cache(maxsize=64)
-def empty_table(data_type: DataType, slots: int, chunk_rows: int | None = None) -> bytes:
+def empty_table(data_type: DataType, rows: int, chunk_rows: int | None = None) -> bytes:
     """The bytes of a file whose one node is the empty table of a data type."""
     store = data_type.placement.store
     columns = {field.name: column(field, place, store) for place, field in enumerate(data_type.fields)}
-    chunk = chunk_rows or rows_of_chunk(data_type.dtype.itemsize, slots)
+    chunk = chunk_rows or rows_of_chunk(data_type.dtype.itemsize, rows)
 
     def create(file: tables.File) -> None:
         with allow_any_names():
             table = file.create_table("/", NODE, columns, data_type.title, chunkshape=chunk, byteorder="little")
             tell(table, data_type)
-            if slots:
-                extend_with_zeros(table, slots)
+            if rows:
+                extend_with_zeros(table, rows)
 
     return make_image(create)
 
 
-def rows_of_chunk(itemsize: int, slots: int) -> int:
-    """Rows that are stored together in a table with so many slots, or none."""
-    return max(1, min(max(LEAST_CHUNK, itemsize * slots // CHUNKS_A_DAY), LARGEST_CHUNK) // itemsize)
+def rows_of_chunk(itemsize: int, rows: int) -> int:
+    """Rows that are stored together in a table that has this number of rows from the beginning, or none."""
+    return max(1, min(max(LEAST_CHUNK, itemsize * rows // CHUNKS_A_DAY), LARGEST_CHUNK) // itemsize)
 
 
 @lru_cache(maxsize=64)
@@ -116,8 +117,8 @@ def empty_values(title: str) -> bytes:
 
 
 def column(field: Field, place: int, store: str) -> tables.Col:
-    """The PyTables column of a field; in slots without its default, as an empty slot is all zero bytes."""
-    default = 0 if store == "slots" else field.default
+    """The PyTables column of a field; without its default in a store where an empty row is all zero bytes."""
+    default = 0 if find_store(store).sparse else field.default
     if field.type == "char":
         return tables.StringCol(field.shape[-1], shape=field.array_shape, pos=place)
     if field.type == "time32":

@@ -1,30 +1,23 @@
-"""The slots store: one row for each period of the day, and an overlap table for records that contend for one."""
+"""The store of slots: a row for each period of the day, and an overlap table for records that contend for one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.hdf5.rows import Table
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
-from dayfile.stores.append import AppendTable
-from dayfile.stores.checksums import place_sum, row_hashes
+from dayfile.stores.base import END, PERIOD, Change, Decision, OnConflict, Problem, Rules, Store, View
+from dayfile.stores.checksums import row_hashes
 
-__all__ = ["OnConflict", "SlotTable", "conform_slots", "filled", "slots_of"]
+__all__ = ["NAME", "Slots", "filled", "slots_of"]
 
+NAME = "slots"
 EMPTY_BYTE, CONFLICT_BYTE = 0x00, 0xFF
-BLOCK_BYTES = 4 * 2**20
-"""Slots are read, filled and written back in blocks of this size, so that a day of large records needs no more."""
-
-OnConflict = Literal["overlap", "replace", "keep"]
-"""What a record does that finds other bytes in its slot; see :class:`SlotTable`."""
-Rule = Literal["overlap", "replace", "keep", "yield"]
-"""The same, or that of records that gave way before."""
 
 
 def row_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -71,10 +64,10 @@ def conform_slots(rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[An
     return conformed
 
 
-class SlotTable:
-    """The slots of one day.
+class Slots(Store):
+    """A row for each period of the day: slot ``floor((time - start of the day) / period)``.
 
-    A record goes to slot ``floor((time - start of the day) / period)``. Status of each record, slot read first:
+    Status of each record, slot read first:
 
     == =====================================================================================================
     0  the slot was empty (all zero bytes); the record is written
@@ -90,141 +83,126 @@ class SlotTable:
     and what was there goes to the overlap table; with ``keep`` the one that was there, and the new one goes to the
     overlap table. The status is 1 as well. A slot that was in conflict before is taken by a record that replaces.
 
-    A record that gave way once and lies in the overlap table does not contend again while its slot holds another: it
+    A record that gave way once and is in the overlap table does not contend again while its slot holds another: it
     has status 3. So a source that comes again changes nothing. Nor does one contend that gave way before it came here
     (:attr:`Batch.gave_way`): it goes to the overlap table, also where its slot is empty, as the record that it gave way
     to may come later.
+    """
+
+    name = NAME
+    contends = True
+    sparse = True
+
+    def decide(self, view: View, batch: Batch, order: npt.NDArray[np.int64], rules: Rules) -> Decision:
+        """Decide upon records whose slots are near each other, sorted by slot."""
+        records, slots = batch.records, slots_of(batch.records, view.data_type, view.start)
+        good = filled(records)
+        in_order = good.all() and bool((np.diff(slots) > 0).all())
+        yielding = batch.gave_way and rules.on_conflict != "overlap"
+        if in_order and slots[0] >= view.table.empty_from and view.overlap is None and not yielding:
+            # As most often: nothing is there yet, and each record has a slot of its own.
+            return Decision(np.full(len(slots), Status.WRITTEN, np.uint8), Change(records, slots))
+        return Contest(view, rules.on_conflict, yielding=yielding).hold(records, slots, order, good)
+
+    def split(self, view: View, batch: Batch, block_bytes: int) -> Iterator[npt.NDArray[np.int64]]:
+        """Split a batch by blocks of slots; the records of one slot keep their order."""
+        slots = slots_of(batch.records, view.data_type, view.start)
+        return in_blocks(slots, max(1, block_bytes // batch.records.dtype.itemsize))
+
+    def find_problem(self, data_type: DataType) -> Problem | None:
+        """Find that the period is missing, or an end, blobs and counters, which rows in slots do not have."""
+        odd = [*(("blob", name) for name in data_type.blob_fields), *(("counter", name) for name in data_type.counters)]
+        if odd:
+            word, name = odd[0]
+            return Problem(word, "a type with 'store: slots' has neither blobs nor counters", name)
+        if data_type.period < 1:
+            return Problem("period", PERIOD)
+        return Problem("end", END) if data_type.end else None
+
+    def count_rows(self, data_type: DataType, day: np.datetime64) -> int:
+        """Return the number of slots of a day: ``ceil(length of the day / period)``."""
+        if data_type.period < 1:
+            raise ValueError("slots without a period")
+        return -(-data_type.clock.day_length(day) // data_type.period)
+
+    def find_held(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Find which slots are neither empty nor in conflict."""
+        return filled(rows)
+
+    def conform(self, rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
+        """Return slots in the form of a later version: empty ones stay empty, those in conflict in conflict."""
+        return conform_slots(rows, data_type)
+
+    def find_misplaced(
+        self, rows: npt.NDArray[Any], first: int, data_type: DataType, start: int
+    ) -> npt.NDArray[np.int64]:
+        """Find slots that hold a record of another period."""
+        held = np.flatnonzero(filled(rows))
+        wrong: npt.NDArray[np.int64] = held[slots_of(rows[held], data_type, start) != held + first]
+        return wrong
+
+
+class Contest:
+    """Records that contend for a block of slots, decided upon in rounds of one record for each slot.
 
     Parameters
     ----------
-    table : Table
-        One row for each slot, open for writing.
-    data_type : DataType
-        What its rows are.
-    start : int
-        Clock value of the first tick of the day.
-    overlap : AppendTable or None
-        The overlap table, if there is one yet.
-    make_overlap : callable
-        Makes it; called when the first record needs it.
-    checksum : int
-        Checksum of what the table holds already.
+    view : View
+        What is there.
     on_conflict : {'overlap', 'replace', 'keep'}
-        What a record does that finds other bytes in its slot.
-    empty_from : int, optional
-        From which slot on all are known to be empty, so that they need not be read; 0 for a table just made.
-    block_bytes : int
-        Bytes of the blocks in which slots are read and written back.
+        Which record keeps a slot.
+    yielding : bool
+        Whether the records do not contend, as they gave way before.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        data_type: DataType,
-        start: int,
-        overlap: AppendTable | None,
-        make_overlap: Callable[[], AppendTable],
-        checksum: int = 0,
-        on_conflict: OnConflict = "overlap",
-        empty_from: int | None = None,
-        block_bytes: int = BLOCK_BYTES,
-    ) -> None:
-        self.table = table
-        self.data_type = data_type
-        self.start = start
-        self.overlap = overlap
-        self.make_overlap = make_overlap
-        self.checksum = checksum
+    def __init__(self, view: View, on_conflict: OnConflict, *, yielding: bool) -> None:
+        self.view = view
         self.on_conflict = on_conflict
-        self.block_bytes = block_bytes
-        self.empty_from = table.nrows if empty_from is None else empty_from
-        self.contended: list[tuple[npt.NDArray[np.floating[Any]], npt.NDArray[Any]]] = []
+        self.yielding = yielding
+        self.overlap = Additions(view, ordered=on_conflict == "overlap")
 
-    @property
-    def paths(self) -> dict[str, tuple[int, int]]:
-        """Rows and checksum that this store means its nodes to have, by path."""
-        nodes = {self.table.path: (self.table.nrows, self.checksum)}
-        return nodes if self.overlap is None else {**nodes, **self.overlap.paths}
-
-    def write(
-        self,
-        batch: Batch,
-        keys: npt.NDArray[np.int64],  # noqa: ARG002 - all stores are called alike
-    ) -> npt.NDArray[np.uint8]:
-        """Put the records of a batch into their slots, in order.
-
-        Parameters
-        ----------
-        batch : Batch
-            Records of this data type and day.
-        keys : array of int64, shape (len(batch),)
-            Order of the records among those of their source.
-
-        Returns
-        -------
-        array of uint8, shape (len(batch),)
-            A status per record.
-        """
-        slots = slots_of(batch.records, self.data_type, self.start)
-        on_conflict = "yield" if batch.gave_way and self.on_conflict != "overlap" else self.on_conflict
-        statuses = np.empty(len(batch), np.uint8)
-        # What is stored as an empty slot or a conflict could not be told from one: it goes to overlap alone.
-        strange = ~filled(batch.records)
-        self._to_overlap(batch.records[strange], np.flatnonzero(strange) + 0.5)
-        statuses[strange] = Status.IN_CONFLICT
-        for these in in_blocks(slots, ~strange, max(1, self.block_bytes // self.table.dtype.itemsize)):
-            chosen = as_slice(these)
-            statuses[chosen] = self._write_block(batch.records[chosen], slots[chosen], these, on_conflict)
-        self._settle()
-        return statuses
-
-    def _write_block(
+    def hold(
         self,
         records: npt.NDArray[Any],
         slots: npt.NDArray[np.int64],
-        numbers: npt.NDArray[np.int64],
-        on_conflict: Rule,
-    ) -> npt.NDArray[np.uint8]:
-        """Put records whose slots are near each other, with their places in the batch; their statuses."""
+        order: npt.NDArray[np.int64],
+        good: npt.NDArray[np.bool_],
+    ) -> Decision:
+        """Decide upon all; those that are not ``good`` look like an empty slot or a conflict, and go to overlap."""
         low, end = int(slots[0]), int(slots[-1]) + 1
-        if low >= self.empty_from and self.overlap is None and on_conflict != "yield" and (np.diff(slots) > 0).all():
-            # As most often: nothing is there yet, and there is a slot for each.
-            rows = records if len(records) == end - low else spread(records, slots - low, end - low)
-            self._store(low, rows, slots - low, np.zeros(len(slots), np.uint64))
-            return np.full(len(slots), Status.WRITTEN, np.uint8)
-        rows = self.table.read(low, end)
-        before = rows.copy()
-        statuses = np.empty(len(records), np.uint8)
-        waiting = np.arange(len(records))
+        before = self.view.table.read(low, end)
+        rows = before.copy()
+        statuses = np.full(len(records), Status.IN_CONFLICT, np.uint8)
+        _, odd = np.unique(row_bytes(records[~good])[:, 0], return_index=True)  # all bytes of a record are the same
+        self.overlap.add(records[~good][odd], 2 * order[~good][odd] + 1)
+        waiting = np.flatnonzero(good)
         while len(waiting):
             # One record for each slot in a round, so that a round is whole arrays and the order within a slot is kept.
             first = np.concatenate([[True], np.diff(slots[waiting]) > 0])
             these = waiting[first]
-            statuses[these] = self._put(rows, slots[these] - low, records[these], numbers[these], on_conflict)
+            statuses[these] = self._put(rows, slots[these] - low, records[these], order[these])
             waiting = waiting[~first]
         changed = np.flatnonzero((row_bytes(before) != row_bytes(rows)).any(axis=1))
-        self._store(low, rows, changed, row_hashes(before[changed]))
-        return statuses
+        overlap, overlap_order = self.overlap.all()
+        return Decision(statuses, Change(rows[changed], changed + low, overlap, overlap_order))
 
     def _put(
         self,
         rows: npt.NDArray[Any],
         places: npt.NDArray[np.int64],
         records: npt.NDArray[Any],
-        numbers: npt.NDArray[np.int64],
-        on_conflict: Rule,
+        order: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.uint8]:
         """Put records, each for a slot of its own, into ``rows`` at ``places``; their statuses."""
         held, given = row_bytes(rows[places]), row_bytes(records)
-        empty = ~held.any(axis=1) & ~self._known(records) & (on_conflict != "yield")
+        known = self.overlap.holds(records)
+        empty = ~held.any(axis=1) & ~known & (not self.yielding)
         same = (held == given).all(axis=1)
         statuses = np.select([empty, same], [Status.WRITTEN, Status.IDENTICAL], Status.CONFLICT).astype(np.uint8)
         rows[places[empty]] = records[empty]
-        contending = np.flatnonzero(statuses == Status.CONFLICT)
-        if len(contending):
-            statuses[contending] = self._contend(
-                rows, places[contending], records[contending], numbers[contending], on_conflict
-            )
+        lost = np.flatnonzero(statuses == Status.CONFLICT)
+        if len(lost):
+            statuses[lost] = self._contend(rows, places[lost], records[lost], order[lost], known[lost])
         return statuses
 
     def _contend(
@@ -232,91 +210,71 @@ class SlotTable:
         rows: npt.NDArray[Any],
         places: npt.NDArray[np.int64],
         records: npt.NDArray[Any],
-        numbers: npt.NDArray[np.int64],
-        on_conflict: Rule,
+        order: npt.NDArray[np.int64],
+        known: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.uint8]:
         """What becomes of records that find other bytes in their slots, or do not take an empty one; their statuses."""
         held = rows[places]
         taken = (row_bytes(held) == CONFLICT_BYTE).all(axis=1)
-        known = self._known(records)
         new, fresh = ~taken & ~known, taken | ~known
-        if on_conflict == "overlap":
-            self._to_overlap(held[new], numbers[new] + 0.0)
-            self._to_overlap(records[fresh], numbers[fresh] + 0.5)
-            row_bytes(rows)[places[new]] = CONFLICT_BYTE
-            return np.select([taken, known], [Status.IN_CONFLICT, Status.IDENTICAL], Status.CONFLICT).astype(np.uint8)
-        if on_conflict in {"keep", "yield"}:
-            self._to_overlap(records[fresh], numbers[fresh] + 0.5)
-            statuses = np.select([taken, known], [Status.IN_CONFLICT, Status.IDENTICAL], Status.CONFLICT)
-        else:
-            self._to_overlap(held[new], numbers[new] + 0.0)
+        if self.on_conflict == "replace" and not self.yielding:
+            self.overlap.add(held[new], 2 * order[new])
             rows[places[~known]] = records[~known]
-            statuses = np.where(known, Status.IDENTICAL, Status.CONFLICT)
-        self._settle()  # whether the next record for the slot is known depends on it
-        return statuses.astype(np.uint8)
-
-    def _known(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Which records the overlap table holds."""
-        return np.zeros(len(records), bool) if self.overlap is None else self.overlap.holds(records)
-
-    def _to_overlap(self, records: npt.NDArray[Any], order: npt.NDArray[np.floating[Any]]) -> None:
-        """Let records wait for the overlap table; ``order`` tells where among those of this write."""
-        if len(records):
-            self.contended.append((order, records))
-
-    def _settle(self) -> None:
-        """Write what waits for the overlap table, in the order of the batch, old records before new ones."""
-        if not self.contended:
-            return
-        if self.overlap is None:
-            self.overlap = self.make_overlap()
-        order = np.argsort(np.concatenate([order for order, _ in self.contended]), kind="stable")
-        records = np.concatenate([records for _, records in self.contended])[order]
-        self.contended = []
-        numbers = np.zeros(len(records), np.int64)
-        self.overlap.write(Batch(self.data_type.instrument, self.data_type.code, records, numbers), numbers)
-
-    def _store(
-        self, low: int, rows: npt.NDArray[Any], changed: npt.NDArray[np.int64], old_hashes: npt.NDArray[np.uint64]
-    ) -> None:
-        """Write back what changed, in runs that touch no further chunk of the table."""
-        if not len(changed):
-            return
-        chunks = (changed + low) // self.table.chunk_rows
-        for run in np.split(changed, np.flatnonzero(np.diff(chunks) > 1) + 1):
-            first, last = int(run[0]), int(run[-1]) + 1
-            self.table.modify(low + first, rows[first:last])
-            self.empty_from = max(self.empty_from, low + last)
-        new_hashes = row_hashes(rows if len(changed) == len(rows) else rows[changed])
-        gone, come = place_sum(old_hashes, changed + low), place_sum(new_hashes, changed + low)
-        self.checksum = (self.checksum - gone + come) % 2**64
-
-    def flush(self) -> None:
-        """Store what waits."""
-        if self.overlap is not None:
-            self.overlap.flush()
+            return np.where(known, Status.IDENTICAL, Status.CONFLICT).astype(np.uint8)
+        if self.on_conflict == "overlap":
+            self.overlap.add(held[new], 2 * order[new])
+            row_bytes(rows)[places[new]] = CONFLICT_BYTE
+        self.overlap.add(records[fresh], 2 * order[fresh] + 1)
+        return np.select([taken, known], [Status.IN_CONFLICT, Status.IDENTICAL], Status.CONFLICT).astype(np.uint8)
 
 
-def as_slice(indexes: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
-    """Indexes that follow each other as a slice, which copies nothing; others as they are."""
-    if int(indexes[-1]) - int(indexes[0]) + 1 == len(indexes) and (np.diff(indexes) == 1).all():
-        return slice(int(indexes[0]), int(indexes[-1]) + 1)
-    return indexes
+class Additions:
+    """Rows that a decision adds to the overlap table, without those that it has.
+
+    Parameters
+    ----------
+    view : View
+        What is there.
+    ordered : bool
+        Whether the order of rows goes by that of the records; otherwise they stay as they were added.
+    """
+
+    def __init__(self, view: View, *, ordered: bool) -> None:
+        self.view = view
+        self.ordered = ordered
+        self.rows: list[npt.NDArray[Any]] = []
+        self.order: list[npt.NDArray[np.int64]] = []
+        self.hashes = np.zeros(0, np.uint64)
+
+    def holds(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which records the overlap table has, or will have."""
+        known = np.zeros(len(records), bool)
+        if self.view.overlap is not None:
+            batch = Batch(self.view.data_type.instrument, self.view.data_type.code, records, np.arange(len(records)))
+            known |= self.view.overlap.find_known(batch).known
+        if len(self.hashes):
+            added = row_bytes(np.concatenate(self.rows))
+            for place in np.flatnonzero(~known & np.isin(row_hashes(records), self.hashes)).tolist():
+                known[place] = (added == row_bytes(records[place : place + 1])).all(axis=1).any()
+        return known
+
+    def add(self, records: npt.NDArray[Any], order: npt.NDArray[np.int64]) -> None:
+        """Add those records, of which no two are the same, that are not there."""
+        fresh = ~self.holds(records)
+        if fresh.any():
+            self.rows.append(records[fresh])
+            self.order.append(order[fresh] if self.ordered else np.zeros(int(fresh.sum()), np.int64))
+            self.hashes = np.concatenate([self.hashes, row_hashes(records[fresh])])
+
+    def all(self) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None]:
+        """All rows that were added, and what their order goes by."""
+        return (np.concatenate(self.rows), np.concatenate(self.order)) if self.rows else (None, None)
 
 
-def spread(records: npt.NDArray[Any], places: npt.NDArray[np.int64], length: int) -> npt.NDArray[Any]:
-    """So many empty slots, but for records at some places."""
-    rows = np.zeros(length, records.dtype)
-    rows[places] = records
-    return rows
-
-
-def in_blocks(
-    slots: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], block: int
-) -> Iterator[npt.NDArray[np.int64]]:
-    """The chosen records in the order of their slots, those of one slot in their own, a block of slots at a time."""
-    order = np.flatnonzero(chosen)
-    if (np.diff(slots[order]) < 0).any():
-        order = order[np.argsort(slots[order], kind="stable")]
+def in_blocks(slots: npt.NDArray[np.int64], block: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Split records by blocks of slots: their indexes, in the order of their slots, those of one slot in their own."""
+    order = np.arange(len(slots))
+    if (np.diff(slots) < 0).any():
+        order = np.argsort(slots, kind="stable")
     if len(order):
         yield from np.split(order, np.flatnonzero(np.diff(slots[order] // block)) + 1)

@@ -13,7 +13,7 @@ from dayfile.model.datatype import DataType
 from dayfile.stores.declarations import data_type_of
 from dayfile.stores.making import make_table
 from dayfile.stores.nodes import Keys
-from dayfile.stores.slots import conform_slots
+from dayfile.stores.registry import find_store
 
 __all__ = ["widen"]
 
@@ -40,7 +40,7 @@ def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Nati
     with closing(open_table(file, path)) as old:
         told = data_type_of(old) or data_type
         rows = old.read(0, old.nrows)
-    wide = conform_slots(rows, data_type) if told.placement.store == "slots" else data_type.conform(rows)
+    wide = find_store(told.placement.store).conform(rows, data_type)
     delete_link(file, path)
     table = make_table(file, path, data_type.stored_as(told.placement.store, told.title), keys)
     table.append(np.ascontiguousarray(wide))

@@ -1,0 +1,276 @@
+"""What a store is: how a day file holds the records of a data type, written as three pure steps.
+
+*Decide* looks at what is there and at records, and returns their statuses and a change; *apply* makes the change in a
+table; *overlay* makes it in rows that were read. So records can be decided upon in one place and written in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.model.batch import NO_BLOBS, Batch, Blobs
+from dayfile.model.datatype import DataType
+
+__all__ = ["Change", "Decision", "Found", "OnConflict", "OpenTable", "Problem", "Rules", "Store", "StoredTable", "View"]
+
+OnConflict = Literal["overlap", "replace", "keep"]
+"""Which record keeps a row that several contend for: none (``overlap``), the new one or the old one."""
+END = "'end' (a field) and 'store: intervals' go together"
+PERIOD = "'period' (seconds, above 0) and 'store: slots' go together"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a run says about records that meet others.
+
+    Parameters
+    ----------
+    on_conflict : {'overlap', 'replace', 'keep'}
+        Which record keeps a row that several contend for; the others go to the overlap table.
+    keep_duplicates : bool
+        Whether records that are there already are stored again, where a store can.
+    """
+
+    on_conflict: OnConflict = "overlap"
+    keep_duplicates: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a table knows of records that are to be written.
+
+    Parameters
+    ----------
+    known : array of bool, shape (n,)
+        Whether the table has the record already, or an earlier one of these is the same.
+    hashes : array of uint64, shape (n,)
+        A hash of each record.
+    digests : dict of int to set of bytes
+        For hashes that several records share, a digest of each record that is not known.
+    """
+
+    known: npt.NDArray[np.bool_]
+    hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    digests: dict[int, set[bytes]] = field(default_factory=dict)
+
+
+class StoredTable(Protocol):
+    """A table as a decision sees it.
+
+    Attributes
+    ----------
+    empty_from : int
+        From which row on all are known to be empty, so that they need not be read.
+    """
+
+    empty_from: int
+
+    @property
+    def nrows(self) -> int:
+        """Return the number of rows."""
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows from ``start`` up to, not including, ``stop``; they are not to be changed."""
+
+    def find_known(self, batch: Batch) -> Found:
+        """Find the records that the table has already."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a day file has of a data type before a change.
+
+    Parameters
+    ----------
+    data_type : DataType
+        In the form of the table.
+    start : int
+        Clock value of the first tick of the day.
+    table : StoredTable
+        The table.
+    overlap : StoredTable or None
+        The overlap table beside it, if one exists.
+    """
+
+    data_type: DataType
+    start: int
+    table: StoredTable
+    overlap: StoredTable | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Rows that are put into a table, and into the overlap table beside it.
+
+    Parameters
+    ----------
+    rows : structured array, shape (n,)
+        In the dtype of the table. Counters are given when they are stored; blob fields hold indexes into ``blobs``.
+    places : array of int64, shape (n,), or None
+        Index of each in the table, ascending; those from its end on are appended. None: all are appended.
+    overlap : structured array, shape (m,), or None
+        Rows that are appended to the overlap table; None for none.
+    overlap_order : array of int64, shape (m,), or None
+        What their order goes by when a batch makes several changes.
+    blobs : Blobs
+        Values of the blob fields of appended rows.
+    order : array of int64, shape (n,), or None
+        What the order of the blobs of rows goes by, over all tables that share an array.
+    found : Found or None
+        What the table knew of the rows, which saves finding it out again.
+    """
+
+    rows: npt.NDArray[Any]
+    places: npt.NDArray[np.int64] | None = None
+    overlap: npt.NDArray[Any] | None = None
+    overlap_order: npt.NDArray[np.int64] | None = None
+    blobs: Blobs = NO_BLOBS
+    order: npt.NDArray[np.int64] | None = None
+    found: Found | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of records.
+
+    Parameters
+    ----------
+    statuses : array of uint8, shape (n,)
+        A :class:`dayfile.model.status.Status` for each.
+    change : Change
+        What is to be put where.
+    """
+
+    statuses: npt.NDArray[np.uint8]
+    change: Change
+
+
+class OpenTable(StoredTable, Protocol):
+    """A table that a change is applied to."""
+
+    def append(self, change: Change) -> None:
+        """Append the rows of a change."""
+
+    def modify(self, places: npt.NDArray[np.int64], rows: npt.NDArray[Any]) -> None:
+        """Put rows in place of others; ``places`` ascend."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a declaration that does not go with a store.
+
+    Parameters
+    ----------
+    word : str
+        The word of the layout: ``period``, ``end``; empty for the type as a whole.
+    message : str
+        What is wrong.
+    field : str
+        Name of the field that it is about; empty for none.
+    """
+
+    word: str
+    message: str
+    field: str = ""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """How a day file holds the records of a data type.
+
+    A class of one's own that inherits from this one needs a ``name`` and :meth:`decide`; a plugin offers an instance
+    by the hook ``stores``.
+
+    Attributes
+    ----------
+    name : str
+        What a layout says: ``store: append``.
+    contends : bool
+        Whether records contend for rows. Those that lose go to the overlap table, and the order of sources is kept.
+    sparse : bool
+        Whether rows can be empty, all bytes 0x00; fields of new rows have no defaults then.
+    """
+
+    name: str
+    contends: bool = False
+    sparse: bool = False
+
+    def decide(self, view: View, batch: Batch, order: npt.NDArray[np.int64], rules: Rules) -> Decision:
+        """Decide what becomes of records; nothing is changed.
+
+        Parameters
+        ----------
+        view : View
+            What is there.
+        batch : Batch
+            Records of the data type and day, in the form of the table.
+        order : array of int64, shape (len(batch),)
+            Order in which the records were sent, over all tables of the day file.
+        rules : Rules
+            What the run says.
+        """
+
+    def apply(self, table: OpenTable, change: Change) -> None:
+        """Make a change in the table (the overlap table gets its rows at the end of the batch)."""
+        if change.places is None:
+            table.append(change)
+            return
+        there = change.places < table.nrows
+        if there.any():
+            table.modify(change.places[there], change.rows[there] if not there.all() else change.rows)
+        if not there.all():
+            table.append(Change(change.rows[~there]))
+
+    def overlay(self, rows: npt.NDArray[Any], changes: Iterable[Change]) -> npt.NDArray[Any]:
+        """Make changes, in order, in rows that were read: all rows of a table.
+
+        Returns
+        -------
+        structured array
+            The rows as the table would have them; ``rows`` itself is not changed.
+        """
+        for change in changes:
+            places = np.arange(len(change.rows)) + len(rows) if change.places is None else change.places
+            longer = np.zeros(max(len(rows), int(places.max(initial=-1)) + 1), rows.dtype)
+            longer[: len(rows)] = rows
+            longer[places] = change.rows
+            rows = longer
+        return rows
+
+    def split(self, view: View, batch: Batch, block_bytes: int) -> Iterator[npt.NDArray[np.int64]]:  # noqa: ARG002
+        """Split a batch into parts that are decided upon one after another: indexes of the records of each.
+
+        Where a decision reads as many rows as lie between its records, a part keeps that below ``block_bytes``.
+        """
+        yield np.arange(len(batch))
+
+    def find_problem(self, data_type: DataType) -> Problem | None:
+        """Find what in a data type does not go with the store."""
+        return Problem("period", PERIOD) if data_type.period else None
+
+    def count_rows(self, data_type: DataType, day: np.datetime64) -> int:  # noqa: ARG002
+        """Return the number of rows that the table of a day has from the beginning."""
+        return 0
+
+    def find_held(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Find which rows, shape (n,), hold a record."""
+        return np.ones(len(rows), bool)
+
+    def conform(self, rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
+        """Return rows of an older form of a data type in the form of this one."""
+        return data_type.conform(rows)
+
+    def find_misplaced(
+        self,
+        rows: npt.NDArray[Any],  # noqa: ARG002
+        first: int,  # noqa: ARG002
+        data_type: DataType,  # noqa: ARG002
+        start: int,  # noqa: ARG002
+    ) -> npt.NDArray[np.int64]:
+        """Find rows that hold a record of another row; ``first`` is the index of the first of ``rows`` in the table."""
+        return np.zeros(0, np.int64)

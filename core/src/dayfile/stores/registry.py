@@ -1,0 +1,39 @@
+"""The stores that exist, by name: the core's own, and those that plugins bring by the hook ``stores``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dayfile.errors import UnknownStoreError
+from dayfile.stores.append import Append, Intervals
+from dayfile.stores.base import Store
+from dayfile.stores.slots import Slots
+
+__all__ = ["OWN", "find_store", "register_stores", "store_names"]
+
+OWN: tuple[Store, ...] = (Append(), Slots(), Intervals())
+"""The core's own, which the plugin ``builtin`` brings; registered at once, so that archives can be read without any."""
+STORES: dict[str, Store] = {store.name: store for store in OWN}
+
+
+def register_stores(stores: Iterable[Store]) -> None:
+    """Register stores, in place of others of their names."""
+    STORES.update((store.name, store) for store in stores)
+
+
+def find_store(name: str) -> Store:
+    """Return the store of a name.
+
+    Raises
+    ------
+    UnknownStoreError
+        No plugin that was loaded has brought it.
+    """
+    if name not in STORES:
+        raise UnknownStoreError(f"there is no store {name!r}; load the plugin that brings it")
+    return STORES[name]
+
+
+def store_names() -> tuple[str, ...]:
+    """Return the names of all stores."""
+    return tuple(STORES)

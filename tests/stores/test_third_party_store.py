@@ -1,0 +1,169 @@
+"""A store that a plugin brings: of each day the latest record, whatever order records come in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import permutations
+
+import numpy as np
+import pytest
+import tables
+
+from dayfile import Instrument, Status, create_archive, hookimpl, open_archive
+from dayfile.archive.checking import check
+from dayfile.engine.maintenance import rebuild, reindex
+from dayfile.stores.base import Change, Decision, Store
+
+LAYOUT = """\
+instrument: buoy
+title: Buoys that report their state
+clock: {epoch: 1970-01-01T00:00:00}
+structs: {byte_order: little}
+sources: [struct_streams]
+path: "buoy/{year}_{month}_{day}.h5"
+types:
+  state:
+    code: BuoyState
+    title: Last known state of the buoy
+    store: latest
+    time: second
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: depth, type: float32, unit: m, default: -1}
+"""
+DAY = 10_000 * 86400
+
+
+class Latest(Store):
+    """Of each key the record with the greatest time, of equal times the greater bytes; others go to overlap."""
+
+    name = "latest"
+    contends = True
+
+    def decide(self, view, batch, order, rules):
+        """Keep the greatest of the row that is there and the records; so any order gives the same."""
+        there = view.table.read(0, view.table.nrows)
+        rows = np.concatenate([there, batch.records])
+        rank = [(row[view.data_type.time], row.tobytes()) for row in rows]
+        first = max(range(len(rows)), key=rank.__getitem__)
+        contents = [row.tobytes() for row in rows]
+        known = {contents[first]}
+        lost = []
+        for place, content in enumerate(contents):
+            overlap = view.overlap is not None and view.overlap.find_known(self.one(batch, rows[place])).known[0]
+            if content not in known and not overlap:
+                lost.append(place)
+            known.add(content)
+        statuses = [self.status(place, len(there), first, contents) for place in range(len(there), len(rows))]
+        change = Change(rows[[first]], np.array([0]), rows[lost] if lost else None)
+        return Decision(np.array(statuses, np.uint8), change)
+
+    def one(self, batch, row):
+        """A batch of one record."""
+        return type(batch)(batch.instrument, batch.code, np.array([row]), np.zeros(1, np.int64))
+
+    def status(self, place, held, first, contents):
+        """What became of a record: written, or in conflict with the one that is kept."""
+        if contents[place] in contents[:place]:
+            return Status.IDENTICAL
+        return Status.WRITTEN if place == first and not held else Status.CONFLICT
+
+
+class Buoy(Instrument):
+    def stores(self):
+        return [Latest()]
+
+
+@pytest.fixture
+def buoy():
+    return {"buoy": Buoy(LAYOUT, "buoy.yaml")}
+
+
+def states(*pairs):
+    return np.array([(DAY + second, depth) for second, depth in pairs], [("second", "<u4"), ("depth", "<f4")])
+
+
+def content(archive):
+    """The rows of its tables, and the records as they are read from the archive."""
+    (path,) = archive.root.day_files()
+    with tables.open_file(archive.root.path / path) as file:
+        rows = {name: sorted(file.get_node(f"/{name}").read().tolist()) for name in ("state", "state_overlap")}
+    return rows, archive.read("buoy.state").array.tolist()
+
+
+def test_a_store_of_a_plugin_is_written_read_checked_and_rebuilt(tmp_path, buoy):
+    archive = create_archive(tmp_path / "archive", plugins=buoy, settings={"sources.keep": "always"})
+    assert archive.put("buoy.state", states((10, 1.0))).tolist() == [Status.WRITTEN]
+    assert archive.put("buoy.state", states((30, 3.0), (20, 2.0))).tolist() == [Status.CONFLICT] * 2
+    assert archive.put("buoy.state", states((30, 3.0))).tolist() == [Status.IDENTICAL]
+    rows, records = content(archive)
+    assert rows["state"] == [(DAY + 30, 3.0)]
+    assert rows["state_overlap"] == [(DAY + 10, 1.0), (DAY + 20, 2.0)]
+    assert records == [(DAY + 10, 1.0), (DAY + 20, 2.0), (DAY + 30, 3.0)]
+    assert archive.at("buoy.state", DAY + 30).array.tolist() == [(DAY + 30, 3.0)]
+    assert list(check(archive.root, deep=True, plugins=archive.plugins)) == []
+    (path,) = archive.root.day_files()
+    assert rebuild(archive.root, archive.plugins, archive.settings, path).exit_code == 0
+    assert content(archive) == (rows, records)
+    reindex(archive.root, archive.plugins)
+    assert open_archive(archive.root.path, plugins=buoy).read("buoy.state").array.tolist() == records
+
+
+def test_any_order_gives_the_same_table(tmp_path, buoy):
+    found = []
+    for number, order in enumerate(permutations([(5, 1.0), (5, 2.0), (5, 2.0), (4, 9.0)])):
+        archive = create_archive(tmp_path / str(number), plugins=buoy)
+        for pair in order:
+            archive.put("buoy.state", states(pair))
+        rows, records = content(archive)
+        found.append((rows, records))
+    assert all(each == found[0] for each in found)
+    assert found[0][0]["state"] == [(DAY + 5, 1.0)]  # 00 00 80 3F are the greater bytes, 2.0 is 00 00 00 40
+
+
+def test_an_overlay_of_its_changes_gives_what_applying_them_gives(tmp_path, buoy):
+    """What a store decides can be made in rows that were read, as in a table."""
+    rows, store = np.zeros(0, states().dtype), Latest()
+    for many in (states((1, 1.0)), states((3, 3.0)), states((2, 2.0))):
+        winner = max([*rows, *many], key=lambda row: (row["second"], row.tobytes()))
+        rows = store.overlay(rows, [Change(np.array([winner]), np.array([0]))])
+    assert rows.tolist() == [(DAY + 3, 3.0)]
+
+
+def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buoy):
+    create_archive(tmp_path / "archive", plugins=buoy).put("buoy.state", states((10, 1.0)))
+    program = "import dayfile, sys; dayfile.open_archive(sys.argv[1], plugins=['hisparc']).read('buoy.state')"
+    command = [sys.executable, "-c", program, str(tmp_path / "archive")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "there is no store 'latest'; load the plugin that brings it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stores", "words"),
+    [
+        ([object()], "stores must answer objects of subclasses of Store"),
+        ([type("Mine", (Latest,), {"name": "slots"})()], "the store 'slots' is plugin builtin's already"),
+    ],
+)
+def test_a_plugin_whose_stores_cannot_be_taken_is_named(plugins_named, stores, words):
+    class Odd:
+        @hookimpl
+        def stores(self):
+            return stores
+
+    (failure,) = plugins_named(odd=Odd()).failures
+    assert words in failure.message
+
+
+@pytest.fixture
+def plugins_named():
+    from dayfile.plugins import Plugins
+
+    def make(**named):
+        plugins = Plugins.none()
+        for name, plugin in named.items():
+            plugins.add(name, plugin)
+        return plugins
+
+    return make
