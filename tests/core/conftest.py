@@ -11,14 +11,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from starlette.routing import Route
 
-from dayfile import open_archive, settings
+from dayfile import Instrument, discovery, hookimpl, open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
+from dayfile.cli import main
 from dayfile.engine.executors import run_serial, silent
+from dayfile.engine.processes import run_processes
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.hdf5.library import FUNCTIONS, HID, load_library
-from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs
 from dayfile.plugins import Plugins
 
@@ -355,3 +357,77 @@ def python():
         )
 
     return run
+
+
+class Telescope(Instrument):
+    """The muon telescope, with every hook that a command calls."""
+
+    @hookimpl
+    def export_formats(self, data_type):
+        return ["numbers"]
+
+    @hookimpl
+    def export(self, tables, directory):
+        path = directory / "numbers.txt"
+        path.write_text(f"{tables.rows['second'].tolist()}")
+        return [path]
+
+    @hookimpl
+    def routes(self):
+        return [Route("/muon", lambda _: None)]
+
+    @hookimpl
+    def simulate(self, directory):
+        path = directory / "muon.txt"
+        path.write_text("muons")
+        return [path]
+
+    @hookimpl
+    def send(self, url):
+        yield f"sent to {url}"
+
+    @hookimpl
+    def read_config(self, path):
+        return None
+
+
+@pytest.fixture
+def telescope(muon):
+    return Telescope(muon.layout, "muon.yaml")
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Install plugins, for what loads them itself."""
+    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
+
+
+@pytest.fixture
+def command_with(monkeypatch, capsys, install):
+    """Run a command with these plugins installed: its exit code, and all that it says."""
+
+    def run(loaded, *words):
+        install(loaded)
+        monkeypatch.setattr("sys.argv", ["dayfile", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return SimpleNamespace(exit_code=end.value.code or 0, output=said.out + said.err)
+
+    return run
+
+
+@pytest.fixture(params=["serial", "processes"])
+def run(archive, muon, plugins_of, request):
+    """Run the muon telescope, in one process or in several."""
+
+    def call(*given, **core):
+        if request.param == "serial":
+            return archive.run(*given, **core)
+        loaded = plugins_of(muon=muon.instrument)
+        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
+        chosen = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
+        return run_processes(archive.root, loaded, chosen, given, workers=2)
+
+    return call

@@ -19,21 +19,6 @@ from dayfile.settings import from_command_line, resolve
 STREAM = "MuonHit.be.bin"
 
 
-@pytest.fixture(params=["serial", "processes"])
-def run(archive, muon, plugins_of, request):
-    """Run the muon telescope, in one process or in several."""
-
-    def call(*given, **core):
-        if request.param == "serial":
-            return archive.run(*given, **core)
-        loaded = plugins_of(muon=muon.instrument)
-        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-        chosen = resolve(loaded.settings_models, from_command_line(pairs))
-        return run_processes(archive.root, loaded, chosen, given, workers=2)
-
-    return call
-
-
 @contextmanager
 def at(kind, matches, do):
     """Do something once, right before a step on disk; in whichever process of a run it comes."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from starlette.routing import Route
 
-from dayfile import Instrument, discovery, hookimpl, settings
-from dayfile.cli import main
+from dayfile import hookimpl, settings
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
 from dayfile.errors import PluginError, SettingsError, UsageError
@@ -18,72 +15,13 @@ from dayfile.export.base import Day
 from dayfile.serving.application import application
 
 
-class Telescope(Instrument):
-    """The muon telescope, with every hook that a command calls."""
-
-    @hookimpl
-    def export_formats(self, data_type):
-        return ["numbers"]
-
-    @hookimpl
-    def export(self, tables, directory):
-        path = directory / "numbers.txt"
-        path.write_text(f"{tables.rows['second'].tolist()}")
-        return [path]
-
-    @hookimpl
-    def routes(self):
-        return [Route("/muon", lambda _: None)]
-
-    @hookimpl
-    def simulate(self, directory):
-        path = directory / "muon.txt"
-        path.write_text("muons")
-        return [path]
-
-    @hookimpl
-    def send(self, url):
-        yield f"sent to {url}"
-
-    @hookimpl
-    def read_config(self, path):
-        return None
-
-
-@pytest.fixture
-def telescope(muon):
-    return Telescope(muon.layout, "muon.yaml")
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, install):
-    """Run a command with these plugins installed: its exit code, and all that it says."""
-
-    def run(loaded, *words):
-        install(loaded)
-        monkeypatch.setattr("sys.argv", ["dayfile", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return SimpleNamespace(exit_code=end.value.code or 0, output=said.out + said.err)
-
-    return run
-
-
 @pytest.mark.parametrize("hook", ["simulate", "send"])
 def test_a_command_that_asks_one_plugin_names_it_without_a_traceback(
-    command, plugins_of, offender, tmp_path, hook, manners
+    command_with, plugins_of, offender, tmp_path, hook, manners
 ):
     loaded = plugins_of(badx=offender(manners, hook))
     where = ["--out", tmp_path / "out"] if hook == "simulate" else ["--upload", "http://localhost:1"]
-    done = command(loaded, "simulate", "badx", "--day", "2024-05-01", *where)
+    done = command_with(loaded, "simulate", "badx", "--day", "2024-05-01", *where)
     codes = {"raises SettingsError": 2, "raises StorageError": 4}
     if (hook, manners) == ("send", "answers nothing"):
         assert done.exit_code == 0
@@ -118,25 +56,27 @@ def test_files_that_a_plugin_names_are_files_that_it_wrote(plugins_of, offender,
 
 
 @pytest.mark.parametrize("answer", ["fits", 17, [17], [""], [None], ["a\nb"]], ids=repr)
-def test_names_of_formats_are_a_list_of_names(archive, hits, telescope, plugins_of, offender, command, answer):
-    class Broken(Telescope):
+def test_names_of_formats_are_a_list_of_names(
+    archive, hits, muon, telescope, plugins_of, offender, command_with, answer
+):
+    class Broken(type(telescope)):
         @hookimpl
         def export_formats(self):
             return answer
 
-    loaded = plugins_of(muon=Broken(telescope._text, "muon.yaml"))
+    loaded = plugins_of(muon=Broken(muon.layout, "muon.yaml"))
     archive.drop("MuonHit.be.bin", hits(0))
     archive.run(plugins=loaded)
     words = ["muon.hits", "--day", "1997-10-31", "--archive", archive.root.path, "--out", archive.path / "out"]
-    done = command(loaded, "export", *words, "--format", "f")
+    done = command_with(loaded, "export", *words, "--format", "f")
     assert done.exit_code == 3
     assert "plugin muon: export_formats must answer a list of names" in done.output
 
 
-def test_honest_plugins_simulate_and_send(command, telescope, plugins_of, offender, tmp_path):
+def test_honest_plugins_simulate_and_send(command_with, telescope, plugins_of, offender, tmp_path):
     loaded = plugins_of(muon=telescope)
-    assert command(loaded, "simulate", "muon", "--day", "2024-05-01", "--out", tmp_path / "out").exit_code == 0
-    done = command(loaded, "simulate", "muon", "--upload", "http://localhost:1")
+    assert command_with(loaded, "simulate", "muon", "--day", "2024-05-01", "--out", tmp_path / "out").exit_code == 0
+    done = command_with(loaded, "simulate", "muon", "--upload", "http://localhost:1")
     assert (done.exit_code, done.output) == (0, "sent to http://localhost:1\n")
 
 

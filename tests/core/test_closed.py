@@ -309,5 +309,5 @@ def test_a_reader_who_may_not_write_sees_the_quarantine(root, entries, command):
     root.quarantine.chmod(0o555)
     (root.path / ".quarantine.lock").chmod(0o444)
     done = command("quarantine", "ls")
-    assert (done.code, done.out.splitlines()[-1]) == (0, "2 entries")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "2 entries; --all lists each")
     assert Path(entries[0]).name in done.out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import re
 import socket
@@ -67,6 +70,30 @@ def test_hidden_files_are_left_alone(archive, hits, tmp_path):
     assert (given / ".MuonHit.be.bin").exists()
 
 
+def test_an_empty_directory_in_incoming_is_removed_once_nothing_has_changed_in_it_for_an_hour(archive, hits, tmp_path):
+    incoming = archive.root.incoming
+    archive.drop("MuonHit.be.bin", hits(1), "night/first")
+    archive.drop(".keep", b"", "kept")
+    (incoming / ".making").mkdir()
+    (incoming / "link").symlink_to(tmp_path)
+    left = ["night", "night/first", "kept", ".making", "link"]
+
+    def age(*names, seconds=7200):
+        for name in names:
+            os.utime(incoming / name, (time.time() - seconds,) * 2, follow_symlinks=False)
+
+    assert archive.run().sources["archived"] == 1
+    age(*left)
+    age("night/first", seconds=3500)  # its writer may be about to put the next file into it
+    archive.run()
+    assert [name for name in left if not os.path.lexists(incoming / name)] == []
+    age("night", "night/first")
+    archive.run()
+    age("night")
+    archive.run()
+    assert [name for name in left if not os.path.lexists(incoming / name)] == ["night", "night/first"]
+
+
 def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
     for name in ("b/x", "a", "c/d/y", ".hidden", "c/.z/w"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +142,30 @@ def test_a_fifo_given_as_a_source_is_refused_and_not_waited_for(archive, hits, t
     with pytest.raises(UsageError, match=r"pipe: a FIFO, not a file"):
         archive.run(tmp_path / "pipe")
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
+
+
+def test_a_dash_as_a_source_is_refused_and_says_what_to_give_instead(command, tmp_path):
+    done = command("archive-run", "-")
+    assert (done.code, "save it to a file" in done.err) == (2, True), done.err
+    assert not (tmp_path / "archive").exists()
+
+
+def test_standard_input_is_taken_as_a_source_by_its_path(tmp_path):
+    program = Path(sys.executable).with_name("archive-run")
+    done = subprocess.run([program, "/dev/stdin"], input=b"of nobody", capture_output=True, cwd=tmp_path, check=False)
+    assert (done.returncode, b"no plugin of this run recognises it" in done.stderr) == (3, True), done.stderr
+    (kept,) = (tmp_path / "archive/quarantine").glob("*/stdin")
+    assert kept.read_bytes() == b"of nobody"
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")], ids=["gz", "bz2", "xz"]
+)
+def test_a_compressed_source_is_named_as_such(archive, pack, name):
+    archive.drop("MuonHit.be.bin.packed", pack(b"anything"))
+    report = archive.run(run__unrecognised="quarantine")
+    (entry,) = report.quarantine
+    assert f"it is compressed ({name}), which is not unpacked here" in entry.reason
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])

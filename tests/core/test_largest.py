@@ -12,27 +12,11 @@ from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.engine.accepting import Read, Unread, read_source
 from dayfile.engine.intake import Arrival
-from dayfile.engine.processes import run_processes
 from dayfile.errors import SettingsError
 from dayfile.settings import from_command_line, resolve
 
 STREAM, LATER = "MuonHit.be.bin", "MuonHit.le.bin"
 HUGE = 300 * 2**40
-
-
-@pytest.fixture(params=["serial", "processes"])
-def run(archive, muon, plugins_of, request):
-    """Run the muon telescope, in one process or in several."""
-
-    def call(*given, **core):
-        if request.param == "serial":
-            return archive.run(*given, **core)
-        loaded = plugins_of(muon=muon.instrument)
-        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-        chosen = resolve(loaded.settings_models, from_command_line(pairs))
-        return run_processes(archive.root, loaded, chosen, given, workers=2)
-
-    return call
 
 
 def sparse(path, size=HUGE):
@@ -60,6 +44,7 @@ def test_a_source_larger_than_the_largest_goes_to_quarantine_by_rename(archive, 
     after = entry.content.stat()
     assert (after.st_ino, after.st_size, entry.content.name) == (before.st_ino, before.st_size, "huge.bin")
     assert f"{before.st_size:,} bytes, and sources.largest is {4 * 2**30:,}" in entry.reason["message"]
+    assert entry.reason["message"].endswith(f", then archive-run --set sources.largest={before.st_size}")
     assert (entry.reason["size"], entry.reason["source_sha256"]) == (before.st_size, None)
     assert (report.sources["archived"], report.sources["quarantined"], report.exit_code) == (2, 1, 3)
     assert archive.seconds() == [1, 2]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from starlette.routing import Route
 
 import dayfile
-from dayfile import Instrument, discovery, hookimpl, open_archive, settings
+from dayfile import Instrument, hookimpl, open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.work_tables import WorkTables
-from dayfile.cli import main
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
@@ -25,67 +22,8 @@ DAY = 86400
 OF_ONE_BATCH = ("classify", "locate_file", "write", "encode", "export_formats", "export")
 
 
-class Telescope(Instrument):
-    """The muon telescope, with every hook that a command calls."""
-
-    @hookimpl
-    def export_formats(self, data_type):
-        return ["numbers"]
-
-    @hookimpl
-    def export(self, tables, directory):
-        path = directory / "numbers.txt"
-        path.write_text(f"{tables.rows['second'].tolist()}")
-        return [path]
-
-    @hookimpl
-    def routes(self):
-        return [Route("/muon", lambda _: None)]
-
-    @hookimpl
-    def simulate(self, directory):
-        path = directory / "muon.txt"
-        path.write_text("muons")
-        return [path]
-
-    @hookimpl
-    def send(self, url):
-        yield f"sent to {url}"
-
-    @hookimpl
-    def read_config(self, path):
-        return None
-
-
 @pytest.fixture
-def telescope(muon):
-    return Telescope(muon.layout, "muon.yaml")
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, install):
-    """Run a command with these plugins installed: its exit code, and all that it says."""
-
-    def run(loaded, *words):
-        install(loaded)
-        monkeypatch.setattr("sys.argv", ["dayfile", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return SimpleNamespace(exit_code=end.value.code or 0, output=said.out + said.err)
-
-    return run
-
-
-@pytest.fixture
-def outcome(hits, muon, telescope, plugins_of, command):
+def outcome(hits, muon, telescope, plugins_of, command_with):
     """What honest plugins make of the same work: ``outcome(directory, engine, badx=plugin)``."""
 
     def work(directory, engine="serial", **others):
@@ -103,7 +41,7 @@ def outcome(hits, muon, telescope, plugins_of, command):
         put = opened.put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
         again = rebuild(root, loaded, chosen, "muon/1997/11/muon.1997.11.01.hit.h5")
         words = ["--day", "1997-10-31", "--archive", root.path, "--out", directory, "--format", "numbers"]
-        exported = command(loaded, "export", "muon.hits", *words)
+        exported = command_with(loaded, "export", "muon.hits", *words)
         return {
             "failures": loaded.failures,
             "report": (report.sources, report.exit_code, report.records, sorted(report.day_files)),

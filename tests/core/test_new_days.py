@@ -85,7 +85,7 @@ def test_a_source_of_too_many_new_days_goes_to_quarantine_whole(archive, lamp, e
         "more than 400",
         "byte order",
         "epoch",
-        "run.most_new_days",
+        "dayfile quarantine requeue --all, then archive-run --set run.most_new_days=401",
     ):
         assert words in entry.reason
     assert report.exit_code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -258,3 +259,51 @@ def test_settings_that_are_nested_deep_are_refused_with_their_line(yaml_file, te
 def test_an_alias_within_itself_ends_in_a_message(yaml_file):
     with pytest.raises(SettingsError):
         resolve(MODELS, from_file(yaml_file("muon: &a {station: [*a]}"), required=True))
+
+
+# ---- Paths
+
+
+class Listed(BaseModel):
+    """Settings with a path that need not be set."""
+
+    list_of_roofs: Path | None = None
+    title: str = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("roofs.csv", "{file}/roofs.csv"), ("../x.csv", "{file}/../x.csv"), ("/x.csv", "/x.csv")]
+)
+def test_a_path_in_a_file_is_relative_to_the_file(yaml_file, tmp_path, monkeypatch, given, expected):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = yaml_file(f"roof: {{list_of_roofs: {given}, title: {given}}}\nlog.file: {given}\n")
+    monkeypatch.chdir(tmp_path)
+    told = from_file(Path(path.name), required=True)
+    monkeypatch.chdir(elsewhere)
+    settings = resolve({"roof": Listed}, told)
+    right = Path(expected.format(file=tmp_path))
+    assert (settings.core.log_file, settings.plugins["roof"].list_of_roofs) == (right, right)
+    assert settings.plugins["roof"].title == given
+
+
+def test_a_path_of_the_command_line_or_the_environment_is_relative_to_where_the_command_was_called(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert resolve({}, from_command_line(["log.file=logs/x"])).core.log_file == tmp_path / "logs/x"
+    assert resolve({}, from_environment({"DAYFILE_LOG__FILE": "x"}, {})).core.log_file == tmp_path / "x"
+    assert resolve({}, from_command_line(["log.file="])).core.log_file is None
+
+
+def test_a_missing_directory_of_the_log_is_named_with_its_absolute_path_and_what_to_do(command, tmp_path):
+    command("dayfile", "init", "archive", archive=None)
+    (tmp_path / "archive" / "archive.yaml").write_text("log: {file: logs/dayfile, level: info}\n")
+    done = command("archive-run")
+    logs = tmp_path / "archive" / "logs"
+    assert done.code == 2
+    assert f"dayfile: {logs}/dayfile: log.file cannot be written: " in done.err
+    assert f"make the directory {logs}\n" in done.err
+    logs.mkdir()
+    assert command("archive-run").code == 0
+    assert (logs / "dayfile").exists()

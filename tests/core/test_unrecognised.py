@@ -51,6 +51,12 @@ def test_a_file_that_was_named_was_expected_to_be_recognised(mixed):
     assert (done.code, "1 left" in done.out) == (3, True)
 
 
+def test_a_compressed_file_that_is_left_is_named_as_such(mixed):
+    Path(f"{RATES}.gz").write_bytes(b"anything")
+    done = mixed("archive-run", f"{RATES}.gz", "--plugins", "cris")
+    assert (done.code, f"{RATES}.gz is compressed, which is not unpacked here" in done.err) == (3, True), done.err
+
+
 def test_with_all_plugins_asked_it_goes_to_quarantine(mixed):
     done = mixed("archive-run", "mixed")
     assert (done.code, "12 quarantined, 0 held, 0 left" in done.out) == (3, True)

@@ -48,7 +48,7 @@ def way(request, monkeypatch):
 
 def contents(root):
     """Bytes of all files below an archive, but of its marker, reasons and locks."""
-    files = (path for path in root.path.rglob("*") if path.is_file())
+    files = (path for path in root.path.rglob("*") if path.is_file() and path.parent.name != ".requeued")
     return [
         path.read_bytes()
         for path in files
@@ -107,6 +107,24 @@ def test_a_name_that_is_taken_leads_to_a_numbered_directory(tmp_path, way):
         (tmp_path / "file").write_bytes(b"%d" % number)
         assert disk.move_into(tmp_path / "file", target) == target / str(number + 1) / "file"
     assert [(target / str(number) / "file").read_bytes() for number in (2, 3, 4)] == [b"1", b"2", b"3"]
+
+
+def test_a_numbered_directory_that_is_removed_meanwhile_is_made_again(tmp_path, way):
+    """A run removes directories in incoming/ that have long been empty."""
+    for name in ("target", "target/1"):
+        (tmp_path / name).mkdir()
+    for name in ("file", "target/file"):
+        (tmp_path / name).write_text(name)
+    removed = []
+
+    def observer(kind, path):
+        if not removed and path == tmp_path / "target/1/file":
+            path.parent.rmdir()
+            removed.append(path)
+
+    with disk.watch_steps(observer):
+        assert disk.move_into(tmp_path / "file", tmp_path / "target") == tmp_path / "target/1/file"
+    assert ((tmp_path / "target/1/file").read_text(), len(removed)) == ("file", 1)
 
 
 def test_a_numbered_directory_that_is_closed_is_passed_over(plain_user):

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ import pytest
 
 import dayfile
 from dayfile import cli, create_archive
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing.faults import Fault, injected
 from dayfile_cris import instrument as cris
@@ -154,13 +157,14 @@ def test_each_reason_for_which_records_of_an_upload_are_refused_has_an_entry_of_
 
 def test_ls_tells_each_entry_in_a_line_and_as_json_and_show_tells_one_whole(box, run):
     box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
-    listed = run("dayfile", "quarantine", "ls")
+    listed = run("dayfile", "quarantine", "ls", "--all")
     entries = box.entries()
     assert listed.returncode == 0
     for name, (reason, _) in entries.items():
         (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
-        assert reason["source"] in line
-        assert reason["message"] in line
+        assert f"{reason['source']}: " in line
+        assert re.sub(f"^{reason['source']}[:,] ", "", reason["message"]) in line
+        assert reason["plugin"] in line
     assert "1 record of L1CrisHskp.be.bin" in listed.stdout
     assert listed.stdout.splitlines()[-1] == "2 entries"
     as_json = json.loads(run("dayfile", "quarantine", "ls", "--json").stdout)
@@ -178,7 +182,29 @@ def test_the_installed_command_lists_what_is_set_aside(box, archive_run):
     name, reason, _ = box.only()
     done = archive_run("quarantine", "ls", "--archive", "archive", command="dayfile")
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"{name}  letter.txt: {reason['message']}", "1 entry"]
+    facts, names, end = done.stdout.splitlines()
+    assert re.fullmatch(rf"1 entry  dayfile  12 B  \d+ s  {re.escape(reason['message'])}", facts)
+    assert (names, end) == (f"    {name} (letter.txt)", "1 entry")
+
+
+def test_what_has_one_reason_is_one_line_of_the_list_with_plugin_size_and_age(box, run):
+    box.give({f"letter_{number:04}.txt": b"Dear archive %04d" % number for number in range(200)} | {STREAM: b"cut"})
+    oldest = next(iter(box.entries()))
+    reason = json.loads((box.root / "quarantine" / oldest / "reason.json").read_text())
+    reason["time"] = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2, hours=1)).isoformat()
+    (box.root / "quarantine" / oldest / "reason.json").write_text(json.dumps(reason))
+    listed = run("dayfile", "quarantine", "ls")
+    lines = listed.stdout.splitlines()
+    assert (len(lines), lines[-1]) == (5, "201 entries; --all lists each")
+    groups = sorted(line for line in lines if not line.startswith("  "))
+    assert re.fullmatch(r"1 entry  cris  3 B  (\d+ s|2 days)  .*not a whole number.*", groups[0])
+    assert re.fullmatch(
+        r"200 entries  dayfile  3.4 kB  (\d+ s|2 days)  no plugin of this run recognises it.*", groups[1]
+    )
+    assert any("2 days" in group for group in groups)
+    assert " and 197 more" in listed.stdout
+    each = run("dayfile", "quarantine", "ls", "--all").stdout.splitlines()
+    assert {line[:23] for line in each[:-1]} == box.entries().keys()
 
 
 def test_one_entry_that_cannot_be_read_hides_no_other(box, run):
@@ -196,18 +222,23 @@ def test_one_entry_that_cannot_be_read_hides_no_other(box, run):
 def test_events_before_the_cutoff_year_are_archived_when_the_setting_was_mended_and_they_are_requeued(
     tmp_path, box, run
 ):
-    assert box.give({"upload_17": upload(event(1, year=2016), event(2), event(3, year=2016))}).returncode == 3
-    name, _, _ = box.only()
-    done = run("dayfile", "quarantine", "requeue", name)
+    done = box.give({"upload_17": upload(event(1, year=2017), event(2), event(3, year=2016), event(4, year=1999))})
+    assert done.returncode == 3
+    name, reason, _ = box.only()
+    first, second = reason["message"].partition(": ")[2].split(", then ")
+    assert (first, second) == ("dayfile quarantine requeue --all", "archive-run --set hisparc.cutoff_year=2016")
+    assert second in done.stderr
+    done = run(*first.split())
     assert (done.returncode, done.stdout) == (0, f"{name} -> incoming/upload_17\n")
     assert box.entries() == {}
-    done = run("archive-run", "--set", "hisparc.cutoff_year=2016", "--report", "report.json")
-    assert done.returncode == 0
+    done = run(*second.split(), "--report", "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["records"]["hisparc.singles"]["written"] == 2
+    _, reason, _ = box.only()
+    assert "--set" not in reason["message"]  # 1999 is what electronics without GPS report
     found = records(tmp_path, "hisparc.singles")
     assert [str(time)[:19] for time in found.times] == [
-        "2016-05-01T00:00:01",
         "2016-05-01T00:00:03",
+        "2017-05-01T00:00:01",
         "2024-05-01T00:00:02",
     ]
     assert set(found["station"]) == {501}
@@ -227,7 +258,7 @@ def test_a_bare_upload_is_archived_when_its_station_was_set_and_it_is_requeued(t
     content = pickle.dumps([event(1), event(2)], 0)
     assert box.give({"bare": content}).returncode == 3
     _, reason, kept = box.only()
-    assert "set hisparc.station and hisparc.cluster" in reason["message"]
+    assert "archive-run --set hisparc.station=NUMBER --set hisparc.cluster=NAME" in reason["message"]
     assert kept == {"bare": content}
     assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
     (box.root / "archive.yaml").write_text("hisparc: {station: 502, cluster: Leiden}\n")
@@ -423,7 +454,7 @@ def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, b
 
 def test_a_listing_has_one_line_an_entry_whatever_the_names_are(box, run):
     box.give({"a\n2026-01-01-000000000000  b": b"of nobody", "\x1b[2J": b"of nobody either"})
-    listed = run("dayfile", "quarantine", "ls").stdout
+    listed = run("dayfile", "quarantine", "ls", "--all").stdout
     assert len(listed.splitlines()) == 3
     assert "\x1b" not in listed
 
@@ -476,5 +507,54 @@ def test_an_entry_is_found_by_any_beginning_that_no_other_has(tmp_path, command)
 def test_the_list_names_each_source_once(tmp_path, command):
     (tmp_path / STREAM).write_bytes(b"cut off")
     command("archive-run", STREAM, "--plugins", "cris")
-    line, _ = command("dayfile", "quarantine", "ls").out.splitlines()
-    assert line.count(STREAM) == 1
+    for option in ([], ["--all"]):
+        assert command("dayfile", "quarantine", "ls", *option).out.count(STREAM) == 1
+
+
+def test_the_old_reason_stays_known_when_a_requeued_source_comes_back_for_another_one(box, run):
+    """A pickle that the receiver refused is a bare file once it is requeued, and says nothing of its station."""
+    create_archive(box.root)
+    refused = {"source": "upload of station 501", "plugin": "hisparc", "error": "SourceError"}
+    refused["message"] = "upload of station 501: it names os.system"
+    Quarantine(Root(box.root)).put("upload-501", b"of no plugin", refused)
+    for _ in range(2):
+        assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+        assert run("archive-run").returncode == 3
+        name, reason, kept = box.only()
+        assert kept == {"upload-501": b"of no plugin"}
+        assert reason["message"].startswith("no plugin of this run recognises it")
+        assert [each["message"] for each in reason["earlier"]] == [refused["message"]]
+        assert {reason["earlier"][0][part] for part in ("plugin", "error")} == {"hisparc", "SourceError"}
+        for words in (("ls",), ("ls", "--all"), ("show", name)):
+            assert "it names os.system" in run("dayfile", "quarantine", *words).stdout
+
+
+def test_a_requeued_source_that_was_archived_leaves_no_reason_behind_for_good(box, run):
+    box.give({"upload_17": upload(event(1, year=2016))})
+    run("dayfile", "quarantine", "requeue", "--all")
+    (known,) = (box.root / ".requeued").iterdir()
+    os.utime(known, (0, 0))
+    assert run("archive-run", "--set", "hisparc.cutoff_year=2016").returncode == 0
+    assert not list((box.root / ".requeued").iterdir())
+
+
+def test_what_a_killed_process_left_hidden_in_the_quarantine_is_gone_when_a_run_starts(box, run):
+    box.give({"letter.txt": b"Dear archive"})
+    kept = box.entries()
+    for name in (".gone-2026-01-01-0123456789ab", ".0123456789ab"):
+        (box.root / "quarantine" / name).mkdir()
+        (box.root / "quarantine" / name / "letter.txt").write_bytes(b"Dear archive")
+    assert run("archive-run").returncode == 0
+    assert box.entries() == kept
+
+
+def test_values_that_are_kept_for_a_day_go_on_after_a_process_was_killed_while_it_kept_some(box, run):
+    def strange(second):
+        return upload(event(second, values=(("XXX", 7),)))
+
+    box.give({"upload_1": strange(1)})
+    name, _, _ = box.only()
+    (box.root / "quarantine" / name / ".reason.json").write_text("{")
+    box.give({"upload_2": strange(2)})
+    _, reason, kept = box.only()
+    assert (reason["count"], list(kept)) == (2, ["values.jsonl"])

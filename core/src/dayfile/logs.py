@@ -173,17 +173,19 @@ def log_as(command: str, settings: CoreSettings) -> None:
         The file cannot be written.
     """
     handler: logging.Handler = logging.StreamHandler()
-    if settings.log_file:
-        path = Path(settings.log_file.replace("{command}", command))
+    if settings.log_file is not None:
+        path = Path(str(settings.log_file).replace("{command}", command))
         try:
             handler = FileADay(path)
         except OSError as error:
-            raise SettingsError(f"log.file cannot be written: {error.strerror}", where=path) from error
+            advice = "" if path.parent.exists() else f"; make the directory {path.parent}"
+            raise SettingsError(f"log.file cannot be written: {error.strerror}{advice}", where=path) from error
     handler.setFormatter(Lines())
     handler = CountingHandler(handler, ALIKE if command == "serve" else None)  # anybody can cause lines of a server
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)
+        other.close()
     handler.of_dayfile = True  # type: ignore[attr-defined]  # so that a second call replaces it
     logger.addHandler(handler)
     logger.setLevel(settings.log_level.upper())

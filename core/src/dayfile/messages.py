@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 
-__all__ = ["number_problem", "plural", "printable", "suggest"]
+__all__ = ["again_with", "number_problem", "path_problem", "plural", "printable", "suggest"]
 
 
 def plural(number: int, noun: str) -> str:
@@ -24,6 +25,40 @@ def plural_of(noun: str) -> str:
     if noun[-1] == "y" and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def again_with(*pairs: str) -> str:
+    """Name the commands that archive what is in quarantine because of settings.
+
+    Parameters
+    ----------
+    *pairs : str
+        Settings with the values that let it pass.
+
+    Examples
+    --------
+    >>> again_with("hisparc.cutoff_year=2016")
+    'dayfile quarantine requeue --all, then archive-run --set hisparc.cutoff_year=2016'
+    """
+    return f"dayfile quarantine requeue --all, then archive-run {' '.join(f'--set {pair}' for pair in pairs)}"
+
+
+def path_problem(path: str) -> str:
+    r"""Return why HDF5 cannot open a path, and what to do; empty if it can.
+
+    Examples
+    --------
+    >>> path_problem("größe"), path_problem("gr\udcf6")
+    ('', 'its path is not UTF-8, which HDF5 needs; rename the file or directory')
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        if encoding == "utf-8":
+            return "its path is not UTF-8, which HDF5 needs; rename the file or directory"
+        return f"its path has letters that this locale ({encoding}) does not know; set LC_ALL=C.UTF-8"
+    return ""
 
 
 OTHER_NUMBER = re.compile(r"[-+]?(?P<octal>0[0-7_]+)|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|.*_.*")

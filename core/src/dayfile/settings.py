@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -96,8 +97,8 @@ class CoreSettings(BaseModel):
         description="directories right below the archive, none of its own and without day files, whose files are taken "
         "in when a run starts, comma-separated",
     )
-    log_file: str = Field(
-        "",
+    log_file: Path | None = Field(
+        None,
         alias="log.file",
         description="log here, a file a day, the last 14 kept; {command} in it is run or serve; empty: standard error",
     )
@@ -146,6 +147,12 @@ class CoreSettings(BaseModel):
         """A list, from text with commas."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("log_file", mode="before")
+    @classmethod
+    def read_empty(cls, value: object) -> object:
+        """No file, from an empty text."""
+        return None if value == "" else value
+
     @field_validator("serve_proxies")
     @classmethod
     def check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,10 +180,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Given:
-    """A value that was set, and where."""
+    """A value that was set, and where.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    where : str
+        The place, for messages.
+    directory : Path or None
+        What a relative path is relative to; None for the working directory.
+    """
 
     value: Any
     where: str
+    directory: Path | None = None
 
 
 def from_command_line(pairs: Iterable[str]) -> dict[str, Given]:
@@ -226,8 +244,8 @@ def from_program(values: Mapping[str, object]) -> dict[str, Given]:
 
     Examples
     --------
-    >>> from_program({"on_conflict": "replace"})
-    {'on_conflict': Given(value='replace', where='settings')}
+    >>> from_program({"on_conflict": "replace"})["on_conflict"].value
+    'replace'
     """
     if not isinstance(values, Mapping):
         raise SettingsError("these are a mapping of names to values, such as {'publish.after': 30}", where="settings")
@@ -235,7 +253,7 @@ def from_program(values: Mapping[str, object]) -> dict[str, Given]:
 
 
 def from_file(path: Path, *, required: bool) -> dict[str, Given]:
-    """Settings of a YAML file: names and values, or sections with names and values.
+    """Settings of a YAML file: names and values, or sections with names and values. Paths are relative to the file.
 
     Raises
     ------
@@ -254,12 +272,13 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
         return {}
     if not isinstance(data, dict):
         raise SettingsError("settings are a mapping of sections, such as 'publish: {after: 30}'", where=path)
+    directory = path.absolute().parent
     given: dict[str, Given] = {}
     for section, values in data.items():
         if isinstance(values, dict):
-            given.update((f"{section}.{name}", Given(value, str(path))) for name, value in values.items())
+            given.update((f"{section}.{name}", Given(value, str(path), directory)) for name, value in values.items())
         elif values is not None:  # a section with every line commented out is None
-            given[str(section)] = Given(values, str(path))
+            given[str(section)] = Given(values, str(path), directory)
     return given
 
 
@@ -349,7 +368,7 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
 def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> Model:
     """The settings of one section."""
     try:
-        found = model.model_validate({name: given.value for name, given in values.items()})
+        found = model.model_validate({name: value_of(given, model, name) for name, given in values.items()})
     except ValidationError as error:
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
@@ -362,3 +381,12 @@ def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> 
             key = next(key for key, place in keys_of({section: model}).items() if place == (section, name))
             raise SettingsError(f"{key} cannot be {given.value!r}: it must be a number", where=given.where)
     return found
+
+
+def value_of(given: Given, model: type[BaseModel], name: str) -> Any:  # noqa: ANN401 - what was given
+    """Return a value as it was given; a path absolute, so that messages show where it is."""
+    annotation = model.model_fields[name].annotation
+    is_path = annotation is Path or (get_origin(annotation) in {Union, UnionType} and Path in get_args(annotation))
+    if not is_path or not isinstance(given.value, str | Path) or given.value == "":
+        return given.value
+    return Path(given.directory or "", given.value).absolute()

@@ -33,6 +33,7 @@ __all__ = [
     "make_directory",
     "move",
     "move_into",
+    "opened",
     "rename",
     "replace",
     "step",
@@ -361,6 +362,10 @@ def move_into(old: Path, directory: Path, name: str | None = None) -> Path:
             if not os.path.lexists(place / name):
                 move(old, place / name)
                 return place / name
+        except FileNotFoundError:
+            if not number or place.is_dir() or not os.path.lexists(old):
+                raise
+            continue  # somebody removed the directory while it was empty
         except (FileExistsError, NotADirectoryError):
             pass  # somebody took the name, or a file is called like the numbered directory
         except PermissionError:

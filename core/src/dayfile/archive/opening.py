@@ -21,6 +21,7 @@ from dayfile.archive import disk
 from dayfile.errors import HeldError, StorageError, UnknownStoreError
 from dayfile.hdf5.errors import find_errno
 from dayfile.hdf5.files import open_file
+from dayfile.messages import path_problem
 
 __all__ = [
     "DAMAGED",
@@ -94,7 +95,7 @@ class DayFileError(StorageError):
                     "HDF5_USE_FILE_LOCKING to FALSE where nobody else writes day files"
                 )
             case Trouble.NOT_UTF8:
-                message = "cannot be opened: its path is not UTF-8, which HDF5 needs; rename the file or directory"
+                message = f"cannot be opened: {path_problem(str(path))}"
             case Trouble.NO_FILE:
                 message = f"is {detail}; remove it or move it out of the archive"
             case Trouble.UNREADABLE:

@@ -11,60 +11,30 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
 from dayfile.archive import disk
 from dayfile.archive.contents import holds, holds_the_same
-from dayfile.archive.directories import entries, refuse, scan, status
+from dayfile.archive.directories import entries, refuse, status
+from dayfile.archive.entry import NEW_REASON, REASON, VALUES, Entry, contents_of, id_of, read_entry, safe_name, short_id
 from dayfile.archive.locks import locked
+from dayfile.archive.requeued import Requeued
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import plural
 
-__all__ = ["Entry", "Quarantine"]
+__all__ = ["Quarantine"]
 
 logger = logging.getLogger(__name__)
 
-REASON, VALUES = "reason.json", "values.jsonl"
 LOCK_SECONDS = 60.0
 """How long somebody else's move is waited for; one takes a few syncs."""
 REQUEUED = ".requeue-"
 """Beginning of the name of an entry that is on its way to incoming/."""
 DROPPED = re.compile(r"\.gone-.+|\.[0-9a-f]{12}")
 """Names of entries that are being dropped, and of entries that are not whole yet: whoever made them has their bytes."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that is in quarantine.
-
-    Parameters
-    ----------
-    path : Path
-        Its directory.
-    reason : dict
-        The content of ``reason.json``: ``time``, ``source`` (original name), ``source_sha256`` (of a file that was too
-        large to be read None), ``plugin``, ``version``, ``error`` (class), ``message``; of single records also
-        ``code``, ``records`` (their places in the source) and ``offset`` (byte offset of the first, where records have
-        one).
-    content : Path or None
-        The bytes; None if they were requeued and a crash kept the rest of the entry.
-    closed : OSError or None
-        Why the entry cannot be read, if it cannot; ``message`` in ``reason`` says so.
-    """
-
-    path: Path
-    reason: dict[str, Any]
-    content: Path | None
-    closed: OSError | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the directory, ``<date>-<short id>``."""
-        return self.path.name
 
 
 class Quarantine:
@@ -84,6 +54,7 @@ class Quarantine:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.path = root.quarantine
+        self.requeued = Requeued(root)
 
     @contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
@@ -101,7 +72,7 @@ class Quarantine:
     def put_right(self, seconds: float = LOCK_SECONDS) -> None:
         """Put right what a killed process left behind: see :meth:`locked`."""
         with self.locked(seconds):
-            pass
+            self.requeued.forget_old()
 
     def put(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
         """Keep bytes with the reason; bytes that are there already are not kept twice.
@@ -162,6 +133,7 @@ class Quarantine:
                 raise
             disk.sync(entry)
             disk.sync(path.parent)
+            self.requeued.forget(short)
             return entry
 
     def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
@@ -171,13 +143,16 @@ class Quarantine:
         disk.write(making / safe_name(name), content, private=True)
         _, date = self._make_reason(short, {"sha256": hashlib.sha256(content).hexdigest(), **reason})
         self._remove_remains(self.path / f"{date}-{short}", safe_name(name), content)
-        return self._name_entry(making, date, short)
+        entry = self._name_entry(making, date, short)
+        self.requeued.forget(short)
+        return entry
 
     def _make_reason(self, short: str, reason: dict[str, Any]) -> tuple[Path, str]:
         """Write the reason of an entry that is hidden still; its directory, on disk, and its date."""
         making, now = self.path / f".{short}", dt.datetime.now(dt.UTC)
         disk.make_directory(making, private=True)
-        dated = {"time": now.isoformat(timespec="seconds"), **reason}
+        earlier = self.requeued.recall(short, reason.get("message"))
+        dated = {"time": now.isoformat(timespec="seconds"), **reason} | ({"earlier": earlier} if earlier else {})
         written = json.dumps(dated, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
         disk.write(making / REASON, written, private=True)
         disk.sync(making)
@@ -218,8 +193,9 @@ class Quarantine:
             written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
             if known:
                 disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
-                disk.write(entry / f".{REASON}", written, private=True)
-                disk.rename(entry / f".{REASON}", entry / REASON)
+                disk.unlink(entry / NEW_REASON)  # of a process that was killed here
+                disk.write(entry / NEW_REASON, written, private=True)
+                disk.rename(entry / NEW_REASON, entry / REASON)
                 return entry, records
             making = self.path / f".{short}"
             disk.make_directory(making, private=True)
@@ -322,6 +298,7 @@ class Quarantine:
         with self.locked():
             leaving = self._take_out(entry, REQUEUED)
             try:
+                self.requeued.remember(entry)
                 moved = self._send_back(leaving)
                 self._remove(leaving)
             except StorageError:
@@ -398,49 +375,3 @@ class Quarantine:
             return
         date, short = entry.name[:10], entry.name.rpartition("-")[2]
         self._name_entry(hidden, date, short)
-
-
-def read_entry(path: Path) -> Entry:
-    """Read the entry in a directory; where that fails, its message says so."""
-    try:
-        contents = contents_of(path)
-        if contents:
-            contents[0].lstat()  # where the directory can be listed and not entered
-    except OSError as error:
-        return Entry(path, {"message": f"cannot be read ({error.strerror or error})"}, None, error)
-    content = contents[0] if contents else None
-    try:
-        reason = json.loads((path / REASON).read_bytes())
-    except (OSError, ValueError) as error:
-        reason = {"message": f"{REASON} cannot be read: {error}"}
-    if not isinstance(reason, dict):
-        reason = {"message": f"{REASON} holds no mapping"}
-    return Entry(path, reason, content)
-
-
-def contents_of(entry: Path) -> list[Path]:
-    """Return what an entry holds but its reason: one file, none if it went already. OSError if it cannot be listed."""
-    return [Path(each.path) for each in scan(entry) if each.name != REASON]
-
-
-def short_id(name: str, content: bytes) -> str:
-    """What tells an entry from others."""
-    identity = hashlib.sha256(content).digest() + name.encode(errors="surrogateescape")
-    return hashlib.sha256(identity).hexdigest()[:12]
-
-
-def safe_name(name: str) -> str:
-    """The last part of a file name, not hidden, or ``source`` where that cannot name a file of its own."""
-    last = Path(name).name.replace("\0", "").lstrip(".")
-    return "source" if last in {"", "..", REASON} or len(last.encode(errors="replace")) > 250 else last
-
-
-def id_of(name: str) -> str:
-    """The short id of an entry: its name without the day in front.
-
-    Examples
-    --------
-    >>> id_of("2026-11-29-719cb3e265e6")
-    '719cb3e265e6'
-    """
-    return "-".join(name.split("-")[3:])

@@ -21,6 +21,7 @@ from dayfile.archive.directories import Unseen, refuse
 from dayfile.archive.identity import MARKER, Opened, is_archive, make_marker, read_marker, refuse_url
 from dayfile.archive.locks import try_lock
 from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageError
+from dayfile.messages import path_problem
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
 __all__ = ["Root", "real"]
@@ -147,11 +148,8 @@ class Root:
         self._refuse_file()
         if self.path.is_symlink() and not self.path.exists():
             raise UsageError(f"this link leads to no directory ({real(self.path)}); is it mounted?", where=self.path)
-        try:
-            os.fspath(self.path).encode()
-        except UnicodeEncodeError as error:
-            message = "the path of an archive must be UTF-8, which HDF5 needs; rename the directory"
-            raise UsageError(message, where=self.path) from error
+        if problem := path_problem(str(self.path)):
+            raise UsageError(f"an archive cannot be here: {problem}", where=self.path)
         if not self.exists():
             outer = next((above for above in real(self.path).parents if os.path.lexists(above / MARKER)), None)
             if outer is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 import typer
 
-from dayfile.cli import describe, export, inspect, maintain, run, selftest, serve, simulate
+from dayfile.cli import describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
 from dayfile.cli.output import answering, lasting_outputs
+from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError
 from dayfile.messages import printable
 
@@ -48,13 +50,14 @@ app.command("reindex")(maintain.reindex)
 app.command("rebuild")(maintain.rebuild)
 app.command("serve")(serve.serve)
 app.command("selftest")(selftest.selftest)
-app.add_typer(maintain.quarantine, name="quarantine")
+app.add_typer(quarantine.quarantine, name="quarantine")
 
 
 def guarded(command: Callable[[], object]) -> None:
     """Run a command; what a user can fix ends in one message and the exit code of its kind."""
     with lasting_outputs():
         try:
+            check_threads(os.environ)
             command()
         except DayfileError as error:
             fail(str(error), error.exit_code)

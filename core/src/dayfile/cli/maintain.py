@@ -1,35 +1,22 @@
-"""``dayfile check``, ``reindex``, ``adopt``, ``rebuild`` and ``quarantine``: looking after an archive."""
+"""``dayfile init``, ``check``, ``reindex``, ``adopt`` and ``rebuild``: looking after an archive."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.inspect import JsonOption
-from dayfile.cli.output import answering
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
-    from dayfile.archive.quarantine import Quarantine
     from dayfile.archive.reindexing import Reindexed
     from dayfile.archive.root import Root
 
-__all__ = ["adopt", "check", "init", "quarantine", "rebuild", "reindex"]
+__all__ = ["adopt", "check", "existing", "init", "rebuild", "reindex"]
 
 MOST_NOTES = 100
-
-NamesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ENTRIES]...", help="Names of entries, or unique beginnings of them."),
-]
-AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
 
 def existing(archive: Path) -> Root:
@@ -150,122 +137,3 @@ def rebuild(
     report = make_day_file(root, loaded, settings, path.as_posix())
     tell(report, quiet=False)
     raise typer.Exit(report.exit_code)
-
-
-quarantine = typer.Typer(
-    help="What could not be archived: list, show, send through again, throw away.", no_args_is_help=True
-)
-
-
-def chosen(box: Quarantine, names: list[str] | None, everything: bool) -> list[str]:  # noqa: FBT001 - an option
-    """Names of the entries a command is for."""
-    from dayfile.errors import UsageError
-
-    if bool(names) == everything:
-        raise UsageError("name the entries, or say --all")
-    return [entry.name for entry in box.entries()] if everything else [box.entry(name).name for name in names or []]
-
-
-def for_each(
-    archive: Path,
-    names: list[str] | None,
-    everything: bool,  # noqa: FBT001 - an option
-    do: Callable[[Quarantine, str], str],
-) -> None:
-    """Do something with each of the entries and say what; one that cannot be read or moved hinders no other."""
-    from dayfile.archive.locks import PAUSE
-    from dayfile.archive.quarantine import Quarantine
-    from dayfile.errors import StorageError
-
-    box = Quarantine(existing(archive))
-    code = 0
-    for name in chosen(box, names, everything):
-        try:
-            typer.echo(printable(do(box, name)))
-        except StorageError as error:
-            typer.echo(printable(f"dayfile: {error}"), err=True)
-            code = error.exit_code
-        time.sleep(5 * PAUSE)  # a watch that waits for the quarantine comes in between
-    raise typer.Exit(code)
-
-
-@quarantine.command("ls")
-@answering
-def quarantine_ls(
-    archive: ArchiveOption = Path("archive"),
-    as_json: JsonOption = False,
-) -> None:
-    """List what is in quarantine, oldest first.
-
-    Exit codes: 0 done, 3 some entries cannot be read, 4 the quarantine cannot be read.
-    """
-    from dayfile.archive.quarantine import Quarantine
-    from dayfile.errors import StorageError
-
-    box = Quarantine(existing(archive))
-    with suppress(StorageError):  # who may only read, or comes while somebody else is at it, sees what there is
-        box.put_right(seconds=0)
-    entries = list(box.entries())
-    code = 3 if any(entry.closed for entry in entries) else 0
-    if as_json:
-        typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
-        raise typer.Exit(code)
-    for entry in entries:
-        records = entry.reason.get("count") or len(entry.reason.get("records") or ())
-        what = f"{plural(records, 'record')} of " if records else ""
-        source, message = entry.reason.get("source", ""), str(entry.reason.get("message"))
-        where = "" if source and message.startswith(source) else f"{source}: "
-        typer.echo(printable(f"{entry.name}  {what}{where}{message}"))
-    typer.echo(plural(len(entries), "entry"))
-    raise typer.Exit(code)
-
-
-@quarantine.command("show")
-@answering
-def quarantine_show(
-    name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
-) -> None:
-    """Show why something is in quarantine, and where its bytes are."""
-    from dayfile.archive.directories import refuse
-    from dayfile.archive.quarantine import Quarantine
-
-    entry = Quarantine(existing(archive)).entry(name)
-    if entry.closed is not None:
-        refuse(entry.path, entry.closed)
-    typer.echo(json.dumps(entry.reason, indent=2))
-    typer.echo(printable(str(entry.content or "its bytes were sent back to incoming/ already")))
-
-
-@quarantine.command("requeue")
-def quarantine_requeue(
-    names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
-) -> None:
-    """Send what is in quarantine back to incoming/, for the next run: a layout or a setting was fixed.
-
-    Exit codes: 0 done, 2 no such entry, 4 some could not be moved.
-    """
-
-    def requeue(box: Quarantine, name: str) -> str:
-        entry = box.entry(name)
-        if everything and entry.reason.get("kind") == "remark":
-            return f"{name} stays: its records are archived, there is nothing to send again"
-        target = box.requeue(entry)
-        return f"{name} -> {target.relative_to(box.root.path) if target else 'incoming, before'}"
-
-    for_each(archive, names, everything, requeue)
-
-
-@quarantine.command("drop")
-def quarantine_drop(
-    names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
-) -> None:
-    """Throw what is in quarantine away, for good.
-
-    Exit codes: 0 done, 2 no such entry, 4 some could not be removed.
-    """
-
-    def drop(box: Quarantine, name: str) -> str:
-        box.drop(box.entry(name))
-        return f"{name} dropped"
-
-    for_each(archive, names, everything, drop)

@@ -34,19 +34,24 @@ def serve(
     """
     from dayfile.configuration import configured
     from dayfile.cores import available_cores
-    from dayfile.errors import MissingExtraError
+    from dayfile.errors import DayfileError
     from dayfile.logs import log_as
     from dayfile.serving.application import application
     from dayfile.serving.bounds import AT_ONCE
+    from dayfile.serving.missing import combine, noting
 
     root, loaded, settings = configured(archive, plugins, set_ or [], config)
-    log_as("serve", settings.core)
+    problems: list[DayfileError] = []
+    with noting(problems):
+        log_as("serve", settings.core)
     number = workers or min(available_cores(), AT_ONCE)
-    app = application(root, loaded, settings, number)
-    try:
-        from dayfile.serving.listening import listen
-    except ImportError as error:
-        raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
+    app = None
+    with noting(problems):
+        app = application(root, loaded, settings, number)
+    if problems or app is None:
+        raise combine(problems)
+    from dayfile.serving.listening import listen
+
     for failure in loaded.failures:
         typer.echo(f"dayfile: {failure.message}", err=True)
     listen(app, host, port, number)

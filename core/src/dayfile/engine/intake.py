@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,10 @@ KINDS = {
     S_IFLNK: "a link to nothing or to something else",
 }  # fmt: skip
 """What is no input, by the kind in its mode."""
+IDLE_SECONDS, TIDY_SECONDS = 3600.0, 60.0
+"""For how long an empty directory in incoming/ must not have changed to be removed, and how often one is looked for."""
+NO_FILE = "there is no such file or directory"
+STANDARD_INPUT = "standard input is not read under this name; save it to a file and give that, or give /dev/stdin"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def given_files(paths: Iterable[Path]) -> list[Arrival]:
             is_directory = S_ISDIR(path.stat().st_mode)
             kind = KINDS.get(S_IFMT(path.lstat().st_mode))  # a link may lead to a pipe of the shell, which has an end
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UsageError("there is no such file or directory", where=path) from error
+            raise UsageError(STANDARD_INPUT if str(path) == "-" else NO_FILE, where=path) from error
         except OSError as error:
             refuse_given(path, error)
         if kind is not None and not path.is_symlink():
@@ -188,6 +193,7 @@ class Incoming:
         self.unseen = unseen
         self.passed_over = passed_over
         self.seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        self.tidied = -math.inf
 
     def ready(self) -> list[Path]:
         """Files that have not changed for ``settle`` seconds, by path; the others are waited for.
@@ -198,6 +204,9 @@ class Incoming:
             ``incoming/`` itself could not be listed.
         """
         now = time.monotonic()
+        if now - self.tidied > TIDY_SECONDS:
+            self.tidied = now
+            remove_idle(self.root.incoming)
         seen, self.seen = self.seen, {}
         whole = []
         for path, found, _ in own_files(self.root.incoming, self.unseen):
@@ -217,6 +226,20 @@ class Incoming:
     def waiting(self) -> list[Path]:
         """Files that :meth:`ready` saw last and that may still be growing."""
         return list(self.seen)
+
+
+def remove_idle(directory: Path) -> None:
+    """Remove the empty directories below a directory in which nothing has changed for an hour.
+
+    Whoever has just made one may be about to put files into it. A hidden one, and one with a hidden file, stays.
+    """
+    for here, below, _ in os.walk(directory):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in below:
+            with suppress(OSError):  # it is not empty, or not this user's to remove
+                path = Path(here, name)
+                if time.time() - path.lstat().st_mtime > IDLE_SECONDS:
+                    path.rmdir()
 
 
 def groups(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:

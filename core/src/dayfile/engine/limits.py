@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dayfile.archive.root import Root
 from dayfile.engine.pieces import Dated
 from dayfile.errors import DayfileError, RecordError, SourceError, UsageError
-from dayfile.messages import plural
+from dayfile.messages import again_with, plural
 from dayfile.model.batch import SOURCE_STEP, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
@@ -105,6 +105,7 @@ class NewDays:
             for place, days in days_by_source(alike):
                 problem = "" if place in found else self.problem(alike[0].data_type, days, locate)
                 if problem:
+                    problem = f"{problem}: {again_with(f'run.most_new_days={len(days)}')}"
                     found[place] = Failure(alike[0].plugin, problem, SourceError.__name__)
         return found
 

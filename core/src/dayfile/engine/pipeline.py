@@ -22,7 +22,7 @@ from dayfile.engine.remarks import Remarks
 from dayfile.engine.report import Report, SetAside
 from dayfile.engine.shares import Setback, Written
 from dayfile.errors import SourceError
-from dayfile.messages import plural
+from dayfile.messages import again_with, plural
 from dayfile.model.batch import Origin, Rejected, Remark, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -236,7 +236,8 @@ class Pipeline:
 
     def set_aside_unread(self, path: Path, message: str, error: str) -> None:
         """Move a source into quarantine that is not read; OSError if it could not be moved."""
-        message = f"{message}; raise it and requeue the entry, if this is a source"
+        advice = again_with(f"sources.largest={path.lstat().st_size}")
+        message = f"{message}; if it is a source: {advice}"
         reason = {"source": path.name, "source_sha256": None, "plugin": "dayfile", "version": "", "error": error}
         entry = self.quarantine.move_in(path, reason | {"message": message, "records": None, "offset": None})
         self.report.sources["quarantined"] += 1

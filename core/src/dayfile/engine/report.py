@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.engine.packed import advice_for_names
 from dayfile.errors import StorageError
 from dayfile.messages import plural
 from dayfile.model.status import Status
@@ -156,7 +157,8 @@ class Report:
         if not self.left:
             return ""
         names = ", ".join(self.left[:MOST_NAMED]) + (", …" if len(self.left) > MOST_NAMED else "")
-        return f"{plural(len(self.left), 'source')} not recognised by the plugins of this run, left in place: {names}"
+        what = f"{plural(len(self.left), 'source')} not recognised by the plugins of this run, left in place: {names}"
+        return "; ".join(filter(None, (what, advice_for_names(self.left))))
 
     def note(self, entry: SetAside) -> None:
         """Add to an entry of the quarantine to which more can come, by its directory."""

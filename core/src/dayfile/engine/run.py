@@ -217,7 +217,7 @@ class Run:
         if conclusion.counted != "left":
             return conclusion
         if not self.leaves[arrival.ours]:
-            self.pipeline.set_aside_whole(origin, origin.content, [nobody_knows(self.pipeline.plugins)])
+            self.pipeline.set_aside_whole(origin, origin.content, [nobody_knows(self.pipeline.plugins, origin.content)])
             return replace(conclusion, counted="quarantined")
         if arrival.ours:
             try:

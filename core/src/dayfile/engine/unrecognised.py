@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.root import Root
+from dayfile.engine.packed import advice_for
 from dayfile.errors import SourceError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -29,10 +30,11 @@ def leaves_unrecognised(plugins: Plugins, settings: Settings, *, incoming: bool)
     return bool(plugins.missing) or said == "leave" or (said is None and bool(plugins.others))
 
 
-def nobody_knows(plugins: Plugins) -> Failure:
+def nobody_knows(plugins: Plugins, content: bytes) -> Failure:
     """Why a source that nobody recognises goes to quarantine."""
     asked = ", ".join(plugins.names) or "none"
-    message = f"no plugin of this run recognises it (asked: {asked}); run with the plugin it belongs to"
+    advice = advice_for(content) or "run with the plugin it belongs to"
+    message = f"no plugin of this run recognises it (asked: {asked}); {advice}"
     return Failure("dayfile", message, SourceError.__name__)
 
 

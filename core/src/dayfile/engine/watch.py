@@ -183,6 +183,7 @@ def noticed(directory: Path, bell: Bell) -> Iterator[None]:
     try:
         from watchfiles import watch
     except ImportError:
+        logger.info('no notices of what arrives; they need an extra: pip install "dayfile[watch]"')
         yield
         return
     ended = threading.Event()

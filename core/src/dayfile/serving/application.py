@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dayfile.archive.root import Root
@@ -10,6 +12,7 @@ from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageEr
 from dayfile.plugins import Failure, Plugins
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.health import PATH, trouble
+from dayfile.serving.missing import combine, noting
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 __all__ = ["application"]
+
+LIBRARIES = "starlette", "uvicorn", "httptools"
+NEEDS_EXTRA = 'serving needs an extra; install it with: pip install "dayfile[serve]"'
 
 logger = logging.getLogger(__name__)
 
@@ -45,32 +51,50 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     StorageError
         There is no archive.
     MissingExtraError
-        starlette is not installed.
+        A library of the extra ``serve`` is not installed.
+
+    If several things are missing, one error names all of them.
     """
-    try:
-        from starlette.applications import Starlette
-        from starlette.middleware import Middleware
-    except ImportError as error:
-        raise MissingExtraError('serving needs an extra; install it with: pip install "dayfile[serve]"') from error
-    root.prepare()
-    routes: list[Any] = []
-    failures: list[DayfileError] = []
-    for name in plugins.names:
-        try:
-            routes += plugins.routes(name, root, settings)
-        except DayfileError as error:  # the others are served
-            failures.append(error)
-            plugins.failures.append(Failure.of(name, error))
-            logger.error("%s; its routes are not served", error)  # noqa: TRY400 - the traceback is in the failure
-    if not routes:
-        raise nothing_served(plugins, failures)
+    problems: list[DayfileError] = []
+    if not all(map(find_spec, LIBRARIES)):
+        problems.append(MissingExtraError(NEEDS_EXTRA))
+    with noting(problems):
+        root.prepare()
+    routes, failures = routes_of(root, plugins, settings)
+    if not routes and (failures or not problems):
+        problems.append(nothing_served(plugins, failures))
+    if problems:
+        raise combine(problems)
+    for error in failures:
+        logger.error("%s; its routes are not served", error)
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+
     trusted = Middleware(TrueClient, proxies=Proxies(settings.core.serve_proxies))
     app = Starlette(routes=[health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
     return app
 
 
-def nothing_served(plugins: Plugins, failures: list[DayfileError]) -> DayfileError:
+def routes_of(root: Root, plugins: Plugins, settings: Settings) -> tuple[list[Any], list[DayfileError]]:
+    """Return the routes of all plugins, and why those that have none failed; without the extra, no import is a failure.
+
+    Each failure is put down with the plugins too.
+    """
+    routes: list[Any] = []
+    failures: list[DayfileError] = []
+    extra = all(map(find_spec, LIBRARIES))
+    for name in plugins.names:
+        try:
+            routes += plugins.routes(name, root, settings)
+        except DayfileError as error:  # the others are served
+            plugins.failures.append(Failure.of(name, error))
+            if extra or not isinstance(error.__cause__, ImportError):
+                failures.append(error)
+    return routes, failures
+
+
+def nothing_served(plugins: Plugins, failures: Sequence[DayfileError]) -> DayfileError:
     """Say why there are no routes: no plugin has any, or those that have failed."""
     message = f"none of the plugins {', '.join(plugins.names) or '(none)'} receives anything by HTTP"
     if failures:

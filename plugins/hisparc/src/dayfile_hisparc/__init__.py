@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
 from dayfile import Batch, Instrument, Rejected, Remark, Source, hookimpl
-from dayfile.errors import SettingsError, StorageError
+from dayfile.errors import StorageError
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -90,11 +90,12 @@ class Hisparc(Instrument):
     @hookimpl
     def routes(self, root: Root, settings: HisparcSettings) -> Iterable[BaseRoute]:
         """Uploads at any path; the renewal of the station list at ``/RPC2``."""
+        from dayfile_hisparc.stations import open_list
+
+        stations = open_list(settings.station_list)  # before what needs an extra is imported
         from dayfile_hisparc.server import routes
 
-        if settings.station_list is None:
-            raise SettingsError("set hisparc.station_list to the station list, or give the datastore's config.ini")
-        return routes(root, settings.station_list, settings.station_list_source, settings.reload_from)
+        return routes(root, stations, settings.station_list_source, settings.reload_from)
 
     @hookimpl
     def send(self, url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile import Batch, Blobs, DataType, RecordError, Rejected, Remark, SourceError
+from dayfile.messages import again_with
 from dayfile_hisparc.codes import Plan, plan_of
 from dayfile_hisparc.filling import Group, beyond_a_second, fill_part
 from dayfile_hisparc.pickles import Upload, write_upload
@@ -30,6 +31,13 @@ EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - uploads carry naive datetimes,
 SECONDS_A_DAY = 86400
 # The timestamp column is a signed 32-bit number of seconds.
 LAST_SECOND = 2**31 - 1
+FIRST_YEAR = 2004
+"""The first year of which https://data.hisparc.nl has data; electronics without GPS report years before."""
+BAD_TRACE = (
+    "a trace does not inflate and parse (hisparc.check_traces); to archive it all the same: "
+    f"{again_with('hisparc.check_traces=warn')}"
+)
+TOO_LATE = "dated further ahead of the clock of this machine than hisparc.days_ahead"
 BEYOND = (
     "nanoseconds not from 0 to 999999999, stored as sent: nanoseconds and ext_timestamp contradict each other, or are "
     "of another second than timestamp"
@@ -84,12 +92,26 @@ class Dates:
     def problem(self, moment: dt.datetime, timestamp: int) -> str:
         """Why an event cannot have this time; empty if it can."""
         if moment.year < self.cutoff_year:
-            return f"dated before {self.cutoff_year}, the cutoff year (hisparc.cutoff_year)"
+            return self.too_early
         if timestamp > LAST_SECOND:
             return "dated after 2038-01-19, which the timestamp column cannot hold"
         if timestamp > self.latest:
-            return "dated further ahead of the clock of this machine than hisparc.days_ahead"
+            return TOO_LATE
         return ""
+
+    @property
+    def too_early(self) -> str:
+        """Why events from before the cutoff year are rejected."""
+        return f"dated before {self.cutoff_year}, the cutoff year (hisparc.cutoff_year)"
+
+    def advice(self, reason: str, events: Sequence[Any]) -> str:
+        """Return the commands that archive events that were rejected for their dates, if these can be right."""
+        if reason == TOO_LATE:
+            return f"; if the dates are right: {again_with('hisparc.days_ahead=inf')}"
+        if reason != self.too_early:
+            return ""
+        years = [year for event in events if (year := event["header"]["datetime"].year) >= FIRST_YEAR]
+        return f"; if the dates are right: {again_with(f'hisparc.cutoff_year={min(years)}')}" if years else ""
 
 
 def decode_events(
@@ -125,7 +147,8 @@ def decode_events(
         is rejected would take too much, as each event has many reasons.
     """
     if upload.station is None or upload.cluster is None:
-        message = "a bare upload does not tell its station; set hisparc.station and hisparc.cluster"
+        commands = again_with("hisparc.station=NUMBER", "hisparc.cluster=NAME")
+        message = f"a bare upload does not tell its station; set hisparc.station and hisparc.cluster: {commands}"
         raise SourceError(message, where=name)
     keys: dict[str, str | int] = {
         "cluster": upload.cluster.lower(),
@@ -144,7 +167,7 @@ def decode_events(
                 yield Remark("hisparc", code, "a trace does not inflate and parse", tuple(batch.numbers[bad].tolist()))
             elif bad.any():
                 for number in batch.numbers[bad].tolist():
-                    problems.drop(code, "a trace does not inflate and parse (hisparc.check_traces)", number)
+                    problems.drop(code, BAD_TRACE, number)
                 batch = batch.select(~bad, types[code].blob_fields)
         if len(batch):
             yield batch
@@ -156,7 +179,8 @@ def decode_events(
             station = {"station": upload.station}
             lines = tuple(f"{{{', '.join(part[1:-1] for part in parts)}}}" for parts in kept.values())
             yield Remark("hisparc", code, reason, tuple(kept), station, lines)
-    yield from rejected(upload, upload.station, upload.cluster, problems, name)
+    for each in rejected(upload, upload.station, upload.cluster, problems, name):
+        yield replace(each, reason=each.reason + dates.advice(each.reason, [upload.events[n] for n in each.numbers]))
 
 
 def rejected(upload: Upload, station: int, cluster: str, problems: Problems, name: str) -> Iterator[Rejected]:

@@ -110,15 +110,15 @@ class Uploads:
         return await self.queue.ask(station.number, station.password, claim.password, claim.wrong, size)
 
 
-def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
+def routes(root: Root, stations: StationList, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
     """Routes for an archive.
 
     Parameters
     ----------
     root : Root
         The archive.
-    station_list : Path
-        The CSV file of stations.
+    stations : StationList
+        Who may upload.
     source : str
         URL of the station list; empty: no renewal by XML-RPC.
     permitted : tuple of str
@@ -142,11 +142,11 @@ def routes(root: Root, station_list: Path, source: str, permitted: tuple[str, ..
 
     found: list[BaseRoute] = []
     if source:
-        renewal = Renewal(station_list, source)
+        renewal = Renewal(stations.path, source)
         found.append(Route("/RPC2", call, methods=["POST"]))
         found.append(Route("/RPC2", only_post, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]))
     # The datastore takes uploads at any path; a POST that is none lacks its fields.
-    found.append(Route("/{path:path}", Uploads(Receiver(root, StationList(station_list)))))
+    found.append(Route("/{path:path}", Uploads(Receiver(root, stations))))
     return found
 
 

@@ -22,7 +22,7 @@ from dayfile.errors import SettingsError
 from dayfile.messages import plural
 from dayfile_hisparc.passwords import Proofs, Verdict, hashed
 
-__all__ = ["Station", "StationList", "hashed", "replace_list"]
+__all__ = ["Station", "StationList", "hashed", "open_list", "replace_list"]
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,19 @@ class StationList:
         for problem in self.problems:
             logger.warning("station list %s: %s", self.path, problem)
         logger.info("station list %s; stations: %d", self.path, len(self.stations))
+
+
+def open_list(path: Path | None) -> StationList:
+    """Open the list that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        They name none, or it cannot be read.
+    """
+    if path is None:
+        raise SettingsError("set hisparc.station_list to the station list, or give the datastore's config.ini")
+    return StationList(path)
 
 
 def parsed(text: str) -> tuple[dict[int, Station], list[str]]:

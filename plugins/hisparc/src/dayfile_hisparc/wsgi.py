@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from dayfile.configuration import configured
-from dayfile.errors import DayfileError, SettingsError
+from dayfile.errors import DayfileError
 from dayfile.logs import log_as
 from dayfile.serving.health import PATH, trouble
+from dayfile.serving.missing import combine, noting
 from dayfile.serving.proxies import Proxies
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.passwords import Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
 from dayfile_hisparc.server import receive, refusal, stored
-from dayfile_hisparc.stations import StationList
+from dayfile_hisparc.stations import open_list
 
 __all__ = ["application"]
 
@@ -58,11 +59,17 @@ def prepared() -> Prepared:
     archive, config = os.environ.get("DAYFILE_ARCHIVE"), os.environ.get("DAYFILE_CONFIG")
     root, _, settings = configured(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
-    if not isinstance(own, HisparcSettings) or own.station_list is None:
-        raise SettingsError("set hisparc.station_list to the station list")
-    root.prepare()
-    log_as("serve", settings.core)
-    receiver = Receiver(root, StationList(own.station_list))
+    problems: list[DayfileError] = []
+    with noting(problems):
+        log_as("serve", settings.core)
+    with noting(problems):
+        root.prepare()
+    stations = None
+    with noting(problems):
+        stations = open_list(own.station_list if isinstance(own, HisparcSettings) else None)
+    if problems or stations is None:
+        raise combine(problems)
+    receiver = Receiver(root, stations)
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
 

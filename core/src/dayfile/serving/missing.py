@@ -1,0 +1,32 @@
+"""What a server lacks, collected so that one message names all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from dayfile.errors import DayfileError
+
+__all__ = ["combine", "noting"]
+
+
+@contextmanager
+def noting(problems: list[DayfileError]) -> Iterator[None]:
+    """Add an error to a list instead of raising it, so that all that is wrong can be reported at once."""
+    try:
+        yield
+    except DayfileError as error:
+        problems.append(error)
+
+
+def combine(problems: Sequence[DayfileError]) -> DayfileError:
+    """Make one error of several, of the class of the first; one alone stays as it is.
+
+    Examples
+    --------
+    >>> from dayfile.errors import StorageError, UsageError
+    >>> str(combine([UsageError("no list"), StorageError("no archive", where="x")]))
+    'no list; x: no archive'
+    """
+    first = problems[0]
+    return first if len(problems) == 1 else type(first)("; ".join(map(str, problems)))
