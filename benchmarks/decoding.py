@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measuring import Measured, Round, Row, Side, absent, measured, timed
-from dayfile.layouts.dtypes import to_records
-from dayfile.layouts.instrument import Instrument
-from dayfile.layouts.streams import read_stream
+from dayfile.formats.struct_dtypes import to_records
+from dayfile.formats.structs import read_stream
+from dayfile.instrument import Instrument
 
 __all__ = ["decode"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import Round, Row, Side, measured, timed
-from dayfile.layouts.hdf4 import read_struct, write_structs
+from dayfile.formats.hdf4_structs import read_struct, write_structs
 from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import sample_day
 

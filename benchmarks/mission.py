@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.command import Spent, run
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.datatype import DataType
 from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import SPACECRAFT_CLOCK

@@ -25,7 +25,10 @@ import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
 from dayfile.cli.describe import buffer_of, form
-from dayfile.layouts import schema
+from dayfile.export import base as export_protocol
+from dayfile.formats import base as format_protocol
+from dayfile.formats.registry import CORE_FORMATS
+from dayfile.layouts.reader import vocabulary_with
 from dayfile.model.datatype import DataType, Field
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
@@ -51,7 +54,7 @@ def write(directory: Path) -> None:
     for failure in loaded.failures:
         raise RuntimeError(failure.message)
     pages: dict[str, Iterable[str]] = {
-        "words": words(schema.LayoutWords, set()),
+        "words": words(vocabulary_with(CORE_FORMATS), set()),
         "hooks": hooks(),
         "settings": settings(loaded),
         "commands": commands(),
@@ -306,7 +309,7 @@ def code(text: str) -> str:
 def api() -> Iterator[str]:
     """What is public: of the package, its errors, its model, and of what it has for tests of plugins."""
     yield from documented(dayfile, leave_out={"__version__", *errors.__all__})
-    for package in (errors, model, testing):
+    for package in (errors, model, format_protocol, export_protocol, testing):
         for module in modules_of(package):
             yield from documented(module, leave_out=set(dayfile.__all__) - set(errors.__all__))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import dayfile
 from dayfile import Source
 from dayfile.errors import UsageError
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.model.packed import HeaderField, Packed, unpack
 from dayfile.testing.telemetry import event_buffers
 from dayfile_cris import instrument as cris

@@ -20,9 +20,11 @@ from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
 from dayfile.errors import DayfileError, LayoutError, SourceError, StorageError, UsageError
-from dayfile.layouts.dtypes import struct_dtype
-from dayfile.layouts.flat_files import HEADER_SIZE, lay_out, make_header, read_flat_file, read_header, told_by_name
-from dayfile.layouts.instrument import Instrument
+from dayfile.export.base import Day
+from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, read_header, told_by_name
+from dayfile.formats.slot_files import template_of
+from dayfile.formats.struct_dtypes import struct_dtype
+from dayfile.instrument import Instrument
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Field
 from dayfile.model.placement import Node, Placement
@@ -82,12 +84,17 @@ def exported(root, name, directory, order="big"):
     """Export a type's day; the file of the day, and the overlap file or None."""
     directory.mkdir(exist_ok=True)
     data_type = TYPES[name]
-    paths = INSTRUMENTS[data_type.instrument].export(
-        data_type=data_type, day=DAY, tables=read_day(root, name, DAY), form="level1.1", byte_order=order,
-        directory=directory,
-    )  # fmt: skip
+    day = Day(data_type, DAY, read_day(root, name, DAY), order)
+    paths = exporter(INSTRUMENTS[data_type.instrument]).export(day, directory)
     assert {path.name for path in directory.iterdir()} >= {path.name for path in paths}
     return paths[0], paths[1] if len(paths) > 1 else None
+
+
+def exporter(instrument):
+    """What writes flat files of an instrument, under the name that its layout gives them."""
+    (found,) = instrument.exporters()
+    assert found.name == "level1.1"
+    return found
 
 
 def there(root, name):
@@ -145,9 +152,7 @@ def hp_tables(*times, conflicts=(), overlap=()):
 
 def hp_file(directory, tables, order="big"):
     data_type = TYPES["cris.high_priority_rates"]
-    return cris.export(
-        data_type=data_type, day=DAY, tables=tables, form="level1.1", byte_order=order, directory=directory
-    )
+    return exporter(cris).export(Day(data_type, DAY, tables, order), directory)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -410,10 +415,7 @@ def test_a_day_of_each_version_of_a_type_goes_out_and_comes_in_in_its_own_form(t
     rows = np.zeros(3, form.dtype)
     rows["bin_start"] = BROWSE.clock.day_start(day) + np.array([512.5, 0, 256])
     rows["bin_end"] = rows["bin_start"] + 255
-    (path,) = sis.export(
-        data_type=BROWSE, day=day, tables=DayTables(form, rows, rows[:0]), form="level1.1", byte_order="big",
-        directory=tmp_path,
-    )  # fmt: skip
+    (path,) = exporter(sis).export(Day(BROWSE, day, DayTables(form, rows, rows[:0]), "big"), tmp_path)
     content = path.read_bytes()
     assert read_header(content, path.name).code == BROWSE.versions[version].code
     assert len(content) == 32 + 3 * SIZES[BROWSE.versions[version].code][0]
@@ -425,10 +427,7 @@ def test_a_day_of_each_version_of_a_type_goes_out_and_comes_in_in_its_own_form(t
 def test_a_header_tells_the_version_whatever_the_day(tmp_path):
     rows = np.zeros(1, BROWSE.dtype)
     rows["bin_start"] = rows["bin_end"] = START
-    (path,) = sis.export(
-        data_type=BROWSE, day=DAY, tables=DayTables(BROWSE, rows, rows[:0]), form="level1.1", byte_order="little",
-        directory=tmp_path,
-    )  # fmt: skip
+    (path,) = exporter(sis).export(Day(BROWSE, DAY, DayTables(BROWSE, rows, rows[:0]), "little"), tmp_path)
     (batch,) = decoded(path.name, path.read_bytes(), sis)[Batch]
     assert batch.records.tobytes() == rows.tobytes()
 
@@ -468,7 +467,7 @@ types:
         (".{day:02}.{suffix}", ".{day:02}.{code}", "muon.yaml:6:38: flat_files.name: {code} is not known here"),
         (".{day:02}.{suffix}", ".{day:02}", "hits and rates would have files of one name"),
         ("MuonRates", "M" * 23, "types.rates.code: 'MMMMMMMMMMMMMMMMMMMMMMM' is no name for the header"),
-        ("level1.1", "level2", "flat_files.format: 'level2' must be 'level1.1'"),
+        ("level1.1", "level 2", "muon.yaml:6:22: flat_files.format: 'level 2'"),
     ],
 )
 def test_a_layout_whose_flat_files_cannot_be_is_refused(old, new, message):
@@ -484,10 +483,7 @@ def test_the_last_second_of_a_day_with_a_leap_second_has_its_slot(tmp_path):
     data_type = TYPES["cris.summary"]
     rows = np.zeros(86401, data_type.dtype)
     rows["Second1996"] = data_type.clock.day_start(day) + np.arange(86401)
-    (path,) = cris.export(
-        data_type=data_type, day=day, tables=DayTables(data_type, rows, rows[:0]), form="level1.1", byte_order="big",
-        directory=tmp_path,
-    )  # fmt: skip
+    (path,) = exporter(cris).export(Day(data_type, day, DayTables(data_type, rows, rows[:0]), "big"), tmp_path)
     assert path.stat().st_size == 32 + 24 * 86401
     (batch,) = decoded(path.name, path.read_bytes())[Batch]
     assert batch.records.tobytes() == rows.tobytes()
@@ -518,7 +514,7 @@ def test_every_type_and_day_has_a_name_of_its_own_that_tells_them(name):
     for day in ("1997-10-31", "2001-01-09"):
         told = f"{data_type.instrument}_prelim.{day.replace('-', '.')}.{SUFFIXES[data_type.type]}"
         for each, part in ((told, "slots"), (f"{told}.overlap", "overlap")):
-            found = told_by_name(instrument.flat_name, instrument.layout.types, each)
+            found = told_by_name(template_of(instrument.layout), instrument.layout.types, each)
             assert found == (data_type, np.datetime64(day), part)
 
 
@@ -560,7 +556,8 @@ def test_any_slots_are_laid_out_and_read_back(slots, order):
     form = struct_of(MUON, order)
     laid = lay_out(rows, form)
     content = make_header("MuonRates", MUON_DAY, order) + laid.tobytes()
-    found = read_flat_file(content, "muon", MUON, MUON_DAY, struct_of, part="slots")
+    source = Source(Path("muon"), "muon", content)
+    (found,) = open_slot_file(source, MUON, MUON_DAY, struct_of, part="slots").read()
     assert found.places.tolist() == [slot for slot, kind in enumerate(kinds) if kind == "record"]
     assert found.conflicts.tolist() == [slot for slot, kind in enumerate(kinds) if kind == "conflict"]
     assert found.structs.astype(MUON.dtype).tobytes() == rows[found.places].tobytes()
@@ -643,4 +640,4 @@ def test_types_with_a_table_for_each_key_are_refused(tmp_path):
     run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), simulated[:1])
     with pytest.raises(UsageError, match="tables by key"):
         read_day(root, "hisparc.events", np.datetime64("2024-05-01"))
-    assert loaded.export_formats(loaded.data_types["hisparc.events"]) == {}
+    assert loaded.exporters(loaded.data_types["hisparc.events"]) == {}

@@ -18,8 +18,8 @@ from dayfile.configuration import configured
 from dayfile.discovery import load
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild, reindex
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.hdf4 import write_structs
+from dayfile.formats.hdf4_structs import write_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 

@@ -11,8 +11,8 @@ import pytest
 import tables
 
 import dayfile
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import open_table
-from dayfile.layouts.dtypes import to_structs
 from dayfile.stores.declarations import data_type_of, describe
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis

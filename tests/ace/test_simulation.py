@@ -18,7 +18,7 @@ from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError, UsageError
-from dayfile.layouts.hdf4 import struct_names
+from dayfile.formats.hdf4_structs import struct_names
 from dayfile.testing.generators import records
 from dayfile.testing.telemetry import TelemetryDay, event_buffers
 from dayfile_cris import instrument as cris

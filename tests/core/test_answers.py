@@ -11,7 +11,7 @@ import pytest
 
 from dayfile import hookimpl, open_archive
 from dayfile.errors import SourceError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 
 SAND = """\

@@ -11,6 +11,7 @@ from dayfile import hookimpl, settings
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
 from dayfile.errors import PluginError, SettingsError, UsageError
+from dayfile.export.base import Day
 from dayfile.serving.application import application
 
 
@@ -44,12 +45,14 @@ FILES = {
 @pytest.mark.parametrize("answer", FILES.values(), ids=FILES)
 @pytest.mark.parametrize("hook", ["simulate", "export"])
 def test_files_that_a_plugin_names_are_files_that_it_wrote(plugins_of, offender, muon, tmp_path, hook, answer):
-    loaded = plugins_of(badx=offender(lambda: answer, hook))
+    names = {"extends": ["muon"], "export_formats": hookimpl(lambda self: ["x"])}  # noqa: ARG005
+    loaded = plugins_of(muon=muon.instrument, badx=offender(lambda: answer, hook, **names))
     with pytest.raises(PluginError, match=rf"plugin badx: {hook} "):
         if hook == "simulate":
             loaded.simulate("badx", np.datetime64("2024-05-01"), 1, tmp_path)
         else:
-            loaded.export("badx", tmp_path, data_type=muon.hits, day=np.datetime64("2024-05-01"))
+            day = Day(muon.hits, np.datetime64("2024-05-01"), None)
+            loaded.export(*loaded.exporters(muon.hits)["x"], day, tmp_path)
 
 
 @pytest.mark.parametrize("answer", ["fits", 17, [17], [""], [None], ["a\nb"]], ids=repr)

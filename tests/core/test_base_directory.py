@@ -18,7 +18,7 @@ from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, StorageError, UsageError
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 from dayfile.testing.faults import Fault, injected
 
 VARIABLE = "MUON_DATA_BASE_DIRECTORY"

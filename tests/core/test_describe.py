@@ -17,7 +17,7 @@ from dayfile import Node, Placement
 from dayfile.cli import app
 from dayfile.cli.describe import lines_of
 from dayfile.errors import PluginError, UsageError
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 from dayfile.model.datatype import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
 from dayfile.stores.declarations import data_type_of, describe

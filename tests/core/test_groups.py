@@ -18,7 +18,7 @@ from dayfile.engine.decoding import appended
 from dayfile.engine.pieces import Piece, joined
 from dayfile.engine.tuning import Tuning
 from dayfile.errors import PluginError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import SOURCE_STEP, Source
 
 texts = st.none() | st.binary(max_size=6)

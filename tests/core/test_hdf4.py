@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import MissingExtraError, SourceError, StorageError, UsageError
-from dayfile.layouts import hdf4_container as format_
-from dayfile.layouts.hdf4 import looks_like_hdf4, read_struct, struct_names, write_structs
-from dayfile.layouts.hdf4_container import Container
+from dayfile.formats import hdf4_container as format_
+from dayfile.formats.hdf4_container import Container
+from dayfile.formats.hdf4_structs import looks_like_hdf4, read_struct, struct_names, write_structs
 
 pytest.importorskip("pyhdf", reason="files to read are written with pyhdf")
 from pyhdf.HDF import HC, HDF

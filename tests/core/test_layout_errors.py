@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dayfile.errors import LayoutError
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 from dayfile.model.packed import HeaderField, Packed
 
 LAYOUT = """\
@@ -82,7 +82,11 @@ MISSPELT = {
     "byte order": ("byte_order: big", "byte_order: §bigg", "'bigg' must be 'big' or 'little'"),
     "alignment": ("alignment: natural", "alignment: §none", "'none' must be 'natural' or 'packed'"),
     "template key": ("{year}", "{yaer}", "{yaer} is not known here; did you mean 'year'?"),
-    "kind of source": ("constants:", "sources: [§struct_stream]\nconstants:", "'struct_streams', 'hdf4' or 'flat_"),
+    "kind of source": (
+        "constants:",
+        "sources: [§struct_stream]\nconstants:",
+        "'struct_streams', 'flat_files' or 'hdf4'",
+    ),
 }
 
 MISSING = {

@@ -18,8 +18,8 @@ from dayfile.archive.records import Place, read_blobs
 from dayfile.archive.survey import opened_leaves, read_summaries, survey, verify
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import LayoutError, StorageError
+from dayfile.formats.registry import read_layout
 from dayfile.hdf5.rows import open_table
-from dayfile.layouts.reader import read_layout
 from dayfile.model.batch import Batch
 from dayfile.stores.checksums import place_sum, row_hashes
 from dayfile.stores.declarations import recogniser

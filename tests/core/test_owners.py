@@ -13,7 +13,7 @@ from dayfile.archive.checking import check
 from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
 from dayfile.errors import LossError, PluginError, SourceError, UsageError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.stores.nodes import fill
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock

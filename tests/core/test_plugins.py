@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from dayfile import Field, hookimpl, open_archive
 from dayfile.discovery import load
 from dayfile.errors import SourceError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.plugins import Plugins
 
 # ---- What is wrong when a plugin is taken in

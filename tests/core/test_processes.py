@@ -35,7 +35,7 @@ from dayfile.engine.tuning import Tuning
 from dayfile.engine.worker import Worker
 from dayfile.errors import StorageError
 from dayfile.hookspecs import hookimpl
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Rejected, Remark
 from dayfile.testing.faults import Fault
 

@@ -17,8 +17,8 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
 from dayfile.errors import ArchiveLockedError, HeldError, UsageError
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.instrument import Instrument
+from dayfile.formats.struct_dtypes import to_structs
+from dayfile.instrument import Instrument
 from dayfile.stores.ledger import Ledger
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = Status

@@ -12,7 +12,7 @@ from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 
 START = 1714521600  # 2024-05-01
 DAY_FILE = "weather/2024-05-01.h5"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dayfile import Status, open_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 from dayfile.model.batch import Batch
 from dayfile.model.clock import Clock
 

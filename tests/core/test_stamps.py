@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dayfile import Clock, DataType, Field, LayoutError, Node, Placement, hookimpl
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 
 LAYOUT = """\
 instrument: lamp

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import SourceError
-from dayfile.layouts.dtypes import struct_dtype, to_records, to_structs
-from dayfile.layouts.streams import read_stream, told_by_stream_name
+from dayfile.formats.struct_dtypes import struct_dtype, to_records, to_structs
+from dayfile.formats.structs import read_stream, told_by_stream_name
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field
 from dayfile.model.placement import Node, Placement

@@ -29,7 +29,7 @@ OTHER_LIBRARIES = {
     "archive/disk.py": "sync_file_range and renameat2 of the C library",
     "archive/gathering.py": "addresses of NumPy arrays",
     "engine/worker.py": "prctl of the C library",
-    "layouts/hdf4.py": "buffers of pyhdf, which writes samples in HDF4",
+    "formats/hdf4_structs.py": "buffers of pyhdf, which writes samples in HDF4",
 }
 """Modules that use ctypes for something other than HDF5."""
 

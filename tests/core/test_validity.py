@@ -15,7 +15,7 @@ from dayfile import create_archive, open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 from dayfile.model.validity import end_seconds, valid_at, valid_from
 
 DAYS = 3

@@ -14,10 +14,10 @@ from dayfile.archive.checking import check
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, UsageError
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.hdf4 import write_structs
-from dayfile.layouts.instrument import Instrument
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.hdf4_structs import write_structs
+from dayfile.formats.registry import read_layout
+from dayfile.formats.struct_dtypes import to_structs
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch
 from dayfile.stores.base import Rules
 

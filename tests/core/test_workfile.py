@@ -13,7 +13,7 @@ from dayfile.archive.checking import check
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import HeldError, StorageError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Source
 from dayfile.stores.ledger import Ledger
 
@@ -300,7 +300,7 @@ from pathlib import Path
 import numpy as np
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import StorageError
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch
 
 directory = Path(sys.argv[1])

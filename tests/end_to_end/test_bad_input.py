@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 
 
@@ -30,7 +30,7 @@ class Evil:
 @pytest.fixture
 def truncated_hdf4(tmp_path) -> bytes:
     pytest.importorskip("pyhdf")
-    from dayfile.layouts.hdf4 import write_structs
+    from dayfile.formats.hdf4_structs import write_structs
 
     data_type = cris.layout.by_code()["L1CrisHskp"]
     records = np.zeros(200, data_type.dtype)

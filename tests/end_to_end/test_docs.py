@@ -27,6 +27,7 @@ import dayfile_hisparc
 import dayfile_sis
 from dayfile import errors, hookspecs
 from dayfile.cli import app
+from dayfile.formats.registry import CORE_FORMATS
 from dayfile.layouts import schema
 from dayfile.settings import CoreSettings
 
@@ -218,8 +219,8 @@ def test_every_hook_is_documented_with_its_exact_signature(hook, built):
 
 
 def vocabulary() -> list[type[BaseModel]]:
-    models = (getattr(schema, name) for name in schema.__all__)
-    return [model for model in models if issubclass(model, BaseModel)]
+    models = [getattr(schema, name) for name in schema.__all__]
+    return [*models, *(each.words for each in CORE_FORMATS if each.words is not None)]
 
 
 @pytest.mark.parametrize("model", vocabulary())

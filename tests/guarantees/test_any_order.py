@@ -18,7 +18,7 @@ from dayfile import open_archive
 from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
 
 PROBE = selftest.Probe()

@@ -21,7 +21,7 @@ import dayfile
 from dayfile import cli
 from dayfile.archive.catalogue import SCHEMA, Catalogue
 from dayfile.errors import StorageError
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]

@@ -20,7 +20,7 @@ from dayfile.archive.checking import check
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
 from dayfile.testing.faults import KINDS, Fault, injected
 from dayfile_cris import instrument as cris

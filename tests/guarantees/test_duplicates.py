@@ -20,9 +20,9 @@ from dayfile.archive.root import Root
 from dayfile.discovery import load
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import started
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import NativeTable
 from dayfile.hdf5.vlen import VlenArray
-from dayfile.layouts.dtypes import to_structs
 from dayfile.settings import resolve
 from dayfile_cris import instrument as cris
 

@@ -27,8 +27,8 @@ from dayfile.archive.root import Root
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.model.batch import Source
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
@@ -132,7 +132,7 @@ def streams() -> Sources:
 def hdf4_files(directory: Path) -> Sources:
     """HDF4 files with structs of both spacecraft instruments, contiguous and in linked blocks."""
     pytest.importorskip("pyhdf")
-    from dayfile.layouts.hdf4 import write_structs
+    from dayfile.formats.hdf4_structs import write_structs
 
     made: Sources = []
     for number, records_a_write in enumerate((None, 2)):
@@ -444,7 +444,7 @@ def test_a_layout_that_is_nonsense_is_told_by_its_place(text):
 def test_a_layout_that_is_nested_without_end_does_not_end_the_process():
     script = """
 from dayfile.errors import LayoutError
-from dayfile.layouts.reader import read_layout
+from dayfile.formats.registry import read_layout
 try:
     read_layout("instrument: " + "[" * 100_000, "wrong.yaml")
 except LayoutError:

@@ -20,7 +20,7 @@ import dayfile
 from dayfile import cli, create_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing.faults import Fault, injected
 from dayfile_cris import instrument as cris
 

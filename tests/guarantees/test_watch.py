@@ -21,7 +21,7 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.engine.watch import Bell, noticed
 from dayfile.errors import StorageError
-from dayfile.layouts.dtypes import to_structs
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dayfile.archive.records import Records
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
-    from dayfile.layouts.instrument import Instrument
+    from dayfile.instrument import Instrument
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType, Field
@@ -58,7 +58,7 @@ HOMES = {
     "DataType": "model.datatype",
     "DayfileError": "errors",
     "Field": "model.datatype",
-    "Instrument": "layouts.instrument",
+    "Instrument": "instrument",
     "LayoutError": "errors",
     "Node": "model.placement",
     "Placement": "model.placement",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dayfile.archive.workfile import WorkFile
+    from dayfile.formats.base import Format
     from dayfile.model.batch import Batch
     from dayfile.model.datatype import DataType
     from dayfile.stores.base import Store
@@ -30,6 +31,13 @@ class Builtin:
             if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
                 return name
         return None
+
+    @hookimpl
+    def formats(self) -> Iterable[Format]:
+        """Formats of C structs: streams, files of slots, HDF4."""
+        from dayfile.formats.registry import CORE_FORMATS
+
+        return CORE_FORMATS
 
     @hookimpl
     def stores(self) -> Iterable[Store]:

@@ -114,8 +114,7 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
     if not isinstance(wanted, Mapping):
         return discovery.load(wanted)
     chosen = Plugins.none()
-    for name, plugin in wanted.items():
-        chosen.add(name, plugin)
+    chosen.add_all({name: (plugin, "") for name, plugin in wanted.items()})
     return chosen
 
 

@@ -53,10 +53,12 @@ def load(names: Iterable[str] | None = None) -> Plugins:
         raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.none()
     plugins.others = tuple(name for name in there if name not in chosen)
+    offered: dict[str, tuple[object, str]] = {}
     for name in chosen:
         entry = there[name][0]
         plugins.versions[name] = version = entry.dist.version if entry.dist else ""
         with collecting(name, plugins.failures):
             answers.check_packages(there[name])
-            plugins.add(name, entry.load(), version, there)
+            offered[name] = entry.load(), version
+    plugins.add_all(offered, there)
     return plugins

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from dayfile.archive.day_tables import DayTables
     from dayfile.archive.root import Root
-    from dayfile.layouts.flat_files import ByteOrder
+    from dayfile.export.base import ByteOrder, Exporter
+    from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
     from dayfile.stores.base import Store
@@ -49,6 +50,8 @@ __all__ = [
     "encode",
     "export",
     "export_formats",
+    "exporters",
+    "formats",
     "hookimpl",
     "locate_file",
     "read_config",
@@ -67,10 +70,15 @@ HOOKS = tuple(name for name in __all__ if name != "hookimpl")
 
 
 @hookspec
-def data_types() -> Iterable[DataType]:  # type: ignore[empty-body]
+def data_types(formats: Mapping[str, Format]) -> Iterable[DataType]:  # type: ignore[empty-body]
     """Declare the data types of this instrument.
 
     Called once, when the plugin is loaded. Every selected plugin is asked.
+
+    Parameters
+    ----------
+    formats : mapping of str to Format
+        The formats that all plugins of the run offer, by name: a layout can use their words.
 
     Returns
     -------
@@ -116,6 +124,20 @@ def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
 
 
 # ---- sources
+
+
+@hookspec
+def formats() -> Iterable[Format]:  # type: ignore[empty-body]
+    """Offer formats of sources, which layouts name under ``sources``, and whose words they can use.
+
+    Called once, when the plugin is loaded, before any plugin declares its data types. Every selected plugin is asked,
+    and ``builtin``, which offers ``struct_streams``, ``hdf4`` and ``flat_files``. Optional.
+
+    Returns
+    -------
+    iterable of Format
+        See :class:`dayfile.formats.base.Format`. Names, and names of sections, must be unique over all plugins.
+    """
 
 
 @hookspec
@@ -250,11 +272,25 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 
 
 @hookspec
+def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
+    """Offer formats in which a day of a data type can be written for other programs.
+
+    Called by ``dayfile export``. Every selected plugin is asked: an exporter may serve data types of other plugins. Of
+    two with one name, that of the plugin of the data type counts, or of one that extends it, else the first. Optional.
+
+    Returns
+    -------
+    iterable of Exporter
+        See :class:`dayfile.export.base.Exporter`.
+    """
+
+
+@hookspec
 def export_formats(data_type: DataType) -> Iterable[str] | None:
     """Name the formats in which a day of a data type can be written for other programs.
 
-    Called by ``dayfile export``. Asked: plugins that extend the plugin of the data type, and that plugin; all answers
-    count. Optional.
+    The older way, with ``export``: ``exporters`` does both. Called by ``dayfile export``. Asked: plugins that extend
+    the plugin of the data type, and that plugin; all answers count. Optional.
 
     Returns
     -------
@@ -272,38 +308,10 @@ def export(
     byte_order: ByteOrder,
     directory: Path,
 ) -> Iterable[Path] | None:
-    """Write a day of a data type for other programs.
+    """Write a day of a data type for other programs: the older way, with ``export_formats``.
 
-    Called by ``dayfile export``. Asked: the first plugin that named the format. Files appear whole: written under a
-    hidden name, then renamed. Optional.
-
-    Parameters
-    ----------
-    data_type : DataType
-        What was asked for.
-    day : numpy.datetime64
-        The day.
-    tables : DayTables
-        What the day file has of it; see :class:`dayfile.archive.day_tables.DayTables`. Its data type is that of the
-        layout it was written with.
-    form : str
-        Name of the format.
-    byte_order : {'big', 'little'}
-        Of formats that have a choice.
-    directory : Path
-        Where to write; it exists.
-
-    Returns
-    -------
-    iterable of Path
-        The files written, at least one, below the directory.
-
-    Raises
-    ------
-    UsageError
-        This day cannot be exported.
-    StorageError
-        A file could not be written.
+    Asked: the first plugin that named the format ``form``. What it is given, returns and raises is described in
+    :class:`dayfile.export.base.Exporter`. Optional.
     """
 
 

@@ -7,6 +7,7 @@ plugin that it belongs to, and of those that extend it; a failure is the failure
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pluggy
 from pydantic import BaseModel
 
-from dayfile import hookspecs
 from dayfile.builtin import Builtin
 from dayfile.contract import answers
+from dayfile.contract.asking import Hooks
 from dayfile.contract.batches import (
     Answering,
     check_answer,
@@ -31,7 +31,11 @@ from dayfile.contract.batches import (
     protect,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blaming, collecting, disk_errors
+from dayfile.contract.offers import check_exporters, check_formats, check_new_format
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
+from dayfile.export.base import Day, Exporter
+from dayfile.export.older import OlderExporter
+from dayfile.formats.base import Format
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
@@ -67,9 +71,11 @@ class Plugins:
         What can be set for each plugin.
     others : tuple of str
         Plugins that are installed and are not of this run.
+    formats : dict of str to Format
+        What the plugins of the run and ``builtin`` offer, by name.
     """
 
-    _manager: pluggy.PluginManager = field(repr=False)
+    _hooks: Hooks = field(default_factory=Hooks, repr=False)
     names: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -79,7 +85,8 @@ class Plugins:
     extends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
-    _implementations: dict[tuple[str, str], pluggy.HookImpl | None] = field(default_factory=dict, repr=False)
+    formats: dict[str, Format] = field(default_factory=dict)
+    _format_owners: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def missing(self) -> list[str]:
@@ -89,11 +96,10 @@ class Plugins:
     @classmethod
     def none(cls) -> Plugins:
         """No plugins except ``builtin``; :meth:`add` takes others in."""
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        plugins = cls(manager)
-        manager.register(Builtin(), BUILTIN)
+        plugins = cls()
+        plugins._hooks.register(BUILTIN, Builtin())
         plugins._take_stores(BUILTIN)
+        plugins._take_formats(BUILTIN)
         return plugins
 
     @property
@@ -103,62 +109,75 @@ class Plugins:
         return {each.path.partition("/")[0]: each.base for each in placements if each.base}
 
     def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
-        """Take a plugin in; whatever is wrong with it becomes a failure, and nothing of it stays.
+        """Take a plugin in; see :meth:`add_all`."""
+        self.add_all({name: (plugin, version)}, installed)
+
+    def add_all(self, offered: Mapping[str, tuple[object, str]], installed: Collection[str] | None = None) -> None:
+        """Take plugins in; whatever is wrong with one becomes a failure, and nothing of it stays.
 
         Parameters
         ----------
-        name : str
-            Its name.
-        plugin : object
-            A module or an object with hooks.
-        version : str
-            Of its distribution.
+        offered : mapping of str to (object, str)
+            By name: a module or an object with hooks, and the version of its distribution. The data types of each may
+            have the formats of all.
         installed : collection of str, optional
-            Plugins that it may extend; any, if not given.
+            Plugins that they may extend; any, if not given.
         """
-        if name == BUILTIN or name in self.names:
-            self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
-            return
-        self.versions[name] = version
+        registered = []
+        for name, (plugin, version) in offered.items():
+            if name == BUILTIN or name in self.names:
+                self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
+                continue
+            self.versions[name] = version
+            with self._taking_in(name):
+                self._register(name, plugin, installed)
+                registered.append(name)
+        for name in registered:
+            with self._taking_in(name):
+                self._declare(name)
+                self.names.append(name)
+
+    @contextmanager
+    def _taking_in(self, name: str) -> Iterator[None]:
+        """Turn what is wrong with a plugin into a failure, and let nothing of it stay."""
+        failed = len(self.failures)
         with collecting(name, self.failures):
-            self._register(name, plugin, installed)
-            self.names.append(name)
-        if name not in self.names and self._manager.has_plugin(name):
-            self._manager.unregister(name=name)
+            yield
+        if len(self.failures) > failed:
+            for format_ in [each for each, owner in self._format_owners.items() if owner == name]:
+                del self.formats[format_], self._format_owners[format_]
+            self._hooks.unregister(name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
+        """Check a plugin's hooks, and take in the formats that it offers."""
         answers.check_version(getattr(plugin, "hook_version", 1))
-        self._implementations.clear()
-        self._manager.register(plugin, name)
-        self._manager.check_pending()
-        for hook in hookspecs.HOOKS:
-            answers.check_function(plugin, name, getattr(self._manager.hook, hook))
-        extends = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
+        self._hooks.register(name, plugin)
+        self.extends[name] = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
         self._take_stores(name)
+        self._take_formats(name)
+
+    def _take_formats(self, name: str) -> None:
+        """Take in the formats that a plugin offers."""
+        for item in self._ask(name, "formats", check_formats) or ():
+            check_new_format(item, self.formats, self._format_owners)
+            self.formats[item.name] = item
+            self._format_owners[item.name] = name
+
+    def _declare(self, name: str) -> None:
+        """Take in the data types of a plugin, and what can be set for it."""
         types: dict[str, DataType] = {}
-        for data_type in map(check_data_type, self._call(name, "data_types") or ()):
+        for data_type in map(check_data_type, self._hooks.call(name, "data_types", formats=dict(self.formats)) or ()):
             check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
             types[data_type.name] = data_type
-        self.settings_models[name] = answers.check_model(self._call(name, "settings"))
-        self.extends[name] = extends
+        self.settings_models[name] = answers.check_model(self._hooks.call(name, "settings"))
         self.data_types.update(types)
         self.owners.update(dict.fromkeys(types, name))
 
     def _take_stores(self, name: str) -> None:
         """Register the stores of a plugin."""
-        found = answers.check_stores(self._call(name, "stores") or (), self.store_owners, name)
+        found = answers.check_stores(self._hooks.call(name, "stores") or (), self.store_owners, name)
         register_stores(found)
         self.store_owners.update(dict.fromkeys((store.name for store in found), name))
-
-    def _call(self, name: str, hook: str, **arguments: Any) -> Any:  # noqa: ANN401 - each hook has its own
-        """Answer of one plugin to a hook, whatever it is; None if the plugin does not have it."""
-        if (name, hook) not in self._implementations:
-            found = getattr(self._manager.hook, hook).get_hookimpls()
-            self._implementations[name, hook] = next((each for each in found if each.plugin_name == name), None)
-        implementation = self._implementations[name, hook]
-        if implementation is None:
-            return None
-        return implementation.function(*(arguments[each] for each in implementation.argnames))
 
     def _ask(
         self,
@@ -170,7 +189,7 @@ class Plugins:
     ) -> Answer | None:
         """Answer of one plugin to a hook, checked; None if it has none. PluginError, with its name, if that fails."""
         with blaming("" if name == BUILTIN else name, hook, passed):
-            answer = self._call(name, hook, **arguments)
+            answer = self._hooks.call(name, hook, **arguments)
             return None if answer is None else check(answer)
 
     def asked(self, owner: str) -> list[str]:
@@ -195,7 +214,7 @@ class Plugins:
         for name in self.names:
             answer, failures = None, list[Failure]()
             with collecting(name, failures):
-                items = self._call(name, "decode", source=source, settings=settings[name])
+                items = self._hooks.call(name, "decode", source=source, settings=settings[name])
                 answer = None if items is None else check_answer(items)
             if failures or answer is not None:
                 yield name, failures[0] if failures else answer or []
@@ -335,22 +354,26 @@ class Plugins:
                 raise PluginError(f"write of {data_type.name} wrote records and answered None", plugin=name)
         raise PluginError(f"no plugin writes {data_type.name}")
 
-    def export_formats(self, data_type: DataType) -> dict[str, str]:
-        """The formats in which a day of a data type can be written, and the plugin that writes each."""
-        found: dict[str, str] = {}
-        for name in self.asked(self.owners[data_type.name]):
-            for form in self._ask(name, "export_formats", answers.check_formats, data_type=data_type) or ():
-                found.setdefault(form, name)
+    def exporters(self, data_type: DataType) -> dict[str, tuple[str, Exporter]]:
+        """Return what writes days of a data type, by name, with the plugin that offers it.
+
+        A plugin that fails, and that the data type does not belong to, becomes one of the failures.
+        """
+        asked = self.asked(self.owners[data_type.name])
+        found: dict[str, tuple[str, Exporter]] = {}
+        for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
+            with nullcontext() if name in asked else collecting(name, self.failures):
+                offered = self._ask(name, "exporters", partial(check_exporters, data_type=data_type)) or []
+                if name in asked:
+                    older = self._ask(name, "export_formats", answers.check_form_names, data_type=data_type) or []
+                    offered += [OlderExporter(form, partial(self._hooks.call, name, "export")) for form in older]
+                found = {exporter.name: (name, exporter) for exporter in offered} | found
         return found
 
-    def export(self, name: str, directory: Path, **arguments: Any) -> list[Path]:  # noqa: ANN401 - those of the hook
-        """Let a plugin write a day of a data type; the files. PluginError or StorageError if that fails."""
-        check = partial(answers.check_files, hook="export", directory=directory)
-        with disk_errors(directory):
-            files = self._ask(name, "export", check, FOR_USERS, directory=directory, **arguments)
-        if files is None:
-            raise PluginError("export does not write a format that export_formats names", plugin=name)
-        return files
+    def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
+        """Let an exporter of a plugin write a day; the files. PluginError or StorageError if that fails."""
+        with disk_errors(directory), blaming(name, "export", FOR_USERS):
+            return answers.check_files(exporter.export(day, directory), "export", directory)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
         """Let a plugin write sample sources; the files. Errors as for :meth:`export`."""

@@ -25,7 +25,9 @@ class ByteOrder(StrEnum):
 def export(
     data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.")],
     day: Annotated[str, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")],
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="The format, such as level1.1.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="The format, as a plugin or its layout calls it.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Directory for the files; made if absent.")],
     archive: ArchiveOption = Path("archive"),
     byte_order: Annotated[ByteOrder, typer.Option(help="Byte order, of formats that have a choice.")] = ByteOrder.big,
@@ -38,6 +40,7 @@ def export(
     from dayfile.archive.day_tables import read_day
     from dayfile.archive.identity import refuse_url
     from dayfile.errors import StorageError, UsageError
+    from dayfile.export.base import Day
     from dayfile.model.clock import parse_day
 
     refuse_url(out)
@@ -49,15 +52,14 @@ def export(
         for failure in loaded.failures:
             typer.echo(printable(f"dayfile: {failure.message}"), err=True)
         raise UsageError(f"no plugin of {data_type} is installed; install the one that it was archived with")
-    formats = loaded.export_formats(known)
-    if form not in formats:
-        raise UsageError(f"{data_type} has no format {form!r}; its formats are: {', '.join(sorted(formats)) or 'none'}")
+    exporters = loaded.exporters(known)
+    if form not in exporters:
+        formats = ", ".join(sorted(exporters)) or "none"
+        raise UsageError(f"{data_type} has no format {form!r}; its formats are: {formats}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"could not make the directory: {error.strerror or error}", where=out) from error
-    files = loaded.export(
-        formats[form], out, data_type=known, day=moment, tables=tables, form=form, byte_order=byte_order.value
-    )
+    files = loaded.export(*exporters[form], Day(known, moment, tables, byte_order.value), out)
     for path in files:
         typer.echo(f"{path.stat().st_size:>12}  {path}")

@@ -26,7 +26,7 @@ __all__ = [
     "check_day_file",
     "check_extends",
     "check_files",
-    "check_formats",
+    "check_form_names",
     "check_function",
     "check_line",
     "check_lines",
@@ -200,7 +200,7 @@ def check_source(answer: object, data_type: DataType, records: int) -> tuple[str
     return name, content
 
 
-def check_formats(answer: object) -> list[str]:
+def check_form_names(answer: object) -> list[str]:
     """Check the answer of the export_formats hook: names of formats."""
     names = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if names is None or not all(isinstance(name, str) and name and name.isprintable() for name in names):

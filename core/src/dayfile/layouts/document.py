@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -31,6 +31,7 @@ RIGHT = {
     "bool_": "must be true or false",
 }
 """What would be right in place of a value, by the beginning of pydantic's name for what is wrong with it."""
+Model = TypeVar("Model", bound=LayoutWords)
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
@@ -40,6 +41,7 @@ class Document:
     def __init__(self, name: str) -> None:
         self.name = name
         self.data: Any = None
+        self.model: type[LayoutWords] = LayoutWords
         self.places: dict[Path, yaml.Mark] = {}
         self.seen: set[yaml.Node] = set()
 
@@ -129,6 +131,14 @@ class Document:
         prefix = f"{words}: " if words else ""
         raise LayoutError(f"{prefix}{problem}", where=f"{self.name}:{mark.line + 1}:{mark.column + 1}")
 
+    def validate(self, model: type[Model]) -> Model:
+        """Check the data against a vocabulary; LayoutError where they differ."""
+        self.model = model
+        try:
+            return model.model_validate(self.data)
+        except ValidationError as error:
+            self.fail_as(error)
+
     def fail_as(self, error: ValidationError) -> NoReturn:
         """Raise one complaint of pydantic in our words.
 
@@ -145,11 +155,11 @@ class Document:
         if detail["loc"][-1:] == ("[key]",):
             self.fail(path, f"{path[-1]!r} {NO_NAME}", at_key=True)
         if kind == "extra_forbidden":
-            hint = suggest(str(path[-1]), vocabulary(path))
+            hint = suggest(str(path[-1]), vocabulary(path, self.model))
             self.fail(path, f"{path[-1]!r} is not a word that may stand here{hint}", at_key=True)
         if kind == "missing":
             self.fail(path, f"{detail['loc'][-1]!r} is missing")
-        self.fail(path, what_is_wrong(detail, path))
+        self.fail(path, what_is_wrong(detail, path, self.model))
 
     def _known(self, loc: tuple[str | int, ...]) -> Path:
         """Pydantic's path without what the file does not hold: names of union members, of key checks, of what lacks."""
@@ -160,7 +170,7 @@ class Document:
         return path
 
 
-def what_is_wrong(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def what_is_wrong(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """A complaint of pydantic about a value in our words, with what would be right."""
     kind, value = detail["type"], detail["input"]
     if value is None:
@@ -175,7 +185,7 @@ def what_is_wrong(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's 
     if kind == "tuple_type":
         return f"{shown} must be a list" if isinstance(value, dict) else f"{shown} must be a list: [{value}]"
     if kind == "model_type":
-        words = list(vocabulary((*path, "")))[:2]
+        words = list(vocabulary((*path, ""), model))[:2]
         return f"{shown} must be a mapping: {{{': …, '.join(words)}: …}}"
     if path[-1:] == ("default",):
         return f"{shown} must be a number, or true or false"
@@ -188,9 +198,9 @@ def what_is_wrong(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's 
     return message
 
 
-def vocabulary(path: Path) -> Iterable[str]:
+def vocabulary(path: Path, layout: type[LayoutWords]) -> Iterable[str]:
     """The words that may stand beside the last part of a path."""
-    model: type[BaseModel] | None = LayoutWords
+    model: type[BaseModel] | None = layout
     for part in path[:-1]:
         if model is None or isinstance(part, int) or part not in model.model_fields:
             continue

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, create_model
+from pydantic import Field as Word
 
 from dayfile.layouts.document import EMPTY, Document, Path
-from dayfile.layouts.dtypes import struct_dtype
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_packed
-from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords
-from dayfile.layouts.templates import RESERVED, check_day_files, check_flat_files, check_nodes, check_path, check_tables
+from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
+from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
 from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
@@ -22,12 +24,34 @@ from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import stamp_problem
 from dayfile.stores.registry import find_store, store_names
 
-__all__ = ["Layout", "read_layout"]
+__all__ = ["Layout", "Vocabulary", "read_layout", "vocabulary_with"]
 
 LARGEST_RECORD = 2**28
 """Bytes of a record; no table of this size would be of use."""
 MOST_DIMENSIONS = 8
 FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+class Vocabulary(Protocol):
+    """What the compiler asks of a format: its words, and whether they agree with the rest of a layout."""
+
+    @property
+    def name(self) -> str:
+        """The word under ``sources``."""
+
+    @property
+    def section(self) -> str:
+        """The word under which its own words are; empty if it has none."""
+
+    @property
+    def words(self) -> type[Words] | None:
+        """Its own words."""
+
+    def check(self, layout: Layout, document: Document) -> None:
+        """Compare what its words say with the rest of a layout; LayoutError where they differ."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +81,17 @@ class Layout:
             for version, form in list(zip(data_type.versions, data_type.forms, strict=False))[1:]
         }
 
+    @cached_property
+    def known(self) -> dict[str, DataType]:
+        """Data types by all names of their records; under a later version's own name, the type as it had it."""
+        return self.versions_by_code() | self.by_code()
 
-def read_layout(text: str, name: str) -> Layout:
+    def section(self, model: type[Section]) -> Section | None:
+        """The words of a section, by their model; None if the layout does not have it."""
+        return next((words for words in vars(self.words).values() if isinstance(words, model)), None)
+
+
+def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Layout:
     r"""Read and check a layout.
 
     Parameters
@@ -67,6 +100,8 @@ def read_layout(text: str, name: str) -> Layout:
         YAML.
     name : str
         File name for messages.
+    formats : sequence of Vocabulary
+        The formats whose words it may use.
 
     Raises
     ------
@@ -81,15 +116,25 @@ def read_layout(text: str, name: str) -> Layout:
     dayfile.errors.LayoutError: bad.yaml:2:1: titel: 'titel' is not a word that may stand here; did you mean 'title'?
     """
     document = Document.parse(text, name)
-    try:
-        words = LayoutWords.model_validate(document.data)
-    except ValidationError as error:
-        document.fail_as(error)
+    words = document.validate(vocabulary_with(formats))
     types = tuple(compile_types(words, document))
     check_day_files(words, types, document)
     check_tables(words, types, document)
-    check_flat_files(words, types, document)
-    return Layout(words, types)
+    layout = Layout(words, types)
+    for each in formats:
+        each.check(layout, document)
+    return layout
+
+
+def vocabulary_with(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
+    """The vocabulary with the words of some formats: their names under ``sources``, and a section of each."""
+    if not formats:
+        return LayoutWords
+    name: Any = Literal[tuple(each.name for each in formats)]
+    said = LayoutWords.model_fields["sources"].description
+    more: dict[str, Any] = {"sources": (tuple[name, ...], Word((), description=said))}
+    more |= {each.section: (each.words | None, None) for each in formats if each.words is not None}
+    return create_model("LayoutWords", __base__=LayoutWords, __doc__=LayoutWords.__doc__, **more)
 
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
@@ -152,7 +197,6 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         layout=f"{words.instrument} {words.version}",
     )
     check_store(data_type, tuple(declared), document, path)
-    check_sizes(type_words, fields, words, document, path)
     return data_type
 
 
@@ -301,23 +345,3 @@ def check_store(data_type: DataType, places: tuple[Path, ...], document: Documen
         place = places[[field.name for field in data_type.fields].index(problem.field)]
         document.fail((*place, problem.word), problem.message)
     document.fail(path, problem.message, at_key=True)
-
-
-def check_sizes(
-    type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
-) -> None:
-    """The struct of each version has the size that it is said to have."""
-    told = {path: (type_words.size, len(type_words.fields))}
-    for index, version in enumerate(type_words.later):
-        count = len(type_words.fields) + sum(len(earlier.fields) for earlier in type_words.later[: index + 1])
-        told[(*path, "later", index)] = version.size, count
-    for place, (size, count) in told.items():
-        if size is None:
-            continue
-        structs = words.structs
-        if structs is None:
-            document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
-        made = struct_dtype(fields[:count], structs.byte_order, structs.alignment).itemsize
-        if made != size:
-            problem = f"the fields make a struct of {plural(made, 'byte')} ({structs.alignment} alignment), not {size}"
-            document.fail((*place, "size"), problem)

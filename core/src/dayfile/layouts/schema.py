@@ -1,6 +1,7 @@
 """The vocabulary of layouts: which words a YAML file may hold, and what they may say.
 
 Pure data, checked by pydantic; :mod:`dayfile.layouts.reader` turns its complaints into ``file:line:column`` errors.
+Formats of sources add words of their own: the names that ``sources`` may have, and a section each.
 """
 
 from __future__ import annotations
@@ -30,14 +31,13 @@ __all__ = [
     "ElementWords",
     "FieldWords",
     "FlagWords",
-    "FlatFileWords",
     "HeaderWords",
     "LayoutWords",
     "PackedWords",
-    "StructWords",
     "TypeWords",
     "ValidWords",
     "VersionWords",
+    "Words",
 ]
 
 FIELD_TYPES = (*NUMPY_TYPES, "char")
@@ -90,29 +90,11 @@ class ClockWords(Words):
     undefined: tuple[int, ...] = Field((), description="values that mean 'no time'; their records are rejected")
 
 
-class StructWords(Words):
-    """How C structs of this instrument lie in memory."""
-
-    byte_order: Literal["big", "little"] = Field("big", description="byte order of the machine that wrote them")
-    alignment: Literal["natural", "packed"] = Field(
-        "natural", description="natural: each field on a multiple of its size, as C compilers do; packed: no gaps"
-    )
-
-
 class BlobsWords(Words):
     """The array of variable-length values beside the tables."""
 
     node: str = Field(description="path in the day file; may use the keys of a batch")
     title: Line = Field("", description="title of the array")
-
-
-class FlatFileWords(Words):
-    """Flat files of structs, one for each day and data type."""
-
-    format: Literal["level1.1"] = Field(
-        description="level1.1: a header of 32 bytes, then the slots of the day as structs; dayfile export writes it"
-    )
-    name: str = Field(description="template of the file name")
 
 
 class FieldWords(Words):
@@ -253,11 +235,7 @@ class LayoutWords(Words):
     title: Line = Field(description="one line about the instrument")
     clock: ClockWords
     valid: ValidWords | None = Field(None, description="plausible times; all of the clock's if left out")
-    structs: StructWords | None = None
-    flat_files: FlatFileWords | None = None
-    sources: tuple[Literal["struct_streams", "hdf4", "flat_files"], ...] = Field(
-        (), description="kinds of source that are decoded by the layout alone"
-    )
+    sources: tuple[str, ...] = Field((), description="kinds of source that are decoded by the layout alone")
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
     flags: dict[Name, tuple[FlagWords, ...]] = Field(
         default_factory=dict, description="lists of flags by name, for types to refer to"

@@ -8,14 +8,14 @@ from string import Formatter
 import numpy as np
 
 from dayfile.layouts.document import Document, Path
-from dayfile.layouts.flat_files import CODE_SIZE
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
+from dayfile.stores.registry import find_store
 from dayfile.stores.sharing import nodes_of
 
-__all__ = ["RESERVED", "check_day_files", "check_flat_files", "check_nodes", "check_path", "check_tables"]
+__all__ = ["DAY", "RESERVED", "check_day_files", "check_day_template", "check_nodes", "check_path", "check_tables"]
 
 PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
 DAY = np.datetime64("2000-01-01")
@@ -105,7 +105,9 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
             taken[file, node] = name
     if words.blobs is None:
         return
-    beside = {data_type.fill(words.path, DAY) for data_type in types if data_type.placement.store != "slots"}
+    beside = {
+        data_type.fill(words.path, DAY) for data_type in types if not find_store(data_type.placement.store).sparse
+    }
     for (file, node), name in taken.items():
         below = f"{node}/".startswith(f"{words.blobs.node}/") or f"{words.blobs.node}/".startswith(f"{node}/")
         if file in beside and below:
@@ -119,30 +121,3 @@ def check_parts(node: str, document: Document, place: Path, *, at_key: bool = Fa
         if part in {LEDGER, ".", ".."} or RESERVED.match(part):
             problem = f"{part!r} in {node!r} is a name that day files keep for themselves; take another one"
             document.fail(place, problem, at_key=at_key)
-
-
-def check_flat_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
-    """Flat files hold structs, and their names tell day and data type."""
-    if words.flat_files is None:
-        if "flat_files" in words.sources:
-            place = ("sources", words.sources.index("flat_files"))
-            document.fail(place, "the layout has no 'flat_files', which says how such files are named")
-        return
-    if words.structs is None:
-        document.fail(("flat_files",), "flat files hold C structs; the layout has no 'structs'", at_key=True)
-    template, path = words.flat_files.name, ("flat_files", "name")
-    check_day_template(template, document, path)
-    keys = {name for _, name, _, _ in Formatter().parse(template)}
-    missing = [f"{{{key}}}" for key in ("year", "month", "day") if key not in keys]
-    if missing or "/" in template:
-        document.fail(path, f"{template!r} must be a name without '/' that tells the day; missing: {missing or 'none'}")
-    seen: dict[str, str] = {}
-    for data_type in types:
-        name = data_type.fill(template, DAY)
-        if name in seen:
-            document.fail(path, f"{data_type.type} and {seen[name]} would have files of one name, such as {name!r}")
-        seen[name] = data_type.type
-        for code in {data_type.code, *(version.code for version in data_type.versions)}:
-            if len(code) > CODE_SIZE or not code.isascii():
-                problem = f"{code!r} is no name for the header of a flat file: ASCII, at most {CODE_SIZE} characters"
-                document.fail(("types", data_type.type, "code"), problem)

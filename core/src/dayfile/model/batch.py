@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_BLOBS", "SOURCE_STEP", "Batch", "Blobs", "Origin", "Rejected", "Remark", "Source"]
+__all__ = ["NO_BLOBS", "SOURCE_STEP", "Batch", "Blobs", "Blocks", "Origin", "Rejected", "Remark", "Source"]
 
 SOURCE_STEP = 2**40
 """Room for the number of a record within its source, below the number of the source, where records of several are one
@@ -77,6 +77,29 @@ class Source:
     def size(self) -> int:
         """Length in bytes."""
         return len(self.content)
+
+    def part(self, start: int, size: int) -> bytes:
+        """``size`` bytes from ``start`` on, fewer at the end; the way to look into a source that may be large."""
+        return self.content[start : start + size]
+
+    def blocks(self, start: int = 0, step: int = 1) -> Iterator[tuple[int, memoryview]]:  # noqa: ARG002 - of a source on disk
+        """Its bytes in blocks, each with the offset of its first byte; at least one block.
+
+        A source that is in memory is one block. One that was left on disk, as it is large, has more.
+
+        Parameters
+        ----------
+        start : int
+            Offset of the first byte.
+        step : int
+            Each block but the last is a whole number of so many bytes.
+
+        Examples
+        --------
+        >>> [(offset, bytes(block)) for offset, block in Source(Path("x"), "x", b"abcd").blocks(start=1)]
+        [(1, b'bcd')]
+        """
+        yield start, memoryview(self.content)[start:]  # one block, whatever the step
 
 
 @dataclass(frozen=True)
@@ -215,3 +238,22 @@ class Remark:
     numbers: tuple[int, ...]
     keys: Mapping[str, str | int] = field(default_factory=dict)
     values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What decode answers for a source that can be large: its items, one block after the other.
+
+    It can be iterated over several times, and reads the source each time: once to see that all of it can be archived,
+    once to write it. So no more than a block is in memory.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the items; the same ones each time.
+    """
+
+    read: Callable[[], Iterator[Batch | Rejected | Remark]]
+
+    def __iter__(self) -> Iterator[Batch | Rejected | Remark]:
+        return self.read()

@@ -30,9 +30,9 @@ from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.processes import run_processes
 from dayfile.engine.watch import run_watch
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hookspecs import hookimpl
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.instrument import Instrument
+from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings, Settings

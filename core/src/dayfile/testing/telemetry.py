@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.layouts.dtypes import to_structs
-from dayfile.layouts.hdf4 import write_structs
-from dayfile.layouts.instrument import Instrument
+from dayfile.formats.hdf4_structs import write_structs
+from dayfile.formats.struct_dtypes import to_structs
+from dayfile.instrument import Instrument
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType

@@ -1,4 +1,4 @@
-"""Flat files: one day of one data type, a header of 32 bytes and then C structs as they are in memory.
+"""Bytes of slot files: one day of one data type, a header of 32 bytes and then C structs as they are in memory.
 
 - A struct is written as its raw bytes in memory, so padding and byte order are those of the machine that wrote it.
 - The file of a periodic type has full size, with a slot for each period of the day: 32 + size x slots bytes.
@@ -14,12 +14,9 @@ A file with an unknown header is read too: its byte order is the one in which mo
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from string import Formatter
 from struct import Struct
 from typing import Any, Literal
@@ -27,28 +24,28 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.errors import SourceError, StorageError
-from dayfile.layouts.dtypes import to_structs
+from dayfile.errors import SourceError
+from dayfile.export.base import ByteOrder
+from dayfile.formats.struct_dtypes import to_structs
 from dayfile.messages import plural
+from dayfile.model.batch import Source
 from dayfile.model.datatype import DataType
+from dayfile.stores.registry import find_store
 
 __all__ = [
     "CODE_SIZE",
     "HEADER_SIZE",
     "OVERLAP",
-    "ByteOrder",
-    "FlatFile",
     "Header",
+    "SlotFile",
+    "Slots",
     "in_time_order",
     "lay_out",
     "make_header",
-    "read_flat_file",
+    "open_slot_file",
     "read_header",
     "told_by_name",
-    "write_files",
 ]
-
-ByteOrder = Literal["big", "little"]
 
 HEADER_SIZE = 32
 CODE_SIZE = 22
@@ -81,13 +78,11 @@ class Header:
 
 
 @dataclass(frozen=True)
-class FlatFile:
-    """What a flat file holds.
+class Slots:
+    """Some of what a slot file holds.
 
     Parameters
     ----------
-    form : DataType
-        The data type as the version had it that the structs are of.
     structs : structured array, shape (n,)
         The records, as structs in the file's byte order.
     places : array of int64, shape (n,)
@@ -96,14 +91,43 @@ class FlatFile:
         Slots of bytes 0xFF.
     """
 
-    form: DataType
     structs: npt.NDArray[Any]
     places: npt.NDArray[np.int64]
     conflicts: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class SlotFile:
+    """A slot file, and how its bytes are read; made by :func:`open_slot_file`.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    form : DataType
+        The data type as the version had it that the structs are of.
+    struct : numpy.dtype
+        Of one struct, in the file's byte order.
+    periodic : bool
+        Whether structs of bytes 0xFF are slots in conflict.
+    """
+
+    source: Source
+    form: DataType
+    struct: np.dtype[np.void]
+    periodic: bool
+
+    def read(self) -> Iterator[Slots]:
+        """Read what it holds, block by block. Structs of zero bytes are left out, wherever they are."""
+        for first, stored in stored_structs(self.source, self.struct.itemsize):
+            conflict, held = split(stored, periodic=self.periodic)
+            places = np.flatnonzero(held)
+            structs = stored[places].view(self.struct)[:, 0]
+            yield Slots(structs, places + first, np.flatnonzero(conflict) + first)
+
+
 def make_header(code: str, day: np.datetime64, byte_order: ByteOrder) -> bytes:
-    r"""The header of a flat file, 32 bytes.
+    r"""The header of a slot file, 32 bytes.
 
     Parameters
     ----------
@@ -124,7 +148,7 @@ def make_header(code: str, day: np.datetime64, byte_order: ByteOrder) -> bytes:
 
 
 def read_header(content: bytes, where: str) -> Header | None:
-    """The header of a flat file; None if it is not one of this program.
+    """The header of a slot file; None if it is not one of this program.
 
     Raises
     ------
@@ -177,7 +201,7 @@ def lay_out(rows: npt.NDArray[Any], form: np.dtype[np.void]) -> npt.NDArray[Any]
     rows : structured array, shape (n,)
         Packed records; all bytes 0x00 is an empty slot, all bytes 0xFF one in conflict.
     form : numpy.dtype
-        Of one struct; see :func:`dayfile.layouts.dtypes.struct_dtype`.
+        Of one struct; see :func:`dayfile.formats.struct_dtypes.struct_dtype`.
 
     Returns
     -------
@@ -208,25 +232,22 @@ def as_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
-def read_flat_file(
-    content: bytes,
-    where: str,
+def open_slot_file(
+    source: Source,
     data_type: DataType,
     day: np.datetime64,
     struct_of: Callable[[DataType, ByteOrder], np.dtype[np.void]],
     *,
     part: Literal["slots", "overlap"],
-) -> FlatFile:
-    """The records of a flat file.
+) -> SlotFile:
+    """Find out how a slot file is to be read.
 
     Parameters
     ----------
-    content : bytes
-        The whole file.
-    where : str
-        Its name, for messages.
+    source : Source
+        The file.
     data_type, day : DataType, numpy.datetime64
-        What its name tells.
+        What its name says.
     struct_of : callable
         Gives the struct of a form of the data type in a byte order.
     part : {'slots', 'overlap'}
@@ -234,9 +255,8 @@ def read_flat_file(
 
     Returns
     -------
-    FlatFile
-        Structs of zero bytes are left out, wherever they stand. Without a header of this program they are taken for
-        the version that held on the day.
+    SlotFile
+        Without a header of this program its structs are taken for the version that held on the day.
 
     Raises
     ------
@@ -244,22 +264,20 @@ def read_flat_file(
         The length does not fit the structs; the header is of another day or type; or neither header nor times tell the
         byte order.
     """
-    header = read_header(content, where)
+    where = source.name
+    header = read_header(source.part(0, HEADER_SIZE), where)
     form = data_type.form_on(day) if header is None else told_form(header, where, data_type, day)
     possible: tuple[ByteOrder, ...] = ("big", "little") if header is None else (header.byte_order,)
     structs = {order: struct_of(form, order) for order in possible}
-    stored = structs_in(content, where, structs[possible[0]].itemsize)
-    periodic = data_type.placement.store == "slots" and part == "slots"
+    slots = number_of_structs(source.size, where, structs[possible[0]].itemsize)
+    periodic = find_store(data_type.placement.store).sparse and part == "slots"
     # Only the number of slots shows that a file was cut between two of them. A program that knows no leap seconds
     # writes the slots of 86,400 s for a day that has one, too.
-    if periodic and len(stored) not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:
-        message = f"{plural(len(stored), 'slot')}, where {day} has {data_type.slots(day)}; the file was cut or grew"
-        raise SourceError(message, where=where, offset=len(content))
-    conflict = (stored == CONFLICT_BYTE).all(axis=1) & periodic
-    places = np.flatnonzero(stored.any(axis=1) & ~conflict)
-    held = stored[places]
-    order = byte_order_of(held, where, form, day, structs) if header is None else header.byte_order
-    return FlatFile(form, held.view(structs[order])[:, 0], places, np.flatnonzero(conflict))
+    if periodic and slots not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:
+        message = f"{plural(slots, 'slot')}, where {day} has {data_type.slots(day)}; the file was cut or grew"
+        raise SourceError(message, where=where, offset=source.size)
+    order = header.byte_order if header else byte_order_of(source, form, day, structs, periodic=periodic)
+    return SlotFile(source, form, structs[order], periodic)
 
 
 def told_form(header: Header, where: str, data_type: DataType, day: np.datetime64) -> DataType:
@@ -275,80 +293,58 @@ def told_form(header: Header, where: str, data_type: DataType, day: np.datetime6
     return of_the_day if of_the_day in forms else forms[-1]
 
 
-def structs_in(content: bytes, where: str, size: int) -> npt.NDArray[np.uint8]:
-    """The bytes of the structs behind a header, shape (n, size), read-only; SourceError if the length is no such."""
-    if len(content) < HEADER_SIZE:
-        message = f"{plural(len(content), 'byte')}, and the header alone has {HEADER_SIZE}; the file was cut"
-        raise SourceError(message, where=where, offset=len(content))
-    whole, rest = divmod(len(content) - HEADER_SIZE, size)
+def number_of_structs(length: int, where: str, size: int) -> int:
+    """How many structs a file of a length has after its header; SourceError if that is not a whole number."""
+    if length < HEADER_SIZE:
+        message = f"{plural(length, 'byte')}, and the header alone has {HEADER_SIZE}; the file was cut"
+        raise SourceError(message, where=where, offset=length)
+    whole, rest = divmod(length - HEADER_SIZE, size)
     if rest:
         message = (
-            f"{plural(len(content) - HEADER_SIZE, 'byte')} after the header of {HEADER_SIZE} is not a whole number of "
+            f"{plural(length - HEADER_SIZE, 'byte')} after the header of {HEADER_SIZE} is not a whole number of "
             f"{size}-byte structs: the file is truncated or of another type"
         )
         raise SourceError(message, where=where, offset=HEADER_SIZE + whole * size)
-    return np.frombuffer(content, np.uint8)[HEADER_SIZE:].reshape(whole, size)
+    return whole
+
+
+def stored_structs(source: Source, size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """The bytes of the structs of a file, shape (n, size), read-only, block by block with the number of the first."""
+    for offset, block in source.blocks(HEADER_SIZE, size):
+        yield (offset - HEADER_SIZE) // size, np.frombuffer(block, np.uint8).reshape(-1, size)
+
+
+def split(stored: npt.NDArray[np.uint8], *, periodic: bool) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which structs, shape (n, size), are slots in conflict, and which are records; the others are empty."""
+    conflict = (stored == CONFLICT_BYTE).all(axis=1) & periodic
+    return conflict, stored.any(axis=1) & ~conflict
 
 
 def byte_order_of(
-    held: npt.NDArray[np.uint8],
-    where: str,
+    source: Source,
     data_type: DataType,
     day: np.datetime64,
     structs: Mapping[ByteOrder, np.dtype[np.void]],
+    *,
+    periodic: bool,
 ) -> ByteOrder:
-    """The byte order that puts more of the times of records, shape (n, size), into the day; any if there are none."""
+    """The byte order that puts more of the times of records into the day; any if there are no records."""
     first, end = data_type.clock.day_start(day), data_type.clock.day_start(day + np.timedelta64(1, "D"))
-    times = {order: held.view(struct)[:, 0][data_type.time] for order, struct in structs.items()}
-    with np.errstate(invalid="ignore"):
-        inside = {order: int(((values >= first) & (values < end)).sum()) for order, values in times.items()}
+    inside, records = dict.fromkeys(structs, 0), 0
+    size = next(iter(structs.values())).itemsize
+    for _, stored in stored_structs(source, size):
+        held = stored[split(stored, periodic=periodic)[1]]
+        records += len(held)
+        for order, struct in structs.items():
+            values = held.view(struct)[:, 0][data_type.time]
+            with np.errstate(invalid="ignore"):
+                inside[order] += int(((values >= first) & (values < end)).sum())
     best, other = sorted(inside, key=lambda order: inside[order], reverse=True)
-    if len(held) and inside[best] == inside[other]:
-        tried = " and ".join(f"{number} of {len(held)} in {order}-endian order" for order, number in inside.items())
+    if records and inside[best] == inside[other]:
+        tried = " and ".join(f"{number} of {records} in {order}-endian order" for order, number in inside.items())
         message = (
             f"neither its header nor its times tell the byte order: {tried} lie on {day}, the day of its name; "
             f"give it the name of its day, or its records as a struct stream"
         )
-        raise SourceError(message, where=where, offset=HEADER_SIZE)
+        raise SourceError(message, where=source.name, offset=HEADER_SIZE)
     return best
-
-
-def write_files(path: Path, content: bytes, overlap: bytes | None) -> list[Path]:
-    """Write the file of a day, and the overlap file beside it; one that is there and not called for is removed.
-
-    Each is written under a hidden name and renamed, so that nobody sees a part of it.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    StorageError
-        One could not be written; what was there under its name is as it was.
-    """
-    beside = path.with_name(path.name + OVERLAP)
-    contents = {path: content} if overlap is None else {path: content, beside: overlap}
-    for each, new in contents.items():
-        with storage_errors(each):
-            hidden = each.with_name(f".{each.name}.{os.getpid()}")
-            try:
-                hidden.write_bytes(new)
-                hidden.replace(each)
-            finally:
-                hidden.unlink(missing_ok=True)
-    if overlap is None:
-        with storage_errors(beside):
-            beside.unlink(missing_ok=True)
-    return list(contents)
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn OSError into a StorageError that says what could not be written."""
-    try:
-        yield
-    except OSError as error:
-        message = f"could not write: {error.strerror or error}; mend it and export again"
-        raise StorageError(message, where=path) from error

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError, StorageError, UsageError
-from dayfile.layouts.hdf4_container import MAGIC, NUMPY_TYPES, Container, DataSet, Vdata
+from dayfile.formats.hdf4_container import MAGIC, NUMPY_TYPES, Container, DataSet, Vdata
 from dayfile.messages import plural
 
 if TYPE_CHECKING:

@@ -1,0 +1,244 @@
+"""Struct streams: naturally aligned (or packed) C structs one after another, in a file named after the struct.
+
+How structs lie in memory is declared in the section ``structs`` of a layout. Other formats that hold structs go by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from dayfile.errors import RecordError, SourceError
+from dayfile.formats.base import Format
+from dayfile.formats.struct_dtypes import struct_dtype, to_records, to_structs
+from dayfile.layouts.document import Document, Path
+from dayfile.layouts.reader import Layout
+from dayfile.layouts.schema import TypeWords, Words
+from dayfile.messages import plural
+from dayfile.model.batch import Batch, Blocks, Rejected, Source
+from dayfile.model.datatype import DataType
+
+__all__ = [
+    "StructWords",
+    "Structs",
+    "read_stream",
+    "stream_name",
+    "struct_of",
+    "structs_to_items",
+    "told_by_stream_name",
+]
+
+NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
+
+
+class StructWords(Words):
+    """How C structs of this instrument lie in memory."""
+
+    byte_order: Literal["big", "little"] = Field("big", description="byte order of the machine that wrote them")
+    alignment: Literal["natural", "packed"] = Field(
+        "natural", description="natural: each field on a multiple of its size, as C compilers do; packed: no gaps"
+    )
+
+
+class Structs(Format):
+    """Streams of C structs."""
+
+    name = "struct_streams"
+    section = "structs"
+    words = StructWords
+
+    def check(self, layout: Layout, document: Document) -> None:
+        """The struct of each type and version has the size that the layout declares."""
+        words = layout.section(StructWords)
+        for data_type in layout.types:
+            path: Path = ("types", data_type.type)
+            for place, (size, count) in declared_sizes(layout.words.types[data_type.type], path).items():
+                if words is None:
+                    document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
+                made = struct_dtype(data_type.fields[:count], words.byte_order, words.alignment).itemsize
+                if made != size:
+                    what = f"a struct of {plural(made, 'byte')} ({words.alignment} alignment)"
+                    document.fail((*place, "size"), f"the fields make {what}, not {size}")
+
+    def recognise(self, source: Source, layout: Layout) -> bool:  # noqa: ARG002 - of the protocol
+        """A stream is recognised by its name."""
+        return told_by_stream_name(source.name) is not None
+
+    def decode(self, source: Source, layout: Layout) -> Blocks | None:
+        """Records of a stream, if the layout has its struct."""
+        code, byte_order = told_by_stream_name(source.name) or ("", "")
+        if code not in layout.known:
+            return None
+        form = layout.known[code]
+        if code == form.code and form.versions:
+            form = form_by_time(form, source, layout, byte_order)
+        struct = struct_of(layout, form, byte_order)
+        check_length(source.size, struct, source.name)
+        return Blocks(partial(read_blocks, source, form, struct, layout))
+
+    def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes]:
+        """Records as a big-endian stream that is read as of the same form."""
+        whole = layout.by_code()[data_type.code]
+        times = records[data_type.time]
+        timed = times[data_type.clock.defined(times)]
+        oldest = len(data_type.fields) == len(whole.forms[0].fields)
+        if oldest and len(timed) and whole.form_on(data_type.clock.days(timed[:1])[0]) != whole.forms[0]:
+            # Under the type's own name they would be read as of the version of their time.
+            data_type, records = whole, whole.conform(records)
+        name = stream_name(whole.code_of(len(data_type.fields)), "big")
+        return name, to_structs(records, struct_of(layout, data_type, "big")).tobytes()
+
+
+def declared_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
+    """The sizes that a type declares for its versions, and how many fields each has, by place in the layout."""
+    count = len(words.fields)
+    sizes = {path: (words.size, count)}
+    for index, version in enumerate(words.later):
+        count += len(version.fields)
+        sizes[(*path, "later", index)] = version.size, count
+    return {place: (size, count) for place, (size, count) in sizes.items() if size is not None}
+
+
+def struct_of(layout: Layout, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
+    """The dtype of a data type's C struct in memory; in the layout's byte order if none is given."""
+    words = layout.section(StructWords) or StructWords()
+    order = byte_order or words.byte_order
+    return struct_dtype(data_type.fields, "little" if order == "little" else "big", words.alignment)
+
+
+def stream_name(code: str, byte_order: str) -> str:
+    """The file name of a stream of structs."""
+    return f"{code}.{'be' if byte_order == 'big' else 'le'}.bin"
+
+
+def told_by_stream_name(name: str) -> tuple[str, str] | None:
+    """Struct and byte order that a file name tells; None for other names.
+
+    Examples
+    --------
+    >>> told_by_stream_name("MuonHit.be.bin"), told_by_stream_name("notes.txt")
+    (('MuonHit', 'big'), None)
+    """
+    match = NAME.fullmatch(name)
+    return (match["code"], "big" if match["order"] == "be" else "little") if match else None
+
+
+def form_by_time(data_type: DataType, source: Source, layout: Layout, byte_order: str) -> DataType:
+    """The form of structs by the time of the first: a version adds behind what there was, so the time stays put."""
+    for form in data_type.forms:
+        struct = struct_of(layout, form, byte_order)
+        found = first_day(source, struct, form)
+        if found is None:
+            continue
+        place, day = found
+        if place == 0:
+            return data_type.form_on(day)
+        # The first has no time: that of another one tells, if it was read with the right form.
+        if source.size % struct.itemsize == 0 and data_type.form_on(day) == form:
+            return form
+    # Where none has a time, the size may tell.
+    sizes = [(struct_of(layout, form, byte_order).itemsize, form) for form in data_type.forms]
+    return next((form for size, form in sizes if source.size % size == 0), data_type)
+
+
+def first_day(source: Source, struct: np.dtype[np.void], form: DataType) -> tuple[int, np.datetime64] | None:
+    """Place and day of the first struct of a source that has a time; None if there is none."""
+    for offset, block in source.blocks(step=struct.itemsize):
+        times = np.frombuffer(block, struct, len(block) // struct.itemsize)[form.time]
+        timed = np.flatnonzero(form.clock.defined(times))
+        if len(timed):
+            return offset // struct.itemsize + int(timed[0]), form.clock.days(times[timed[:1]])[0]
+    return None
+
+
+def check_length(size: int, dtype: np.dtype[np.void], where: str) -> None:
+    """Refuse a length that is not a whole number of structs."""
+    whole, rest = divmod(size, dtype.itemsize)
+    if rest:
+        message = (
+            f"{plural(size, 'byte')} is not a whole number of {dtype.itemsize}-byte structs: "
+            f"the file is truncated or of another type"
+        )
+        raise SourceError(message, where=where, offset=whole * dtype.itemsize)
+
+
+def read_stream(content: bytes | memoryview, dtype: np.dtype[np.void], where: str) -> npt.NDArray[Any]:
+    """The structs of a stream, or of a block of it, as they are there.
+
+    Parameters
+    ----------
+    content : bytes or memoryview
+        Its bytes.
+    dtype : numpy.dtype
+        Of one struct in memory; see :func:`dayfile.formats.struct_dtypes.struct_dtype`.
+    where : str
+        Name for messages.
+
+    Returns
+    -------
+    structured array, shape (n,), read-only
+        A view of ``content``.
+
+    Raises
+    ------
+    SourceError
+        The length is not a multiple of the struct's size: the file was truncated or holds something else.
+    """
+    check_length(len(content), dtype, where)
+    return np.frombuffer(content, dtype)
+
+
+def read_blocks(
+    source: Source, form: DataType, struct: np.dtype[np.void], layout: Layout
+) -> Iterator[Batch | Rejected]:
+    """Records of a stream, block by block; what is rejected has its byte offset."""
+    for offset, block in source.blocks(step=struct.itemsize):
+        first = offset // struct.itemsize
+        for item in structs_to_items(form, read_stream(block, struct, source.name), layout, first):
+            if isinstance(item, Rejected):
+                yield replace(item, offset=item.numbers[0] * struct.itemsize)
+            else:
+                yield item
+
+
+def structs_to_items(
+    data_type: DataType, structs: npt.NDArray[Any], layout: Layout, first: int = 0
+) -> Iterator[Batch | Rejected]:
+    """Records of structs; those without a time are rejected, as a struct stream.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they are.
+    structs : structured array, shape (n,)
+        In any memory form with the fields of the data type.
+    layout : Layout
+        How structs are encoded.
+    first : int
+        Number of the first struct in its source.
+    """
+    records = to_records(structs, data_type)
+    numbers = np.arange(first, first + len(records))
+    timed = data_type.timed(records)
+    if timed.all():
+        yield Batch(data_type.instrument, data_type.code, records, numbers)
+        return
+    if timed.any():
+        yield Batch(data_type.instrument, data_type.code, records[timed], numbers[timed])
+    name, content = Structs().encode(data_type, records[~timed], layout)
+    yield Rejected(
+        instrument=data_type.instrument,
+        code=data_type.code,
+        reason=data_type.why_untimed(records[~timed]),
+        error=RecordError.__name__,
+        numbers=tuple(numbers[~timed].tolist()),
+        name=name,
+        content=content,
+    )

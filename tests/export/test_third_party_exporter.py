@@ -1,0 +1,139 @@
+"""An exporter from a plugin, for data types of others: to add one takes one module, as here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from dayfile import Instrument, create_archive, hookimpl
+from dayfile import discovery as plugin_loader
+from dayfile.archive.day_tables import read_day
+from dayfile.archive.root import Root
+from dayfile.cli import app
+from dayfile.errors import PluginError, UsageError
+from dayfile.export.base import Day, Exporter
+from dayfile.export.files import write_file
+from dayfile.plugins import Plugins
+
+LAYOUT = """\
+instrument: paper
+title: Readings that somebody writes down
+clock: {epoch: 1970-01-01T00:00:00}
+structs: {byte_order: big}
+sources: [struct_streams]
+path: "paper/{year}{month:02}{day:02}.h5"
+types:
+  readings:
+    code: Reading
+    title: Readings of a dial
+    store: append
+    time: second
+    fields: [{name: second, type: uint32}, {name: value, type: int16}]
+  notes:
+    code: Note
+    title: What was noted
+    store: append
+    time: second
+    fields: [{name: second, type: uint32}, {name: texts, type: char, shape: [3, 20]}]
+"""
+DAY = np.datetime64("2024-05-01")
+START = 1_714_521_600
+
+
+class Csv(Exporter):
+    """Comma-separated values, with the names of the fields on the first line."""
+
+    name = "csv"
+
+    def serves(self, data_type):
+        return all(not field.shape for field in data_type.fields)
+
+    def export(self, day, directory):
+        names = day.tables.rows.dtype.names
+        lines = [",".join(names), *(",".join(map(str, row.item())) for row in day.tables.rows)]
+        content = "".join(f"{line}\n" for line in lines).encode()
+        return [write_file(directory / f"{day.data_type.name}.{day.date}.csv", content)]
+
+
+class Tables:
+    """The plugin that offers it."""
+
+    @hookimpl
+    def exporters(self):
+        return [Csv()]
+
+
+def loaded_with(**more):
+    loaded = Plugins.none()
+    offered = {"tables": Tables(), "paper": Instrument(LAYOUT, "paper.yaml"), **more}
+    loaded.add_all({name: (plugin, "") for name, plugin in offered.items()})
+    assert loaded.failures == []
+    return loaded
+
+
+@pytest.fixture
+def archive(tmp_path):
+    loaded = loaded_with()
+    archive = create_archive(tmp_path / "archive", plugins=loaded)
+    archive.put("paper.readings", np.array([(START, 5), (START + 60, -7)], loaded.data_types["paper.readings"].dtype))
+    return Root(tmp_path / "archive")
+
+
+def export(archive, monkeypatch, loaded, *words):
+    monkeypatch.setattr(plugin_loader, "load", lambda _names=None: loaded)
+    place = ["--archive", str(archive.path), "--day", str(DAY), "--out", str(archive.path.parent / "out")]
+    return CliRunner().invoke(app, ["export", "paper.readings", *place, *words])
+
+
+def test_the_command_writes_a_day_of_another_plugins_type(archive, monkeypatch):
+    done = export(archive, monkeypatch, loaded_with(), "--format", "csv")
+    assert done.exit_code == 0, done.output
+    path = archive.path.parent / "out" / "paper.readings.2024-05-01.csv"
+    assert path.read_text() == f"second,value\n{START},5\n{START + 60},-7\n"
+    assert str(path) in done.output
+
+
+def test_a_name_that_nobody_offers_is_answered_with_those_there_are(archive, monkeypatch):
+    done = export(archive, monkeypatch, loaded_with(), "--format", "cvs")
+    assert isinstance(done.exception, UsageError)
+    assert "no format 'cvs'; its formats are: csv" in str(done.exception)
+
+
+def test_an_exporter_that_does_not_serve_a_type_is_not_offered_for_it():
+    loaded = loaded_with()
+    assert list(loaded.exporters(loaded.data_types["paper.readings"])) == ["csv"]
+    assert loaded.exporters(loaded.data_types["paper.notes"]) == {}
+
+
+def test_of_two_with_one_name_that_of_the_types_own_plugin_counts():
+    class Own(Instrument):
+        @hookimpl
+        def exporters(self):
+            return [Csv()]
+
+    loaded = Plugins.none()
+    loaded.add_all({"tables": (Tables(), ""), "paper": (Own(LAYOUT, "paper.yaml"), "")})
+    assert loaded.exporters(loaded.data_types["paper.readings"])["csv"][0] == "paper"
+
+
+@pytest.mark.parametrize("answer", [17, "csv", [Csv], [object()]], ids=repr)
+def test_what_is_no_exporter_is_a_failure_of_its_plugin_and_the_others_are_offered(answer):
+    bad = type("Bad", (), {"exporters": hookimpl(lambda self: answer)})()  # noqa: ARG005 - a method
+    loaded = loaded_with(bad=bad)
+    assert list(loaded.exporters(loaded.data_types["paper.readings"])) == ["csv"]
+    (failure,) = loaded.failures
+    assert (failure.plugin, failure.error) == ("bad", "PluginError")
+    assert "exporters must answer a list of dayfile.export.base.Exporter" in failure.message
+
+
+def test_an_exporter_that_fails_is_named_by_its_plugin(archive, tmp_path):
+    class Broken(Csv):
+        def export(self, day, directory):
+            raise RuntimeError("boom")
+
+    loaded = loaded_with()
+    data_type = loaded.data_types["paper.readings"]
+    day = Day(data_type, DAY, read_day(archive, "paper.readings", DAY))
+    with pytest.raises(PluginError, match="plugin tables: export failed: RuntimeError: boom"):
+        loaded.export("tables", Broken(), day, tmp_path)
