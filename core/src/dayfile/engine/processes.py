@@ -23,10 +23,10 @@ from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import keep
 from dayfile.cores import available_cores
-from dayfile.engine.accepting import NO_ROOM, Unread
 from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.pipeline import Conclusion
+from dayfile.engine.reading import NO_ROOM, Unread
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.shares import Setback, Written
