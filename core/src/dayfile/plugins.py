@@ -42,7 +42,7 @@ from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
 from dayfile.stores.registry import register_stores
 
-__all__ = ["NO_MEMORY", "Failure", "Plugins"]
+__all__ = ["NO_MEMORY", "Failure", "Plugins", "collecting"]
 
 BUILTIN = "builtin"
 Answer = TypeVar("Answer")

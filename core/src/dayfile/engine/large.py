@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.contract.failures import collecting
 from dayfile.engine.decoding import Answer, Decoded, Decoder
 from dayfile.engine.pieces import Dated, Piece
 from dayfile.engine.reading import LargeSource
 from dayfile.errors import HeldError, PluginError, SourceError
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark
-from dayfile.plugins import Failure
+from dayfile.plugins import Failure, collecting
 
 __all__ = ["LargeDecoding"]
 

@@ -51,10 +51,10 @@ def worth_processes(root: Root, given: Iterable[Path]) -> bool:
         return False
     total = 0
     waiting = [path for place in (root.accepted, root.incoming) for path in visible_files(place, lambda *_: None)]
-    for path in [*(arrival.path for arrival in given_files(given)), *waiting]:
+    for number, path in enumerate([*(arrival.path for arrival in given_files(given)), *waiting]):
         with suppress(OSError):
             total += path.stat().st_size
-        if total >= WORTH_BYTES:
+        if number and total >= WORTH_BYTES:  # a single source is decoded by one process
             return True
     return False
 
