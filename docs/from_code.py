@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
-from dayfile.cli.describe import form
+from dayfile.cli.describe import buffer_of, form
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
@@ -273,6 +273,9 @@ def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
             for field in data_type.fields
         )
         yield from table(("field", "type", "unit", "meaning", "flags"), *rows)
+        if data_type.packed:
+            yield plain(buffer_of(data_type.packed)) + "."
+            yield ""
         if data_type.flags:
             flags = (
                 (f"`{flag.field}`", f"{flag.kind} {flag.value}", code(flag.name), plain(flag.doc))

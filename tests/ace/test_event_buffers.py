@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import tables
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ import dayfile
 from dayfile import Source
 from dayfile.errors import UsageError
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.layouts.event_buffers import open_buffers
+from dayfile.model.packed import HeaderField, Packed, unpack
 from dayfile.testing.telemetry import event_buffers
 from dayfile_cris import instrument as cris
 from dayfile_cris.events import events as events_of_cris
@@ -26,6 +27,12 @@ INSTRUMENTS = {"cris": cris, "sis": sis}
 OPENED_BY = {"cris": events_of_cris, "sis": events_of_sis}
 CODES = {"cris": "L1CrisEventCycle", "sis": "L1SisEventCycle"}
 LONGEST = {"cris": 162, "sis": 109}
+
+
+def packed(longest):
+    """The buffers of both instruments, with events of another length."""
+    header = (HeaderField("age", "uint8"), HeaderField("minor_frame", "uint8"))
+    return Packed("EventBuffer", "NumberEvents", longest, continued="ContinuationFlag", header=header)
 
 
 def in_first_byte(events):
@@ -157,6 +164,28 @@ def test_a_continued_cycle_is_whole_when_it_comes_from_an_archive(archive_run, t
     assert (np.diff(records.times[opened["record"]]) / np.timedelta64(1, "s")).tolist() == [256, 0, 0, 0, 0]
 
 
+def test_events_are_unpacked_from_a_day_file_alone_and_by_the_plugin_where_it_declares_nothing(
+    archive_run, tmp_path, monkeypatch
+):
+    structs = to_structs(continued_cycle(), cris.struct(cris.layout.by_code()[CODES["cris"]], "big"))
+    (tmp_path / "L1CrisEventCycle.be.bin").write_bytes(structs.tobytes())
+    assert archive_run("L1CrisEventCycle.be.bin", "--plugins", "cris", "--archive", "archive").returncode == 0
+    alone = dayfile.open_archive(tmp_path / "archive").read("cris.events")
+    with monkeypatch.context() as patched:
+        patched.setattr("dayfile.discovery.load", None)
+        rows = alone.unpack("EventBuffer", length=in_first_byte)
+    assert np.array_equal(rows, events_of_cris(alone, in_first_byte))
+
+    [path] = (tmp_path / "archive" / "cris").rglob("*.h5")
+    with tables.open_file(path, "a") as file:  # as an earlier version wrote it
+        for table in (file.root.events, file.root.events_overlap):
+            del table.attrs.packed
+    before = dayfile.open_archive(tmp_path / "archive").read("cris.events")
+    assert before.data_type.packed is None
+    assert np.array_equal(before.unpack("EventBuffer", length=in_first_byte), rows)
+    assert np.array_equal(events_of_cris(before, in_first_byte), rows)
+
+
 def test_two_structs_of_one_time_without_the_flag_do_not_continue_one_another():
     rivals = continued_cycle()
     rivals["ContinuationFlag"] = 0
@@ -244,7 +273,7 @@ def test_event_cycles_of_the_other_instrument_are_refused():
 
 def test_a_buffer_without_room_for_the_longest_event_is_refused():
     with pytest.raises(UsageError, match="17000"):
-        open_buffers(cycles("cris", 0, [1]), longest=16_999)
+        unpack(cycles("cris", 0, [1]), packed(16_999))
 
 
 @BOTH
@@ -310,9 +339,8 @@ def one_by_one(records, longest, length):
 
 @given(records=ANY_CYCLES, longest=st.integers(1, 28), steps=st.sampled_from([1, 3, 40]), known=st.booleans())
 def test_any_cycles_are_opened_as_one_by_one(records, longest, steps, known):
-    opened = open_buffers(
-        records, longest=longest, length=(lambda events: events[:, 0].astype(int) * steps - 2) if known else None
-    )
+    lengths = (lambda events: events[:, 0].astype(int) * steps - 2) if known else None
+    opened = unpack(records, packed(longest), lengths)
     plain = one_by_one(records, longest, lambda event: event[0] * steps - 2 if known else -1)
     assert [[*row.tolist()[:-1], row["event"].tolist()] for row in opened] == plain
     assert len(opened) + opened["unsplit"].sum() == records["NumberEvents"].sum()

@@ -8,6 +8,7 @@ import pytest
 
 from dayfile.errors import LayoutError
 from dayfile.formats.registry import read_layout
+from dayfile.model.packed import HeaderField, Packed
 
 LAYOUT = """\
 instrument: muon
@@ -498,6 +499,76 @@ def test_a_flag_or_element_that_cannot_be_is_told_at_its_place(old, new, words):
     error, place = complaint(MEANINGS.replace(old, new))
     assert error.where == place
     assert words in error.message
+
+
+PACKED = LAYOUT.replace("    size: 12\n", "").replace(
+    "shape: [CHANNELS]}\n",
+    """shape: [CHANNELS]}
+      - {name: hits, type: uint8}
+      - {name: more, type: uint8}
+      - {name: buffer, type: uint8, shape: [12]}
+    packed:
+      field: buffer
+      count: hits
+      continued: more
+      header: [{name: delay, type: uint16, unit: us}, {name: layer, type: uint8}]
+      longest: CHANNELS
+""",
+)
+WRONG_PACKED = {
+    "word": ("      count: hits", "      §cuont: hits", "did you mean 'count'?"),
+    "field that is none": ("field: buffer", "field: §bufer", "'bufer' is not a field; did you mean 'buffer'?"),
+    "no array": ("field: buffer", "field: §hits", "hits is no buffer; it must be uint8 and have one dimension"),
+    "no bytes": ("field: buffer", "field: §counts", "counts is no buffer"),
+    "count that is none": ("count: hits", "count: §hit", "'hit' is not a field; did you mean 'hits'?"),
+    "array as count": ("count: hits", "count: §counts", "counts must be a single integer"),
+    "flag that is none": ("continued: more", "continued: §mroe", "did you mean 'more'?"),
+    "array as flag": ("continued: more", "continued: §buffer", "buffer must be a single integer"),
+    "type of the header": ("type: uint16, unit: us", "type: §unit16", "'unit16'"),
+    "text in the header": ("type: uint16, unit: us", "type: §char", "'char'"),
+    "word of the header": ("unit: us}", "§units: us}", "did you mean 'unit'?"),
+    "field in the header": ("{name: delay", "{name: §second", "'second' would be in the rows of items twice"),
+    "twice in the header": ("{name: layer", "{name: §delay", "'delay' would be in the rows of items twice"),
+    "row in the header": ("{name: layer", "{name: §size", "'size' would be in the rows of items twice"),
+    "constant": ("longest: CHANNELS", "longest: §CHANELS", "did you mean 'CHANNELS'?"),
+    "item too long": (
+        "longest: CHANNELS",
+        "longest: §10",
+        "10 bytes and 3 in front do not fit into buffer, which has 12",
+    ),
+    "item of no bytes": ("longest: CHANNELS", "longest: §0", "1 to 9 do"),
+    "fraction": ("longest: CHANNELS", "longest: §1.5", "1.5"),
+    "truth": ("longest: CHANNELS", "longest: §yes", "must be a number, not true or false"),
+    "field as in the rows": (
+        "{name: hits, type: uint8}\n    ",
+        "{name: hits, type: uint8}\n      - {name: size, type: uint8}\n    ",
+        "the field 'size' cannot be in a type with 'packed'",
+    ),
+}
+
+
+def test_a_packed_buffer_without_a_mistake_is_read():
+    rates, runs = read_layout(PACKED, "muon.yaml").types
+    header = (HeaderField("delay", "uint16", "us"), HeaderField("layer", "uint8"))
+    assert rates.packed == Packed("buffer", "hits", 3, continued="more", header=header)
+    assert runs.packed is None
+
+
+@pytest.mark.parametrize(("old", "new", "words"), WRONG_PACKED.values(), ids=WRONG_PACKED)
+def test_a_packed_buffer_that_cannot_be_is_told_at_its_place(old, new, words):
+    assert PACKED.count(old) == 1
+    changed = PACKED.replace(old, new)
+    error, place = complaint(changed if HERE in changed else changed.replace("    packed:", "    §packed:"))
+    assert error.where == place
+    assert words in error.message
+
+
+def test_a_field_of_a_later_version_cannot_count_what_is_packed():
+    early = PACKED.replace("      - {name: hits, type: uint8}\n", "")
+    later = "    later: [{since: 2000-01-01, code: MuonRates2, fields: [{name: hits, type: uint8}]}]\n    packed:\n"
+    error, place = complaint(early.replace("    packed:\n", later).replace("count: hits", "count: §hits"))
+    assert error.where == place
+    assert "'hits' is not a field" in error.message
 
 
 ONE_FILE = LAYOUT.replace(".{suffix}", "")

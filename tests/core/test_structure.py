@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dayfile_cris import instrument as cris
+from dayfile_hisparc import instrument as hisparc
+from dayfile_sis import instrument as sis
+
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = sorted(
     path.relative_to(CHECKOUT).as_posix()
@@ -42,6 +46,50 @@ def test_only_hdf5_uses_ctypes_and_private_names_of_pytables(path):
     if path.removeprefix(CORE) in OTHER_LIBRARIES:
         assert found.pop("ctypes"), f"{path} does not use ctypes any more; remove it from the exceptions"
     assert found == {}
+
+
+INSTRUMENTS = ("hisparc", "sapphire", "ace", "cris", "sis")
+STRUCT = "L1(?:Cris|Sis)"
+"""What the codes of structs begin with."""
+ODD_FIELDS = {
+    field.name
+    for instrument in (hisparc, cris, sis)
+    for data_type in instrument.layout.types
+    for field in data_type.fields
+    if not re.fullmatch("[a-z0-9]+", field.name)
+}
+"""Names of fields that no English word is."""
+OF_AN_INSTRUMENT = re.compile(
+    # With "_" a word ends as well: cris_level1, HISPARC_URL.
+    rf"(?i:(?<![a-z0-9])(?:{'|'.join(INSTRUMENTS)})(?![a-z0-9]))|{STRUCT}\w*|\b(?:{'|'.join(sorted(ODD_FIELDS))})\b"
+)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.startswith(CORE)])
+def test_the_core_names_no_instrument_and_no_field_of_one(path):
+    lines = (CHECKOUT / path).read_text(encoding="utf-8").splitlines()
+    assert [f"{path}:{number}: {line}" for number, line in enumerate(lines, 1) if OF_AN_INSTRUMENT.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'read("cris.hskp")',
+        "the ACE archive",
+        "HISPARC_URL",
+        "dayfile_sis",
+        "L1CrisHskp",
+        'Field("Second1996")',
+        "event_id",
+    ],
+)
+def test_names_of_instruments_and_fields_are_found(line):
+    assert OF_AN_INSTRUMENT.search(line)
+
+
+@pytest.mark.parametrize("line", ["analysis of surfaces", "place", "crises", "second", "a basis", "event identity"])
+def test_words_that_only_look_like_names_are_not(line):
+    assert not OF_AN_INSTRUMENT.search(line)
 
 
 LONGEST = 400

@@ -77,7 +77,7 @@ class Archive(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type, ``cris.hskp``.
+            Name of the type, ``muon.hits``.
         records : Records, structured array of shape (n,), or one struct
             With the fields of the type, by name, in any byte order and alignment.
 
@@ -107,7 +107,7 @@ class Archive(Reader):
 
         Examples
         --------
-        ``open_archive("archive").put("cris.hskp", records)``
+        ``open_archive("archive").put("muon.hits", records)``
         """
         with self.putting() as put:
             return put(data_type, records)
@@ -135,7 +135,7 @@ class Archive(Reader):
 
         Examples
         --------
-        ``with archive.putting() as put: statuses = [put("cris.hskp", record) for record in records]``
+        ``with archive.putting() as put: statuses = [put("muon.hits", record) for record in records]``
         """
         with started(self.root, self.plugins, self.settings) as run:
             putting = Putting(run, publish_bytes)
@@ -180,11 +180,11 @@ def open_archive(
 
     Examples
     --------
-    ``open_archive("archive").read("cris.hskp", "1997-10-31", "1997-11-01")``
+    ``open_archive("archive").read("muon.hits", "2024-05-01", "2024-05-02")``
 
     With one plugin only, and each source that is put kept for good:
 
-    ``open_archive("archive", plugins=["cris"], settings={"sources.keep": "always"})``
+    ``open_archive("archive", plugins=["muon"], settings={"sources.keep": "always"})``
 
     With an instrument that is not installed:
 
@@ -228,7 +228,7 @@ def create_archive(
 
     Examples
     --------
-    ``create_archive("archive").put("cris.hskp", records)``
+    ``create_archive("archive").put("muon.hits", records)``
     """
     refuse_url(path)
     root = Root(Path(path))

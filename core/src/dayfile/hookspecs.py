@@ -6,7 +6,7 @@ a plugin too, named ``builtin``.
 
 Who is asked: of what concerns everybody, every selected plugin, in the order of selection. Of what concerns one batch
 or one data type, the plugin that it belongs to, then ``builtin``; the first answer that is not None counts. A plugin
-that changes what another one does has an attribute ``extends = ["cris"]``, a list of the names of installed plugins,
+that changes what another one does has an attribute ``extends = ["muon"]``, a list of the names of installed plugins,
 and is asked before them, of their batches and data types too. Its own batches can have their data types, and their
 batches can have its. A plugin that fails is blamed by its name, and nobody else is asked in its place.
 

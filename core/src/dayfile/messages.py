@@ -37,8 +37,8 @@ def again_with(*pairs: str) -> str:
 
     Examples
     --------
-    >>> again_with("hisparc.cutoff_year=2016")
-    'dayfile quarantine requeue --all, then archive-run --set hisparc.cutoff_year=2016'
+    >>> again_with("muon.threshold=20")
+    'dayfile quarantine requeue --all, then archive-run --set muon.threshold=20'
     """
     return f"dayfile quarantine requeue --all, then archive-run {' '.join(f'--set {pair}' for pair in pairs)}"
 

@@ -1,6 +1,6 @@
 """Settings: command line over environment over ``archive.yaml`` over defaults.
 
-A setting has a dotted name: ``publish.after`` is the core's, ``hisparc.cutoff_year`` would be a plugin's. In the
+A setting has a dotted name: ``publish.after`` is the core's, ``muon.threshold`` would be a plugin's. In the
 environment it is ``DAYFILE_PUBLISH__AFTER``; in ``archive.yaml`` a mapping in a mapping.
 """
 

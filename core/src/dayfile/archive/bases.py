@@ -1,7 +1,7 @@
-"""Base directories: day files of an instrument that lie elsewhere, where an environment variable says.
+"""Base directories: day files of an instrument that are outside the archive, in a directory of an environment variable.
 
-Below the archive's root stands a link to them. A file in such a directory tells whose it is: so two archives do not
-share one, and a mount point that is bare is known from what is mounted there.
+Below the archive's root is a link to that directory. A file in it names the archive that it belongs to: so two archives
+do not share one, and a bare mount point is told from the file system that should be mounted there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def check_bases(root: Root, variables: Mapping[str, str]) -> None:
     root : Root
         The archive.
     variables : mapping of str to str
-        Directories below the root that may lie elsewhere, and the environment variable that can say where.
+        Directories below the root that may be elsewhere, and the environment variable that can say where.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def check_links(root: Root, types: Iterable[DataType]) -> None:
 
 
 def look_for(root: Root, name: str) -> None:
-    """Make sure that a directory of day files that lies elsewhere is there, and not only where it was mounted.
+    """Make sure that a directory of day files that is elsewhere can be seen, and not only where it was mounted.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def look_for(root: Root, name: str) -> None:
 
 
 def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
-    """Let a directory of day files lie elsewhere: below the root stands a link to it.
+    """Let a directory of day files be elsewhere: below the root is a link to it.
 
     Parameters
     ----------
@@ -123,14 +123,14 @@ def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
     name : str
         The directory below the root.
     target : Path
-        Where it is to lie; made if absent. May be on another file system.
+        Where it is to be; made if absent. May be on another file system.
     told_by : str
         Who says so, for messages.
 
     Raises
     ------
     UsageError
-        Its day files lie in another place already, or the directory is another archive's.
+        Its day files are in another place already, or the directory is another archive's.
     """
     link, target = root.path / name, target.absolute()
     there = disk.exists(link) and disk.exists(target) and link.samefile(target)

@@ -50,7 +50,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     root : Root
         The archive.
     name : str
-        Name of the data type, ``cris.hskp``.
+        Name of the data type, ``muon.hits``.
     day : numpy.datetime64
         The day.
 
@@ -64,7 +64,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
 
     Examples
     --------
-    >>> tables = read_day(Root(Path("archive")), "cris.hskp", np.datetime64("1997-10-31"))  # doctest: +SKIP
+    >>> tables = read_day(Root(Path("archive")), "muon.hits", np.datetime64("2024-05-01"))  # doctest: +SKIP
     >>> len(tables.rows)  # doctest: +SKIP
     338
     """

@@ -67,7 +67,7 @@ class Reader:
         Parameters
         ----------
         data_type : str
-            Name of the type, ``cris.hskp``.
+            Name of the type, ``muon.hits``.
         start, stop : str, datetime, numpy.datetime64, int or float, optional
             ISO text, a time, or a number of the type's own clock; without one, from the first or to the last record.
         **keys : str or int
@@ -88,7 +88,7 @@ class Reader:
 
         Examples
         --------
-        ``open_archive("archive").read("cris.hskp", "1997-10-31", "1997-11-01")``
+        ``open_archive("archive").read("muon.hits", "2024-05-01", "2024-05-02")``
         """
         told = self._type(data_type)
         first = -np.inf if start is None else told.clock.number(start)
@@ -119,7 +119,7 @@ class Reader:
 
         Examples
         --------
-        ``open_archive("archive").at("cris.hskp", 57801601)``
+        ``open_archive("archive").at("muon.hits", 1714521600)``
         """
         told = self._type(data_type)
         moment = told.clock.number(second)
@@ -144,10 +144,10 @@ class Reader:
 
         Examples
         --------
-        The second is the same day, 1996-01-01 being 1:
+        The second is the same day, 1970-01-01 being 1:
 
-        ``open_archive("archive").read_day("cris.hskp", "1997-10-31")``
-        ``open_archive("archive").read_day("cris.hskp", 670)``
+        ``open_archive("archive").read_day("muon.hits", "2024-05-01")``
+        ``open_archive("archive").read_day("muon.hits", 19845)``
         """
         clock = self._type(data_type).clock
         if isinstance(day, int | np.integer):

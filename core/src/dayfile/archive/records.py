@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError, StorageError, UsageError
-from dayfile.messages import plural
+from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
+from dayfile.model.packed import Length, Packed, unpack
 from dayfile.model.validity import end_seconds
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Records:
 
         Examples
         --------
-        ``open_archive("archive").read("hisparc.events", station=501).all_blobs("traces")``
+        ``open_archive("archive").read("muon.hits", telescope=5).all_blobs("traces")``
         """
         indexes = self._blob_indexes(name)
         found = np.full(indexes.shape, None, object)
@@ -196,6 +197,40 @@ class Records:
             raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
         values: npt.NDArray[Any] = self.array[name]
         return values
+
+    def unpack(self, name: str, length: Length | None = None) -> npt.NDArray[Any]:
+        """Make one row of each item in a packed buffer, such as the events of a cycle.
+
+        Parameters
+        ----------
+        name : str
+            The field that is the buffer.
+        length : callable, optional
+            Returns the lengths of n items for their first bytes, uint8 of shape (n, longest). Without it the first
+            item of each record can be found, and no other.
+
+        Returns
+        -------
+        structured array, shape (items,)
+            As :func:`dayfile.model.packed.unpack` describes it.
+
+        Raises
+        ------
+        UsageError
+            The field is not packed, or nothing says how; or ``length`` does not return an integer for each item.
+
+        Examples
+        --------
+        ``open_archive("archive").read("muon.hits").unpack("buffer", length=lambda hits: hits[:, 0])``
+        """
+        fields = self.array.dtype.names or ()
+        if name not in fields:
+            raise UsageError(f"{self.data_type.name} has no field {name!r}{suggest(name, fields)}")
+        packed = self.data_type.packed or packed_by_plugin(self.data_type, name)
+        if packed is None or packed.field != name:
+            there = f"; {packed.field} is" if packed else ""
+            raise UsageError(f"{name} of {self.data_type.name} is not a packed buffer{there}")
+        return unpack(self.array, packed, length)
 
     def to_pandas(self) -> pd.DataFrame:
         """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
@@ -218,3 +253,25 @@ class Records:
                 label = f"{name}[{','.join(map(str, place))}]" if place else name
                 columns[label] = values[(slice(None), *place)]
         return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
+
+
+def packed_by_plugin(data_type: DataType, name: str) -> Packed | None:
+    """What the installed plugin declares of a packed buffer; None if it declares none.
+
+    Day files of earlier versions do not declare their packed buffers.
+
+    Raises
+    ------
+    UsageError
+        The plugin of the data type is not installed.
+    """
+    from dayfile import discovery
+
+    known = discovery.load().data_types if discovery.installed() else {}
+    if data_type.name not in known:
+        raise UsageError(
+            f"the day files of {data_type.name} do not declare how {name} is packed (earlier versions wrote no such "
+            f"declaration), and no installed plugin knows {data_type.name}: install the plugin of "
+            f"{data_type.instrument!r}, or call dayfile.model.packed.unpack with a Packed of your own"
+        )
+    return known[data_type.name].packed

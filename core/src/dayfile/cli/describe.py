@@ -16,6 +16,7 @@ from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.model.datatype import DataType, Element, Field, Flag
+    from dayfile.model.packed import Packed
 
 __all__ = ["describe"]
 
@@ -88,6 +89,8 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
     yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}"
     yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
     yield "table", data_type.placement.node.path
+    if data_type.packed:
+        yield "packed", buffer_of(data_type.packed)
     if data_type.versions:
         yield (
             "versions",
@@ -96,6 +99,22 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
                 for version in data_type.versions
             ),
         )
+
+
+def buffer_of(packed: Packed) -> str:
+    """What a packed buffer holds.
+
+    Examples
+    --------
+    >>> from dayfile.model.packed import HeaderField, Packed
+    >>> buffer_of(Packed("buffer", "hits", longest=9, header=(HeaderField("delay", "uint8", "ms"),)))
+    'buffer holds as many items as hits says, of at most 9 bytes, each after: delay (uint8, ms)'
+    """
+    header = ", ".join(f"{field.name} ({', '.join(filter(None, (field.type, field.unit)))})" for field in packed.header)
+    after = f", each after: {header}" if header else ""
+    more = f"; more are in the next record where {packed.continued} is not 0" if packed.continued else ""
+    items = f"as many items as {packed.count} says, of at most {plural(packed.longest, 'byte')}"
+    return f"{packed.field} holds {items}{after}{more}"
 
 
 def lines_of_fields(data_type: DataType, width: int) -> Iterator[str]:

@@ -70,9 +70,7 @@ def show(
     to: Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")] = None,
     archive: ArchiveOption = Path("archive"),
     rows: Annotated[int, typer.Option(min=1, help="Show at most so many records.")] = 20,
-    fields: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these fields, such as Second1996,hp.")
-    ] = None,
+    fields: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these fields, such as second,rate.")] = None,
 ) -> None:
     """Show records of a type, in time order."""
     from dayfile.api import open_archive

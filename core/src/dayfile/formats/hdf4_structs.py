@@ -119,8 +119,8 @@ def read_struct(
 
     Examples
     --------
-    >>> dtype = np.dtype([("Second1996", "<u4"), ("rate", "<u2", (96, 4))])
-    >>> records = read_struct(source.content, "L1SisLowPriorityRate", dtype, source.name)  # doctest: +SKIP
+    >>> dtype = np.dtype([("second", "<u4"), ("rate", "<u2", (96, 4))])
+    >>> records = read_struct(source.content, "MuonRate", dtype, source.name)  # doctest: +SKIP
     """
     container = Container(content, where)
     vdata = find_vdata(container, name)
@@ -240,8 +240,8 @@ def write_structs(
 
     Examples
     --------
-    >>> records = np.zeros(338, [("Second1996", "<u4"), ("text", "S40"), ("rate", "<u2", (96, 4))])
-    >>> write_structs(Path("sis.hdf"), {"L1SisExample": records})  # doctest: +SKIP
+    >>> records = np.zeros(338, [("second", "<u4"), ("text", "S40"), ("rate", "<u2", (96, 4))])
+    >>> write_structs(Path("muon.hdf"), {"MuonExample": records})  # doctest: +SKIP
     """
     try:
         from pyhdf.error import HDF4Error

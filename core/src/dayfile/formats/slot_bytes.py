@@ -1,22 +1,14 @@
 """Bytes of slot files: one day of one data type, a header of 32 bytes and then C structs as they are in memory.
 
-Of such files, as the library of 1998 wrote them, documents state:
-
-- The header has 32 bytes. A struct is written as its raw bytes in memory, so padding and byte order are those of the
-  machine that wrote it; no byte order is named.
-- The file of a periodic type is made at full size, with a slot for each period of the day: 32 + size x slots bytes.
-- A slot of zero bytes is empty. A slot of bytes 0xFF had contending records, which stand in a file with ``.overlap`` in
-  its name, in the same directory.
-
-What the header holds is not known, nor how files of other types and overlap files are laid out. These are ours:
-
+- A struct is written as its raw bytes in memory, so padding and byte order are those of the machine that wrote it.
+- The file of a periodic type has full size, with a slot for each period of the day: 32 + size x slots bytes.
+- A slot of zero bytes is empty. A slot of bytes 0xFF had contending records, which are in a file of the same name with
+  ``.overlap`` after it, in the same directory.
 - The header: a magic of 4 bytes, a version, the byte order (``B`` or ``L``), the day as the number YYYYMMDD in that
   byte order (uint32), and the code of the struct in 22 bytes of ASCII, filled up with zero bytes.
-- The overlap file has the name of the other and ``.overlap`` behind it, the same header, and structs in time order; so
-  have the files of types without slots.
+- The overlap file has the same header, and structs in time order; so have the files of types without slots.
 
-A file with an unknown header is read too: its byte order is the one in which more times lie in the day that its name
-tells.
+A file with an unknown header is read too: its byte order is the one in which more times are in the day of its name.
 """
 
 from __future__ import annotations
@@ -148,8 +140,8 @@ def make_header(code: str, day: np.datetime64, byte_order: ByteOrder) -> bytes:
 
     Examples
     --------
-    >>> make_header("L1CrisHskp", np.datetime64("1997-10-31"), "big")
-    b'\x89DAY\x01B\x010\xbb\xd7L1CrisHskp\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00'
+    >>> make_header("MuonHit", np.datetime64("1997-10-31"), "big")
+    b'\x89DAY\x01B\x010\xbb\xd7MuonHit\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00'
     """
     number = int(str(day.astype("datetime64[D]")).replace("-", ""))
     return HEADERS[byte_order].pack(MAGIC, VERSION, LETTERS[byte_order], number, code.encode("ascii"))
@@ -279,8 +271,8 @@ def open_slot_file(
     structs = {order: struct_of(form, order) for order in possible}
     slots = number_of_structs(source.size, where, structs[possible[0]].itemsize)
     periodic = find_store(data_type.placement.store).sparse and part == "slots"
-    # Nothing but the number of slots tells that a file was cut between two of them. Of a day with a leap second it is
-    # not known whether the library of 1998 counted that.
+    # Only the number of slots shows that a file was cut between two of them. A program that knows no leap seconds
+    # writes the slots of 86,400 s for a day that has one, too.
     if periodic and slots not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:
         message = f"{plural(slots, 'slot')}, where {day} has {data_type.slots(day)}; the file was cut or grew"
         raise SourceError(message, where=where, offset=source.size)

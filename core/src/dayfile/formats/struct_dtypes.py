@@ -35,7 +35,7 @@ def struct_dtype(
 
     Examples
     --------
-    >>> fields = [Field("flag", "uint8"), Field("Second1996", "uint32"), Field("rate", "uint16", (3,))]
+    >>> fields = [Field("flag", "uint8"), Field("second", "uint32"), Field("rate", "uint16", (3,))]
     >>> struct_dtype(fields, "big", "natural").itemsize, struct_dtype(fields, "big", "packed").itemsize
     (16, 11)
     """

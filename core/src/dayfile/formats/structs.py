@@ -123,8 +123,8 @@ def told_by_stream_name(name: str) -> tuple[str, str] | None:
 
     Examples
     --------
-    >>> told_by_stream_name("L1CrisHskp.be.bin"), told_by_stream_name("notes.txt")
-    (('L1CrisHskp', 'big'), None)
+    >>> told_by_stream_name("MuonHit.be.bin"), told_by_stream_name("notes.txt")
+    (('MuonHit', 'big'), None)
     """
     match = NAME.fullmatch(name)
     return (match["code"], "big" if match["order"] == "be" else "little") if match else None

@@ -1,4 +1,4 @@
-"""What fields hold: flags and elements of a layout, checked against the fields they tell of."""
+"""What fields hold: flags, elements and packed buffers of a layout, checked against the fields they are about."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from dayfile.layouts.document import Document, Path
-from dayfile.layouts.schema import FlagWords, LayoutWords, TypeWords
-from dayfile.messages import suggest
+from dayfile.layouts.document import EMPTY, Document, Path
+from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
+from dayfile.messages import plural, suggest
 from dayfile.model.datatype import NUMPY_TYPES, Element, Field, Flag
+from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
-__all__ = ["compile_elements", "compile_flags"]
+__all__ = ["compile_elements", "compile_flags", "compile_packed"]
 
 KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
 SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
@@ -118,3 +119,71 @@ def check_index(text: str, field: Field, document: Document, path: Path) -> None
         low, high = span(part, document, path)
         if low < 0 or high >= length:
             document.fail(path, f"{text} lies outside {field.name}, whose shape is {list(field.shape)}, counted from 0")
+
+
+def compile_packed(
+    type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
+) -> Packed | None:
+    """The packed buffer of a type; None if it has none."""
+    packed, path = type_words.packed, (*path, "packed")
+    if packed is None:
+        if "packed" in type_words.model_fields_set:
+            document.fail(path, EMPTY)
+        return None
+    # A later version has all fields of the first; the other way round a record may lack them.
+    by_name = {field.name: field for field in fields[: len(type_words.fields)]}
+    for word in ("field", "count", "continued"):
+        check_packed_field(word, getattr(packed, word), by_name, document, (*path, word))
+    longest = packed.longest
+    if isinstance(longest, str):
+        if longest not in words.constants:
+            document.fail((*path, "longest"), f"{longest!r} is not a constant{suggest(longest, words.constants)}")
+        longest = words.constants[longest]
+    compiled = Packed(
+        field=packed.field,
+        count=packed.count,
+        longest=longest,
+        continued=packed.continued or "",
+        header=tuple(HeaderField(field.name, field.type, field.unit, field.doc) for field in packed.header),
+        byte_order=packed.byte_order,
+    )
+    check_rows(packed, compiled, fields, document, path)
+    check_room(compiled, by_name[packed.field].shape[0], document, (*path, "longest"))
+    return compiled
+
+
+def check_packed_field(word: str, name: str | None, by_name: dict[str, Field], document: Document, path: Path) -> None:
+    """The buffer is an array of bytes, and what counts its items or continues them is an integer."""
+    if name is None:
+        return
+    if name not in by_name:
+        document.fail(path, f"{name!r} is not a field{suggest(name, by_name)}")
+    field = by_name[name]
+    if word == "field" and (field.type != "uint8" or len(field.shape) != 1):
+        document.fail(path, f"{name} is no buffer; it must be uint8 and have one dimension")
+    if word != "field" and (field.base.kind not in "iu" or field.shape):
+        document.fail(path, f"{name} must be a single integer")
+
+
+def check_rows(
+    packed: PackedWords, compiled: Packed, fields: tuple[Field, ...], document: Document, path: Path
+) -> None:
+    """In the rows of the items every name is there once."""
+    single = {field.name for field in fields if not field.array_shape} - set(compiled.fields)
+    remedy = f"rows of items have {', '.join(COLUMNS)} of their own"
+    for name in single & set(COLUMNS):
+        document.fail(path, f"the field {name!r} cannot be in a type with 'packed': {remedy}", at_key=True)
+    taken = {*single, *COLUMNS}
+    for index, field in enumerate(packed.header):
+        if field.name in taken:
+            problem = f"{field.name!r} would be in the rows of items twice: they have the fields with a single value"
+            document.fail((*path, "header", index, "name"), f"{problem}, and {', '.join(COLUMNS)}")
+        taken.add(field.name)
+
+
+def check_room(compiled: Packed, size: int, document: Document, path: Path) -> None:
+    """The buffer can hold the longest item."""
+    in_front = compiled.header_dtype.itemsize
+    if not 1 <= compiled.longest <= size - in_front:
+        problem = f"{plural(compiled.longest, 'byte')} and {in_front} in front do not fit into {compiled.field}"
+        document.fail(path, f"{problem}, which has {size}; 1 to {size - in_front} do")

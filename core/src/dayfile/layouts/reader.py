@@ -13,7 +13,7 @@ from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
 from dayfile.layouts.document import EMPTY, Document, Path
-from dayfile.layouts.meanings import compile_elements, compile_flags
+from dayfile.layouts.meanings import compile_elements, compile_flags, compile_packed
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
@@ -167,6 +167,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             versions=tuple(compile_versions(type_words, document, path)),
             flags=tuple(compile_flags(type_words, data_type.fields, words, document, path)),
             elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
+            packed=compile_packed(type_words, data_type.fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
         )
 

@@ -31,7 +31,9 @@ __all__ = [
     "ElementWords",
     "FieldWords",
     "FlagWords",
+    "HeaderWords",
     "LayoutWords",
+    "PackedWords",
     "TypeWords",
     "ValidWords",
     "VersionWords",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 FIELD_TYPES = (*NUMPY_TYPES, "char")
+HEADER_TYPES = tuple(name for name in NUMPY_TYPES if name not in ("bool", "time32"))
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -133,6 +136,28 @@ class ElementWords(Words):
     doc: Line = Field("", description="meaning")
 
 
+class HeaderWords(Words):
+    """One value in front of each item in a packed buffer."""
+
+    name: Name = Field(description="name in the rows")
+    type: Literal[HEADER_TYPES] = Field(description="type of the value")  # type: ignore[valid-type]  # as FieldWords.type
+    unit: str = Field("", description="physical unit")
+    doc: Line = Field("", description="meaning")
+
+
+class PackedWords(Words):
+    """Items of variable length, such as events, one after another in a buffer: ``Records.unpack`` makes rows."""
+
+    field: Name = Field(description="the buffer: a field of type uint8 with one dimension")
+    count: Name = Field(description="field that says how many items the buffer holds")
+    continued: Name | None = Field(
+        None, description="field that is not 0 if further items are in the next record of the same time"
+    )
+    header: tuple[HeaderWords, ...] = Field((), description="what is in front of each item, without gaps")
+    byte_order: Literal["big", "little"] = Field("big", description="byte order of the header")
+    longest: int | str = Field(description="bytes of the longest item without its header: a number or a constant")
+
+
 def name_or_list(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
     """Which of the two is meant, so that a complaint is about that one alone."""
     return "list" if isinstance(value, list) else "name"
@@ -199,6 +224,7 @@ class TypeWords(Words):
     elements: dict[str, tuple[ElementWords, ...]] = Field(
         default_factory=dict, description="what the elements of array fields are, by field"
     )
+    packed: PackedWords | None = Field(None, description="a field that holds items one after another")
 
 
 class LayoutWords(Words):

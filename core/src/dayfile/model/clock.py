@@ -63,12 +63,12 @@ class Clock:
 
     Examples
     --------
-    Second 57,801,601 of the ACE archive is the first of 1997-10-31, one leap second after 1996:
+    Of a clock that counts leap seconds from 1996 on, second 57,801,601 is the first of 1997-10-31:
 
-    >>> ace = Clock(np.datetime64("1996-01-01T00:00:00"), leap_seconds="counted")
-    >>> ace.day_start(np.datetime64("1997-10-31"))
+    >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"), leap_seconds="counted")
+    >>> clock.day_start(np.datetime64("1997-10-31"))
     57801601
-    >>> ace.days(np.array([57801600, 57801601]))
+    >>> clock.days(np.array([57801600, 57801601]))
     array(['1997-10-30', '1997-10-31'], dtype='datetime64[D]')
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.clock import Clock
+from dayfile.model.packed import Packed
 from dayfile.model.placement import Placement
 from dayfile.model.plausible import Plausible
 
@@ -111,7 +112,7 @@ class Flag:
 
         Examples
         --------
-        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityHp", "uint8", (2,)))
+        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityRate", "uint8", (2,)))
         True
         """
         return fnmatchcase(field.name, self.field)
@@ -163,9 +164,9 @@ class DataType:
     Parameters
     ----------
     instrument, type : str
-        The two halves of the name, ``cris`` and ``hskp``.
+        The two halves of the name, ``muon`` and ``hits``.
     code : str
-        The instrument's own name for this kind of record, ``L1CrisHskp``.
+        The instrument's own name for this kind of record, ``MuonHit``.
     title : str
         One line for people; also the table's title where the node gives none.
     fields : tuple of Field
@@ -188,6 +189,8 @@ class DataType:
         What bits and values of the fields mean.
     elements : tuple of Element
         What the elements of array fields are.
+    packed : Packed, optional
+        The field that holds items one after another, if there is one.
     plausible : Plausible, optional
         From when to when times are plausible; without it, all are that the clock has.
     """
@@ -206,6 +209,7 @@ class DataType:
     versions: tuple[Version, ...] = ()
     flags: tuple[Flag, ...] = ()
     elements: tuple[Element, ...] = ()
+    packed: Packed | None = None
     plausible: Plausible | None = None
 
     def __hash__(self) -> int:

@@ -10,7 +10,7 @@ __all__ = ["STORED_STATUSES", "Status"]
 class Status(IntEnum):
     """What became of a record.
 
-    The numbers 0 to 3 are those of the put routines of the 1998 ACE CRIS/SIS Level 1.1 archive library.
+    The numbers are part of the interface: programs that put records get them.
 
     Attributes
     ----------

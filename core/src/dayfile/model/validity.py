@@ -1,11 +1,11 @@
 """For which times a record is valid.
 
-A record of a periodic type is valid for a period from its time on: its last second, ``endSecond``, is
-``time - 1 + period``. A record with an end stamp is valid up to and with that. Any other record is valid at its time.
-That is the rule of the 1998 ACE CRIS/SIS Level 1.1 library, and so is what belongs to a range of times: the record
-that is valid at its start, though it began before, and not the one that is valid at its stop, unless it is the one at
-the start. Ranges that follow one another, each starting where the one before stopped, give every record once, but for
-one that is longer than a range.
+A record of a periodic type is valid for a period from its time on: its last second is ``time - 1 + period``. A record
+with an end stamp is valid up to and with that. Any other record is valid at its time.
+
+To a range of times belongs the record that is valid at its start, though it began before, and not the one that is valid
+at its stop, unless it is the one at the start. Ranges that follow one another, each starting where the one before
+stopped, give every record once, except one that is longer than a range.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def valid_from(records: npt.NDArray[Any], data_type: DataType, start: float, sto
 
     >>> from dayfile import Clock, DataType, Field, Node, Placement
     >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
-    >>> fields = (Field("Second1996", "uint32"),)
+    >>> fields = (Field("second", "uint32"),)
     >>> slots = DataType(
-    ...     "moon", "dust", "Dust", "", fields, clock, "Second1996", Placement("slots", "", Node("/dust")), period=256
+    ...     "moon", "dust", "Dust", "", fields, clock, "second", Placement("slots", "", Node("/dust")), period=256
     ... )
     >>> records = np.array([(0,), (256,), (512,)], slots.dtype)
     >>> valid_from(records, slots, 300, 600)

@@ -1,7 +1,7 @@
 """What a table declares of its data type in its attributes, so that a day file can be read without the plugin.
 
-``fields``, ``flags``, ``elements`` and ``clock`` are JSON text. Overflow rules, codes of fields and the day file's path
-are not among the attributes: they matter to writing only.
+``fields``, ``flags``, ``elements``, ``packed`` and ``clock`` are JSON text. Overflow rules, codes of fields and the day
+file's path are not among the attributes: they matter to writing only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dayfile.hdf5.attributes import set_attributes
 from dayfile.hdf5.rows import Table
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag
+from dayfile.model.packed import Packed
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.nodes import matched
 from dayfile.stores.registry import find_store
@@ -54,6 +55,7 @@ class Declaration(BaseModel):
     fields: Json[tuple[Field, ...]]
     flags: Json[tuple[Flag, ...]] = ()
     elements: Json[tuple[Element, ...]] = ()
+    packed: Json[Packed] | None = None
 
     @classmethod
     def of(cls, data_type: DataType) -> Declaration:
@@ -73,6 +75,7 @@ class Declaration(BaseModel):
             fields=data_type.fields,
             flags=data_type.flags,
             elements=data_type.elements,
+            packed=data_type.packed,
         )
 
     def type_of(self, title: str) -> DataType:
@@ -92,6 +95,7 @@ class Declaration(BaseModel):
             layout=self.layout,
             flags=self.flags,
             elements=self.elements,
+            packed=self.packed,
         )
 
 
@@ -108,10 +112,11 @@ def describe(data_type: DataType) -> dict[str, str | int]:
     for field in words["fields"]:
         if not math.isfinite(field.get("default", 0)):
             field["default"] = str(field["default"])  # JSON has neither NaN nor infinities
-    lists = {name: value for name, value in words.items() if isinstance(value, list)}
+    clock = json.dumps(words["clock"])
+    parts = {name: value for name, value in words.items() if isinstance(value, list | dict)}
     # Without blanks: HDF5 keeps at most 64 kB in an attribute.
-    texts = {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in lists.items()}
-    return {**words, "clock": json.dumps(words["clock"]), **texts}
+    texts = {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in parts.items()}
+    return {**words, **texts, "clock": clock}
 
 
 def tell(table: tables.Table, data_type: DataType) -> None:
@@ -151,7 +156,8 @@ def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
 
 def check_usable(data_type: DataType) -> None:
     """Make all that is derived from a data type, and is used without care later; what is wrong with it is raised."""
-    missing = {data_type.time, data_type.end} - {""} - set(data_type.dtype.names or ())
+    packed = data_type.packed.fields if data_type.packed else ()
+    missing = {data_type.time, data_type.end, *packed} - {""} - set(data_type.dtype.names or ())
     if missing:
         raise ValueError(f"no field {missing.pop()}")
     data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here

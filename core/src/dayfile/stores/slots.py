@@ -76,8 +76,7 @@ class Slots(Store):
     2  the slot is filled with 0xFF already; the record goes to the overlap table
     == =====================================================================================================
 
-    These are the statuses of the put routines of the 1998 ACE CRIS/SIS Level 1.1 archive library. A record that the
-    overlap table holds already is not stored there twice.
+    A record that the overlap table holds already is not stored there twice.
 
     With ``on_conflict`` other than ``overlap`` a slot that is taken keeps one record: with ``replace`` the new one,
     and what was there goes to the overlap table; with ``keep`` the one that was there, and the new one goes to the

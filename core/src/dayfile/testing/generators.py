@@ -164,7 +164,7 @@ def fill(made: Records, data_type: DataType) -> None:
 
 
 def plain(name: str) -> str:
-    """A field's name without case and underscores: ``z_gt_2ab`` and ``ZGt2ab`` are the same."""
+    """A field's name without case and underscores: ``rate_2`` and ``Rate2`` are the same."""
     return name.replace("_", "").lower()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,7 @@ from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType
 from dayfile.testing.generators import Integers, Overrides, Records, records
 
-__all__ = ["FrameClock", "TelemetryDay", "commands", "event_buffers", "write_sources"]
-
-
-def commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
-    """Texts such as operators send: a verb and one to three hexadecimal words, at most 19 characters; shape (n,)."""
-    verbs = rng.choice(["CTAB", "DUMP", "HVON", "PEEK", "POKE"], number).tolist()
-    words = rng.integers(0, 0x10000, (number, 3)).tolist()
-    lengths = rng.integers(1, 4, number).tolist()
-    texts = (
-        " ".join([verb, *(f"{word:04X}" for word in row[:length])])
-        for verb, row, length in zip(verbs, words, lengths, strict=True)
-    )
-    return np.array([text.encode() for text in texts], "S19")
+__all__ = ["FrameClock", "TelemetryDay", "event_buffers", "write_sources"]
 
 
 def event_buffers(
@@ -109,6 +98,10 @@ class FrameClock:
         Frames of a cycle of the instrument.
     creep : int
         Microseconds by which a cycle is longer than so many seconds.
+    counts, parts : str
+        Patterns of the fields that hold the frame, and the microseconds of its time.
+    of_end : str
+        Pattern of the fields that are about the end of a record, besides the data type's end.
 
     Examples
     --------
@@ -121,6 +114,9 @@ class FrameClock:
     microsecond: int
     cycle: int
     creep: int
+    counts: str = "frame*"
+    parts: str = "microsecond*"
+    of_end: str = "*_end"
 
     def times(self, frames: Integers) -> tuple[Integers, Integers]:
         """Whole seconds and microseconds of frames, shape kept."""
@@ -148,19 +144,18 @@ class FrameClock:
     def stamps(self, data_type: DataType, first: Integers, last: Integers | None = None) -> dict[str, npt.NDArray[Any]]:
         """Values of the fields that say when a record begins, and when it ends, by their names.
 
-        ``Clock...`` is the spacecraft's clock, ``Microsecond...`` the part of the second, the data type's time (and
-        end) the second, or second and part where it is a float. The end and names that end in 1 are of ``last``.
+        The data type's time (and end) is the second, or second and part where it is a float.
         """
         stamps: dict[str, npt.NDArray[Any]] = {}
         for field in data_type.fields:
-            of_end = last is not None and (field.name == data_type.end or field.name.endswith("1"))
+            of_end = last is not None and (field.name == data_type.end or fnmatchcase(field.name, self.of_end))
             frames = last if last is not None and of_end else first
             seconds, microseconds = self.times(frames)
             if field.name in (data_type.time, data_type.end):
                 stamps[field.name] = seconds + microseconds / 10**6 if field.base.kind == "f" else seconds
-            elif field.name.startswith("Clock"):
+            elif fnmatchcase(field.name, self.counts):
                 stamps[field.name] = frames
-            elif field.name.lower().startswith("microsecond"):
+            elif fnmatchcase(field.name, self.parts):
                 stamps[field.name] = microseconds
         return stamps
 
@@ -215,6 +210,11 @@ class TelemetryDay:
             frames = frames[(frames + every <= begin) | (frames >= end)]
         return frames
 
+    @property
+    def cycles(self) -> Integers:
+        """The first frames of the day's cycles, shape (n,)."""
+        return self.frames(every=self.frame_clock.cycle)
+
     def burst(self, second: int, number: int) -> Integers:
         """So many frames one after another, from a second of the day on; shape (number,)."""
         return self.all_frames[second : second + number]
@@ -233,6 +233,40 @@ class TelemetryDay:
         data_type = self.types[code]
         stamps = self.frame_clock.stamps(data_type, first, last)
         return records(data_type, stamps[data_type.time], self.generator(code), {**(overrides or {}), **stamps})
+
+    def packed_records(
+        self,
+        code: str,
+        first: Integers,
+        numbers: Integers,
+        *,
+        lengths: tuple[int, int],
+        ages: int,
+        bytes_by_age: str,
+    ) -> Records:
+        """Sample records of a type with a packed buffer of events; none is continued.
+
+        Parameters
+        ----------
+        code : str
+            Of the data type.
+        first : array of int64, shape (n,)
+            The frames with which they begin.
+        numbers : array of int64, shape (n,)
+            How many events each has.
+        lengths, ages
+            As for :func:`event_buffers`.
+        bytes_by_age : str
+            The field with the bytes of the events of each age.
+        """
+        data_type = self.types[code]
+        packed = data_type.packed
+        if packed is None:
+            raise UsageError(f"{data_type.name} has no packed buffer; choose another type")
+        size = data_type.field(packed.field).shape[0]
+        buffers, spent = event_buffers(numbers, size, self.generator("bodies"), lengths=lengths, ages=ages)
+        values: Overrides = {packed.count: numbers, packed.field: buffers, bytes_by_age: spent}
+        return self.records(code, first, overrides={**values, **({packed.continued: 0} if packed.continued else {})})
 
 
 def write_sources(

@@ -1,4 +1,4 @@
-"""The events inside the event cycles."""
+"""The events inside the event cycles, by the name that they had before :meth:`dayfile.Records.unpack`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import numpy.typing as npt
 
 from dayfile import Records
 from dayfile.errors import UsageError
-from dayfile.layouts.event_buffers import Length, open_buffers
+from dayfile.model.packed import Length, unpack
 from dayfile_cris import instrument
 
 __all__ = ["events"]
 
 
 def events(records: Records | npt.NDArray[Any], length: Length | None = None) -> npt.NDArray[Any]:
-    """Open the event buffers of cycles: one row an event.
+    """Make one row of each event in the buffers of cycles: ``records.unpack("EventBuffer", length)``.
+
+    It also takes an array, and day files that were written before they declared their packed buffers. It will be
+    removed in a later version.
 
     Parameters
     ----------
     records : Records or structured array, shape (n,)
         Of ``cris.events``.
     length : callable, optional
-        Tells the lengths of n compressed events from a uint8 array of shape (n, MAX_NUM_CRIS_EVENT_BYTES): what the
+        Returns the lengths of n compressed events from a uint8 array of shape (n, MAX_NUM_CRIS_EVENT_BYTES): what the
         buffer holds from the first byte of each event on. An event has its length inside; where is not in the C headers
         that the layout is made of. Without such a function the first event of each struct can be found, and no other.
 
@@ -31,7 +34,7 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
     structured array, shape (events,)
         ``ClockCycle`` (s), ``Second1996`` (s), ``microsecond`` (us) of the cycle; ``record``, ``number``, ``age``
         (cycles), ``minor_frame``, ``offset``, ``size`` (bytes, -1 if not known), ``unsplit``, ``event`` (uint8, shape
-        (MAX_NUM_CRIS_EVENT_BYTES,)): see :func:`dayfile.layouts.event_buffers.open_buffers`.
+        (MAX_NUM_CRIS_EVENT_BYTES,)): see :func:`dayfile.model.packed.unpack`.
 
     Raises
     ------
@@ -52,5 +55,5 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
     if isinstance(records, Records) and records.data_type.instrument != instrument.layout.words.instrument:
         raise UsageError(f"{records.data_type.name} is another instrument's; give records of cris.events")
     cycles = records.array if isinstance(records, Records) else records
-    longest = instrument.layout.words.constants["MAX_NUM_CRIS_EVENT_BYTES"]
-    return open_buffers(cycles, longest=longest, length=length)
+    [packed] = [data_type.packed for data_type in instrument.layout.types if data_type.packed]
+    return unpack(cycles, packed, length)

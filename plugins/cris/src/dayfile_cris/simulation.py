@@ -1,11 +1,12 @@
-"""A sample day of CRIS: what is peculiar to the instrument, on top of what its layout tells.
+"""A sample day of CRIS: what is peculiar to the instrument, on top of what its layout declares.
 
 ACE sends a minor frame a second; 16 of them make a major frame, 256 a cycle of the instrument. High-priority rates come
 16 times a cycle, low-priority rates and housekeeping once, a summary with each minor frame. A flight command table of
 844 bytes comes down in segments of 66 bytes a cycle, so in 13 cycles. A subset holds all 58 telemetry bytes of a minor
 frame and is made only in command-response and in diagnostic mode; bytes 4 to 6 are the housekeeping bytes that the
 summary has too, and bits in the first of these tell the mode. Spacecraft housekeeping is sent in one of 16 minor
-frames and reads 255 in the others. One count of livetime is 128 microseconds.
+frames and reads 255 in the others. A diagnostic event takes 40 minor frames of 58 bytes. One count of livetime is 128
+microseconds.
 
 Invented are the insides of events, the words of command echoes, when commands and diagnostics come, and the minor frame
 of the interface temperature.
@@ -28,19 +29,19 @@ from dayfile.testing.generators import (
     setting,
     shares,
     slow_walk,
-    with_bits,
 )
-from dayfile.testing.telemetry import FrameClock, TelemetryDay, commands, event_buffers
+from dayfile.testing.operations import Operations
+from dayfile.testing.telemetry import FrameClock, TelemetryDay
 
 __all__ = ["SPACECRAFT_CLOCK", "sample_day"]
 
-SPACECRAFT_CLOCK = FrameClock(second=52_069_705, microsecond=604_000, cycle=256, creep=85)
+SPACECRAFT_CLOCK = FrameClock(
+    second=52_069_705, microsecond=604_000, cycle=256, creep=85, counts="Clock*", parts="[Mm]icrosecond*", of_end="*1"
+)
 """It began at 1997-08-25 15:48:24.604 UTC, 52069705.604 s after 1996 with the leap second of June 1997."""
 
-CYCLE = 256
+CYCLE = SPACECRAFT_CLOCK.cycle
 TABLE_SEGMENTS = 13
-SCIENCE_FORMAT = 1
-DIAGNOSTIC, COMMAND_RESPONSE, SYNC = 0x20, 0x40, 0x80
 LIVETIME_A_CYCLE = 2_000_000
 EVENTS_A_CYCLE, EVENT_LENGTHS, EVENT_AGES = 11, (30, 162), 64
 EVENT_CYCLES = 112
@@ -72,79 +73,62 @@ def sample_day(
         The spacecraft's clock did not run yet.
     """
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, types, day, seed)
-    cycles = telemetry.frames(every=CYCLE)
+    operations = Operations(telemetry, first_echo=7, segments=TABLE_SEGMENTS)
+    cycles, sample = telemetry.cycles, telemetry.records
     events = telemetry.generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
-    summary = summaries(telemetry)
+    summary = sample("L1CrisSummary", telemetry.frames(), overrides=summaries(operations))
     streams = {
         "L1CrisSummary": summary,
-        "L1CrisHighPriorityRate": telemetry.records("L1CrisHighPriorityRate", telemetry.frames(every=16)),
-        "L1CrisLowPriorityRate": low_priority_rates(telemetry, cycles, events),
-        "L1CrisHskp": housekeeping(telemetry, cycles),
+        "L1CrisHighPriorityRate": sample("L1CrisHighPriorityRate", telemetry.frames(every=16)),
+        "L1CrisLowPriorityRate": sample("L1CrisLowPriorityRate", cycles, None, low_priority_rates(telemetry, events)),
+        "L1CrisHskp": sample("L1CrisHskp", cycles, None, housekeeping(cycles)),
     }
     rest = {
-        "BrowseCris": telemetry.records("BrowseCris", cycles, cycles + CYCLE, {"WgtFact*": shares}),
-        "L1CrisCommandEcho": command_echoes(telemetry),
-        "L1CrisCommandTable": command_tables(telemetry),
-        "L1CrisDiagnosticEvent": diagnostic_events(telemetry),
-        "L1CrisSubset": subsets(telemetry, summary),
-        "L1CrisEventCycle": event_cycles(telemetry, cycles[:EVENT_CYCLES], events[:EVENT_CYCLES]),
+        "BrowseCris": sample("BrowseCris", cycles, cycles + CYCLE, {"WgtFact*": shares}),
+        "L1CrisCommandEcho": operations.echoes("L1CrisCommandEcho", text="CommandEcho", length="NumberChars"),
+        "L1CrisCommandTable": operations.tables(
+            "L1CrisCommandTable", {"[a-z]*": setting}, echoes="NumberCommandEchoes"
+        ),
+        "L1CrisDiagnosticEvent": operations.diagnostics(
+            "L1CrisDiagnosticEvent",
+            {**dict.fromkeys(("RawStack", "SoftEvent", "NormalEvent"), readings), "ContinuationFlag": 0},
+            frames=40,
+        ),
+        "L1CrisSubset": operations.subset("L1CrisSubset", summary, data="CrisData", status="CrisHskp", first=4),
+        "L1CrisEventCycle": telemetry.packed_records(
+            "L1CrisEventCycle",
+            cycles[:EVENT_CYCLES],
+            events[:EVENT_CYCLES],
+            lengths=EVENT_LENGTHS,
+            ages=EVENT_AGES,
+            bytes_by_age="NumberNormalEventBytes",
+        ),
     }
     return streams, rest
 
 
-def responding(telemetry: TelemetryDay) -> Integers:
-    """Minor frames in command-response mode."""
-    return telemetry.burst(second=18_300, number=360)
-
-
-def diagnosing(telemetry: TelemetryDay) -> Integers:
-    """Minor frames in diagnostic mode."""
-    return telemetry.burst(second=54_000, number=360)
-
-
-def echoing(telemetry: TelemetryDay) -> Integers:
-    """Minor frames with the echo of a command."""
-    return np.concatenate([responding(telemetry)[7::11], diagnosing(telemetry)[7::11]])
-
-
-def summaries(telemetry: TelemetryDay) -> Records:
+def summaries(operations: Operations) -> Overrides:
     """One record a minor frame."""
-    frames = telemetry.frames()
+    frames = operations.telemetry.frames()
     turn = frames % 16
-    mode = SYNC * (frames % CYCLE < CYCLE // 2)
-    mode |= COMMAND_RESPONSE * np.isin(frames, responding(telemetry))
-    mode |= DIAGNOSTIC * np.isin(frames, diagnosing(telemetry))
-    values: Overrides = {
-        "FormatId": SCIENCE_FORMAT,
+    return {
+        "FormatId": 1,
         "MajorFrameCount": frames // 16 % 8,
         "MinorFrameCount": turn,
         "MainBusVoltage": sent_when(turn == 3),
         "Cris*Temperature*": sent_when(turn == 9),
         "CrisCurrent": sent_when(turn == 10),
-        "CrisHskp": with_bits(mode, DIAGNOSTIC | COMMAND_RESPONSE | SYNC),
+        "CrisHskp": operations.mode_bits(frames, sync=0x80, response=0x40, diagnostic=0x20),
     }
-    return telemetry.records("L1CrisSummary", frames, overrides=values)
 
 
-def subsets(telemetry: TelemetryDay, summary: Records) -> Records:
-    """What the summary has of the bursts, and all bytes of the instrument."""
-    frames = telemetry.frames()
-    chosen = np.isin(frames, [responding(telemetry), diagnosing(telemetry)])
-    shared = [field.name for field in telemetry.types["L1CrisSubset"].fields if field.name != "CrisData"]
-    values: Overrides = {**{name: summary[name][chosen] for name in shared}, "CrisData": readings}
-    made = telemetry.records("L1CrisSubset", frames[chosen], overrides=values)
-    made["CrisData"][:, 4:7] = summary["CrisHskp"][chosen]
-    return made
-
-
-def low_priority_rates(telemetry: TelemetryDay, cycles: Integers, events: Integers) -> Records:
+def low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
     """One record a cycle; the events are those of the event cycles, spread over 64 buffers on board."""
-    values: Overrides = {
+    return {
         "NumberEvents": telemetry.generator("buffers").multinomial(events, np.full(64, 1 / 64)),
         **dict.fromkeys(("livetim", "h*livet"), livetimes),
         **dict.fromkeys(("nsfterr", "nbadid", "n?ebful"), 0),
     }
-    return telemetry.records("L1CrisLowPriorityRate", cycles, overrides=values)
 
 
 def livetimes(field: Field, seconds: Floats, rng: np.random.Generator) -> Floats:  # noqa: ARG001 - a Draw
@@ -152,51 +136,11 @@ def livetimes(field: Field, seconds: Floats, rng: np.random.Generator) -> Floats
     return np.rint(rng.normal(0.9 * LIVETIME_A_CYCLE, 5000, len(seconds)))
 
 
-def housekeeping(telemetry: TelemetryDay, cycles: Integers) -> Records:
+def housekeeping(cycles: Integers) -> Overrides:
     """One record a cycle."""
-    values: Overrides = {
+    return {
         "CommandTableIndex": cycles // CYCLE % TABLE_SEGMENTS,
         **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), slow_walk),
         "Dac*": setting,
         **dict.fromkeys(("Heater*", "Status*"), 1),
     }
-    return telemetry.records("L1CrisHskp", cycles, overrides=values)
-
-
-def command_echoes(telemetry: TelemetryDay) -> Records:
-    """One record a command."""
-    frames = echoing(telemetry)
-    texts = commands(len(frames), telemetry.generator("commands"))
-    values: Overrides = {"NumberChars": np.char.str_len(texts), "CommandEcho": texts}
-    return telemetry.records("L1CrisCommandEcho", frames, overrides=values)
-
-
-def command_tables(telemetry: TelemetryDay) -> Records:
-    """The first table of the day, and those with commands; from the cycle of the first segment to that of the last."""
-    length = CYCLE * TABLE_SEGMENTS
-    first = telemetry.frames(every=length)
-    numbers = (echoing(telemetry) // length == first[:, np.newaxis] // length).sum(axis=1)
-    chosen = (numbers > 0) | (first == first[0])
-    values: Overrides = {"[a-z]*": setting, "NumberCommandEchoes": numbers[chosen]}
-    return telemetry.records("L1CrisCommandTable", first[chosen], first[chosen] + length - CYCLE, values)
-
-
-def diagnostic_events(telemetry: TelemetryDay) -> Records:
-    """Four records; each event takes 40 minor frames of 58 bytes."""
-    first = diagnosing(telemetry)[20::90]
-    values: Overrides = {**dict.fromkeys(("RawStack", "SoftEvent", "NormalEvent"), readings), "ContinuationFlag": 0}
-    return telemetry.records("L1CrisDiagnosticEvent", first, first + 39, values)
-
-
-def event_cycles(telemetry: TelemetryDay, cycles: Integers, events: Integers) -> Records:
-    """One record a cycle, with its events."""
-    size = telemetry.types["L1CrisEventCycle"].field("EventBuffer").shape[0]
-    rng = telemetry.generator("bodies")
-    buffers, spent = event_buffers(events, size, rng, lengths=EVENT_LENGTHS, ages=EVENT_AGES)
-    values: Overrides = {
-        "NumberEvents": events,
-        "EventBuffer": buffers,
-        "NumberNormalEventBytes": spent,
-        "ContinuationFlag": 0,
-    }
-    return telemetry.records("L1CrisEventCycle", cycles, overrides=values)
