@@ -218,7 +218,7 @@ def docstring(documented: object) -> Iterator[str]:
             head, *lines = entry.splitlines()
             name, _, annotation = head.partition(" : ")
             term = f"`{name}` ({markdown(annotation)})" if annotation else markdown(head)
-            yield from definition(term, markdown(" ".join(line.strip() for line in lines)))
+            yield from definition(term, markdown(" ".join(" ".join(lines).split())))
 
 
 def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> Iterator[str]:

@@ -23,7 +23,6 @@ __all__ = [
     "id_of",
     "read_entry",
     "safe_name",
-    "short_id",
 ]
 
 REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
@@ -116,13 +115,8 @@ def contents_of(entry: Path) -> list[Path]:
     return [Path(each.path) for each in scan(entry) if each.name not in {REASON, NEW_REASON}]
 
 
-def short_id(name: str, content: bytes) -> str:
-    """What tells an entry from others."""
-    return digest_id(name, hashlib.sha256(content).digest())
-
-
 def digest_id(name: str, digest: bytes) -> str:
-    """Return the short id of content with this SHA-256."""
+    """Return the short id of content with this SHA-256, which differs from that of other entries."""
     return hashlib.sha256(digest + name.encode(errors="surrogateescape")).hexdigest()[:12]
 
 

@@ -16,14 +16,25 @@ from stat import S_ISREG
 from typing import Any
 
 from dayfile.archive import disk
-from dayfile.archive.contents import holds, holds_the_same
+from dayfile.archive.contents import holds, holds_the_same, parts_of
 from dayfile.archive.directories import entries, refuse, status
-from dayfile.archive.entry import NEW_REASON, REASON, VALUES, Entry, contents_of, id_of, read_entry, safe_name, short_id
+from dayfile.archive.entry import (
+    NEW_REASON,
+    REASON,
+    VALUES,
+    Entry,
+    contents_of,
+    digest_id,
+    id_of,
+    read_entry,
+    safe_name,
+)
 from dayfile.archive.locks import locked
 from dayfile.archive.requeued import Requeued
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import plural
+from dayfile.model.batch import Source
 
 __all__ = ["Quarantine"]
 
@@ -74,14 +85,14 @@ class Quarantine:
         with self.locked(seconds):
             self.requeued.forget_old()
 
-    def put(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
+    def put(self, name: str, content: bytes | Source, reason: dict[str, Any]) -> Path:
         """Keep bytes with the reason; bytes that are there already are not kept twice.
 
         Parameters
         ----------
         name : str
             File name under which a run would recognise the bytes as a source again.
-        content : bytes
+        content : bytes or Source
             The source, or the records of it that could not be archived.
         reason : dict
             What went wrong; written as JSON.
@@ -92,7 +103,8 @@ class Quarantine:
             The entry's directory.
         """
         with self.locked():
-            return self.find(name, content) or self._keep(name, content, reason)
+            source = content if isinstance(content, Source) else Source(Path(name), name, content)
+            return self.find(name, source) or self._keep(name, source, reason)
 
     def move_in(self, path: Path, reason: dict[str, Any]) -> Path:
         """Keep a file that is too large to be read, or copied: by a rename.
@@ -136,13 +148,13 @@ class Quarantine:
             self.requeued.forget(short)
             return entry
 
-    def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
-        short = short_id(name, content)
+    def _keep(self, name: str, source: Source, reason: dict[str, Any]) -> Path:
+        short = digest_id(name, bytes.fromhex(source.sha256))
         making = self.path / f".{short}"
         disk.make_directory(making, private=True)
-        disk.write(making / safe_name(name), content, private=True)
-        _, date = self._make_reason(short, {"sha256": hashlib.sha256(content).hexdigest(), **reason})
-        self._remove_remains(self.path / f"{date}-{short}", safe_name(name), content)
+        disk.write(making / safe_name(name), parts_of(source), private=True)
+        _, date = self._make_reason(short, {"sha256": source.sha256, **reason})
+        self._remove_remains(self.path / f"{date}-{short}", safe_name(name), source)
         entry = self._name_entry(making, date, short)
         self.requeued.forget(short)
         return entry
@@ -204,10 +216,10 @@ class Quarantine:
             disk.sync(making)
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
 
-    def _remove_remains(self, entry: Path, name: str, content: bytes) -> None:
+    def _remove_remains(self, entry: Path, name: str, source: Source) -> None:
         """Remove an entry that lacks its reason or its bytes, unless it is closed or holds other bytes than these."""
         try:
-            if all(each.name == name and holds(each, content) for each in contents_of(entry)):
+            if all(each.name == name and holds(each, source) for each in contents_of(entry)):
                 shutil.rmtree(entry)
         except OSError as error:
             if disk.concerns_the_disk(error):
@@ -229,16 +241,17 @@ class Quarantine:
                 disk.sync(self.path)
                 return entry
 
-    def find(self, name: str, content: bytes) -> Path | None:
+    def find(self, name: str, content: bytes | Source) -> Path | None:
         """Return the entry that keeps these bytes under this name, if there is one.
 
         An entry whose bytes were requeued, or are others by now, keeps nothing. One that cannot be read does not count.
         """
-        end = f"-{short_id(name, content)}"
+        source = content if isinstance(content, Source) else Source(Path(name), name, content)
+        end = f"-{digest_id(name, bytes.fromhex(source.sha256))}"
         for entry in self._listing():
             if entry.name.endswith(end):
                 path = Path(entry.path)
-                if holds(path / safe_name(name), content) and holds(path / REASON):
+                if holds(path / safe_name(name), source) and holds(path / REASON):
                     return path
         return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.contents import parts_of
 from dayfile.archive.directories import entries, status
 from dayfile.archive.root import Root
 from dayfile.model.batch import Source
@@ -47,7 +48,7 @@ def keep(root: Root, source: Source, days: Iterable[np.datetime64]) -> None:
             making = target.with_name(MAKING)
             disk.unlink(making)
             if first is None:
-                disk.write(making, source.content, private=True)
+                disk.write(making, parts_of(source), private=True)
             else:
                 with disk.storage_errors("link", making):
                     os.link(first, making)

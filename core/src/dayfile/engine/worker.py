@@ -25,13 +25,13 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
-from dayfile.engine.accepting import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
+from dayfile.engine.reading import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback, Share, Written
 from dayfile.errors import DayfileError, HeldError
 from dayfile.model.batch import Source
