@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,7 @@ from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
 from dayfile.archive.root import Root, real
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
-from dayfile.engine.pieces import Piece
-from dayfile.engine.shares import Setback, Written
-from dayfile.engine.writing import Writing
+from dayfile.engine.shares import Setback
 from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.plugins import Plugins
@@ -159,35 +157,10 @@ class DayFiles:
         changed = [node for node, told in expected.items() if found.get(node) != told]
         return f"{path} is damaged: {', '.join(changed[:3])} changed since publication; {REMEDY}" if changed else ""
 
-    def write(self, origins: Sequence[Origin], pieces: Sequence[Piece]) -> Written:
-        """Write the records of a group of sources, except those of sources that a day file has already.
-
-        Parameters
-        ----------
-        origins : sequence of Origin
-            The sources, by their place in the group.
-        pieces : sequence of Piece
-            Their records.
-        """
-        written = Writing(self, origins).write(pieces)
-        written.setbacks, self.setbacks = self.setbacks, {}
-        return written
-
-    def write_blocks(self, origin: Origin, counts: Mapping[str, int], blocks: Iterable[Sequence[Piece]]) -> Written:
-        """Write the records of one source as they come, all of them or none.
-
-        Parameters
-        ----------
-        origin : Origin
-            The source.
-        counts : mapping of str to int
-            How many of its records belong to each day file.
-        blocks : iterable of sequence of Piece
-            Its records; HeldError if the source cannot be read any more.
-        """
-        written = Writing(self, [origin]).write_blocks(counts, blocks)
-        written.setbacks, self.setbacks = self.setbacks, {}
-        return written
+    def take_setbacks(self) -> dict[str, Setback]:
+        """The day files that were given up since this was last asked."""
+        setbacks, self.setbacks = self.setbacks, {}
+        return setbacks
 
     def enter(self, path: str, origin: Origin, records: int) -> None:
         """Enter a source into the ledger of a day file, once all its records are written there and elsewhere."""

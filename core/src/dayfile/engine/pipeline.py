@@ -23,6 +23,7 @@ from dayfile.engine.reading import LargeSource
 from dayfile.engine.remarks import Remarks
 from dayfile.engine.report import Report, SetAside
 from dayfile.engine.shares import Setback, Written
+from dayfile.engine.writing import Writing
 from dayfile.errors import SourceError
 from dayfile.messages import again_with, plural
 from dayfile.model.batch import Origin, Rejected, Remark, Source
@@ -144,7 +145,7 @@ class Pipeline:
             large = LargeDecoding(self.decoder, source)
             if large.in_blocks:
                 large.check()
-                written = day_files.write_blocks(source, large.counts, large.pieces())
+                written = Writing(day_files, [source]).write_blocks(large.counts, large.pieces())
                 failures = [failure for share in written.shares.values() for failure in share.failures.get(0, ())]
                 if failures:  # and nothing of it is in any day file
                     large.decoded.failures += failures
@@ -152,7 +153,7 @@ class Pipeline:
                 return [large.decoded], written
             answers = large.answers
         decoded, pieces = self.decoder(sources, answers)
-        return decoded, day_files.write(sources, pieces)
+        return decoded, Writing(day_files, sources).write(pieces)
 
     def count(self, written: Written) -> None:
         """Count what became of records."""

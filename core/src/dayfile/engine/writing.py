@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.workfile import WorkFile
+from dayfile.engine.day_files import DayFiles
 from dayfile.engine.pieces import Piece
 from dayfile.engine.shares import Setback, Share, Written
 from dayfile.errors import HeldError, PluginError, StorageError
@@ -18,9 +18,6 @@ from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
 from dayfile.stores.ledger import stored_name
-
-if TYPE_CHECKING:
-    from dayfile.engine.day_files import DayFiles
 
 __all__ = ["Writing"]
 
@@ -63,7 +60,13 @@ class Writing:
         self.statuses: dict[str, Statuses] = {}
 
     def write(self, pieces: Sequence[Piece]) -> Written:
-        """Write all records of the group; see :meth:`dayfile.engine.day_files.DayFiles.write`."""
+        """Write the records of the group, except those of sources that a day file has already.
+
+        Parameters
+        ----------
+        pieces : sequence of Piece
+            Their records.
+        """
         for places in rounds(self.origins):
             parts = (self._part(piece, places) for piece in pieces)
             for path, each in by_day_file(part for part in parts if len(part.sources)):
@@ -73,10 +76,19 @@ class Writing:
                         share.records[place] = share.records.get(place, 0) + records
                 self._write_day(path, each)
                 self._settle(path)
+        self.written.setbacks = self.day_files.take_setbacks()
         return self.written
 
     def write_blocks(self, counts: Mapping[str, int], blocks: Iterable[Sequence[Piece]]) -> Written:
-        """Write the records of the one source; see :meth:`dayfile.engine.day_files.DayFiles.write_blocks`."""
+        """Write the records of the one source of the group as they come, all of them or none.
+
+        Parameters
+        ----------
+        counts : mapping of str to int
+            How many of its records belong to each day file.
+        blocks : iterable of sequence of Piece
+            Its records; HeldError if the source cannot be read any more.
+        """
         shares = self.written.shares = {path: Share({0: records}) for path, records in counts.items()}
         try:
             for pieces in blocks:
@@ -92,6 +104,7 @@ class Writing:
         self._give_up_halves()
         for path in shares:
             self._settle(path)
+        self.written.setbacks = self.day_files.take_setbacks()
         return self.written
 
     def _give_up_halves(self) -> None:
