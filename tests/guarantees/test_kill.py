@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import tables
 
+from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, catalogue_rows
 from dayfile.archive.checking import check
 from dayfile.archive.quarantine import Quarantine
@@ -175,6 +176,16 @@ def test_a_watch_releases_what_a_killed_run_had_published(fresh, killed, finish)
 def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed):
     done = archive_run("selftest", "--kill", 2000, "--seed", seed, "--scratch", tmp_path / "scratch", command="dayfile")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fault_does_not_happen_in_a_fork_of_the_process_that_it_is_for(tmp_path):
+    """Otherwise a source that is tried in a fork would be taken for one that ends the process."""
+    with injected(Fault("write", 1, "kill")):
+        child = os.fork()
+        if child == 0:
+            disk.step("write", tmp_path)
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 # ---- The catalogue

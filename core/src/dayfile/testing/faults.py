@@ -85,6 +85,16 @@ class Fault:
 
 @contextmanager
 def injected(fault: Fault) -> Iterator[Fault]:
-    """Let a fault happen in this process, within the block."""
-    with disk.watch_steps(fault):
+    """Let a fault happen in this process, within the block.
+
+    It does not happen in forks of this process, such as those in which sources are tried: whoever kills a process from
+    outside does not kill a fork of it alone.
+    """
+    process = os.getpid()
+
+    def take_note(kind: str, path: Path) -> None:
+        if os.getpid() == process:
+            fault(kind, path)
+
+    with disk.watch_steps(take_note):
         yield fault
