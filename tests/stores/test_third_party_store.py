@@ -13,8 +13,10 @@ import tables
 from dayfile import Instrument, Status, create_archive, hookimpl, open_archive
 from dayfile.archive.checking import check
 from dayfile.engine.maintenance import rebuild, reindex
+from dayfile.errors import UnknownStoreError
 from dayfile.stores import registry
 from dayfile.stores.base import Change, Decision, Store
+from dayfile.stores.registry import find_store
 
 LAYOUT = """\
 instrument: buoy
@@ -132,13 +134,17 @@ def test_any_order_gives_the_same_table(tmp_path, buoy):
     assert found[0][0]["state"] == [(DAY + 5, 1.0)]  # 00 00 80 3F are the greater bytes, 2.0 is 00 00 00 40
 
 
-def test_an_overlay_of_its_changes_gives_what_applying_them_gives(tmp_path, buoy):
-    """What a store decides can be made in rows that were read, as in a table."""
-    rows, store = np.zeros(0, states().dtype), Latest()
-    for many in (states((1, 1.0)), states((3, 3.0)), states((2, 2.0))):
-        winner = max([*rows, *many], key=lambda row: (row["second"], row.tobytes()))
-        rows = store.overlay(rows, [Change(np.array([winner]), np.array([0]))])
-    assert rows.tolist() == [(DAY + 3, 3.0)]
+def test_a_store_of_a_plugin_that_does_not_load_is_forgotten(plugins_named):
+    class Wrong(Buoy):
+        def settings(self):
+            return 17
+
+    loaded = plugins_named(wrong=Wrong(LAYOUT, "buoy.yaml"))
+    assert (len(loaded.failures), loaded.store_owners.get("latest")) == (1, None)
+    with pytest.raises(UnknownStoreError):
+        find_store("latest")
+    loaded.add("buoy", Buoy(LAYOUT, "buoy.yaml"))
+    assert (loaded.names, find_store("latest").name) == (["buoy"], "latest")
 
 
 def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buoy):

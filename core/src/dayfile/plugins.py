@@ -40,7 +40,7 @@ from dayfile.formats.base import Format
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
-from dayfile.stores.registry import register_stores
+from dayfile.stores.registry import forget_stores, register_stores
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collecting"]
 
@@ -146,6 +146,10 @@ class Plugins:
         if len(self.failures) > failed:
             for format_ in [each for each, owner in self._format_owners.items() if owner == name]:
                 del self.formats[format_], self._format_owners[format_]
+            stores = [each for each, owner in self.store_owners.items() if owner == name]
+            forget_stores(stores)
+            for store in stores:
+                del self.store_owners[store]
             self._hooks.unregister(name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:

@@ -30,7 +30,6 @@ from dayfile.formats.struct_dtypes import to_structs
 from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.model.datatype import DataType
-from dayfile.stores.registry import find_store
 
 __all__ = [
     "CODE_SIZE",
@@ -270,7 +269,7 @@ def open_slot_file(
     possible: tuple[ByteOrder, ...] = ("big", "little") if header is None else (header.byte_order,)
     structs = {order: struct_of(form, order) for order in possible}
     slots = number_of_structs(source.size, where, structs[possible[0]].itemsize)
-    periodic = find_store(data_type.placement.store).sparse and part == "slots"
+    periodic = data_type.period > 0 and part == "slots"
     # Only the number of slots shows that a file was cut between two of them. A program that knows no leap seconds
     # writes the slots of 86,400 s for a day that has one, too.
     if periodic and slots not in {data_type.slots(day), -(-SECONDS_A_DAY // data_type.period)}:

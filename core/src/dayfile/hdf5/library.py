@@ -19,7 +19,7 @@ from tables import hdf5extension
 
 from dayfile.errors import InstallationError
 
-__all__ = ["DEFAULT", "FUNCTIONS", "HID", "call", "close_on_exit", "load_library", "to_hsize"]
+__all__ = ["DEFAULT", "FUNCTIONS", "HID", "call", "close_on_error", "close_on_exit", "load_library", "to_hsize"]
 
 DEFAULT = 0
 """``H5P_DEFAULT``, ``H5S_SELECT_SET`` and ``H5T_DIR_DEFAULT`` are all 0."""
@@ -108,6 +108,16 @@ def close_on_exit(function: str, identifier: int) -> Iterator[int]:
         yield identifier
     finally:
         call(function, identifier)
+
+
+@contextmanager
+def close_on_error(function: str, identifier: int) -> Iterator[None]:
+    """Close an HDF5 identifier if the block raises."""
+    try:
+        yield
+    except BaseException:
+        call(function, identifier)
+        raise
 
 
 def to_hsize(*numbers: int) -> ctypes.Array[ctypes.c_uint64]:

@@ -20,7 +20,7 @@ from dayfile.hdf5.datasets import (
     write_hyperslab,
 )
 from dayfile.hdf5.datatypes import find_row_dtype
-from dayfile.hdf5.library import call
+from dayfile.hdf5.library import call, close_on_error
 from dayfile.messages import plural
 
 __all__ = ["ConvertedTable", "NativeTable", "Table", "extend_with_zeros", "open_if_table", "open_table"]
@@ -220,13 +220,10 @@ def open_if_table(file: tables.File, path: str) -> Table | None:
         Nothing is there, or it cannot be read.
     """
     dataset = open_dataset(file, path)
-    try:
+    with close_on_error("H5Dclose", dataset):
         dtype = find_row_dtype(file, path, dataset)
         if dtype is not None:
             return NativeTable(dataset, path, dtype)
-    except BaseException:
-        call("H5Dclose", dataset)
-        raise
     call("H5Dclose", dataset)
     node = file.get_node(path)
     return ConvertedTable(node) if isinstance(node, tables.Table) else None

@@ -18,7 +18,7 @@ import tables
 
 from dayfile.hdf5.datasets import get_extent, open_dataset, select_hyperslab, set_extent, write_hyperslab
 from dayfile.hdf5.datatypes import FLOAT, INTEGER, VLEN
-from dayfile.hdf5.library import DEFAULT, call, close_on_exit
+from dayfile.hdf5.library import DEFAULT, call, close_on_error, close_on_exit
 
 __all__ = ["VlenArray", "open_if_vlen_array", "open_vlen_array"]
 
@@ -112,15 +112,14 @@ def open_if_vlen_array(file: tables.File, path: str) -> VlenArray | None:
         Nothing is there, or it cannot be read.
     """
     dataset = open_dataset(file, path)
-    try:
-        with close_on_exit("H5Tclose", call("H5Dget_type", dataset)) as datatype:
-            if call("H5Tget_class", datatype) == VLEN:
-                with close_on_exit("H5Tclose", call("H5Tget_super", datatype)) as element:
-                    if call("H5Tget_class", element) in {INTEGER, FLOAT}:
-                        return VlenArray(dataset, path)
-    except BaseException:
-        call("H5Dclose", dataset)
-        raise
+    with (
+        close_on_error("H5Dclose", dataset),
+        close_on_exit("H5Tclose", call("H5Dget_type", dataset)) as datatype,
+    ):
+        if call("H5Tget_class", datatype) == VLEN:
+            with close_on_exit("H5Tclose", call("H5Tget_super", datatype)) as element:
+                if call("H5Tget_class", element) in {INTEGER, FLOAT}:
+                    return VlenArray(dataset, path)
     call("H5Dclose", dataset)
     return None
 

@@ -251,6 +251,9 @@ class Store(Protocol):
 
     def find_problem(self, data_type: DataType) -> Problem | None:
         """Find what in a data type does not go with the store."""
+        if self.contends and data_type.blob_fields:
+            message = f"a type with 'store: {self.name}' has no blobs, as its overlap table has none"
+            return Problem("blob", message, data_type.blob_fields[0])
         return Problem("period", PERIOD) if data_type.period else None
 
     def count_rows(self, data_type: DataType, day: np.datetime64) -> int:  # noqa: ARG002

@@ -9,7 +9,7 @@ from dayfile.stores.append import Append, Intervals
 from dayfile.stores.base import Store
 from dayfile.stores.slots import Slots
 
-__all__ = ["CORE_STORES", "find_store", "register_stores", "store_names"]
+__all__ = ["CORE_STORES", "find_store", "forget_stores", "register_stores", "store_names"]
 
 CORE_STORES: tuple[Store, ...] = (Append(), Slots(), Intervals())
 """The core's own, which the plugin ``builtin`` brings; registered at once, so that archives can be read without any."""
@@ -19,6 +19,12 @@ known_stores: dict[str, Store] = {store.name: store for store in CORE_STORES}
 def register_stores(stores: Iterable[Store]) -> None:
     """Register stores, in place of others of their names."""
     known_stores.update((store.name, store) for store in stores)
+
+
+def forget_stores(names: Iterable[str]) -> None:
+    """Forget stores, as those of a plugin that does not load."""
+    for name in names:
+        known_stores.pop(name, None)
 
 
 def find_store(name: str) -> Store:

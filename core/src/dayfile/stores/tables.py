@@ -66,7 +66,7 @@ class TypeTables:
     @property
     def indexed_rows(self) -> int:
         """Rows of which an index is kept in memory."""
-        return self.table.rows if self.table.index is not None else 0
+        return self.table.nrows if self.table.index is not None else 0
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:

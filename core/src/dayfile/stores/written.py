@@ -51,6 +51,11 @@ class WrittenTable:
         Whether :meth:`find_known` can be asked: an index of all rows is kept in memory then.
     empty_from : int, optional
         From which row on all are known to be empty, so that they need not be read; 0 for a table just made.
+
+    Attributes
+    ----------
+    nrows : int
+        How many rows there are, with those that wait.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class WrittenTable:
         self.blobs = blobs
         self.checksum = checksum
         self.waiting: list[npt.NDArray[Any]] = []
-        self.rows = table.nrows
+        self.nrows = table.nrows
         self.empty_from = table.nrows if empty_from is None else empty_from
         self.index = self._make_index() if indexed else None
         self.groups: dict[int, set[bytes]] = {}
@@ -77,19 +82,14 @@ class WrittenTable:
     def _make_index(self) -> RowIndex:
         """An index of the rows that are stored."""
         index = RowIndex()
-        for start in range(0, self.rows, READ_ROWS):
-            index.add(row_hashes(self.identity(self.table.read(start, min(start + READ_ROWS, self.rows)))))
+        for start in range(0, self.nrows, READ_ROWS):
+            index.add(row_hashes(self.identity(self.table.read(start, min(start + READ_ROWS, self.nrows)))))
         return index
-
-    @property
-    def nrows(self) -> int:
-        """How many rows there are, with those that wait."""
-        return self.rows
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
         """Rows and checksum that the nodes are to have, by path."""
-        nodes = {self.table.path: (self.rows, self.checksum)}
+        nodes = {self.table.path: (self.nrows, self.checksum)}
         if self.blobs is not None:
             nodes[self.blobs.path] = (self.blobs.rows, self.blobs.checksum)
         return nodes
@@ -136,7 +136,9 @@ class WrittenTable:
         if not len(change.rows):
             return
         records = change.rows
-        if self.blobs is not None and self.data_type.blob_fields and change.order is not None:
+        if self.blobs is not None and self.data_type.blob_fields:
+            if change.order is None:
+                raise ValueError(f"rows with blobs are appended to {self.table.path} without their order")
             records = records.copy()
             first = self.blobs.add(change.blobs.values, change.order[change.blobs.owners])
             for name in self.data_type.blob_fields:
@@ -145,8 +147,8 @@ class WrittenTable:
         if self.index is not None:
             self._enter(self.index, change)
         self.waiting.append(records)
-        self.rows += len(records)
-        self.empty_from = max(self.empty_from, self.rows)
+        self.nrows += len(records)
+        self.empty_from = max(self.empty_from, self.nrows)
         self.block = None
 
     def _enter(self, index: RowIndex, change: Change) -> None:
