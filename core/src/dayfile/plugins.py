@@ -40,7 +40,7 @@ from dayfile.formats.base import Format
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
-from dayfile.stores.registry import forget_stores, register_stores
+from dayfile.stores.registry import forget_store, register_stores
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collecting"]
 
@@ -106,8 +106,7 @@ class Plugins:
     @property
     def bases(self) -> dict[str, str]:
         """Directories of day files that may lie elsewhere, and the environment variables that say where."""
-        placements = (data_type.placement for data_type in self.data_types.values())
-        return {each.path.partition("/")[0]: each.base for each in placements if each.base}
+        return {at.path.partition("/")[0]: at.base for each in self.data_types.values() if (at := each.placement).base}
 
     def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
         """Take a plugin in; see :meth:`add_all`."""
@@ -144,12 +143,10 @@ class Plugins:
         with collecting(name, self.failures):
             yield
         if len(self.failures) > failed:
-            for format_ in [each for each, owner in self._format_owners.items() if owner == name]:
-                del self.formats[format_], self._format_owners[format_]
-            stores = [each for each, owner in self.store_owners.items() if owner == name]
-            forget_stores(stores)
-            for store in stores:
-                del self.store_owners[store]
+            for owners, forget in ((self._format_owners, self.formats.pop), (self.store_owners, forget_store)):
+                for each in [each for each, owner in owners.items() if owner == name]:
+                    del owners[each]
+                    forget(each)
             self._hooks.unregister(name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
@@ -180,8 +177,7 @@ class Plugins:
     def _take_stores(self, name: str) -> None:
         """Register the stores of a plugin."""
         found = answers.check_stores(self._hooks.call(name, "stores") or (), self.store_owners, name)
-        register_stores(found)
-        self.store_owners.update(dict.fromkeys((store.name for store in found), name))
+        self.store_owners.update(dict.fromkeys(register_stores(found), name))
 
     def _ask(
         self,
@@ -262,8 +258,8 @@ class Plugins:
         DayfileError
             The plugin failed, or says what must be set; the message names it.
         """
-        arguments = {"root": root, "settings": settings.plugins[name]}
-        return self._ask(name, "routes", answers.check_routes, FOR_USERS, **arguments) or []
+        own = settings.plugins[name]
+        return self._ask(name, "routes", answers.check_routes, FOR_USERS, root=root, settings=own) or []
 
     def classify(self, batch: Batch, decoder: str) -> DataType:
         """The data type of a batch.
@@ -285,9 +281,8 @@ class Plugins:
         check = partial(answers.check_type_name, data_types=types)
         name = self._first(decoder, "classify", check, batch=batch, data_types=types)
         if name is None:
-            raise PluginError(
-                f"no data type has the code {batch.code!r}{answers.foreign(batch, self.data_types, self.owners)}"
-            )
+            hint = answers.foreign(batch, self.data_types, self.owners)
+            raise PluginError(f"no data type has the code {batch.code!r}{hint}")
         check_records(batch, self.data_types[name])
         return self.data_types[name]
 

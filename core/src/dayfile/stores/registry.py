@@ -9,22 +9,23 @@ from dayfile.stores.append import Append, Intervals
 from dayfile.stores.base import Store
 from dayfile.stores.slots import Slots
 
-__all__ = ["CORE_STORES", "find_store", "forget_stores", "register_stores", "store_names"]
+__all__ = ["CORE_STORES", "find_store", "forget_store", "register_stores", "store_names"]
 
 CORE_STORES: tuple[Store, ...] = (Append(), Slots(), Intervals())
 """The core's own, which the plugin ``builtin`` brings; registered at once, so that archives can be read without any."""
 known_stores: dict[str, Store] = {store.name: store for store in CORE_STORES}
 
 
-def register_stores(stores: Iterable[Store]) -> None:
-    """Register stores, in place of others of their names."""
-    known_stores.update((store.name, store) for store in stores)
+def register_stores(stores: Iterable[Store]) -> list[str]:
+    """Register stores, in place of others of their names; return the names."""
+    found = {store.name: store for store in stores}
+    known_stores.update(found)
+    return list(found)
 
 
-def forget_stores(names: Iterable[str]) -> None:
-    """Forget stores, as those of a plugin that does not load."""
-    for name in names:
-        known_stores.pop(name, None)
+def forget_store(name: str) -> None:
+    """Forget a store, as that of a plugin that does not load."""
+    known_stores.pop(name, None)
 
 
 def find_store(name: str) -> Store:
