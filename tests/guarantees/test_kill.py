@@ -178,14 +178,17 @@ def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_fault_does_not_happen_in_a_fork_of_the_process_that_it_is_for(tmp_path):
+@pytest.mark.parametrize(("apart", "ended"), [(True, 7), (False, -signal.SIGKILL)])
+def test_a_fault_happens_in_workers_and_not_in_a_fork_that_tries_sources(tmp_path, apart, ended):
     """Otherwise a source that is tried in a fork would be taken for one that ends the process."""
     with injected(Fault("write", 1, "kill")):
         child = os.fork()
         if child == 0:
+            if apart:
+                os.setsid()
             disk.step("write", tmp_path)
             os._exit(7)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == ended
 
 
 # ---- The catalogue

@@ -85,15 +85,15 @@ class Fault:
 
 @contextmanager
 def injected(fault: Fault) -> Iterator[Fault]:
-    """Let a fault happen in this process, within the block.
+    """Let a fault happen in this process and its workers, within the block.
 
-    It does not happen in forks of this process, such as those in which sources are tried: whoever kills a process from
-    outside does not kill a fork of it alone.
+    It does not happen in a fork that has a session of its own, as those in which sources are tried: whoever kills a
+    process from outside does not kill such a fork alone.
     """
-    process = os.getpid()
+    session = os.getsid(0)
 
     def take_note(kind: str, path: Path) -> None:
-        if os.getpid() == process:
+        if os.getsid(0) == session:
             fault(kind, path)
 
     with disk.watch_steps(take_note):
