@@ -27,7 +27,6 @@ PRIVATE = {
 }
 OTHER_LIBRARIES = {
     "archive/disk.py": "sync_file_range and renameat2 of the C library",
-    "archive/gathering.py": "addresses of NumPy arrays",
     "engine/worker.py": "prctl of the C library",
     "formats/hdf4_structs.py": "buffers of pyhdf, which writes samples in HDF4",
 }

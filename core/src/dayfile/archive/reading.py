@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
-from dayfile.archive.gathering import READ_BYTES, Choice, Part, Room, chosen, joined, key_names
+from dayfile.archive.gathering import READ_BYTES, Arena, Choice, Part, join_parts, list_key_names, read_table
 from dayfile.archive.opening import naming_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
@@ -185,7 +185,7 @@ class Reader:
         self, told: DataType, first: float, last: float, choice: Choice, keys: Mapping[str, str | int]
     ) -> Records:
         """The records that a choice takes from the day files that can hold some of the time from first to last."""
-        names = key_names(told)
+        names = list_key_names(told)
         for name in keys.keys() - set(names):
             raise UsageError(f"{told.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
         period = np.timedelta64(told.period, "s") + LEAP
@@ -194,7 +194,7 @@ class Reader:
         asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
         parts: list[Part] = []
         # How many records of a file have certain keys is not known; if all are read, they need the memory anyway.
-        room = Room(0 if keys else sum(row.records for row, *_ in asked) * told.dtype.itemsize)
+        arena = Arena(0 if keys else sum(row.records for row, *_ in asked) * told.dtype.itemsize)
         for row, earliest, latest in asked:
             # Of most files all records are asked for, which need not be found out record by record.
             inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * LEAP
@@ -203,11 +203,11 @@ class Reader:
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
                 with naming_trouble(self.root.path / row.path):
-                    array = chosen(table, data_type, None if inside else choice, room, self.read_bytes)
-                if len(array):
+                    piece = read_table(table, data_type, None if inside else choice, arena, self.read_bytes)
+                if len(piece.array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
-                    parts.append(Part(data_type, array, there, place))
-        return joined(told, parts, room)
+                    parts.append(Part(data_type, piece, there, place))
+        return join_parts(told, parts, arena)
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
