@@ -133,7 +133,7 @@ ALIKE = {
 @pytest.mark.parametrize(("node", "keys"), ALIKE.values(), ids=ALIKE)
 def test_keys_that_a_reader_would_take_for_others_are_refused(taken, node, keys):
     (reason,), records = taken(Roof([keys], node))
-    assert "cannot be told apart from other keys" in reason
+    assert "cannot be distinguished from other keys" in reason
     assert not records
 
 

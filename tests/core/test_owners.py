@@ -14,7 +14,7 @@ from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
 from dayfile.errors import LossError, PluginError, SourceError, UsageError
 from dayfile.instrument import Instrument
-from dayfile.stores.nodes import fill
+from dayfile.stores.nodes import fill_path
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock
 COUNTER = """\
@@ -228,9 +228,9 @@ def test_no_hook_changes_records_in_place(archive, hits, muon, plugins_of, hook)
 @pytest.mark.parametrize("key", ["1", "-1", "0"])
 def test_a_text_key_that_would_be_read_back_as_a_number_is_refused(key):
     with pytest.raises(SourceError, match="would be read back as a number"):
-        fill("/site_{site}/a", {"site": key})
-    assert fill("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
-    assert fill("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
+        fill_path("/site_{site}/a", {"site": key})
+    assert fill_path("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
+    assert fill_path("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
 
 
 # ---- what a write hook answers

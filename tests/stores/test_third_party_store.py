@@ -136,7 +136,7 @@ def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buo
     program = "import dayfile, sys; dayfile.open_archive(sys.argv[1], plugins=['hisparc']).read('buoy.state')"
     command = [sys.executable, "-c", program, str(tmp_path / "archive")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "there is no store 'latest'; load the plugin that brings it" in done.stderr
+    assert "the store 'latest' is unknown; load the plugin that offers it" in done.stderr
 
 
 @pytest.mark.parametrize(

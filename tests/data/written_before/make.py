@@ -21,9 +21,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from dayfile.layouts.dtypes import to_structs
 
 import dayfile
-from dayfile.layouts.dtypes import to_structs
 from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import sample_day as sample_of_cris
 from dayfile_hisparc.simulation import events_of_station

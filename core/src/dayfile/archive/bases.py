@@ -16,7 +16,7 @@ from dayfile.archive.root import Root, real
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
 from dayfile.model.places import DIRECTORIES
-from dayfile.stores.sharing import day_files
+from dayfile.stores.sharing import list_day_files
 
 __all__ = ["check_bases", "check_links", "link_base", "look_for"]
 
@@ -80,7 +80,7 @@ def check_links(root: Root, types: Iterable[DataType]) -> None:
         return
     taken: dict[Path, tuple[str, str]] = {}
     for data_type in types:
-        for path in day_files(data_type):
+        for path in list_day_files(data_type):
             other, name = taken.setdefault(real(root.path / path), (path, data_type.name))
             if other != path:
                 message = (

@@ -19,14 +19,14 @@ from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.homes import Content, Homes, content_of, second_copy
 from dayfile.archive.opening import REMEDY, DayFileError, naming_trouble, open_day_file
 from dayfile.archive.root import Root
-from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.archive.survey import NodeSummary, opened_leaves, read_blocks, survey_blobs, survey_table
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import Table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
-from dayfile.stores.declarations import Told, data_type_of
+from dayfile.stores.declarations import TypeFinder, read_data_type
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.registry import find_store
 
@@ -164,7 +164,7 @@ def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
 
 
 def check_day_file(
-    path: Path, name: str, *, deep: bool, told: Told = data_type_of, taken: bool = False
+    path: Path, name: str, *, deep: bool, told: TypeFinder = read_data_type, taken: bool = False
 ) -> tuple[list[NodeSummary], list[Problem]]:
     """Check one day file by itself.
 
@@ -208,7 +208,7 @@ def check_day_file(
     return summaries, problems
 
 
-def summary_of(node: Table | VlenArray, told: Told, *, deep: bool) -> NodeSummary:
+def summary_of(node: Table | VlenArray, told: TypeFinder, *, deep: bool) -> NodeSummary:
     """What a node holds; of a blob array only the number of rows, unless all is to be read."""
     if not isinstance(node, VlenArray):
         return survey_table(node, told)
@@ -237,7 +237,7 @@ def check_places(table: Table, data_type: DataType, day: str) -> Iterator[str]:
     if not day or not store.sparse:
         return
     start = data_type.clock.day_start(np.datetime64(day, "D"))
-    for first, rows in blocks(table):
+    for first, rows in read_blocks(table):
         wrong = store.find_misplaced(rows, first, data_type, start)
         if len(wrong):
             yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
@@ -253,7 +253,7 @@ def check_blobs(file: tables.File, table: Table, data_type: DataType) -> Iterato
     for field in data_type.fields:
         if not field.blob or field.name not in (table.dtype.names or ()):
             continue
-        for _, rows in blocks(table):
+        for _, rows in read_blocks(table):
             cells: npt.NDArray[Any] = rows[field.name]
             bad = int(((cells < -1) | (cells >= count)).sum())
             if bad:

@@ -70,14 +70,14 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     """
     from dayfile.archive.survey import opened_leaves
     from dayfile.hdf5.vlen import VlenArray
-    from dayfile.stores.declarations import data_type_of
+    from dayfile.stores.declarations import read_data_type
 
     path = root.path / day_file_of(root, name, day)
     found: DataType | None = None
     content: dict[str, npt.NDArray[Any]] = {}
     with open_day_file(path) as file:
         for table in opened_leaves(file):
-            data_type = None if isinstance(table, VlenArray) else data_type_of(table)
+            data_type = None if isinstance(table, VlenArray) else read_data_type(table)
             if isinstance(table, VlenArray) or data_type is None or data_type.name != name:
                 continue
             check_single(data_type)

@@ -16,9 +16,9 @@ from dayfile.archive.survey import NodeSummary, survey
 from dayfile.errors import PluginError
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
-from dayfile.stores.declarations import Told, recogniser
+from dayfile.stores.declarations import TypeFinder, make_type_finder
 from dayfile.stores.ledger import Ledger
-from dayfile.stores.nodes import matched
+from dayfile.stores.nodes import match_keys
 
 __all__ = ["Content", "Homes", "content_of", "second_copy"]
 
@@ -62,7 +62,7 @@ class Homes:
     def __init__(self, plugins: Plugins | None) -> None:
         self.plugins = plugins
         self.types: dict[str, DataType] = {} if plugins is None else plugins.data_types
-        self.told: Told = recogniser(self.types.values())
+        self.told: TypeFinder = make_type_finder(self.types.values())
 
     def read(self, path: Path, name: str) -> Content:
         """What a file has.
@@ -119,7 +119,7 @@ class Homes:
                 continue
             known = self.types.get(told.name)
             node = (known or told).placement.node.path
-            if matched(node, summary.path) is None:
+            if match_keys(node, summary.path) is None:
                 problems.append(f"{summary.path} says that it is a table of {told.name}, whose tables are at {node}")
             elif known is not None and told.code not in {known.code, *(version.code for version in known.versions)}:
                 problems.append(

@@ -18,7 +18,7 @@ from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
 from dayfile.model.places import LEDGER
-from dayfile.model.validity import valid_at, valid_from
+from dayfile.model.validity import find_valid_at, find_valid_between
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -93,7 +93,7 @@ class Reader:
         told = self._type(data_type)
         first = -np.inf if start is None else told.clock.number(start)
         last = np.inf if stop is None else told.clock.number(stop)
-        return self._read(told, first, last, lambda rows, form: valid_from(rows, form, first, last), keys)
+        return self._read(told, first, last, lambda rows, form: find_valid_between(rows, form, first, last), keys)
 
     def at(self, data_type: str, second: Time, **keys: str | int) -> Records:
         """The records that are valid at one time: usually one or none.
@@ -123,7 +123,7 @@ class Reader:
         """
         told = self._type(data_type)
         moment = told.clock.number(second)
-        return self._read(told, moment, moment, lambda rows, form: valid_at(rows, form, moment), keys)
+        return self._read(told, moment, moment, lambda rows, form: find_valid_at(rows, form, moment), keys)
 
     def read_day(self, data_type: str, day: str | dt.date | np.datetime64 | int, **keys: str | int) -> Records:
         """The records of one UTC day: from the one that is valid at its second zero to before that of the next day.
@@ -228,14 +228,14 @@ class Reader:
 
     def told(self, table: Table) -> DataType | None:
         """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
-        from dayfile.stores.declarations import data_type_of, recogniser
+        from dayfile.stores.declarations import make_type_finder, read_data_type
 
         try:
-            told = data_type_of(table)
+            told = read_data_type(table)
         except UnknownStoreError:  # a plugin brings it
             self._recognisable()
-            told = data_type_of(table)
-        return recogniser(self._recognisable())(table) if told is None else told
+            told = read_data_type(table)
+        return make_type_finder(self._recognisable())(table) if told is None else told
 
     def _recognisable(self) -> list[DataType]:
         """Data types to recognise tables by; plugins are loaded only for files that do not tell their own."""
@@ -255,10 +255,10 @@ def moment(clock: Clock, number: float) -> np.datetime64:
 
 def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
     """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
-    from dayfile.stores.nodes import key_of, matched
+    from dayfile.stores.nodes import match_keys, parse_key
 
-    texts = matched(data_type.placement.node.path, path)
-    return None if texts is None else {name: key_of(text) for name, text in texts.items()}
+    texts = match_keys(data_type.placement.node.path, path)
+    return None if texts is None else {name: parse_key(text) for name, text in texts.items()}
 
 
 def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) -> bool:

@@ -16,7 +16,7 @@ from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.packed import Length, Packed, unpack
-from dayfile.model.validity import end_seconds
+from dayfile.model.validity import find_end_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     from dayfile.archive.opening import open_day_file
     from dayfile.hdf5.links import link_exists
     from dayfile.hdf5.vlen import open_vlen_array
-    from dayfile.stores.blobs import blobs_at
+    from dayfile.stores.blobs import take_blobs
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
@@ -79,7 +79,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
                 raise missing
             with closing(open_vlen_array(file, place.blobs)) as array:
                 try:
-                    found.append(blobs_at(array, wanted.ravel()).reshape(wanted.shape))
+                    found.append(take_blobs(array, wanted.ravel()).reshape(wanted.shape))
                 except IndexError as error:
                     raise missing from error
     return found
@@ -129,7 +129,7 @@ class Records:
     @property
     def end_seconds(self) -> npt.NDArray[Any]:
         """The last tick of its clock at which each record is valid, shape (n,); see :mod:`dayfile.model.validity`."""
-        return end_seconds(self.array, self.data_type)
+        return find_end_seconds(self.array, self.data_type)
 
     def blobs(self, name: str, row: int) -> list[bytes | None]:
         """The blobs of one field of one record, read from the day file now; :meth:`all_blobs` has those of all.

@@ -21,8 +21,8 @@ from dayfile.hdf5.vlen import VlenArray, open_if_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.model.places import LEDGER
-from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
-from dayfile.stores.declarations import Told, data_type_of
+from dayfile.stores.checksums import hash_blobs, hash_rows, sum_hashes
+from dayfile.stores.declarations import TypeFinder, read_data_type
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.registry import find_store
 
@@ -66,7 +66,7 @@ class NodeSummary:
     last: np.datetime64 | None = None
 
 
-def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
+def survey(file: tables.File, told: TypeFinder = read_data_type) -> list[NodeSummary]:
     """Read every row and blob of an open day file, but for its ledger.
 
     Parameters
@@ -90,13 +90,13 @@ def opened_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
                 yield node
 
 
-def survey_table(table: Table, told: Told = data_type_of) -> NodeSummary:
+def survey_table(table: Table, told: TypeFinder = read_data_type) -> NodeSummary:
     """Checksum, records and time span of a table."""
     data_type = told(table)
     checksum, records = 0, 0
     spans: list[npt.NDArray[np.datetime64]] = []
-    for start, rows in blocks(table):
-        checksum += place_sum(row_hashes(rows), start)
+    for start, rows in read_blocks(table):
+        checksum += sum_hashes(hash_rows(rows), start)
         if data_type is None:
             continue
         # An overlap table, of the same type, says that its store is append.
@@ -123,18 +123,18 @@ def survey_blobs(array: VlenArray) -> NodeSummary:
     checksum, step = 0, 4096
     for start in range(0, array.nrows, step):
         blobs = array.read(start, min(start + step, array.nrows))
-        checksum += place_sum(blob_hashes(blobs), start)
+        checksum += sum_hashes(hash_blobs(blobs), start)
     return NodeSummary(array.path, array.nrows, checksum % 2**64)
 
 
-def blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def read_blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
     step = max(1, READ_BYTES // table.dtype.itemsize)
     for start in range(0, table.nrows, step):
         yield start, table.read(start, min(start + step, table.nrows))
 
 
-def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
+def read_summaries(path: Path, told: TypeFinder = read_data_type) -> list[NodeSummary]:
     """Open a day file and read all of it.
 
     Raises
@@ -146,7 +146,7 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
         return survey(file, told)
 
 
-def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_type_of) -> list[NodeSummary]:
+def verify(path: Path, expected: dict[str, tuple[int, int]], told: TypeFinder = read_data_type) -> list[NodeSummary]:
     """Open a closed day file, read all of it and compare it with what was meant to be in it.
 
     Parameters

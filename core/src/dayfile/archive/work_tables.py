@@ -21,11 +21,11 @@ from dayfile.model.datatype import DataType
 from dayfile.model.places import OVERLAP
 from dayfile.stores.base import Rules, Store
 from dayfile.stores.blobs import BlobArray
-from dayfile.stores.checksums import place_sum
-from dayfile.stores.declarations import data_type_of, tell
+from dayfile.stores.checksums import sum_hashes
+from dayfile.stores.declarations import read_data_type, write_attributes
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.making import make_table, make_values
-from dayfile.stores.nodes import Keys, fill
+from dayfile.stores.nodes import Keys, fill_path
 from dayfile.stores.registry import find_store
 from dayfile.stores.tables import TypeTables
 from dayfile.stores.widening import widen
@@ -88,7 +88,7 @@ class WorkTables:
 
         A table has the fields that the type had when it was made; when records come that have more, it gets those too.
         """
-        path = fill(data_type.placement.node.path, keys)
+        path = fill_path(data_type.placement.node.path, keys)
         form = next(form for form in data_type.forms if form.dtype == dtype)
         if path in self.tables:
             self._check_owner(path, self.tables[path].data_type.name, data_type)
@@ -100,7 +100,7 @@ class WorkTables:
             rows = store.count_rows(form, self.day) if made else 0
             table = make_table(file, path, form, keys, rows=rows) if made else open_table(file, path)
             self.closing.callback(table.close)
-            owner = None if made else data_type_of(table)
+            owner = None if made else read_data_type(table)
             if owner is not None:
                 self._check_owner(path, owner.name, data_type)
             there = next((known for known in data_type.forms if known.dtype == table.dtype), None)
@@ -112,7 +112,7 @@ class WorkTables:
                 self.flush()
                 table, there = self._widened(file, path, form, keys), form
             elif not made and owner is None:
-                tell(file.get_node(path), there)  # a day file of other origin
+                write_attributes(file.get_node(path), there)  # a day file of other origin
             self.tables[path] = self._tables(store, table, there, keys, made=made)
         return self.tables[path]
 
@@ -162,7 +162,7 @@ class WorkTables:
 
     def _check_overlap(self, table: Table, data_type: DataType) -> None:
         """LayoutError for an overlap table that is of another data type, or has other fields."""
-        owner = data_type_of(table)
+        owner = read_data_type(table)
         if owner is not None:
             self._check_owner(table.path, owner.name, data_type)
         if table.dtype != data_type.dtype:
@@ -170,7 +170,7 @@ class WorkTables:
             raise LayoutError(f"{table.path} has other fields than {data_type.name}", where=self.published)
 
     def _blob_array(self, data_type: DataType, keys: Keys) -> BlobArray:
-        path = fill(data_type.placement.node.blobs, keys)
+        path = fill_path(data_type.placement.node.blobs, keys)
         if path not in self.blobs:
             there = link_exists(self.file, path)
             array = open_vlen_array(self.file, path) if there else make_values(self.file, path, data_type, keys)
@@ -185,7 +185,7 @@ class WorkTables:
         knows of, and they are taken as they are.
         """
         if self.new and node.path not in self.ledger.checksums:  # just made: rows of zero bytes have the hash 0
-            return place_sum(np.zeros(node.nrows, np.uint64), 0)
+            return sum_hashes(np.zeros(node.nrows, np.uint64), 0)
         rows, checksum = self.ledger.checksums.get(node.path, (-1, 0))
         if rows == node.nrows:
             return checksum

@@ -25,8 +25,8 @@ from dayfile.hdf5.groups import allow_any_names
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.base import OnConflict, Rules
-from dayfile.stores.declarations import Told, data_type_of
-from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
+from dayfile.stores.declarations import TypeFinder, read_data_type
+from dayfile.stores.ledger import Ledger, LedgerEntry, make_empty_day_file, shorten_name
 
 __all__ = ["WorkFile"]
 
@@ -77,7 +77,7 @@ class WorkFile:
         keep_duplicates: bool = False,
         on_conflict: OnConflict = "overlap",
         from_published: bool = True,
-        told: Told = data_type_of,
+        told: TypeFinder = read_data_type,
         taken: bool = False,
     ) -> None:
         self.published = published
@@ -120,7 +120,7 @@ class WorkFile:
     def name_of(self, source: Origin) -> str | None:
         """The name under which the day file has the records of a source already; None if it does not have them."""
         entry = self.ledger.sources.get(source.sha256)
-        return None if entry is None else stored_name(entry.name)
+        return None if entry is None else shorten_name(entry.name)
 
     def records_of(self, source: Origin) -> float:
         """How many records of a source it has by its ledger; infinite for one that is not in it."""
@@ -195,7 +195,7 @@ class WorkFile:
             else:
                 with disk.storage_errors("write", self.path):
                     disk.step("write", self.path)
-                    self.path.write_bytes(empty_day_file())
+                    self.path.write_bytes(make_empty_day_file())
         return self._reopen()
 
     def _reopen(self) -> WorkTables:

@@ -66,7 +66,7 @@ def lines_of(data_type: DataType, width: int) -> Iterator[str]:
     names = {field.name for field in data_type.fields}
     for pattern in dict.fromkeys(flag.field for flag in data_type.flags if flag.field not in names):
         flags = [flag for flag in data_type.flags if flag.field == pattern]
-        count = sum(flags[0].tells_of(field) for field in data_type.fields)
+        count = sum(flags[0].applies_to(field) for field in data_type.fields)
         yield ""
         yield f"{pattern} ({plural(count, 'field')})"
         yield from lines_of_meanings(flags, [], width)

@@ -14,10 +14,10 @@ from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 from dayfile.model.datatype import NUMPY_TYPES, DataType
 from dayfile.model.placement import KEY
 from dayfile.model.plausible import Plausible
-from dayfile.model.stamps import stamp_problem
+from dayfile.model.stamps import find_stamp_problem
 from dayfile.model.status import STORED_STATUSES
-from dayfile.stores.registry import find_store, store_names
-from dayfile.stores.sharing import shared_node
+from dayfile.stores.registry import find_store, list_store_names
+from dayfile.stores.sharing import find_shared_node
 
 __all__ = [
     "Answering",
@@ -49,8 +49,8 @@ def check_data_type(item: object) -> DataType:
     if not isinstance(item, DataType):
         raise PluginError(f"data_types answered {type(item).__name__}, not a DataType")
     store = item.placement.store
-    if store not in store_names():
-        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, store_names())}")
+    if store not in list_store_names():
+        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, list_store_names())}")
     for field in item.fields:
         if field.type != "char" and field.type not in NUMPY_TYPES:
             hint = suggest(field.type, (*NUMPY_TYPES, "char"))
@@ -66,7 +66,7 @@ def check_data_type(item: object) -> DataType:
     for stamp in item.stamps:
         if stamp not in names:
             raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
-        if problem := stamp_problem(item.field(stamp), item.clock):
+        if problem := find_stamp_problem(item.field(stamp), item.clock):
             raise PluginError(f"the time of {item.name}: {problem}")
     return item
 
@@ -76,7 +76,7 @@ def check_new(item: DataType, known: Mapping[str, DataType], owners: Mapping[str
     if item.name in known:
         raise PluginError(f"the data type {item.name} is plugin {owners[item.name]}'s already")
     for other in known.values():
-        if node := shared_node(item, other):
+        if node := find_shared_node(item, other):
             whose = f"{other.name} of plugin {owners[other.name]}"
             message = f"{item.name} would have its table {node} in common with {whose}, in the same day file"
             raise PluginError(f"{message}; give it a path or node of its own")

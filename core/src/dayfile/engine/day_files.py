@@ -23,8 +23,8 @@ from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
-from dayfile.stores.declarations import recogniser
-from dayfile.stores.ledger import Ledger, stored_name
+from dayfile.stores.declarations import make_type_finder
+from dayfile.stores.ledger import Ledger, shorten_name
 
 __all__ = ["OPEN_FILES", "DayFiles"]
 
@@ -58,7 +58,7 @@ class DayFiles:
         self.settings = settings
         self.name = name
         self.anew = anew
-        self.told = recogniser(plugins.data_types.values())
+        self.told = make_type_finder(plugins.data_types.values())
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
@@ -236,7 +236,7 @@ class DayFiles:
                 del written.statuses[before:]
                 share.known.add(place)
         for place in places - share.known - share.failures.keys():
-            taken[origins[place].sha256] = stored_name(origins[place].name)
+            taken[origins[place].sha256] = shorten_name(origins[place].name)
 
     def _renamed(
         self, origins: Sequence[Origin], names: Mapping[int, str | None], work_file: WorkFile, share: Share
@@ -248,7 +248,7 @@ class DayFiles:
         """
         if self.settings.core.duplicates == "keep":
             return set()
-        again = {place for place, name in names.items() if name not in {None, stored_name(origins[place].name)}}
+        again = {place for place, name in names.items() if name not in {None, shorten_name(origins[place].name)}}
         return again | {place for place in names if work_file.records_of(origins[place]) < share.records[place]}
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:

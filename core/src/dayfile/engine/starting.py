@@ -27,7 +27,7 @@ from dayfile.engine.run import Run
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.declarations import recogniser
+from dayfile.stores.declarations import make_type_finder
 
 __all__ = ["started"]
 
@@ -101,7 +101,7 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     So it does where the file has fewer records than were known: that is none that a run has published.
     """
     catalogue = Catalogue(root.catalogue)
-    told = recogniser(plugins.data_types.values())
+    told = make_type_finder(plugins.data_types.values())
     for path, day in catalogue.announced().items():
         published = root.day_file(path)
         known = Publication(catalogue.rows_of(path), None)

@@ -21,8 +21,8 @@ from dayfile.model.clock import Clock, as_utc
 from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.model.plausible import Plausible
-from dayfile.model.stamps import stamp_problem
-from dayfile.stores.registry import find_store, store_names
+from dayfile.model.stamps import find_stamp_problem
+from dayfile.stores.registry import find_store, list_store_names
 
 __all__ = ["Layout", "Vocabulary", "read_layout", "vocabulary_with"]
 
@@ -329,13 +329,13 @@ def check_type(
         name = getattr(type_words, word)
         if name is not None and name not in first:
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
-        if name is not None and (problem := stamp_problem(fields[names.index(name)], clock)):
+        if name is not None and (problem := find_stamp_problem(fields[names.index(name)], clock)):
             document.fail((*path, word), problem)
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
     """The store takes records of the type."""
-    store, names = data_type.placement.store, store_names()
+    store, names = data_type.placement.store, list_store_names()
     if store not in names:
         document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
     problem = find_store(store).find_problem(data_type)

@@ -14,7 +14,7 @@ KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 @dataclass(frozen=True)
 class Node:
-    """Where in a day file the records stand: a path of groups and titles, filled from a batch's keys.
+    """Where in a day file the records are: a path of groups, and titles, filled from a batch's keys.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ class Node:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        """Names of the keys of a batch: those in the path, the blob array's path and the titles of their groups.
+        """Return the names of the keys of a batch: in the path, the blob array's path and the titles of their groups.
 
         Examples
         --------
         >>> Node("/array/telescope_{telescope}/events", ("", "Telescope of {name}", "Events")).keys
         ('telescope', 'name')
         """
-        # The last title is the table's own, the groups have those before; further ones are never written.
+        # The last title is the table's own; those before it are the groups'. Any further ones are never written.
         groups = max(self.path.count("/"), self.blobs.count("/")) - 1
         templates = (self.path, self.blobs, *self.titles[:-1][:groups])
         return tuple(dict.fromkeys(name for text in templates for name in KEY.findall(text)))
