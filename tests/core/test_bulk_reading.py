@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
 from dayfile.archive.reading import Reader
-from dayfile.archive.survey import opened_leaves
+from dayfile.archive.survey import open_leaves
 from dayfile.errors import StorageError, UsageError
 from dayfile.hdf5 import rows
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
@@ -28,7 +28,7 @@ def plainly(archive, name, start, stop):
     found = []
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
-            for table in opened_leaves(file):
+            for table in open_leaves(file):
                 data_type = None if isinstance(table, VlenArray) else read_data_type(table)
                 if data_type is None or data_type.name != name:
                     continue

@@ -21,7 +21,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).locked():
+with Root(Path(sys.argv[1])).hold_lock():
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -68,7 +68,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(archive, hits, holder):
 def test_reading_goes_on_while_a_run_holds_the_archive(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
-    with Root(archive.root.path).locked():
+    with Root(archive.root.path).hold_lock():
         assert archive.seconds() == [1]
 
 

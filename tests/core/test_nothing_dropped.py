@@ -241,4 +241,4 @@ def test_masked_records_cannot_be_put(installed, muon, tmp_path):
     records = muon.records("hits", [{"second": muon.start}])
     with pytest.raises(UsageError, match="whose mask would be lost"):
         archive.put("muon.hits", np.ma.array(records, mask=[(False, True, False, False)]))
-    assert list(archive.root.day_files()) == []
+    assert list(archive.root.list_day_files()) == []

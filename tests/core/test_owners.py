@@ -9,7 +9,7 @@ import pytest
 import tables
 
 from dayfile import hookimpl, open_archive, settings
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
 from dayfile.errors import LossError, PluginError, SourceError, UsageError
@@ -132,17 +132,18 @@ def test_a_table_whose_type_and_place_disagree_is_reported(archive, plugins_of):
     archive.drop("ONE.le.bin", stream([100, 101]))
     archive.run(plugins=loaded)
     reindex(archive.root, loaded, trust=True)
-    assert list(check(archive.root, deep=True, plugins=loaded)) == []
+    assert list(check_archive(archive.root, deep=True, plugins=loaded)) == []
     with tables.open_file(archive.root.path / "shared/1997.10.31.h5", "a") as file:
         file.root.a.attrs.data_type = "two.a"
     with pytest.raises(LossError, match=r"/a says that it is a table of two\.a, whose tables are at /two/a"):
         reindex(archive.root, loaded)
     assert any(
-        "is not the file that was published" in problem.message for problem in check(archive.root, plugins=loaded)
+        "is not the file that was published" in problem.message
+        for problem in check_archive(archive.root, plugins=loaded)
     )
     done = reindex(archive.root, loaded, trust=True)
     assert any("/a says that it is a table of two.a" in problem for problem in done.problems)
-    problems = [problem.message for problem in check(archive.root, plugins=loaded)]
+    problems = [problem.message for problem in check_archive(archive.root, plugins=loaded)]
     assert any("/a says that it is a table of two.a" in problem for problem in problems)
 
 

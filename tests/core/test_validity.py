@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
 from dayfile.formats.registry import read_layout
@@ -238,7 +238,9 @@ def test_a_record_outside_its_slot_is_found(installed, muon, tmp_path, told):
     assert archive.read("muon.rates")["temperature"].tolist() == [row["temperature"] for row in rows]
     start, stop = muon.start + 2600, muon.start + 5200
     assert archive.read("muon.rates", start, stop)["temperature"].tolist() == [2560]
-    assert any("holds a record of another time" in problem.message for problem in check(Root(archive.root.path)))
+    assert any(
+        "holds a record of another time" in problem.message for problem in check_archive(Root(archive.root.path))
+    )
 
 
 def test_a_record_in_the_file_of_another_day_is_found(installed, muon, tmp_path):

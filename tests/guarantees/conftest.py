@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
@@ -92,7 +92,7 @@ class Archive:
         counted = selftest.count_records(self.path)
         assert [(record, counted[record]) for record in self.expected if counted[record] != 1] == []
         assert counted.total() == len(self.expected)
-        assert list(check(self.root, deep=True)) == []
+        assert list(check_archive(self.root, deep=True)) == []
         assert files(self.root.incoming) == files(self.root.accepted) == files(self.root.workshop) == []
         assert [entry.reason for entry in Quarantine(self.root).entries()] == []
 

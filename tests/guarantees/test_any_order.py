@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dayfile import open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.formats.struct_dtypes import to_structs
@@ -63,8 +63,8 @@ def archived(directory: Path, runs: list[list[tuple[str, bytes]]]) -> dict[str, 
         report = run_serial(root, selftest.plugins(), selftest.settings(), paths)
         assert report.exit_code == 0
         assert sum(report.sources.values()) == len(run)
-    assert list(check(root, deep=True)) == []
-    return {f"{path}:{name}": rows for path in root.day_files() for name, rows in held(root.path / path).items()}
+    assert list(check_archive(root, deep=True)) == []
+    return {f"{path}:{name}": rows for path in root.list_day_files() for name, rows in held(root.path / path).items()}
 
 
 def held(path: Path) -> dict[str, Counter[bytes]]:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dayfile.archive import disk
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.executors import run_serial
 from dayfile.errors import ArchiveLockedError
 from dayfile.testing import selftest
@@ -91,7 +91,7 @@ def test_check_during_a_busy_watch_reports_nothing_false(busy, tmp_path, start, 
         archive.load(number)
         until = time.monotonic() + 0.12
         while time.monotonic() < until:
-            assert list(check(archive.root, deep=looks % 2 == 0)) == []
+            assert list(check_archive(archive.root, deep=looks % 2 == 0)) == []
             looks += 1
     done = archive_run("check", "--archive", archive.path, command="dayfile")
     assert done.returncode == 0, done.stderr
@@ -193,7 +193,7 @@ def test_directories_that_come_and_go_in_accepted_give_check_no_trouble(busy, tm
     archive = busy.copied(tmp_path / "archive")
     other = coming_and_going(archive.root.accepted)
     for _ in range(50):
-        assert list(check(archive.root)) == []
+        assert list(check_archive(archive.root)) == []
     assert other.exitcode is None
 
 

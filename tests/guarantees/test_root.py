@@ -24,7 +24,7 @@ from dayfile_hisparc.server import receive
 from dayfile_hisparc.stations import StationList
 
 PATIENCE = 60.0
-GONE = "the archive that was opened is not here any more"
+GONE = "the archive that was opened is no longer here"
 
 
 def tree(path):
@@ -121,7 +121,7 @@ def test_the_lock_of_another_archive_in_its_place_is_left(tmp_path):
     path = create_archive(tmp_path / "archive").root.path
     root = Root(path)
     root.prepare()
-    with root.locked():
+    with root.hold_lock():
         other(path)
         (path / ".lock.json").write_text("{}")
     assert (path / ".lock.json").read_text() == "{}"

@@ -251,7 +251,7 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
         assert ask(port, method="GET")[0] == 405
         assert ask(port, path="/healthz") == (200, b"400")
     log = (tmp_path / "uwsgi.txt").read_text()
-    assert "there is no archive here" in log
+    assert "no archive is here" in log
     assert "192.0.2.7: wrong password" in log
     assert "Traceback" not in log
 

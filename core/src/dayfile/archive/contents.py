@@ -1,4 +1,4 @@
-"""Whether files hold the same bytes, compared block by block: what is kept may be as large as the memory."""
+"""Compare the bytes of files, block by block, as they may be as large as the memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["holds", "holds_the_same"]
 
 BLOCK = 2**20
-"""Bytes that are compared at once."""
+"""Bytes to compare at once."""
 
 
 def holds(path: Path, content: bytes | None = None) -> bool:

@@ -50,8 +50,7 @@ def check(
     Exit codes: 0 all is well, 3 something is wrong.
     """
     from dayfile import discovery
-    from dayfile.archive.checking import check as check_archive
-    from dayfile.archive.checking import without_digest
+    from dayfile.archive.checking import check_archive, count_without_digest
 
     root = existing(archive)
     loaded = discovery.load() if discovery.installed() else None
@@ -59,8 +58,8 @@ def check(
     for problem in check_archive(root, deep=deep, plugins=loaded):
         problems += 1
         typer.echo(printable(f"{problem.path}: {problem.message}"), err=True)
-    files = plural(len(root.day_files(lambda *_: None)), "day file")
-    typer.echo(f"{files} checked, {plural(problems, 'problem')}, {without_digest(root)} without a digest")
+    files = plural(len(root.list_day_files(lambda *_: None)), "day file")
+    typer.echo(f"{files} checked, {plural(problems, 'problem')}, {count_without_digest(root)} without a digest")
     raise typer.Exit(3 if problems else 0)
 
 

@@ -85,7 +85,7 @@ def quarantine_ls(
 
     box = Quarantine(existing(archive))
     with suppress(StorageError):  # who may only read, or comes while somebody else is at it, sees what there is
-        box.put_right(seconds=0)
+        box.repair(seconds=0)
     entries = list(box.entries())
     if as_json:
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows
+from dayfile.archive.catalogue import Catalogue, Publication, make_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
-from dayfile.archive.root import Root, real
+from dayfile.archive.root import Root, resolve
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.pieces import Piece
@@ -104,7 +104,7 @@ class DayFiles:
     def _begin(self, path: str, day: np.datetime64) -> WorkFile:
         """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
         published = self.root.day_file(path)
-        other = self.files.setdefault(real(published), path)
+        other = self.files.setdefault(resolve(published), path)
         if other != path:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
@@ -117,7 +117,7 @@ class DayFiles:
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 on_conflict=self.settings.core.on_conflict,
                 from_published=not self.anew,
-                told=self.told,
+                find_type=self.told,
                 taken=digest is not None and digest.taken,
             )
             if digest is not None and work_file.base is not None and not digest.describes(published):
@@ -128,7 +128,7 @@ class DayFiles:
 
     def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
         """HeldError where there is no day file at the path, and records of the day are in one at another path."""
-        for other in self.catalogue.elsewhere(data_type, str(day), path):
+        for other in self.catalogue.find_elsewhere(data_type, str(day), path):
             if disk.exists(self.root.path / other):
                 message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
                 raise HeldError(message)
@@ -218,7 +218,7 @@ class DayFiles:
         work_file = self.work_files[path]
         places = {place for piece in pieces for place in piece.counts}
         taken = self.taken.setdefault(path, {})
-        names = {place: taken.get(origins[place].sha256) or work_file.name_of(origins[place]) for place in places}
+        names = {place: taken.get(origins[place].sha256) or work_file.find_name(origins[place]) for place in places}
         fresh = {place for place, name in names.items() if name is None}
         renamed = self._renamed(origins, names, work_file, share)
         share.known |= places - fresh - renamed
@@ -249,7 +249,7 @@ class DayFiles:
         if self.settings.core.duplicates == "keep":
             return set()
         again = {place for place, name in names.items() if name not in {None, shorten_name(origins[place].name)}}
-        return again | {place for place in names if work_file.records_of(origins[place]) < share.records[place]}
+        return again | {place for place in names if work_file.count_records(origins[place]) < share.records[place]}
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
         """Write a piece; if that fails, the records of each of its sources by themselves."""
@@ -278,7 +278,7 @@ class DayFiles:
     def due(self) -> list[str]:
         """Day files that it is time to publish while more may come."""
         core = self.settings.core
-        return [path for path, file in self.work_files.items() if file.due(core.publish_after, core.publish_growth)]
+        return [path for path, file in self.work_files.items() if file.is_due(core.publish_after, core.publish_growth)]
 
     def changed(self, paths: Container[str] | None = None) -> dict[str, np.datetime64]:
         """Day files with something new, and their days; of those named, or of all."""
@@ -304,7 +304,7 @@ class DayFiles:
             self.used.pop(path, None)
             self.taken.pop(path, None)
             self.statuses.pop(path, None)
-            yield path, Publication(catalogue_rows(path, str(work_file.day), summaries), digest)
+            yield path, Publication(make_rows(path, str(work_file.day), summaries), digest)
 
     def forget_unchanged(self) -> None:
         """Let go of those that were asked what they hold, or could not take what came."""

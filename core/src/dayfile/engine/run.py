@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dayfile.archive import disk
 from dayfile.archive.attempts import Attempts
 from dayfile.archive.root import Root
-from dayfile.archive.sources import keep
+from dayfile.archive.sources import store_source
 from dayfile.engine.accepting import (
     NO_ROOM,
     Read,
@@ -120,7 +120,7 @@ class Run:
         conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
         for (arrival, read), conclusion in zip(readable, conclusions, strict=True):
             if self.keeps_sources:
-                keep(self.root, read.source, conclusion.days.values())
+                store_source(self.root, read.source, conclusion.days.values())
             self.wait(arrival, self.decide(arrival, conclusion, read.source), read.state)
         self.set_back(setbacks)
 
@@ -131,7 +131,7 @@ class Run:
         """
         suspects = [
             Arrival(path, ours=path.is_relative_to(self.root.accepted))
-            for path in self.attempts.left_over()
+            for path in self.attempts.list_left_over()
             if disk.exists(path)
         ]
         ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))

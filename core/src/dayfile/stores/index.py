@@ -17,7 +17,7 @@ class RowIndex:
     --------
     >>> index = RowIndex()
     >>> index.add(np.array([7, 9, 7], np.uint64))
-    >>> index.holds(np.array([9, 8], np.uint64)), index.rows_of(7)
+    >>> index.holds(np.array([9, 8], np.uint64)), index.find_rows(7)
     (array([ True, False]), [0, 2])
     """
 
@@ -42,7 +42,7 @@ class RowIndex:
             places[open_] = (places[open_] + 1) % len(self.places)
         return found
 
-    def rows_of(self, hash_: int) -> list[int]:
+    def find_rows(self, hash_: int) -> list[int]:
         """Return all rows with one hash, ascending."""
         rows = []
         place = hash_ % len(self.places)

@@ -190,7 +190,7 @@ class WrittenTable:
     def _group(self, hash_: int) -> set[bytes]:
         """Return the digests of all rows with one hash: read once, then kept up to date."""
         if hash_ not in self.groups:
-            rows = np.array([] if self.index is None else self.index.rows_of(hash_), np.int64)
+            rows = np.array([] if self.index is None else self.index.find_rows(hash_), np.int64)
             known = self._take(rows)
             bare = self.strip(known)
             stored = self.table.nrows

@@ -23,8 +23,8 @@ import numpy as np
 import tables
 
 from dayfile.api import open_archive
-from dayfile.archive.checking import check
-from dayfile.archive.directories import files_below
+from dayfile.archive.checking import check_archive
+from dayfile.archive.directories import list_files
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
@@ -209,7 +209,7 @@ def count_records(directory: Path) -> Counter[str]:
     for name in archive.types():
         if name != "probe.notes":
             found.update(str(i) for i in archive.read(name)["id"])
-    for path in archive.root.day_files():
+    for path in archive.root.list_day_files():
         if "notes" not in Path(path).name:
             continue
         with tables.open_file(directory / path) as file:
@@ -277,10 +277,8 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
     outcome.missing = sum(counted[i] == 0 for i in expected)
     outcome.doubled = sum(counted[i] > 1 for i in expected)
     root = Root(directory)
-    outcome.problems += [f"{problem.path}: {problem.message}" for problem in check(root, deep=True)]
+    outcome.problems += [f"{problem.path}: {problem.message}" for problem in check_archive(root, deep=True)]
     outcome.problems += [f"{entry.name}: {entry.reason['message']}" for entry in Quarantine(root).entries()]
-    outcome.problems += [
-        f"{file.path}: left behind" for file in files_below(root.accepted, wanted=lambda _: True) or ()
-    ]
+    outcome.problems += [f"{file.path}: left behind" for file in list_files(root.accepted, wanted=lambda _: True) or ()]
     outcome.seconds = time.monotonic() - started
     return outcome
