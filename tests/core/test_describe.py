@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dayfile import Node, Placement
 from dayfile.cli import app
-from dayfile.cli.describe import lines_of
+from dayfile.cli.describe import format_type
 from dayfile.errors import PluginError, UsageError
 from dayfile.formats.registry import read_layout
 from dayfile.model.datatype import Element, Flag
@@ -190,14 +190,14 @@ def test_what_several_fields_share_is_told_once_under_its_pattern(installed):
 
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width):
-    lines = list(lines_of(RATES, width))
+    lines = list(format_type(RATES, width))
     assert max(map(len, lines)) <= width
     assert "found out long after the flight [assumed]" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(("width", "below"), [(50, True), (120, False)])
 def test_a_meaning_stands_below_where_there_is_too_little_room_beside(width, below):
-    lines = list(lines_of(RATES, width))
+    lines = list(format_type(RATES, width))
     assert any(line.startswith(" " * 8 + "marked bad by") for line in lines) is below
 
 

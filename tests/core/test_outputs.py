@@ -88,10 +88,10 @@ def test_a_command_that_changes_something_does_all_of_it_without_output(sources,
 
 
 def test_outputs_are_the_usual_ones_after_a_command(capfd):
-    from dayfile.cli.output import lasting_outputs
+    from dayfile.cli.output import replace_outputs
 
     before = sys.stdout, sys.stderr
-    with lasting_outputs():
+    with replace_outputs():
         sys.stdout.write("printed\n")
         sys.stderr.write("in error\n")
         assert sys.stdout is not before[0]

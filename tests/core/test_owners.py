@@ -70,7 +70,7 @@ def test_types_that_could_share_a_table_are_refused_when_they_are_loaded(plugins
     if meet:
         (failure,) = loaded.failures
         assert failure.plugin == "two"
-        assert "in common with one.a of plugin one" in failure.message
+        assert "with one.a of plugin one" in failure.message
 
 
 def test_the_overlap_table_of_slots_is_no_place_for_another_type(plugins_of, muon):
@@ -288,14 +288,14 @@ def test_a_source_is_not_released_where_write_answers_what_the_day_file_does_not
     report = archive.run(plugins=plugins_of(liar=liar, muon=muon.instrument))
     assert (report.exit_code, report.sources["archived"], report.sources["quarantined"]) == (3, 1, 1)
     assert archive.set_aside(report.quarantine[0]) == ("LIAR.le.bin", content)
-    assert "Answer the statuses that WorkFile.write returns" in report.quarantine[0].message
+    assert "Return the statuses of WorkFile.write" in report.quarantine[0].message
     assert archive.seconds() == [0, 1]
 
 
 def test_nor_are_records_that_are_put(archive, plugins_of):
     liar = counter("liar", plugin=type("Liar", (Writer,), {"answer": staticmethod(nothing)}))
     opened = open_archive(archive.root.path, plugins=plugins_of(liar=liar))
-    with pytest.raises(PluginError, match=r"Answer the statuses that WorkFile\.write returns"):
+    with pytest.raises(PluginError, match=r"eturn the statuses of WorkFile\.write"):
         opened.put("liar.a", np.frombuffer(stream([1, 2]), [("second", "<u4"), ("x", "<u2")]))
 
 

@@ -386,7 +386,8 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
 
 
 def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
-    hold = "import sys, pathlib; from dayfile.archive.root import Root\nwith Root(pathlib.Path(sys.argv[1])).hold_lock():\n"
+    hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
+    hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(opened.root.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

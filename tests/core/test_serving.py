@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.listening import listen
+from dayfile.serving.listening import serve_until_stopped
 from dayfile.settings import CoreSettings
 
 async def who(request):
@@ -54,7 +54,7 @@ async def work(request):
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (who, held, take, work)])
 workers = int(sys.argv[2])
 app.state.bounds = Bounds(CoreSettings(serve_body_limit={LIMIT}, serve_body_seconds={BODY_SECONDS}), workers)
-listen(app, "127.0.0.1", int(sys.argv[1]), workers)
+serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), workers)
 """
 
 
@@ -133,7 +133,7 @@ class Server:
 
     def stalled(self, sent: int) -> socket.socket:
         """A body of the limit that is not whole and goes on no further."""
-        connection = self.list_announced(LIMIT)
+        connection = self.announced(LIMIT)
         pushed(connection, sent)
         return connection
 
@@ -186,7 +186,7 @@ def test_more_bodies_at_once_than_there_is_room_for_are_all_read(serve, workers)
     begun = threading.Barrier(60)
 
     def answer(_: int) -> str:
-        with server.list_announced(200_000) as connection:
+        with server.announced(200_000) as connection:
             sent = pushed(connection, 70_000)
             begun.wait(PATIENCE)
             connection.sendall(b"a" * (200_000 - sent))
@@ -254,7 +254,7 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_held_is_given_back(serv
 def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
     server = serve(2)
     length = 100_000
-    slow = [server.list_announced(length) for _ in range(4)]
+    slow = [server.announced(length) for _ in range(4)]
     for connection in slow:
         connection.sendall(b"a" * (length - 1))
     until(lambda: int(server.get("/held")) == 4 * length)

@@ -78,7 +78,7 @@ def test_the_lock_of_a_killed_run_is_taken_over_and_that_is_told(busy, tmp_path,
     (archive.root.workshop / "1-notes.2020.05.10.h5").write_bytes(b"half a day file")
     first, second = (archive_run("--archive", archive.path, "--plugins", "cris") for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "the run before was cut off" in first.stderr
+    assert "the previous run was interrupted" in first.stderr
     assert second.stderr == ""
     archive.assert_whole()
 

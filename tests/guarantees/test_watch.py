@@ -295,7 +295,7 @@ def test_what_a_killed_run_left_is_archived_at_the_start(watch):
     until(lambda: not again.accepted())
     done = again.stop()
     assert done.returncode == 0
-    assert "the run before was cut off" in done.stderr
+    assert "the previous run was interrupted" in done.stderr
 
 
 def test_a_source_waits_in_accepted_until_the_last_of_its_day_files_is_published(watch):

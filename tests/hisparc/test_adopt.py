@@ -315,7 +315,7 @@ def test_the_real_commands_adopt_and_tell_what_there_is(data, archive_run):
 def test_a_directory_that_is_not_there_is_said_to_be_missing(tmp_path):
     done = command("adopt", tmp_path / "nothing")
     assert done.returncode == 2
-    assert "there is no such directory" in done.stderr
+    assert "this directory does not exist" in done.stderr
 
 
 @pytest.mark.parametrize("form", [as_written, packed], ids=["as written", "repacked"])

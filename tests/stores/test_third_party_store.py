@@ -142,7 +142,7 @@ def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buo
 @pytest.mark.parametrize(
     ("stores", "words"),
     [
-        ([object()], "stores must answer objects of subclasses of Store"),
+        ([object()], "stores must return objects of subclasses of Store"),
         ([type("Mine", (Latest,), {"name": "slots"})()], "the store 'slots' is plugin builtin's already"),
     ],
 )

@@ -199,7 +199,7 @@ def check_day_file(
                 summary = summarise(node, find_type, deep=deep)
                 summaries.append(summary)
                 problems += [
-                    Defect(name, f"{text}; {REMEDY}") for text in check_node(file, node, summary, ledger, deep=deep)
+                    Defect(name, f"{text}; {REMEDY}") for text in check_leaf(file, node, summary, ledger, deep=deep)
                 ]
             missing = ledger.checksums.keys() - {summary.path for summary in summaries}
             problems += [
@@ -217,7 +217,7 @@ def summarise(node: Table | VlenArray, find_type: TypeFinder, *, deep: bool) -> 
     return survey_blobs(node) if deep else NodeSummary(node.path, node.nrows, 0)
 
 
-def check_node(
+def check_leaf(
     file: tables.File, node: Table | VlenArray, summary: NodeSummary, ledger: Ledger, *, deep: bool
 ) -> Iterator[str]:
     """Check a table or blob array; yield what is wrong."""

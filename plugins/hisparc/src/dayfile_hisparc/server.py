@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
-from dayfile.serving.proxies import canonical
+from dayfile.serving.proxies import canonicalise
 from dayfile_hisparc.passwords import HashingQueue, Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
 from dayfile_hisparc.stations import StationList, parsed, replace_list
@@ -92,7 +92,7 @@ class Uploads:
             return Answer.MISSING
         size = len(body)
         try:
-            limited_as = bounds.proxies.limited_as(sender)
+            limited_as = bounds.proxies.find_limit_key(sender)
             found = await bounds.work(receive, self.receiver, bytes(body), sender, limited_as)
             if isinstance(found, Claim):
                 del body
@@ -124,7 +124,7 @@ def routes(root: Root, stations: StationList, source: str, permitted: tuple[str,
     permitted : tuple of str
         Addresses that may ask for the renewal.
     """
-    callers = {canonical(address) for address in permitted}
+    callers = {canonicalise(address) for address in permitted}
 
     async def call(request: Request) -> Response:
         bounds = request.app.state.bounds

@@ -18,8 +18,8 @@ from typing import Any
 from dayfile.configuration import configured
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
-from dayfile.serving.health import PATH, trouble
-from dayfile.serving.missing import combine, noting
+from dayfile.serving.health import PATH, find_trouble
+from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.passwords import Verdict
@@ -60,12 +60,12 @@ def prepared() -> Prepared:
     root, _, settings = configured(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
     problems: list[DayfileError] = []
-    with noting(problems):
+    with collect_errors(problems):
         log_as("serve", settings.core)
-    with noting(problems):
+    with collect_errors(problems):
         root.prepare()
     stations = None
-    with noting(problems):
+    with collect_errors(problems):
         stations = open_list(own.station_list if isinstance(own, HisparcSettings) else None)
     if problems or stations is None:
         raise combine(problems)
@@ -92,7 +92,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     elif here is None:
         status, body = 503, b"the settings are wrong or there is no archive; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        reason = trouble(here.receiver.root, here.limit)
+        reason = find_trouble(here.receiver.root, here.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
@@ -119,7 +119,7 @@ def upload(environ: dict[str, Any], here: Prepared) -> Answer:
     body = read(environ, here.limit)
     if body is None:
         return Answer.MISSING
-    found = receive(here.receiver, body, sender, here.proxies.limited_as(sender))
+    found = receive(here.receiver, body, sender, here.proxies.find_limit_key(sender))
     if isinstance(found, Claim):
         with hashing_turn(here.receiver.stations.path) as mine:
             station = found.station
