@@ -105,6 +105,6 @@ def test_an_error_of_the_disk_that_is_not_the_output_is_still_one(tmp_path, monk
     def fail(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO), "somewhere")
 
-    monkeypatch.setattr(export, "existing", fail)
+    monkeypatch.setattr(export, "open_existing", fail)
     done = command("dayfile", "export", "cris.hskp", "--day", "1997-10-31", "--format", "level1.1", "--out", "x")
     assert (done.code, done.err) == (4, "dayfile: somewhere: Input/output error\n")

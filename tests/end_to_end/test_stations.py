@@ -19,7 +19,7 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
-from dayfile_hisparc.clients import Identity, Tally, send, station_list
+from dayfile_hisparc.clients import Identity, Tally, make_station_list, send
 
 DAY = np.datetime64("2024-05-01")
 STATIONS = 50
@@ -59,7 +59,7 @@ class Site:
         self.root = Root(directory / "archive")
         self.root.create()
         self.port = free_port()
-        (directory / "stations.csv").write_text(station_list(STATIONS))
+        (directory / "stations.csv").write_text(make_station_list(STATIONS))
         listed = f"hisparc.station_list={directory / 'stations.csv'}"
         patient = f"serve.body_seconds={PATIENCE}"
         self.server = self.begin("dayfile", "serve", "--port", str(self.port), "--set", listed, "--set", patient)

@@ -172,12 +172,12 @@ def test_an_older_archive_that_gets_its_marker_meanwhile_is_the_same(tmp_path, m
 
 
 def test_wsgi_makes_no_archive(tmp_path, stations, monkeypatch):
-    wsgi.prepared.cache_clear()
+    wsgi.prepare.cache_clear()
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("DAYFILE_ARCHIVE", str(tmp_path / "empty"))
     monkeypatch.setenv("DAYFILE_HISPARC__STATION_LIST", str(stations))
     with pytest.raises(StorageError, match="not an archive"):
-        wsgi.prepared()
+        wsgi.prepare()
     assert tree(tmp_path / "empty") == []
 
 
