@@ -65,8 +65,8 @@ class Archive:
         return Root(self.path)
 
     def load(self, number: int) -> None:
-        """Put the sources of a round into ``incoming/``; see :func:`dayfile.testing.selftest.load`."""
-        self.expected = self.expected + selftest.load(self.path, number)
+        """Put the sources of a round into ``incoming/``; see :func:`dayfile.testing.selftest.make_load`."""
+        self.expected = self.expected + selftest.make_load(self.path, number)
 
     def copied(self, path: Path) -> Archive:
         """The same archive at another place, with the times of its files."""

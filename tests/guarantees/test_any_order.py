@@ -60,7 +60,7 @@ def archived(directory: Path, runs: list[list[tuple[str, bytes]]]) -> dict[str, 
             paths.append(directory / f"{number}-{place}" / name)
             paths[-1].parent.mkdir(parents=True)
             paths[-1].write_bytes(content)
-        report = run_serial(root, selftest.plugins(), selftest.settings(), paths)
+        report = run_serial(root, selftest.make_plugins(), selftest.make_settings(), paths)
         assert report.exit_code == 0
         assert sum(report.sources.values()) == len(run)
     assert list(check_archive(root, deep=True)) == []

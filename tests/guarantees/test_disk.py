@@ -22,7 +22,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
-from dayfile.testing.faults import KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, injected
 from dayfile_cris import instrument as cris
 
 COULD_NOT_WRITE = StorageError.exit_code
@@ -47,7 +47,7 @@ def sources(root: Root) -> list[bytes]:
 
 def run(archive, given: Path, fault: Fault | None = None):
     with injected(fault or Fault("any", 10**9, "fail")):
-        return run_serial(archive.root, selftest.plugins(), selftest.settings(), [given])
+        return run_serial(archive.root, selftest.make_plugins(), selftest.make_settings(), [given])
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
     assert number > 60, "hardly any step was tried"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STEP_KINDS)
 def test_a_step_that_fails_in_any_of_several_processes_stops_the_run_and_the_next_run_completes(two_ways, finish, kind):
     failures = 0
     for number in range(1, 10, 2):

@@ -23,8 +23,8 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
-from dayfile.testing.faults import KINDS, Fault, injected
-from dayfile.testing.selftest import count_records, work
+from dayfile.testing.faults import STEP_KINDS, Fault, injected
+from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
 
 MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
@@ -39,7 +39,7 @@ LEAST_OF_EACH = {"fsync": 8, "write": 5, "open": 8, "rename": 5, "unlink": 5, "c
 
 
 def test_every_kind_of_step_is_tried():
-    assert set(SHARES) == set(KINDS)
+    assert set(SHARES) == set(STEP_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_kill_at_random_moments_loses_no_accepted_source(busy, tmp_path, start, 
 def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh, killed, finish, seed):
     chance = random.Random(seed)
     archive = fresh()
-    for kind in chance.choices(["any", *KINDS], k=3):
+    for kind in chance.choices(["any", *STEP_KINDS], k=3):
         killed(archive, f"{kind}:{chance.randint(1, 20 if kind == 'any' else 5)}:kill", watch=chance.random() < 0.3)
     assert finish(archive, watch=seed % 2 == 0) == 0
     archive.assert_whole()
@@ -183,7 +183,7 @@ def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed)
 def steps_of(archive) -> list[tuple[str, Path]]:
     """What a run does on disk, step by step."""
     with injected(Fault("any", 10**9, "fail")) as fault:
-        work(archive.path)
+        run_load(archive.path)
     return fault.steps
 
 

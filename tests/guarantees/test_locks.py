@@ -208,9 +208,9 @@ def test_a_source_that_is_taken_back_stops_no_run(busy, tmp_path, step):
             taken.unlink(missing_ok=True)
 
     with disk.watch_steps(take_back):
-        report = run_serial(archive.root, selftest.plugins(), selftest.settings())
+        report = run_serial(archive.root, selftest.make_plugins(), selftest.make_settings())
     assert sum(report.sources.values()) == 5
-    assert run_serial(archive.root, selftest.plugins(), selftest.settings()).exit_code == 0
+    assert run_serial(archive.root, selftest.make_plugins(), selftest.make_settings()).exit_code == 0
     assert files_of(archive.root.accepted) == []
 
 

@@ -109,8 +109,11 @@ def test_a_watch_of_a_link_that_is_turned_elsewhere_ends(tmp_path):
 @pytest.mark.parametrize("way", [bare, other, copy], ids=lambda way: way.__name__)
 def test_a_run_publishes_nothing_into_what_took_the_place_of_its_root(tmp_path, way):
     path = create_archive(tmp_path / "archive").root.path
-    selftest.load(path, 0)
-    with pytest.raises(StorageError, match=GONE), started(Root(path), selftest.plugins(), selftest.settings()) as run:
+    selftest.make_load(path, 0)
+    with (
+        pytest.raises(StorageError, match=GONE),
+        started(Root(path), selftest.make_plugins(), selftest.make_settings()) as run,
+    ):
         way(path)
         before = tree(path)
         run.pipeline.announce({"probe/x.h5": "1997-10-31"})

@@ -428,9 +428,9 @@ def test_sources_that_are_archived_already_are_released_though_nothing_is_publis
 
     root = Root(tmp_path / "archive")
     root.create()
-    selftest.load(root.path, 0)
+    selftest.make_load(root.path, 0)
     sources = {path.name: path.read_bytes() for path in root.incoming.rglob("*") if path.is_file()}
-    run_serial(root, selftest.plugins(), selftest.settings())
+    run_serial(root, selftest.make_plugins(), selftest.make_settings())
     for name, content in sources.items():
         (root.accepted / name).write_bytes(content)
     watch = subprocess.Popen([sys.executable, "-c", WATCH_PROBE, root.path])

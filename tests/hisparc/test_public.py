@@ -22,7 +22,7 @@ import pytest
 from dayfile import create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
-from dayfile.serving.health import find_trouble
+from dayfile.serving.health import find_obstacle
 from dayfile_hisparc.clients import make_form, make_password
 from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hashed
 from dayfile_hisparc.receiver import Answer, Receiver
@@ -138,12 +138,12 @@ def test_healthz_says_whether_uploads_can_be_stored(port):
 
 def test_healthz_says_why_uploads_cannot_be_stored(tmp_path, monkeypatch):
     root = Root(tmp_path / "archive")
-    assert "No such file" in find_trouble(root, 1)
+    assert "No such file" in find_obstacle(root, 1)
     root.create()
-    assert find_trouble(root, 1) == ""
-    assert "less than" in find_trouble(root, 2**80)
+    assert find_obstacle(root, 1) == ""
+    assert "less than" in find_obstacle(root, 2**80)
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    assert "not writable" in find_trouble(root, 1)
+    assert "not writable" in find_obstacle(root, 1)
 
 
 def test_healthz_is_answered_503_where_incoming_is_missing(tmp_path):

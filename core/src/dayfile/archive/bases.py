@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.identity import refuse_url
-from dayfile.archive.root import Root, resolve
+from dayfile.archive.root import Root, resolve_links
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
 from dayfile.model.places import DIRECTORIES
@@ -47,10 +47,10 @@ def check_bases(root: Root, variables: Mapping[str, str]) -> None:
         refuse_url(directory)
     if not named:
         return
-    top = resolve(root.path)
+    top = resolve_links(root.path)
     places = {name: top / name for name in variables}
     places |= {name: place for place, names in root.find_elsewhere().items() for name in names}
-    places |= {name: resolve(Path(directory)) for name, directory in named.items()}
+    places |= {name: resolve_links(Path(directory)) for name, directory in named.items()}
     for name, directory in named.items():
         place = places[name]
         if place == top / name:  # where they would be without a variable
@@ -81,7 +81,7 @@ def check_links(root: Root, types: Iterable[DataType]) -> None:
     taken: dict[Path, tuple[str, str]] = {}
     for data_type in types:
         for path in list_day_files(data_type):
-            other, name = taken.setdefault(resolve(root.path / path), (path, data_type.name))
+            other, name = taken.setdefault(resolve_links(root.path / path), (path, data_type.name))
             if other != path:
                 message = (
                     f"{path} of {data_type.name} and {other} of {name} are one file, as links below the archive lead "
@@ -104,7 +104,7 @@ def check_mounted(root: Root, name: str) -> None:
     with disk.storage_errors("look for the day files", link):
         there = (link / CLAIM).exists()
     if not there:
-        missing = resolve(link) / CLAIM
+        missing = resolve_links(link) / CLAIM
         message = (
             f"the day files of {name} are in {missing.parent}, but {missing} is missing, as if that were not mounted; "
             f"mount it and run again. If they were moved, remove {link} and name their new directory; "

@@ -19,7 +19,7 @@ from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.homes import Content, Homes, describe_second_copy, make_content
 from dayfile.archive.opening import REMEDY, DayFileError, name_trouble, open_day_file
 from dayfile.archive.root import Root
-from dayfile.archive.survey import NodeSummary, open_leaves, read_blocks, survey_blobs, survey_table
+from dayfile.archive.survey import NodeSummary, iterate_blocks, open_leaves, survey_blobs, survey_table
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import Table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
@@ -239,7 +239,7 @@ def check_places(table: Table, data_type: DataType, day: str) -> Iterator[str]:
     if not day or not store.sparse:
         return
     start = data_type.clock.day_start(np.datetime64(day, "D"))
-    for first, rows in read_blocks(table):
+    for first, rows in iterate_blocks(table):
         wrong = store.find_misplaced(rows, first, data_type, start)
         if len(wrong):
             yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
@@ -255,7 +255,7 @@ def check_blobs(file: tables.File, table: Table, data_type: DataType) -> Iterato
     for field in data_type.fields:
         if not field.blob or field.name not in (table.dtype.names or ()):
             continue
-        for _, rows in read_blocks(table):
+        for _, rows in iterate_blocks(table):
             cells: npt.NDArray[Any] = rows[field.name]
             bad = int(((cells < -1) | (cells >= count)).sum())
             if bad:

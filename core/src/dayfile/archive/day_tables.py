@@ -15,7 +15,7 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import OVERLAP
+from dayfile.model.places import OVERLAP_SUFFIX
 
 __all__ = ["DayTables", "read_day"]
 
@@ -81,7 +81,7 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
             if isinstance(table, VlenArray) or data_type is None or data_type.name != name:
                 continue
             check_single(data_type)
-            overlap = table.path == f"{data_type.placement.node.path}{OVERLAP}"
+            overlap = table.path == f"{data_type.placement.node.path}{OVERLAP_SUFFIX}"
             found = found if overlap else data_type
             content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     if found is None:

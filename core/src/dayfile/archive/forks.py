@@ -25,7 +25,7 @@ def protect_from_forks(file: tables.File) -> tables.File:
     return file
 
 
-def release() -> None:
+def redirect_files() -> None:
     """Redirect the descriptors of all such files to a scratch file; called in a fork."""
     mine = [file for file in list(OPEN) if file.isopen]
     OPEN.clear()
@@ -36,4 +36,4 @@ def release() -> None:
             os.dup2(scratch.fileno(), file.fileno(), inheritable=False)
 
 
-os.register_at_fork(after_in_child=release)
+os.register_at_fork(after_in_child=redirect_files)

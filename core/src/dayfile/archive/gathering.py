@@ -16,7 +16,7 @@ from dayfile.model.datatype import DataType
 if TYPE_CHECKING:
     from dayfile.hdf5.rows import Table
 
-__all__ = ["READ_BYTES", "Arena", "Choice", "Part", "Piece", "join_parts", "list_key_names", "read_table"]
+__all__ = ["READ_BYTES", "Arena", "Choice", "Part", "RowSlice", "join_parts", "list_key_names", "read_table"]
 
 READ_BYTES = 4 * 2**20
 """Bytes of the blocks in which tables are read."""
@@ -28,7 +28,7 @@ Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Piece:
+class RowSlice:
     """The records read from one table.
 
     Parameters
@@ -48,7 +48,7 @@ class Part:
     """Records of one table, with what is known of the table."""
 
     data_type: DataType
-    piece: Piece
+    rows: RowSlice
     keys: dict[str, str | int]
     place: Place
 
@@ -70,32 +70,32 @@ class Arena:
         self.end = 0
         """Offset of the first free byte."""
 
-    def reserve(self, length: int, dtype: np.dtype[np.void]) -> Piece:
+    def reserve(self, length: int, dtype: np.dtype[np.void]) -> RowSlice:
         """Return room for n rows behind those that are kept, or memory of its own if the arena has too little left."""
         stop = self.end + length * dtype.itemsize
         if stop > len(self.memory):
-            return Piece(np.empty(length, dtype), None)
-        return Piece(self.memory[self.end : stop].view(dtype), self.end)
+            return RowSlice(np.empty(length, dtype), None)
+        return RowSlice(self.memory[self.end : stop].view(dtype), self.end)
 
-    def keep(self, reserved: Piece, count: int) -> Piece:
+    def keep(self, reserved: RowSlice, count: int) -> RowSlice:
         """Keep the first ``count`` rows of the room that was reserved last, and free the rest."""
         rows = reserved.array[:count]
         if reserved.offset is not None:
             self.end = reserved.offset + rows.nbytes
         elif count <= len(reserved.array) // 2:
             rows = rows.copy()  # the view would hold on to all the memory
-        return Piece(rows, reserved.offset)
+        return RowSlice(rows, reserved.offset)
 
-    def join(self, pieces: Iterable[Piece], data_type: DataType) -> npt.NDArray[Any]:
-        """Return the rows of all pieces in one array: the arena itself if it has all of them, in the right dtype."""
+    def join(self, slices: Iterable[RowSlice], data_type: DataType) -> npt.NDArray[Any]:
+        """Return the rows of all slices in one array: the arena itself if it has all of them, in the right dtype."""
         arrays, stop = [], 0
-        for piece in pieces:
-            if piece.offset == stop and piece.array.dtype == data_type.dtype:
-                stop += piece.array.nbytes
-            arrays.append(piece.array)
+        for rows in slices:
+            if rows.offset == stop and rows.array.dtype == data_type.dtype:
+                stop += rows.array.nbytes
+            arrays.append(rows.array)
         if stop == sum(array.nbytes for array in arrays):
             return self.memory[:stop].view(data_type.dtype)
-        return np.concatenate([as_bytes(data_type.conform(array)) for array in arrays]).view(data_type.dtype)
+        return np.concatenate([drop_fields(data_type.conform(array)) for array in arrays]).view(data_type.dtype)
 
 
 def list_key_names(data_type: DataType) -> list[str]:
@@ -105,7 +105,7 @@ def list_key_names(data_type: DataType) -> list[str]:
 
 def read_table(
     table: Table, data_type: DataType, choice: Choice | None, arena: Arena, read_bytes: int = READ_BYTES
-) -> Piece:
+) -> RowSlice:
     """Read the records of a table that a choice takes (all without a choice), in the dtype of its data type.
 
     All rows are read, in blocks of ``read_bytes``: a slot is only a rough guide to the time of the record in it.
@@ -125,15 +125,15 @@ def read_table(
         if store.sparse:
             taken &= store.find_held(rows)
         if not taken.all():
-            rows = as_bytes(rows)[taken]
-            as_bytes(found)[count : count + len(rows)] = rows
+            rows = drop_fields(rows)[taken]
+            drop_fields(found)[count : count + len(rows)] = rows
         count += len(rows)
     kept = arena.keep(reserved, count)
     conformed = data_type.conform(kept.array)
-    return kept if conformed is kept.array else Piece(conformed, None)
+    return kept if conformed is kept.array else RowSlice(conformed, None)
 
 
-def as_bytes(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+def drop_fields(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
     """View records without their fields: NumPy copies records field by field, and plain bytes ten times quicker."""
     return records.view(np.dtype((np.void, records.dtype.itemsize)))
 
@@ -154,7 +154,7 @@ def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
 def join_parts(newest: DataType, parts: list[Part], arena: Arena) -> Records:
     """Join the records of several tables in one array, in time order."""
     data_type = merge_forms(newest, (part.data_type for part in parts)) if parts else newest
-    lengths = [len(part.piece.array) for part in parts]
+    lengths = [len(part.rows.array) for part in parts]
     keys: dict[str, npt.NDArray[Any]] = {}
     for name in list_key_names(data_type):
         # Texts beside numbers stay what they are: NumPy would make the numbers texts too.
@@ -163,11 +163,11 @@ def join_parts(newest: DataType, parts: list[Part], arena: Arena) -> Records:
         keys[name] = np.concatenate(columns) if columns else np.zeros(0, np.int64)
     places = tuple(part.place for part in parts)
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), lengths)
-    array = arena.join((part.piece for part in parts), data_type)
+    array = arena.join((part.rows for part in parts), data_type)
     parts.clear()  # sorting makes a copy: with the parts there would be three
     times = array[data_type.time]
     if not (times[1:] >= times[:-1]).all():
         order = np.argsort(times, kind="stable")
-        array, origins = as_bytes(array)[order].view(data_type.dtype), origins[order]
+        array, origins = drop_fields(array)[order].view(data_type.dtype), origins[order]
         keys = {name: column[order] for name, column in keys.items()}
     return Records(data_type, array, keys, places, origins)

@@ -203,10 +203,10 @@ class Reader:
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
                 with name_trouble(self.root.path / row.path):
-                    piece = read_table(table, data_type, None if inside else choice, arena, self.read_bytes)
-                if len(piece.array):
+                    rows = read_table(table, data_type, None if inside else choice, arena, self.read_bytes)
+                if len(rows.array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
-                    parts.append(Part(data_type, piece, there, place))
+                    parts.append(Part(data_type, rows, there, place))
         return join_parts(newest, parts, arena)
 
     def _tables(

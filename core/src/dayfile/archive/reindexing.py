@@ -10,7 +10,7 @@ from dayfile.archive.catalogue import Catalogue, CatalogueRow, DamagedCatalogueE
 from dayfile.archive.digests import Digest
 from dayfile.archive.homes import Content, Homes, describe_second_copy
 from dayfile.archive.opening import DayFileError, Trouble
-from dayfile.archive.root import Root, resolve
+from dayfile.archive.root import Root, resolve_links
 from dayfile.errors import LossError, StorageError
 from dayfile.messages import plural
 from dayfile.plugins import Plugins
@@ -85,7 +85,7 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
         found[content.path] = content.rows
     if not trust:
         refuse_losses(root, known, found, digests, result)
-    place = resolve(root.catalogue)  # a link stays one
+    place = resolve_links(root.catalogue)  # a link stays one
     making = root.workshop / "catalogue.db"
     catalogue = Catalogue(making)
     catalogue.announce({})

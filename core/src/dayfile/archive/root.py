@@ -24,7 +24,7 @@ from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageE
 from dayfile.messages import path_problem
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
-__all__ = ["Root", "resolve"]
+__all__ = ["Root", "resolve_links"]
 
 # Seconds for which a run waits for the workers of a killed run to end.
 PATIENCE = 5.0
@@ -135,7 +135,7 @@ class Root:
         if self.path.is_dir():
             return NO_ARCHIVE.format(what=f"this directory is not an archive ({MARKER} is missing)")
         if self.path.is_symlink():
-            return NO_ARCHIVE.format(what=f"this link leads to no directory ({resolve(self.path)})")
+            return NO_ARCHIVE.format(what=f"this link leads to no directory ({resolve_links(self.path)})")
         what = "this is a file" if os.path.lexists(self.path) else "no archive is here"
         return NO_ARCHIVE.format(what=what)
 
@@ -147,11 +147,13 @@ class Root:
         """Raise UsageError for a place where an archive cannot be."""
         self._refuse_file()
         if self.path.is_symlink() and not self.path.exists():
-            raise UsageError(f"this link leads to no directory ({resolve(self.path)}); is it mounted?", where=self.path)
+            raise UsageError(
+                f"this link leads to no directory ({resolve_links(self.path)}); is it mounted?", where=self.path
+            )
         if problem := path_problem(str(self.path)):
             raise UsageError(f"an archive cannot be here: {problem}", where=self.path)
         if not self.exists():
-            outer = next((above for above in resolve(self.path).parents if os.path.lexists(above / MARKER)), None)
+            outer = next((above for above in resolve_links(self.path).parents if os.path.lexists(above / MARKER)), None)
             if outer is not None:
                 message = f"this is within the archive {outer}, which would treat its files as its own"
                 raise UsageError(message, where=self.path)
@@ -226,7 +228,7 @@ class Root:
         with disk.storage_errors("look into the archive", self.path):
             for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
                 if entry.is_symlink() and entry.is_dir():
-                    found.setdefault(resolve(entry), []).append(entry.name)
+                    found.setdefault(resolve_links(entry), []).append(entry.name)
         return found
 
     def day_file(self, relative: str) -> Path:
@@ -271,7 +273,7 @@ class Root:
         for directory, below, files in os.walk(self.path, onerror=fail, followlinks=True):
             here = Path(directory).relative_to(self.path)
             below[:] = [name for name in sorted(below) if self._may_have_day_files(here / name, elsewhere, linked)]
-            links = elsewhere.get(resolve(self.path / here.parts[0]), []) if elsewhere and here.parts else []
+            links = elsewhere.get(resolve_links(self.path / here.parts[0]), []) if elsewhere and here.parts else []
             for name in files:
                 # Where two instruments share a directory, a file is found by the link whose name is a prefix of its
                 # own.
@@ -292,12 +294,12 @@ class Root:
         if os.path.lexists(self.path / path / MARKER):  # another archive
             return False
         if (self.path / path).is_symlink():
-            target = resolve(self.path / path)
-            if not top and (target in linked or target in elsewhere or target.is_relative_to(resolve(self.path))):
+            target = resolve_links(self.path / path)
+            if not top and (target in linked or target in elsewhere or target.is_relative_to(resolve_links(self.path))):
                 return False
             linked.add(target)
             return True
-        return not elsewhere or resolve(self.path / path) not in elsewhere
+        return not elsewhere or resolve_links(self.path / path) not in elsewhere
 
     @contextmanager
     def hold_lock(self) -> Iterator[bool]:
@@ -382,6 +384,6 @@ class Root:
             return "another run"  # it has taken the lock and not yet written its name
 
 
-def resolve(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """Resolve the links of a path, even of one that does not exist, or goes in a circle."""
     return Path(os.path.realpath(path))

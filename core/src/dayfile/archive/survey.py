@@ -36,7 +36,7 @@ __all__ = [
     "verify",
 ]
 
-READ_BYTES = 4 * 2**20
+SURVEY_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
     data_type = find_type(table)
     checksum, records = 0, 0
     spans: list[npt.NDArray[np.datetime64]] = []
-    for start, rows in read_blocks(table):
+    for start, rows in iterate_blocks(table):
         checksum += sum_hashes(hash_rows(rows), start)
         if data_type is None:
             continue
@@ -128,9 +128,9 @@ def survey_blobs(array: VlenArray) -> NodeSummary:
     return NodeSummary(array.path, array.nrows, checksum % 2**64)
 
 
-def read_blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def iterate_blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """Read the rows of a table in blocks of a few megabytes, each with the index of its first row."""
-    step = max(1, READ_BYTES // table.dtype.itemsize)
+    step = max(1, SURVEY_BYTES // table.dtype.itemsize)
     for start in range(0, table.nrows, step):
         yield start, table.read(start, min(start + step, table.nrows))
 

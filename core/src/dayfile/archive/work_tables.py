@@ -18,7 +18,7 @@ from dayfile.hdf5.rows import Table, open_table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
-from dayfile.model.places import OVERLAP
+from dayfile.model.places import OVERLAP_SUFFIX
 from dayfile.stores.base import Rules, Store
 from dayfile.stores.blobs import BlobArray
 from dayfile.stores.checksums import sum_hashes
@@ -138,14 +138,14 @@ class WorkTables:
         written = WrittenTable(
             table, data_type, blobs, self._find_checksum(table), indexed=indexed, empty_from=empty_from
         )
-        path = f"{table.path}{OVERLAP}"
+        path = f"{table.path}{OVERLAP_SUFFIX}"
         make = partial(self._open_overlap, path, data_type, keys)
         there = make() if store.contends and link_exists(self.file, path) else None
         return TypeTables(store, written, data_type.clock.day_start(self.day), self.rules, there, make)
 
     def _widen(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Table:
         """Add the fields of a later version to the table at a path, and to its overlap table."""
-        for each in (f"{path}{OVERLAP}", path):
+        for each in (f"{path}{OVERLAP_SUFFIX}", path):
             if link_exists(file, each):
                 table = widen(file, each, form, keys)
                 self.closing.callback(table.close)

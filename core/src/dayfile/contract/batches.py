@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dayfile.errors import PluginError, StorageError
 from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark
-from dayfile.model.datatype import NUMPY_TYPES, DataType
-from dayfile.model.placement import KEY
+from dayfile.model.datatype import STORED_TYPES, DataType
+from dayfile.model.placement import NODE_KEY
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import find_stamp_problem
 from dayfile.model.status import STORED_STATUSES
@@ -52,8 +52,8 @@ def check_data_type(item: object) -> DataType:
     if store not in list_store_names():
         raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, list_store_names())}")
     for field in item.fields:
-        if field.type != "char" and field.type not in NUMPY_TYPES:
-            hint = suggest(field.type, (*NUMPY_TYPES, "char"))
+        if field.type != "char" and field.type not in STORED_TYPES:
+            hint = suggest(field.type, (*STORED_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
     if problem := item.clock.problem():
         raise PluginError(f"the clock of {item.name}: {problem}")
@@ -111,14 +111,14 @@ def check_node(item: DataType) -> None:
     """Check that the keys in a node's templates are plain names, and that readers find them in the table's path."""
     node = item.placement.node
     for template in (node.path, node.blobs, *node.titles[:-1]):
-        if "{" in KEY.sub("", template) or "}" in KEY.sub("", template):
+        if "{" in NODE_KEY.sub("", template) or "}" in NODE_KEY.sub("", template):
             problem = "is not a template: write a key as a plain name, such as {station}"
             raise PluginError(f"{template!r} in the node of {item.name} {problem}")
-    keys = KEY.findall(node.path)
+    keys = NODE_KEY.findall(node.path)
     for key in keys:
         if keys.count(key) > 1:
             raise PluginError(f"the node of {item.name} has the key {key!r} twice in {node.path!r}")
-    for key in KEY.findall(node.blobs):
+    for key in NODE_KEY.findall(node.blobs):
         if key not in keys:
             raise PluginError(f"the blobs of {item.name} have the key {key!r}, which {node.path!r} lacks")
 

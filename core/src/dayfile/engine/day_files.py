@@ -13,7 +13,7 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, Publication, make_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
-from dayfile.archive.root import Root, resolve
+from dayfile.archive.root import Root, resolve_links
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.pieces import Piece
@@ -104,7 +104,7 @@ class DayFiles:
     def _begin(self, path: str, day: np.datetime64) -> WorkFile:
         """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
         published = self.root.day_file(path)
-        other = self.files.setdefault(resolve(published), path)
+        other = self.files.setdefault(resolve_links(published), path)
         if other != path:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1

@@ -15,7 +15,7 @@ from stat import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT, S_IFSOCK, S_ISDIR, 
 from typing import NoReturn
 
 from dayfile.archive.directories import File, Unseen, is_visible, list_files, read_status, refuse
-from dayfile.archive.root import Root, resolve
+from dayfile.archive.root import Root, resolve_links
 from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
@@ -152,8 +152,8 @@ def left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list
     """
     found: list[Path] = []
     for name in names:
-        directory = resolve(root.path / name)
-        if directory.parent != resolve(root.path) or directory.name in DIRECTORIES:
+        directory = resolve_links(root.path / name)
+        if directory.parent != resolve_links(root.path) or directory.name in DIRECTORIES:
             message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
             raise SettingsError(message, where="intake.also")
         if read_status(directory) is None:

@@ -18,7 +18,7 @@ from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
 from dayfile.model.clock import Clock, as_utc
-from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
+from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import find_stamp_problem
@@ -304,7 +304,7 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
     """A default fits its field."""
     if field.type == "char" or not field.default:
         return
-    form = np.dtype(NUMPY_TYPES[field.type])
+    form = np.dtype(STORED_TYPES[field.type])
     if form.kind in "iu" and not (
         isinstance(field.default, int) and np.iinfo(form).min <= field.default <= np.iinfo(form).max
     ):

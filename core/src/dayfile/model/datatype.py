@@ -17,7 +17,7 @@ from dayfile.model.plausible import Plausible
 
 __all__ = ["DataType", "Element", "Field", "Flag", "Version"]
 
-NUMPY_TYPES = {
+STORED_TYPES = {
     "bool": "?",
     "int8": "<i1",
     "int16": "<i2",
@@ -43,7 +43,7 @@ class Field:
     name : str
         Name in the day file, in the format's own spelling.
     type : str
-        A key of ``NUMPY_TYPES``, or ``char``: text of ``shape[-1]`` bytes.
+        A key of ``STORED_TYPES``, or ``char``: text of ``shape[-1]`` bytes.
     shape : tuple of int
         Empty for a scalar.
     unit, doc : str
@@ -75,7 +75,7 @@ class Field:
     @property
     def base(self) -> np.dtype[np.generic]:
         """Return the little-endian NumPy type of one element (of the whole text for ``char``)."""
-        return np.dtype(f"S{self.shape[-1]}") if self.type == "char" else np.dtype(NUMPY_TYPES[self.type])
+        return np.dtype(f"S{self.shape[-1]}") if self.type == "char" else np.dtype(STORED_TYPES[self.type])
 
     @property
     def array_shape(self) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ __all__ = ["HeaderField", "Length", "Packed", "unpack"]
 Length: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]
 """Return the lengths in bytes, shape (n,), of n items, given the bytes from their first on, shape (n, longest)."""
 
-Integers: TypeAlias = npt.NDArray[np.int64]
+IntegerArray: TypeAlias = npt.NDArray[np.int64]
 
 COLUMNS = ("record", "number", "offset", "size", "unsplit", "event")
 """Fields of the rows besides those of the record and of the header."""
@@ -225,8 +225,8 @@ def check_fields(records: npt.NDArray[Any], packed: Packed) -> None:
 
 
 def group_cycles(
-    records: npt.NDArray[Any], stamps: list[str], numbers: Integers, continued: str
-) -> tuple[Integers, Integers]:
+    records: npt.NDArray[Any], stamps: list[str], numbers: IntegerArray, continued: str
+) -> tuple[IntegerArray, IntegerArray]:
     """Sort the records, those with the same stamps together: their indexes, and the number of each one's first item."""
     # Repacked, as a selection of fields drags the buffers along when it is sorted.
     _, first, cycle = np.unique(repack_fields(records[stamps]), return_index=True, return_inverse=True)
@@ -243,8 +243,8 @@ def group_cycles(
 
 
 def find_items(
-    buffers: npt.NDArray[np.uint8], numbers: Integers, order: Integers, packed: Packed, length: Length | None
-) -> tuple[Integers, Integers, Integers, Integers]:
+    buffers: npt.NDArray[np.uint8], numbers: IntegerArray, order: IntegerArray, packed: Packed, length: Length | None
+) -> tuple[IntegerArray, IntegerArray, IntegerArray, IntegerArray]:
     """Find the items: record, number in it, offset and size of each, record by record in the order given."""
     end, in_front, longest = buffers.shape[1], packed.header_dtype.itemsize, packed.longest
     place = np.flatnonzero(numbers[order] > 0)
@@ -267,7 +267,7 @@ def find_items(
     return order[place], in_record, offset, size
 
 
-def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> Integers:
+def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> IntegerArray:
     """Ask for the lengths of items."""
     answered = np.asarray(length(events))
     if answered.shape != (len(events),) or answered.dtype.kind not in "iu":
@@ -277,7 +277,7 @@ def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> Integers:
 
 
 def take_bytes(
-    buffers: npt.NDArray[np.uint8], record: Integers, offset: Integers, number: int
+    buffers: npt.NDArray[np.uint8], record: IntegerArray, offset: IntegerArray, number: int
 ) -> npt.NDArray[np.uint8]:
     """Return n bytes of buffers from an offset on, zero after the end of the buffer; shape (items, number)."""
     end = buffers.shape[1]

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["KEY", "Node", "Placement"]
+__all__ = ["NODE_KEY", "Node", "Placement"]
 
-KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
+NODE_KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
 """A key in a template of a node, as it is: without a format, so that readers find its value again."""
 
 
@@ -45,7 +45,7 @@ class Node:
         # The last title is the table's own; those before it are the groups'. Any further ones are never written.
         groups = max(self.path.count("/"), self.blobs.count("/")) - 1
         templates = (self.path, self.blobs, *self.titles[:-1][:groups])
-        return tuple(dict.fromkeys(name for text in templates for name in KEY.findall(text)))
+        return tuple(dict.fromkeys(name for text in templates for name in NODE_KEY.findall(text)))
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-__all__ = ["DIRECTORIES", "LEDGER", "OVERLAP", "may_be_day_file"]
+__all__ = ["DIRECTORIES", "LEDGER", "OVERLAP_SUFFIX", "may_be_day_file"]
 
 
 DIRECTORIES = frozenset({"incoming", "accepted", "quarantine", "workshop", "sources"})
 """Directories below an archive's root that are not its day files'."""
-OVERLAP = "_overlap"
+OVERLAP_SUFFIX = "_overlap"
 """Suffix of the path of an overlap table, behind the path of its table."""
 LEDGER = "dayfile_ledger"
 """The group in a day file that lists the sources of its records."""

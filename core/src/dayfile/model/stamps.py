@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dayfile.model.clock import SECONDS_A_DAY, Clock
-from dayfile.model.datatype import NUMPY_TYPES, Field
+from dayfile.model.datatype import STORED_TYPES, Field
 
 __all__ = ["find_stamp_problem"]
 
@@ -34,7 +34,7 @@ def find_stamp_problem(field: Field, clock: Clock) -> str:
     if field.counter or field.blob:
         word = "counter" if field.counter else "blob"
         return f"{field.name!r} is a {word}, whose values the archive sets; a time must be the instrument's"
-    form = np.dtype(NUMPY_TYPES[field.type])
+    form = np.dtype(STORED_TYPES[field.type])
     least, words = LEAST_DAYS[form.kind]
     days = find_last_exact(form) / clock.ticks / SECONDS_A_DAY
     if days >= least:

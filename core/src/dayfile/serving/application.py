@@ -11,7 +11,7 @@ from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.health import PATH, find_trouble
+from dayfile.serving.health import PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
@@ -109,7 +109,7 @@ def make_health_route(root: Root, room: int) -> Route:
     from starlette.routing import Route
 
     def healthz(request: Request) -> Response:  # noqa: ARG001 - a route takes it
-        reason = find_trouble(root, room)
+        reason = find_obstacle(root, room)
         return PlainTextResponse(f"{reason}\n" if reason else "ok\n", 503 if reason else 200)
 
     return Route(PATH, healthz, methods=["GET"])

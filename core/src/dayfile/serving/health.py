@@ -8,12 +8,12 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.messages import plural
 
-__all__ = ["PATH", "find_trouble"]
+__all__ = ["PATH", "find_obstacle"]
 
 PATH = "/healthz"
 
 
-def find_trouble(root: Root, room: int) -> str:
+def find_obstacle(root: Root, room: int) -> str:
     """Return why an upload could not be stored now; empty if it could.
 
     Nothing is written, so frequent requests are cheap.

@@ -68,7 +68,7 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
         sockets = bind(host, port)
         stop, life = os.pipe()
         crew = Crew(app, sockets, stop, life)
-        members: dict[int, Member] = {}
+        members: dict[int, WorkerProcess] = {}
         try:
             members.update((number, crew.start(number)) for number in range(workers))
             for listener in sockets:
@@ -121,7 +121,7 @@ def catch_signals() -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Member:
+class WorkerProcess:
     """A worker, and when it was started, by the monotonic clock."""
 
     process: ForkProcess
@@ -147,7 +147,7 @@ class Crew:
     stop: int
     life: int
 
-    def start(self, number: int) -> Member:
+    def start(self, number: int) -> WorkerProcess:
         """Fork a worker. Signals wait until it can take them."""
         process = get_context("fork").Process(target=self._work, args=(number,), name=f"worker {number}")
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -157,9 +157,9 @@ class Crew:
             raise DayfileError(f"cannot start another process: {error.strerror or error}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return Member(process, time.monotonic())
+        return WorkerProcess(process, time.monotonic())
 
-    def look_after(self, members: dict[int, Member], noted: int) -> None:
+    def look_after(self, members: dict[int, WorkerProcess], noted: int) -> None:
         """Replace members that end, until a signal is noted."""
         while noted not in (ready := wait([noted, *(member.process.sentinel for member in members.values())])):
             for number, member in members.items():
@@ -167,7 +167,7 @@ class Crew:
                     members[number] = self.replace(number, member)
         os.read(noted, len(SIGNALS))
 
-    def replace(self, number: int, member: Member) -> Member:
+    def replace(self, number: int, member: WorkerProcess) -> WorkerProcess:
         """Start a new worker in place of a dead one."""
         member.process.join()
         logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)

@@ -38,7 +38,7 @@ __all__ = [
 TypeFinder = Callable[[Table], DataType | None]
 
 
-class ClockWords(BaseModel):
+class StoredClock(BaseModel):
     """A clock, with its epoch as text."""
 
     epoch: str
@@ -59,7 +59,7 @@ class Declaration(BaseModel):
     period: int
     node: str
     blobs: str
-    clock: Json[ClockWords]
+    clock: Json[StoredClock]
     fields: Json[tuple[Field, ...]]
     flags: Json[tuple[Flag, ...]] = ()
     elements: Json[tuple[Element, ...]] = ()
@@ -79,7 +79,7 @@ class Declaration(BaseModel):
             period=data_type.period,
             node=node.path,
             blobs=node.blobs,
-            clock=ClockWords.model_construct(**{**vars(clock), "epoch": str(clock.epoch)}),
+            clock=StoredClock.model_construct(**{**vars(clock), "epoch": str(clock.epoch)}),
             fields=data_type.fields,
             flags=data_type.flags,
             elements=data_type.elements,

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from dayfile.model.datatype import DataType
-from dayfile.model.places import OVERLAP
+from dayfile.model.places import OVERLAP_SUFFIX
 from dayfile.stores.registry import find_store
 
 __all__ = ["find_shared_node", "list_day_files", "list_nodes"]
@@ -49,7 +49,7 @@ def fill_day_file(data_type: DataType, day: np.datetime64) -> str:
 def list_nodes(data_type: DataType) -> list[str]:
     """List the templates of the paths of a data type's tables."""
     path = data_type.placement.node.path
-    return [path, f"{path}{OVERLAP}"] if find_store(data_type.placement.store).contends else [path]
+    return [path, f"{path}{OVERLAP_SUFFIX}"] if find_store(data_type.placement.store).contends else [path]
 
 
 def can_be_equal(one: str, other: str) -> bool:

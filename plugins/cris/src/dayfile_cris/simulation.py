@@ -23,7 +23,7 @@ from dayfile.testing.generators import (
     Floats,
     Integers,
     Overrides,
-    Records,
+    RecordArray,
     readings,
     sent_when,
     setting,
@@ -50,7 +50,7 @@ EVENT_CYCLES = 112
 
 def sample_day(
     day: np.datetime64, seed: int, types: Mapping[str, DataType]
-) -> tuple[dict[str, Records], dict[str, Records]]:
+) -> tuple[dict[str, RecordArray], dict[str, RecordArray]]:
     """Sample the records of one day, of all types, none of them twice.
 
     Parameters

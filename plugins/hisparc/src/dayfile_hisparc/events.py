@@ -190,8 +190,8 @@ def reject(upload: Upload, station: int, cluster: str, problems: Problems, name:
         content = write_upload(station, cluster, [upload.events[number] for number in numbers])
         size += len(content)
         if size > MOST_UNFOLDED:
-            message = f"has so many reasons for quarantine that its events would take over {MOST_UNFOLDED} bytes"
-            raise SourceError(f"{message} there; the upload is kept whole", where=name)
+            message = f"its events would take over {MOST_UNFOLDED} bytes in quarantine, as they have too many reasons"
+            raise SourceError(f"{message}; the upload is kept whole", where=name)
         yield Rejected(
             instrument="hisparc",
             code=code,

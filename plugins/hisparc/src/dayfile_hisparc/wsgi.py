@@ -18,7 +18,7 @@ from typing import Any
 from dayfile.configuration import configured
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
-from dayfile.serving.health import PATH, find_trouble
+from dayfile.serving.health import PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
 from dayfile_hisparc import HisparcSettings
@@ -92,7 +92,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     elif here is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        reason = find_trouble(here.receiver.root, here.limit)
+        reason = find_obstacle(here.receiver.root, here.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}

@@ -22,7 +22,7 @@ from dayfile.model.datatype import DataType
 from dayfile.testing.generators import (
     Integers,
     Overrides,
-    Records,
+    RecordArray,
     readings,
     sent_when,
     setting,
@@ -48,7 +48,7 @@ EVENT_CYCLES = 56
 
 def sample_day(
     day: np.datetime64, seed: int, types: Mapping[str, DataType]
-) -> tuple[dict[str, Records], dict[str, Records]]:
+) -> tuple[dict[str, RecordArray], dict[str, RecordArray]]:
     """Sample the records of one day, of all types, none of them twice.
 
     Parameters
