@@ -15,18 +15,19 @@ SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src
 DAY := 1997-10-31
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types prove lowest bench docs clean
+.PHONY: help run test lint types prove lowest bench reference docs clean
 
 help:
 	@echo "make run    install into $(VENV), archive one sample day of each instrument and show the archive"
 	@echo "make test   install into $(VENV) and run lint, types and all tests"
 	@echo "make prove  run the long proofs too"
 	@echo "make lowest install the lowest versions of all dependencies below $(LOWEST) and try them"
-	@echo "make bench  measure, side by side with others"
+	@echo "make bench  measure, side by side with other programs"
+	@echo "make reference  write the reference pages that come from the code"
 	@echo "make docs   build the documentation into docs/_build"
 	@echo "make clean  remove $(VENV) and everything built"
 
-# The environment is made anew when a project file or a pinned version changes.
+# The environment is set up again when a project file or a pinned version changes.
 $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 	@echo "== setting up $(VENV)"
 	$(PYTHON) -m venv --clear $(VENV)
@@ -96,6 +97,10 @@ $(PEERS)/ready: benchmarks/constraints.txt
 
 bench: $(VENV)/ready $(PEERS)/ready
 	$(BIN)/python -m benchmarks --peers $(PEERS)/bin/python --json $(BUILD)/benchmarks.json
+
+# These pages are in the checkout; a test fails when they are not what the code says.
+reference: $(VENV)/ready-dev
+	$(BIN)/python docs/from_code.py
 
 docs: $(VENV)/ready-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build

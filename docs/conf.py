@@ -1,10 +1,8 @@
-"""Sphinx settings; what the code can tell of itself is written into pages before each build."""
+"""Sphinx settings. The generated pages are in the checkout; ``make reference`` writes them."""
 
 from __future__ import annotations
 
 import inspect
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dayfile
@@ -12,21 +10,24 @@ import dayfile
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 project = "dayfile"
 author = "the dayfile developers"
 version = release = dayfile.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "reference/generated"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 
+smartquotes = False  # two hyphens are the beginning of an option
+
 html_theme = "furo"
 html_title = f"dayfile {release}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 
 class Verbatim(str):
@@ -36,15 +37,8 @@ class Verbatim(str):
     __repr__ = str.__str__
 
 
-def write_pages(app: Sphinx) -> None:
-    """Write the pages that are made from the code."""
-    import from_code
-
-    from_code.write(Path(app.srcdir) / "reference" / "generated")
-
-
 def signature_as_written(_app: Sphinx, what: str, _name: str, documented: object, *_: object) -> tuple[str, str] | None:
-    """Signature with the annotations of the source: Sphinx writes out what they stand for, a line for an array."""
+    """Signature with the annotations as the source has them: Sphinx would expand aliases, an array to a whole line."""
     if what not in {"function", "method", "class", "exception"} or not callable(documented):
         return None
     signature = inspect.signature(documented)
@@ -54,8 +48,8 @@ def signature_as_written(_app: Sphinx, what: str, _name: str, documented: object
         if parameter.name not in {"self", "cls"}
     ]
     returns = signature.return_annotation
-    told = returns if isinstance(returns, str) and what in {"function", "method"} else ""
-    return str(inspect.Signature(parameters)), told
+    shown = returns if isinstance(returns, str) and what in {"function", "method"} else ""
+    return str(inspect.Signature(parameters)), shown
 
 
 def written(annotation: object) -> object:
@@ -64,19 +58,18 @@ def written(annotation: object) -> object:
 
 
 def named(default: object) -> object:
-    """A default; a function by its name, as its address is another each time."""
+    """A default; a function by its name, because its address changes from run to run."""
     return Verbatim(default.__name__) if inspect.isfunction(default) else default
 
 
 def property_without_type(
     _app: Sphinx, what: str, _name: str, documented: object, _options: object, lines: list[str]
 ) -> None:
-    """Undo that napoleon takes what stands before a colon in a property's docstring for its type."""
+    """Restore a property's docstring: napoleon takes the text before a colon for its type."""
     if what == "property" and lines and lines[-1].startswith(":type:"):
         lines[:] = (inspect.getdoc(documented) or "").splitlines()
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-signature", signature_as_written)
     app.connect("autodoc-process-docstring", property_without_type, priority=900)

@@ -1,5 +1,9 @@
-# ruff: noqa: INP001 - read by conf.py, no package
-"""Pages that are made from the code, so that they cannot go stale: words, hooks, settings, commands, types, API."""
+# ruff: noqa: INP001 - a script, not a package
+"""The reference pages that are generated from the code: words, hooks, settings, commands, types, API.
+
+Run ``python docs/from_code.py`` (or ``make reference``) after a change of what they document, and commit the result. A
+test fails when a page in the checkout is not what the code says.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from sphinx.pycode import ModuleAnalyzer
-from typer.testing import CliRunner
 
 import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
-from dayfile.cli.describe import buffer_of, form
+from dayfile.cli.describe import describe_buffer, format_shape
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
@@ -46,14 +49,15 @@ PLAIN_NAMES = {
 }
 
 
-def write(directory: Path) -> None:
-    """Write all pages anew."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+GENERATED = Path(__file__).parent / "reference" / "generated"
+
+
+def pages() -> dict[str, str]:
+    """Text of every generated page by file name."""
     loaded = discovery.load(PLUGINS)
     for failure in loaded.failures:
         raise RuntimeError(failure.message)
-    pages: dict[str, Iterable[str]] = {
+    generated: dict[str, Iterable[str]] = {
         "words": words(vocabulary_with(CORE_FORMATS), set()),
         "hooks": hooks(),
         "settings": settings(loaded),
@@ -63,8 +67,15 @@ def write(directory: Path) -> None:
         **{f"types_{name}": types(loaded, name) for name in PLUGINS},
         **{f"fields_{name}": fields_of(loaded, name) for name in ("cris", "sis")},
     }
-    for name, lines in pages.items():
-        (directory / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {f"{name}.md": "\n".join(lines).rstrip("\n") + "\n" for name, lines in generated.items()}
+
+
+def write(directory: Path) -> None:
+    """Replace the pages in a directory by what the code says now."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name, text in pages().items():
+        (directory / name).write_text(text, encoding="utf-8")
 
 
 def table(*rows: Iterable[str]) -> Iterator[str]:
@@ -77,10 +88,29 @@ def table(*rows: Iterable[str]) -> Iterator[str]:
     yield ""
 
 
+def definition(term: str, *definitions: str) -> Iterator[str]:
+    """An entry of a definition list: what it means, then what it can be."""
+    yield term
+    for text in filter(None, definitions):
+        yield f": {text}"
+    yield ""
+
+
 def first_paragraph(documented: object) -> str:
-    """The first paragraph of a docstring in one line, references as plain code."""
-    text = " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
-    return re.sub(r":\w+:`", "`", text)
+    """The first paragraph of a docstring in one line."""
+    return markdown(" ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split()))
+
+
+def markdown(text: str) -> str:
+    """Inline markup of a docstring as Markdown: references and literals become code."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
+    return re.sub(r"``(.+?)``", r"`\1`", text)
+
+
+def sentence(text: str) -> str:
+    """A description as a sentence."""
+    text = text.strip().rstrip(".")
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def words(model: type[BaseModel], done: set[type[BaseModel]]) -> Iterator[str]:
@@ -91,13 +121,8 @@ def words(model: type[BaseModel], done: set[type[BaseModel]]) -> Iterator[str]:
     yield ""
     yield first_paragraph(model)
     yield ""
-    yield from table(
-        ("word", "value", "if left out", "meaning"),
-        *(
-            (f"`{field.alias or name}`", said(field.annotation), default(field), meaning(model, name))
-            for name, field in fields(model)
-        ),
-    )
+    for name, field in fields(model):
+        yield from definition(f"`{field.alias or name}`", meaning(model, name), value_and_default(field))
     for _, field in fields(model):
         for inner in models_in(field.annotation):
             if inner not in done:
@@ -118,8 +143,7 @@ def meaning(model: type[BaseModel], name: str) -> str:
     """What a word means: its description, else that of the mapping it holds."""
     field = model.model_fields[name]
     inner = next(models_in(field.annotation), None)
-    text = field.description or (first_paragraph(inner) if inner else "")
-    return text.rstrip(".")
+    return sentence(field.description or (first_paragraph(inner) if inner else ""))
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
@@ -130,44 +154,75 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a
         yield from models_in(argument)
 
 
-def said(annotation: Any) -> str:  # noqa: ANN401 - any annotation
-    """What may stand for a word, in words."""
+def kind(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    """Kind of value that a word or a setting takes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return said(arguments[0])
+        return kind(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in arguments if choice != "")
     if origin in (UnionType, Union):
-        return " or ".join(said(argument) for argument in arguments if argument is not NoneType)
+        return " or ".join(kind(argument) for argument in arguments if argument is not NoneType)
     if origin is tuple:
-        return f"list of {said(arguments[0])}"
+        return f"list of {kind(arguments[0])}"
     if origin is dict:
-        return f"mapping of names to {said(arguments[1])}"
+        return f"mapping of names to {kind(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{heading(annotation)}](#{annotation.__name__})"
     return PLAIN_NAMES[annotation]
 
 
-def default(field: FieldInfo) -> str:
-    """What holds where a word or setting is left out."""
+def value_and_default(field: FieldInfo) -> str:
+    """What a word or a setting can be, and what holds if it is left out."""
+    value = kind(field.annotation)
     if field.is_required():
-        return "must be there"
+        return f"{value}; required"
     if field.default in (None, "", (), PydanticUndefined):
-        return "none"
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+        return value
+    default = field.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    elif isinstance(default, tuple):
+        default = ",".join(default)
+    return f"{value}; default `{default}`"
 
 
 def hooks() -> Iterator[str]:
-    """Every hook, with its signature as the source has it."""
+    """Every hook, with its signature as the source has it, and its docstring."""
     for name, hook in vars(hookspecs).items():
         if hasattr(hook, f"{hookspecs.PROJECT}_spec"):
             yield f"## {name}"
             yield ""
-            yield from directive("autofunction", f"{hookspecs.__name__}.{name}")
+            yield "```python"
+            yield f"{name}{inspect.signature(hook)}".replace("'", "")
+            yield "```"
+            yield ""
+            yield from docstring(hook)
+
+
+SECTION = re.compile(r"^(\w+)\n-+\n", re.MULTILINE)
+
+
+def docstring(documented: object) -> Iterator[str]:
+    """A numpydoc docstring as Markdown: parameters and results are definition lists."""
+    text, *sections = SECTION.split(inspect.getdoc(documented) or "")
+    yield markdown(text.strip())
+    yield ""
+    for title, content in zip(sections[::2], sections[1::2], strict=True):
+        yield f"**{title}**"
+        yield ""
+        if title == "Examples":
+            yield from ("```python", content.strip(), "```", "")
+            continue
+        for entry in re.split(r"\n(?=\S)", content.strip()):
+            head, *lines = entry.splitlines()
+            name, _, annotation = head.partition(" : ")
+            term = f"`{name}` ({markdown(annotation)})" if annotation else markdown(head)
+            yield from definition(term, markdown(" ".join(" ".join(lines).split())))
 
 
 def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> Iterator[str]:
-    """A directive that describes something, in reStructuredText, as autodoc speaks no Markdown."""
+    """A directive in reStructuredText, as autodoc does not write Markdown."""
     yield "```{eval-rst}"
     yield f".. {kind}:: {name}"
     yield from (f"   :{option}:" for option in options)
@@ -179,7 +234,7 @@ def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> 
 
 def settings(loaded: Plugins) -> Iterator[str]:
     """What can be set for the archive itself, and for each plugin."""
-    yield from settings_of("the archive itself", "", CoreSettings)
+    yield from settings_of("The archive itself", "", CoreSettings)
     for name in loaded.names:
         yield from settings_of(name, f"{name}.", loaded.settings_models[name])
 
@@ -192,39 +247,54 @@ def settings_of(title: str, prefix: str, model: type[BaseModel]) -> Iterator[str
         yield "Has no settings."
         yield ""
         return
-    keys = {name: prefix + (field.alias or name) for name, field in fields(model)}
-    rows = (
-        (
-            f"`{keys[name]}`",
-            f"`DAYFILE_{keys[name].replace('.', '__').upper()}`",
-            said(field.annotation),
-            default(field),
-            field.description or "",
+    for name, field in fields(model):
+        key = prefix + (field.alias or name)
+        variable = f"`DAYFILE_{key.replace('.', '__').upper()}`"
+        yield from definition(
+            f"`{key}`", sentence(field.description or ""), f"{value_and_default(field)}; environment {variable}"
         )
-        for name, field in fields(model)
-    )
-    yield from table(("setting", "environment variable", "value", "if not set", "meaning"), *rows)
+
+
+EXTRA = re.compile(r"\s*\[([^\[\]]*)\]$")
+"""What click adds to the help of a parameter: its default, its environment variable, whether it is required."""
 
 
 def commands() -> Iterator[str]:
-    """Help of every command, as it prints it."""
-    for words in command_names(typer.main.get_command(app)):
-        plain = {"COLUMNS": "100", "NO_COLOR": "1"}
-        answer = CliRunner().invoke(app, [*words, "--help"], env=plain, prog_name="dayfile")
-        yield f"## dayfile {' '.join(words)}"
+    """Help of every command."""
+    for words, command in commands_of(typer.main.get_command(app)):
+        name = f"dayfile {' '.join(words)}"
+        context = command.context_class(command, info_name=name)
+        usage = " ".join(command.collect_usage_pieces(context))
+        yield f"## {name}"
         yield ""
         yield "```text"
-        yield from (line.rstrip() for line in answer.output.strip("\n ").splitlines())
+        yield f"Usage: {name} {usage}".rstrip()
         yield "```"
         yield ""
+        for paragraph in (inspect.cleandoc(command.help or "")).split("\n\n"):
+            yield plain(" ".join(paragraph.split()))
+            yield ""
+        for parameter in command.get_params(context):
+            record = parameter.get_help_record(context)
+            if record and "--help" not in record[0]:
+                yield from definition(*parameter_of(record))
 
 
-def command_names(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:  # noqa: ANN401 - of typer
-    """The words of every command; those of a group come after it."""
+def parameter_of(record: tuple[str, str]) -> Iterator[str]:
+    """Name of an argument or option, its meaning, and what it can be, from its line of plain help."""
+    names, text = record
+    found = EXTRA.search(text)
+    yield f"`{' '.join(names.split())}`"
+    yield sentence(plain(text[: found.start()] if found else text))
+    yield "; ".join(plain(fact) for fact in found[1].split("; ")) if found else ""
+
+
+def commands_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - of typer
+    """Every command with its words; those of a group come after it."""
     if words:
-        yield words
+        yield words, command
     for name, inner in getattr(command, "commands", {}).items():
-        yield from command_names(inner, (*words, name))
+        yield from commands_of(inner, (*words, name))
 
 
 def exit_codes() -> Iterator[str]:
@@ -233,30 +303,27 @@ def exit_codes() -> Iterator[str]:
     for name in errors.__all__:
         error = getattr(errors, name)
         found.setdefault(error.exit_code, []).append(error)
-    rows = [("0", "", "everything was archived")]
+    rows = [("0", "", "Everything was archived.")]
     for code, classes in sorted(found.items()):
         for error in classes:
-            told = "anything that is a bug" if error is errors.DayfileError else first_paragraph(error)
-            rows.append((str(code), f"`{error.__name__}`", told))
-    rows.append(("130", "", "stopped with Ctrl-C; the next run goes on with what was accepted"))
+            meaning = "Anything that is a bug." if error is errors.DayfileError else first_paragraph(error)
+            rows.append((str(code), f"`{error.__name__}`", meaning))
+    rows.append(("130", "", "Stopped with Ctrl-C; the next run continues with what was accepted."))
     yield from table(("code", "error", "meaning"), *rows)
 
 
 def types(loaded: Plugins, instrument: str) -> Iterator[str]:
     """The data types of one instrument."""
     mine = [data_type for name, data_type in loaded.data_types.items() if loaded.owners[name] == instrument]
-    rows = (
-        (
+    for data_type in mine:
+        path = data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
+        store = f"store `{data_type.placement.store}`"
+        period = f", one record in {data_type.period} s" if data_type.period else ""
+        yield from definition(
             f"`{data_type.name}`",
-            f"`{data_type.code}`",
-            data_type.title,
-            data_type.placement.store,
-            f"{data_type.period} s" if data_type.period else "",
-            f"`{data_type.placement.path.replace('{suffix}', data_type.placement.suffix)}`",
+            sentence(plain(data_type.title)),
+            f"code `{data_type.code}`; {store}{period}; day file `{path}`",
         )
-        for data_type in mine
-    )
-    yield from table(("name", "code", "title", "store", "period", "day file"), *rows)
 
 
 def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
@@ -269,30 +336,45 @@ def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
         yield f"{plain(data_type.title)}. Code `{data_type.code}`."
         yield ""
         rows = (
-            (f"`{field.name}`", form(field), field.unit, plain(field.doc), ", ".join(flags_on(data_type, field)))
+            (
+                f"`{field.name}`",
+                ", ".join(filter(None, (format_shape(field), field.unit))),
+                meaning_of(data_type, field),
+            )
             for field in data_type.fields
         )
-        yield from table(("field", "type", "unit", "meaning", "flags"), *rows)
+        yield from table(("field", "type, unit", "meaning"), *rows)
         if data_type.packed:
-            yield plain(buffer_of(data_type.packed)) + "."
+            yield plain(describe_buffer(data_type.packed)) + "."
             yield ""
         if data_type.flags:
             flags = (
-                (f"`{flag.field}`", f"{flag.kind} {flag.value}", code(flag.name), plain(flag.doc))
+                (f"`{flag.field}`", f"{flag.kind} {flag.value}", named(code(flag.name), plain(flag.doc)))
                 for flag in data_type.flags
             )
-            yield from table(("field", "flag", "name", "meaning"), *flags)
+            yield from table(("field", "flag", "meaning"), *flags)
         if data_type.elements:
             elements = (
-                (f"`{element.field}`", element.index, plain(element.name), plain(element.doc))
+                (f"`{element.field}`", element.index, named(plain(element.name), plain(element.doc)))
                 for element in data_type.elements
             )
-            yield from table(("field", "element", "name", "meaning"), *elements)
+            yield from table(("field", "element", "meaning"), *elements)
+
+
+def meaning_of(data_type: DataType, field: Field) -> str:
+    """What a field means, and what kinds of flags it has."""
+    flags = ", ".join(flags_on(data_type, field))
+    return ". ".join(filter(None, (plain(field.doc), f"Flags: {flags}" if flags else "")))
+
+
+def named(name: str, meaning: str) -> str:
+    """A name and what it means, either of which may be missing."""
+    return ": ".join(filter(None, (name, meaning)))
 
 
 def flags_on(data_type: DataType, field: Field) -> Iterable[str]:
     """Kinds of flags that a field has, each once; those of a pattern are listed under the pattern's name."""
-    flags = [flag for flag in data_type.flags if flag.tells_of(field)]
+    flags = [flag for flag in data_type.flags if flag.applies_to(field)]
     return dict.fromkeys(f"{flag.kind}" + ("" if flag.field == field.name else f" (`{flag.field}`)") for flag in flags)
 
 
@@ -307,7 +389,7 @@ def code(text: str) -> str:
 
 
 def api() -> Iterator[str]:
-    """What is public: of the package, its errors, its model, and of what it has for tests of plugins."""
+    """The public names of the package, its errors, its model, its protocols, and its tools for tests of plugins."""
     yield from documented(dayfile, leave_out={"__version__", *errors.__all__})
     for package in (errors, model, format_protocol, export_protocol, testing):
         for module in modules_of(package):
@@ -339,8 +421,12 @@ def documented(module: ModuleType, leave_out: set[str]) -> Iterator[str]:
         elif inspect.isfunction(public):
             yield from directive("autofunction", f"{module.__name__}.{name}")
         else:
-            # autodata would tell of the value's class where the name stands for a type.
+            # autodata would document the class of the value where the name is a type.
             home = dayfile.HOMES[name] if module is dayfile else ""
-            told = ModuleAnalyzer.for_module(f"dayfile.{home}" if home else module.__name__).find_attr_docs()
-            text = [line.replace("*", r"\*") for line in told.get(("", name), [])]
+            comments = ModuleAnalyzer.for_module(f"dayfile.{home}" if home else module.__name__).find_attr_docs()
+            text = [line.replace("*", r"\*") for line in comments.get(("", name), [])]
             yield from directive("py:data", f"{module.__name__}.{name}", text=text)
+
+
+if __name__ == "__main__":
+    write(GENERATED)

@@ -398,7 +398,7 @@ def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch
     for fault in faults:
         sent.append(sent[-1] + 300)
         (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, sent[-1], 86400)))
-        done = python("-m", "dayfile.testing.faults", fault, *options, paths=[site])
+        done = python("-m", "dayfile.testing.faulty", fault, *options, paths=[site])
         assert done.returncode == -signal.SIGKILL, (fault, done.stderr)
         report = run_serial(opened.root, opened.plugins, opened.settings)
         assert (report.recovered, report.exit_code) == (True, 0)

@@ -13,10 +13,10 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
-from dayfile.engine.day_files import rounds
 from dayfile.engine.decoding import appended
 from dayfile.engine.pieces import Piece, joined
 from dayfile.engine.tuning import Tuning
+from dayfile.engine.writing import rounds
 from dayfile.errors import PluginError
 from dayfile.instrument import Instrument
 from dayfile.model.batch import SOURCE_STEP, Source

@@ -10,8 +10,8 @@ import pytest
 
 from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.accepting import Read, Unread, read_source
 from dayfile.engine.intake import Arrival
+from dayfile.engine.reading import Read, Unread, read_source
 from dayfile.errors import SettingsError
 from dayfile.settings import from_command_line, resolve
 

@@ -75,7 +75,7 @@ class Roofs(Instrument):
     @hookimpl(tryfirst=True)
     def write(self, work_file, data_type, batch):
         if data_type.name == "school.events" and (batch.records["height"] == 13).any():
-            work_file.store(data_type, batch.keys, batch.records.dtype)  # which makes the file, and writes nothing
+            work_file.write(data_type, batch.select(np.zeros(len(batch), bool)))  # makes the file, and writes nothing
             time.sleep(0.1 if str(work_file.day) == str(self.school.day) else 0)
             raise RuntimeError(f"there is no roof 13 on {work_file.day}")
 

@@ -110,6 +110,7 @@ def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
 COMMAND = "a command, which calls the function of this name"
 HOOK = "a hook, whose name is the interface of plugins, and a command or function"
 DEFINED_TWICE = {
+    "Answer": "the result of any hook (a type variable), and that of decode",
     "INTERRUPTED": "the exit code, at the start of the program without an import and later",
     "KINDS": "words for what the module distinguishes",
     "MAGIC": "the first bytes of a file, of two formats",

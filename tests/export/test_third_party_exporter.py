@@ -117,7 +117,7 @@ def test_of_two_with_one_name_that_of_the_types_own_plugin_counts():
     assert loaded.exporters(loaded.data_types["paper.readings"])["csv"][0] == "paper"
 
 
-@pytest.mark.parametrize("answer", [17, "csv", [Csv], [object()]], ids=repr)
+@pytest.mark.parametrize("answer", [17, "csv", [Csv], [object()]], ids=["a number", "a text", "a class", "an object"])
 def test_what_is_no_exporter_is_a_failure_of_its_plugin_and_the_others_are_offered(answer):
     bad = type("Bad", (), {"exporters": hookimpl(lambda self: answer)})()  # noqa: ARG005 - a method
     loaded = loaded_with(bad=bad)

@@ -182,7 +182,7 @@ class SameSection(Lines):
         ([SameName()], "the format hdf4 is plugin builtin's already"),
         ([SameSection()], "the section structs of the format others is that of struct_streams already"),
     ],
-    ids=repr,
+    ids=["a number", "a class", "no words", "a section of all", "a name that is taken", "a section that is taken"],
 )
 def test_a_format_that_cannot_be_is_the_failure_of_its_plugin_alone(answer, message):
     bad = type("Bad", (), {"formats": hookimpl(lambda self: answer)})()  # noqa: ARG005 - a method

@@ -13,6 +13,7 @@ import tables
 from dayfile import Instrument, Status, create_archive, hookimpl, open_archive
 from dayfile.archive.checking import check_archive
 from dayfile.engine.maintenance import rebuild, reindex
+from dayfile.stores import registry
 from dayfile.stores.base import Change, Decision, Store
 
 LAYOUT = """\
@@ -73,6 +74,15 @@ class Latest(Store):
 class Buoy(Instrument):
     def stores(self):
         return [Latest()]
+
+
+@pytest.fixture(autouse=True)
+def no_store_is_left():
+    """Stores are known to the whole process: what a test brings is gone after it."""
+    before = dict(registry.known_stores)
+    yield
+    registry.known_stores.clear()
+    registry.known_stores.update(before)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
     from dayfile.instrument import Instrument
-    from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
+    from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark, Source
     from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType, Field
     from dayfile.model.placement import Node, Placement
@@ -28,6 +28,7 @@ __all__ = [
     "Archive",
     "Batch",
     "Blobs",
+    "Blocks",
     "Clock",
     "DataType",
     "DayfileError",
@@ -54,6 +55,7 @@ HOMES = {
     "Archive": "api",
     "Batch": "model.batch",
     "Blobs": "model.batch",
+    "Blocks": "model.batch",
     "Clock": "model.clock",
     "DataType": "model.datatype",
     "DayfileError": "errors",

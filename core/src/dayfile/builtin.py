@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dayfile.hookspecs import hookimpl
-from dayfile.stores.registry import OWN
+from dayfile.stores.registry import CORE_STORES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class Builtin:
     @hookimpl
     def stores(self) -> Iterable[Store]:
         """The core's own stores."""
-        return OWN
+        return CORE_STORES
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:

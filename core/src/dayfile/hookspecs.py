@@ -164,7 +164,8 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
         blob fields, ``gave_way`` without slots, a Rejected without content) is an error of the plugin.
 
         A function with ``yield`` cannot answer None: it always answers an iterable, which takes the source for its
-        own. Return None for a source of others, and a list, or what another function yields, for one of its own.
+        own. Return None for a source of others, and a list, or what another function yields, for one of its own. Return
+        :class:`dayfile.Blocks` for one that may be large: only so it is never in memory as a whole.
 
     Raises
     ------

@@ -6,7 +6,7 @@ plugin that it belongs to, and of those that extend it; a failure is the failure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from dayfile.contract.asking import Hooks
 from dayfile.contract.batches import (
     Answering,
     check_answer,
+    check_blocks,
     check_data_type,
     check_new,
     check_records,
@@ -36,12 +37,12 @@ from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import Day, Exporter
 from dayfile.export.older import OlderExporter
 from dayfile.formats.base import Format
-from dayfile.model.batch import Batch, Rejected, Remark, Source
+from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
 from dayfile.stores.registry import register_stores
 
-__all__ = ["NO_MEMORY", "Failure", "Plugins"]
+__all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
 
 BUILTIN = "builtin"
 Answer = TypeVar("Answer")
@@ -105,7 +106,7 @@ class Plugins:
     @property
     def bases(self) -> dict[str, str]:
         """Directories of day files that may lie elsewhere, and the environment variables that say where."""
-        placements = [data_type.placement for data_type in self.data_types.values()]
+        placements = (data_type.placement for data_type in self.data_types.values())
         return {each.path.partition("/")[0]: each.base for each in placements if each.base}
 
     def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
@@ -118,8 +119,7 @@ class Plugins:
         Parameters
         ----------
         offered : mapping of str to (object, str)
-            By name: a module or an object with hooks, and the version of its distribution. The data types of each may
-            have the formats of all.
+            By name: a module or an object with hooks, and its version. Layouts of each can use the formats of all.
         installed : collection of str, optional
             Plugins that they may extend; any, if not given.
         """
@@ -208,14 +208,15 @@ class Plugins:
         return None
 
     def decode(
-        self, source: Source, settings: Mapping[str, BaseModel]
-    ) -> Iterator[tuple[str, list[Batch | Rejected | Remark] | Failure]]:
-        """What each plugin makes of a source; plugins that say "not mine" are left out."""
+        self, source: Source, settings: Mapping[str, BaseModel], *, in_blocks: bool = False
+    ) -> Iterator[tuple[str, Iterable[Batch | Rejected | Remark] | Failure]]:
+        """What each plugin makes of a source, Blocks as such or whole; plugins that say "not mine" are left out."""
         for name in self.names:
             answer, failures = None, list[Failure]()
             with collect_failures(name, failures):
                 items = self._hooks.call(name, "decode", source=source, settings=settings[name])
-                answer = None if items is None else check_answer(items)
+                blocks = in_blocks and isinstance(items, Blocks)
+                answer = None if items is None else check_blocks(items) if blocks else check_answer(items)
             if failures or answer is not None:
                 yield name, failures[0] if failures else answer or []
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from dayfile.model.batch import Source
 
 __all__ = ["holds", "holds_the_same"]
 
@@ -11,17 +14,23 @@ BLOCK = 2**20
 """Bytes to compare at once."""
 
 
-def holds(path: Path, content: bytes | None = None) -> bool:
-    """Return whether a file exists, can be read, and has this content if any is given."""
+def holds(path: Path, source: Source | None = None) -> bool:
+    """Return whether a file exists, can be read, and has the bytes of a source if any is given."""
     try:
-        if content is None:
+        if source is None:
             return path.is_file()
         with path.open("rb") as file:
-            places = range(0, len(content), BLOCK)
-            same = os.fstat(file.fileno()).st_size == len(content)
-            return same and all(file.read(BLOCK) == content[place : place + BLOCK] for place in places)
+            same = os.fstat(file.fileno()).st_size == source.size
+            return same and all(file.read(len(part)) == part for part in iterate_parts(source))
     except OSError:
         return False
+
+
+def iterate_parts(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of a source in small parts."""
+    for _, block in source.blocks():
+        for start in range(0, len(block), BLOCK):
+            yield bytes(block[start : start + BLOCK])
 
 
 def holds_the_same(path: Path, other: Path) -> bool:

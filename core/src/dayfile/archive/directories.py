@@ -35,7 +35,7 @@ class File(NamedTuple):
     """
 
     path: Path
-    status: os.stat_result
+    read_status: os.stat_result
     link: bool
 
 

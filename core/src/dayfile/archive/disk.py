@@ -169,11 +169,11 @@ def close_to_others(path: Path) -> bool:
     return True
 
 
-def write(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a new file and force it to disk; the caller syncs its directory."""
+def write(path: Path, content: bytes | Iterable[bytes], *, private: bool = False) -> None:
+    """Write a new file, given whole or in parts, and force it to disk; the caller syncs its directory."""
     with storage_errors("write", path), open_for_writing(path, "xb", private=private) as file:
         step("write", path)
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         file.flush()
         step("fsync", path)
         os.fsync(file.fileno())

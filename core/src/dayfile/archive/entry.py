@@ -20,7 +20,6 @@ __all__ = [
     "Entry",
     "list_contents",
     "make_id",
-    "make_id_of_digest",
     "make_safe_name",
     "parse_id",
     "read_entry",
@@ -116,12 +115,7 @@ def list_contents(entry: Path) -> list[Path]:
     return [Path(each.path) for each in scan(entry) if each.name not in {REASON, NEW_REASON}]
 
 
-def make_id(name: str, content: bytes) -> str:
-    """Make the short id of an entry from its name and content."""
-    return make_id_of_digest(name, hashlib.sha256(content).digest())
-
-
-def make_id_of_digest(name: str, digest: bytes) -> str:
+def make_id(name: str, digest: bytes) -> str:
     """Make the short id of an entry whose content has this SHA-256."""
     return hashlib.sha256(digest + name.encode(errors="surrogateescape")).hexdigest()[:12]
 

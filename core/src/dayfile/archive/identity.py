@@ -144,3 +144,10 @@ class Opened(NamedTuple):
         with disk.storage_errors("look at", path):
             found = path.stat()
         return cls(found.st_dev, found.st_ino, read_marker(path))
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether this directory is still at a path; StorageError if that cannot be seen."""
+        with disk.storage_errors("look at", path):
+            found = path.stat()
+        same = (found.st_dev, found.st_ino) == (self.device, self.inode)
+        return same and self.marker in {None, read_marker(path)}

@@ -16,7 +16,7 @@ from stat import S_ISREG
 from typing import Any
 
 from dayfile.archive import disk
-from dayfile.archive.contents import holds, holds_the_same
+from dayfile.archive.contents import holds, holds_the_same, iterate_parts
 from dayfile.archive.directories import list_directory, read_status, refuse
 from dayfile.archive.entry import (
     NEW_REASON,
@@ -34,6 +34,7 @@ from dayfile.archive.requeued import Requeued
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import plural
+from dayfile.model.batch import Source
 
 __all__ = ["Quarantine"]
 
@@ -84,14 +85,14 @@ class Quarantine:
         with self.hold_lock(seconds):
             self.requeued.forget_old()
 
-    def put(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
+    def put(self, name: str, content: bytes | Source, reason: dict[str, Any]) -> Path:
         """Store bytes with the reason, unless they are in quarantine already.
 
         Parameters
         ----------
         name : str
             File name under which a run would recognise the bytes as a source again.
-        content : bytes
+        content : bytes or Source
             The source, or the records that could not be archived.
         reason : dict
             What went wrong; written as JSON.
@@ -102,7 +103,8 @@ class Quarantine:
             The entry's directory.
         """
         with self.hold_lock():
-            return self.find(name, content) or self._keep(name, content, reason)
+            source = content if isinstance(content, Source) else Source(Path(name), name, content)
+            return self.find(name, source) or self._keep(name, source, reason)
 
     def move_in(self, path: Path, reason: dict[str, Any]) -> Path:
         """Put a file into quarantine that is too large to be read or copied: by a rename.
@@ -146,13 +148,13 @@ class Quarantine:
             self.requeued.forget(short)
             return entry
 
-    def _keep(self, name: str, content: bytes, reason: dict[str, Any]) -> Path:
-        short = make_id(name, content)
+    def _keep(self, name: str, source: Source, reason: dict[str, Any]) -> Path:
+        short = make_id(name, bytes.fromhex(source.sha256))
         making = self.path / f".{short}"
         disk.make_directory(making, private=True)
-        disk.write(making / make_safe_name(name), content, private=True)
-        _, date = self._make_reason(short, {"sha256": hashlib.sha256(content).hexdigest(), **reason})
-        self._remove_remains(self.path / f"{date}-{short}", make_safe_name(name), content)
+        disk.write(making / make_safe_name(name), iterate_parts(source), private=True)
+        _, date = self._make_reason(short, {"sha256": source.sha256, **reason})
+        self._remove_remains(self.path / f"{date}-{short}", make_safe_name(name), source)
         entry = self._name_entry(making, date, short)
         self.requeued.forget(short)
         return entry
@@ -214,10 +216,10 @@ class Quarantine:
             disk.sync(making)
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
 
-    def _remove_remains(self, entry: Path, name: str, content: bytes) -> None:
+    def _remove_remains(self, entry: Path, name: str, source: Source) -> None:
         """Remove an entry that lacks its reason or its bytes, unless it cannot be read or holds other bytes."""
         try:
-            if all(each.name == name and holds(each, content) for each in list_contents(entry)):
+            if all(each.name == name and holds(each, source) for each in list_contents(entry)):
                 shutil.rmtree(entry)
         except OSError as error:
             if disk.concerns_the_disk(error):
@@ -239,16 +241,17 @@ class Quarantine:
                 disk.sync(self.path)
                 return entry
 
-    def find(self, name: str, content: bytes) -> Path | None:
+    def find(self, name: str, content: bytes | Source) -> Path | None:
         """Find the entry that holds these bytes under this name; None without one.
 
         An entry whose bytes were requeued or changed, or that cannot be read, does not count.
         """
-        end = f"-{make_id(name, content)}"
+        source = content if isinstance(content, Source) else Source(Path(name), name, content)
+        end = f"-{make_id(name, bytes.fromhex(source.sha256))}"
         for entry in self._list_entries():
             if entry.name.endswith(end):
                 path = Path(entry.path)
-                if holds(path / make_safe_name(name), content) and holds(path / REASON):
+                if holds(path / make_safe_name(name), source) and holds(path / REASON):
                     return path
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dayfile.archive import disk
 from dayfile.archive.directories import scan
-from dayfile.archive.entry import Entry, make_id_of_digest
+from dayfile.archive.entry import Entry, make_id
 from dayfile.archive.root import Root
 
 __all__ = ["Requeued"]
@@ -82,5 +82,5 @@ def find_source_id(entry: Entry) -> str:
     sha256 = entry.reason.get("sha256")
     if entry.content is not None and isinstance(sha256, str):
         with suppress(ValueError):
-            return make_id_of_digest(entry.content.name, bytes.fromhex(sha256))
+            return make_id(entry.content.name, bytes.fromhex(sha256))
     return entry.name.rpartition("-")[2]

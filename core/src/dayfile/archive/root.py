@@ -205,12 +205,12 @@ class Root:
         if self.opened is None:
             return
         try:
-            now = Opened.of(self.path)
-            same = now[:2] == self.opened[:2] and self.opened.marker in {None, now.marker}
+            same = self.opened.is_at(self.path)
         except StorageError as error:
-            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            cause = error.__cause__
+            if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | NotADirectoryError):
                 raise
-            same = False
+            same = False  # another marker may be there in part, as while it is copied
         if not same:
             message = (
                 "the archive that was opened is no longer here: its directory was renamed, removed or replaced, or "

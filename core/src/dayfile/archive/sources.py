@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.contents import iterate_parts
 from dayfile.archive.directories import list_directory, read_status
 from dayfile.archive.root import Root
 from dayfile.model.batch import Source
@@ -47,7 +48,7 @@ def store_source(root: Root, source: Source, days: Iterable[np.datetime64]) -> N
             making = target.with_name(MAKING)
             disk.unlink(making)
             if first is None:
-                disk.write(making, source.content, private=True)
+                disk.write(making, iterate_parts(source), private=True)
             else:
                 with disk.storage_errors("link", making):
                     os.link(first, making)

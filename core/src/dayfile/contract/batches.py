@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from dayfile.errors import PluginError, StorageError
 from dayfile.messages import plural, suggest
-from dayfile.model.batch import Batch, Blobs, Rejected, Remark
+from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark
 from dayfile.model.datatype import STORED_TYPES, DataType
 from dayfile.model.placement import NODE_KEY
 from dayfile.model.plausible import Plausible
@@ -22,6 +23,7 @@ from dayfile.stores.sharing import find_shared_node
 __all__ = [
     "Answering",
     "check_answer",
+    "check_blocks",
     "check_data_type",
     "check_new",
     "check_records",
@@ -131,13 +133,24 @@ def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
     PluginError
         An item is not valid, or the result is empty: for a source without records decode must return a Remark.
     """
-    items = [check_item(item) for item in answer]
-    if not items:
+    return list(check_items(answer))
+
+
+def check_blocks(answer: Blocks) -> Blocks:
+    """Check items that decode returns in blocks, each when it comes, as :func:`check_answer` does."""
+    return Blocks(partial(check_items, answer))
+
+
+def check_items(answer: Iterable[object]) -> Iterator[Batch | Rejected | Remark]:
+    """Check and yield each item that decode returned; PluginError if one is not valid, or without any."""
+    number = 0
+    for number, item in enumerate(answer, 1):  # noqa: B007 - looked at after the last
+        yield check_item(item)
+    if not number:
         raise PluginError(
             "decode claimed the source but returned no batches. Return None for sources that are not yours "
             "(a generator cannot: return a list), or a Remark if the source is legitimately empty"
         )
-    return items
 
 
 def check_item(item: object) -> Batch | Rejected | Remark:

@@ -1,4 +1,4 @@
-"""From ``incoming/`` to ``accepted/``, read there, and released from there: no byte is lost on this way.
+"""From ``incoming/`` to ``accepted/``, and released from there: no byte is lost on this way.
 
 A file that arrives may be in any state: not yet on disk, though its writer has renamed it; not whole, as its writer
 pauses; somebody else's. So what it holds is synced before its name is in ``accepted/``, and it is removed from there
@@ -10,89 +10,23 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
-from typing import BinaryIO, NamedTuple, Self
 
 from dayfile.archive import disk
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Arrival
-from dayfile.errors import SourceError, StorageError
-from dayfile.messages import plural
-from dayfile.model.batch import Source
+from dayfile.engine.reading import State
+from dayfile.errors import StorageError
 
-__all__ = ["NO_ROOM", "Read", "State", "Unread", "accept", "accept_each", "read_source", "release", "remove_numbered"]
+__all__ = ["accept", "accept_each", "give_back", "release", "remove_numbered"]
 
 ACCEPTED_TOGETHER = 100
 """Files that are accepted together: they are written to disk side by side, and their names with one sync."""
-READ_TRIES = 3
-"""How often a file that changes while it is read is read again at once."""
-
-READ_BLOCK = 2**20
-"""Bytes that are read at once of what has no size."""
 
 Hold = Callable[[Path, str], None]
 """Called with a file that stays where it is, and why."""
-
-
-class State(NamedTuple):
-    """What tells whether a file is still what was read.
-
-    Parameters
-    ----------
-    size, modified, inode, device : int
-        Length in bytes, time of modification in nanoseconds, and which file it is.
-    """
-
-    size: int
-    modified: int
-    inode: int
-    device: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Self:
-        """From the status of a file."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
-
-
-@dataclass(frozen=True)
-class Read:
-    """A source that was read, and the state of its file at that time."""
-
-    source: Source
-    state: State
-
-
-@dataclass(frozen=True)
-class Unread:
-    """Why a source could not be read.
-
-    Parameters
-    ----------
-    reason : str
-        What is wrong with it.
-    error : str
-        Class of the error; empty if it only kept changing.
-    refused : State or None
-        What it is, if it is too large to be read, and will be in the next run.
-    """
-
-    reason: str
-    error: str = ""
-    refused: State | None = None
-
-    @property
-    def changing(self) -> bool:
-        """Whether somebody is still writing it."""
-        return not self.error
-
-
-NO_ROOM = Unread("the memory is too small for it; left in place", MemoryError.__name__)
-"""Of a source with which nothing is wrong: more memory, or fewer processes, and it can be archived."""
 
 
 def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
@@ -163,59 +97,6 @@ def accept_each(root: Root, paths: Sequence[Path], hold: Hold) -> Iterator[Arriv
     """Accept files, as many together as is good, and give one after the other."""
     for start in range(0, len(paths), ACCEPTED_TOGETHER):
         yield from accept(root, paths[start : start + ACCEPTED_TOGETHER], hold)
-
-
-def read_source(arrival: Arrival, largest: int) -> Read | Unread:
-    """Read a source whole and in one state, or say why that cannot be done.
-
-    Its arrival is when it was accepted, as its file says, and now for one that was given. It is read into memory and
-    never mapped: a mapped file that shrinks would end the process. One that does not fit into the memory is left in
-    place, as nothing is wrong with it.
-
-    Parameters
-    ----------
-    arrival : Arrival
-        The source.
-    largest : int
-        Bytes of the largest source that is read; of one that grows, no more are.
-    """
-    path = arrival.path
-    try:
-        for _ in range(READ_TRIES):
-            disk.step("open", path)
-            if arrival.ours and path.is_symlink():  # put in the place of the file that was looked at
-                return Unread("is a link, and links are not followed; left in place", OSError.__name__)
-            with path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                content = read_bounded(file, status, largest)
-                after = State.of(os.fstat(file.fileno()))
-            if State.of(status) == after:
-                if content is None:
-                    message = f"{plural(max(after.size, largest + 1), 'byte')}, and sources.largest is {largest:,}"
-                    return Unread(message, SourceError.__name__, after)
-                arrived = after.modified / 1e9 if arrival.ours else time.time()
-                return Read(Source(path, path.name, content, arrived), after)
-    except OSError as error:
-        return Unread(f"cannot be read ({error.strerror}); left in place", type(error).__name__)
-    except MemoryError:
-        return NO_ROOM
-    return Unread("changes while it is read")
-
-
-def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:
-    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much.
-
-    What says that it has no bytes is read like a pipe: files of the kernel all say so.
-    """
-    if S_ISREG(status.st_mode) and status.st_size:
-        return file.read(status.st_size) if status.st_size <= largest else None
-    parts, left = [], largest
-    while part := file.read(READ_BLOCK):
-        parts.append(part)
-        left -= len(part)
-        if left < 0:
-            return None
-    return b"".join(parts)
 
 
 def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:

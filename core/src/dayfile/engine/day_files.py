@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,13 @@ from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
 from dayfile.archive.root import Root, resolve_links
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
-from dayfile.engine.pieces import Piece
-from dayfile.engine.shares import Setback, Share, Written
+from dayfile.engine.shares import Setback
 from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
-from dayfile.model.status import Status
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.declarations import make_type_finder
-from dayfile.stores.ledger import Ledger, shorten_name
+from dayfile.stores.ledger import Ledger
 
 __all__ = ["OPEN_FILES", "DayFiles"]
 
@@ -96,7 +93,7 @@ class DayFiles:
             try:
                 self.used[oldest].close()
             except StorageError as error:
-                self.setbacks[oldest] = self._give_up(oldest, error)
+                self.setbacks[oldest] = self.give_up(oldest, error)
             else:
                 del self.used[oldest]
         return work_file
@@ -133,12 +130,12 @@ class DayFiles:
                 message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
                 raise HeldError(message)
 
-    def _give_up(self, path: str, error: StorageError) -> Setback:
+    def give_up(self, path: str, error: StorageError) -> Setback:
         """Give a work file up whose published day file is damaged; if that one is good, the error is the disk's."""
         reason = self._base_trouble(path)
         if not reason:
             raise error
-        return Setback(reason, self._drop(path))
+        return Setback(reason, self.drop(path))
 
     def _base_trouble(self, path: str) -> str:
         """What is wrong with the published day file that a work file began from; empty if nothing is."""
@@ -160,116 +157,10 @@ class DayFiles:
         changed = [node for node, told in expected.items() if found.get(node) != told]
         return f"{path} is damaged: {', '.join(changed[:3])} changed since publication; {REMEDY}" if changed else ""
 
-    def write(self, origins: Sequence[Origin], pieces: Sequence[Piece]) -> Written:
-        """Write the records of a group of sources, but for those of sources that a day file has already.
-
-        Parameters
-        ----------
-        origins : sequence of Origin
-            The sources, by their place in the group.
-        pieces : sequence of Piece
-            Their records.
-        """
-        written = Written()
-        for places in rounds(origins):
-            parts = (self._part(piece, places) for piece in pieces)
-            these = [part for part in parts if len(part.sources)]
-            for (path, day), each in groupby(sorted(these, key=path_and_day), path_and_day):
-                self._write_day(path, day, origins, list(each), written)
-        written.setbacks, self.setbacks = self.setbacks, {}
-        return written
-
-    def _part(self, piece: Piece, places: Collection[int]) -> Piece:
-        """The records of some sources."""
-        data_type = self.plugins.data_types[piece.data_type]
-        return piece.of(places, data_type.blob_fields)
-
-    def _write_day(
-        self, path: str, day: np.datetime64, origins: Sequence[Origin], pieces: list[Piece], written: Written
-    ) -> None:
-        """Write the records of a group that belong to one day file; no source is in the group twice."""
-        share = written.shares.setdefault(path, Share())
-        for piece in pieces:
-            for place, records in piece.counts.items():
-                share.records[place] = share.records.get(place, 0) + records
-        before = len(written.statuses)
-        try:
-            for piece in pieces:
-                self.open(path, day, piece.data_type)
-            self._write_sources(origins, pieces, share, written)
-        except PluginError as error:
-            for piece in pieces:
-                for place in piece.counts:
-                    share.fail(place, Failure.of(piece.plugin, error))
-        except HeldError as error:
-            share.held = str(error)
-        except MemoryError:  # of one that is not begun: what a plugin writes is a failure of its source
-            share.held = f"the memory is too small to write {path}"
-        except StorageError as error:
-            setback = self._give_up(path, error)
-            del written.statuses[before:]
-            share.held = setback.reason
-            self.setbacks[path] = setback
-        self.statuses.setdefault(path, []).extend(written.statuses[before:])
-
-    def _write_sources(self, origins: Sequence[Origin], pieces: list[Piece], share: Share, written: Written) -> None:
-        """Write pieces of one day file, except those of sources that it has already."""
-        path = pieces[0].path
-        work_file = self.work_files[path]
-        places = {place for piece in pieces for place in piece.counts}
-        taken = self.taken.setdefault(path, {})
-        names = {place: taken.get(origins[place].sha256) or work_file.find_name(origins[place]) for place in places}
-        fresh = {place for place, name in names.items() if name is None}
-        renamed = self._renamed(origins, names, work_file, share)
-        share.known |= places - fresh - renamed
-        if fresh or renamed:
-            work_file.begin(len(origins))
-        if fresh:
-            for piece in pieces:
-                self._write_piece(work_file, self._part(piece, fresh), written)
-        for place in sorted(renamed):
-            before = len(written.statuses)
-            for piece in pieces:
-                self._write_piece(work_file, self._part(piece, [place]), written)
-            statuses = [each for _, each in written.statuses[before:]]
-            if place not in share.failures and all((each == Status.IDENTICAL).all() for each in statuses):
-                del written.statuses[before:]
-                share.known.add(place)
-        for place in places - share.known - share.failures.keys():
-            taken[origins[place].sha256] = shorten_name(origins[place].name)
-
-    def _renamed(
-        self, origins: Sequence[Origin], names: Mapping[int, str | None], work_file: WorkFile, share: Share
-    ) -> set[int]:
-        """The places of sources whose records are written again, though the day file has the source.
-
-        It may have it under another name: where the name tells the type, as of a struct stream, its records may be
-        others. It may have fewer records of it: those that were too far ahead of its arrival may not be now.
-        """
-        if self.settings.core.duplicates == "keep":
-            return set()
-        again = {place for place, name in names.items() if name not in {None, shorten_name(origins[place].name)}}
-        return again | {place for place in names if work_file.count_records(origins[place]) < share.records[place]}
-
-    def _write_piece(self, work_file: WorkFile, piece: Piece, written: Written) -> None:
-        """Write a piece; if that fails, the records of each of its sources by themselves."""
-        if not len(piece.sources):
-            return
-        failure = None
-        try:
-            statuses = self.plugins.write(work_file, self.plugins.data_types[piece.data_type], piece.batch)
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
-            failure = Failure.of(piece.plugin, error)
-        places = list(piece.counts)
-        if failure is None:
-            written.statuses.append((piece.data_type, statuses))
-        elif len(places) == 1:
-            written.shares[piece.path].fail(places[0], failure)
-        else:
-            for place in places:
-                self._write_piece(work_file, self._part(piece, [place]), written)
+    def take_setbacks(self) -> dict[str, Setback]:
+        """The day files that were given up since this was last asked."""
+        setbacks, self.setbacks = self.setbacks, {}
+        return setbacks
 
     def enter(self, path: str, origin: Origin, records: int) -> None:
         """Enter a source into the ledger of a day file, once all its records are written there and elsewhere."""
@@ -295,10 +186,10 @@ class DayFiles:
             try:
                 summaries, digest = work_file.publish()
             except HeldError as error:
-                yield path, Setback(str(error), self._drop(path))
+                yield path, Setback(str(error), self.drop(path))
                 continue
             except StorageError as error:
-                yield path, self._give_up(path, error)
+                yield path, self.give_up(path, error)
                 continue
             del self.work_files[path]
             self.used.pop(path, None)
@@ -309,9 +200,9 @@ class DayFiles:
     def forget_unchanged(self) -> None:
         """Let go of those that were asked what they hold, or could not take what came."""
         for path in self.work_files.keys() - self.changed().keys():
-            self._drop(path)
+            self.drop(path)
 
-    def _drop(self, path: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+    def drop(self, path: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
         """Let go of a work file and all that it holds; the statuses of the records that were written to it."""
         self.used.pop(path, None)
         self.taken.pop(path, None)
@@ -328,17 +219,3 @@ class DayFiles:
         self.used.clear()
         self.taken.clear()
         self.statuses.clear()
-
-
-def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
-    """The places of a group, in so many rounds that no source is in one of them twice; in one, but for few groups."""
-    waiting = list(range(len(origins)))
-    while waiting:
-        first = {origins[place].sha256: place for place in reversed(waiting)}
-        yield sorted(first.values())
-        waiting = sorted(set(waiting) - set(first.values()))
-
-
-def path_and_day(piece: Piece) -> tuple[str, np.datetime64]:
-    """The day file of a piece, and the day."""
-    return piece.path, piece.day

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,10 @@ from dayfile.plugins import NO_MEMORY, Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.registry import find_store
 
-__all__ = ["Decoded", "Decoder"]
+__all__ = ["Answer", "Decoded", "Decoder"]
+
+Answer = tuple[str, Iterable[Batch | Rejected | Remark] | Failure]
+"""A plugin, and what it made of a source."""
 
 
 @dataclass
@@ -32,15 +35,21 @@ class Decoded:
         Whether any plugin took it for its own.
     days : dict of str to datetime64[D]
         The day files that records of it belong to, and their days.
-    rejected, remarks, failures : list
+    rejected : collection of Rejected
+        What the plugins, and the limits of times, reject.
+    remarks, failures : list
         What else the plugins said, and what went wrong.
     """
 
     claimed: bool = False
     days: dict[str, np.datetime64] = field(default_factory=dict)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: Collection[Rejected] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    def reject(self, items: Iterable[Rejected]) -> None:
+        """Add to what is rejected."""
+        self.rejected = [*self.rejected, *items]
 
     def __reduce__(self) -> tuple[type[Decoded], tuple[Any, ...]]:
         """As its class and its parts: of many sources it goes between processes, and the usual way takes twice that."""
@@ -121,8 +130,12 @@ class Decoder:
         self.located: dict[tuple[str, np.datetime64], str] = {}
         self.blob_fields = appended(plugins.data_types.values())
 
-    def __call__(self, sources: Sequence[Source]) -> tuple[list[Decoded], list[Piece]]:
+    def __call__(
+        self, sources: Sequence[Source], answers: Iterable[Answer] | None = None
+    ) -> tuple[list[Decoded], list[Piece]]:
         """What all plugins make of a group of sources; whatever goes wrong in one of them is a failure.
+
+        ``answers`` are what they answered, where they were asked already of the one source there is.
 
         Returns
         -------
@@ -135,7 +148,7 @@ class Decoder:
             The memory is too small for several sources together; nothing was done. For one it is a failure.
         """
         try:
-            decoded, pieces = self._decode(sources)
+            decoded, pieces = self._decode(sources, answers)
         except MemoryError as error:
             if len(sources) > 1:
                 raise
@@ -145,13 +158,13 @@ class Decoder:
             raise MemoryError
         return decoded, pieces
 
-    def _decode(self, sources: Sequence[Source]) -> tuple[list[Decoded], list[Piece]]:
+    def _decode(self, sources: Sequence[Source], answers: Iterable[Answer] | None) -> tuple[list[Decoded], list[Piece]]:
         """Decode a group, however much memory that takes."""
         decoded = [Decoded() for _ in sources]
         alike: dict[Hashable, Alike] = {}
         with collection_paused():
             for place, source in enumerate(sources):
-                for number, (plugin, batch) in enumerate(self._batches(source, decoded[place])):
+                for number, (plugin, batch) in enumerate(self._batches(source, decoded[place], answers)):
                     key = self._kind(plugin, batch)
                     if key is None or (key in alike and alike[key].places[-1] == place):
                         key = place, number
@@ -161,19 +174,21 @@ class Decoder:
                 dated = self._without_floods(dated, decoded, self.new_days)
             return decoded, [piece for each in dated for piece in self._located(each, decoded)]
 
-    def _batches(self, source: Source, decoded: Decoded) -> list[tuple[str, Batch]]:
+    def _batches(
+        self, source: Source, decoded: Decoded, answers: Iterable[Answer] | None = None
+    ) -> list[tuple[str, Batch]]:
         """The batches of a source, each with the plugin that decoded it."""
         if source.size == 0:
             self._take_empty(source, decoded)
             return []
         batches: list[tuple[str, Batch]] = []
-        for plugin, answer in self.plugins.decode(source, self.settings.plugins):
+        for plugin, answer in answers or self.plugins.decode(source, self.settings.plugins):
             decoded.claimed = True
             if isinstance(answer, Failure):
                 decoded.failures.append(answer)
                 continue
             batches.extend((plugin, item) for item in answer if isinstance(item, Batch) and len(item))
-            decoded.rejected.extend(item for item in answer if isinstance(item, Rejected))
+            decoded.reject(item for item in answer if isinstance(item, Rejected))
             decoded.remarks.extend(item for item in answer if isinstance(item, Remark))
         return batches
 
@@ -196,6 +211,14 @@ class Decoder:
             return None
         return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype), batch.gave_way
 
+    def date(self, plugin: str, batch: Batch, source: Source, decoded: Decoded) -> list[Dated]:
+        """Records of one batch of one source, with their days."""
+        return self._dated(Alike(plugin, [0], [batch]), [source], [decoded])
+
+    def place(self, dated: Iterable[Dated], decoded: Decoded) -> list[Piece]:
+        """The pieces of records of one source."""
+        return [piece for each in dated for piece in self._located(each, [decoded])]
+
     def _dated(self, alike: Alike, sources: Sequence[Source], decoded: list[Decoded]) -> list[Dated]:
         """Records of batches that can be one, with their days; if that fails, those of each by itself."""
         first, failure = alike.batches[0], None
@@ -213,7 +236,7 @@ class Decoder:
         if failure is not None:
             return [each for one in alike.apart() for each in self._dated(one, sources, decoded)]
         for place, item in rejected:
-            decoded[place].rejected.append(item)
+            decoded[place].reject([item])
         return [dated] if len(dated.batch) else []
 
     def _without_floods(self, dated: list[Dated], decoded: list[Decoded], new_days: NewDays) -> list[Dated]:

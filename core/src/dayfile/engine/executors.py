@@ -67,7 +67,7 @@ def run_serial(
         The archive could not be written; input is where it was.
     """
     files = given_files(given)
-    with started(root, plugins, settings, make=True) as run:
+    with started(root, plugins, settings, make=True, tuning=tuning) as run:
         total = len(files) + count_waiting(root)
         done = 0
         for group, _ in groups(arrivals(run, settings.core.watch_settle, files), tuning):

@@ -243,13 +243,21 @@ def remove_idle(directory: Path) -> None:
 
 
 def groups(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:
-    """Sources in groups that are decoded and written together, in their order, and how many bytes each group has."""
+    """Sources in groups that are decoded and written together, in their order, and how many bytes each group has.
+
+    A large source is a group by itself.
+    """
     group: list[Arrival] = []
     size = 0
     for arrival in each:
-        group.append(arrival)
+        own = 0
         with suppress(OSError):  # it is reported when it is read
-            size += arrival.path.stat().st_size
+            own = arrival.path.stat().st_size
+        if group and own > tuning.block_bytes:
+            yield group, size
+            group, size = [], 0
+        group.append(arrival)
+        size += own
         if size >= tuning.group_bytes or len(group) >= tuning.group_sources:
             yield group, size
             group, size = [], 0

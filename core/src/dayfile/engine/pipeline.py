@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,17 +17,20 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
+from dayfile.engine.large import LargeDecoding
 from dayfile.engine.limits import NewDays
+from dayfile.engine.reading import LargeSource
 from dayfile.engine.remarks import Remarks
 from dayfile.engine.report import Report, SetAside
 from dayfile.engine.shares import Setback, Written
+from dayfile.engine.writing import Writing
 from dayfile.errors import SourceError
 from dayfile.messages import again_with, plural
 from dayfile.model.batch import Origin, Rejected, Remark, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Conclusion", "Pipeline", "Received"]
+__all__ = ["Conclusion", "Pipeline", "Received", "source_of"]
 
 STARTED_NEW = (
     "%s: the catalogue lists %s but the file is missing; starting a new one. Run 'dayfile rebuild' if its sources were "
@@ -63,6 +66,11 @@ class Received(Origin, Protocol):
     @property
     def content(self) -> bytes:
         """Its bytes; StorageError if they are gone."""
+
+
+def source_of(origin: Received) -> Source:
+    """A source with its bytes, however it was received."""
+    return origin if isinstance(origin, Source) else Source(Path(origin.name), origin.name, origin.content)
 
 
 class Pipeline:
@@ -105,9 +113,13 @@ class Pipeline:
         -------
         (list of Conclusion, dict of str to Setback)
             What became of each source, and day files that had to be given up, with what earlier groups wrote to them.
+
+        Raises
+        ------
+        HeldError
+            A large source could not be read again; nothing was done.
         """
-        decoded, pieces = self.decoder(sources)
-        written = self.day_files.write(sources, pieces)
+        decoded, written = self.decode(sources, self.day_files)
         self.count(written)
         conclusions = []
         for place, (source, each) in enumerate(zip(sources, decoded, strict=True)):
@@ -119,6 +131,29 @@ class Pipeline:
                     self.day_files.enter(path, source, records)
             conclusions.append(conclusion)
         return conclusions, written.setbacks
+
+    def decode(self, sources: Sequence[Source], day_files: DayFiles) -> tuple[list[Decoded], Written]:
+        """Decode a group of sources and write their records into day files; a large source, by itself, in blocks.
+
+        Raises
+        ------
+        HeldError
+            A large source could not be read again; nothing was written.
+        """
+        answers = None
+        if len(sources) == 1 and isinstance(source := sources[0], LargeSource):
+            large = LargeDecoding(self.decoder, source)
+            if large.in_blocks:
+                large.check()
+                written = Writing(day_files, [source]).write_blocks(large.counts, large.pieces())
+                failures = [failure for share in written.shares.values() for failure in share.failures.get(0, ())]
+                if failures:  # and nothing of it is in any day file
+                    large.decoded.failures += failures
+                    large.decoded.days = {}
+                return [large.decoded], written
+            answers = large.answers
+        decoded, pieces = self.decoder(sources, answers)
+        return decoded, Writing(day_files, sources).write(pieces)
 
     def count(self, written: Written) -> None:
         """Count what became of records."""
@@ -154,7 +189,7 @@ class Pipeline:
             return Conclusion("held", decoded.days, fresh)
         self._remark(origin, decoded.remarks, keep=bool(fresh) and not failures)
         if failures:
-            self.set_aside_whole(origin, origin.content, failures)
+            self.set_aside_whole(origin, failures)
             return Conclusion("quarantined", decoded.days, {})
         counted = "archived"
         if decoded.rejected and not shares:
@@ -218,7 +253,7 @@ class Pipeline:
         if len(done) < len(day_files):
             self.catalogue.withdraw(day_files.keys() - done.keys())
 
-    def set_aside_whole(self, source: Origin, content: bytes, failures: list[Failure]) -> None:
+    def set_aside_whole(self, source: Received, failures: list[Failure]) -> None:
         """Quarantine a source whole, with all that is wrong with it, and count it."""
         # Plugins that share a reader say the same of a file that is nobody's.
         messages = list(dict.fromkeys(failure.message for failure in failures))
@@ -230,7 +265,7 @@ class Pipeline:
         trace = "\n".join(filter(None, traces.values()))
         if trace:
             reason["traceback"] = trace
-        entry = self.quarantine.put(source.name, content, reason)
+        entry = self.quarantine.put(source.name, source_of(source), reason)
         self.report.sources["quarantined"] += 1
         self._tell(source, None, "; ".join(messages), entry)
 
@@ -243,7 +278,7 @@ class Pipeline:
         self.report.sources["quarantined"] += 1
         self.report.quarantine.append(SetAside(path.name, None, message, str(entry.relative_to(self.root.path))))
 
-    def set_aside(self, source: Origin, rejected: list[Rejected], *, again: bool = False) -> None:
+    def set_aside(self, source: Origin, rejected: Iterable[Rejected], *, again: bool = False) -> None:
         """Keep rejected records; those of a source that came again are told only if they had to be kept again."""
         for item in rejected:
             reason = self._reason(source, item.instrument, item.error, item.reason)

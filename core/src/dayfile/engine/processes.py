@@ -23,10 +23,10 @@ from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import store_source
 from dayfile.cores import available_cores
-from dayfile.engine.accepting import NO_ROOM, Unread
 from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
 from dayfile.engine.pipeline import Conclusion
+from dayfile.engine.reading import NO_ROOM, Unread
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.shares import Setback, Written
@@ -51,10 +51,10 @@ def worth_processes(root: Root, given: Iterable[Path]) -> bool:
         return False
     total = 0
     waiting = [path for place in (root.accepted, root.incoming) for path in visible_files(place, lambda *_: None)]
-    for path in [*(arrival.path for arrival in given_files(given)), *waiting]:
+    for number, path in enumerate([*(arrival.path for arrival in given_files(given)), *waiting]):
         with suppress(OSError):
             total += path.stat().st_size
-        if total >= WORTH_BYTES:
+        if number and total >= WORTH_BYTES:  # a single source is decoded by one process
             return True
     return False
 

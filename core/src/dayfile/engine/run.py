@@ -13,27 +13,23 @@ from dayfile.archive import disk
 from dayfile.archive.attempts import Attempts
 from dayfile.archive.root import Root
 from dayfile.archive.sources import store_source
-from dayfile.engine.accepting import (
-    NO_ROOM,
-    Read,
-    State,
-    Unread,
-    give_back,
-    read_source,
-    release,
-    remove_numbered,
-)
+from dayfile.engine.accepting import give_back, release, remove_numbered
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
-from dayfile.engine.pipeline import Conclusion, Pipeline, Received
+from dayfile.engine.pipeline import Conclusion, Pipeline, Received, source_of
+from dayfile.engine.reading import NO_ROOM, LargeSource, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback
 from dayfile.engine.trials import ends_of_process
+from dayfile.engine.tuning import DEFAULTS
 from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
-from dayfile.errors import StorageError
+from dayfile.errors import HeldError, StorageError
+from dayfile.model.batch import Source
 from dayfile.plugins import Failure
 
 __all__ = ["Run"]
 
+FIRST_BYTES = 512
+"""Bytes of a source that nobody recognises that are looked at, for what it may be."""
 TRIAL = "trial-"
 """Beginning of the names of work files that are written for trial."""
 
@@ -68,9 +64,12 @@ class Run:
         The archive.
     pipeline : Pipeline
         The way of the data.
+    block_bytes : int
+        Bytes of a source beyond which it is read in blocks.
     """
 
-    def __init__(self, root: Root, pipeline: Pipeline) -> None:
+    def __init__(self, root: Root, pipeline: Pipeline, block_bytes: int = DEFAULTS.block_bytes) -> None:
+        self.block_bytes = block_bytes
         self.root = root
         self.pipeline = pipeline
         self.report = pipeline.report
@@ -108,21 +107,39 @@ class Run:
         for arrival in group:  # what the group took is free now
             self._take_group([arrival])
 
-    def _take(self, group: Iterable[Arrival]) -> None:
+    def _take(self, group: Sequence[Arrival]) -> None:
         """Take a group of sources in together; MemoryError, and nothing done, if the memory is too small for it."""
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
-            read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+            read = self.read(arrival, large=len(group) == 1)
             if isinstance(read, Read):
                 readable.append((arrival, read))
             else:
                 self.leave(arrival, read)
-        conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
+        try:
+            conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
+        except HeldError as error:
+            ((arrival, read),) = readable  # only a large source raises it, which is alone
+            source = read.source
+            self.leave(arrival, (isinstance(source, LargeSource) and source.trouble) or Unread(str(error), "HeldError"))
+            return
         for (arrival, read), conclusion in zip(readable, conclusions, strict=True):
             if self.keeps_sources:
-                store_source(self.root, read.source, conclusion.days.values())
+                self._keep(arrival, read.source, conclusion)
             self.wait(arrival, self.decide(arrival, conclusion, read.source), read.state)
         self.set_back(setbacks)
+
+    def _keep(self, arrival: Arrival, source: Source, conclusion: Conclusion) -> None:
+        """Keep a source below its days; one that cannot be read any more is archived, and reported."""
+        try:
+            store_source(self.root, source, conclusion.days.values())
+        except HeldError as error:
+            self.hold(arrival.path, f"archived, but not kept below sources/: {error.message}")
+
+    def read(self, arrival: Arrival, *, large: bool = True) -> Read | Unread:
+        """Read a source; a large one, if it is alone, stays on disk and is read in blocks."""
+        largest = self.pipeline.settings.core.sources_largest
+        return read_source(arrival, largest, self.block_bytes if large else None)
 
     def try_suspects(self) -> None:
         """Try sources during which a process ended in one of their own; those that end it go to quarantine.
@@ -143,21 +160,21 @@ class Run:
 
     def _try(self, arrival: Arrival, number: int) -> None:
         """Decode and write a source, for trial; this process and its work files are thrown away."""
-        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+        read = self.read(arrival)
         if isinstance(read, Read):
             pipeline = self.pipeline
             day_files = DayFiles(self.root, pipeline.plugins, pipeline.settings, f"{TRIAL}{number}-")
-            day_files.write([read.source], pipeline.decoder([read.source])[1])
+            pipeline.decode([read.source], day_files)
             for work_file in day_files.work_files.values():
                 work_file.close()
 
     def _quarantine_deadly(self, arrival: Arrival, how: str) -> None:
         """Quarantine a source that ends the process."""
-        read = read_source(arrival, self.pipeline.settings.core.sources_largest)
+        read = self.read(arrival)
         if not isinstance(read, Read):
             return  # whoever takes it next says why
         message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
-        self.pipeline.set_aside_whole(read.source, read.source.content, [Failure("dayfile", message, "SourceError")])
+        self.pipeline.set_aside_whole(read.source, [Failure("dayfile", message, "SourceError")])
         self.skipped.add(arrival.path)
         self.wait(arrival, Conclusion("quarantined", {}, {}), read.state)
 
@@ -217,7 +234,9 @@ class Run:
         if conclusion.counted != "left":
             return conclusion
         if not self.leaves[arrival.ours]:
-            self.pipeline.set_aside_whole(origin, origin.content, [nobody_knows(self.pipeline.plugins, origin.content)])
+            source = source_of(origin)
+            first = source.part(0, FIRST_BYTES)
+            self.pipeline.set_aside_whole(source, [nobody_knows(self.pipeline.plugins, first)])
             return replace(conclusion, counted="quarantined")
         if arrival.ours:
             try:

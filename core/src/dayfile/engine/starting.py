@@ -24,6 +24,7 @@ from dayfile.engine.intake import left_behind
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
+from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -36,7 +37,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def started(
-    root: Root, plugins: Plugins, settings: Settings, *, only: str | None = None, make: bool = False
+    root: Root,
+    plugins: Plugins,
+    settings: Settings,
+    *,
+    only: str | None = None,
+    make: bool = False,
+    tuning: Tuning = DEFAULTS,
 ) -> Iterator[Run]:
     """A run in the archive's lock, with what a killed run left behind put right.
 
@@ -68,7 +75,7 @@ def started(
         record_announced(root, plugins)
         Quarantine(root).repair()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
-        run = Run(root, pipeline)
+        run = Run(root, pipeline, tuning.block_bytes)
         for path, error in unseen:
             run.unseen(path, error)
         for _ in accept_each(root, also, run.hold):

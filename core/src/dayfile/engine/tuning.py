@@ -23,6 +23,8 @@ class Tuning:
         are more, those that were not written for long are published.
     most_left : int
         With several processes, day files that then wait on: those that were written last.
+    block_bytes : int
+        With one process, bytes of a source beyond which it is not read whole, and of the blocks it is read in then.
     groups_ahead : int
         With several processes, groups for each worker to decode, so that none waits for work.
     groups_open : int
@@ -38,6 +40,7 @@ class Tuning:
     group_sources: int = 1024
     most_waiting: int = 200
     most_left: int = 50
+    block_bytes: int = 16 * 2**20
     groups_ahead: int = 2
     groups_open: int = 6
 

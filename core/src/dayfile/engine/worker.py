@@ -25,14 +25,15 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
-from dayfile.engine.accepting import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
 from dayfile.engine.parts import load, save
 from dayfile.engine.pieces import Piece
+from dayfile.engine.reading import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback, Share, Written
+from dayfile.engine.writing import Writing
 from dayfile.errors import DayfileError, HeldError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
@@ -194,10 +195,10 @@ class Worker:
                     pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
                 except MemoryError:
                     pieces = [piece for piece in pieces if piece.path not in handed]
-                    written = self.day_files.write(origins, pieces)
+                    written = Writing(self.day_files, origins).write(pieces)
                     written.shares.update((path, Share(held=NO_ROOM.reason)) for path in handed)
                     return written
-        return self.day_files.write(origins, pieces)
+        return Writing(self.day_files, origins).write(pieces)
 
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
         """Enter sources into ledgers: day file, source, number of its records."""

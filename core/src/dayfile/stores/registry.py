@@ -9,16 +9,16 @@ from dayfile.stores.append import Append, Intervals
 from dayfile.stores.base import Store
 from dayfile.stores.slots import Slots
 
-__all__ = ["OWN", "find_store", "list_store_names", "register_stores"]
+__all__ = ["CORE_STORES", "find_store", "list_store_names", "register_stores"]
 
-OWN: tuple[Store, ...] = (Append(), Slots(), Intervals())
+CORE_STORES: tuple[Store, ...] = (Append(), Slots(), Intervals())
 """The core's own, which the plugin ``builtin`` offers; registered on import, so that reading needs no plugin."""
-STORES: dict[str, Store] = {store.name: store for store in OWN}
+known_stores: dict[str, Store] = {store.name: store for store in CORE_STORES}
 
 
 def register_stores(stores: Iterable[Store]) -> None:
     """Register stores, replacing those with the same names."""
-    STORES.update((store.name, store) for store in stores)
+    known_stores.update((store.name, store) for store in stores)
 
 
 def find_store(name: str) -> Store:
@@ -29,11 +29,11 @@ def find_store(name: str) -> Store:
     UnknownStoreError
         No loaded plugin offers it.
     """
-    if name not in STORES:
+    if name not in known_stores:
         raise UnknownStoreError(f"the store {name!r} is unknown; load the plugin that offers it")
-    return STORES[name]
+    return known_stores[name]
 
 
 def list_store_names() -> tuple[str, ...]:
     """Return the names of all stores."""
-    return tuple(STORES)
+    return tuple(known_stores)

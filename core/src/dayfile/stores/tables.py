@@ -89,6 +89,8 @@ class TypeTables:
             A :class:`dayfile.model.status.Status` per record.
         """
         statuses = np.empty(len(batch), np.uint8)
+        if not len(batch):
+            return statuses
         view = View(self.data_type, self.start, self.table, self.overlap)
         lost: list[Change] = []
         for these in self.store.split(view, batch, self.block_bytes):

@@ -3,8 +3,8 @@
 The archive makes all changes on disk in steps of six kinds: ``write``, ``fsync``, ``rename``, ``copy``, ``open`` and
 ``unlink``. A fault names the n-th step of a kind (or of ``any``) and what happens there::
 
-    python -m dayfile.testing.faults rename:3:kill archive-run SOURCES --archive DIR
-    python -m dayfile.testing.faults fsync:1:fail archive-run SOURCES --archive DIR
+    python -m dayfile.testing.faulty rename:3:kill archive-run SOURCES --archive DIR
+    python -m dayfile.testing.faulty fsync:1:fail archive-run SOURCES --archive DIR
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,20 +88,3 @@ def injected(fault: Fault) -> Iterator[Fault]:
     """Let a fault happen in this process, within the block."""
     with disk.watch_steps(fault):
         yield fault
-
-
-def main() -> None:
-    """Run ``archive-run`` or ``dayfile`` with a fault."""
-    from dayfile import cli
-
-    _, text, command, *arguments = sys.argv
-    commands = {"archive-run": cli.archive_run, "dayfile": cli.main}
-    if command not in commands:
-        raise UsageError(f"{command!r} is neither archive-run nor dayfile")
-    sys.argv = [command, *arguments]
-    with injected(Fault.parse(text)):
-        commands[command]()
-
-
-if __name__ == "__main__":
-    main()

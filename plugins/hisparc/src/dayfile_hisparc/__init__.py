@@ -66,9 +66,9 @@ class Hisparc(Instrument):
         """Decode an upload or a queue file: pickled events, of Python 2 or 3."""
         from dayfile_hisparc.events import Dates, decode_events
         from dayfile_hisparc.pickles import Upload, read_upload
-        from dayfile_hisparc.structure import looks_like_pickle
+        from dayfile_hisparc.structure import OPENING_SIZE, looks_like_pickle
 
-        if not looks_like_pickle(source.content):
+        if not looks_like_pickle(source.part(0, OPENING_SIZE)):
             return None
         upload = read_upload(source.content, where=source.name)
         station = settings.station if upload.station is None else upload.station

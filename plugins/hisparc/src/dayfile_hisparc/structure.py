@@ -15,7 +15,7 @@ import numpy as np
 from dayfile.errors import SourceError
 from dayfile.messages import plural
 
-__all__ = ["check_structure", "looks_like_pickle"]
+__all__ = ["OPENING_SIZE", "check_structure", "looks_like_pickle"]
 
 # Limits. Stations send at most 1000 events at once: 1.4 MB of showers, or 84,000 dicts if all are configurations.
 LARGEST: Final = 32 * 2**20
@@ -139,6 +139,8 @@ PROBLEMS: Final = {
 OPENING: Final = re.compile(
     rb"\x80[\x02-\x05]|\([ld](?:p\d|[(.SVI])|\((?:\([ld]|[\]}]|t\.)|[\]}][(.qr\x94\]}STUVXIJKM]|\)\."
 )
+OPENING_SIZE = 8
+"""Bytes of a pickle that say that it is one."""
 
 
 def looks_like_pickle(content: bytes) -> bool:

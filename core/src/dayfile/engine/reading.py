@@ -1,0 +1,222 @@
+"""Reading sources: whole into memory, or, where they are large, block by block from their files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from stat import S_ISREG
+from typing import BinaryIO, NamedTuple, NoReturn, Self
+
+from dayfile.archive import disk
+from dayfile.engine.intake import Arrival
+from dayfile.errors import HeldError, SourceError
+from dayfile.messages import plural
+from dayfile.model.batch import Source
+
+__all__ = ["NO_ROOM", "LargeSource", "Read", "State", "Unread", "read_source"]
+
+READ_TRIES = 3
+"""How often a file that changes while it is read is read again at once."""
+
+READ_BLOCK = 2**20
+"""Bytes that are read at once of what has no size, or for its digest."""
+
+
+class State(NamedTuple):
+    """What tells whether a file is still what was read.
+
+    Parameters
+    ----------
+    size, modified, inode, device : int
+        Length in bytes, time of modification in nanoseconds, and which file it is.
+    """
+
+    size: int
+    modified: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """From the status of a file."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A source that was read, and the state of its file at that time."""
+
+    source: Source
+    state: State
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why a source could not be read.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong with it.
+    error : str
+        Class of the error; empty if it only kept changing.
+    refused : State or None
+        What it is, if it is too large to be read, and will be in the next run.
+    """
+
+    reason: str
+    error: str = ""
+    refused: State | None = None
+
+    @property
+    def changing(self) -> bool:
+        """Whether somebody is still writing it."""
+        return not self.error
+
+
+NO_ROOM = Unread("the memory is too small for it; left in place", MemoryError.__name__)
+"""Of a source with which nothing is wrong: more memory, or fewer processes, and it can be archived."""
+CHANGING = Unread("changes while it is read")
+"""Of a source that somebody is still writing."""
+
+
+class LargeSource(Source):
+    """A source that stays in its file, as it is large: it is read block by block, and each time anew.
+
+    Each look into the file makes sure that it is still what was read first. It has its ``content`` too, for formats
+    that need all of it at once.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    arrived : float
+        When it was accepted, seconds since 1970.
+    state : State
+        What the file was when its digest was taken.
+    sha256 : str
+        Its digest.
+    block_bytes : int
+        Bytes of a block at most, but at least one step.
+
+    Attributes
+    ----------
+    trouble : Unread or None
+        Why it could not be read again, once that happened: whatever failed then is not its own fault.
+    """
+
+    def __init__(self, path: Path, arrived: float, state: State, sha256: str, block_bytes: int) -> None:
+        parts = {"path": path, "name": path.name, "arrived": arrived, "sha256": sha256}
+        self.__dict__.update(parts, state=state, block_bytes=block_bytes, trouble=None)
+
+    state: State
+    block_bytes: int
+    trouble: Unread | None
+
+    @cached_property
+    def content(self) -> bytes:
+        """All its bytes; HeldError if they cannot be read any more."""
+        return self.part(0, self.size)
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.state.size
+
+    def part(self, start: int, size: int) -> bytes:
+        """``size`` bytes from ``start`` on, fewer at the end; HeldError if the file is not what it was."""
+        try:
+            with self.path.open("rb") as file:
+                before = State.of(os.fstat(file.fileno()))
+                file.seek(start)
+                content = file.read(max(0, min(size, self.size - start)))
+                after = State.of(os.fstat(file.fileno()))
+        except OSError as error:
+            self._fail(Unread(f"cannot be read ({error.strerror}); left in place", type(error).__name__))
+        except MemoryError:
+            self.__dict__["trouble"] = NO_ROOM
+            raise
+        if before != self.state or after != self.state:
+            self._fail(CHANGING)
+        return content
+
+    def blocks(self, start: int = 0, step: int = 1) -> Iterator[tuple[int, memoryview]]:
+        """Its bytes in blocks; see :meth:`dayfile.model.batch.Source.blocks`."""
+        size = max(step, self.block_bytes // step * step)
+        for offset in range(start, max(self.size, start + 1), size):
+            yield offset, memoryview(self.part(offset, size))
+
+    def _fail(self, trouble: Unread) -> NoReturn:
+        self.__dict__["trouble"] = trouble
+        raise HeldError(trouble.reason, where=self.path)
+
+
+def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) -> Read | Unread:
+    """Read a source in one state, or say why that cannot be done.
+
+    Its arrival is when it was accepted, as its file says, and now for one that was given. It is read into memory and
+    never mapped: a mapped file that shrinks would end the process. One that does not fit into the memory is left in
+    place, as nothing is wrong with it.
+
+    Parameters
+    ----------
+    arrival : Arrival
+        The source.
+    largest : int
+        Bytes of the largest source that is read; of one that grows, no more are.
+    block_bytes : int, optional
+        A file of more bytes stays on disk, and is a :class:`LargeSource`; without it, all sources are read whole.
+    """
+    path = arrival.path
+    try:
+        for _ in range(READ_TRIES):
+            disk.step("open", path)
+            if arrival.ours and path.is_symlink():  # put in the place of the file that was looked at
+                return Unread("is a link, and links are not followed; left in place", OSError.__name__)
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                large = block_bytes is not None and S_ISREG(status.st_mode) and block_bytes < status.st_size <= largest
+                content = digest_of(file, status.st_size) if large else read_bounded(file, status, largest)
+                after = State.of(os.fstat(file.fileno()))
+            if State.of(status) == after:
+                if content is None:
+                    message = f"{plural(max(after.size, largest + 1), 'byte')}, and sources.largest is {largest:,}"
+                    return Unread(message, SourceError.__name__, after)
+                arrived = after.modified / 1e9 if arrival.ours else time.time()
+                if large and block_bytes is not None:
+                    return Read(LargeSource(path, arrived, after, content.hex(), block_bytes), after)
+                return Read(Source(path, path.name, content, arrived), after)
+    except OSError as error:
+        return Unread(f"cannot be read ({error.strerror}); left in place", type(error).__name__)
+    except MemoryError:
+        return NO_ROOM
+    return CHANGING
+
+
+def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:
+    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much.
+
+    What says that it has no bytes is read like a pipe: files of the kernel all say so.
+    """
+    if S_ISREG(status.st_mode) and status.st_size:
+        return file.read(status.st_size) if status.st_size <= largest else None
+    parts, left = [], largest
+    while part := file.read(READ_BLOCK):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            return None
+    return b"".join(parts)
+
+
+def digest_of(file: BinaryIO, size: int) -> bytes:
+    """SHA-256 of the first bytes of a file, which is not held in memory for it."""
+    digest = hashlib.sha256()
+    for start in range(0, size, READ_BLOCK):
+        digest.update(file.read(min(READ_BLOCK, size - start)))
+    return digest.digest()
