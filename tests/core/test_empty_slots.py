@@ -52,7 +52,7 @@ class Day:
         self.opened.callback(table.close)
         written = WrittenTable(table, self.muon.rates, None, checksum, indexed=False, empty_from=empty_from)
         rules = Rules(self.mode)
-        return TypeTables(Slots(), written, self.muon.start, rules, overlap, self._open_overlap, self.block_bytes)
+        return TypeTables(Slots(), written, self.muon.start, rules, overlap, self._overlap, self.block_bytes)
 
     def _overlap(self):
         table = make_table(self.file, "/rates_overlap", self.muon.rates, {}, chunk_rows=CHUNK_ROWS)

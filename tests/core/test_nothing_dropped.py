@@ -206,9 +206,9 @@ def data_type(**other):
 
 
 REFUSED = {
-    "a key with a format": ({"node": Node("/s{station:03}/hits", blobs="/blobs")}, "no template"),
+    "a key with a format": ({"node": Node("/s{station:03}/hits", blobs="/blobs")}, "not a template"),
     "a key twice": ({"node": Node("/s{station}/{station}", blobs="/blobs")}, "twice"),
-    "a brace in a title": ({"node": Node("/s/hits", ("Roof of {name!r}", "Hits"), "/blobs")}, "no template"),
+    "a brace in a title": ({"node": Node("/s/hits", ("Roof of {name!r}", "Hits"), "/blobs")}, "not a template"),
     "blobs with a further key": ({"node": Node("/s/hits", blobs="/{station}")}, "lacks"),
     "a blob field without blobs": ({"node": Node("/s{station}/hits")}, "no array for its values"),
     "a blob field in slots": ({"store": "slots", "period": 60}, "has neither blobs nor counters"),

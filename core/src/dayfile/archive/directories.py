@@ -35,7 +35,7 @@ class File(NamedTuple):
     """
 
     path: Path
-    read_status: os.stat_result
+    status: os.stat_result
     link: bool
 
 
