@@ -26,10 +26,10 @@ PATIENCE = 300.0  # seconds; a busy machine is slow
 ENGINE = """
 import sys
 from dayfile.errors import DayfileError
-from dayfile.testing.selftest import work
+from dayfile.testing.selftest import run_load
 
 try:
-    work(directory, watch=watch, fault=fault, workers=workers)
+    run_load(directory, watch=watch, fault=fault, workers=workers)
 except DayfileError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)

@@ -179,10 +179,10 @@ def test_a_write_that_was_lost_is_noticed_although_pytables_reports_nothing(two_
 ENGINE = """
 import sys
 from dayfile.errors import DayfileError
-from dayfile.testing.selftest import work
+from dayfile.testing.selftest import run_load
 
 try:
-    work(directory)
+    run_load(directory)
 except DayfileError as error:
     sys.exit(error.exit_code)
 """
@@ -365,9 +365,9 @@ def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
 AS_NOBODY = """
 import os
 if os.geteuid() == 0:
-    from dayfile.testing.selftest import load, work
-    load(elsewhere, 0)
-    work(elsewhere)
+    from dayfile.testing.selftest import make_load, run_load
+    make_load(elsewhere, 0)
+    run_load(elsewhere)
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)

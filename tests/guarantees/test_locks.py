@@ -127,7 +127,7 @@ watch.pause = lambda *arguments: 0
 watch.noticed = lambda *arguments: contextlib.nullcontext()
 for _ in range(200):
     told = False
-    watch.run_watch(Root(directory), selftest.plugins(), selftest.settings())
+    watch.run_watch(Root(directory), selftest.make_plugins(), selftest.make_settings())
 """
 
 

@@ -416,7 +416,7 @@ import sys
 from pathlib import Path
 from dayfile.testing import selftest
 
-selftest.work(Path(sys.argv[1]), watch=True)
+selftest.run_load(Path(sys.argv[1]), watch=True)
 """
 
 
