@@ -994,6 +994,7 @@ def test_long_strings_are_no_part_of_the_structure_whatever_it_is_made_of():
         ({**QUEUE_FILE, "secret": 1}, "other keys"),
         ({**QUEUE_FILE, "station_id": True}, "bool as station_id"),
         ({**QUEUE_FILE, "station_id": "secret"}, "str as station_id"),
+        ({**QUEUE_FILE, "station_id": 2**63}, "the station number of a queue file has more than 64 bits"),
         ({**QUEUE_FILE, "cluster": None}, "NoneType as cluster"),
         ({**QUEUE_FILE, "event_list": {"secret": 1}}, "dict as event_list"),
     ],

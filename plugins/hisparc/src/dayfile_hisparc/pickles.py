@@ -222,6 +222,8 @@ def read_upload(content: bytes, *, where: str, most_events: int = MOST_EVENTS) -
     else:
         station, cluster, events = value["station_id"], value["cluster"], value["event_list"]
         if type(station) is int and isinstance(cluster, str) and isinstance(events, list):
+            if not -(2**63) <= station < 2**63:
+                raise SourceError("the station number of a queue file has more than 64 bits", where=where)
             return Upload(station, cluster, check_number(events, where, most_events))
         found = "a queue file with " + ", ".join(f"{type(item).__name__} as {key}" for key, item in value.items())
     expected = "a list of events, or a dict of station_id (int), cluster (str) and event_list (list)"
