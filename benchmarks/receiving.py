@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.measuring import Round, Row, Side, measured
 from benchmarks.uploads import DAY
 from dayfile import create_archive
-from dayfile_hisparc.clients import form, station_list
+from dayfile_hisparc.clients import make_form, make_station_list
 from dayfile_hisparc.simulation import events_of_station
 
 __all__ = ["receive_one", "receive_one_hundred"]
@@ -53,7 +53,7 @@ def compared(asked: Round, name: str, clients: int, uploads: int, events: int, a
     """A row: so many clients that send so many uploads each."""
     directory = asked.place(name)
     stations = directory / "stations.csv"
-    stations.write_text(station_list(clients))
+    stations.write_text(make_station_list(clients))
     bodies = [forms(FIRST_STATION + client, uploads, events) for client in range(clients)]
     total, size = clients * uploads, sum(len(body) for of_one in bodies for body in of_one) // (clients * uploads)
     program = Path(sys.executable).with_name("dayfile")
@@ -92,7 +92,7 @@ def compared(asked: Round, name: str, clients: int, uploads: int, events: int, a
 def forms(station: int, uploads: int, events: int) -> list[bytes]:
     """What one station posts: so many uploads, of so many events each."""
     stream = events_of_station(DAY, 1, station, detectors=2 if station % 3 else 4)
-    return [form(station, list(islice(stream, events)), PROTOCOL) for _ in range(uploads)]
+    return [make_form(station, list(islice(stream, events)), PROTOCOL) for _ in range(uploads)]
 
 
 @contextmanager

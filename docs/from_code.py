@@ -27,7 +27,7 @@ from sphinx.pycode import ModuleAnalyzer
 import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.cli import app
-from dayfile.cli.describe import buffer_of, form
+from dayfile.cli.describe import describe_buffer, format_shape
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
@@ -336,12 +336,16 @@ def fields_of(loaded: Plugins, instrument: str) -> Iterator[str]:
         yield f"{plain(data_type.title)}. Code `{data_type.code}`."
         yield ""
         rows = (
-            (f"`{field.name}`", ", ".join(filter(None, (form(field), field.unit))), meaning_of(data_type, field))
+            (
+                f"`{field.name}`",
+                ", ".join(filter(None, (format_shape(field), field.unit))),
+                meaning_of(data_type, field),
+            )
             for field in data_type.fields
         )
         yield from table(("field", "type, unit", "meaning"), *rows)
         if data_type.packed:
-            yield plain(buffer_of(data_type.packed)) + "."
+            yield plain(describe_buffer(data_type.packed)) + "."
             yield ""
         if data_type.flags:
             flags = (
@@ -370,7 +374,7 @@ def named(name: str, meaning: str) -> str:
 
 def flags_on(data_type: DataType, field: Field) -> Iterable[str]:
     """Kinds of flags that a field has, each once; those of a pattern are listed under the pattern's name."""
-    flags = [flag for flag in data_type.flags if flag.tells_of(field)]
+    flags = [flag for flag in data_type.flags if flag.applies_to(field)]
     return dict.fromkeys(f"{flag.kind}" + ("" if flag.field == field.name else f" (`{flag.field}`)") for flag in flags)
 
 

@@ -593,7 +593,7 @@ def test_the_command_writes_the_file_and_tells_its_size(contended, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"--day": "1997-11-05"}, "no cris.high_priority_rates of 1997-11-05; the days next to it are 1997-10-31"),
+        ({"--day": "1997-11-05"}, "no cris.high_priority_rates on 1997-11-05; nearest: 1997-10-31"),
         ({"--day": "yesterday"}, "is not a day"),
         ({"--format": "level2"}, "no format 'level2'; its formats are: level1.1"),
         ({"TYPE": "cris.hp"}, "holds no 'cris.hp'; one of cris.high_priority_rates"),

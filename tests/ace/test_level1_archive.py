@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import Status, create_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.configuration import configured
 from dayfile.discovery import load
 from dayfile.engine.executors import run_serial
@@ -178,7 +178,7 @@ def test_structs_of_each_type_can_be_put(every):
     assert first == {name: [WRITTEN, WRITTEN] for name in TYPES}
     assert again == {name: [IDENTICAL, IDENTICAL] for name in TYPES}
     assert archive.types() == sorted(TYPES)
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -236,7 +236,7 @@ def test_records_that_drift_over_the_edges_of_slots_are_all_found(archive, step)
     for second in (*seconds[[0, 1, 300, 337, 338]].tolist(), 86399, 86400, int(seconds[-1])):
         valid = seconds[(seconds <= second) & (second < seconds + 256)].tolist()
         assert seconds_of(archive.at("sis.hskp", START + second)) == valid
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 def test_two_structs_of_a_continued_cycle_are_both_there(archive):
@@ -356,7 +356,7 @@ def test_a_browse_struct_is_read_in_the_version_that_it_is_of(archive, tmp_path,
         np.testing.assert_array_equal(everything[name], np.concatenate(sent)[name])
     assert np.isnan(everything["RateT4"]).tolist() == [True] * 4 + [False] * 2
     assert np.isnan(everything["CounterRtsw0"]).all(axis=1).tolist() == [True, True] + [False] * 4
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 def test_a_browse_struct_without_a_time_costs_the_others_of_its_stream_nothing(archive, tmp_path):
@@ -373,7 +373,7 @@ def test_a_browse_struct_of_an_older_version_than_its_time_comes_back_from_its_k
     start = BROWSE.clock.number("2000-01-01")
     records = made(BROWSE.name, start + 100 * np.arange(27), np.arange(27), 50, BROWSE.forms[0])
     assert not archive.put(BROWSE.name, records).any()
-    (path,) = archive.root.day_files()
+    (path,) = archive.root.list_day_files()
     (archive.root.path / path).unlink()
     rebuild(archive.root, archive.plugins, archive.settings, path)
     assert BROWSE.forms[0].conform(archive.read(BROWSE.name).array).tobytes() == records.tobytes()
@@ -387,5 +387,5 @@ def test_day_files_of_each_instrument_lie_below_its_base_directory(archive, tmp_
         assert len(archive.read(name)) == 1
     files = sorted(path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*.h5"))
     assert files == ["cris/1997/10/cris.1997.10.31.hsk.h5", "sis/1997/10/sis.1997.10.31.hsk.h5"]
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
     assert reindex(archive.root).day_files == 2

@@ -13,7 +13,7 @@ import tables
 import dayfile
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import open_table
-from dayfile.stores.declarations import data_type_of, describe
+from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -77,7 +77,7 @@ def test_one_quality_table_of_eight_bits_holds_for_471_fields_of_14_structs():
     for code, (_, data_type) in TYPES.items():
         quality = [flag for flag in data_type.flags if "_QUALITY_" in flag.name]
         if quality:
-            fields[code] = [field for field in data_type.fields if quality[0].tells_of(field)]
+            fields[code] = [field for field in data_type.fields if quality[0].applies_to(field)]
             masks.add(tuple(flag.value for flag in quality))
     assert masks == {("0x01", "0x02", "0x04", "0x08", "0x10", "0x20", "0x40", "0x80")}
     assert len(fields) == 14
@@ -103,7 +103,7 @@ def test_what_a_table_tells_of_itself_fits_its_attributes_with_room():
     sizes = [
         len(value.encode())
         for _, data_type in TYPES.values()
-        for value in describe(data_type).values()
+        for value in make_attributes(data_type).values()
         if isinstance(value, str)
     ]
     assert max(sizes) < 0.75 * ATTRIBUTE
@@ -119,7 +119,7 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")
     with tables.open_file(path) as file, closing(open_table(file, data_type.placement.node.path)) as table:
-        told = data_type_of(table)
+        told = read_data_type(table)
     assert (told.flags, told.elements) == (data_type.flags, data_type.elements)
     assert told.flags
     assert told.elements

@@ -94,8 +94,8 @@ JUNK = {
     "refuses": (refusing, "junk, byte 12: not what it claims to be"),
     "refuses with an offset of NumPy": (refusing_at_a_number_of_numpy, "junk, byte 12: not what it claims to be"),
     "a number": (lambda _: 5, "plugin sand failed: TypeError"),
-    "a list of texts": (lambda _: ["record"], "plugin sand: decode gave str, not Batch or Rejected"),
-    "a list of None": (lambda _: [None], "plugin sand: decode gave NoneType, not Batch or Rejected"),
+    "a list of texts": (lambda _: ["record"], "plugin sand: decode returned str, not Batch or Rejected"),
+    "a list of None": (lambda _: [None], "plugin sand: decode returned NoneType, not Batch or Rejected"),
     "a batch alone": (lambda decoder: decoder.batch(), "plugin sand failed: TypeError"),
     "another dtype": (other_dtype, "plugin sand: the records of code Grain have another dtype than sand.grains"),
     "another byte order": (other_byte_order, "plugin sand: the records of code Grain have another dtype"),
@@ -109,9 +109,9 @@ JUNK = {
     "too few numbers": (lambda decoder: [decoder.batch(numbers=np.arange(1))], "plugin sand"),
     "numbers that are None": (lambda decoder: [decoder.batch(numbers=None)], "plugin sand"),
     "keys that are a list": (lambda decoder: [decoder.batch(keys=["station"])], "plugin sand"),
-    "a key that is a list": (lambda decoder: [decoder.batch(keys={"station": [7]})], "plugin sand: decode gave"),
-    "a code that is a list": (lambda decoder: [decoder.batch(code=["Grain"])], "plugin sand: decode gave"),
-    "no instrument": (lambda decoder: [decoder.batch(instrument=None)], "plugin sand: decode gave"),
+    "a key that is a list": (lambda decoder: [decoder.batch(keys={"station": [7]})], "plugin sand: decode returned"),
+    "a code that is a list": (lambda decoder: [decoder.batch(code=["Grain"])], "plugin sand: decode returned"),
+    "no instrument": (lambda decoder: [decoder.batch(instrument=None)], "plugin sand: decode returned"),
     "a code that no type has": (lambda decoder: [decoder.batch(code="Gravel")], "no data type has the code 'Gravel'"),
     "rejected without bytes": (lambda decoder: [decoder.rejected(content=None)], "plugin sand"),
     "rejected with text": (lambda decoder: [decoder.rejected(content="x")], "plugin sand"),
@@ -258,7 +258,7 @@ def test_nonsense_from_write_is_named_and_the_source_is_kept(good, muon, plugins
     report = good.run(plugins=plugins_of(sand=Writer(answer), muon=muon.instrument))
     good.assert_unharmed(report)
     (entry,) = report.quarantine
-    assert "write of sand.grains must answer a status 0 to 3 for each of 2 records" in entry.reason
+    assert "write of sand.grains must return a status 0 to 3 for each of 2 records" in entry.reason
     assert (good.root.path / entry.entry / "junk").read_bytes() == b"junk"
 
 

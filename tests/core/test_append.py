@@ -222,5 +222,5 @@ def test_a_key_that_the_source_does_not_tell_is_named(school, work_file, path):
     batch = replace(school.make_events([(5, 1.5, b"x", None, None)]), keys={})
     placement = school.events.placement
     data_type = replace(school.events, placement=replace(placement, node=replace(placement.node, path=path)))
-    with pytest.raises(SourceError, match="does not tell the station"):
+    with pytest.raises(SourceError, match="does not say the station"):
         work_file(school.day).write(data_type, batch)

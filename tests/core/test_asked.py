@@ -12,7 +12,7 @@ from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
 from dayfile.errors import PluginError, SettingsError, UsageError
 from dayfile.export.base import Day
-from dayfile.serving.application import application
+from dayfile.serving.application import make_application
 
 
 @pytest.mark.parametrize("hook", ["simulate", "send"])
@@ -70,7 +70,7 @@ def test_names_of_formats_are_a_list_of_names(
     words = ["muon.hits", "--day", "1997-10-31", "--archive", archive.root.path, "--out", archive.path / "out"]
     done = command_with(loaded, "export", *words, "--format", "f")
     assert done.exit_code == 3
-    assert "plugin muon: export_formats must answer a list of names" in done.output
+    assert "plugin muon: export_formats must return a list of names" in done.output
 
 
 def test_honest_plugins_simulate_and_send(command_with, telescope, plugins_of, offender, tmp_path):
@@ -132,7 +132,7 @@ def test_the_receiver_serves_the_others_where_the_routes_of_one_fail(
     archive, telescope, plugins_of, offender, caplog, manners
 ):
     loaded = plugins_of(badx=offender(manners, "routes"), muon=telescope)
-    app = application(archive.root, loaded, settings.resolve(loaded.settings_models))
+    app = make_application(archive.root, loaded, settings.resolve(loaded.settings_models))
     assert [route.path for route in app.routes] == ["/healthz", "/muon"]
     if manners == "answers nothing":  # as plugins that receive nothing
         assert loaded.failures == []
@@ -149,4 +149,4 @@ def test_the_receiver_serves_the_others_where_the_routes_of_one_fail(
 def test_a_receiver_without_routes_says_so(archive, plugins_of, offender, manners, kind):
     loaded = plugins_of(badx=offender(manners, "routes"))
     with pytest.raises(kind, match=r"badx.* receives anything by HTTP"):
-        application(archive.root, loaded, settings.resolve(loaded.settings_models))
+        make_application(archive.root, loaded, settings.resolve(loaded.settings_models))

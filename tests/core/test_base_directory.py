@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
@@ -85,15 +85,15 @@ def test_reading_checking_and_reindexing_go_through_it_also_without_the_variable
     opened.put("muon.rates", rates(muon, 0, 86400))
     monkeypatch.delenv(VARIABLE)
     assert found(open_archive(opened.root.path), muon) == [0, 86400]
-    assert list(check(opened.root, deep=True)) == []
-    assert sorted(opened.root.day_files()) == [f"muon/{name}" for name in below(base)]
+    assert list(check_archive(opened.root, deep=True)) == []
+    assert sorted(opened.root.list_day_files()) == [f"muon/{name}" for name in below(base)]
     opened.root.catalogue.unlink()
     assert reindex(opened.root).day_files == 2
     assert found(opened, muon) == [0, 86400]
     assert opened.put("muon.rates", rates(muon, 300)).tolist() == [0]
     assert (base / RATES).stat().st_size > 0
     (base / RATES).write_bytes(b"damaged")
-    assert [problem.path for problem in check(opened.root)] == [f"muon/{RATES}"]
+    assert [problem.path for problem in check_archive(opened.root)] == [f"muon/{RATES}"]
 
 
 def test_sources_go_there_too(opened, muon, base, monkeypatch, tmp_path):
@@ -150,7 +150,7 @@ def test_the_directory_of_one_archive_is_refused_to_another(opened, muon, base, 
     other = create_archive(tmp_path / "other")
     with opened.putting() as put:
         put("muon.rates", rates(muon, 0))
-        with pytest.raises(UsageError, match=f"{VARIABLE} says {base}, but that directory is of the archive"):
+        with pytest.raises(UsageError, match=f"{VARIABLE} says {base}, but that directory belongs to the archive"):
             other.put("muon.rates", rates(muon, 300))
     with pytest.raises(UsageError, match=str(opened.root.path)):
         other.put("muon.rates", rates(muon, 300))
@@ -242,7 +242,9 @@ def test_a_base_in_or_around_the_archive_is_refused_before_anything_is_done(open
     monkeypatch.setenv(VARIABLE, str(named))
     with pytest.raises(UsageError) as refused:
         opened.put("muon.rates", rates(muon, 300))
-    assert f"{VARIABLE} says {named}, which is, holds or lies in a directory that the archive has" in str(refused.value)
+    assert f"{VARIABLE} says {named}, which is, holds or is inside a directory that the archive uses" in str(
+        refused.value
+    )
     assert f"or unset {VARIABLE}" in str(refused.value)
     assert states(opened.root.path) == held
 
@@ -252,7 +254,7 @@ def test_the_directory_where_day_files_are_without_a_base_may_be_named(opened, m
     opened.put("muon.rates", rates(muon, 0))
     monkeypatch.delenv(VARIABLE)
     opened.put("muon.rates", rates(muon, 300))
-    assert (found(opened, muon), list(check(opened.root))) == ([0, 300], [])
+    assert (found(opened, muon), list(check_archive(opened.root))) == ([0, 300], [])
 
 
 @pytest.fixture
@@ -270,9 +272,9 @@ def test_two_instruments_may_have_one_directory(opened, muon, pion, tmp_path, mo
     for name in names:
         create_archive(opened.root.path).put(name, rates(muon, 0))
     for _ in range(2):
-        assert list(opened.root.day_files()) == [f"muon/{RATES}", f"pion/{RATES.replace('muon', 'pion')}"]
+        assert list(opened.root.list_day_files()) == [f"muon/{RATES}", f"pion/{RATES.replace('muon', 'pion')}"]
         assert [len(opened.read(name)) for name in names] == [1, 1]
-        assert list(check(opened.root, deep=True)) == []
+        assert list(check_archive(opened.root, deep=True)) == []
         assert reindex(opened.root).day_files == 2
 
 
@@ -334,8 +336,8 @@ def test_a_base_that_is_not_mounted_stops_a_run_before_anything_is_done(
         assert "mount it and run again" in told
         assert f"remove {link} and name their new directory" in told
     assert states(opened.root.path) == held
-    assert {problem.message.split(";")[0] for problem in check(opened.root)} == {
-        "it is in the catalogue and not on disk"
+    assert {problem.message.split(";")[0] for problem in check_archive(opened.root)} == {
+        "it is in the catalogue but not on disk"
     }
     unmounted()
     assert run_serial(opened.root, opened.plugins, opened.settings).sources["archived"] == 1
@@ -375,10 +377,10 @@ def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, mu
     (opened.root.path / "muon").rename(opened.root.path.parent / "away")
     opened.catalogue.announce({f"muon/{RATES}": muon.day})
     for _ in range(2):
-        (problem,) = check(opened.root)
-        assert "it is in the catalogue and not on disk" in problem.message
+        (problem,) = check_archive(opened.root)
+        assert "it is in the catalogue but not on disk" in problem.message
         run_serial(opened.root, opened.plugins, opened.settings)
-        assert (opened.catalogue.rows(), opened.catalogue.announced()) == (rows, {})
+        assert (opened.catalogue.rows(), opened.catalogue.list_announced()) == (rows, {})
 
 
 # ---- Runs that are cut off, and disks that fail
@@ -401,7 +403,7 @@ def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch
         report = run_serial(opened.root, opened.plugins, opened.settings)
         assert (report.recovered, report.exit_code) == (True, 0)
         assert found(opened, muon) == [*sent, 86400]
-        assert list(check(opened.root, deep=True)) == []
+        assert list(check_archive(opened.root, deep=True)) == []
         assert list(opened.root.accepted.iterdir()) == []
     assert below(base) == [RATES, "1997/11/muon.1997.11.01.rat.h5"]
 
@@ -418,7 +420,7 @@ def test_a_disk_that_fails_leaves_the_day_files_as_they_were(opened, muon, base,
             opened.put("muon.rates", rates(muon, 0, 300))
         if not fault.happened:
             break
-        assert list(check(Root(opened.root.path), deep=True)) == []
+        assert list(check_archive(Root(opened.root.path), deep=True)) == []
         number += 1
     assert number > 1
     assert before != (base / RATES).read_bytes()

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
 from dayfile.archive.reading import Reader
-from dayfile.archive.survey import opened_leaves
+from dayfile.archive.survey import open_leaves
 from dayfile.errors import StorageError, UsageError
 from dayfile.hdf5 import rows
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
-from dayfile.model.validity import valid_from
-from dayfile.stores.blobs import SLICE, blobs_at
-from dayfile.stores.declarations import data_type_of, type_told
-from dayfile.stores.slots import filled
+from dayfile.model.validity import find_valid_between
+from dayfile.stores.blobs import SLICE, take_blobs
+from dayfile.stores.declarations import parse_data_type, read_data_type
+from dayfile.stores.slots import find_filled
 
 
 def plainly(archive, name, start, stop):
@@ -28,15 +28,15 @@ def plainly(archive, name, start, stop):
     found = []
     for row in archive.catalogue.rows(name):
         with tables.open_file(archive.root.path / row.path) as file:
-            for table in opened_leaves(file):
-                data_type = None if isinstance(table, VlenArray) else data_type_of(table)
+            for table in open_leaves(file):
+                data_type = None if isinstance(table, VlenArray) else read_data_type(table)
                 if data_type is None or data_type.name != name:
                     continue
                 rows = file.get_node(table.path).read()
                 if data_type.placement.store == "slots":
                     rows = rows[[record.tobytes().strip(b"\0") != b"" for record in rows]]
                     rows = rows[[record.tobytes().strip(b"\xff") != b"" for record in rows]]
-                found += list(rows[valid_from(rows, data_type, start, stop)])
+                found += list(rows[find_valid_between(rows, data_type, start, stop)])
     return b"".join(record.tobytes() for record in sorted(found, key=lambda record: record["second"]))
 
 
@@ -75,7 +75,7 @@ def test_a_slot_is_filled_by_any_byte_that_an_empty_one_or_one_in_conflict_does_
         row[:] = byte
         row[place % size] = other
     expected = [bytes(row) not in {b"\0" * size, b"\xff" * size} for row in content]
-    assert filled(content.view(np.dtype((np.void, size))).ravel()).tolist() == expected
+    assert find_filled(content.view(np.dtype((np.void, size))).ravel()).tolist() == expected
 
 
 def test_a_table_that_stands_elsewhere_is_read_too(archive, muon):
@@ -197,14 +197,14 @@ def test_blobs_in_any_order_are_found_by_their_index(data, values):
     indexes = data.draw(st.lists(st.integers(-2, len(sent) - 1)))
     if data.draw(st.booleans()):
         indexes += range(SLICE // 2, 3 * SLICE)
-    found = blobs_at(array, np.array(indexes, np.int32))
+    found = take_blobs(array, np.array(indexes, np.int32))
     assert found.tolist() == [sent[index] if index >= 0 else None for index in indexes]
 
 
 def test_a_blob_beyond_the_last_is_refused(values):
     array, sent = values
-    with pytest.raises(IndexError, match=f"there is no value {len(sent)}, only {len(sent)}"):
-        blobs_at(array, np.array([0, len(sent) - 1, len(sent)]))
+    with pytest.raises(IndexError, match=f"the array has no value {len(sent)}, only {len(sent)}"):
+        take_blobs(array, np.array([0, len(sent) - 1, len(sent)]))
 
 
 def test_blobs_are_read_in_slices_that_leave_out_what_is_far(values, monkeypatch):
@@ -219,13 +219,13 @@ def test_blobs_are_read_in_slices_that_leave_out_what_is_far(values, monkeypatch
 
     monkeypatch.setattr(VlenArray, "read", noting)
     asked = [0, 1, 5, 40, 2 * SLICE, 2 * SLICE + 1, 3 * SLICE - 1, 3 * SLICE]
-    assert blobs_at(array, np.array(asked)).tolist() == [sent[index] for index in asked]
+    assert take_blobs(array, np.array(asked)).tolist() == [sent[index] for index in asked]
     last = 3 * SLICE
     assert ranges == [(0, 6), (40, 41), (2 * SLICE, 2 * SLICE + 2), (last - 1, last), (last, last + 1)]
 
 
 def test_the_data_type_of_like_tables_is_made_once(stations):
-    type_told.cache_clear()
+    parse_data_type.cache_clear()
     stations.read("school.events")
-    assert type_told.cache_info().misses == 2  # events and errors
-    assert type_told.cache_info().hits > 4
+    assert parse_data_type.cache_info().misses == 2  # events and errors
+    assert parse_data_type.cache_info().hits > 4

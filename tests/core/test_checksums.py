@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dayfile.archive.survey import survey, verify
 from dayfile.errors import StorageError
-from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
+from dayfile.stores.checksums import hash_blobs, hash_rows, sum_hashes
 
 rows = st.integers(1, 21).flatmap(
     lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=20)
@@ -27,21 +27,21 @@ def test_a_row_with_one_changed_byte_has_another_hash(many, data):
     changed = array.copy()
     flat = changed.view(np.uint8)
     flat[data.draw(st.integers(0, len(flat) - 1))] ^= data.draw(st.integers(1, 255))
-    assert (row_hashes(array) != row_hashes(changed)).sum() == 1
+    assert (hash_rows(array) != hash_rows(changed)).sum() == 1
 
 
 @given(rows)
 def test_rows_have_equal_hashes_exactly_if_their_bytes_are_equal(many):
-    hashes = row_hashes(as_rows(many)).tolist()
+    hashes = hash_rows(as_rows(many)).tolist()
     assert [hashes.index(hash_) for hash_ in hashes] == [many.index(row) for row in many]
 
 
 @given(rows, st.integers(0, 20))
 def test_the_checksum_of_rows_is_that_of_the_first_plus_that_of_the_others(many, cut):
-    hashes = row_hashes(as_rows(many))
+    hashes = hash_rows(as_rows(many))
     cut = min(cut, len(many))
-    parts = place_sum(hashes[:cut], 0) + place_sum(hashes[cut:], cut)
-    assert parts % 2**64 == place_sum(hashes, 0)
+    parts = sum_hashes(hashes[:cut], 0) + sum_hashes(hashes[cut:], cut)
+    assert parts % 2**64 == sum_hashes(hashes, 0)
 
 
 @given(rows, st.data())
@@ -50,33 +50,33 @@ def test_the_checksum_after_replacing_rows_is_told_without_the_others(many, data
     after = before.copy()
     places = np.array(sorted(data.draw(st.sets(st.integers(0, len(many) - 1), min_size=1))))
     after[places] = after[::-1][places]
-    gone, come = place_sum(row_hashes(before[places]), places), place_sum(row_hashes(after[places]), places)
-    assert (place_sum(row_hashes(before), 0) - gone + come) % 2**64 == place_sum(row_hashes(after), 0)
+    gone, come = sum_hashes(hash_rows(before[places]), places), sum_hashes(hash_rows(after[places]), places)
+    assert (sum_hashes(hash_rows(before), 0) - gone + come) % 2**64 == sum_hashes(hash_rows(after), 0)
 
 
 @given(rows, st.data())
 def test_rows_in_another_order_have_another_checksum(many, data):
     other = data.draw(st.permutations(many))
-    same = place_sum(row_hashes(as_rows(many)), 0) == place_sum(row_hashes(as_rows(other)), 0)
+    same = sum_hashes(hash_rows(as_rows(many)), 0) == sum_hashes(hash_rows(as_rows(other)), 0)
     assert same == (list(other) == many)
 
 
 @given(st.lists(st.binary(max_size=8), min_size=1, max_size=8), st.data())
 def test_blobs_in_another_order_or_cut_otherwise_have_another_checksum(blobs, data):
     other = data.draw(st.permutations(blobs))
-    same = place_sum(blob_hashes(blobs), 0) == place_sum(blob_hashes(other), 0)
+    same = sum_hashes(hash_blobs(blobs), 0) == sum_hashes(hash_blobs(other), 0)
     assert same == (list(other) == blobs)
     shifted = [blobs[0] + b"\0", *blobs[1:]]
-    assert place_sum(blob_hashes(blobs), 0) != place_sum(blob_hashes(shifted), 0)
+    assert sum_hashes(hash_blobs(blobs), 0) != sum_hashes(hash_blobs(shifted), 0)
 
 
 def test_no_rows_have_the_checksum_0():
-    assert place_sum(row_hashes(np.zeros(0, "V12")), 0) == place_sum(blob_hashes([]), 5) == 0
+    assert sum_hashes(hash_rows(np.zeros(0, "V12")), 0) == sum_hashes(hash_blobs([]), 5) == 0
 
 
 def test_rows_of_an_array_that_is_not_contiguous_have_the_hashes_of_their_bytes():
     array = np.arange(60, dtype=np.uint32).view([("a", "<u4"), ("b", "<u4")])
-    assert row_hashes(array[::3]).tolist() == row_hashes(array[::3].copy()).tolist()
+    assert hash_rows(array[::3]).tolist() == hash_rows(array[::3].copy()).tolist()
 
 
 # As the program told them before: what stands in the ledgers of day files must be told again.
@@ -95,11 +95,11 @@ KNOWN_SUMS = {
 @pytest.mark.parametrize("size", KNOWN_SUMS)
 def test_checksums_of_rows_are_those_of_day_files_published_before(size):
     content = (np.arange(5 * size) * 7 % 251).astype(np.uint8)
-    assert place_sum(row_hashes(content.view(f"V{size}")), 3) == KNOWN_SUMS[size]
+    assert sum_hashes(hash_rows(content.view(f"V{size}")), 3) == KNOWN_SUMS[size]
 
 
 def test_checksums_of_blobs_are_those_of_day_files_published_before():
-    assert place_sum(blob_hashes([b"", b"a", b"trace"]), 3) == 0xA80C3DE5DFEB3518
+    assert sum_hashes(hash_blobs([b"", b"a", b"trace"]), 3) == 0xA80C3DE5DFEB3518
 
 
 # Real files. Each has a table of slots with an overlap, or a table and its blobs.

@@ -16,7 +16,7 @@ import pytest
 from dayfile import cli, open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.archive.sources import kept
+from dayfile.archive.sources import list_stored
 from dayfile.engine.executors import run_serial
 from dayfile.engine.processes import run_processes, worth_processes
 from dayfile.engine.watch import run_watch
@@ -115,9 +115,9 @@ def test_kept_sources_that_may_not_be_listed_are_not_missing(root):
         (day / "0123456789abcdef").mkdir(parents=True, exist_ok=True)
         closed.chmod(0)
         with pytest.raises(StorageError, match=rf"{closed.name}.*: cannot be read \(Permission denied\)"):
-            kept(root, "1997-10-31")
+            list_stored(root, "1997-10-31")
         closed.chmod(0o755)
-    assert kept(root, "1997-10-31") == kept(root, "1997-11-01") == []
+    assert list_stored(root, "1997-10-31") == list_stored(root, "1997-11-01") == []
 
 
 # ---- One file or directory of somebody

@@ -21,7 +21,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).locked():
+with Root(Path(sys.argv[1])).hold_lock():
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -68,7 +68,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(archive, hits, holder):
 def test_reading_goes_on_while_a_run_holds_the_archive(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
-    with Root(archive.root.path).locked():
+    with Root(archive.root.path).hold_lock():
         assert archive.seconds() == [1]
 
 
@@ -164,7 +164,7 @@ def test_a_report_that_cannot_be_written_is_told_after_what_was_done(archive, ar
 def test_help_tells_what_holds_without_an_option(command):
     answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     told = " ".join(answer.output.split())
-    for default in ("(all installed)", "(what --config tells, or archive)", "(one "):
+    for default in ("(all installed)", "(that of --config, or archive)", "(one "):
         assert f"[default: {default}" in told
 
 
@@ -241,6 +241,6 @@ def test_an_interrupt_of_a_command_ends_it_in_one_line(command, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(maintain, "existing", interrupt)
+    monkeypatch.setattr(maintain, "open_existing", interrupt)
     done = command("dayfile", "check")
     assert (done.code, done.err) == (130, "dayfile: stopped\n")

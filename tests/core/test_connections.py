@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from dayfile.logs import log_as
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.listening import listen
+from dayfile.serving.listening import serve_until_stopped
 from dayfile.settings import CoreSettings
 
 async def take(request):
@@ -48,7 +48,7 @@ if len(sys.argv) > 3:
 log_as("serve", settings)
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (take, limit, slow)])
 app.state.bounds = Bounds(settings, 1)
-listen(app, "127.0.0.1", int(sys.argv[1]), 1)
+serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), 1)
 """
 
 
@@ -296,9 +296,9 @@ def test_nobody_is_believed_by_default():
 
 def test_a_site_of_ipv6_is_limited_as_one():
     proxies = Proxies(["2001:db8:1::/48"])
-    assert proxies.limited_as("2001:db8::1") == proxies.limited_as("2001:db8::ffff:1") != ""
-    assert proxies.limited_as("2001:db8:0:1::1") != proxies.limited_as("2001:db8::1")
-    assert {proxies.limited_as(text) for text in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8:1::9")} == {""}
+    assert proxies.find_limit_key("2001:db8::1") == proxies.find_limit_key("2001:db8::ffff:1") != ""
+    assert proxies.find_limit_key("2001:db8:0:1::1") != proxies.find_limit_key("2001:db8::1")
+    assert {proxies.find_limit_key(text) for text in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8:1::9")} == {""}
 
 
 def test_a_proxy_that_is_no_address_is_refused():

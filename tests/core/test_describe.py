@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from dayfile import Node, Placement
 from dayfile.cli import app
-from dayfile.cli.describe import lines_of
+from dayfile.cli.describe import format_type
 from dayfile.errors import PluginError, UsageError
 from dayfile.formats.registry import read_layout
 from dayfile.model.datatype import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
-from dayfile.stores.declarations import data_type_of, describe
+from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile.stores.making import make_table
 
 LAYOUT = """\
@@ -110,12 +110,12 @@ def test_a_table_gives_back_the_data_type_it_was_made_of(flags, elements):
     data_type = replace(RATES, flags=tuple(flags), elements=tuple(elements))
     made = tables.open_file("x.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
     with made as file, table_of(data_type, file) as table:
-        assert data_type_of(table) == as_told(data_type)
+        assert read_data_type(table) == as_told(data_type)
 
 
 def test_a_type_without_flags_and_elements_has_no_attributes_for_them():
-    assert {"flags", "elements"} <= set(describe(RATES))
-    assert not {"flags", "elements"} & set(describe(HITS))
+    assert {"flags", "elements"} <= set(make_attributes(RATES))
+    assert not {"flags", "elements"} & set(make_attributes(HITS))
 
 
 headers = st.lists(st.builds(HeaderField, st.sampled_from("abc"), st.sampled_from(["uint8", "float32"]), words, words))
@@ -135,12 +135,12 @@ def test_a_table_gives_back_what_its_packed_buffer_is(packed):
     data_type = replace(RATES, packed=packed)
     made = tables.open_file("x.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
     with made as file, table_of(data_type, file) as table:
-        assert data_type_of(table) == as_told(data_type)
+        assert read_data_type(table) == as_told(data_type)
 
 
 def test_a_packed_buffer_is_one_attribute_that_changes_no_other_and_types_without_have_none():
     header = (HeaderField("delay", "uint8", "ms"),)
-    attributes = describe(replace(RATES, packed=Packed("counts", "second", 9, header=header)))
+    attributes = make_attributes(replace(RATES, packed=Packed("counts", "second", 9, header=header)))
     assert list(attributes)[-1] == "packed"
     assert json.loads(attributes.pop("packed")) == {
         "field": "counts",
@@ -148,14 +148,14 @@ def test_a_packed_buffer_is_one_attribute_that_changes_no_other_and_types_withou
         "longest": 9,
         "header": [{"name": "delay", "type": "uint8", "unit": "ms"}],
     }
-    assert attributes == describe(RATES)
+    assert attributes == make_attributes(RATES)
     assert "packed" not in attributes
 
 
 def test_a_bit_is_told_of_every_field_whose_name_fits_the_pattern_and_of_no_other():
     late = next(flag for flag in RATES.flags if flag.name == "LATE")
     assert (late.field, late.kind, late.value) == ("Quality*", "bit", "0x01")
-    assert [field.name for field in RATES.fields if late.tells_of(field)] == ["QualitySecond", "QualityCounts"]
+    assert [field.name for field in RATES.fields if late.applies_to(field)] == ["QualitySecond", "QualityCounts"]
 
 
 def test_a_type_is_described_with_its_fields_and_what_their_values_mean(installed):
@@ -190,14 +190,14 @@ def test_what_several_fields_share_is_told_once_under_its_pattern(installed):
 
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width):
-    lines = list(lines_of(RATES, width))
+    lines = list(format_type(RATES, width))
     assert max(map(len, lines)) <= width
     assert "found out long after the flight [assumed]" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(("width", "below"), [(50, True), (120, False)])
 def test_a_meaning_stands_below_where_there_is_too_little_room_beside(width, below):
-    lines = list(lines_of(RATES, width))
+    lines = list(format_type(RATES, width))
     assert any(line.startswith(" " * 8 + "marked bad by") for line in lines) is below
 
 

@@ -9,24 +9,24 @@ from pathlib import Path
 import pytest
 
 from dayfile.archive import directories
-from dayfile.archive.directories import entries, files_below, status
+from dayfile.archive.directories import list_directory, list_files, read_status
 from dayfile.errors import StorageError
 
 
 def test_a_directory_that_is_absent_is_told_from_an_empty_one(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert entries(tmp_path / "empty") == files_below(tmp_path / "empty") == []
-    assert entries(tmp_path / "gone") is files_below(tmp_path / "gone") is status(tmp_path / "gone") is None
+    assert list_directory(tmp_path / "empty") == list_files(tmp_path / "empty") == []
+    assert list_directory(tmp_path / "gone") is list_files(tmp_path / "gone") is read_status(tmp_path / "gone") is None
     (tmp_path / "file").write_text("")
-    assert status(tmp_path / "file" / "below") is entries(tmp_path / "file" / "below") is None
+    assert read_status(tmp_path / "file" / "below") is list_directory(tmp_path / "file" / "below") is None
     with pytest.raises(StorageError, match=r"file: cannot be read \(Not a directory\)"):
-        entries(tmp_path / "file")
+        list_directory(tmp_path / "file")
 
 
 def test_entries_come_by_name_hidden_ones_too(tmp_path):
     for name in ("b", "a", ".hidden"):
         (tmp_path / name).write_text("")
-    assert [entry.name for entry in entries(tmp_path)] == [".hidden", "a", "b"]
+    assert [entry.name for entry in list_directory(tmp_path)] == [".hidden", "a", "b"]
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o100], ids=oct)
@@ -35,13 +35,13 @@ def test_a_directory_that_may_not_be_listed_is_an_error_that_names_it(plain_user
     closed.mkdir()
     (closed / "file").write_text("")
     closed.chmod(mode)
-    for look in (entries, files_below):
+    for look in (list_directory, list_files):
         with pytest.raises(StorageError, match=r"closed: cannot be read \(Permission denied\)") as refused:
             look(closed)
         assert refused.value.exit_code == 4
     if not mode & 0o100:
         with pytest.raises(StorageError, match="cannot be read"):
-            status(closed / "file")
+            read_status(closed / "file")
 
 
 def test_a_closed_subdirectory_is_named_and_hides_no_other_file(plain_user):
@@ -52,11 +52,11 @@ def test_a_closed_subdirectory_is_named_and_hides_no_other_file(plain_user):
     (plain_user / "top/closed").chmod(0)
     (plain_user / "top/named").chmod(0o444)  # its files can be named, and not looked at
     unseen = {}
-    found = files_below(plain_user / "top", lambda path, error: unseen.update({path.name: error.strerror}))
+    found = list_files(plain_user / "top", lambda path, error: unseen.update({path.name: error.strerror}))
     assert [str(file.path.relative_to(plain_user / "top")) for file in found] == ["a/file", "z"]
     assert unseen == {"closed": "Permission denied", "file": "Permission denied"}
     with pytest.raises(StorageError, match="cannot be read"):
-        files_below(plain_user / "top")
+        list_files(plain_user / "top")
 
 
 def test_a_listing_that_fails_half_way_is_no_listing(tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_listing_that_fails_half_way_is_no_listing(tmp_path, monkeypatch):
     scandir = os.scandir
     monkeypatch.setattr(directories.os, "scandir", Failing)
     with pytest.raises(StorageError, match=r"cannot be read \(Input/output error\)"):
-        entries(tmp_path)
+        list_directory(tmp_path)
 
 
 def test_files_are_listed_by_path_and_links_are_known_as_such(tmp_path):
@@ -92,16 +92,14 @@ def test_files_are_listed_by_path_and_links_are_known_as_such(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "round").symlink_to(".")
     os.mkfifo(tmp_path / "pipe")
-    found = files_below(tmp_path)
+    found = list_files(tmp_path)
     assert [(str(file.path.relative_to(tmp_path)), file.link, file.status.st_size) for file in found] == [
         ("a", False, 1),
         ("b/x", False, 3),
         ("c/d/y", False, 5),
         ("link", True, 1),
     ]
-    everything = files_below(
-        tmp_path, wanted=lambda _: True, enter=lambda entry: Path(entry.path) != tmp_path / "round"
-    )
+    everything = list_files(tmp_path, wanted=lambda _: True, enter=lambda entry: Path(entry.path) != tmp_path / "round")
     assert len(everything) == 6
 
 
@@ -110,6 +108,6 @@ def test_a_directory_that_is_a_link_is_entered_if_it_is_wanted(tmp_path):
     (tmp_path / "elsewhere" / "file").write_text("")
     (tmp_path / "top").mkdir()
     (tmp_path / "top" / "base").symlink_to(tmp_path / "elsewhere")
-    assert files_below(tmp_path / "top") == []
-    (file,) = files_below(tmp_path / "top", enter=lambda _: True)
+    assert list_files(tmp_path / "top") == []
+    (file,) = list_files(tmp_path / "top", enter=lambda _: True)
     assert (file.path, file.link) == (tmp_path / "top" / "base" / "file", False)

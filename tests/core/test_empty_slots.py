@@ -15,10 +15,10 @@ from dayfile import Status
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.batch import Batch
 from dayfile.stores.base import Rules
-from dayfile.stores.checksums import place_sum, row_hashes
+from dayfile.stores.checksums import hash_rows, sum_hashes
 from dayfile.stores.making import make_table
 from dayfile.stores.slots import Slots
-from dayfile.stores.tables import BLOCK_BYTES, TypeTables, as_slice
+from dayfile.stores.tables import BLOCK_BYTES, TypeTables, to_slice
 from dayfile.stores.written import WrittenTable
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
@@ -45,7 +45,7 @@ class Day:
         )
         self.opened = self.closing.enter_context(ExitStack())
         table = make_table(self.file, "/rates", muon.rates, {}, rows=COUNT, chunk_rows=CHUNK_ROWS)
-        empty = place_sum(row_hashes(table.read(0, COUNT)), 0)
+        empty = sum_hashes(hash_rows(table.read(0, COUNT)), 0)
         self.tables = self._tables(table, None, empty, 0 if known else None)
 
     def _tables(self, table, overlap, checksum, empty_from=None):
@@ -80,7 +80,7 @@ class Day:
         paths = self.tables.paths
         self.opened.close()
         found = {path: self.file.get_node(path).read() for path in paths}
-        right = {path: (len(rows), place_sum(row_hashes(rows), 0)) for path, rows in found.items()}
+        right = {path: (len(rows), sum_hashes(hash_rows(rows), 0)) for path, rows in found.items()}
         self.closing.close()
         return {path: rows.tobytes() for path, rows in found.items()}, right == paths
 
@@ -181,7 +181,7 @@ def test_two_records_for_one_empty_slot_contend(muon):
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9))
 def test_indexes_are_a_slice_only_if_they_follow_each_other(indexes):
     array = np.arange(100, 110)
-    chosen = as_slice(np.array(indexes))
+    chosen = to_slice(np.array(indexes))
     assert array[chosen].tolist() == [100 + index for index in indexes]
     assert isinstance(chosen, slice) == (indexes == list(range(indexes[0], indexes[0] + len(indexes))))
 

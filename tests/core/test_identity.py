@@ -150,7 +150,7 @@ def test_put_makes_no_archive(archive, muon, installed):
 def test_python_opens_no_bare_directory(tmp_path):
     with pytest.raises(UsageError, match=r"archive\.json is missing.*mounted.*dayfile init"):
         open_archive(tmp_path)
-    with pytest.raises(UsageError, match=r"there is no archive here.*dayfile init"):
+    with pytest.raises(UsageError, match=r"no archive is here.*dayfile init"):
         open_archive(tmp_path / "missing")
 
 
@@ -304,8 +304,8 @@ def test_day_files_of_an_archive_below_are_not_taken_for_ones_of_this(archive, h
     archive.run()
     outer = Root(archive.root.path.parent)
     outer.create()
-    assert outer.day_files() == []
-    assert len(archive.root.day_files()) == 1
+    assert outer.list_day_files() == []
+    assert len(archive.root.list_day_files()) == 1
 
 
 def test_an_archive_can_be_given_by_a_link(command, given, tmp_path):

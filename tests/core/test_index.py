@@ -38,7 +38,7 @@ def test_every_row_is_found_by_its_hash_and_no_other_is(added, asked):
         questions = asked + batch
         assert index.holds(as_array(questions)).tolist() == [hash_ in model for hash_ in questions]
     for hash_ in [*model, *asked]:
-        assert index.rows_of(hash_) == model.get(hash_, [])
+        assert index.find_rows(hash_) == model.get(hash_, [])
 
 
 @given(st.lists(hashes, max_size=200), st.lists(st.integers(0, 200), max_size=5))
@@ -48,7 +48,7 @@ def test_the_split_into_batches_changes_no_answer(numbers, cuts):
     for part in np.split(as_array(numbers), sorted(min(cut, len(numbers)) for cut in cuts)):
         split.add(part)
     for hash_ in set(numbers):
-        assert whole.rows_of(hash_) == split.rows_of(hash_)
+        assert whole.find_rows(hash_) == split.find_rows(hash_)
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 85, 86, 127, 128, 129, 5000])
@@ -58,7 +58,7 @@ def test_the_index_grows_with_what_it_holds(count):
     index.add(numbers)
     assert index.holds(numbers).all()
     assert not index.holds(~numbers).any()
-    assert [index.rows_of(int(number)) for number in numbers] == [[row] for row in range(count)]
+    assert [index.find_rows(int(number)) for number in numbers] == [[row] for row in range(count)]
 
 
 def test_one_hash_can_have_many_rows():
@@ -66,8 +66,8 @@ def test_one_hash_can_have_many_rows():
     for _ in range(3):
         index.add(np.full(100, 128, np.uint64))
     index.add(as_array([0]))
-    assert index.rows_of(128) == list(range(300))
-    assert index.rows_of(0) == [300]
+    assert index.find_rows(128) == list(range(300))
+    assert index.find_rows(0) == [300]
 
 
 def test_an_empty_index_holds_nothing():
@@ -75,7 +75,7 @@ def test_an_empty_index_holds_nothing():
     index.add(as_array([]))
     assert index.holds(as_array([0, 2**64 - 1])).tolist() == [False, False]
     assert index.holds(as_array([])).tolist() == []
-    assert index.rows_of(0) == []
+    assert index.find_rows(0) == []
 
 
 def test_a_row_costs_a_third_of_what_a_dict_takes_also_after_growing_in_small_steps():

@@ -83,7 +83,7 @@ def test_a_requeue_that_was_cut_short_does_not_read_it(archive, huge):
     quarantine = Quarantine(archive.root)
     (entry,) = quarantine.entries()
     entry.path.rename(entry.path.with_name(f".requeue-{entry.name}"))
-    quarantine.put_right()
+    quarantine.repair()
     (again,) = quarantine.entries()
     assert (again.name, again.content.stat().st_size) == (entry.name, entry.reason["size"])
 

@@ -14,16 +14,16 @@ from dayfile.hdf5 import datatypes
 from dayfile.hdf5.attributes import read_attribute
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import Element, Flag
-from dayfile.stores.declarations import ATTRIBUTES, data_type_of, describe
+from dayfile.stores.declarations import ATTRIBUTES, make_attributes, read_data_type
 from dayfile.stores.making import (
     LARGEST_CHUNK,
     LEAST_CHUNK,
-    column,
-    empty_table,
-    empty_values,
+    choose_chunk_rows,
+    make_column,
+    make_empty_table,
+    make_empty_values,
     make_table,
     make_values,
-    rows_of_chunk,
 )
 
 TYPES = load().data_types
@@ -38,11 +38,11 @@ def nothing_left_open(left_open):
 def made_by_pytables(file, name, data_type, slots=0):
     """The table of a data type, made with PyTables alone."""
     columns = {
-        field.name: column(field, place, data_type.placement.store) for place, field in enumerate(data_type.fields)
+        field.name: make_column(field, place, data_type.placement.store) for place, field in enumerate(data_type.fields)
     }
-    chunk = rows_of_chunk(data_type.dtype.itemsize, slots)
+    chunk = choose_chunk_rows(data_type.dtype.itemsize, slots)
     table = file.create_table("/", name, columns, data_type.title, chunkshape=chunk, byteorder="little")
-    for word, value in describe(data_type).items():
+    for word, value in make_attributes(data_type).items():
         table.attrs[word] = value
     table.append(np.zeros(slots, data_type.dtype))
     return table
@@ -87,22 +87,22 @@ def test_each_type_is_told_by_its_table_as_pytables_tells_its_attributes(name, t
         with closing(open_table(file, path)) as table:
             attributes = table.attributes(ATTRIBUTES)
             fields = tuple(replace(field, code="", overflow="raise") for field in data_type.fields)
-            assert repr(data_type_of(table).fields) == repr(fields)  # a default may be NaN
+            assert repr(read_data_type(table).fields) == repr(fields)  # a default may be NaN
         theirs = file.get_node(path).attrs
         assert attributes == {name: theirs[name] for name in ATTRIBUTES if name in theirs}
-        assert attributes.keys() == {"TITLE", *describe(data_type)}
+        assert attributes.keys() == {"TITLE", *make_attributes(data_type)}
 
 
 def test_what_is_told_may_be_long_and_of_any_letters(muon, tmp_path):
     doc = "µ ½ ß " * 40
     flags = tuple(Flag("quality", "value", str(place), f"N{place}", doc) for place in range(90))
     data_type = replace(muon.rates, title="Räten", flags=flags, elements=(Element("counts", "0-2", "", doc),))
-    assert 30_000 < len(describe(data_type)["flags"].encode()) < 64_000
+    assert 30_000 < len(make_attributes(data_type)["flags"].encode()) < 64_000
     with tables.open_file(tmp_path / "day.h5", "w") as file:
         with closing(make_table(file, "/rates", data_type, {})) as table:
-            found = data_type_of(table)
+            found = read_data_type(table)
         assert (found.title, found.flags, found.elements) == ("Räten", flags, data_type.elements)
-        assert file.root.rates.attrs.flags == describe(data_type)["flags"]
+        assert file.root.rates.attrs.flags == make_attributes(data_type)["flags"]
 
 
 @pytest.mark.parametrize("slots", [1, 338, 86401])
@@ -182,8 +182,8 @@ def test_nothing_in_the_working_directory_is_touched(muon, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     kept = tmp_path / "empty"
     kept.write_text("mine") if there == "file" else kept.mkdir()
-    empty_table.cache_clear()
-    empty_values.cache_clear()
+    make_empty_table.cache_clear()
+    make_empty_values.cache_clear()
     (tmp_path / "day").mkdir()
     with tables.open_file(tmp_path / "day" / "day.h5", "w") as file:
         make_table(file, "/hits", muon.hits, {}).close()
@@ -264,4 +264,4 @@ def test_a_text_longer_than_any_can_be_is_damage(muon, tmp_path):
     ],
 )
 def test_a_chunk_is_small_where_a_day_is_and_never_large(itemsize, slots, size):
-    assert size - itemsize < rows_of_chunk(itemsize, slots) * itemsize <= size
+    assert size - itemsize < choose_chunk_rows(itemsize, slots) * itemsize <= size

@@ -16,7 +16,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
 from dayfile.errors import PluginError, StorageError
-from dayfile.serving.application import application
+from dayfile.serving.application import make_application
 
 DAY = 86400
 OF_ONE_BATCH = ("classify", "locate_file", "write", "encode", "export_formats", "export")
@@ -48,7 +48,7 @@ def outcome(hits, muon, telescope, plugins_of, command_with):
             "put": put.tolist(),
             "rebuilt": (again.sources, again.exit_code),
             "export": (exported.exit_code, (directory / "numbers.txt").read_text()),
-            "routes": [route.path for route in application(root, loaded, chosen).routes],
+            "routes": [route.path for route in make_application(root, loaded, chosen).routes],
             "rows": {name: [row.tobytes() for row in opened.read(name).array] for name in opened.types()},
         }
 
@@ -169,7 +169,7 @@ def test_a_path_that_would_stop_the_run_is_its_plugins_failure(archive, hits, mu
     archive.drop("MuonHit.be.bin", hits(0))
     report = archive.run(plugins=plugins_of(sand=Broken(SAND, "sand.yaml"), muon=telescope))
     assert (report.sources["archived"], report.sources["quarantined"]) == (1, 1)
-    assert report.quarantine[0].reason.startswith("plugin sand: locate_file answered ")
+    assert report.quarantine[0].reason.startswith("plugin sand: locate_file returned ")
 
 
 def test_records_of_others_are_put_though_one_plugin_cannot_encode_its_own(archive, muon, telescope, plugins_of):
@@ -189,7 +189,7 @@ def test_records_of_others_are_put_though_one_plugin_cannot_encode_its_own(archi
             put("sand.grains", sand)
             put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
 
-    with pytest.raises(PluginError, match=r"plugin sand: encode of sand\.grains must answer a name and bytes"):
+    with pytest.raises(PluginError, match=r"plugin sand: encode of sand\.grains must return a name and bytes"):
         put_both()
     assert archive.seconds() == [9]
 

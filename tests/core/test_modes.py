@@ -13,7 +13,7 @@ import pytest
 
 from dayfile import create_archive, open_archive
 from dayfile.archive import disk
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import StorageError
@@ -148,7 +148,7 @@ def test_a_replaced_day_file_keeps_mode_and_group(archive, hits):
     archive.run()
     assert archive.seconds() == [1, 2]
     assert (oct(mode(published)), published.stat().st_gid) == (oct(0o600), gid)
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -219,7 +219,7 @@ def test_a_day_file_that_is_a_link_stays_one_and_its_target_is_replaced(archive,
     assert oct(mode(target)) == oct(0o640)
     assert archive.seconds() == [1, 2]
     assert sorted(path.name for path in target.parent.iterdir()) == ["day.h5"]
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
     assert reindex(archive.root, plugins_of(muon=muon.instrument)).notes == []
 
 
@@ -236,7 +236,7 @@ def test_a_link_to_another_file_system_is_followed(archive, hits, linked):
         assert oct(mode(target)) == oct(0o600)
         assert archive.seconds() == [1, 2]
         assert [path.name for path in Path(directory).iterdir()] == ["day.h5"]
-        assert list(check(archive.root, deep=True)) == []
+        assert list(check_archive(archive.root, deep=True)) == []
 
 
 @pytest.mark.parametrize("kind", ["nowhere", "circle", "directory"])

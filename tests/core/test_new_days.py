@@ -180,7 +180,7 @@ def seconds(*days):
 def test_a_put_of_too_many_new_days_is_refused_and_nothing_is_put(opened):
     with pytest.raises(UsageError, match=r"6 days of lamp\.hours \(.*byte order and epoch.*run\.most_new_days"):
         opened.put("lamp.hours", seconds(*range(6), 2**40))
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
     assert list(opened.root.quarantine.iterdir()) == []
     assert opened.put("lamp.hours", seconds(*range(5))).tolist() == [0] * 5
     assert opened.put("lamp.hours", seconds(*range(10))).tolist() == [3] * 5 + [0] * 5
@@ -194,4 +194,4 @@ def test_the_days_of_a_series_of_puts_count_together(opened):
         with pytest.raises(UsageError, match=r"6 days of lamp\.hours"):
             put("lamp.hours", seconds(5))
         assert put("lamp.hours", seconds(4)).tolist() == [3]
-    assert len(list(opened.root.day_files())) == 10
+    assert len(list(opened.root.list_day_files())) == 10

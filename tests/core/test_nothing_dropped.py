@@ -133,7 +133,7 @@ ALIKE = {
 @pytest.mark.parametrize(("node", "keys"), ALIKE.values(), ids=ALIKE)
 def test_keys_that_a_reader_would_take_for_others_are_refused(taken, node, keys):
     (reason,), records = taken(Roof([keys], node))
-    assert "cannot be told apart from other keys" in reason
+    assert "cannot be distinguished from other keys" in reason
     assert not records
 
 
@@ -206,9 +206,9 @@ def data_type(**other):
 
 
 REFUSED = {
-    "a key with a format": ({"node": Node("/s{station:03}/hits", blobs="/blobs")}, "no template"),
+    "a key with a format": ({"node": Node("/s{station:03}/hits", blobs="/blobs")}, "not a template"),
     "a key twice": ({"node": Node("/s{station}/{station}", blobs="/blobs")}, "twice"),
-    "a brace in a title": ({"node": Node("/s/hits", ("Roof of {name!r}", "Hits"), "/blobs")}, "no template"),
+    "a brace in a title": ({"node": Node("/s/hits", ("Roof of {name!r}", "Hits"), "/blobs")}, "not a template"),
     "blobs with a further key": ({"node": Node("/s/hits", blobs="/{station}")}, "lacks"),
     "a blob field without blobs": ({"node": Node("/s{station}/hits")}, "no array for its values"),
     "a blob field in slots": ({"store": "slots", "period": 60}, "has neither blobs nor counters"),
@@ -241,4 +241,4 @@ def test_masked_records_cannot_be_put(installed, muon, tmp_path):
     records = muon.records("hits", [{"second": muon.start}])
     with pytest.raises(UsageError, match="whose mask would be lost"):
         archive.put("muon.hits", np.ma.array(records, mask=[(False, True, False, False)]))
-    assert list(archive.root.day_files()) == []
+    assert list(archive.root.list_day_files()) == []

@@ -15,14 +15,14 @@ from dayfile import Status, open_archive
 from dayfile.archive import reading
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.records import Place, read_blobs
-from dayfile.archive.survey import opened_leaves, read_summaries, survey, verify
+from dayfile.archive.survey import open_leaves, read_summaries, survey, verify
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import LayoutError, StorageError
 from dayfile.formats.registry import read_layout
 from dayfile.hdf5.rows import open_table
 from dayfile.model.batch import Batch
-from dayfile.stores.checksums import place_sum, row_hashes
-from dayfile.stores.declarations import recogniser
+from dayfile.stores.checksums import hash_rows, sum_hashes
+from dayfile.stores.declarations import make_type_finder
 
 WRITTEN, CONFLICT, IDENTICAL = Status.WRITTEN, Status.CONFLICT, Status.IDENTICAL
 
@@ -119,7 +119,7 @@ def test_reading_that_is_broken_off_leaves_nothing_open(muon, school, work_file)
     work.publish()
     for stop in range(5):
         with tables.open_file(work.published) as file:
-            nodes = opened_leaves(file)
+            nodes = open_leaves(file)
             for _ in range(stop):
                 next(nodes)
             del nodes
@@ -137,7 +137,7 @@ def test_a_reader_that_is_stopped_leaves_nothing_open(archive, muon, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "chosen", stopped)
+        patched.setattr(reading, "read_table", stopped)
         with pytest.raises(KeyboardInterrupt):
             open_archive(archive.root.path).read(f"muon.{which}")
     gc.collect()
@@ -178,10 +178,10 @@ FORMS = [{}, {"filters": tables.Filters(3, "zlib")}, {"byteorder": "big"}]
 def test_a_survey_tells_what_a_table_of_others_holds(muon, tmp_path, form):
     records = hits(muon, 5, 3, 9).records
     foreign(tmp_path / "day" / "day.h5", muon.hits, records, ("/hits", "/others"), **form)
-    checksum = place_sum(row_hashes(records), 0)
+    checksum = sum_hashes(hash_rows(records), 0)
     with tables.open_file(tmp_path / "day" / "day.h5") as file:
         unknown = survey(file)
-        known = survey(file, recogniser(muon.types.values()))
+        known = survey(file, make_type_finder(muon.types.values()))
     assert [(each.path, each.rows, each.checksum) for each in known] == [
         ("/hits", 3, checksum),
         ("/others", 3, checksum),
@@ -197,9 +197,9 @@ def test_a_survey_tells_what_a_table_of_others_holds(muon, tmp_path, form):
 def test_a_table_of_others_is_written_to_and_tells_what_it_is_from_then_on(muon, tmp_path, form):
     published, path = tmp_path / "day" / "day.h5", tmp_path / "work.h5"
     foreign(published, muon.hits, hits(muon, 5, 3).records, **form)
-    told = recogniser(muon.types.values())
+    told = make_type_finder(muon.types.values())
     for seconds, expected in (((3, 7), [IDENTICAL, WRITTEN]), ((7, 5, 8), [IDENTICAL, IDENTICAL, WRITTEN])):
-        work = WorkFile(published, path, muon.day, told=told)
+        work = WorkFile(published, path, muon.day, find_type=told)
         assert work.write(muon.hits, hits(muon, *seconds)).tolist() == expected
         (summary,), _ = work.publish()
         assert can_be_replaced(published)
@@ -217,7 +217,7 @@ def test_slots_of_others_are_written_to(muon, tmp_path):
     slots = np.zeros(338, muon.rates.dtype)
     slots[[3, 300]] = rates(muon, (3 * 256, 1), (300 * 256, 1)).records
     foreign(published, muon.rates, slots, ("/rates",))
-    work = WorkFile(published, path, muon.day, told=recogniser(muon.types.values()))
+    work = WorkFile(published, path, muon.day, find_type=make_type_finder(muon.types.values()))
     sent = rates(muon, (300 * 256, 1), (3 * 256, 2), (301 * 256, 1), (4 * 256, 1))
     assert work.write(muon.rates, sent).tolist() == [IDENTICAL, CONFLICT, WRITTEN, WRITTEN]
     work.publish()

@@ -88,10 +88,10 @@ def test_a_command_that_changes_something_does_all_of_it_without_output(sources,
 
 
 def test_outputs_are_the_usual_ones_after_a_command(capfd):
-    from dayfile.cli.output import lasting_outputs
+    from dayfile.cli.output import replace_outputs
 
     before = sys.stdout, sys.stderr
-    with lasting_outputs():
+    with replace_outputs():
         sys.stdout.write("printed\n")
         sys.stderr.write("in error\n")
         assert sys.stdout is not before[0]
@@ -105,6 +105,6 @@ def test_an_error_of_the_disk_that_is_not_the_output_is_still_one(tmp_path, monk
     def fail(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO), "somewhere")
 
-    monkeypatch.setattr(export, "existing", fail)
+    monkeypatch.setattr(export, "open_existing", fail)
     done = command("dayfile", "export", "cris.hskp", "--day", "1997-10-31", "--format", "level1.1", "--out", "x")
     assert (done.code, done.err) == (4, "dayfile: somewhere: Input/output error\n")

@@ -9,12 +9,12 @@ import pytest
 import tables
 
 from dayfile import hookimpl, open_archive, settings
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
 from dayfile.errors import LossError, PluginError, SourceError, UsageError
 from dayfile.instrument import Instrument
-from dayfile.stores.nodes import fill
+from dayfile.stores.nodes import fill_path
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock
 COUNTER = """\
@@ -70,7 +70,7 @@ def test_types_that_could_share_a_table_are_refused_when_they_are_loaded(plugins
     if meet:
         (failure,) = loaded.failures
         assert failure.plugin == "two"
-        assert "in common with one.a of plugin one" in failure.message
+        assert "with one.a of plugin one" in failure.message
 
 
 def test_the_overlap_table_of_slots_is_no_place_for_another_type(plugins_of, muon):
@@ -132,17 +132,18 @@ def test_a_table_whose_type_and_place_disagree_is_reported(archive, plugins_of):
     archive.drop("ONE.le.bin", stream([100, 101]))
     archive.run(plugins=loaded)
     reindex(archive.root, loaded, trust=True)
-    assert list(check(archive.root, deep=True, plugins=loaded)) == []
+    assert list(check_archive(archive.root, deep=True, plugins=loaded)) == []
     with tables.open_file(archive.root.path / "shared/1997.10.31.h5", "a") as file:
         file.root.a.attrs.data_type = "two.a"
     with pytest.raises(LossError, match=r"/a says that it is a table of two\.a, whose tables are at /two/a"):
         reindex(archive.root, loaded)
     assert any(
-        "is not the file that was published" in problem.message for problem in check(archive.root, plugins=loaded)
+        "is not the file that was published" in problem.message
+        for problem in check_archive(archive.root, plugins=loaded)
     )
     done = reindex(archive.root, loaded, trust=True)
     assert any("/a says that it is a table of two.a" in problem for problem in done.problems)
-    problems = [problem.message for problem in check(archive.root, plugins=loaded)]
+    problems = [problem.message for problem in check_archive(archive.root, plugins=loaded)]
     assert any("/a says that it is a table of two.a" in problem for problem in problems)
 
 
@@ -228,9 +229,9 @@ def test_no_hook_changes_records_in_place(archive, hits, muon, plugins_of, hook)
 @pytest.mark.parametrize("key", ["1", "-1", "0"])
 def test_a_text_key_that_would_be_read_back_as_a_number_is_refused(key):
     with pytest.raises(SourceError, match="would be read back as a number"):
-        fill("/site_{site}/a", {"site": key})
-    assert fill("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
-    assert fill("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
+        fill_path("/site_{site}/a", {"site": key})
+    assert fill_path("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
+    assert fill_path("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
 
 
 # ---- what a write hook answers
@@ -287,14 +288,14 @@ def test_a_source_is_not_released_where_write_answers_what_the_day_file_does_not
     report = archive.run(plugins=plugins_of(liar=liar, muon=muon.instrument))
     assert (report.exit_code, report.sources["archived"], report.sources["quarantined"]) == (3, 1, 1)
     assert archive.set_aside(report.quarantine[0]) == ("LIAR.le.bin", content)
-    assert "Answer the statuses that WorkFile.write returns" in report.quarantine[0].message
+    assert "eturn the statuses of WorkFile.write" in report.quarantine[0].message
     assert archive.seconds() == [0, 1]
 
 
 def test_nor_are_records_that_are_put(archive, plugins_of):
     liar = counter("liar", plugin=type("Liar", (Writer,), {"answer": staticmethod(nothing)}))
     opened = open_archive(archive.root.path, plugins=plugins_of(liar=liar))
-    with pytest.raises(PluginError, match=r"Answer the statuses that WorkFile\.write returns"):
+    with pytest.raises(PluginError, match=r"eturn the statuses of WorkFile\.write"):
         opened.put("liar.a", np.frombuffer(stream([1, 2]), [("second", "<u4"), ("x", "<u2")]))
 
 

@@ -24,7 +24,7 @@ from dayfile import (
     open_archive,
     settings,
 )
-from dayfile.archive.sources import keep, kept, read_kept
+from dayfile.archive.sources import list_stored, read_stored, store_source
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
@@ -153,7 +153,7 @@ def take(archive, plugins, *sources, **core):
         conclusions, _ = run.pipeline.take(sources)
         if run.keeps_sources:
             for source, conclusion in zip(sources, conclusions, strict=True):
-                keep(archive.root, source, conclusion.days.values())
+                store_source(archive.root, source, conclusion.days.values())
         run.publish()
     return run.report
 
@@ -205,8 +205,8 @@ def test_a_rebuild_counts_from_the_arrival_of_the_kept_source(archive, coded):
     for arrival, expected in ((arrived, [early]), (arrived + 10, [early, late])):
         source = Source(archive.path, "a.txt", f"{early} {late}".encode(), arrival)
         take(archive, coded, source, sources__keep="always")
-        ((_, copy),) = kept(archive.root, np.datetime64("2024-05-02"))
-        assert read_kept(copy).arrived == arrival
+        ((_, copy),) = list_stored(archive.root, np.datetime64("2024-05-02"))
+        assert read_stored(copy).arrived == arrival
         assert found(archive) == expected
         (archive.root.path / path).unlink()
         rebuild(archive.root, coded, resolved, path)
@@ -220,8 +220,8 @@ def test_a_source_kept_for_several_days_has_one_arrival(archive, coded):
     arrived = 1714600000.987654321
     content = f"{START} {START + A_DAY}".encode()
     take(archive, coded, Source(archive.path, "a.txt", content, arrived), sources__keep="always")
-    copies = [path for day in ("2024-05-01", "2024-05-02") for _, path in kept(archive.root, np.datetime64(day))]
-    assert [read_kept(path).arrived for path in copies] == [arrived, arrived]
+    copies = [path for day in ("2024-05-01", "2024-05-02") for _, path in list_stored(archive.root, np.datetime64(day))]
+    assert [read_stored(path).arrived for path in copies] == [arrived, arrived]
 
 
 @pytest.mark.parametrize("engine", [run_serial, run_processes])
@@ -230,8 +230,8 @@ def test_a_kept_source_has_the_arrival_that_its_records_were_compared_with(archi
     words = settings.from_command_line(["watch.settle=0", "sources.keep=always"])
     before = time.time()
     engine(archive.root, coded, settings.resolve(coded.settings_models, words))
-    ((_, copy),) = kept(archive.root, np.datetime64("2024-05-01"))
-    assert before <= read_kept(copy).arrived <= time.time()
+    ((_, copy),) = list_stored(archive.root, np.datetime64("2024-05-01"))
+    assert before <= read_stored(copy).arrived <= time.time()
 
 
 def test_records_outside_that_are_put_have_status_4_and_are_kept(installed, tmp_path, archive):

@@ -94,10 +94,10 @@ def wrong_layout(muon):
 BROKEN = {
     "misspelt hook": (lambda _: MisspeltHook(), "decod"),
     "argument that no hook has": (lambda _: UnknownArgument(), "sourze"),
-    "data type that is none": (lambda _: NoDataType(), "data_types answered str, not a DataType"),
+    "data type that is none": (lambda _: NoDataType(), "data_types returned str, not a DataType"),
     "data types that are no list": (lambda _: NoList(), "TypeError"),
     "data types that raise": (lambda _: RaisingTypes(), "calibration"),
-    "settings that are no model": (lambda _: NoSettings(), "settings must answer a subclass of pydantic.BaseModel"),
+    "settings that are no model": (lambda _: NoSettings(), "settings must return a subclass of pydantic.BaseModel"),
     "data type of another plugin": (TypesOfAnother, "the data type muon.hits is plugin muon's already"),
     "one data type twice": (SameTypeTwice, "broken.hits"),
     "store that there is not": (

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from dayfile import open_archive, settings
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
@@ -143,7 +143,7 @@ def resolved(plugins, *pairs):
 def contents(root: Root):
     """All that an archive holds, but for the times at which it was archived."""
     found = {}
-    for path in root.day_files():
+    for path in root.list_day_files():
         with tables.open_file(root.path / path) as file:
             for node in file.walk_nodes("/", "Leaf"):
                 rows = node.read()
@@ -204,7 +204,7 @@ def test_day_files_report_and_quarantine_are_those_of_a_serial_run(plugins, make
         assert there.keys() == here.keys()
         assert [place for place in there if there[place] != here[place]] == []
         assert left_over(several) == left_over(one) == []
-    assert list(check(several, deep=True)) == []
+    assert list(check_archive(several, deep=True)) == []
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def complete(filled, plugins):
         assert str(here) == str(there)
     assert types
     assert left_over(root) == []
-    assert list(check(root, deep=True)) == []
+    assert list(check_archive(root, deep=True)) == []
 
 
 def test_failures_in_several_day_files_are_told_in_the_order_of_their_paths(plugins, tmp_path):
@@ -281,7 +281,7 @@ def test_a_full_disk_or_a_kill_in_a_worker_ends_the_run_and_the_next_run_goes_on
         run_processes(root, plugins, resolved(plugins), workers=2)
     assert caught.value.exit_code == 4
     assert sources_of(root) == waiting
-    assert list(check(root, deep=True)) == []
+    assert list(check_archive(root, deep=True)) == []
     complete(filled, plugins)
 
 
@@ -476,5 +476,5 @@ def test_of_many_days_those_not_written_for_long_are_published_before_the_end(mu
     assert report.records["muon.hits"]["written"] == 44
     serial, several = (open_archive(root.path).read("muon.hits").array for root in archives)
     assert serial.tobytes() == several.tobytes()
-    assert list(check(archives[1], deep=True)) == []
+    assert list(check_archive(archives[1], deep=True)) == []
     assert [path for path in archives[1].accepted.rglob("*") if path.is_file()] == []

@@ -12,7 +12,7 @@ import pytest
 import tables
 
 from dayfile import Source, Status, create_archive, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
@@ -68,13 +68,13 @@ def test_statuses_come_in_the_order_of_the_records_also_of_one_slot(opened, muon
     assert statuses.dtype == np.uint8
     assert statuses.tolist() == [WRITTEN, WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, WRITTEN, IN_CONFLICT]
     assert found(opened, muon) == [(0, 1), (5, 2), (7, 3), (300, 9), (600, 1)]
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_records_of_both_sides_of_midnight_go_to_their_own_days(opened, muon):
     statuses = opened.put("muon.rates", rates(muon, (86400, 2), (86399, 1), (86400, 3), (86399, 1), (0, 5)))
     assert statuses.tolist() == [WRITTEN, WRITTEN, CONFLICT, IDENTICAL, WRITTEN]
-    assert [path for path in opened.root.day_files() if "rat" in path] == [RATES, NEXT_RATES]
+    assert [path for path in opened.root.list_day_files() if "rat" in path] == [RATES, NEXT_RATES]
     assert [entry[2] for path in (RATES, NEXT_RATES) for entry in ledger(opened, path)] == [3, 2]
     with tables.open_file(opened.root.path / RATES) as file:
         assert np.flatnonzero(file.root.rates.col("second")).tolist() == [0, 337]
@@ -116,7 +116,7 @@ def test_what_is_put_again_changes_no_day_file(opened, muon):
 
 def test_no_records_have_no_statuses_and_make_no_day_file(opened, muon):
     assert opened.put("muon.rates", rates(muon)).shape == (0,)
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
 
 
 def test_settings_of_the_archive_hold_for_what_is_put(opened, muon):
@@ -149,7 +149,7 @@ def test_a_record_without_an_end_stamp_is_kept_in_quarantine_too(opened, muon):
 
 def test_records_that_all_lack_a_time_make_no_day_file(opened, muon):
     assert opened.put("muon.rates", muon.records("rates", [{}, {}])).tolist() == [REJECTED] * 2
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
     assert [entry.reason["records"] for entry in Quarantine(opened.root).entries()] == [[0, 1]]
 
 
@@ -257,7 +257,7 @@ def test_the_first_record_that_does_not_fit_is_named(opened, muon):
 def test_what_are_no_records_of_the_type_is_refused(opened, muon, records, message):
     with pytest.raises(UsageError, match=message):
         opened.put("muon.rates", records)
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
 
 
 def test_a_table_of_records_is_refused(opened, muon):
@@ -282,7 +282,7 @@ def test_a_type_that_no_plugin_has_is_refused_with_the_one_that_was_meant(opened
 def test_a_type_whose_records_come_from_sources_only_is_refused(opened, school):
     with pytest.raises(UsageError, match=r"records of school\.events cannot be put, only archived from sources"):
         opened.put("school.events", school.make_events([(1, 1.0, b"a", b"x", None)]).records)
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
 
 
 def test_stations_uploads_cannot_be_put(opened):
@@ -302,7 +302,7 @@ def test_a_series_of_puts_gives_what_one_put_gives(opened, muon, tmp_path):
     other = create_archive(tmp_path / "other")
     with other.putting() as put:
         statuses = [put("muon.rates", record).tolist() for record in records]
-        assert list(other.root.day_files()) == []
+        assert list(other.root.list_day_files()) == []
     assert np.concatenate(statuses).tolist() == opened.put("muon.rates", records).tolist()
     for path in (RATES, NEXT_RATES):
         assert ledger(other, path) == ledger(opened, path)
@@ -317,7 +317,7 @@ def test_what_was_put_before_an_exception_is_published(opened, muon):
         raise ZeroDivisionError
     assert found(opened, muon) == [(0, 1)]
     assert len(opened.read("muon.hits")) == 1
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
     assert opened.put("muon.rates", rates(muon, (300, 1))).tolist() == [WRITTEN]
 
 
@@ -334,7 +334,7 @@ def test_a_refused_put_costs_the_series_nothing(opened, muon):
 def test_much_is_published_meanwhile(opened, muon):
     with opened.putting(publish_bytes=3 * muon.rates.dtype.itemsize - 1) as put:
         put("muon.rates", rates(muon, (0, 1), (300, 2)))
-        assert list(opened.root.day_files()) == []
+        assert list(opened.root.list_day_files()) == []
         put("muon.rates", rates(muon, (600, 3)))
         assert found(opened, muon) == [(0, 1), (300, 2), (600, 3)]
         put("muon.rates", rates(muon, (900, 4)))
@@ -382,13 +382,12 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
         report = rebuild(opened.root, opened.plugins, opened.settings, path)
         assert (report.exit_code, report.day_files) == (0, [path])
     assert found(opened, muon) == before
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
-    hold = (
-        "import sys, pathlib; from dayfile.archive.root import Root\nwith Root(pathlib.Path(sys.argv[1])).locked():\n"
-    )
+    hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
+    hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(opened.root.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -257,7 +257,7 @@ def test_what_is_no_table_gives_none(tmp_path):
         file.create_group("/", "group")
         for path in ("/array", "/chunked"):
             assert open_if_table(file, path) is None
-            with pytest.raises(tables.NodeError, match=f"{path} is no table"):
+            with pytest.raises(tables.NodeError, match=f"{path} is not a table"):
                 open_table(file, path)
         for path in ("/group", "/absent", "/group/absent", "/absent/rows"):
             with pytest.raises(tables.HDF5ExtError):

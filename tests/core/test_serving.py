@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.listening import listen
+from dayfile.serving.listening import serve_until_stopped
 from dayfile.settings import CoreSettings
 
 async def who(request):
@@ -54,7 +54,7 @@ async def work(request):
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (who, held, take, work)])
 workers = int(sys.argv[2])
 app.state.bounds = Bounds(CoreSettings(serve_body_limit={LIMIT}, serve_body_seconds={BODY_SECONDS}), workers)
-listen(app, "127.0.0.1", int(sys.argv[1]), workers)
+serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), workers)
 """
 
 

@@ -34,9 +34,9 @@ REFUSED = {
     "uint16": ("s", "type: uint16", "counts each second for 18 hours only"),
     "uint32 of microseconds": ("us", "type: uint32", "counts each microsecond for 72 minutes only"),
     "time32 of nanoseconds": ("ns", "type: time32", "counts each nanosecond for 2.15 s only"),
-    "bool": ("s", "type: bool", "is no single number"),
-    "text": ("s", "type: char, shape: [8]", "is no single number"),
-    "array": ("s", "type: int64, shape: [2]", "is no single number"),
+    "bool": ("s", "type: bool", "is not a single number"),
+    "text": ("s", "type: char, shape: [8]", "is not a single number"),
+    "array": ("s", "type: int64, shape: [2]", "is not a single number"),
     "counter": ("s", "type: int64, counter: true", "is a counter"),
     "blob": ("s", "type: int32, blob: base64", "is a blob"),
 }

@@ -19,7 +19,7 @@ from dayfile.errors import SourceError
 from dayfile.formats.struct_dtypes import struct_dtype, to_records, to_structs
 from dayfile.formats.structs import read_stream, told_by_stream_name
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import NUMPY_TYPES, DataType, Field
+from dayfile.model.datatype import STORED_TYPES, DataType, Field
 from dayfile.model.placement import Node, Placement
 
 C_TYPES = {
@@ -41,7 +41,7 @@ C_TYPES = {
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 layouts = st.lists(
-    st.tuples(st.sampled_from([*NUMPY_TYPES, "char"]), st.lists(st.integers(1, 4), max_size=3)), min_size=1, max_size=8
+    st.tuples(st.sampled_from([*STORED_TYPES, "char"]), st.lists(st.integers(1, 4), max_size=3)), min_size=1, max_size=8
 ).map(
     lambda drawn: tuple(
         Field(f"field{index}", kind, tuple(shape) or ((3,) if kind == "char" else ()))

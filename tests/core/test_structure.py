@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,6 @@ PRIVATE = {
 }
 OTHER_LIBRARIES = {
     "archive/disk.py": "sync_file_range and renameat2 of the C library",
-    "archive/gathering.py": "addresses of NumPy arrays",
     "engine/worker.py": "prctl of the C library",
     "formats/hdf4_structs.py": "buffers of pyhdf, which writes samples in HDF4",
 }
@@ -104,3 +105,60 @@ def test_no_module_is_longer_than_one_can_read_at_once(path):
 def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
     source = (CHECKOUT / path).read_text(encoding="utf-8")
     assert re.findall(r"store\s*(?:==|!=|in|not in)\s*[\[({]?\s*[\"']\w+", source) == []
+
+
+COMMAND = "a command, which calls the function of this name"
+HOOK = "a hook, whose name is the interface of plugins, and a command or function"
+DEFINED_TWICE = {
+    "Answer": "the result of any hook (a type variable), and that of decode",
+    "INTERRUPTED": "the exit code, at the start of the program without an import and later",
+    "KINDS": "words for what the module distinguishes",
+    "MAGIC": "the first bytes of a file, of two formats",
+    "MOST_DIMENSIONS": "a limit of layouts, and one of HDF4 files",
+    "Problem": "what is wrong with a declaration, for authors of stores, and with a source, between processes",
+    "SECONDS_A_DAY": "the same number, in a format that imports no clock",
+    "Slots": "the store, by its name in layouts, and the slots of a slot file",
+    "TAGS": "the word of YAML, and that of HDF4",
+    "adopt": COMMAND,
+    "archive_run": "the program, at its start without an import and as a command",
+    "export": HOOK,
+    "load": "plugins, and the parts of a source between processes",
+    "logger": "the logger of the module",
+    "main": "the entry of a program",
+    "read_layout": "with any words, and with those of the core's formats",
+    "rebuild": COMMAND,
+    "reindex": COMMAND,
+    "selftest": COMMAND,
+    "simulate": HOOK,
+    "storage_errors": "turns errors of the system into a StorageError, for changes in archives and for exported files",
+    "write": HOOK,
+}
+"""Names that two modules of the core define, each with its reason. Any other name has one home and one meaning."""
+
+
+def find_defined_names(source):
+    """Find the functions, classes and constants that a module defines."""
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+
+
+def test_a_name_of_the_core_has_one_home():
+    homes = defaultdict(set)
+    for path in SOURCES:
+        if path.startswith(CORE):
+            for name in find_defined_names((CHECKOUT / path).read_text(encoding="utf-8")):
+                homes[name].add(path.removeprefix(CORE))
+    twice = {name: sorted(paths) for name, paths in homes.items() if len(paths) > 1 and not name.startswith("__")}
+    assert {name: paths for name, paths in twice.items() if name not in DEFINED_TWICE} == {}
+    assert DEFINED_TWICE.keys() - twice.keys() == set(), "these have one home now; remove them from the exceptions"
+
+
+def test_names_that_a_module_defines_are_found():
+    source = "import os\nA = 1\nB: int = 2\nclass C:\n    D = 1\ndef e():\n    f = 1\nasync def g(): ...\n"
+    assert list(find_defined_names(source)) == ["A", "B", "C", "e", "g"]

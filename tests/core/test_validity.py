@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
 from dayfile.formats.registry import read_layout
-from dayfile.model.validity import end_seconds, valid_at, valid_from
+from dayfile.model.validity import find_end_seconds, find_valid_at, find_valid_between
 
 DAYS = 3
 
@@ -65,12 +65,12 @@ def made(data_type, many):
 def test_any_records_and_seconds_give_what_a_look_at_each_gives(narrow, name, many, start, stop):
     data_type = narrow[name]
     records = made(data_type, many)
-    assert end_seconds(records, data_type).tolist() == [last_second(data_type, record) for record in records]
+    assert find_end_seconds(records, data_type).tolist() == [last_second(data_type, record) for record in records]
     expected = [by_hand(data_type, record, start, stop) for record in records]
-    assert valid_from(records, data_type, start, stop).tolist() == expected
+    assert find_valid_between(records, data_type, start, stop).tolist() == expected
     at = [int(record[data_type.time]) <= start <= last_second(data_type, record) for record in records]
-    assert valid_at(records, data_type, start).tolist() == at
-    assert valid_from(records, data_type, start, start).tolist() == at
+    assert find_valid_at(records, data_type, start).tolist() == at
+    assert find_valid_between(records, data_type, start, start).tolist() == at
 
 
 @pytest.mark.parametrize("name", ["rates", "hits"])
@@ -79,16 +79,16 @@ def test_any_records_and_seconds_give_what_a_look_at_each_gives(narrow, name, ma
 def test_ranges_that_follow_one_another_give_every_record_once(narrow, name, many, first, steps):
     records = made(narrow[name], many)
     bounds = [-math.inf, *np.cumsum([first, *steps]).tolist(), math.inf]
-    times = [valid_from(records, narrow[name], *pair).astype(int) for pair in itertools.pairwise(bounds)]
+    times = [find_valid_between(records, narrow[name], *pair).astype(int) for pair in itertools.pairwise(bounds)]
     assert sum(times).tolist() == [1] * len(many)
 
 
 def test_a_record_that_ends_before_it_begins_is_in_the_range_of_its_time_all_the_same(narrow):
     runs = narrow["runs"]
     record = np.array([(10, 4, 0)], runs.dtype)
-    assert not valid_at(record, runs, 10).any()
-    assert not valid_at(record, runs, 5).any()
-    assert [bool(valid_from(record, runs, *span)[0]) for span in ((9, 10), (10, 11), (4, 9), (0, 99))] == [
+    assert not find_valid_at(record, runs, 10).any()
+    assert not find_valid_at(record, runs, 5).any()
+    assert [bool(find_valid_between(record, runs, *span)[0]) for span in ((9, 10), (10, 11), (4, 9), (0, 99))] == [
         True, False, False, True,
     ]  # fmt: skip
 
@@ -96,19 +96,19 @@ def test_a_record_that_ends_before_it_begins_is_in_the_range_of_its_time_all_the
 def test_without_bounds_every_record_counts(narrow):
     for data_type in narrow.values():
         records = made(data_type, [(1, 0), (30, 12)])
-        assert valid_from(records, data_type, -math.inf, math.inf).all()
+        assert find_valid_between(records, data_type, -math.inf, math.inf).all()
 
 
 def test_the_last_second_of_a_period_counts_whole(narrow):
     record = made(narrow["rates"], [(10, 0)])
-    assert end_seconds(record, narrow["rates"]).tolist() == [13]
-    held = [bool(valid_at(record, narrow["rates"], moment)[0]) for moment in (9.9, 10, 13, 13.9, 14)]
+    assert find_end_seconds(record, narrow["rates"]).tolist() == [13]
+    held = [bool(find_valid_at(record, narrow["rates"], moment)[0]) for moment in (9.9, 10, 13, 13.9, 14)]
     assert held == [False, True, True, True, False]
 
 
 def test_the_end_second_of_the_last_time_there_is_does_not_run_over(narrow):
     record = made(narrow["rates"], [(0xFFFFFFFE, 0)])
-    assert end_seconds(record, narrow["rates"]).tolist() == [0xFFFFFFFE + 3]
+    assert find_end_seconds(record, narrow["rates"]).tolist() == [0xFFFFFFFE + 3]
 
 
 def test_ticks_of_a_clock_are_counted_and_stamps_may_be_fractions(muon):
@@ -118,8 +118,8 @@ def test_ticks_of_a_clock_are_counted_and_stamps_may_be_fractions(muon):
     rates = read_layout(layout.replace("    size: 28\n", ""), "muon.yaml").types[0]
     records = np.zeros(1, rates.dtype)
     records["second"] = 1000.5
-    assert end_seconds(records, rates).tolist() == [1000.5 - 1 + 256_000]
-    assert [bool(valid_at(records, rates, moment)[0]) for moment in (1000.4, 1000.5, 257_000.4, 257_000.5)] == [
+    assert find_end_seconds(records, rates).tolist() == [1000.5 - 1 + 256_000]
+    assert [bool(find_valid_at(records, rates, moment)[0]) for moment in (1000.4, 1000.5, 257_000.4, 257_000.5)] == [
         False, True, True, False,
     ]  # fmt: skip
 
@@ -238,7 +238,9 @@ def test_a_record_outside_its_slot_is_found(installed, muon, tmp_path, told):
     assert archive.read("muon.rates")["temperature"].tolist() == [row["temperature"] for row in rows]
     start, stop = muon.start + 2600, muon.start + 5200
     assert archive.read("muon.rates", start, stop)["temperature"].tolist() == [2560]
-    assert any("holds a record of another time" in problem.message for problem in check(Root(archive.root.path)))
+    assert any(
+        "holds a record of another time" in problem.message for problem in check_archive(Root(archive.root.path))
+    )
 
 
 def test_a_record_in_the_file_of_another_day_is_found(installed, muon, tmp_path):

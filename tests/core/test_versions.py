@@ -10,7 +10,7 @@ import pytest
 import tables
 
 from dayfile import Source, Status, create_archive, open_archive, settings
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, UsageError
@@ -96,7 +96,7 @@ def stream(telescope, data_type, records):
 def columns(archive, name):
     """How many columns the tables of each day file have, the overlap tables too."""
     found = {}
-    for path in archive.root.day_files():
+    for path in archive.root.list_day_files():
         with tables.open_file(archive.root.path / path) as file:
             for table in file.walk_nodes("/", "Table"):
                 if table._v_pathname.removesuffix("_overlap") == f"/{name}":
@@ -180,7 +180,7 @@ def test_a_record_is_of_the_version_of_its_time_its_name_or_its_fields(
     assert [filled(records.array[row : row + 1], version) for row, version in enumerate((0, 1, 2))] == [True] * 3
     assert records["layers"].tolist() == [[-1, -1], [7, 7], [7, 7]]
     assert records["comment"].tolist() == [b"", b"", b"abc"]
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])
@@ -241,14 +241,14 @@ def test_a_table_gets_the_fields_of_records_that_have_more(opened, types, name):
     for records in sent:
         assert opened.put(data_type.name, records).tolist() == [WRITTEN, WRITTEN]
         widths += columns(opened, name).values()
-        assert list(check(opened.root, deep=True)) == []
+        assert list(check_archive(opened.root, deep=True)) == []
     assert widths == [len(form.fields) for form in data_type.forms]
     records = opened.read(data_type.name)
     for version in range(3):
         part = records.array[2 * version : 2 * version + 2]
         assert data_type.forms[version].conform(part).tobytes() == sent[version].tobytes()
         assert filled(part, version)
-    before = {path: (opened.root.path / path).read_bytes() for path in opened.root.day_files()}
+    before = {path: (opened.root.path / path).read_bytes() for path in opened.root.list_day_files()}
     for again in sent:
         assert opened.put(data_type.name, again).tolist() == [IDENTICAL, IDENTICAL]
     assert before == {path: (opened.root.path / path).read_bytes() for path in before}
@@ -259,7 +259,7 @@ def test_records_with_some_of_the_fields_of_a_version_are_refused(opened, types)
     partial = records[[name for name in records.dtype.names if name != "layers"]]
     with pytest.raises(UsageError, match=r"records of muon\.rates with humidity need layers as well"):
         opened.put("muon.rates", partial)
-    assert list(opened.root.day_files()) == []
+    assert list(opened.root.list_day_files()) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])
@@ -271,16 +271,16 @@ def test_records_of_an_old_form_go_into_a_wide_table(opened, types, name):
     assert opened.put(data_type.name, old).tolist() == [IDENTICAL, IDENTICAL]
     assert list(columns(opened, name).values()) == [len(data_type.fields)]
     assert filled(opened.read(data_type.name).array[1:], 0)
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_empty_slots_of_a_new_day_are_zero_bytes_whatever_the_defaults_of_the_fields(opened, types):
     assert opened.put("muon.rates", made(types["rates"], EARLY, [300])).tolist() == [WRITTEN]
-    (path,) = opened.root.day_files()
+    (path,) = opened.root.list_day_files()
     with tables.open_file(opened.root.path / path) as file:
         content = file.root.rates.read().view(np.uint8).reshape(338, -1)
     assert np.flatnonzero(content.any(axis=1)).tolist() == [1]
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_conflicts_stay_conflicts_and_empty_slots_empty_when_a_day_gets_wider(opened, types):
@@ -289,7 +289,7 @@ def test_conflicts_stay_conflicts_and_empty_slots_empty_when_a_day_gets_wider(op
     assert opened.put("muon.rates", old).tolist() == [WRITTEN, CONFLICT, WRITTEN, CONFLICT, WRITTEN]
     new = made(rates, EARLY, [6, 1030, 1280, 1290], [6, 7, 8, 9])
     assert opened.put("muon.rates", new).tolist() == [IN_CONFLICT, CONFLICT, WRITTEN, CONFLICT]
-    (path,) = opened.root.day_files()
+    (path,) = opened.root.list_day_files()
     with tables.open_file(opened.root.path / path) as file:
         rows = file.root.rates.read()
         overlap = file.root.rates_overlap.read()
@@ -302,7 +302,7 @@ def test_conflicts_stay_conflicts_and_empty_slots_empty_when_a_day_gets_wider(op
     assert opened.put("muon.rates", old).tolist() == [IN_CONFLICT] * 5
     assert opened.put("muon.rates", new).tolist() == [IN_CONFLICT] * 4
     assert sorted(opened.read("muon.rates")["temperature"].tolist()) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_a_day_gets_wider_in_the_midst_of_a_series(opened, types):
@@ -322,7 +322,7 @@ def test_a_day_gets_wider_in_the_midst_of_a_series(opened, types):
         ]
     assert statuses == [WRITTEN, WRITTEN, CONFLICT, IDENTICAL, WRITTEN, IN_CONFLICT, IN_CONFLICT]
     assert opened.read("muon.rates")["temperature"].tolist() == [1, 3, 2, 4]
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])
@@ -333,7 +333,7 @@ def test_what_waits_to_be_stored_is_there_when_a_day_gets_wider(opened, types, n
             put(f"muon.{name}", records)
     values = next(field for field in ("temperature", "energy", "gain") if field in sent[0].dtype.names)
     assert opened.read(f"muon.{name}")[values].tolist() == [1, 1, 2, 2, 3, 3]
-    assert list(check(opened.root, deep=True)) == []
+    assert list(check_archive(opened.root, deep=True)) == []
 
 
 def test_fields_of_an_earlier_day_are_read_though_a_later_one_lacks_them(opened, types):
@@ -378,7 +378,7 @@ def test_records_read_across_versions_are_known_when_they_are_put_again(opened, 
 def test_what_a_wider_table_holds_is_told_by_the_table(opened, types):
     opened.put("muon.rates", made(types["rates"], EARLY, [0, 0], [1, 2], version=0))
     opened.put("muon.rates", made(types["rates"], EARLY, [0], version=2))
-    (path,) = opened.root.day_files()
+    (path,) = opened.root.list_day_files()
     with tables.open_file(opened.root.path / path) as file:
         assert file.root.rates.attrs.store == "slots"
         assert file.root.rates_overlap.attrs.store == "append"
@@ -400,7 +400,7 @@ def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, typ
             path.write_bytes(stream(telescope, rates, sources[path]))
             assert run_serial(made_here.root, plugins, told, [path]).sources["archived"] == 1
             assert run_serial(made_here.root, plugins, told, [path]).sources["already"] == 1
-            assert list(check(made_here.root, deep=True)) == []
+            assert list(check_archive(made_here.root, deep=True)) == []
         found.append(sorted(one.tobytes() for one in made_here.read("muon.rates").array))
     assert found[0] == found[1]
     assert len(found[0]) == 5
@@ -422,7 +422,7 @@ def test_a_slot_that_keeps_a_record_keeps_it_in_the_wider_form(work_file, types,
 
 def test_a_table_that_has_fields_of_no_version_is_refused(opened, types):
     opened.put("muon.rates", made(types["rates"], EARLY, [0], version=0))
-    (path,) = opened.root.day_files()
+    (path,) = opened.root.list_day_files()
     other = opened.root.path / path
     with tables.open_file(other, "a") as file:
         table = file.root.rates

@@ -164,7 +164,7 @@ def test_what_is_no_array_of_values_gives_none(tmp_path):
         file.create_vlarray("/", "pairs", tables.Int32Atom(shape=(2,)))
         for path in ("/plain", "/table", "/texts", "/pairs"):
             assert open_if_vlen_array(file, path) is None
-            with pytest.raises(tables.NodeError, match=f"{path} is no array"):
+            with pytest.raises(tables.NodeError, match=f"{path} is not an array"):
                 open_vlen_array(file, path)
         for path in ("/plain", "/texts", "/pairs"):
             assert open_if_table(file, path) is None

@@ -9,7 +9,7 @@ import pytest
 import tables
 
 from dayfile import hookimpl, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import HeldError, StorageError
@@ -227,13 +227,13 @@ def test_the_ledger_knows_the_sources_of_the_file(muon, work_file, tmp_path):
     one, other = source(tmp_path), source(tmp_path, b"x" * 70, "n\u00e4me " + "\u00e4" * 100)
     work = work_file(muon.day)
     work.write(muon.hits, hits(muon, 1, 2))
-    assert work.name_of(one) is None
+    assert work.find_name(one) is None
     work.enter(one, 2)
-    assert work.name_of(one) == "upload_17"
+    assert work.find_name(one) == "upload_17"
     work.publish()
     again = work_file(muon.day)
-    assert again.name_of(one) == "upload_17"
-    assert again.name_of(other) is None
+    assert again.find_name(one) == "upload_17"
+    assert again.find_name(other) is None
     again.write(muon.hits, hits(muon, 3))
     again.enter(other, 1)
     again.publish()
@@ -350,7 +350,7 @@ def test_a_key_of_any_letters_names_a_table_that_is_kept_and_read(archive, schoo
     for name in ("one", "two"):  # the second run opens what the first has published
         archive.drop(name, name.encode())
         assert archive.run(plugins=plugins).exit_code == 0
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
     records = open_archive(archive.root.path).read("school.events", station=station)
     assert records["station"].tolist() == [station] * 2
     assert records.all_blobs("traces")[:, 0].tolist() == [b"x1", b"x2"]

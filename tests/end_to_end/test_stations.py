@@ -19,7 +19,7 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
-from dayfile_hisparc.clients import Identity, Tally, send, station_list
+from dayfile_hisparc.clients import Identity, Tally, make_station_list, send
 
 DAY = np.datetime64("2024-05-01")
 STATIONS = 50
@@ -59,7 +59,7 @@ class Site:
         self.root = Root(directory / "archive")
         self.root.create()
         self.port = free_port()
-        (directory / "stations.csv").write_text(station_list(STATIONS))
+        (directory / "stations.csv").write_text(make_station_list(STATIONS))
         listed = f"hisparc.station_list={directory / 'stations.csv'}"
         patient = f"serve.body_seconds={PATIENCE}"
         self.server = self.begin("dayfile", "serve", "--port", str(self.port), "--set", listed, "--set", patient)
@@ -173,4 +173,4 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     assert list(Quarantine(site.root).entries()) == []
     checked = archive_run("check", "--deep", "--archive", site.root.path, command="dayfile")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert (site.directory / "archive-run.txt").read_text().count("was cut off") > 0
+    assert (site.directory / "archive-run.txt").read_text().count("was interrupted") > 0

@@ -124,7 +124,7 @@ def test_what_is_no_exporter_is_a_failure_of_its_plugin_and_the_others_are_offer
     assert list(loaded.exporters(loaded.data_types["paper.readings"])) == ["csv"]
     (failure,) = loaded.failures
     assert (failure.plugin, failure.error) == ("bad", "PluginError")
-    assert "exporters must answer a list of dayfile.export.base.Exporter" in failure.message
+    assert "exporters must return a list of dayfile.export.base.Exporter" in failure.message
 
 
 def test_an_exporter_that_fails_is_named_by_its_plugin(archive, tmp_path):

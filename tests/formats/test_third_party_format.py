@@ -175,8 +175,8 @@ class SameSection(Lines):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (17, "formats must answer a list of"),
-        ([Lines], "formats must answer a list of"),
+        (17, "formats must return a list of"),
+        ([Lines], "formats must return a list of"),
         ([NoWords()], "must have both words and a section for them, or neither"),
         ([TakesTitle()], "the section title of the format titles is a word of all layouts"),
         ([SameName()], "the format hdf4 is plugin builtin's already"),

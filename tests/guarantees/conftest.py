@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
@@ -26,10 +26,10 @@ PATIENCE = 300.0  # seconds; a busy machine is slow
 ENGINE = """
 import sys
 from dayfile.errors import DayfileError
-from dayfile.testing.selftest import work
+from dayfile.testing.selftest import run_load
 
 try:
-    work(directory, watch=watch, fault=fault, workers=workers)
+    run_load(directory, watch=watch, fault=fault, workers=workers)
 except DayfileError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -65,8 +65,8 @@ class Archive:
         return Root(self.path)
 
     def load(self, number: int) -> None:
-        """Put the sources of a round into ``incoming/``; see :func:`dayfile.testing.selftest.load`."""
-        self.expected = self.expected + selftest.load(self.path, number)
+        """Put the sources of a round into ``incoming/``; see :func:`dayfile.testing.selftest.make_load`."""
+        self.expected = self.expected + selftest.make_load(self.path, number)
 
     def copied(self, path: Path) -> Archive:
         """The same archive at another place, with the times of its files."""
@@ -92,7 +92,7 @@ class Archive:
         counted = selftest.count_records(self.path)
         assert [(record, counted[record]) for record in self.expected if counted[record] != 1] == []
         assert counted.total() == len(self.expected)
-        assert list(check(self.root, deep=True)) == []
+        assert list(check_archive(self.root, deep=True)) == []
         assert files(self.root.incoming) == files(self.root.accepted) == files(self.root.workshop) == []
         assert [entry.reason for entry in Quarantine(self.root).entries()] == []
 

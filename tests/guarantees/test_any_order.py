@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dayfile import open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.formats.struct_dtypes import to_structs
@@ -60,11 +60,11 @@ def archived(directory: Path, runs: list[list[tuple[str, bytes]]]) -> dict[str, 
             paths.append(directory / f"{number}-{place}" / name)
             paths[-1].parent.mkdir(parents=True)
             paths[-1].write_bytes(content)
-        report = run_serial(root, selftest.plugins(), selftest.settings(), paths)
+        report = run_serial(root, selftest.make_plugins(), selftest.make_settings(), paths)
         assert report.exit_code == 0
         assert sum(report.sources.values()) == len(run)
-    assert list(check(root, deep=True)) == []
-    return {f"{path}:{name}": rows for path in root.day_files() for name, rows in held(root.path / path).items()}
+    assert list(check_archive(root, deep=True)) == []
+    return {f"{path}:{name}": rows for path in root.list_day_files() for name, rows in held(root.path / path).items()}
 
 
 def held(path: Path) -> dict[str, Counter[bytes]]:

@@ -243,8 +243,8 @@ DAMAGE = {
     overwritten: (EVENTS, "cannot be read"),
     emptied: (EVENTS, "cannot be read"),
     rows_lost: (EVENTS, f"{STATION}/events has 29 rows, and 31 by its ledger"),
-    table_lost: (EVENTS, "/hisparc/cluster_amsterdam/station_502/events is in the ledger and not in the file"),
-    overlap_lost: (SLOTS, "/hskp_overlap is in the ledger and not in the file"),
+    table_lost: (EVENTS, "/hisparc/cluster_amsterdam/station_502/events is in the ledger but not in the file"),
+    overlap_lost: (SLOTS, "/hskp_overlap is in the ledger but not in the file"),
     ledger_of_another_file: (EVENTS, "by its ledger"),
     ledger_without_its_table: (EVENTS, "cannot be read"),
     ledger_without_its_day: (EVENTS, "cannot be read"),
@@ -253,8 +253,8 @@ DAMAGE = {
     index_out_of_range: (EVENTS, f"{STATION}/events: 1 of traces outside the 62 blobs"),
     catalogue_miscounts: (EVENTS, "the catalogue says otherwise of hisparc.events"),
     catalogue_mistimes: (EVENTS, "the catalogue says otherwise of hisparc.events"),
-    catalogue_forgot: (EVENTS, "it is not in the catalogue; take it in with: dayfile reindex"),
-    day_file_lost: (EVENTS, "it is in the catalogue and not on disk"),
+    catalogue_forgot: (EVENTS, "it is not in the catalogue; add it with: dayfile reindex"),
+    day_file_lost: (EVENTS, "it is in the catalogue but not on disk"),
 }
 
 
@@ -533,7 +533,7 @@ def test_reindex_names_what_it_cannot_read_and_goes_on_with_the_others(archive, 
     assert (done.returncode, done.stdout) == (3, "the catalogue lists 4 day files\n")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"dayfile: {EVENTS}: is damaged: cannot be read")
-    assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), else take it from a copy")
+    assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), otherwise restore it from a copy")
     listed = json.loads(run("dayfile", "ls", "--json").stdout)
     assert {entry["type"]: entry["records"] for entry in listed} == {"hisparc.events": 37, "cris.hskp": 13}
 
@@ -547,7 +547,7 @@ def test_of_a_damaged_day_file_it_is_told_what_can_be_done_also_without_its_sour
     done = run(*command.replace("ARCHIVE", str(archive)).split())
     assert done.returncode in {3, 4}
     for line in done.stderr.splitlines():
-        assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), else take it from a copy")
+        assert line.endswith("; rebuild it if its sources are kept (dayfile rebuild), otherwise restore it from a copy")
     assert done.stderr
 
 
@@ -638,7 +638,7 @@ def test_a_day_file_that_was_damaged_before_it_was_recorded_stops_neither_other_
     assert SLOTS in run("dayfile", "check").stderr
     assert run("dayfile", "rebuild", SLOTS).returncode == 0
     assert records_of(archive / SLOTS) == before
-    assert Catalogue(archive / "catalogue.db").announced() == {}
+    assert Catalogue(archive / "catalogue.db").list_announced() == {}
     assert run("dayfile", "check", "--deep").returncode == 0
 
 

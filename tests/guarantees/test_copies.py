@@ -122,7 +122,7 @@ def test_adopt_says_what_it_passes_over(archive, command):
         file.create_table("/", "singles_old", {"x": tables.Int32Col()}).append([(1,), (2,)])
     done = command("dayfile", "adopt", flat, archive=None)
     assert done.code == 0
-    assert "coincidences.h5: passed over: it has no records of a known data type" in done.out
+    assert "coincidences.h5: skipped: it has no records of a known data type" in done.out
     assert "may_first.h5: no plugin knows /singles_old (2 rows); it stays in the file" in done.out
     assert "blobs" not in done.out
 

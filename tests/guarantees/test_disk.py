@@ -16,13 +16,13 @@ import tables
 
 from dayfile import open_archive
 from dayfile.archive import disk
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
-from dayfile.testing.faults import KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, injected
 from dayfile_cris import instrument as cris
 
 COULD_NOT_WRITE = StorageError.exit_code
@@ -34,7 +34,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def day_files(root: Root) -> dict[str, bytes]:
-    return {path: (root.path / path).read_bytes() for path in root.day_files()}
+    return {path: (root.path / path).read_bytes() for path in root.list_day_files()}
 
 
 def sources(root: Root) -> list[bytes]:
@@ -47,7 +47,7 @@ def sources(root: Root) -> list[bytes]:
 
 def run(archive, given: Path, fault: Fault | None = None):
     with injected(fault or Fault("any", 10**9, "fail")):
-        return run_serial(archive.root, selftest.plugins(), selftest.settings(), [given])
+        return run_serial(archive.root, selftest.make_plugins(), selftest.make_settings(), [given])
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
         renamed = {path for at, (kind, path) in enumerate(fault.steps, 1) if kind == "rename" and at != number}
         for path, content in day_files(archive.root).items():
             assert content == old.get(path) or archive.path / path in renamed
-        assert list(check(archive.root, deep=True)) == []
+        assert list(check_archive(archive.root, deep=True)) == []
         counted = selftest.count_records(archive.path)
         assert sources(archive.root) == waiting or all(counted[record] for record in archive.expected)
         assert run(archive, given).exit_code == 0
@@ -103,7 +103,7 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
     assert number > 60, "hardly any step was tried"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STEP_KINDS)
 def test_a_step_that_fails_in_any_of_several_processes_stops_the_run_and_the_next_run_completes(two_ways, finish, kind):
     failures = 0
     for number in range(1, 10, 2):
@@ -114,7 +114,7 @@ def test_a_step_that_fails_in_any_of_several_processes_stops_the_run_and_the_nex
         failures += code == COULD_NOT_WRITE
         assert contents(given) == held
         assert old.keys() <= day_files(archive.root).keys()
-        assert list(check(archive.root, deep=True)) == []
+        assert list(check_archive(archive.root, deep=True)) == []
         arrived = {record for record, times in selftest.count_records(archive.path).items() if times == 1}
         assert sources(archive.root) == waiting or len(arrived) > len(old)
         assert run(archive, given).exit_code == 0
@@ -179,10 +179,10 @@ def test_a_write_that_was_lost_is_noticed_although_pytables_reports_nothing(two_
 ENGINE = """
 import sys
 from dayfile.errors import DayfileError
-from dayfile.testing.selftest import work
+from dayfile.testing.selftest import run_load
 
 try:
-    work(directory)
+    run_load(directory)
 except DayfileError as error:
     sys.exit(error.exit_code)
 """
@@ -194,7 +194,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 def assert_untouched_or_published(archive, old, waiting):
     """After a failure: every day file can be read, no source is gone but those whose records are all published."""
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
     assert old.keys() <= day_files(archive.root).keys()
     counted = selftest.count_records(archive.path)
     assert sources(archive.root) == waiting or all(counted[record] for record in archive.expected)
@@ -321,7 +321,7 @@ def test_the_command_ends_with_its_own_exit_code_where_files_may_not_grow(tmp_pa
     assert sources(root) == held[1:]
     assert command(*sent, "--archive", root.path).returncode == 0
     assert len(open_archive(root.path).read("cris.hskp")) == 2 * 337
-    assert list(check(root, deep=True)) == []
+    assert list(check_archive(root, deep=True)) == []
 
 
 @pytest.mark.parametrize("fault", ["fsync:2", "rename:2", "write:2", "copy:1", "any:16"])
@@ -354,7 +354,7 @@ def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
         mounted("-o", "remount,bind,ro", str(archive.path))
         assert finish(archive) == COULD_NOT_WRITE
         assert contents(archive.path) == before
-        assert list(check(archive.root, deep=True)) == []
+        assert list(check_archive(archive.root, deep=True)) == []
     finally:
         subprocess.run(["umount", "-l", str(archive.path)], check=True)
     assert finish(archive) == 0
@@ -365,9 +365,9 @@ def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
 AS_NOBODY = """
 import os
 if os.geteuid() == 0:
-    from dayfile.testing.selftest import load, work
-    load(elsewhere, 0)
-    work(elsewhere)
+    from dayfile.testing.selftest import make_load, run_load
+    make_load(elsewhere, 0)
+    run_load(elsewhere)
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)

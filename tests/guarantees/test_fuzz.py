@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from dayfile import discovery, settings
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.pipeline import Pipeline
@@ -267,7 +267,7 @@ class Taking:
         assert quarantined <= report.sources["quarantined"]
         assert len(report.day_files) == 0
         pipeline.publish()
-        assert list(check(self.root, deep=True)) == []
+        assert list(check_archive(self.root, deep=True)) == []
 
     def check_kept(self, report: Report, told: int, name: str, content: bytes) -> None:
         """What was set aside of the source just taken is kept: whole, or the records that were rejected."""

@@ -18,14 +18,14 @@ import pytest
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, catalogue_rows
-from dayfile.archive.checking import check
+from dayfile.archive.catalogue import Catalogue, make_rows
+from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
-from dayfile.testing.faults import KINDS, Fault, injected
-from dayfile.testing.selftest import count_records, work
+from dayfile.testing.faults import STEP_KINDS, Fault, injected
+from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
 
 MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
@@ -40,7 +40,7 @@ LEAST_OF_EACH = {"fsync": 8, "write": 5, "open": 8, "rename": 5, "unlink": 5, "c
 
 
 def test_every_kind_of_step_is_tried():
-    assert set(SHARES) == set(KINDS)
+    assert set(SHARES) == set(STEP_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_kill_at_random_moments_loses_no_accepted_source(busy, tmp_path, start, 
 def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh, killed, finish, seed):
     chance = random.Random(seed)
     archive = fresh()
-    for kind in chance.choices(["any", *KINDS], k=3):
+    for kind in chance.choices(["any", *STEP_KINDS], k=3):
         killed(archive, f"{kind}:{chance.randint(1, 20 if kind == 'any' else 5)}:kill", watch=chance.random() < 0.3)
     assert finish(archive, watch=seed % 2 == 0) == 0
     archive.assert_whole()
@@ -148,7 +148,7 @@ def test_the_workers_of_a_killed_run_end_with_it_and_the_next_run_need_not_wait(
         process.kill()
         process.join()
         try:
-            with archive.root.locked():
+            with archive.root.hold_lock():
                 assert [worker for worker in workers if is_running(worker)] == []
         finally:
             for worker in filter(is_running, workers):
@@ -197,7 +197,7 @@ def test_a_fault_happens_in_workers_and_not_in_a_fork_that_tries_sources(tmp_pat
 def steps_of(archive) -> list[tuple[str, Path]]:
     """What a run does on disk, step by step."""
     with injected(Fault("any", 10**9, "fail")) as fault:
-        work(archive.path)
+        run_load(archive.path)
     return fault.steps
 
 
@@ -210,8 +210,8 @@ def held(root: Root) -> list[tuple[str, str, int]]:
     """What the catalogue should say."""
     return sorted(
         (path, row.data_type, row.records)
-        for path in root.day_files()
-        for row in catalogue_rows(path, "", read_summaries(root.path / path))
+        for path in root.list_day_files()
+        for row in make_rows(path, "", read_summaries(root.path / path))
     )
 
 
@@ -223,7 +223,7 @@ def test_kill_between_publishing_and_catalogue_leaves_a_catalogue_that_agrees_af
         archive = fresh()
         assert killed(archive, f"any:{number + 2}:kill")  # after the rename comes the fsync of its directory
         assert told(archive.root) != held(archive.root)
-        assert list(check(archive.root, deep=True)) == []  # it was announced, so it is no false alarm
+        assert list(check_archive(archive.root, deep=True)) == []  # it was announced, so it is no false alarm
         assert finish(archive) == 0
         assert told(archive.root) == held(archive.root)
         archive.assert_whole()
@@ -262,7 +262,7 @@ def test_kill_while_the_catalogue_is_written_stops_no_reader(cut):
     archive, before = cut
     assert told(archive.root) == before
     assert sum(count_records(archive.path).values()) == 60
-    assert list(check(archive.root, deep=True)) == []
+    assert list(check_archive(archive.root, deep=True)) == []
 
 
 def test_the_catalogue_that_was_cut_off_is_really_cut_off(cut):
@@ -365,7 +365,7 @@ def assert_set_aside(root: Root):
 def messages(root: Root) -> list[str]:
     """The error messages in all day files."""
     found: list[str] = []
-    for path in root.day_files():
+    for path in root.list_day_files():
         with tables.open_file(root.path / path) as file:
             group = file.root.hisparc.cluster_amsterdam.station_501
             found += [group.blobs[place].decode() for place in group.errors.col("messages")]
@@ -385,7 +385,7 @@ def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, 
         assert finish(archive, script=TAKING, at=0) == 0
         assert_set_aside(archive.root)
         assert messages(archive.root) == ["one", "two"]
-        assert list(check(archive.root, deep=True)) == []
+        assert list(check_archive(archive.root, deep=True)) == []
         assert len({path.read_bytes() for path in archive.root.sources.glob("*/*/upload")}) == 1
     assert call > 50
 

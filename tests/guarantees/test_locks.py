@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dayfile.archive import disk
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.executors import run_serial
 from dayfile.errors import ArchiveLockedError
 from dayfile.testing import selftest
@@ -78,7 +78,7 @@ def test_the_lock_of_a_killed_run_is_taken_over_and_that_is_told(busy, tmp_path,
     (archive.root.workshop / "1-notes.2020.05.10.h5").write_bytes(b"half a day file")
     first, second = (archive_run("--archive", archive.path, "--plugins", "cris") for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "the run before was cut off" in first.stderr
+    assert "the previous run was interrupted" in first.stderr
     assert second.stderr == ""
     archive.assert_whole()
 
@@ -91,7 +91,7 @@ def test_check_during_a_busy_watch_reports_nothing_false(busy, tmp_path, start, 
         archive.load(number)
         until = time.monotonic() + 0.12
         while time.monotonic() < until:
-            assert list(check(archive.root, deep=looks % 2 == 0)) == []
+            assert list(check_archive(archive.root, deep=looks % 2 == 0)) == []
             looks += 1
     done = archive_run("check", "--archive", archive.path, command="dayfile")
     assert done.returncode == 0, done.stderr
@@ -127,7 +127,7 @@ watch.pause = lambda *arguments: 0
 watch.noticed = lambda *arguments: contextlib.nullcontext()
 for _ in range(200):
     told = False
-    watch.run_watch(Root(directory), selftest.plugins(), selftest.settings())
+    watch.run_watch(Root(directory), selftest.make_plugins(), selftest.make_settings())
 """
 
 
@@ -193,7 +193,7 @@ def test_directories_that_come_and_go_in_accepted_give_check_no_trouble(busy, tm
     archive = busy.copied(tmp_path / "archive")
     other = coming_and_going(archive.root.accepted)
     for _ in range(50):
-        assert list(check(archive.root)) == []
+        assert list(check_archive(archive.root)) == []
     assert other.exitcode is None
 
 
@@ -208,9 +208,9 @@ def test_a_source_that_is_taken_back_stops_no_run(busy, tmp_path, step):
             taken.unlink(missing_ok=True)
 
     with disk.watch_steps(take_back):
-        report = run_serial(archive.root, selftest.plugins(), selftest.settings())
+        report = run_serial(archive.root, selftest.make_plugins(), selftest.make_settings())
     assert sum(report.sources.values()) == 5
-    assert run_serial(archive.root, selftest.plugins(), selftest.settings()).exit_code == 0
+    assert run_serial(archive.root, selftest.make_plugins(), selftest.make_settings()).exit_code == 0
     assert files_of(archive.root.accepted) == []
 
 

@@ -40,8 +40,8 @@ def box(root):
 def way(request, monkeypatch):
     """Both ways of moving without replacing: that of Linux, and that of systems or file systems that lack it."""
     if request.param == "by link and unlink":
-        monkeypatch.setattr(disk, "renameat2", lambda: None)
-    elif disk.renameat2() is None:
+        monkeypatch.setattr(disk, "load_renameat2", lambda: None)
+    elif disk.load_renameat2() is None:
         pytest.skip("this system cannot")
     return request.param
 
@@ -217,7 +217,7 @@ def test_an_entry_that_somebody_else_requeued_is_named(box):
     entry, same = next(box.entries()), next(box.entries())
     box.requeue(entry)
     for do in (box.requeue, box.drop):
-        with pytest.raises(UsageError, match="this entry is not there any more"):
+        with pytest.raises(UsageError, match="this entry no longer exists"):
             do(same)
 
 
@@ -229,7 +229,7 @@ def test_a_requeue_that_fails_at_any_step_loses_nothing(root, box, way, step):
             box.requeue(next(box.entries()))
         except StorageError:
             assert fault.happened
-    Quarantine(root).put_right()
+    Quarantine(root).repair()
     assert contents(root) == [LETTER]
     assert len(list(box.entries())) + len(list(root.incoming.iterdir())) == 1
     assert all(entry.content.read_bytes() == LETTER for entry in box.entries())
@@ -278,7 +278,7 @@ def test_a_requeue_that_is_killed_at_any_step_leaves_the_bytes_where_they_are_fo
         if number % 4 == 0:
             listed = archive_run("quarantine", "ls", "--archive", root.path, command="dayfile")
             assert ("letter.txt" in listed.stdout) or (root.incoming / "letter.txt").exists()
-        box.put_right()
+        box.repair()
         found = contents(root)
         assert LETTER in found
         assert not [path for path in root.quarantine.iterdir() if path.name.startswith(".")]
@@ -298,7 +298,7 @@ def test_a_drop_that_is_killed_at_any_step_is_done_or_not(root, box):
         box.put("letter.txt", LETTER, REASON)
         if not killed_at(root, "drop", number, ""):
             break
-        box.put_right()
+        box.repair()
         assert [entry.content.read_bytes() for entry in box.entries()] == contents(root) in ([LETTER], [])
         assert not [path for path in root.quarantine.iterdir() if path.name.startswith(".")]
         number += 1
@@ -311,7 +311,7 @@ def test_leftovers_of_earlier_versions_are_removed_and_nothing_else_is(root, box
     (root.quarantine / ".0123456789ab" / "half").write_text("")
     (root.quarantine / ".of somebody").mkdir()
     (root.quarantine / ".file").write_text("")
-    box.put_right()
+    box.repair()
     assert sorted(path.name for path in root.quarantine.iterdir()) == [".file", ".of somebody"]
 
 
@@ -357,7 +357,7 @@ def test_everything_that_changes_the_quarantine_waits_for_its_lock(root, box, do
 
 def test_a_lock_that_is_held_for_too_long_is_an_error_that_names_it(box, holder):
     with pytest.raises(StorageError, match=r"\.quarantine\.lock: another process has held this lock"):
-        box.put_right(seconds=0.1)
+        box.repair(seconds=0.1)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, 524], ids=errno.errorcode.get)
@@ -369,17 +369,17 @@ def test_a_file_system_without_locks_is_named_as_such(root, box, monkeypatch, nu
     words = re.escape(f"cannot be locked ({os.strerror(number)})") + ".*file system on which flock works"
     with pytest.raises(StorageError, match=words):
         box.put("letter.txt", LETTER, REASON)
-    with pytest.raises(StorageError, match=words), root.locked():
+    with pytest.raises(StorageError, match=words), root.hold_lock():
         pass
     assert contents(root) == []
 
 
 def test_a_lock_is_not_left_held_by_a_program_that_is_started_meanwhile(box):
     """As the descriptor of the lock does not go to other programs."""
-    with box.locked():
+    with box.hold_lock():
         process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        box.put_right(seconds=0.5)
+        box.repair(seconds=0.5)
     finally:
         process.communicate(b"\n")
 

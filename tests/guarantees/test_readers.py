@@ -94,7 +94,7 @@ def until(true):
 
 def identities(archive) -> set[tuple[int, int]]:
     """The day files that stand there, as files; a new one can have the inode of one that is gone."""
-    told = [(archive.path / path).stat() for path in archive.root.day_files()]
+    told = [(archive.path / path).stat() for path in archive.root.list_day_files()]
     return {(each.st_ino, each.st_mtime_ns) for each in told}
 
 

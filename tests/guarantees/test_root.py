@@ -24,7 +24,7 @@ from dayfile_hisparc.server import receive
 from dayfile_hisparc.stations import StationList
 
 PATIENCE = 60.0
-GONE = "the archive that was opened is not here any more"
+GONE = "the archive that was opened is no longer here"
 
 
 def tree(path):
@@ -114,8 +114,11 @@ def test_a_watch_of_a_link_that_is_turned_elsewhere_ends(tmp_path):
 @pytest.mark.parametrize("way", [bare, other, copy], ids=lambda way: way.__name__)
 def test_a_run_publishes_nothing_into_what_took_the_place_of_its_root(tmp_path, way):
     path = create_archive(tmp_path / "archive").root.path
-    selftest.load(path, 0)
-    with pytest.raises(StorageError, match=GONE), started(Root(path), selftest.plugins(), selftest.settings()) as run:
+    selftest.make_load(path, 0)
+    with (
+        pytest.raises(StorageError, match=GONE),
+        started(Root(path), selftest.make_plugins(), selftest.make_settings()) as run,
+    ):
         way(path)
         before = tree(path)
         run.pipeline.announce({"probe/x.h5": "1997-10-31"})
@@ -126,7 +129,7 @@ def test_the_lock_of_another_archive_in_its_place_is_left(tmp_path):
     path = create_archive(tmp_path / "archive").root.path
     root = Root(path)
     root.prepare()
-    with root.locked():
+    with root.hold_lock():
         other(path)
         (path / ".lock.json").write_text("{}")
     assert (path / ".lock.json").read_text() == "{}"
@@ -177,12 +180,12 @@ def test_an_older_archive_that_gets_its_marker_meanwhile_is_the_same(tmp_path, m
 
 
 def test_wsgi_makes_no_archive(tmp_path, stations, monkeypatch):
-    wsgi.prepared.cache_clear()
+    wsgi.prepare.cache_clear()
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("DAYFILE_ARCHIVE", str(tmp_path / "empty"))
     monkeypatch.setenv("DAYFILE_HISPARC__STATION_LIST", str(stations))
     with pytest.raises(StorageError, match="not an archive"):
-        wsgi.prepared()
+        wsgi.prepare()
     assert tree(tmp_path / "empty") == []
 
 

@@ -295,7 +295,7 @@ def test_what_a_killed_run_left_is_archived_at_the_start(watch):
     until(lambda: not again.accepted())
     done = again.stop()
     assert done.returncode == 0
-    assert "the run before was cut off" in done.stderr
+    assert "the previous run was interrupted" in done.stderr
 
 
 def test_a_source_waits_in_accepted_until_the_last_of_its_day_files_is_published(watch):
@@ -416,7 +416,7 @@ import sys
 from pathlib import Path
 from dayfile.testing import selftest
 
-selftest.work(Path(sys.argv[1]), watch=True)
+selftest.run_load(Path(sys.argv[1]), watch=True)
 """
 
 
@@ -428,9 +428,9 @@ def test_sources_that_are_archived_already_are_released_though_nothing_is_publis
 
     root = Root(tmp_path / "archive")
     root.create()
-    selftest.load(root.path, 0)
+    selftest.make_load(root.path, 0)
     sources = {path.name: path.read_bytes() for path in root.incoming.rglob("*") if path.is_file()}
-    run_serial(root, selftest.plugins(), selftest.settings())
+    run_serial(root, selftest.make_plugins(), selftest.make_settings())
     for name, content in sources.items():
         (root.accepted / name).write_bytes(content)
     watch = subprocess.Popen([sys.executable, "-c", WATCH_PROBE, root.path])

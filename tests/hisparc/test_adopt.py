@@ -280,7 +280,7 @@ def test_a_file_with_only_a_root_group_is_passed_over_and_can_be_filled_later(da
         pass
     done = command("adopt", data)
     assert (done.returncode, done.stderr) == (0, "")
-    passed_over = f"{DAY_FILES[1]}: passed over: it has no records of a known data type"
+    passed_over = f"{DAY_FILES[1]}: skipped: it has no records of a known data type"
     assert done.stdout.splitlines() == [passed_over, "the catalogue lists 1 day file"]
     assert run("-a", data, *uploads[DAYS[1]]).returncode == 0
     assert read_in_place(data, [path for paths in uploads.values() for path in paths]) > 0
@@ -315,7 +315,7 @@ def test_the_real_commands_adopt_and_tell_what_there_is(data, archive_run):
 def test_a_directory_that_is_not_there_is_said_to_be_missing(tmp_path):
     done = command("adopt", tmp_path / "nothing")
     assert done.returncode == 2
-    assert "there is no such directory" in done.stderr
+    assert "this directory does not exist" in done.stderr
 
 
 @pytest.mark.parametrize("form", [as_written, packed], ids=["as written", "repacked"])

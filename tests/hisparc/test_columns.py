@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dayfile import Field
-from dayfile_hisparc.columns import cell, column, fill
+from dayfile_hisparc.columns import convert_column, convert_value, fill_cells
 
 TYPES = ["bool", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
 VALUES = st.one_of(
@@ -43,17 +43,17 @@ VALUES = st.one_of(
     ],
 )
 def test_values_are_stored_as_the_datastore_stored_them(sent, type_, stored):
-    assert cell(sent, np.dtype(Field("x", type_).base)) == stored
+    assert convert_value(sent, np.dtype(Field("x", type_).base)) == stored
 
 
 def test_none_is_nan_in_a_float_column():
-    assert math.isnan(cell(None, np.dtype("f4")))
+    assert math.isnan(convert_value(None, np.dtype("f4")))
 
 
 @pytest.mark.parametrize("sent", [None, math.nan, math.inf, "abc", b"1", [1], {"a": 1}, (1,)])
 def test_what_an_integer_column_cannot_hold_is_told_and_never_stored(sent):
     target = np.full(3, 7, np.int16)
-    problems = fill(target, [1, sent, 3], Field("pulseheights", "int16"))
+    problems = fill_cells(target, [1, sent, 3], Field("pulseheights", "int16"))
     assert target.tolist() == [1, 7, 3]
     assert list(problems) == [1]
     assert "pulseheights" in problems[1]
@@ -69,11 +69,11 @@ def test_whole_columns_and_single_values_give_the_same_cells(values, type_):
     bad = set()
     for place, value in enumerate(values):
         try:
-            plain[place] = cell(value, dtype)
+            plain[place] = convert_value(value, dtype)
         except (TypeError, ValueError, OverflowError):
             bad.add(place)
     target = np.zeros(len(values), dtype)
-    assert set(fill(target, values, Field("x", type_))) == bad
+    assert set(fill_cells(target, values, Field("x", type_))) == bad
     np.testing.assert_array_equal(target, plain)
 
 
@@ -86,4 +86,4 @@ def test_whole_columns_and_single_values_give_the_same_cells(values, type_):
     st.sampled_from(TYPES),
 )
 def test_columns_of_one_number_type_take_the_whole_column_way(values, type_):
-    assert column(values, np.dtype(Field("x", type_).base)) is not None
+    assert convert_column(values, np.dtype(Field("x", type_).base)) is not None

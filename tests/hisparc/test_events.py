@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dayfile import Batch, Rejected, Remark, Source, SourceError
 from dayfile_hisparc import HisparcSettings, filling, instrument
-from dayfile_hisparc.codes import plan_of
+from dayfile_hisparc.codes import find_plan
 from dayfile_hisparc.events import Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_upload, write_upload
 
@@ -323,10 +323,10 @@ def test_values_of_one_number_type_are_filled_side_by_side(monkeypatch):
     values = [(f"{code}{digit}", digit) for code in ("BL", "STDDEV", "NP", "PH", "IN") for digit in (1, 2, 3, 4)]
     batch = only(event(values=[("RED", True), ("EVENTRATE", 0.5), *reversed(values)]))
     assert batch.records["integrals"].tolist() == batch.records["n_peaks"].tolist() == [[1, 2, 3, 4]]
-    assert len(plan_of(TYPES["CIC"], tuple(code for code, _ in values)).blocks.blocks) == 2
+    assert len(find_plan(TYPES["CIC"], tuple(code for code, _ in values)).blocks.blocks) == 2
 
 
 def test_however_many_codes_are_sent_the_blocks_are_no_more_than_the_cells():
-    assert plan_of(TYPES["CIC"], ("PH",) * 50_000).blocks is None
+    assert find_plan(TYPES["CIC"], ("PH",) * 50_000).blocks is None
     batch = only(event(values=[("PH", n) for n in range(50_000)]))
     assert batch.records["pulseheights"].tolist() == [[49_999 - 2**16] * 4]

@@ -22,13 +22,13 @@ import pytest
 from dayfile import create_archive
 from dayfile.archive.root import Root
 from dayfile.engine.intake import visible_files
-from dayfile.serving.health import trouble
-from dayfile_hisparc.clients import form, password
+from dayfile.serving.health import find_obstacle
+from dayfile_hisparc.clients import make_form, make_password
 from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hashed
 from dayfile_hisparc.receiver import Answer, Receiver
-from dayfile_hisparc.server import fetch, without_secrets
+from dayfile_hisparc.server import fetch, strip_secrets
 from dayfile_hisparc.simulation import events_of_station
-from dayfile_hisparc.stations import StationList, parsed, replace_list
+from dayfile_hisparc.stations import StationList, parse_list, replace_list
 
 PATIENCE = 60  # seconds; a busy machine is slow
 EVENTS = [event for event, _ in zip(events_of_station(np.datetime64("2024-05-01"), 1, 501), range(10), strict=False)]
@@ -96,11 +96,11 @@ def ask(port, body=b"", path="/hisparc/upload", method="POST", source="127.0.0.1
 
 
 def listing(*numbers: int, clear: bool = True) -> str:
-    return "".join(f"{n},Amsterdam,{password(n) if clear else hashed(password(n))}\n" for n in numbers)
+    return "".join(f"{n},Amsterdam,{make_password(n) if clear else hashed(make_password(n))}\n" for n in numbers)
 
 
 def guess(number: int, text: str) -> bytes:
-    return form(number, EVENTS, 2).replace(password(number).encode(), text.encode())
+    return make_form(number, EVENTS, 2).replace(make_password(number).encode(), text.encode())
 
 
 # ---- Honest answers
@@ -117,7 +117,7 @@ def port(tmp_path_factory):
 def test_a_post_to_any_path_is_answered_200_and_three_digits(port, path):
     assert ask(port, b"", path) == (200, b"400")
     assert ask(port, b"x=1", path + "?a=b") == (200, b"400")
-    assert ask(port, form(501, EVENTS, 2), path) == (200, b"100")
+    assert ask(port, make_form(501, EVENTS, 2), path) == (200, b"100")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"])
@@ -138,12 +138,12 @@ def test_healthz_says_whether_uploads_can_be_stored(port):
 
 def test_healthz_says_why_uploads_cannot_be_stored(tmp_path, monkeypatch):
     root = Root(tmp_path / "archive")
-    assert "No such file" in trouble(root, 1)
+    assert "No such file" in find_obstacle(root, 1)
     root.create()
-    assert trouble(root, 1) == ""
-    assert "less than" in trouble(root, 2**80)
+    assert find_obstacle(root, 1) == ""
+    assert "less than" in find_obstacle(root, 2**80)
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    assert "not writable" in trouble(root, 1)
+    assert "not writable" in find_obstacle(root, 1)
 
 
 def test_healthz_is_answered_503_where_incoming_is_missing(tmp_path):
@@ -152,7 +152,7 @@ def test_healthz_is_answered_503_where_incoming_is_missing(tmp_path):
         status, reason = ask(port, path="/healthz", method="GET")
         assert status == 503
         assert reason.startswith(b"incoming/ cannot be reached")
-        assert ask(port, form(501, EVENTS, 2)) == (200, b"500")
+        assert ask(port, make_form(501, EVENTS, 2)) == (200, b"500")
 
 
 # ---- Proxies
@@ -202,7 +202,7 @@ def test_behind_nginx_uploads_of_any_size_arrive_and_the_client_is_the_true_one(
         command = ["nginx", "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf", "-p", tmp_path]
         with running(command, port, tmp_path / "nginx.txt"):
             filler = b"&x=" + b"a" * (4 * 2**20)  # nginx takes 1 MB where nothing is set
-            assert ask(port, form(501, EVENTS, 2) + filler) == (200, b"100")
+            assert ask(port, make_form(501, EVENTS, 2) + filler) == (200, b"100")
             assert ask(port, CALL, "/RPC2", source="127.0.0.5")[0] == 200
             for forged in ({"X_Forwarded_For": "127.0.0.5"}, {"Forwarded": "for=127.0.0.5"}):
                 assert ask(port, CALL, "/RPC2", source="127.0.0.6", **forged)[0] == 403
@@ -238,12 +238,12 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
     }
     command = [UWSGI, "--die-on-term", "--virtualenv", sys.prefix, "--ini", tmp_path / "uwsgi.ini"]
     with running(command, port, tmp_path / "uwsgi.txt", **environment):
-        assert ask(port, form(501, EVENTS, 2)) == (200, b"500")  # there is no archive yet
+        assert ask(port, make_form(501, EVENTS, 2)) == (200, b"500")  # there is no archive yet
         assert ask(port, path="/healthz", method="GET")[0] == 503
         create_archive(tmp_path / "archive")
         filler = b"&x=" + b"a" * (4 * 2**20)
         for number in (501, 502):
-            assert ask(port, form(number, EVENTS, 2) + filler) == (200, b"100")
+            assert ask(port, make_form(number, EVENTS, 2) + filler) == (200, b"100")
         assert ask(port, guess(501, "x"), X_Forwarded_For="192.0.2.7") == (200, b"203")
         assert ask(port, path="/healthz", method="GET") == (200, b"ok\n")
         assert ask(port, path="/healthz", method="HEAD") == (200, b"")
@@ -251,7 +251,7 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
         assert ask(port, method="GET")[0] == 405
         assert ask(port, path="/healthz") == (200, b"400")
     log = (tmp_path / "uwsgi.txt").read_text()
-    assert "there is no archive here" in log
+    assert "no archive is here" in log
     assert "192.0.2.7: wrong password" in log
     assert "Traceback" not in log
 
@@ -287,7 +287,7 @@ def test_good_stations_wait_no_longer_while_40_clients_guess(tmp_path):
 
         def seconds(number: int, expected: bytes = b"100") -> float:
             begin = time.monotonic()
-            assert ask(port, form(number, EVENTS, 2)) == (200, expected)
+            assert ask(port, make_form(number, EVENTS, 2)) == (200, expected)
             return time.monotonic() - begin
 
         first, known = seconds(502), min(seconds(502) for _ in range(3))
@@ -322,15 +322,15 @@ def test_a_right_password_is_taken_however_often_its_address_was_wrong(tmp_path)
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     for number in range(30):
         assert receiver.examine(guess(502, f"g{number}"), "", "192.0.2.7/32") is Answer.WRONG_PASSWORD
-    assert receiver.examine(form(502, EVENTS, 2), "", "192.0.2.7/32") is Answer.STORED
+    assert receiver.examine(make_form(502, EVENTS, 2), "", "192.0.2.7/32") is Answer.STORED
     for number in range(30):
         claim = receiver.examine(guess(501, f"g{number}"), "", "192.0.2.7/32")
         assert claim.wrong == number
         assert receiver.settle(claim, Verdict.WRONG) is Answer.WRONG_PASSWORD
     # Where too many wait, one that has guessed is answered as if it were wrong, another one comes again.
     assert receiver.settle(claim, Verdict.UNKNOWN) is Answer.WRONG_PASSWORD
-    assert receiver.settle(receiver.examine(form(501, EVENTS, 2)), Verdict.UNKNOWN) is Answer.NOT_STORED
-    claim = receiver.examine(form(501, EVENTS, 2), "", "192.0.2.7/32")
+    assert receiver.settle(receiver.examine(make_form(501, EVENTS, 2)), Verdict.UNKNOWN) is Answer.NOT_STORED
+    claim = receiver.examine(make_form(501, EVENTS, 2), "", "192.0.2.7/32")
     verdict = receiver.stations.proofs.prove(claim.station.password, claim.password)
     assert receiver.settle(claim, verdict) is Answer.STORED
     assert receiver.guesses.count("192.0.2.7/32", 501) == 0
@@ -463,10 +463,10 @@ def test_a_list_that_is_a_link_stays_one_and_a_new_one_is_private(tmp_path):
 def test_no_password_is_in_a_log_or_an_answer(tmp_path, caplog):
     secret = "correct-horse"  # noqa: S105 - of no station
     rows = [f"{secret},Amsterdam,501", f"501,{secret}", f'"{secret},x,y', f"9999999999,a,{secret}", f"1,a,{secret}"]
-    stations, problems = parsed("\n".join(rows))
+    stations, problems = parse_list("\n".join(rows))
     assert len(problems) == 4
     assert secret not in f"{stations} {problems}"
-    assert secret not in without_secrets(f"https://me:{secret}@example.org/list?key={secret}")
+    assert secret not in strip_secrets(f"https://me:{secret}@example.org/list?key={secret}")
     with pytest.raises(ValueError, match="could not be fetched") as failed:
         fetch(f"http://me:{secret}@127.0.0.1:1/list")
     assert secret not in f"{failed.value}{caplog.text}"

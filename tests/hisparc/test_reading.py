@@ -147,9 +147,9 @@ def test_a_stream_that_inflates_only_without_its_first_and_last_byte_is_read(arc
         (b"", "the trace does not inflate"),
         (b"203,204,1250", "the trace does not inflate"),
         (zlib.compress(b"0" * 2**21), "the trace inflates to more than"),
-        (zlib.compress(b"203,,204"), "the trace is no list of integers"),
-        (zlib.compress(b"203,x,204"), "the trace is no list of integers"),
-        (zlib.compress(b""), "the trace is no list of integers"),
+        (zlib.compress(b"203,,204"), "the trace is not a list of integers"),
+        (zlib.compress(b"203,x,204"), "the trace is not a list of integers"),
+        (zlib.compress(b""), "the trace is not a list of integers"),
     ],
     ids=["cut off", "other bytes", "empty", "not deflated", "a bomb", "empty item", "no number", "no items"],
 )

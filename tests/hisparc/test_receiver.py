@@ -27,9 +27,9 @@ from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import visible_files
 from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
-from dayfile_hisparc.receiver import Answer, Receiver, form_fields, queue_file, unquoted
+from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
 from dayfile_hisparc.server import receive
-from dayfile_hisparc.stations import Station, StationList, hashed, parsed, replace_list
+from dayfile_hisparc.stations import Station, StationList, hashed, parse_list, replace_list
 
 STATION = Station(501, "Amsterdam", "secret")
 MOMENT = dt.datetime(2024, 5, 1, 12, 0, 3)
@@ -235,12 +235,12 @@ ENCODED = st.lists(st.sampled_from([*(bytes([byte]) for byte in b"%+0aAfFg=\r\n\
 @example(b"%4\r1%41")
 @example(b"=41%x")
 def test_percent_encoding_is_undone_as_python_does_it(text):
-    assert unquoted(text) == urllib.parse.unquote_to_bytes(text.replace(b"+", b" "))
+    assert unquote(text) == urllib.parse.unquote_to_bytes(text.replace(b"+", b" "))
 
 
 @given(st.binary())
 def test_what_urlencode_makes_of_any_bytes_is_had_back(content):
-    assert unquoted(urllib.parse.quote_plus(content).encode()) == content
+    assert unquote(urllib.parse.quote_plus(content).encode()) == content
 
 
 @given(st.text("ab=&+%41\n "))
@@ -249,7 +249,7 @@ def test_fields_are_those_that_python_finds(text):
     for name, value in urllib.parse.parse_qsl(text, encoding="latin-1"):
         found.setdefault(name, value)
     assert {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in form_fields(text.encode()).items()
+        name.decode("latin-1"): value.decode("latin-1") for name, value in parse_form(text.encode()).items()
     } == found
 
 
@@ -267,7 +267,7 @@ def datastore_queue_file(station: int, cluster: str, payload: bytes) -> bytes:
 def test_a_queue_file_holds_what_the_datastore_wrote(protocol, count, as_tuple):
     events = [error(f"{number} {TRACE}") for number in range(count)]
     payload = pickle.dumps(tuple(events) if as_tuple else events, protocol)
-    made = queue_file(Station(2**31 - 1, "Science Park ü", "x"), payload)
+    made = make_queue_file(Station(2**31 - 1, "Science Park ü", "x"), payload)
     expected = pickle.loads(datastore_queue_file(2**31 - 1, "Science Park ü", payload))
     assert pickle.loads(made) == expected
     assert pickle._loads(made) == expected  # Python's own unpickler counts the bytes of frames
@@ -450,7 +450,7 @@ def test_what_cannot_be_stored_is_answered_500_with_nothing_half_in_incoming(rec
         assert receive(receiver, Form().body, "10.0.0.1") is Answer.NOT_STORED
         with pytest.raises(StorageError):
             receiver.answer(Form().body)
-    whole = queue_file(STATION, pickle.dumps(EVENTS))
+    whole = make_queue_file(STATION, pickle.dumps(EVENTS))
     assert [path.read_bytes() for path in visible_files(root.incoming) if path.read_bytes() != whole] == []
     assert "No space left on device" in caplog.text
     assert receiver.answer(Form().body) is Answer.STORED
@@ -590,7 +590,7 @@ def test_a_server_without_a_list_does_not_start(tmp_path):
      '502,"Aarhus,y', '5"02,a,b', "5\uff101,a,b", f"{2**31},a,b", "\0,a,b", "\udc80,a,b", "²,a,b"],
 )  # fmt: skip
 def test_one_bad_row_costs_that_row(row):
-    found, problems = parsed(f"501,Amsterdam,secret\n{row}\n503,Aarhus,other\n")
+    found, problems = parse_list(f"501,Amsterdam,secret\n{row}\n503,Aarhus,other\n")
     assert found == {501: STATION, 503: Station(503, "Aarhus", "other")}
     (problem,) = problems
     assert problem.startswith("line 2: ")
@@ -622,7 +622,7 @@ def test_bytes_that_are_no_utf_8_cost_no_other_row(root, tmp_path):
     ids=["CRLF", "no line end", "empty lines", "twice", "quoting", "blanks", "numbers", "empty"],
 )
 def test_the_list_is_read_as_the_datastore_reads_it(text, expected):
-    found, problems = parsed(text)
+    found, problems = parse_list(text)
     assert ({number: (station.cluster, station.password) for number, station in found.items()}, problems) == (
         expected,
         [],
@@ -632,7 +632,7 @@ def test_the_list_is_read_as_the_datastore_reads_it(text, expected):
 @pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
 def test_only_line_ends_end_a_row(mark):
     """Text has more line ends than a CSV file; a password may hold them."""
-    found, problems = parsed(f"501,Amsterdam,se{mark}cret\n")
+    found, problems = parse_list(f"501,Amsterdam,se{mark}cret\n")
     assert (problems, found[501].password) == ([], f"se{mark}cret")
 
 
@@ -658,8 +658,8 @@ def test_a_list_is_replaced_in_one_step(stations):
 
 @pytest.mark.parametrize("text", ["5_01", "+501", "5 01", "\u0665\u0660\u0661", "501.0", "--501", "", "0x1f5"])
 def test_a_station_number_that_is_not_of_digits_0_to_9_is_refused(text):
-    from dayfile_hisparc.receiver import station_number
+    from dayfile_hisparc.receiver import parse_station_number
 
-    assert station_number(b"501") == 501
+    assert parse_station_number(b"501") == 501
     with pytest.raises(ValueError, match=r".*"):
-        station_number(text.encode())
+        parse_station_number(text.encode())

@@ -44,7 +44,7 @@ def test_all_that_the_receiver_under_wsgi_lacks_is_named_at_once(tmp_path, monke
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive/archive.yaml").write_text("log: {file: logs/serve}\nhisparc: {station_list: stations.csv}\n")
     monkeypatch.setenv("DAYFILE_ARCHIVE", str(tmp_path / "archive"))
-    wsgi.prepared.cache_clear()
+    wsgi.prepare.cache_clear()
     log = io.StringIO()
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz", "wsgi.errors": log, "wsgi.input": io.BytesIO()}
     wsgi.application(environ, lambda *_: None)

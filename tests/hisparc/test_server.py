@@ -32,10 +32,19 @@ from dayfile.discovery import load
 from dayfile.engine.intake import visible_files
 from dayfile.engine.maintenance import adopt
 from dayfile.errors import UsageError
-from dayfile_hisparc.clients import Identity, Pysparc, StationSoftware, form, identity, password, send, station_list
+from dayfile_hisparc.clients import (
+    Identity,
+    Pysparc,
+    StationSoftware,
+    identify,
+    make_form,
+    make_password,
+    make_station_list,
+    send,
+)
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import events_of_station
-from dayfile_hisparc.wsgi import read
+from dayfile_hisparc.wsgi import read_body
 
 DAY = np.datetime64("2024-05-01")
 BODY_LIMIT = 8 * 2**20
@@ -43,7 +52,7 @@ BODY_SECONDS = 200  # longer than any test takes that is not held up
 PATIENCE = 100  # seconds; a busy machine is slow
 LARGEST_MEMORY = 400  # MB
 EVENTS = list(islice(events_of_station(DAY, 1, 501), 100))
-GOOD = form(501, EVENTS, 0)
+GOOD = make_form(501, EVENTS, 0)
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -147,7 +156,7 @@ def serve(tmp_path_factory):
     def start(**settings: object) -> Server:
         directory = tmp_path_factory.mktemp("serve")
         Root(directory / "archive").create()
-        (directory / "stations.csv").write_text(station_list(20))
+        (directory / "stations.csv").write_text(make_station_list(20))
         chosen = {"serve__body_limit": BODY_LIMIT, "serve__body_seconds": BODY_SECONDS, **settings}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in chosen.items()]
         pairs.append(f"hisparc.station_list={directory / 'stations.csv'}")
@@ -182,7 +191,12 @@ class Hostile:
 def upload(payload: bytes, **changed: object) -> bytes:
     """A form with any payload."""
     checksum = hashlib.md5(payload, usedforsecurity=False).hexdigest()
-    fields = {"station_id": 501, "password": password(501), "data": payload.decode("latin-1"), "checksum": checksum}
+    fields = {
+        "station_id": 501,
+        "password": make_password(501),
+        "data": payload.decode("latin-1"),
+        "checksum": checksum,
+    }
     return urllib.parse.urlencode({**fields, **changed}).encode()
 
 
@@ -409,9 +423,9 @@ def test_no_password_is_in_what_the_server_says(server, tmp_path):
     for bodies in bad_uploads(tmp_path / "mark").values():
         for body in bodies:
             server.post(body)
-    server.post(GOOD, f"/upload?password={password(501)}")
+    server.post(GOOD, f"/upload?password={make_password(501)}")
     assert "wrong password for station 501" in server.log.read_text()
-    assert password(501) not in server.log.read_text()
+    assert make_password(501) not in server.log.read_text()
 
 
 def test_it_stops_when_told_and_leaves_no_process_behind(serve):
@@ -447,7 +461,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
     assert len(killed) > 3
     assert server.process.poll() is None
     queued = [read_upload(path.read_bytes(), where="") for path in visible_files(server.root.incoming)]
-    assert set(answered) - {identity(upload.station, event) for upload in queued for event in upload.events} == set()
+    assert set(answered) - {identify(upload.station, event) for upload in queued for event in upload.events} == set()
 
 
 def test_a_port_that_is_taken_is_told(serve, archive_run):
@@ -500,9 +514,9 @@ def renewing(serve, publisher) -> Server:
 
 def test_the_station_list_is_fetched_when_xml_rpc_says_so(renewing, publisher):
     publisher.content = (
-        b"777,Aarhus," + password(777).encode() + b"\r\n501,Amsterdam," + password(501).encode() + b"\r\n"
+        b"777,Aarhus," + make_password(777).encode() + b"\r\n501,Amsterdam," + make_password(501).encode() + b"\r\n"
     )
-    assert renewing.post(form(777, [], 2)) == (*OK, b"206")
+    assert renewing.post(make_form(777, [], 2)) == (*OK, b"206")
     path = renewing.root.path.parent / "stations.csv"
     with proxied(renewing) as proxy:
         assert proxy.reload_datastore() is True
@@ -510,8 +524,8 @@ def test_the_station_list_is_fetched_when_xml_rpc_says_so(renewing, publisher):
         changed = path.stat().st_mtime_ns
         assert proxy.reload_datastore() is True
     assert path.stat().st_mtime_ns == changed
-    assert renewing.post(form(777, EVENTS, 2)) == (*OK, b"100")
-    assert renewing.post(form(502, EVENTS, 2)) == (*OK, b"206")
+    assert renewing.post(make_form(777, EVENTS, 2)) == (*OK, b"100")
+    assert renewing.post(make_form(502, EVENTS, 2)) == (*OK, b"206")
 
 
 def test_xml_rpc_tells_its_methods(renewing):
@@ -565,7 +579,7 @@ def deployed(tmp_path) -> Path:
     for name in ("tmp", "incoming", "partial", "suspicious"):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "log").mkdir()
-    (tmp_path / "stations.csv").write_text(station_list(2))
+    (tmp_path / "stations.csv").write_text(make_station_list(2))
     (tmp_path / "config.ini").write_text(
         f"[General]\nlog={tmp_path}/log/hisparc\nloglevel=debug\nstation_list={tmp_path}/stations.csv\n"
         f"data_dir={tmp_path}/data\n\n[Writer]\nsleep=1\n"
@@ -589,7 +603,7 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
     server = Server([sys.executable, "-c", WSGI, port], port, deployed / "data", env=environment)
     try:
         assert server.post(GOOD) == (*OK, b"100")
-        assert server.post(form(503, EVENTS, 2)) == (*OK, b"206")
+        assert server.post(make_form(503, EVENTS, 2)) == (*OK, b"206")
         assert server.post(upload(b"aaaaa")) == (*OK, b"208")
         assert server.post(upload(b"]", checksum="x")) == (*OK, b"201")
         assert server.post(b"") == (*OK, b"400")
@@ -603,14 +617,14 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
     (log,) = (deployed / "log").iterdir()
     assert log.name == "hisparc-serve"
     assert "503 is not in the station list" in log.read_text()
-    assert password(503) not in log.read_text()
+    assert make_password(503) not in log.read_text()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "ended by the server"])
 @pytest.mark.parametrize(("length", "expected"), [(10, b"x" * 10), (11, None)])
 def test_the_wsgi_callable_takes_no_part_of_a_body_beyond_the_limit(told, length, expected):
     words = {"CONTENT_LENGTH": str(length)} if told else {"wsgi.input_terminated": True}
-    assert read({"wsgi.input": io.BytesIO(b"x" * length), **words}, 10) == expected
+    assert read_body({"wsgi.input": io.BytesIO(b"x" * length), **words}, 10) == expected
 
 
 def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
@@ -699,7 +713,7 @@ def test_station_software_sends_the_same_batch_again_until_it_is_answered_100(an
     assert (tally.uploads, tally.retries, dict(tally.others)) == (3, 1, {"500": 1})
     assert len(tally.stored) == len(set(tally.stored)) == len(events)
     assert outcome.lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
-    assert outcome.lines()[1:] == ["3 uploads, of which again: 1", "other answers: 1 time 500"]
+    assert outcome.lines()[1:] == ["3 uploads, repeated: 1", "other answers: 1 time 500"]
 
 
 def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):
@@ -743,7 +757,7 @@ def test_clients_end_in_time_where_nobody_listens():
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://127.0.0.1/", "http://", "http://[", "http://a:x/"])
 def test_what_is_no_address_is_told(url):
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="not an upload address"):
         send(url, DAY, 1, 1, 1.0)
 
 
@@ -780,5 +794,5 @@ def test_the_command_fails_where_uploads_were_sent_and_none_was_stored(archive_r
 
 def test_many_stations_at_once_are_served(server):
     with ThreadPoolExecutor(20) as threads:
-        answers = list(threads.map(lambda number: server.post(form(501 + number, EVENTS, 2)), range(20)))
+        answers = list(threads.map(lambda number: server.post(make_form(501 + number, EVENTS, 2)), range(20)))
     assert answers == [(*OK, b"100")] * 20

@@ -18,7 +18,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import SourceError
 from dayfile_hisparc import instrument
-from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, plan_of, remembered_plan
+from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, find_plan, remember_plan
 from dayfile_hisparc.events import MOST_UNKNOWN, Dates, decode_events
 from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver
@@ -184,11 +184,11 @@ def test_values_of_unknown_codes_that_would_take_too_much_are_refused():
 
 
 def test_codes_that_no_station_sends_are_not_remembered():
-    remembered_plan.cache_clear()
+    remember_plan.cache_clear()
     for codes in (("PH1", "A" * (LONGEST_CODE + 1)), ("PH1",) * (MOST_CODES + 1)):
-        assert plan_of(TYPES["CIC"], codes).values[0].field.name == "pulseheights"
-    assert remembered_plan.cache_info().currsize == 0
-    assert plan_of(TYPES["CIC"], ("PH1",)) is plan_of(TYPES["CIC"], ("PH1",))
+        assert find_plan(TYPES["CIC"], codes).values[0].field.name == "pulseheights"
+    assert remember_plan.cache_info().currsize == 0
+    assert find_plan(TYPES["CIC"], ("PH1",)) is find_plan(TYPES["CIC"], ("PH1",))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from dayfile import Instrument, create_archive, open_archive, settings
 from dayfile.engine.executors import run_serial
-from dayfile.serving.application import application
+from dayfile.serving.application import make_application
 
 LAYOUT = """\
 instrument: gauge
@@ -64,7 +64,7 @@ def ask(app, method, path, body=b""):
 
 def test_a_route_of_a_plugin_takes_input_and_answers_from_the_archive(tmp_path):
     archive = create_archive(tmp_path / "archive", plugins={"gauge": Gauge(LAYOUT, "gauge.yaml")})
-    app = application(archive.root, archive.plugins, archive.settings)
+    app = make_application(archive.root, archive.plugins, archive.settings)
     levels = np.array([(SECOND, 1.25), (SECOND + 60, 1.5)], [("second", "<u4"), ("level", "<f4")])
 
     assert ask(app, "POST", "/gauge", levels.tobytes()) == b"kept"

@@ -11,7 +11,7 @@ import pytest
 import tables
 
 from dayfile import Instrument, Status, create_archive, hookimpl, open_archive
-from dayfile.archive.checking import check
+from dayfile.archive.checking import check_archive
 from dayfile.engine.maintenance import rebuild, reindex
 from dayfile.errors import UnknownStoreError
 from dayfile.stores import registry
@@ -98,7 +98,7 @@ def states(*pairs):
 
 def content(archive):
     """The rows of its tables, and the records as they are read from the archive."""
-    (path,) = archive.root.day_files()
+    (path,) = archive.root.list_day_files()
     with tables.open_file(archive.root.path / path) as file:
         rows = {name: sorted(file.get_node(f"/{name}").read().tolist()) for name in ("state", "state_overlap")}
     return rows, archive.read("buoy.state").array.tolist()
@@ -114,8 +114,8 @@ def test_a_store_of_a_plugin_is_written_read_checked_and_rebuilt(tmp_path, buoy)
     assert rows["state_overlap"] == [(DAY + 10, 1.0), (DAY + 20, 2.0)]
     assert records == [(DAY + 10, 1.0), (DAY + 20, 2.0), (DAY + 30, 3.0)]
     assert archive.at("buoy.state", DAY + 30).array.tolist() == [(DAY + 30, 3.0)]
-    assert list(check(archive.root, deep=True, plugins=archive.plugins)) == []
-    (path,) = archive.root.day_files()
+    assert list(check_archive(archive.root, deep=True, plugins=archive.plugins)) == []
+    (path,) = archive.root.list_day_files()
     assert rebuild(archive.root, archive.plugins, archive.settings, path).exit_code == 0
     assert content(archive) == (rows, records)
     reindex(archive.root, archive.plugins)
@@ -152,13 +152,13 @@ def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buo
     program = "import dayfile, sys; dayfile.open_archive(sys.argv[1], plugins=['hisparc']).read('buoy.state')"
     command = [sys.executable, "-c", program, str(tmp_path / "archive")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "there is no store 'latest'; load the plugin that brings it" in done.stderr
+    assert "the store 'latest' is unknown; load the plugin that offers it" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("stores", "words"),
     [
-        ([object()], "stores must answer objects of subclasses of Store"),
+        ([object()], "stores must return objects of subclasses of Store"),
         ([type("Mine", (Latest,), {"name": "slots"})()], "the store 'slots' is plugin builtin's already"),
     ],
 )

@@ -25,7 +25,7 @@ def configured(
     Parameters
     ----------
     archive : Path or None
-        The archive's directory; if None, what the settings file tells, or ``archive``.
+        The archive's directory; if None, that of the settings file, or ``archive``.
     names : str or None
         Plugins, separated by commas; all installed if None.
     pairs : list of str

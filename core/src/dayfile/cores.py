@@ -1,4 +1,4 @@
-"""How many processors there are, and how many of them libraries are told to use."""
+"""Count the available processors, and check the numbers of threads set for libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_threads(environment: MutableMapping[str, str]) -> None:
     Raises
     ------
     UsageError
-        A number of threads is none.
+        A number of threads is not a number.
     """
     for name in ("NUMEXPR_MAX_THREADS", "NUMEXPR_NUM_THREADS"):
         value = environment.get(name, "1")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from dayfile.contract import answers
-from dayfile.contract.failures import collecting
+from dayfile.contract.failures import collect_failures
 from dayfile.errors import UsageError
 from dayfile.messages import suggest
 from dayfile.plugins import Plugins
@@ -21,7 +21,10 @@ def installed() -> dict[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         same = found.setdefault(entry.name, [])
-        if all((entry.value, answers.package_of(entry)) != (each.value, answers.package_of(each)) for each in same):
+        if all(
+            (entry.value, answers.describe_package(entry)) != (each.value, answers.describe_package(each))
+            for each in same
+        ):
             same.append(entry)
     return found
 
@@ -57,7 +60,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     for name in chosen:
         entry = there[name][0]
         plugins.versions[name] = version = entry.dist.version if entry.dist else ""
-        with collecting(name, plugins.failures):
+        with collect_failures(name, plugins.failures):
             answers.check_packages(there[name])
             offered[name] = entry.load(), version
     plugins.add_all(offered, there)

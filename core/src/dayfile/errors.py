@@ -37,7 +37,7 @@ class DayfileError(Exception):
     where : str or Path, optional
         The place: a file, ``file:line:column``, ``file, record 3``. Put in front of the message.
     offset : int, optional
-        Byte offset in the file; told behind ``where``.
+        Byte offset in the file; shown behind ``where``.
 
     Examples
     --------

@@ -21,7 +21,7 @@ KEPT = 14
 SECONDS = 60.0
 ALIKE = 100
 """Lines of one kind (they differ in names and numbers) that are written in that time."""
-MOST = 1000
+MOST_LINES = 1000
 """Different lines that are remembered."""
 
 
@@ -68,7 +68,7 @@ class FileADay(logging.handlers.TimedRotatingFileHandler):
 
 
 @dataclass
-class Seen:
+class SeenLine:
     """A line, when it came, and how often it came again; of a kind, the first that was left out, and how many were."""
 
     record: logging.LogRecord
@@ -82,11 +82,11 @@ class Kind:
 
     since: float
     written: int = 0
-    left_out: Seen | None = None
+    left_out: SeenLine | None = None
 
 
 class CountingHandler(logging.Handler):
-    """Hand on to another handler a line once a minute and, where that is wanted, so many lines of a kind.
+    """Pass on to another handler a line once a minute and, if wanted, n lines of a kind.
 
     How many were left out is logged with the next line after that minute, or at the end.
 
@@ -102,7 +102,7 @@ class CountingHandler(logging.Handler):
         super().__init__()
         self.target = target
         self.alike = alike
-        self.lines: dict[str, Seen] = {}
+        self.lines: dict[str, SeenLine] = {}
         self.kinds: dict[tuple[str, int, str], Kind] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -115,8 +115,8 @@ class CountingHandler(logging.Handler):
             return
         if self.alike is not None and self._is_too_many(record, now):
             return
-        if len(self.lines) < MOST:
-            self.lines[line] = Seen(record, now)
+        if len(self.lines) < MOST_LINES:
+            self.lines[line] = SeenLine(record, now)
         self.target.handle(record)
 
     def _is_too_many(self, record: logging.LogRecord, now: float) -> bool:
@@ -125,7 +125,7 @@ class CountingHandler(logging.Handler):
         if self.alike is None or kind.written < self.alike:
             kind.written += 1
             return False
-        kind.left_out = kind.left_out or Seen(record, now)
+        kind.left_out = kind.left_out or SeenLine(record, now)
         kind.left_out.more += 1
         return True
 
@@ -147,7 +147,7 @@ class CountingHandler(logging.Handler):
             if left_out := self.kinds.pop(name).left_out:
                 self._count(left_out, "%s (and %d more lines of this kind)")
 
-    def _count(self, seen: Seen, message: str) -> None:
+    def _count(self, seen: SeenLine, message: str) -> None:
         if seen.more:
             record = logging.makeLogRecord(
                 {**seen.record.__dict__, "msg": message, "args": (seen.record.getMessage(), seen.more)}

@@ -31,7 +31,7 @@ from dayfile.contract.batches import (
     check_written,
     protect,
 )
-from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blaming, collecting, disk_errors
+from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
 from dayfile.contract.offers import check_exporters, check_formats, check_new_format
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import Day, Exporter
@@ -42,7 +42,7 @@ from dayfile.model.datatype import DataType
 from dayfile.settings import Settings, from_plugin, resolve
 from dayfile.stores.registry import forget_store, register_stores
 
-__all__ = ["NO_MEMORY", "Failure", "Plugins", "collecting"]
+__all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
 
 BUILTIN = "builtin"
 Answer = TypeVar("Answer")
@@ -140,7 +140,7 @@ class Plugins:
     def _taking_in(self, name: str) -> Iterator[None]:
         """Turn what is wrong with a plugin into a failure, and let nothing of it stay."""
         failed = len(self.failures)
-        with collecting(name, self.failures):
+        with collect_failures(name, self.failures):
             yield
         if len(self.failures) > failed:
             for owners, forget in ((self._format_owners, self.formats.pop), (self.store_owners, forget_store)):
@@ -188,7 +188,7 @@ class Plugins:
         **arguments: Any,  # noqa: ANN401 - each hook has its own
     ) -> Answer | None:
         """Answer of one plugin to a hook, checked; None if it has none. PluginError, with its name, if that fails."""
-        with blaming("" if name == BUILTIN else name, hook, passed):
+        with blame("" if name == BUILTIN else name, hook, passed):
             answer = self._hooks.call(name, hook, **arguments)
             return None if answer is None else check(answer)
 
@@ -213,7 +213,7 @@ class Plugins:
         """What each plugin makes of a source, Blocks as such or whole; plugins that say "not mine" are left out."""
         for name in self.names:
             answer, failures = None, list[Failure]()
-            with collecting(name, failures):
+            with collect_failures(name, failures):
                 items = self._hooks.call(name, "decode", source=source, settings=settings[name])
                 blocks = in_blocks and isinstance(items, Blocks)
                 answer = None if items is None else check_blocks(items) if blocks else check_answer(items)
@@ -281,7 +281,7 @@ class Plugins:
         check = partial(answers.check_type_name, data_types=types)
         name = self._first(decoder, "classify", check, batch=batch, data_types=types)
         if name is None:
-            hint = answers.foreign(batch, self.data_types, self.owners)
+            hint = answers.describe_owner(batch, self.data_types, self.owners)
             raise PluginError(f"no data type has the code {batch.code!r}{hint}")
         check_records(batch, self.data_types[name])
         return self.data_types[name]
@@ -298,7 +298,7 @@ class Plugins:
 
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
         """Path of the day file; PluginError if the answer is none."""
-        check = partial(answers.check_day_file, data_type=data_type)
+        check = partial(answers.check_location, data_type=data_type)
         path = self._first(self.owners[data_type.name], "locate_file", check, data_type=data_type, day=day)
         if path is None:
             raise PluginError(f"no plugin locates {data_type.name}")
@@ -362,7 +362,7 @@ class Plugins:
         asked = self.asked(self.owners[data_type.name])
         found: dict[str, tuple[str, Exporter]] = {}
         for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
-            with nullcontext() if name in asked else collecting(name, self.failures):
+            with nullcontext() if name in asked else collect_failures(name, self.failures):
                 offered = self._ask(name, "exporters", partial(check_exporters, data_type=data_type)) or []
                 if name in asked:
                     older = self._ask(name, "export_formats", answers.check_form_names, data_type=data_type) or []
@@ -372,13 +372,13 @@ class Plugins:
 
     def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
         """Let an exporter of a plugin write a day; the files. PluginError or StorageError if that fails."""
-        with disk_errors(directory), blaming(name, "export", FOR_USERS):
+        with convert_disk_errors(directory), blame(name, "export", FOR_USERS):
             return answers.check_files(exporter.export(day, directory), "export", directory)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
         """Let a plugin write sample sources; the files. Errors as for :meth:`export`."""
         check = partial(answers.check_files, hook="simulate", directory=directory)
-        with disk_errors(directory):
+        with convert_disk_errors(directory):
             files = self._ask(name, "simulate", check, FOR_USERS, day=day, seed=seed, directory=directory)
         if files is None:
             raise UsageError(f"plugin {name} has no simulation")
@@ -390,7 +390,7 @@ class Plugins:
         if lines is None:
             raise UsageError(f"plugin {name} has no clients to simulate")
         while True:
-            with blaming(name, "send", FOR_USERS):
+            with blame(name, "send", FOR_USERS):
                 line = next(lines, None)
                 if line is not None:
                     line = answers.check_line(line)

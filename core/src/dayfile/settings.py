@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 PREFIX = "DAYFILE_"
-Model = TypeVar("Model", bound=BaseModel)
-DEEPEST = 16
+SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
+DEEPEST_YAML = 16
 """Levels of a settings file; PyYAML recurses, and a deep one would end the process."""
 BOOLEAN, TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
@@ -215,9 +215,9 @@ def from_command_line(pairs: Iterable[str]) -> dict[str, Given]:
 
 
 def from_environment(environment: Mapping[str, str], models: Mapping[str, type[BaseModel]]) -> dict[str, Given]:
-    """Settings of environment variables ``DAYFILE_<SECTION>__<NAME>``, or ``DAYFILE_<NAME>`` for one without section.
+    """Take settings from environment variables ``DAYFILE_<SECTION>__<NAME>``, or ``DAYFILE_<NAME>`` without a section.
 
-    A variable of a section that exists is taken as a setting even if none has its name, so that it is told.
+    A variable of an existing section is taken as a setting even if no setting has its name, so that it is reported.
     """
     keys = keys_of(models)
     sections = {key.split(".")[0] for key in keys if "." in key}
@@ -229,9 +229,9 @@ def from_environment(environment: Mapping[str, str], models: Mapping[str, type[B
     return given
 
 
-def from_plugin(told: Mapping[str, object], path: Path) -> dict[str, Given]:
-    """Settings that a plugin found in the settings file of another program."""
-    return {key: Given(value, str(path)) for key, value in told.items()}
+def from_plugin(found: Mapping[str, object], path: Path) -> dict[str, Given]:
+    """Take settings that a plugin found in the settings file of another program."""
+    return {key: Given(value, str(path)) for key, value in found.items()}
 
 
 def from_program(values: Mapping[str, object]) -> dict[str, Given]:
@@ -297,9 +297,9 @@ def read_yaml(text: str, path: Path) -> Any:  # noqa: ANN401 - YAML holds anythi
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > DEEPEST_YAML:
             line = "" if event.start_mark is None else f":{event.start_mark.line + 1}"
-            raise SettingsError(f"nested more than {DEEPEST} deep; settings never are", where=f"{path}{line}")
+            raise SettingsError(f"nested more than {DEEPEST_YAML} deep; settings never are", where=f"{path}{line}")
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
@@ -365,7 +365,7 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
     return Settings(core, {section: validated(section, model, sections[section]) for section, model in models.items()})
 
 
-def validated(section: str, model: type[Model], values: Mapping[str, Given]) -> Model:
+def validated(section: str, model: type[SettingsModel], values: Mapping[str, Given]) -> SettingsModel:
     """The settings of one section."""
     try:
         found = model.model_validate({name: value_of(given, model, name) for name, given in values.items()})

@@ -1,4 +1,4 @@
-"""What is being taken at the moment, noted on disk: so the next run knows during what this one was ended."""
+"""Notes on disk of the sources that a run is taking, so that the next run knows where this one ended."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dayfile.archive import disk
-from dayfile.archive.directories import entries
+from dayfile.archive.directories import list_directory
 from dayfile.archive.root import Root
 
 __all__ = ["Attempts"]
 
 
 class Attempts:
-    """Notes of the groups of sources that a run is taking, one file each, beside ``accepted/``.
+    """Notes of the groups of sources that a run is taking, one file for each group, beside ``accepted/``.
 
-    A note is removed when its group has been taken, whatever came of it, so one that is found when a run starts is of a
-    group during which the process ended. Notes are for the next process on the same machine, and not synced.
+    A note is removed when its group has been processed, with or without success. So a note that is found when a run
+    starts is of a group during which the process ended. Notes are for the next process on the same machine, and are not
+    synced.
 
     Parameters
     ----------
@@ -43,21 +44,21 @@ class Attempts:
         """Remove the note of a group."""
         disk.unlink(self.directory / f"{number}.json")
 
-    def left_over(self) -> list[Path]:
-        """The sources of groups during which a process ended, in their order; some may be gone meanwhile."""
+    def list_left_over(self) -> list[Path]:
+        """List the sources of groups during which a process ended, in their order; some may have been removed since."""
         found: list[Path] = []
-        for entry in sorted(entries(self.directory) or (), key=lambda entry: (len(entry.name), entry.name)):
+        for entry in sorted(list_directory(self.directory) or (), key=lambda entry: (len(entry.name), entry.name)):
             found += read_note(Path(entry.path))
         return list(dict.fromkeys(found))
 
     def clear(self) -> None:
         """Remove all notes."""
-        for entry in entries(self.directory) or ():
+        for entry in list_directory(self.directory) or ():
             disk.unlink(Path(entry.path))
 
 
 def read_note(path: Path) -> list[Path]:
-    """The paths in a note; none of one that a process was killed while it wrote."""
+    """Read the paths in a note; none if a process was killed while it wrote the note."""
     try:
         names = json.loads(path.read_bytes().decode(errors="surrogateescape"))
         return [Path(name) for name in names]

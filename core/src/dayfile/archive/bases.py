@@ -1,7 +1,7 @@
-"""Base directories: day files of an instrument that are outside the archive, in a directory of an environment variable.
+"""Base directories: day files of an instrument outside the archive, in a directory named by an environment variable.
 
-Below the archive's root is a link to that directory. A file in it names the archive that it belongs to: so two archives
-do not share one, and a bare mount point is told from the file system that should be mounted there.
+Below the archive's root is a link to that directory. A file in it names the archive that it belongs to. So two archives
+cannot share one, and a bare mount point is not mistaken for the file system that should be mounted there.
 """
 
 from __future__ import annotations
@@ -12,76 +12,76 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.identity import refuse_url
-from dayfile.archive.root import Root, real
+from dayfile.archive.root import Root, resolve_links
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.datatype import DataType
 from dayfile.model.places import DIRECTORIES
-from dayfile.stores.sharing import day_files
+from dayfile.stores.sharing import list_day_files
 
-__all__ = ["check_bases", "check_links", "link_base", "look_for"]
+__all__ = ["check_bases", "check_links", "check_mounted", "link_base"]
 
 CLAIM = ".archive"
 
 
 def check_bases(root: Root, variables: Mapping[str, str]) -> None:
-    """Refuse base directories that day files cannot have; nothing is changed.
+    """Refuse base directories that cannot be used, without changing anything.
 
     Parameters
     ----------
     root : Root
         The archive.
     variables : mapping of str to str
-        Directories below the root that may be elsewhere, and the environment variable that can say where.
+        Directories below the root that may be elsewhere, each with the environment variable that names its place.
 
     Raises
     ------
     UsageError
-        A variable names a URL, what is the archive's own, or the place of other day files: files would be found twice.
+        A variable names a URL, a directory of the archive, or the place of other day files, which would be found twice.
     StorageError
-        As for :func:`look_for`.
+        As for :func:`check_mounted`.
     """
     for name in variables:
-        look_for(root, name)
-    told = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
-    for said in told.values():
-        refuse_url(said)
-    if not told:
+        check_mounted(root, name)
+    named = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+    for directory in named.values():
+        refuse_url(directory)
+    if not named:
         return
-    top = real(root.path)
+    top = resolve_links(root.path)
     places = {name: top / name for name in variables}
-    places |= {name: place for place, names in root.elsewhere().items() for name in names}
-    places |= {name: real(Path(said)) for name, said in told.items()}
-    for name, said in told.items():
+    places |= {name: place for place, names in root.find_elsewhere().items() for name in names}
+    places |= {name: resolve_links(Path(directory)) for name, directory in named.items()}
+    for name, directory in named.items():
         place = places[name]
         if place == top / name:  # where they would be without a variable
             continue
-        working = [top / directory for directory in (*DIRECTORIES, name)]
+        working = [top / each for each in (*DIRECTORIES, name)]
         # Two instruments may have one directory, if it is elsewhere for both.
         others = [other for key, other in places.items() if key != name and (other != place or other == top / key)]
         if top.is_relative_to(place) or any(
             place.is_relative_to(other) or other.is_relative_to(place) for other in [*working, *others]
         ):
             message = (
-                f"{variables[name]} says {said}, which is, holds or lies in a directory that the archive has for "
-                f"something else; name another one for the day files of {name}, or unset {variables[name]}"
+                f"{variables[name]} says {directory}, which is, holds or is inside a directory that the archive uses "
+                f"for something else; name another one for the day files of {name}, or unset {variables[name]}"
             )
             raise UsageError(message, where=root.path)
 
 
 def check_links(root: Root, types: Iterable[DataType]) -> None:
-    """Refuse data types of different paths whose day files would be one file, as links below the root lead together.
+    """Refuse data types whose day files have different paths but are one file, because of links below the root.
 
     Raises
     ------
     UsageError
         Two types would share a day file.
     """
-    if not root.elsewhere():
+    if not root.find_elsewhere():
         return
     taken: dict[Path, tuple[str, str]] = {}
     for data_type in types:
-        for path in day_files(data_type):
-            other, name = taken.setdefault(real(root.path / path), (path, data_type.name))
+        for path in list_day_files(data_type):
+            other, name = taken.setdefault(resolve_links(root.path / path), (path, data_type.name))
             if other != path:
                 message = (
                     f"{path} of {data_type.name} and {other} of {name} are one file, as links below the archive lead "
@@ -90,13 +90,13 @@ def check_links(root: Root, types: Iterable[DataType]) -> None:
                 raise UsageError(message, where=root.path)
 
 
-def look_for(root: Root, name: str) -> None:
-    """Make sure that a directory of day files that is elsewhere can be seen, and not only where it was mounted.
+def check_mounted(root: Root, name: str) -> None:
+    """Check that a directory of day files outside the archive is there, not only its bare mount point.
 
     Raises
     ------
     StorageError
-        The link to it leads nowhere, or to a directory that does not say whose it is.
+        The link to it leads nowhere, or to a directory that names no archive.
     """
     link = root.path / name
     if not link.is_symlink():
@@ -104,7 +104,7 @@ def look_for(root: Root, name: str) -> None:
     with disk.storage_errors("look for the day files", link):
         there = (link / CLAIM).exists()
     if not there:
-        missing = real(link) / CLAIM
+        missing = resolve_links(link) / CLAIM
         message = (
             f"the day files of {name} are in {missing.parent}, but {missing} is missing, as if that were not mounted; "
             f"mount it and run again. If they were moved, remove {link} and name their new directory; "
@@ -113,8 +113,8 @@ def look_for(root: Root, name: str) -> None:
         raise StorageError(message, where=root.path)
 
 
-def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
-    """Let a directory of day files be elsewhere: below the root is a link to it.
+def link_base(root: Root, name: str, target: Path, variable: str) -> None:
+    """Move a directory of day files outside the archive, and put a link to it below the root.
 
     Parameters
     ----------
@@ -123,25 +123,25 @@ def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
     name : str
         The directory below the root.
     target : Path
-        Where it is to be; made if absent. May be on another file system.
-    told_by : str
-        Who says so, for messages.
+        Its place; made if absent. May be on another file system.
+    variable : str
+        The environment variable that names the place, for messages.
 
     Raises
     ------
     UsageError
-        Its day files are in another place already, or the directory is another archive's.
+        Its day files are in another place already, or the directory belongs to another archive.
     """
     link, target = root.path / name, target.absolute()
     there = disk.exists(link) and disk.exists(target) and link.samefile(target)
     if not there and (link.is_symlink() or (link.is_dir() and any(link.iterdir()))):
         message = (
-            f"{told_by} says that the day files of {name} are in {target}, but they are in {link.resolve()}; "
-            f"move them there and remove {link}, or unset {told_by}"
+            f"{variable} says that the day files of {name} are in {target}, but they are in {link.resolve()}; "
+            f"move them there and remove {link}, or unset {variable}"
         )
         raise UsageError(message, where=root.path)
     disk.make_directory(target)
-    claim(root, target, told_by)
+    claim_directory(root, target, variable)
     if link.exists() and link.samefile(target):
         return
     with disk.storage_errors("link", link):
@@ -151,14 +151,14 @@ def link_base(root: Root, name: str, target: Path, told_by: str) -> None:
     disk.sync(root.path)
 
 
-def claim(root: Root, target: Path, told_by: str) -> None:
-    """Write into a directory elsewhere whose it is: two archives would replace each other's day files."""
+def claim_directory(root: Root, target: Path, variable: str) -> None:
+    """Write into a directory which archive it belongs to: two archives would replace each other's day files."""
     path, mine = target / CLAIM, str(root.path.resolve())
     with disk.storage_errors("read", path):
         theirs = path.read_text(encoding="utf-8") if path.exists() else ""
     if theirs not in {"", mine}:
         message = (
-            f"{told_by} says {target}, but that directory is of the archive {theirs}; "
+            f"{variable} says {target}, but that directory belongs to the archive {theirs}; "
             f"if that is this archive under another name, empty {path}"
         )
         raise UsageError(message, where=root.path)

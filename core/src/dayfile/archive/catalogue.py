@@ -1,7 +1,7 @@
-"""The catalogue: which day file holds which type, how many records, and their time span.
+"""The catalogue: the data types in each day file, with the number of their records and their time span.
 
-It is derived from the day files, except for what it alone remembers: the digest of each day file as it was published,
-and the records of day files that were gone when a new one was started in their place.
+It is derived from the day files, except for two things: the digest of each day file as it was published, and the
+records that were lost when a day file was missing and a new one was started in its place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dayfile.errors import StorageError
 if TYPE_CHECKING:
     from dayfile.archive.root import Root
 
-__all__ = ["Catalogue", "CatalogueRow", "DamagedCatalogueError", "Publication", "catalogue_rows", "fewer"]
+__all__ = ["Catalogue", "CatalogueRow", "DamagedCatalogueError", "Publication", "find_losses", "make_rows"]
 
 SCHEMA = (
     """
@@ -61,17 +61,17 @@ SCHEMA = (
     """,
 )
 MADE = {"day_files", "publishing"}
-"""Tables that every catalogue has; of one of an older form the others are made at the next write."""
+"""Tables that every catalogue has; in an older catalogue the others are made at the next write."""
 ALL = MADE | {"digests", "losses"}
 BUSY = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH),
     *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
 }
-"""What SQLite reports of the surroundings (the low byte of its code); anything else is damage."""
+"""Errors of the system that SQLite reports (the low byte of its code); any other error means damage."""
 
 
 class DamagedCatalogueError(StorageError):
-    """The catalogue is no catalogue, or its bytes were changed."""
+    """The catalogue is not a catalogue, or its bytes were changed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class CatalogueRow:
     day : str
         ISO date.
     records : int
-        How many.
+        Number of records.
     first, last : numpy.datetime64 or None
         UTC of the earliest time and latest time or end, datetime64[ns].
     """
@@ -102,14 +102,14 @@ class CatalogueRow:
 
 @dataclass(frozen=True)
 class Publication:
-    """What the catalogue is to say of a day file that was published.
+    """The new entry of the catalogue for a day file that was published.
 
     Parameters
     ----------
     rows : list of CatalogueRow
         What it holds, by type.
     digest : Digest or None
-        Its bytes; None where they are not known to be right, and what was known stays.
+        The digest of its bytes; None where they are not known to be right, and the old digest stays.
     """
 
     rows: list[CatalogueRow]
@@ -117,15 +117,15 @@ class Publication:
 
 
 class Catalogue:
-    """The SQLite file of an archive; see :class:`CatalogueRow` for what it tells.
+    """The SQLite file of an archive; see :class:`CatalogueRow` for its content.
 
     Parameters
     ----------
     path : Path
         The file; made at the first write.
     day_file : callable, optional
-        Tells a day file of the archive, if it has one. Asked where there is no catalogue: then it was lost, and what
-        is written or read without it would be a part only.
+        Returns a day file of the archive, if it has one. Called where the catalogue is missing: then it was lost, and
+        whatever is written or read without it would be incomplete.
     """
 
     def __init__(self, path: Path, day_file: Callable[[], str | None] = lambda: None) -> None:
@@ -134,20 +134,20 @@ class Catalogue:
 
     @classmethod
     def of(cls, root: Root) -> Catalogue:
-        """The catalogue of an archive. If it was lost, whoever reads or writes it gets a StorageError that says so."""
-        return cls(root.catalogue, root.first_day_file)
+        """Return the catalogue of an archive. If it was lost, reading or writing it raises a StorageError."""
+        return cls(root.catalogue, root.find_day_file)
 
     @contextmanager
-    def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+    def _connect(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         try:
-            # A reader may have to undo what a killed writer left, so it too opens for writing, where it may.
+            # A reader may have to roll back a killed writer's transaction, so it too opens for writing, where it may.
             if write:
                 self._make_file()
             connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
             try:
-                tables = tables_of(connection)
+                tables = list_tables(connection)
                 with connection:
                     if write and not tables >= ALL:
                         if not tables >= MADE:
@@ -168,43 +168,43 @@ class Catalogue:
             raise DamagedCatalogueError(message, where=self.path) from error
 
     def _make_file(self) -> None:
-        """Make the file if it is missing, with the mode that any file gets: SQLite's would not be writable by a group.
+        """Make the file if it is missing, with the usual mode: SQLite's would not be writable by a group.
 
-        One that is there is not opened: closing it would end the locks that SQLite has on it in this process.
+        An existing file is not opened: closing it would end the locks that SQLite has on it in this process.
         """
         with disk.storage_errors("make", self.path), suppress(FileExistsError):
             os.close(os.open(self.path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
 
     def _refuse_lost(self) -> None:
-        """StorageError where day files are without a catalogue."""
+        """Raise a StorageError if day files exist without a catalogue."""
         lost = self.day_file()
         if lost is not None:
             message = f"the catalogue is missing, and there are day files ({lost}); rebuild it: dayfile reindex"
             raise StorageError(message, where=self.path)
 
-    def made(self) -> bool:
-        """Whether there is a catalogue; SQLite's file is there, empty, a moment before its tables are."""
+    def exists(self) -> bool:
+        """Return whether the catalogue exists; SQLite's file exists, empty, a moment before its tables do."""
         if not disk.exists(self.path):
             return False
-        with self._connected() as connection:
-            return tables_of(connection) >= MADE
+        with self._connect() as connection:
+            return list_tables(connection) >= MADE
 
     def announce(self, paths: Mapping[str, np.datetime64], gone: Collection[str] = ()) -> dict[str, int]:
-        """Put down which day files are about to be published, so that a crash in between can be told afterwards.
+        """Record that day files are about to be published, so that a crash in between is noticed afterwards.
 
         Parameters
         ----------
         paths : mapping of str to datetime64[D]
             The day files, and their days.
         gone : collection of str
-            Those of them that do not exist: if records of one are known, their loss is remembered.
+            Those of them that do not exist: the records that are known of one are remembered as lost.
 
         Returns
         -------
         dict of str to int
-            How many records were known of each that is gone, where any were.
+            Number of records that were known of each missing file, where it is not zero.
         """
-        with self._connected(write=True) as connection:
+        with self._connect(write=True) as connection:
             rows = [(path, str(day)) for path, day in paths.items()]
             connection.executemany("INSERT OR REPLACE INTO publishing VALUES (?, ?)", rows)
             lost = "SELECT path, data_type, records FROM day_files WHERE path = ? AND records > 0"
@@ -213,22 +213,22 @@ class Catalogue:
             known = {path: connection.execute(query, (path,)).fetchone()[0] for path in gone}
         return {path: records for path, records in known.items() if records}
 
-    def announced(self) -> dict[str, np.datetime64]:
-        """Day files, and their days, that were announced and not recorded since."""
-        if not self.made():
+    def list_announced(self) -> dict[str, np.datetime64]:
+        """List the day files, and their days, that were announced and not recorded since."""
+        if not self.exists():
             self._refuse_lost()
             return {}
-        with self._connected() as connection:
+        with self._connect() as connection:
             rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
             return {path: np.datetime64(day, "D") for path, day in rows}
 
     def record(self, day_files: Mapping[str, Publication]) -> None:
-        """Put down what day files hold now, in place of what was known of them; they are no longer announced.
+        """Record what day files hold now, replacing their old entries; they are no longer announced.
 
         Parameters
         ----------
         day_files : mapping of str to Publication
-            What each holds, by path below the archive root; see :func:`catalogue_rows`.
+            Their entries, by path below the archive root; see :func:`make_rows`.
         """
         rows = [
             (row.path, row.data_type, row.day, row.records, as_number(row.first), as_number(row.last))
@@ -240,7 +240,7 @@ class Catalogue:
             for path, digest in ((path, publication.digest) for path, publication in day_files.items())
             if digest is not None
         ]
-        with self._connected(write=True) as connection:
+        with self._connect(write=True) as connection:
             with disk.storage_errors("write", self.path):
                 disk.step("write", self.path)
             for query in ("DELETE FROM day_files WHERE path = ?", "DELETE FROM publishing WHERE path = ?"):
@@ -249,57 +249,57 @@ class Catalogue:
             connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?)", digests)
 
     def withdraw(self, paths: Iterable[str]) -> None:
-        """Announce day files no longer: they were not published after all."""
-        with self._connected(write=True) as connection:
+        """Withdraw the announcement of day files: they were not published after all."""
+        with self._connect(write=True) as connection:
             connection.executemany("DELETE FROM publishing WHERE path = ?", [(path,) for path in paths])
 
     def digest(self, path: str) -> Digest | None:
-        """The digest of a day file as it was published; None if none is known."""
+        """Return the digest of a day file as it was published; None if it is not known."""
         found = self._select("digests", "path = ?", path)
         return as_digest(*found[0][1:]) if found else None
 
     def digests(self) -> dict[str, Digest]:
-        """All digests that are known, by path."""
+        """Return all digests that are known, by path."""
         return {path: as_digest(*rest) for path, *rest in self._select("digests")}
 
-    def losses(self, path: str | None = None) -> list[tuple[str, str, int]]:
-        """Records of day files that were gone when a new one was started: path, data type, how many."""
+    def list_losses(self, path: str | None = None) -> list[tuple[str, str, int]]:
+        """List lost records of day files that were missing when a new one was started: path, data type and number."""
         return self._select("losses", "? IS NULL OR path = ?", path, path)
 
     def remember_losses(self, losses: Iterable[tuple[str, str, int]]) -> None:
-        """Remember lost records, as :meth:`losses` gives them."""
-        with self._connected(write=True) as connection:
+        """Remember lost records, as :meth:`list_losses` returns them."""
+        with self._connect(write=True) as connection:
             connection.executemany("INSERT OR REPLACE INTO losses VALUES (?, ?, ?)", losses)
 
     def forget_losses(self, path: str) -> None:
-        """Forget the lost records of a day file: they are back."""
-        with self._connected(write=True) as connection:
+        """Forget the lost records of a day file, which are back."""
+        with self._connect(write=True) as connection:
             connection.execute("DELETE FROM losses WHERE path = ?", (path,))
 
     def _select(self, table: str, condition: str = "true", *values: str | None) -> list[Any]:
-        """Rows of a table; none where there is no catalogue yet, or one of an older form that lacks the table."""
+        """Return rows of a table; none where the catalogue does not exist yet, or is older and lacks the table."""
         if not disk.exists(self.path):
             self._refuse_lost()
             return []
-        with self._connected() as connection:
-            tables = tables_of(connection)
+        with self._connect() as connection:
+            tables = list_tables(connection)
             if table in tables:
                 return connection.execute(f"SELECT * FROM {table} WHERE {condition}", values).fetchall()  # noqa: S608
         if not tables >= MADE:
             self._refuse_lost()
         return []
 
-    def elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
-        """Other day files than the one at a path that have records of a data type's day."""
+    def find_elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
+        """Find the day files, other than the one at a path, that have records of a data type's day."""
         rows = self._rows("data_type = ? AND day = ? AND path != ? AND records > 0", data_type, day, path)
         return [row.path for row in rows]
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
-        """What is known, by type and day; of all types, or of one."""
+        """Return the rows, by type and day; of all types, or of one."""
         return self._rows("? IS NULL OR data_type = ?", data_type, data_type)
 
-    def rows_of(self, path: str) -> list[CatalogueRow]:
-        """What is known of one day file, by type."""
+    def read_file_rows(self, path: str) -> list[CatalogueRow]:
+        """Return the rows of one day file, by type."""
         return self._rows("path = ?", path)
 
     def _rows(self, condition: str, *values: str | None) -> list[CatalogueRow]:
@@ -312,17 +312,17 @@ class Catalogue:
 
 
 def as_digest(size: int, inode: int, mtime: int, ctime: int, sha256: str, taken: int) -> Digest:
-    """A digest from a row of the catalogue."""
+    """Make a digest from a row of the catalogue."""
     return Digest(size, inode, mtime, ctime, sha256, taken=bool(taken))
 
 
-def tables_of(connection: sqlite3.Connection) -> set[str]:
-    """Names of the tables that a catalogue has."""
+def list_tables(connection: sqlite3.Connection) -> set[str]:
+    """List the names of the tables of a catalogue."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def catalogue_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
-    """What the catalogue says of a day file: a row for each data type, over all of its tables."""
+def make_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
+    """Make the rows of a day file: one for each data type, over all of its tables."""
     rows: dict[str, CatalogueRow] = {}
     for summary in summaries:
         if summary.data_type is None:
@@ -336,17 +336,17 @@ def catalogue_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> lis
     return list(rows.values())
 
 
-def fewer(known: Iterable[CatalogueRow], found: Iterable[CatalogueRow]) -> list[CatalogueRow]:
-    """The rows that were known of a day file of which fewer records are found now."""
+def find_losses(known: Iterable[CatalogueRow], found: Iterable[CatalogueRow]) -> list[CatalogueRow]:
+    """Find the known rows of a day file for whose data types fewer records are found now."""
     records = {row.data_type: row.records for row in found}
     return [row for row in known if records.get(row.data_type, 0) < row.records]
 
 
 def as_number(time: np.datetime64 | None) -> int | None:
-    """Nanoseconds since 1970."""
+    """Convert a time to nanoseconds since 1970."""
     return None if time is None else int(time.astype("datetime64[ns]").astype(np.int64))
 
 
 def as_time(number: int | None) -> np.datetime64 | None:
-    """The inverse of :func:`as_number`."""
+    """Convert nanoseconds since 1970 to a time."""
     return None if number is None else np.datetime64(number, "ns")

@@ -1,4 +1,4 @@
-"""Is the archive what it says it is? Day files, ledgers and catalogue held against each other."""
+"""Check an archive: compare day files, ledgers and catalogue with each other."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ import tables
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.digests import NOT_PUBLISHED
-from dayfile.archive.homes import Content, Homes, content_of, second_copy
-from dayfile.archive.opening import REMEDY, DayFileError, naming_trouble, open_day_file
+from dayfile.archive.homes import Content, Homes, describe_second_copy, make_content
+from dayfile.archive.opening import REMEDY, DayFileError, name_trouble, open_day_file
 from dayfile.archive.root import Root
-from dayfile.archive.survey import NodeSummary, blocks, opened_leaves, survey_blobs, survey_table
+from dayfile.archive.survey import NodeSummary, iterate_blocks, open_leaves, survey_blobs, survey_table
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import Table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
-from dayfile.stores.declarations import Told, data_type_of
+from dayfile.stores.declarations import TypeFinder, read_data_type
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.registry import find_store
 
-__all__ = ["Problem", "check", "check_day_file", "without_digest"]
+__all__ = ["Defect", "check_archive", "check_day_file", "count_without_digest"]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that is not as it should be.
+class Defect:
+    """Something wrong with a day file.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class Problem:
     message: str
 
 
-def check(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> Iterator[Problem]:
+def check_archive(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> Iterator[Defect]:
     """Check an archive, while a run may be working on it.
 
-    Every day file opens, is the one that was published, and is where its data types and day belong; its ledger and its
-    tables have the same rows; the catalogue agrees; slots hold records of their times; blob indexes are in range.
-    ``deep`` reads every byte and compares the checksums and digests that were kept when the file was published.
+    Every day file can be opened, is the one that was published, and is where its data types and day belong; its ledger
+    and its tables have the same rows; the catalogue agrees; slots hold records of their times; blob indexes are in
+    range. ``deep`` reads every byte and compares it with the checksums and digests of the published file.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def check(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> 
     deep : bool
         Whether to compare checksums.
     plugins : Plugins, optional
-        Whose layouts say where day files belong, and what tables of day files of other programs may be.
+        Their layouts say where day files belong, and recognise the tables of foreign day files.
 
     Yields
     ------
@@ -73,99 +73,101 @@ def check(root: Root, *, deep: bool = False, plugins: Plugins | None = None) -> 
     homes = Homes(plugins)
     catalogue = Catalogue(root.catalogue)
     listed = {row.path for row in catalogue.rows()}
-    unseen: list[Problem] = []
+    unseen: list[Defect] = []
 
     def note(directory: Path, error: OSError) -> None:
-        message = f"cannot be read ({error.strerror}); what is in this directory is not checked"
-        unseen.append(Problem(os.path.relpath(directory, root.path), message))
+        message = f"cannot be read ({error.strerror}); files in this directory are not checked"
+        unseen.append(Defect(os.path.relpath(directory, root.path), message))
 
-    found = root.day_files(note)
+    found = root.list_day_files(note)
     yield from unseen
     for path in sorted({*found, *listed}):
         problems = check_listed(root, catalogue, homes, path, deep=deep)
         if problems:
-            # A run may have published the file between two of our looks; what is wrong stays wrong.
+            # A run may have published the file between two reads; a real defect is found again.
             problems = check_listed(root, catalogue, homes, path, deep=deep)
         yield from problems
-    for path, name, records in catalogue.losses():
+    for path, name, records in catalogue.list_losses():
         message = (
             f"{plural(records, 'record')} of {name} were in this day file when it disappeared; a new one was started"
         )
-        yield Problem(path, f"{message}. {REMEDY}, or accept the loss with: dayfile reindex --force")
+        yield Defect(path, f"{message}. {REMEDY}, or accept the loss with: dayfile reindex --force")
 
 
-def without_digest(root: Root) -> int:
-    """How many day files were not published by a run that kept their digest: whether they changed is not known."""
+def count_without_digest(root: Root) -> int:
+    """Count the day files that were published without a digest: whether they changed is not known."""
     catalogue = Catalogue(root.catalogue)
     return len({row.path for row in catalogue.rows()} - catalogue.digests().keys())
 
 
-def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, deep: bool) -> list[Problem]:
+def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, deep: bool) -> list[Defect]:
     """Check one day file and its rows in the catalogue."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        return [Problem(path, "its name is not UTF-8, so it cannot be a day file; rename it or move it away")]
-    announced = path in catalogue.announced()
-    rows = {row.data_type: row for row in catalogue.rows_of(path)}
+        return [Defect(path, "its name is not UTF-8, so it cannot be a day file; rename it or move it away")]
+    announced = path in catalogue.list_announced()
+    rows = {row.data_type: row for row in catalogue.read_file_rows(path)}
     try:
-        with naming_trouble(root.path / path):
+        with name_trouble(root.path / path):
             there = (root.path / path).exists() or os.path.lexists(root.path / path)
         if not there:
-            return [Problem(path, f"it is in the catalogue and not on disk; {REMEDY}")] if rows else []
+            return [Defect(path, f"it is in the catalogue but not on disk; {REMEDY}")] if rows else []
         digest = catalogue.digest(path)
         taken = digest is not None and digest.taken
-        summaries, problems = check_day_file(root.path / path, path, deep=deep, told=homes.told, taken=taken)
+        summaries, problems = check_day_file(root.path / path, path, deep=deep, find_type=homes.find_type, taken=taken)
         if problems or announced:
             return problems
         if digest is not None and not digest.describes(root.path / path, deep=deep):
-            return [Problem(path, NOT_PUBLISHED)]
-        content = content_of(path, ledger_day(root, path), summaries)
+            return [Defect(path, NOT_PUBLISHED)]
+        content = make_content(path, read_ledger_day(root, path), summaries)
     except DayFileError as error:
-        return [Problem(path, error.message)]
-    problems = [Problem(path, message) for message in homes.misplaced(summaries)]
-    problems += [Problem(path, f"its records of {row.data_type} belong elsewhere") for row in homes.foreign(content)]
+        return [Defect(path, error.message)]
+    problems = [Defect(path, message) for message in homes.find_misplaced(summaries)]
+    problems += [
+        Defect(path, f"its records of {row.data_type} belong elsewhere") for row in homes.find_foreign(content)
+    ]
     if problems:
         return problems
     found = {row.data_type: row for row in content.rows}
     if not rows:
-        return [Problem(path, unlisted(root, catalogue, homes, content))] if found else []
+        return [Defect(path, describe_unlisted(root, catalogue, homes, content))] if found else []
     for name in sorted(found.keys() | rows.keys()):
-        if not same(found.get(name), rows.get(name)):
-            problems.append(Problem(path, f"the catalogue says otherwise of {name}; rebuild it: dayfile reindex"))
+        if not are_equal(found.get(name), rows.get(name)):
+            problems.append(Defect(path, f"the catalogue says otherwise of {name}; rebuild it: dayfile reindex"))
     return problems
 
 
-def unlisted(root: Root, catalogue: Catalogue, homes: Homes, content: Content) -> str:
-    """What to say of a day file that is not in the catalogue."""
+def describe_unlisted(root: Root, catalogue: Catalogue, homes: Homes, content: Content) -> str:
+    """Describe what is wrong with a day file that is not in the catalogue."""
     others = [
         other
         for name, day in sorted(content.claims)
-        for other in catalogue.elsewhere(name, day, content.path)
+        for other in catalogue.find_elsewhere(name, day, content.path)
         if disk.exists(root.path / other)
     ]
-    other = next(iter(others), None) or homes.occupied(root, content)
+    other = next(iter(others), None) or homes.find_occupied(root, content)
     if other is not None:
-        return second_copy(content, other)
-    return "it is not in the catalogue; take it in with: dayfile reindex"
+        return describe_second_copy(content, other)
+    return "it is not in the catalogue; add it with: dayfile reindex"
 
 
-def ledger_day(root: Root, path: str) -> str:
-    """The day that a day file says it holds; empty if it has no ledger."""
+def read_ledger_day(root: Root, path: str) -> str:
+    """Read the day of a day file from its ledger; empty without a ledger."""
     with open_day_file(root.path / path) as file:
         return Ledger.read(file).day
 
 
-def same(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
-    """Whether a day file and the catalogue tell the same of a type."""
+def are_equal(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
+    """Return whether a day file and the catalogue agree about a type."""
     if found is None or listed is None:
         return found is listed
     return (found.records, found.first, found.last) == (listed.records, listed.first, listed.last)
 
 
 def check_day_file(
-    path: Path, name: str, *, deep: bool, told: Told = data_type_of, taken: bool = False
-) -> tuple[list[NodeSummary], list[Problem]]:
+    path: Path, name: str, *, deep: bool, find_type: TypeFinder = read_data_type, taken: bool = False
+) -> tuple[list[NodeSummary], list[Defect]]:
     """Check one day file by itself.
 
     Parameters
@@ -176,49 +178,49 @@ def check_day_file(
         Its path below the archive root, for messages.
     deep : bool
         Whether to read blobs and compare checksums.
-    told : callable
-        The data type of a table.
+    find_type : callable
+        Returns the data type of a table.
     taken : bool
-        Whether the file was taken as it is, whatever its ledger says.
+        Whether the file was adopted as it is, whatever its ledger says.
 
     Returns
     -------
     (list of NodeSummary, list of Problem)
-        What the file holds, as far as it could be read, and what is wrong.
+        The content of the file, as far as it could be read, and what is wrong.
     """
-    problems: list[Problem] = []
+    problems: list[Defect] = []
     summaries: list[NodeSummary] = []
     try:
         with open_day_file(path) as file:
             ledger = Ledger.read(file)
             if taken:
                 ledger.checksums = {}
-            for node in opened_leaves(file):
-                summary = summary_of(node, told, deep=deep)
+            for node in open_leaves(file):
+                summary = summarise(node, find_type, deep=deep)
                 summaries.append(summary)
                 problems += [
-                    Problem(name, f"{text}; {REMEDY}") for text in check_node(file, node, summary, ledger, deep=deep)
+                    Defect(name, f"{text}; {REMEDY}") for text in check_leaf(file, node, summary, ledger, deep=deep)
                 ]
             missing = ledger.checksums.keys() - {summary.path for summary in summaries}
             problems += [
-                Problem(name, f"{node} is in the ledger and not in the file; {REMEDY}") for node in sorted(missing)
+                Defect(name, f"{node} is in the ledger but not in the file; {REMEDY}") for node in sorted(missing)
             ]
     except DayFileError as error:
-        problems.append(Problem(name, error.message))
+        problems.append(Defect(name, error.message))
     return summaries, problems
 
 
-def summary_of(node: Table | VlenArray, told: Told, *, deep: bool) -> NodeSummary:
-    """What a node holds; of a blob array only the number of rows, unless all is to be read."""
+def summarise(node: Table | VlenArray, find_type: TypeFinder, *, deep: bool) -> NodeSummary:
+    """Summarise a node; a blob array by its number of rows only, unless ``deep``."""
     if not isinstance(node, VlenArray):
-        return survey_table(node, told)
+        return survey_table(node, find_type)
     return survey_blobs(node) if deep else NodeSummary(node.path, node.nrows, 0)
 
 
-def check_node(
+def check_leaf(
     file: tables.File, node: Table | VlenArray, summary: NodeSummary, ledger: Ledger, *, deep: bool
 ) -> Iterator[str]:
-    """What is wrong with a table or blob array."""
+    """Check a table or blob array; yield what is wrong."""
     rows, checksum = ledger.checksums.get(summary.path, (None, None))
     if rows is not None and rows != summary.rows:
         yield f"{summary.path} has {plural(summary.rows, 'row')}, and {rows} by its ledger"
@@ -232,19 +234,19 @@ def check_node(
 
 
 def check_places(table: Table, data_type: DataType, day: str) -> Iterator[str]:
-    """Whether each row holds a record that belongs there."""
+    """Check that each row holds a record that belongs there."""
     store = find_store(data_type.placement.store)
     if not day or not store.sparse:
         return
     start = data_type.clock.day_start(np.datetime64(day, "D"))
-    for first, rows in blocks(table):
+    for first, rows in iterate_blocks(table):
         wrong = store.find_misplaced(rows, first, data_type, start)
         if len(wrong):
             yield f"{table.path}: slot {wrong[0] + first} holds a record of another time ({len(wrong)} such)"
 
 
 def check_blobs(file: tables.File, table: Table, data_type: DataType) -> Iterator[str]:
-    """Whether each index of a blob is one of the array beside the table."""
+    """Check that each blob index is within the array beside the table."""
     path = f"{table.path.rsplit('/', 1)[0]}/{data_type.placement.node.blobs.rsplit('/', 1)[-1]}"
     count = 0
     if link_exists(file, path):
@@ -253,7 +255,7 @@ def check_blobs(file: tables.File, table: Table, data_type: DataType) -> Iterato
     for field in data_type.fields:
         if not field.blob or field.name not in (table.dtype.names or ()):
             continue
-        for _, rows in blocks(table):
+        for _, rows in iterate_blocks(table):
             cells: npt.NDArray[Any] = rows[field.name]
             bad = int(((cells < -1) | (cells >= count)).sum())
             if bad:

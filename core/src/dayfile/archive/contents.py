@@ -1,4 +1,4 @@
-"""Whether files hold the same bytes, compared block by block: what is kept may be as large as the memory."""
+"""Compare the bytes of files, block by block, as they may be as large as the memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dayfile.model.batch import Source
 __all__ = ["holds", "holds_the_same"]
 
 BLOCK = 2**20
-"""Bytes that are compared at once."""
+"""Bytes to compare at once."""
 
 
 def holds(path: Path, source: Source | None = None) -> bool:
@@ -21,13 +21,13 @@ def holds(path: Path, source: Source | None = None) -> bool:
             return path.is_file()
         with path.open("rb") as file:
             same = os.fstat(file.fileno()).st_size == source.size
-            return same and all(file.read(len(part)) == part for part in parts_of(source))
+            return same and all(file.read(len(part)) == part for part in iterate_parts(source))
     except OSError:
         return False
 
 
-def parts_of(source: Source) -> Iterator[bytes]:
-    """The bytes of a source in parts that are small."""
+def iterate_parts(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of a source in small parts."""
     for _, block in source.blocks():
         for start in range(0, len(block), BLOCK):
             yield bytes(block[start : start + BLOCK])

@@ -1,4 +1,4 @@
-"""One day of one data type as its day file has it: slots that are empty or in conflict too, and overlap by itself."""
+"""Read one day of one data type as stored, with empty slots and conflicts, and the overlap table by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.places import OVERLAP
+from dayfile.model.places import OVERLAP_SUFFIX
 
 __all__ = ["DayTables", "read_day"]
 
@@ -29,10 +29,10 @@ class DayTables:
     Parameters
     ----------
     data_type : DataType
-        What the table tells of itself, which may be an older layout than the plugin's.
+        As the table declares it, which may be an older layout than the plugin's.
     rows : structured array, shape (n,)
-        In the dtype of the data type. Of the store ``slots`` all slots of the day: all bytes 0x00 where one is empty,
-        all bytes 0xFF where records contended for it.
+        In the dtype of the data type. In the store ``slots`` all slots of the day: an empty one has all bytes 0x00, one
+        in conflict all bytes 0xFF.
     overlap : structured array, shape (m,)
         Records that contended for a slot, in the order in which they came.
     """
@@ -57,8 +57,8 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     Raises
     ------
     UsageError
-        The archive has no such type, or nothing of it on that day; or the type has more tables than one, by keys such
-        as a station, or blobs beside its table.
+        The archive has no such type, or no records of it on that day; or the type has several tables, by keys such as a
+        station, or blobs beside its table.
     StorageError
         The day file cannot be read.
 
@@ -68,29 +68,29 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
     >>> len(tables.rows)  # doctest: +SKIP
     338
     """
-    from dayfile.archive.survey import opened_leaves
+    from dayfile.archive.survey import open_leaves
     from dayfile.hdf5.vlen import VlenArray
-    from dayfile.stores.declarations import data_type_of
+    from dayfile.stores.declarations import read_data_type
 
-    path = root.path / day_file_of(root, name, day)
+    path = root.path / find_day_file(root, name, day)
     found: DataType | None = None
     content: dict[str, npt.NDArray[Any]] = {}
     with open_day_file(path) as file:
-        for table in opened_leaves(file):
-            data_type = None if isinstance(table, VlenArray) else data_type_of(table)
+        for table in open_leaves(file):
+            data_type = None if isinstance(table, VlenArray) else read_data_type(table)
             if isinstance(table, VlenArray) or data_type is None or data_type.name != name:
                 continue
             check_single(data_type)
-            overlap = table.path == f"{data_type.placement.node.path}{OVERLAP}"
+            overlap = table.path == f"{data_type.placement.node.path}{OVERLAP_SUFFIX}"
             found = found if overlap else data_type
             content["overlap" if overlap else "rows"] = table.read(0, table.nrows)
     if found is None:
-        raise StorageError(f"the day file does not tell which of its tables is {name}", where=path)
+        raise StorageError(f"no table of the day file declares that it is {name}", where=path)
     return DayTables(found, content["rows"], content.get("overlap", np.zeros(0, found.dtype)))
 
 
-def day_file_of(root: Root, name: str, day: np.datetime64) -> str:
-    """Path of the one day file of a type and day, below the root; UsageError if there is none."""
+def find_day_file(root: Root, name: str, day: np.datetime64) -> str:
+    """Find the only day file of a type and day, below the root; UsageError if it does not exist."""
     catalogue = Catalogue.of(root)
     rows = catalogue.rows(name)
     if not rows:
@@ -98,21 +98,21 @@ def day_file_of(root: Root, name: str, day: np.datetime64) -> str:
         raise UsageError(f"the archive holds no {name!r}{hint}", where=root.path)
     paths = [row.path for row in rows if row.day == str(day)]
     if not paths:
-        near = ", ".join(nearest({row.day for row in rows}, day))
-        raise UsageError(f"the archive holds no {name} of {day}; the days next to it are {near}", where=root.path)
+        near = ", ".join(find_nearest({row.day for row in rows}, day))
+        raise UsageError(f"no {name} on {day}; nearest: {near}", where=root.path)
     if len(paths) > 1:
-        message = f"{name} of {day} is in more day files than one ({', '.join(paths)}); move those away that are not it"
+        message = f"{name} of {day} is in several day files ({', '.join(paths)}); move the wrong ones away"
         raise UsageError(message, where=root.path)
     return paths[0]
 
 
-def nearest(days: Iterable[str], day: np.datetime64) -> list[str]:
-    """Those few of some days, ISO, that are nearest to a day, in order."""
+def find_nearest(days: Iterable[str], day: np.datetime64) -> list[str]:
+    """Find the few of some days (ISO) that are nearest to a day, in order."""
     return sorted(sorted(days, key=lambda other: abs(np.datetime64(other, "D") - day))[:NEAREST])
 
 
 def check_single(data_type: DataType) -> None:
-    """UsageError if records of a type stand in several tables of a day file, or have blobs."""
+    """Raise UsageError if records of a type are in several tables of a day file, or have blobs."""
     node = data_type.placement.node
     if "{" in node.path or node.blobs:
         message = f"{data_type.name} has tables by key, or blobs, at {node.path}: it is not one table a day"

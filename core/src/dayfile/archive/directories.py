@@ -1,7 +1,7 @@
-"""Looking into directories: what is there, what is absent, and what may not be listed, never mistaken for each other.
+"""List directories, without mistaking a directory that may not be listed for an empty or absent one.
 
-``Path.glob``, ``Path.rglob`` and ``os.walk`` take a directory that they may not list for an empty one. Whoever decides
-by what a directory holds asks here instead.
+``Path.glob``, ``Path.rglob`` and ``os.walk`` treat a directory that they may not list as empty. Code that decides by
+the content of a directory uses these functions instead.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import NamedTuple, NoReturn
 
 from dayfile.errors import StorageError
 
-__all__ = ["File", "Unseen", "entries", "files_below", "refuse", "status", "visible"]
+__all__ = ["File", "Unseen", "is_visible", "list_directory", "list_files", "read_status", "refuse"]
 
 Unseen = Callable[[Path, OSError], None]
-"""Called with a path that could not be listed or looked at, and why; it raises, or takes note of it."""
+"""Called with a path that could not be listed or read, and the error; raises it, or takes note of it."""
 
 
 class File(NamedTuple):
@@ -29,7 +29,7 @@ class File(NamedTuple):
     path : Path
         Where it is.
     status : os.stat_result
-        Of the file; where the path is a link, of the file that it leads to.
+        Status of the file; where the path is a link, of the file that it leads to.
     link : bool
         Whether the path is a symbolic link.
     """
@@ -44,13 +44,13 @@ def refuse(path: Path, error: OSError) -> NoReturn:
     raise StorageError(f"cannot be read ({error.strerror or error})", where=path) from error
 
 
-def status(path: Path) -> os.stat_result | None:
+def read_status(path: Path) -> os.stat_result | None:
     """Return the status of a file or directory, links followed; None if it is absent.
 
     Raises
     ------
     StorageError
-        It cannot be said whether it exists, as a directory above it is closed.
+        Whether it exists is unknown, as a directory above it is closed.
     """
     try:
         return path.stat()
@@ -60,23 +60,23 @@ def status(path: Path) -> os.stat_result | None:
         refuse(path, error)
 
 
-def entries(directory: Path) -> list[os.DirEntry[str]] | None:
+def list_directory(directory: Path) -> list[os.DirEntry[str]] | None:
     """List a directory, by name; None if it is absent.
 
     Returns
     -------
     list of os.DirEntry or None
-        What it holds, hidden entries too.
+        Its entries, including hidden ones.
 
     Raises
     ------
     StorageError
-        It exists and could not be listed, or not to its end.
+        It exists and could not be listed completely.
     """
     try:
         return scan(directory)
     except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and status(directory) is None:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and read_status(directory) is None:
             return None
         refuse(directory, error)
 
@@ -87,22 +87,22 @@ def scan(directory: Path) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: entry.name)
 
 
-def visible(entry: os.DirEntry[str]) -> bool:
+def is_visible(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is not hidden; a hidden one (.name) is somebody's unfinished work."""
     return not entry.name.startswith(".")
 
 
-def visible_directory(entry: os.DirEntry[str]) -> bool:
+def is_visible_directory(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a directory to look into: not hidden and not a link, which could lead in a circle."""
-    return visible(entry) and not entry.is_symlink()
+    return is_visible(entry) and not entry.is_symlink()
 
 
-def files_below(
+def list_files(
     directory: Path,
     unseen: Unseen = refuse,
     *,
-    wanted: Callable[[os.DirEntry[str]], bool] = visible,
-    enter: Callable[[os.DirEntry[str]], bool] = visible_directory,
+    wanted: Callable[[os.DirEntry[str]], bool] = is_visible,
+    enter: Callable[[os.DirEntry[str]], bool] = is_visible_directory,
 ) -> list[File] | None:
     """List the regular files below a directory, by path; None if the directory is absent.
 
@@ -111,20 +111,19 @@ def files_below(
     directory : Path
         Where to look.
     unseen : callable, optional
-        Called with each subdirectory that could not be listed and each file that could not be looked at. If it
-        returns, the rest is listed all the same. By default it raises a StorageError.
+        Called with each subdirectory that could not be listed and each file that could not be read. If it returns, the
+        rest is listed all the same. By default it raises a StorageError.
     wanted : callable, optional
-        Which files are listed; by default those that are not hidden.
+        Selects files; by default those that are not hidden.
     enter : callable, optional
-        Which subdirectories are looked into; it is asked about links to directories too. By default those that are
-        neither hidden nor links.
+        Selects subdirectories, including links to directories. By default those that are neither hidden nor links.
 
     Raises
     ------
     StorageError
-        The directory itself could not be listed, whatever ``unseen`` does: it must not be taken for an empty one.
+        The directory itself could not be listed, whatever ``unseen`` does: it must not seem empty.
     """
-    top = entries(directory)
+    top = list_directory(directory)
     if top is None:
         return None
     found: list[File] = []
@@ -137,16 +136,16 @@ def files_below(
                     if enter(entry):
                         waiting.append(scan(path))
                 elif wanted(entry):
-                    found += look_at(entry)
+                    found += select_regular(entry)
             except FileNotFoundError:
-                pass  # it went meanwhile, or is a link to nowhere
+                pass  # it was removed meanwhile, or is a dangling link
             except OSError as error:
                 if error.errno != ELOOP:
                     unseen(path, error)
     return sorted(found, key=lambda file: file.path)
 
 
-def look_at(entry: os.DirEntry[str]) -> list[File]:
-    """Return an entry if it is a regular file; OSError if it cannot be looked at."""
+def select_regular(entry: os.DirEntry[str]) -> list[File]:
+    """Return a list with the entry if it is a regular file, else an empty one; OSError if that cannot be seen."""
     found = entry.stat()
     return [File(Path(entry.path), found, entry.is_symlink())] if S_ISREG(found.st_mode) else []

@@ -1,6 +1,6 @@
 """Every change the archive makes on disk: durable writes, copies, renames.
 
-What is promised after a crash rests on these few functions, so all changes go through them.
+The guarantees after a crash depend on these few functions, so all changes go through them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "make_directory",
     "move",
     "move_into",
-    "opened",
+    "open_for_writing",
     "rename",
     "replace",
     "step",
@@ -53,7 +53,7 @@ RENAME_NOREPLACE = 1
 OTHERS = 0o007
 PRIVATE_DIRECTORY = 0o777 & ~OTHERS
 PRIVATE_FILE = 0o666 & ~OTHERS
-"""Modes, before the umask, of what other users must not read: input, whatever may be in it. 0750 and 0640 as a rule."""
+"""Modes, before the umask, of what other users must not read: input may contain anything. Usually 0750 and 0640."""
 
 logger = logging.getLogger(__name__)
 observers: list[Callable[[str, Path], None]] = []
@@ -61,10 +61,10 @@ observers: list[Callable[[str, Path], None]] = []
 
 @contextmanager
 def watch_steps(observer: Callable[[str, Path], None]) -> Iterator[None]:
-    """Call ``observer`` with kind and path before every step on disk, as the tests of what a crash leaves behind do.
+    """Call ``observer`` with kind and path before every step on disk, for tests of what a crash leaves behind.
 
-    Kinds are ``write``, ``fsync``, ``rename``, ``copy``, ``open`` and ``unlink``. What the observer raises is raised
-    by the step: an OSError looks like the disk's own.
+    Kinds are ``write``, ``fsync``, ``rename``, ``copy``, ``open`` and ``unlink``. The step raises what the observer
+    raises: an OSError looks like the disk's own.
     """
     observers.append(observer)
     try:
@@ -74,18 +74,18 @@ def watch_steps(observer: Callable[[str, Path], None]) -> Iterator[None]:
 
 
 def step(kind: str, path: Path) -> None:
-    """Tell observers that a step comes next."""
+    """Notify observers of the next step."""
     for observer in observers:
         observer(kind, path)
 
 
-STAYS = "input stays where it was, run again once it is mended"
-"""What to say, and to do, when something could not be written."""
+STAYS = "input is left in place; run again once this is fixed"
+"""Advice when something could not be written."""
 
 
 @contextmanager
 def storage_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn OSError into a StorageError that says what failed where."""
+    """Convert an OSError to a StorageError that says what failed where."""
     try:
         yield
     except OSError as error:
@@ -93,7 +93,7 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 
 
 def concerns_the_disk(error: OSError) -> bool:
-    """Return whether a failure is of the disk or the process, so that the next file would fail as well."""
+    """Return whether an error is of the disk or the process, so that the next file would fail as well."""
     return error.errno in {ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOMEM}
 
 
@@ -109,29 +109,29 @@ def sync(path: Path) -> None:
 
 
 def sync_file(descriptor: int, path: Path) -> None:
-    """Force the content of an open file to disk; of one that is there already it costs a flush of the disk's cache."""
+    """Force the content of an open file to disk; if it is there already, this costs a flush of the disk's cache."""
     with storage_errors("sync to disk", path):
         step("fsync", path)
         getattr(os, "fdatasync", os.fsync)(descriptor)  # not every system has both
 
 
 def begin_sync(path: Path) -> None:
-    """Let the system begin to write a file's content to disk, and do not wait: :func:`sync` has less to wait for then.
+    """Ask the system to begin writing a file's content to disk, without waiting: :func:`sync` is faster then.
 
-    Of systems other than Linux nothing is asked; nothing depends on it. OSError if the file cannot be opened.
+    On systems other than Linux it does nothing. OSError if the file cannot be opened.
     """
-    function = sync_file_range()
+    function = load_sync_file_range()
     if function is not None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            function(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE)  # of the whole file; where it cannot, it does nothing
+            function(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE)  # of the whole file; failure is harmless
         finally:
             os.close(descriptor)
 
 
 @cache
-def sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """The function of Linux that Python does not have; None elsewhere."""
+def load_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Load the function of Linux that Python does not have; None elsewhere."""
     try:
         function = ctypes.CDLL(None).sync_file_range
     except (OSError, AttributeError, TypeError):
@@ -141,9 +141,9 @@ def sync_file_range() -> Callable[[int, int, int, int], int] | None:
 
 
 def make_directory(path: Path, *, private: bool = False) -> None:
-    """Make a directory and those above it; durable once the caller syncs what it puts there.
+    """Make a directory and those above it; durable once the caller syncs its files there.
 
-    One that is ``private`` is closed to other users; one that exists is left as it is.
+    A ``private`` directory is closed to other users; an existing one is left as it is.
     """
     with storage_errors("make the directory", path):
         if path.is_dir():
@@ -155,9 +155,9 @@ def make_directory(path: Path, *, private: bool = False) -> None:
 
 
 def close_to_others(path: Path) -> bool:
-    """Take from other users what they may do with a file or directory of this user's; True if they could do anything.
+    """Remove all permissions of other users for a file or directory of this user; True if they had any.
 
-    What is absent, a link, or belongs to another user is left as it is.
+    An absent path, a link, or a file of another user is left as it is.
     """
     try:
         found = path.lstat()
@@ -170,8 +170,8 @@ def close_to_others(path: Path) -> bool:
 
 
 def write(path: Path, content: bytes | Iterable[bytes], *, private: bool = False) -> None:
-    """Write a new file, given whole or in parts, and force it to disk; its directory is the caller's to sync."""
-    with storage_errors("write", path), opened(path, "xb", private=private) as file:
+    """Write a new file, given whole or in parts, and force it to disk; the caller syncs its directory."""
+    with storage_errors("write", path), open_for_writing(path, "xb", private=private) as file:
         step("write", path)
         file.writelines([content] if isinstance(content, bytes) else content)
         file.flush()
@@ -179,8 +179,8 @@ def write(path: Path, content: bytes | Iterable[bytes], *, private: bool = False
         os.fsync(file.fileno())
 
 
-def opened(path: Path, mode: str, *, private: bool) -> BinaryIO:
-    """Open a file to be written; one that is made and ``private`` is closed to other users."""
+def open_for_writing(path: Path, mode: str, *, private: bool) -> BinaryIO:
+    """Open a file for writing; a new ``private`` file is closed to other users."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, PRIVATE_FILE if private else 0o666)
@@ -210,19 +210,19 @@ def copy(source: Path, target: Path) -> None:
                     break
                 left -= done
         except OSError:
-            # Not across these file systems, or not in this kernel: the plain way from where it stopped.
+            # Not across these file systems, or not in this kernel: copy the rest the plain way.
             old.seek(new.seek(0, os.SEEK_END))
             shutil.copyfileobj(old, new)
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at a path; StorageError if that cannot be seen."""
+    """Return whether a path exists; StorageError if that cannot be seen."""
     with storage_errors("look for", path):
         return path.exists()
 
 
 def rename(old: Path, new: Path) -> None:
-    """Rename within a file system, replacing what is there, and make it durable."""
+    """Rename within a file system, replacing an existing file, and make it durable."""
     with storage_errors("rename into place", new):
         step("rename", new)
         old.replace(new)
@@ -230,13 +230,13 @@ def rename(old: Path, new: Path) -> None:
 
 
 def bring_near(made: Path, target: Path) -> Path:
-    """Take a file to the file system of another one, under a hidden name beside it: only within one is a rename."""
+    """Copy a file to the file system of its target, under a hidden name beside it, as a rename cannot cross systems."""
     with storage_errors("look at", target.parent):
         if made.parent.stat().st_dev == target.parent.stat().st_dev:
             return made
     near = target.with_name(f".{target.name}")
     unlink(near)
-    if exists(target):  # others may not read it before it has the mode of that one
+    if exists(target):  # nobody else may read it before it has the mode of the target
         write(near, b"", private=True)
     copy(made, near)
     unlink(made)
@@ -244,9 +244,9 @@ def bring_near(made: Path, target: Path) -> Path:
 
 
 def replace(made: Path, target: Path) -> None:
-    """Put a file in the place of another one on the same file system, with its mode, group and owner; durable.
+    """Replace a file by another one on the same file system, durably, with the mode, group and owner of the old file.
 
-    Of owner and group, what this user may not give is not kept. The name must not be a link: it would become a file.
+    Owner and group change where this user may not set them. The name must not be a link: it would become a file.
     """
     with storage_errors("give mode and group to", made):
         try:
@@ -269,25 +269,25 @@ def keep_access(path: Path, old: os.stat_result) -> None:
         try:
             os.chown(path, -1, old.st_gid)
         except PermissionError:
-            mode &= ~0o070 | (mode & OTHERS) << 3  # what the group may do was not meant for this user's group
+            mode &= ~0o070 | (mode & OTHERS) << 3  # the permissions were not meant for this user's group
             logger.warning("%s: its group %d cannot be kept, as this user is not in it", path, old.st_gid)
     if path.stat().st_mode & 0o777 != mode:
         path.chmod(mode)
 
 
 def move(old: Path, new: Path) -> None:
-    """Give a file or directory another name on the same file system, and never replace anything.
+    """Rename a file or directory on the same file system, without ever replacing anything.
 
-    Where neither the system nor the file system can refuse to replace (RENAME_NOREPLACE), a file gets its new name as
-    a link, and then loses its old one: killed between, it has both. Its content is the caller's to sync before, and
-    the directories after.
+    Where neither the system nor the file system supports RENAME_NOREPLACE, a file gets its new name as a link, and then
+    loses its old one: a process killed in between leaves both. The caller syncs its content before, and the directories
+    after.
 
     Raises
     ------
     FileExistsError
         The new name is taken.
     OSError
-        What else the system says; the file has its old name.
+        Any other error of the system; the file has its old name.
     """
     step("rename", new)
     sys.audit("os.rename", str(old), str(new), -1, -1)
@@ -306,7 +306,7 @@ def move(old: Path, new: Path) -> None:
 
 
 def move_directory(old: Path, new: Path) -> None:
-    """Rename a directory, which replaces an empty one at most; that holds nobody's bytes."""
+    """Rename a directory, which at most replaces an empty one."""
     try:
         old.rename(new)
     except OSError as error:
@@ -317,7 +317,7 @@ def move_directory(old: Path, new: Path) -> None:
 
 def rename_noreplace(old: Path, new: Path) -> bool:
     """Rename without replacing, in one step; False where the system or the file system cannot."""
-    function = renameat2()
+    function = load_renameat2()
     if function is None:
         return False
     if function(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), RENAME_NOREPLACE) == 0:
@@ -329,8 +329,8 @@ def rename_noreplace(old: Path, new: Path) -> bool:
 
 
 @cache
-def renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
-    """Return the function of Linux that Python does not have; None elsewhere."""
+def load_renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    """Load the function of Linux that Python does not have; None elsewhere."""
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):
@@ -340,17 +340,17 @@ def renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
 
 
 def move_into(old: Path, directory: Path, name: str | None = None) -> Path:
-    """Move a file into a directory, or a numbered one below it where its name is taken, and never replace anything.
+    """Move a file into a directory, or a numbered one below it if its name is taken, without replacing anything.
 
     Returns
     -------
     Path
-        Where it is now. The directories are the caller's to sync: see :func:`sync_names`.
+        Its new path. The caller syncs the directories: see :func:`sync_names`.
 
     Raises
     ------
     OSError
-        It could not be moved, and is where it was.
+        It could not be moved, and is left in place.
     """
     name = name or old.name
     number = 0
@@ -380,7 +380,7 @@ def move_into(old: Path, directory: Path, name: str | None = None) -> Path:
 
 
 def sync_names(directory: Path, moved: Iterable[Path]) -> None:
-    """Make the names durable that files got by :func:`move_into` in a directory."""
+    """Make the new names of files durable that :func:`move_into` moved into a directory."""
     places = {path.parent for path in moved}
     if places - {directory}:
         places.add(directory)
@@ -389,7 +389,7 @@ def sync_names(directory: Path, moved: Iterable[Path]) -> None:
 
 
 def unlink(path: Path) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it exists."""
     with storage_errors("remove", path):
         step("unlink", path)
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What an entry of the quarantine is: a directory with the bytes of a source or of its records, and the reason."""
+"""An entry of the quarantine: a directory with the bytes of a source or of its records, and the reason."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = [
     "REASON",
     "VALUES",
     "Entry",
-    "contents_of",
-    "digest_id",
-    "id_of",
+    "list_contents",
+    "make_id",
+    "make_safe_name",
+    "parse_id",
     "read_entry",
-    "safe_name",
 ]
 
 REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
@@ -30,7 +30,7 @@ REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that is in quarantine.
+    """One entry of the quarantine.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class Entry:
     reason : dict
         The content of ``reason.json``: ``time``, ``source`` (original name), ``source_sha256`` (of a file that was too
         large to be read None), ``plugin``, ``version``, ``error`` (class), ``message``; of single records also
-        ``code``, ``records`` (their places in the source) and ``offset`` (byte offset of the first, where records have
+        ``code``, ``records`` (their indexes in the source) and ``offset`` (byte offset of the first, where records have
         one).
     content : Path or None
-        The bytes; None if they were requeued and a crash kept the rest of the entry.
+        The bytes; None if they were requeued and a crash left the rest of the entry.
     closed : OSError or None
-        Why the entry cannot be read, if it cannot; ``message`` in ``reason`` says so.
+        The error if the entry cannot be read; also in ``message`` of ``reason``.
     """
 
     path: Path
@@ -54,12 +54,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Name of the directory, ``<date>-<short id>``."""
+        """Return the name of the directory, ``<date>-<short id>``."""
         return self.path.name
 
     @property
     def message(self) -> str:
-        """What is wrong, without the name of the source, and what was wrong before it was requeued."""
+        """Return what is wrong, without the name of the source, and what was wrong before it was requeued."""
         before = self.reason.get("earlier") or ()
         reasons = [self.reason, *reversed([each for each in before if isinstance(each, dict)])]
         source = re.escape(str(self.reason.get("source", "")))
@@ -68,21 +68,21 @@ class Entry:
 
     @property
     def records(self) -> int:
-        """How many records it is about; 0 if a whole source."""
+        """Return the number of records it is about; 0 for a whole source."""
         count, records = self.reason.get("count"), self.reason.get("records")
         return count if isinstance(count, int) else len(records) if isinstance(records, list) else 0
 
     @property
     def size(self) -> int:
-        """Bytes of what it keeps; 0 if that cannot be seen."""
+        """Return the size of its files in bytes; 0 if that cannot be seen."""
         try:
-            return sum(each.lstat().st_size for each in contents_of(self.path))
+            return sum(each.lstat().st_size for each in list_contents(self.path))
         except OSError:
             return 0
 
     @property
     def age(self) -> float | None:
-        """Seconds since it was made; None if its reason does not say."""
+        """Return the seconds since it was made; None if its reason does not say."""
         try:
             return time.time() - dt.datetime.fromisoformat(str(self.reason.get("time"))).timestamp()
         except (ValueError, OverflowError):
@@ -92,7 +92,7 @@ class Entry:
 def read_entry(path: Path) -> Entry:
     """Read the entry in a directory; where that fails, its message says so."""
     try:
-        contents = contents_of(path)
+        contents = list_contents(path)
         if contents:
             contents[0].lstat()  # where the directory can be listed and not entered
     except OSError as error:
@@ -107,31 +107,31 @@ def read_entry(path: Path) -> Entry:
     return Entry(path, reason, content)
 
 
-def contents_of(entry: Path) -> list[Path]:
-    """Return what an entry holds but its reason: one file, none if it went already. OSError if it cannot be listed.
+def list_contents(entry: Path) -> list[Path]:
+    """List the files of an entry except its reason: one, or none if it was requeued. OSError if it cannot be listed.
 
-    A reason that a killed process left half written beside it is none of the content.
+    A half-written reason of a killed process is not listed.
     """
     return [Path(each.path) for each in scan(entry) if each.name not in {REASON, NEW_REASON}]
 
 
-def digest_id(name: str, digest: bytes) -> str:
-    """Return the short id of content with this SHA-256, which differs from that of other entries."""
+def make_id(name: str, digest: bytes) -> str:
+    """Make the short id of an entry whose content has this SHA-256."""
     return hashlib.sha256(digest + name.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
-def safe_name(name: str) -> str:
-    """The last part of a file name, not hidden, or ``source`` where that cannot name a file of its own."""
+def make_safe_name(name: str) -> str:
+    """Return the last part of a file name, not hidden, or ``source`` where that cannot be used."""
     last = Path(name).name.replace("\0", "").lstrip(".")
     return "source" if last in {"", "..", REASON} or len(last.encode(errors="replace")) > 250 else last
 
 
-def id_of(name: str) -> str:
-    """The short id of an entry: its name without the day in front.
+def parse_id(name: str) -> str:
+    """Return the short id of an entry: its name without the day in front.
 
     Examples
     --------
-    >>> id_of("2026-11-29-719cb3e265e6")
+    >>> parse_id("2026-11-29-719cb3e265e6")
     '719cb3e265e6'
     """
     return "-".join(name.split("-")[3:])

@@ -1,8 +1,8 @@
-"""Work files in a fork of the process that writes them: it can do nothing to them.
+"""Protect work files from forks of the process that writes them.
 
-A fork shares the descriptors of its parent and has a copy of what HDF5 keeps in memory of each file. When it ends, as
-by ``sys.exit``, its libraries write that copy, by then an old one, and give the file's lock back. So descriptors of
-files that are open for writing lead to a scratch file in a fork.
+A fork shares the descriptors of its parent and has a copy of what HDF5 holds in memory of each file. When it ends, as
+by ``sys.exit``, its libraries write that outdated copy and release the file's lock. So in a fork the descriptors of
+files that are open for writing are redirected to a scratch file.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from weakref import WeakSet
 
 import tables
 
-__all__ = ["keep_from_forks"]
+__all__ = ["protect_from_forks"]
 
 OPEN: WeakSet[tables.File] = WeakSet()
 
 
-def keep_from_forks(file: tables.File) -> tables.File:
-    """Return a file that is open for writing, after seeing to it that no fork writes to it."""
+def protect_from_forks(file: tables.File) -> tables.File:
+    """Protect a file that is open for writing from forks, and return it."""
     OPEN.add(file)
     return file
 
 
-def let_go() -> None:
-    """Lead the descriptors of all such files to a scratch file; called in a fork."""
+def redirect_files() -> None:
+    """Redirect the descriptors of all such files to a scratch file; called in a fork."""
     mine = [file for file in list(OPEN) if file.isopen]
     OPEN.clear()
     if not mine:
@@ -36,4 +36,4 @@ def let_go() -> None:
             os.dup2(scratch.fileno(), file.fileno(), inheritable=False)
 
 
-os.register_at_fork(after_in_child=let_go)
+os.register_at_fork(after_in_child=redirect_files)

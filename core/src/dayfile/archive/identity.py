@@ -1,7 +1,7 @@
-"""What an archive is known by: the marker ``archive.json``, made with it, and the directory that was opened.
+"""Identify an archive: by its marker ``archive.json``, and by the directory that was opened.
 
-A directory without a marker is not an archive: it may be the bare mount point of a file system that is missing, or the
-result of a slip. So the marker is made only where somebody asked for an archive, in one step, and never replaced.
+A directory without a marker is not an archive: it may be the bare mount point of a missing file system, or a mistake.
+So the marker is made only where somebody asked for an archive, in one step, and is never replaced.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from stat import S_ISDIR
 from typing import NamedTuple
 
 from dayfile.archive import disk
-from dayfile.archive.directories import status
+from dayfile.archive.directories import read_status
 from dayfile.errors import StorageError, UsageError
 
-__all__ = ["FORMAT", "MARKER", "Opened", "is_archive", "make_marker", "read_marker", "refuse_url"]
+__all__ = ["ARCHIVE_FORMAT", "MARKER", "Opened", "is_archive", "make_marker", "read_marker", "refuse_url"]
 
 MARKER = "archive.json"
-FORMAT = 1
+ARCHIVE_FORMAT = 1
 """The format of archives that this version reads and writes."""
 ELSEWHERE = re.compile(r"([A-Za-z0-9][\w+.@-]+):/+(.*)", re.DOTALL)
-"""A URL, or a path on another machine as scp has it; pathlib has made one slash of two."""
+"""A URL, or a path on another machine as scp writes it; pathlib turns two slashes into one."""
 
 
 def refuse_url(path: str | Path) -> None:
-    """Raise a UsageError for a URL where a path is needed: it would be taken for a directory ``s3:``.
+    """Raise a UsageError for a URL where a path is needed: it would become a directory ``s3:``.
 
     Examples
     --------
@@ -45,14 +45,14 @@ def refuse_url(path: str | Path) -> None:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a directory is an archive: it has a marker, or is older than markers; StorageError if unseen."""
-    return status(path / MARKER) is not None or is_older(path)
+    """Return whether a directory is an archive: has a marker, or is older than markers; StorageError if unreadable."""
+    return read_status(path / MARKER) is not None or is_older(path)
 
 
 def is_older(path: Path) -> bool:
-    """Return whether a directory has what every archive had before there were markers."""
-    workshop = status(path / "workshop")
-    return (workshop is not None and S_ISDIR(workshop.st_mode)) or status(path / "catalogue.db") is not None
+    """Return whether a directory has the files that every archive had before markers were introduced."""
+    workshop = read_status(path / "workshop")
+    return (workshop is not None and S_ISDIR(workshop.st_mode)) or read_status(path / "catalogue.db") is not None
 
 
 def read_marker(path: Path) -> str | None:
@@ -61,7 +61,7 @@ def read_marker(path: Path) -> str | None:
     Returns
     -------
     str or None
-        None if there is no marker.
+        None if the marker does not exist.
 
     Raises
     ------
@@ -70,21 +70,31 @@ def read_marker(path: Path) -> str | None:
     """
     marker = path / MARKER
     try:
-        told = json.loads(marker.read_bytes())
+        content = json.loads(marker.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StorageError(f"cannot be read ({error.strerror or error})", where=marker) from error
     except (ValueError, RecursionError):
-        told = None
-    if isinstance(told, dict) and "format" in told and (told["format"] != FORMAT or told["format"] is True):
-        needs = told.get("needs", f"a version of dayfile that knows format {told['format']}")
-        message = f"this archive has format {told['format']}, and this dayfile knows format {FORMAT}; use {needs}"
+        content = None
+    if (
+        isinstance(content, dict)
+        and "format" in content
+        and (content["format"] != ARCHIVE_FORMAT or content["format"] is True)
+    ):
+        needs = content.get("needs", f"a version of dayfile that knows format {content['format']}")
+        message = (
+            f"this archive has format {content['format']}, and this dayfile knows format {ARCHIVE_FORMAT}; use {needs}"
+        )
         raise StorageError(message, where=path)
-    if not isinstance(told, dict) or told.get("format") != FORMAT or not isinstance(told.get("id"), str):
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != ARCHIVE_FORMAT
+        or not isinstance(content.get("id"), str)
+    ):
         message = "this is not the marker of an archive; take it from a backup, or remove it and run: dayfile init"
         raise StorageError(message, where=marker)
-    return str(told["id"])
+    return str(content["id"])
 
 
 def make_marker(path: Path) -> str:
@@ -99,7 +109,7 @@ def make_marker(path: Path) -> str:
     if known is not None:
         return known
     making = path / f".{MARKER}-{secrets.token_hex(4)}"
-    content = json.dumps({"id": str(uuid.uuid4()), "format": FORMAT})
+    content = json.dumps({"id": str(uuid.uuid4()), "format": ARCHIVE_FORMAT})
     try:
         disk.write(making, f"{content}\n".encode())
         with disk.storage_errors("write", path / MARKER), suppress(FileExistsError):
@@ -109,7 +119,7 @@ def make_marker(path: Path) -> str:
     disk.sync(path)
     found = read_marker(path)
     if found is None:
-        raise StorageError("this marker went as soon as it was made", where=path / MARKER)
+        raise StorageError("this marker disappeared as soon as it was made", where=path / MARKER)
     return found
 
 
@@ -119,7 +129,7 @@ class Opened(NamedTuple):
     Parameters
     ----------
     device, inode : int
-        Which directory it is.
+        The numbers of the directory.
     marker : str or None
         Its id; None for an archive without a marker, where none could be made.
     """

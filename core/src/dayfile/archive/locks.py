@@ -1,4 +1,4 @@
-"""Locks on files (flock): they end with their process, and a lock that a killed one left behind holds nobody up."""
+"""Locks on files (flock): they end with their process, so the lock of a killed process blocks nobody."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from dayfile.archive import disk
 from dayfile.errors import StorageError
 
-__all__ = ["PAUSE", "locked", "try_lock"]
+__all__ = ["PAUSE", "hold_lock", "try_lock"]
 
 PAUSE = 0.001
-"""Seconds between two tries; who takes a lock again and again has to leave longer gaps."""
+"""Seconds between two tries; a process that takes a lock again and again has to leave longer gaps."""
 
 
 def try_lock(descriptor: int, path: Path) -> bool:
@@ -24,7 +24,7 @@ def try_lock(descriptor: int, path: Path) -> bool:
     Returns
     -------
     bool
-        False if somebody does.
+        False if another process holds it.
 
     Raises
     ------
@@ -45,15 +45,15 @@ def try_lock(descriptor: int, path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a file, which is made if it is missing and never removed; others are waited for.
+def hold_lock(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a file, which is made if it is missing and never removed; wait for other holders.
 
-    Other users cannot open it: whoever may read a file may lock it, for as long as they like.
+    Other users cannot open it, as anybody who may read a file may lock it for any time.
 
     Raises
     ------
     StorageError
-        It could not be had within these seconds, or cannot be had at all.
+        It could not be taken within these seconds, or at all.
     """
     with disk.storage_errors("open the lock", path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.PRIVATE_FILE)

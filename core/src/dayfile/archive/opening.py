@@ -1,7 +1,7 @@
-"""Day files opened to be read: what can be in the way, each trouble named as what it is.
+"""Open day files for reading, and report precisely why one cannot be read.
 
-Only a damaged file is to be rebuilt or taken from a copy. One that is in use, may not be read, or is on a disk that
-fails is a good file as far as anybody knows, and nothing may be made in its place.
+Only a damaged file should be rebuilt or restored from a copy. A file that is in use, may not be read, or is on a
+failing disk may be good, and must not be replaced.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = [
     "DayFileError",
     "Trouble",
     "check_link",
+    "convert_hdf5_errors",
     "follow_link",
-    "hdf5_errors",
-    "naming_trouble",
+    "name_trouble",
     "open_day_file",
 ]
 
@@ -39,9 +39,9 @@ DAMAGED = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
     *(ValueError, LookupError, AttributeError, TypeError),
 )
-"""What reading a day file raises that is damaged, or not as this program leaves them."""
-REMEDY = "rebuild it if its sources are kept (dayfile rebuild), else take it from a copy"
-"""What messages advise for a day file that is damaged or gone; sources of one of other origin are not kept."""
+"""Exceptions raised by reading a day file that is damaged, or not written as this program writes them."""
+REMEDY = "rebuild it if its sources are kept (dayfile rebuild), otherwise restore it from a copy"
+"""Advice about a day file that is damaged or missing; the sources of a foreign one are not kept."""
 
 
 class Trouble(StrEnum):
@@ -75,9 +75,9 @@ class DayFileError(StorageError):
     path : Path
         The day file.
     trouble : Trouble
-        What is in the way.
+        The reason.
     detail : str
-        What the system or the library said.
+        The message of the system or the library.
     """
 
     def __init__(self, path: Path, trouble: Trouble, detail: str) -> None:
@@ -99,7 +99,7 @@ class DayFileError(StorageError):
             case Trouble.NO_FILE:
                 message = f"is {detail}; remove it or move it out of the archive"
             case Trouble.UNREADABLE:
-                message = f"cannot be read now ({detail}); the file may be good: look at the disk and try again"
+                message = f"cannot be read now ({detail}); the file may be good: check the disk and try again"
             case Trouble.UNKNOWN_STORE:
                 message = f"cannot be read: {detail}"
             case Trouble.DAMAGED:
@@ -108,43 +108,43 @@ class DayFileError(StorageError):
         super().__init__(message, where=path)
 
     def __reduce__(self) -> tuple[type[DayFileError], tuple[Path, Trouble, str]]:
-        """By its parts: it goes between processes."""
+        """Pickle by its parts, as it is sent between processes."""
         return DayFileError, (self.path, self.trouble, self.detail)
 
 
 @contextmanager
 def open_day_file(path: Path) -> Iterator[tables.File]:
-    """Open a day file for reading, and close it in the end.
+    """Open a day file for reading, and close it on exit.
 
     Raises
     ------
     DayFileError
-        It cannot be opened, or what is done with it while it is open raises what a damaged file does.
+        It cannot be opened, or reading it raises an exception of a damaged file.
     """
     check_regular(path)
-    with naming_trouble(path), open_file(path) as file:
+    with name_trouble(path), open_file(path) as file:
         yield file
 
 
 def check_regular(path: Path) -> None:
-    """DayFileError for what is not a regular file, and must not even be opened: that of a pipe waits for a writer."""
-    with naming_trouble(path):
+    """Raise DayFileError for anything but a regular file, without opening it: opening a pipe waits for a writer."""
+    with name_trouble(path):
         mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise DayFileError(path, Trouble.NO_FILE, "a directory" if stat.S_ISDIR(mode) else "not a regular file")
 
 
 def follow_link(published: Path) -> Path:
-    """Return the file that a published day file is: where its path is a link, the file that it leads to.
+    """Return the path of a published day file, or the file that it leads to if it is a link.
 
     Raises
     ------
     HeldError
-        The link leads nowhere, as if something were not mounted, or in a circle, or to what is not a file.
+        The link leads nowhere, as if something were not mounted, or in a circle, or to something that is not a file.
     DayFileError
-        It cannot be looked at.
+        It cannot be read.
     """
-    with naming_trouble(published):
+    with name_trouble(published):
         if not published.is_symlink():
             return published
     target = Path(os.path.realpath(published))
@@ -160,7 +160,7 @@ def follow_link(published: Path) -> Path:
 
 
 def check_link(published: Path, target: Path) -> None:
-    """Raise a StorageError if a published path leads to another file than :func:`follow_link` returned before."""
+    """Raise a StorageError if a published path leads to another file than :func:`follow_link` returned earlier."""
     try:
         same = follow_link(published) == target
     except HeldError as error:
@@ -170,8 +170,8 @@ def check_link(published: Path, target: Path) -> None:
 
 
 @contextmanager
-def naming_trouble(path: Path) -> Iterator[None]:
-    """Turn what reading a day file raises into a DayFileError that names the trouble."""
+def name_trouble(path: Path) -> Iterator[None]:
+    """Convert exceptions raised by reading a day file to a DayFileError with the reason."""
     try:
         yield
     except UnknownStoreError as error:
@@ -181,7 +181,7 @@ def naming_trouble(path: Path) -> Iterator[None]:
 
 
 def find_trouble(path: Path, error: BaseException) -> tuple[Trouble, str]:
-    """The trouble behind an exception, and what the system or the library said of it."""
+    """Find the reason behind an exception, and the message of the system or the library."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
@@ -199,8 +199,8 @@ def find_trouble(path: Path, error: BaseException) -> tuple[Trouble, str]:
 
 
 @contextmanager
-def hdf5_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn what HDF5 reports into a StorageError."""
+def convert_hdf5_errors(action: str, path: Path) -> Iterator[None]:
+    """Convert errors of HDF5 to a StorageError."""
     try:
         yield
     except (tables.HDF5ExtError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Where input that cannot be archived is kept, whole, with the reason."""
+"""The quarantine: input that cannot be archived, complete, with the reason."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from stat import S_ISREG
 from typing import Any
 
 from dayfile.archive import disk
-from dayfile.archive.contents import holds, holds_the_same, parts_of
-from dayfile.archive.directories import entries, refuse, status
+from dayfile.archive.contents import holds, holds_the_same, iterate_parts
+from dayfile.archive.directories import list_directory, read_status, refuse
 from dayfile.archive.entry import (
     NEW_REASON,
     REASON,
     VALUES,
     Entry,
-    contents_of,
-    digest_id,
-    id_of,
+    list_contents,
+    make_id,
+    make_safe_name,
+    parse_id,
     read_entry,
-    safe_name,
 )
-from dayfile.archive.locks import locked
+from dayfile.archive.locks import hold_lock
 from dayfile.archive.requeued import Requeued
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
@@ -41,20 +41,20 @@ __all__ = ["Quarantine"]
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
-"""How long somebody else's move is waited for; one takes a few syncs."""
+"""How long to wait for another process that moves entries; a move takes a few syncs."""
 REQUEUED = ".requeue-"
-"""Beginning of the name of an entry that is on its way to incoming/."""
+"""Prefix of the name of an entry that is on its way to incoming/."""
 DROPPED = re.compile(r"\.gone-.+|\.[0-9a-f]{12}")
-"""Names of entries that are being dropped, and of entries that are not whole yet: whoever made them has their bytes."""
+"""Names of entries that are being dropped, and of incomplete entries, whose bytes still are in their source."""
 
 
 class Quarantine:
-    """The directory of an archive with one entry, ``<date>-<short id>/``, for each thing that cannot be archived.
+    """The directory of an archive with an entry, ``<date>-<short id>/``, for each input that cannot be archived.
 
-    Entries are made and removed under a lock of their own, not that of the archive, so that all of this works beside a
-    running watch. An entry leaves in one step, by a rename to a hidden name, before anything is done with its bytes:
-    so the same bytes can come again meanwhile, and make a new entry of the same name. What a killed process left under
-    a hidden name is put right by whoever takes the lock next.
+    Entries are made and removed under a separate lock, not that of the archive, so that this works beside a running
+    watch. An entry leaves in one step, by a rename to a hidden name, before its bytes are moved or removed: so the same
+    bytes can come again meanwhile, and make a new entry of the same name. If a process is killed in between, the next
+    one that takes the lock repairs what it left under a hidden name.
 
     Parameters
     ----------
@@ -68,32 +68,32 @@ class Quarantine:
         self.requeued = Requeued(root)
 
     @contextmanager
-    def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Hold the quarantine's lock, with what a killed process left behind put right.
+    def hold_lock(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the quarantine's lock, after repairing what a killed process left behind.
 
         Raises
         ------
         StorageError
-            The lock cannot be had, or the quarantine not be read.
+            The lock cannot be taken, or the quarantine cannot be read.
         """
-        with locked(self.root.path / ".quarantine.lock", seconds):
-            self._put_right()
+        with hold_lock(self.root.path / ".quarantine.lock", seconds):
+            self._repair()
             yield
 
-    def put_right(self, seconds: float = LOCK_SECONDS) -> None:
-        """Put right what a killed process left behind: see :meth:`locked`."""
-        with self.locked(seconds):
+    def repair(self, seconds: float = LOCK_SECONDS) -> None:
+        """Repair what a killed process left behind: see :meth:`hold_lock`."""
+        with self.hold_lock(seconds):
             self.requeued.forget_old()
 
     def put(self, name: str, content: bytes | Source, reason: dict[str, Any]) -> Path:
-        """Keep bytes with the reason; bytes that are there already are not kept twice.
+        """Store bytes with the reason, unless they are in quarantine already.
 
         Parameters
         ----------
         name : str
             File name under which a run would recognise the bytes as a source again.
         content : bytes or Source
-            The source, or the records of it that could not be archived.
+            The source, or the records that could not be archived.
         reason : dict
             What went wrong; written as JSON.
 
@@ -102,20 +102,20 @@ class Quarantine:
         Path
             The entry's directory.
         """
-        with self.locked():
+        with self.hold_lock():
             source = content if isinstance(content, Source) else Source(Path(name), name, content)
             return self.find(name, source) or self._keep(name, source, reason)
 
     def move_in(self, path: Path, reason: dict[str, Any]) -> Path:
-        """Keep a file that is too large to be read, or copied: by a rename.
+        """Put a file into quarantine that is too large to be read or copied: by a rename.
 
-        The entry is known by the file's name, size and inode, as its bytes are not looked at. The reason is there
-        before the file is: a process that is killed in between leaves an entry without bytes, and the file in place.
+        The entry is identified by the file's name, size and inode, as its bytes are not read. The reason is written
+        first: a process that is killed in between leaves an entry without bytes, and the file in place.
 
         Parameters
         ----------
         path : Path
-            The file, on the archive's file system; nobody else may have the name.
+            The file, on the archive's file system.
         reason : dict
             What is wrong with it; written as JSON.
 
@@ -127,19 +127,19 @@ class Quarantine:
         Raises
         ------
         OSError
-            The file could not be moved, and is where it was.
+            The file could not be moved, and is left in place.
         """
-        with self.locked():
+        with self.hold_lock():
             found = path.lstat()
             identity = f"{path.name}\0{found.st_size}\0{found.st_ino}".encode(errors="surrogateescape")
             short = hashlib.sha256(identity).hexdigest()[:12]
             making, date = self._make_reason(short, {"sha256": None, "size": found.st_size, **reason})
             before = self.path / f"{date}-{short}"
-            if status(before) is not None and not contents_of(before):
+            if read_status(before) is not None and not list_contents(before):
                 self._remove(before)
             entry = self._name_entry(making, date, short)
             try:
-                disk.move(path, entry / safe_name(path.name))
+                disk.move(path, entry / make_safe_name(path.name))
             except OSError:
                 self._remove(entry)
                 raise
@@ -149,18 +149,18 @@ class Quarantine:
             return entry
 
     def _keep(self, name: str, source: Source, reason: dict[str, Any]) -> Path:
-        short = digest_id(name, bytes.fromhex(source.sha256))
+        short = make_id(name, bytes.fromhex(source.sha256))
         making = self.path / f".{short}"
         disk.make_directory(making, private=True)
-        disk.write(making / safe_name(name), parts_of(source), private=True)
+        disk.write(making / make_safe_name(name), iterate_parts(source), private=True)
         _, date = self._make_reason(short, {"sha256": source.sha256, **reason})
-        self._remove_remains(self.path / f"{date}-{short}", safe_name(name), source)
+        self._remove_remains(self.path / f"{date}-{short}", make_safe_name(name), source)
         entry = self._name_entry(making, date, short)
         self.requeued.forget(short)
         return entry
 
     def _make_reason(self, short: str, reason: dict[str, Any]) -> tuple[Path, str]:
-        """Write the reason of an entry that is hidden still; its directory, on disk, and its date."""
+        """Write the reason of a new entry, which is still hidden; return its directory and its date."""
         making, now = self.path / f".{short}", dt.datetime.now(dt.UTC)
         disk.make_directory(making, private=True)
         earlier = self.requeued.recall(short, reason.get("message"))
@@ -171,41 +171,41 @@ class Quarantine:
         return making, f"{now:%Y-%m-%d}"
 
     def note(self, identity: str, reason: dict[str, Any], sources: Mapping[str, Sequence[str]]) -> tuple[Path, int]:
-        """Keep lines on records that are archived, with those of the same identity and day.
+        """Store lines about records that are archived, with earlier lines of the same identity and day.
 
         Parameters
         ----------
         identity : str
-            What remarks of one entry have in common.
+            What the remarks of one entry have in common.
         reason : dict
             As for :meth:`put`.
         sources : mapping of str to sequence of str
-            Lines by the SHA-256 of the source that they are from: the first names it, a record has each other one.
+            Lines by the SHA-256 of their source: the first line names the source, each other one is about a record.
 
         Returns
         -------
         (Path, int)
-            The entry's directory, and of how many records it did not have the lines yet.
+            The entry's directory, and the number of records whose lines are new.
         """
-        with self.locked():
+        with self.hold_lock():
             now = dt.datetime.now(dt.UTC)
             short = hashlib.sha256(f"{now:%Y-%m-%d} {identity}".encode()).hexdigest()[:12]
             entry = self.path / f"{now:%Y-%m-%d}-{short}"
-            known = read_entry(entry).reason if status(entry) is not None else {}
+            known = read_entry(entry).reason if read_status(entry) is not None else {}
             with disk.storage_errors("read", entry):
                 before = (entry / VALUES).read_text(errors="replace") if known else ""
             fresh = {sha256: lines for sha256, lines in sources.items() if sha256 not in before}
             records = sum(len(lines) - 1 for lines in fresh.values())
             if not records:
                 return entry, 0
-            told = {"time": now.isoformat(timespec="seconds"), **reason, **known, "kind": "remark"}
-            told["count"] = int(known.get("count", 0)) + records
-            told["source"] = plural(before.count('"sha256"') + len(fresh), "source")
+            merged = {"time": now.isoformat(timespec="seconds"), **reason, **known, "kind": "remark"}
+            merged["count"] = int(known.get("count", 0)) + records
+            merged["source"] = plural(before.count('"sha256"') + len(fresh), "source")
             content = "".join(f"{line}\n" for lines in fresh.values() for line in lines)
-            written = json.dumps(told, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+            written = json.dumps(merged, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
             if known:
                 disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
-                disk.unlink(entry / NEW_REASON)  # of a process that was killed here
+                disk.unlink(entry / NEW_REASON)  # left by a process that was killed here
                 disk.write(entry / NEW_REASON, written, private=True)
                 disk.rename(entry / NEW_REASON, entry / REASON)
                 return entry, records
@@ -217,16 +217,16 @@ class Quarantine:
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
 
     def _remove_remains(self, entry: Path, name: str, source: Source) -> None:
-        """Remove an entry that lacks its reason or its bytes, unless it is closed or holds other bytes than these."""
+        """Remove an entry that lacks its reason or its bytes, unless it cannot be read or holds other bytes."""
         try:
-            if all(each.name == name and holds(each, source) for each in contents_of(entry)):
+            if all(each.name == name and holds(each, source) for each in list_contents(entry)):
                 shutil.rmtree(entry)
         except OSError as error:
             if disk.concerns_the_disk(error):
                 raise StorageError(f"could not be removed: {error.strerror}", where=entry) from error
 
     def _name_entry(self, making: Path, date: str, short: str) -> Path:
-        """Give an entry its name, the next one with a number where it is taken by something else."""
+        """Give an entry its name, with a number where it is taken."""
         number = 0
         while True:
             entry = self.path / (f"{date}-{number}-{short}" if number else f"{date}-{short}")
@@ -242,46 +242,46 @@ class Quarantine:
                 return entry
 
     def find(self, name: str, content: bytes | Source) -> Path | None:
-        """Return the entry that keeps these bytes under this name, if there is one.
+        """Find the entry that holds these bytes under this name; None without one.
 
-        An entry whose bytes were requeued, or are others by now, keeps nothing. One that cannot be read does not count.
+        An entry whose bytes were requeued or changed, or that cannot be read, does not count.
         """
         source = content if isinstance(content, Source) else Source(Path(name), name, content)
-        end = f"-{digest_id(name, bytes.fromhex(source.sha256))}"
-        for entry in self._listing():
+        end = f"-{make_id(name, bytes.fromhex(source.sha256))}"
+        for entry in self._list_entries():
             if entry.name.endswith(end):
                 path = Path(entry.path)
-                if holds(path / safe_name(name), source) and holds(path / REASON):
+                if holds(path / make_safe_name(name), source) and holds(path / REASON):
                     return path
         return None
 
-    def _listing(self) -> list[os.DirEntry[str]]:
+    def _list_entries(self) -> list[os.DirEntry[str]]:
         """List the directories of entries, oldest first; none where the quarantine is absent."""
-        listed = entries(self.path) or []
+        listed = list_directory(self.path) or []
         return [entry for entry in listed if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
 
     def entries(self) -> Iterator[Entry]:
-        """Everything that is in quarantine, oldest first.
+        """Read all entries, oldest first.
 
         Raises
         ------
         StorageError
-            The quarantine could not be listed. An entry that cannot be read is no error: see :class:`Entry`.
+            The quarantine could not be listed. An entry that cannot be read is not an error: see :class:`Entry`.
         """
-        for entry in self._listing():
+        for entry in self._list_entries():
             yield read_entry(Path(entry.path))
 
     def entry(self, name: str) -> Entry:
-        """Return one entry, by its directory, its short id, or any beginning of either that no other entry has.
+        """Read one entry, by its directory, its short id, or a unique prefix of either.
 
         Raises
         ------
         UsageError
-            There is none of that name, or more than one.
+            No entry has that name, or more than one.
         """
-        listing = list(self._listing())
-        found = [each for each in listing if name in {each.name, id_of(each.name)}] or [
-            each for each in listing if name and (each.name.startswith(name) or id_of(each.name).startswith(name))
+        listing = list(self._list_entries())
+        found = [each for each in listing if name in {each.name, parse_id(each.name)}] or [
+            each for each in listing if name and (each.name.startswith(name) or parse_id(each.name).startswith(name))
         ]
         if len(found) != 1:
             message = (
@@ -291,38 +291,38 @@ class Quarantine:
         return read_entry(Path(found[0].path))
 
     def requeue(self, entry: Entry) -> Path | None:
-        """Send what is in quarantine through the archive again: back to ``incoming/``, for the next run.
+        """Submit an entry again: move it back to ``incoming/``, for the next run.
 
         Returns
         -------
         Path or None
-            Where it is now; None if a requeue that was cut short had sent it already.
+            Its new path; None if an interrupted requeue had moved it already.
 
         Raises
         ------
         UsageError
-            Somebody else requeued or dropped it meanwhile.
+            Another process requeued or dropped it meanwhile.
         StorageError
-            It cannot be read, or not be moved, and is in quarantine still.
+            It cannot be read or moved, and is still in quarantine.
         """
         if entry.reason.get("kind") == "remark":
-            message = "this keeps values of records that are archived; there is nothing to send again"
+            message = "this entry holds values of records that are archived; there is nothing to submit again"
             raise UsageError(message, where=entry.path)
-        with self.locked():
+        with self.hold_lock():
             leaving = self._take_out(entry, REQUEUED)
             try:
                 self.requeued.remember(entry)
                 moved = self._send_back(leaving)
                 self._remove(leaving)
             except StorageError:
-                self._put_right()
+                self._repair()
                 raise
         return moved[0] if moved else None
 
     def _send_back(self, leaving: Path) -> list[Path]:
-        """Move all that an entry holds, but its reason, to ``incoming/``; on disk before their new names are."""
+        """Move the files of an entry, except its reason, to ``incoming/``; on disk before their new names are."""
         with disk.storage_errors("move to incoming/", leaving):
-            contents = contents_of(leaving)
+            contents = list_contents(leaving)
             for content in contents:
                 disk.sync(content)
             disk.make_directory(self.root.incoming)
@@ -331,27 +331,27 @@ class Quarantine:
         return moved
 
     def drop(self, entry: Entry) -> None:
-        """Throw away what is in quarantine, for good.
+        """Delete an entry for good.
 
         Raises
         ------
         UsageError
-            Somebody else requeued or dropped it meanwhile.
+            Another process requeued or dropped it meanwhile.
         StorageError
-            It cannot be read, or not be removed.
+            It cannot be read or removed.
         """
-        with self.locked():
+        with self.hold_lock():
             self._remove(self._take_out(entry, ".gone-"))
 
     def _take_out(self, entry: Entry, prefix: str) -> Path:
-        """Hide an entry in one step: nobody sees half of it, and its name is free."""
-        if status(entry.path) is None:
-            raise UsageError("this entry is not there any more; see: dayfile quarantine ls", where=entry.path)
+        """Hide an entry in one step, so that nobody sees half of it, and its name is free."""
+        if read_status(entry.path) is None:
+            raise UsageError("this entry no longer exists; see: dayfile quarantine ls", where=entry.path)
         if (now := read_entry(entry.path)).closed is not None:
             refuse(entry.path, now.closed)
         if not os.access(entry.path, os.W_OK | os.X_OK, effective_ids=True):
-            raise StorageError("is closed (Permission denied); nothing was changed", where=entry.path)
-        odd = next((each for each in contents_of(entry.path) if not S_ISREG(each.lstat().st_mode)), None)
+            raise StorageError("cannot be changed (Permission denied); nothing was changed", where=entry.path)
+        odd = next((each for each in list_contents(entry.path) if not S_ISREG(each.lstat().st_mode)), None)
         if odd is not None and prefix == REQUEUED:
             raise StorageError(f"{odd.name} in it is not a regular file; nothing was changed", where=entry.path)
         hidden = self.path / f"{prefix}{entry.name}"
@@ -365,9 +365,9 @@ class Quarantine:
             disk.step("unlink", hidden)
             shutil.rmtree(hidden)
 
-    def _put_right(self) -> None:
-        """Restore what was on its way to ``incoming/``, delete what was being dropped or made; nobody else is at it."""
-        for left in entries(self.path) or ():
+    def _repair(self) -> None:
+        """Restore entries that were on their way to ``incoming/``, delete those being dropped or made; lock held."""
+        for left in list_directory(self.path) or ():
             path = Path(left.path)
             if not left.is_dir(follow_symlinks=False):
                 continue
@@ -377,12 +377,12 @@ class Quarantine:
                 elif DROPPED.fullmatch(left.name):
                     self._remove(path)
             except (OSError, StorageError) as error:
-                logger.warning("%s: what a killed process left there cannot be put right (%s)", path, error)
+                logger.warning("%s: cannot repair what a killed process left there (%s)", path, error)
 
     def _restore(self, hidden: Path) -> None:
         entry = hidden.with_name(hidden.name.removeprefix(REQUEUED))
-        contents = contents_of(hidden)
-        # All is in incoming/, or the same bytes came again.
+        contents = list_contents(hidden)
+        # Everything is in incoming/, or the same bytes came again.
         if all(holds(entry / REASON) and holds_the_same(entry / each.name, each) for each in contents):
             self._remove(hidden)
             return

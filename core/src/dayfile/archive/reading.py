@@ -1,4 +1,4 @@
-"""Reading from an archive: records of a type at a time, between two times, of a day; from day files alone."""
+"""Read records of a type from an archive's day files: at a time, between two times, or of a day."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
-from dayfile.archive.gathering import READ_BYTES, Choice, Part, Room, chosen, joined, key_names
-from dayfile.archive.opening import naming_trouble, open_day_file
+from dayfile.archive.gathering import READ_BYTES, Arena, Choice, Part, join_parts, list_key_names, read_table
+from dayfile.archive.opening import name_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, TimeError, UnknownStoreError, UsageError
@@ -18,7 +18,7 @@ from dayfile.messages import suggest
 from dayfile.model.clock import Clock, Time, as_utc, parse_day
 from dayfile.model.datatype import DataType
 from dayfile.model.places import LEDGER
-from dayfile.model.validity import valid_at, valid_from
+from dayfile.model.validity import find_valid_at, find_valid_between
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 LEAP = np.timedelta64(2, "s")
-"""The catalogue's times are UTC, where a leap second shows as the midnight it precedes."""
+"""The catalogue's times are UTC, where a leap second shows as the midnight that follows it."""
 
 
 class Reader:
@@ -39,7 +39,7 @@ class Reader:
     root : Root
         Its directory.
     data_types : iterable of DataType, optional
-        What tables can be that do not say it themselves; those of the installed plugins if not given.
+        Possible data types of tables that do not declare theirs; those of the installed plugins if not given.
     read_bytes : int
         Bytes of the blocks in which tables are read.
     """
@@ -54,15 +54,15 @@ class Reader:
         self._recognised = None if data_types is None else list(data_types)
 
     def types(self) -> list[str]:
-        """Names of the data types that have records."""
+        """Return the names of the data types that have records."""
         return sorted({row.data_type for row in self.catalogue.rows()})
 
     def read(self, data_type: str, start: Time | None = None, stop: Time | None = None, **keys: str | int) -> Records:
-        """Records of the time from ``start`` to ``stop``.
+        """Read the records of the time from ``start`` to ``stop``.
 
-        The record that is valid at ``start`` is among them, though it began before; the one that is valid at ``stop``
-        is not, unless it is the one at ``start``. See :mod:`dayfile.model.validity` for how long a record is valid;
-        one without period or end stamp is valid at its time only.
+        The record that is valid at ``start`` is included, though it began before; the one that is valid at ``stop`` is
+        not, unless it is the same. See :mod:`dayfile.model.validity` for how long a record is valid; one without period
+        or end stamp is valid at its time only.
 
         Parameters
         ----------
@@ -76,8 +76,8 @@ class Reader:
         Returns
         -------
         Records
-            In time order; records that contended for a slot are among them. A field that did not exist at the time of
-            a record holds its default.
+            In time order, with the records that contended for a slot. A field that did not exist at the time of a
+            record holds its default.
 
         Raises
         ------
@@ -90,13 +90,13 @@ class Reader:
         --------
         ``open_archive("archive").read("muon.hits", "2024-05-01", "2024-05-02")``
         """
-        told = self._type(data_type)
-        first = -np.inf if start is None else told.clock.number(start)
-        last = np.inf if stop is None else told.clock.number(stop)
-        return self._read(told, first, last, lambda rows, form: valid_from(rows, form, first, last), keys)
+        newest = self._find_newest(data_type)
+        first = -np.inf if start is None else newest.clock.number(start)
+        last = np.inf if stop is None else newest.clock.number(stop)
+        return self._read(newest, first, last, lambda rows, form: find_valid_between(rows, form, first, last), keys)
 
     def at(self, data_type: str, second: Time, **keys: str | int) -> Records:
-        """The records that are valid at one time: usually one or none.
+        """Read the records that are valid at one time: usually one or none.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Reader:
         Returns
         -------
         Records
-            More than one where validities overlap, as of records that contended for a slot.
+            Several where validities overlap, as those of records that contended for a slot.
 
         Raises
         ------
@@ -121,12 +121,12 @@ class Reader:
         --------
         ``open_archive("archive").at("muon.hits", 1714521600)``
         """
-        told = self._type(data_type)
-        moment = told.clock.number(second)
-        return self._read(told, moment, moment, lambda rows, form: valid_at(rows, form, moment), keys)
+        newest = self._find_newest(data_type)
+        moment = newest.clock.number(second)
+        return self._read(newest, moment, moment, lambda rows, form: find_valid_at(rows, form, moment), keys)
 
     def read_day(self, data_type: str, day: str | dt.date | np.datetime64 | int, **keys: str | int) -> Records:
-        """The records of one UTC day: from the one that is valid at its second zero to before that of the next day.
+        """Read the records of one UTC day: from the one valid at its second zero to before that of the next day.
 
         Parameters
         ----------
@@ -144,31 +144,31 @@ class Reader:
 
         Examples
         --------
-        The second is the same day, 1970-01-01 being 1:
+        Two ways to name a day, the second as a number with 1970-01-01 as day 1:
 
         ``open_archive("archive").read_day("muon.hits", "2024-05-01")``
         ``open_archive("archive").read_day("muon.hits", 19845)``
         """
-        clock = self._type(data_type).clock
+        clock = self._find_newest(data_type).clock
         if isinstance(day, int | np.integer):
             try:
                 date = clock.epoch.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
             except OverflowError as error:
-                raise TimeError(f"{day} is the number of no day") from error
+                raise TimeError(f"{day} is not the number of a day") from error
         else:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
         return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)
 
     def _rows(self, data_type: str) -> list[CatalogueRow]:
-        """What the catalogue has of a type; UsageError if it is nothing."""
+        """Return the rows of a type in the catalogue; UsageError without any."""
         rows = self.catalogue.rows(data_type)
         if not rows:
             hint = suggest(data_type, self.types()) or ", nor anything else yet"
             raise UsageError(f"the archive holds no {data_type!r}{hint}", where=self.root.path)
         return rows
 
-    def _type(self, name: str) -> DataType:
-        """The data type of a name, as its last day file tells it: its clock and period hold for all."""
+    def _find_newest(self, name: str) -> DataType:
+        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
         if name in self._types:
             return self._types[name]
         problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
@@ -177,42 +177,42 @@ class Reader:
                 for data_type, _ in self._tables(row):
                     self._types[name] = data_type
                     return data_type
-            except StorageError as error:  # another one can tell as well
+            except StorageError as error:  # an older one will do as well
                 problem = error
         raise problem
 
     def _read(
-        self, told: DataType, first: float, last: float, choice: Choice, keys: Mapping[str, str | int]
+        self, newest: DataType, first: float, last: float, choice: Choice, keys: Mapping[str, str | int]
     ) -> Records:
-        """The records that a choice takes from the day files that can hold some of the time from first to last."""
-        names = key_names(told)
+        """Read the records that a choice takes, from the day files that may have some between first and last."""
+        names = list_key_names(newest)
         for name in keys.keys() - set(names):
-            raise UsageError(f"{told.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
-        period = np.timedelta64(told.period, "s") + LEAP
-        begin, end = moment(told.clock, first) - period, moment(told.clock, last) + LEAP
-        spans = [(row, row.first, row.last) for row in self._rows(told.name) if row.first is not None]
+            raise UsageError(f"{newest.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
+        period = np.timedelta64(newest.period, "s") + LEAP
+        begin, end = to_utc(newest.clock, first) - period, to_utc(newest.clock, last) + LEAP
+        spans = [(row, row.first, row.last) for row in self._rows(newest.name) if row.first is not None]
         asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
         parts: list[Part] = []
-        # How many records of a file have certain keys is not known; if all are read, they need the memory anyway.
-        room = Room(0 if keys else sum(row.records for row, *_ in asked) * told.dtype.itemsize)
+        # The number of records with certain keys is unknown; if all records are read, they need the memory anyway.
+        arena = Arena(0 if keys else sum(row.records for row, *_ in asked) * newest.dtype.itemsize)
         for row, earliest, latest in asked:
-            # Of most files all records are asked for, which need not be found out record by record.
+            # In most files all records are within the time, and need not be compared one by one.
             inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * LEAP
-            for data_type, table in self._tables(row, lambda path: not has_others(told, path, keys)):
-                there = keys_of(data_type, table.path) or {}
+            for data_type, table in self._tables(row, lambda path: not has_other_keys(newest, path, keys)):
+                there = parse_keys(data_type, table.path) or {}
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
-                with naming_trouble(self.root.path / row.path):
-                    array = chosen(table, data_type, None if inside else choice, room, self.read_bytes)
-                if len(array):
+                with name_trouble(self.root.path / row.path):
+                    rows = read_table(table, data_type, None if inside else choice, arena, self.read_bytes)
+                if len(rows.array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
-                    parts.append(Part(data_type, array, there, place))
-        return joined(told, parts, room)
+                    parts.append(Part(data_type, rows, there, place))
+        return join_parts(newest, parts, arena)
 
     def _tables(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
     ) -> Iterator[tuple[DataType, Table]]:
-        """Each table of a type in a day file, open while it is yielded, and its data type; of those that are wanted."""
+        """Yield each wanted table of a type in a day file, open while it is yielded, with its data type."""
         from dayfile.hdf5.groups import find_leaves
         from dayfile.hdf5.rows import open_if_table
 
@@ -222,23 +222,23 @@ class Reader:
                 if table is None:
                     continue
                 with closing(table):
-                    data_type = self.told(table)
+                    data_type = self.find_type(table)
                     if data_type is not None and data_type.name == row.data_type:
                         yield data_type, table
 
-    def told(self, table: Table) -> DataType | None:
-        """The data type of a table: from its attributes, or, for a file of other origin, by where it stands."""
-        from dayfile.stores.declarations import data_type_of, recogniser
+    def find_type(self, table: Table) -> DataType | None:
+        """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""
+        from dayfile.stores.declarations import make_type_finder, read_data_type
 
         try:
-            told = data_type_of(table)
-        except UnknownStoreError:  # a plugin brings it
+            declared = read_data_type(table)
+        except UnknownStoreError:  # a plugin offers it
             self._recognisable()
-            told = data_type_of(table)
-        return recogniser(self._recognisable())(table) if told is None else told
+            declared = read_data_type(table)
+        return make_type_finder(self._recognisable())(table) if declared is None else declared
 
     def _recognisable(self) -> list[DataType]:
-        """Data types to recognise tables by; plugins are loaded only for files that do not tell their own."""
+        """Return the data types to recognise tables by; plugins are loaded only for tables that declare nothing."""
         if self._recognised is None:
             from dayfile import discovery
 
@@ -246,22 +246,22 @@ class Reader:
         return self._recognised
 
 
-def moment(clock: Clock, number: float) -> np.datetime64:
-    """UTC of a clock value, datetime64[us]; of one before or after all times, the first or last there is."""
+def to_utc(clock: Clock, number: float) -> np.datetime64:
+    """Convert a clock value to UTC, datetime64[us], clipped to the range of the clock."""
     first, last = clock.bounds
     times = clock.to_datetime64(np.clip([float(number)], first, last - 1))
     return np.datetime64(times[0], "us")
 
 
-def keys_of(data_type: DataType, path: str) -> dict[str, str | int] | None:
-    """The keys of the records in the table at a path; None if it is not one where tables of the type are."""
-    from dayfile.stores.nodes import key_of, matched
+def parse_keys(data_type: DataType, path: str) -> dict[str, str | int] | None:
+    """Parse the keys of the records in a table from its path; None if tables of the type are not at such paths."""
+    from dayfile.stores.nodes import match_keys, parse_key
 
-    texts = matched(data_type.placement.node.path, path)
-    return None if texts is None else {name: key_of(text) for name, text in texts.items()}
+    texts = match_keys(data_type.placement.node.path, path)
+    return None if texts is None else {name: parse_key(text) for name, text in texts.items()}
 
 
-def has_others(data_type: DataType, path: str, keys: Mapping[str, str | int]) -> bool:
-    """Whether the table at a path is one of the type, with other keys."""
-    there = keys_of(data_type, path)
+def has_other_keys(data_type: DataType, path: str, keys: Mapping[str, str | int]) -> bool:
+    """Return whether the table at a path is one of the type, with other keys."""
+    there = parse_keys(data_type, path)
     return there is not None and any(str(there[name]) != str(value) for name, value in keys.items())

@@ -1,4 +1,4 @@
-"""Records as they are read: an array that knows its data type, and where its blobs are."""
+"""Records that were read: an array with its data type, and the places of its blobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.packed import Length, Packed, unpack
-from dayfile.model.validity import end_seconds
+from dayfile.model.validity import find_end_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,14 @@ __all__ = ["Place", "Records"]
 
 @dataclass(frozen=True)
 class Place:
-    """A table in a day file, for what is read later.
+    """A table in a day file, for reading its blobs later.
 
     Parameters
     ----------
     path : Path
         The day file.
     blobs : str
-        Path of the blob array beside the table; empty if there is none.
+        Path of the blob array beside the table; empty without one.
     """
 
     path: Path
@@ -41,14 +41,14 @@ class Place:
 
 
 def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.object_]]:
-    """Blobs by index, beside tables of one day file; None for a negative one.
+    """Read blobs by index, beside tables of one day file; None for a negative index.
 
     Parameters
     ----------
     places : sequence of Place
         The tables; all in the same day file, which is opened once.
     indexes : sequence of array of int, of any shape
-        Those of each table.
+        Indexes for each table.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     from dayfile.archive.opening import open_day_file
     from dayfile.hdf5.links import link_exists
     from dayfile.hdf5.vlen import open_vlen_array
-    from dayfile.stores.blobs import blobs_at
+    from dayfile.stores.blobs import take_blobs
 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
@@ -79,7 +79,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
                 raise missing
             with closing(open_vlen_array(file, place.blobs)) as array:
                 try:
-                    found.append(blobs_at(array, wanted.ravel()).reshape(wanted.shape))
+                    found.append(take_blobs(array, wanted.ravel()).reshape(wanted.shape))
                 except IndexError as error:
                     raise missing from error
     return found
@@ -92,11 +92,11 @@ class Records:
     Parameters
     ----------
     data_type : DataType
-        What they are; tells units and meaning of the fields.
+        Their data type, with units and meaning of the fields.
     array : structured array, shape (n,)
         In the dtype of the data type.
     keys : dict of str to array, shape (n,)
-        What else tells the records apart, such as the station they came from.
+        What else identifies the records, such as the station they came from.
     places : tuple of Place
         The tables they were read from.
     origins : array of unsigned integers, shape (n,)
@@ -118,47 +118,47 @@ class Records:
         return f"<{plural(len(self), 'record')} of {self.data_type.name}{span}>"
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """One field (or key) of all records, shape (n, *shape of the field)."""
+        """Return one field (or key) of all records, shape (n, *shape of the field)."""
         return self.keys[name] if name in self.keys else self.array[name]
 
     @property
     def times(self) -> npt.NDArray[np.datetime64]:
-        """UTC of each record, datetime64[ns], shape (n,)."""
+        """Return the UTC time of each record, datetime64[ns], shape (n,)."""
         return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
 
     @property
     def end_seconds(self) -> npt.NDArray[Any]:
-        """The last tick of its clock at which each record is valid, shape (n,); see :mod:`dayfile.model.validity`."""
-        return end_seconds(self.array, self.data_type)
+        """Return the last tick at which each record is valid, shape (n,); see :mod:`dayfile.model.validity`."""
+        return find_end_seconds(self.array, self.data_type)
 
     def blobs(self, name: str, row: int) -> list[bytes | None]:
-        """The blobs of one field of one record, read from the day file now; :meth:`all_blobs` has those of all.
+        """Read the blobs of one field of one record from the day file; see :meth:`all_blobs` for all records.
 
         Parameters
         ----------
         name : str
             A field that holds indexes of blobs.
         row : int
-            Which record.
+            Index of the record.
 
         Returns
         -------
         list of bytes or None
-            One for each element of the field; None where there is none.
+            One for each element of the field; None for an element without a blob.
 
         Raises
         ------
         UsageError
             The field holds no blobs.
         StorageError
-            The day file cannot be read any more, or does not have such a blob.
+            The day file cannot be read any more, or lacks the blob.
         """
-        indexes = np.ravel(self._blob_indexes(name)[row])
+        indexes = np.ravel(self._get_blob_indexes(name)[row])
         found: list[bytes | None] = read_blobs([self.places[int(self.origins[row])]], [indexes])[0].tolist()
         return found
 
     def all_blobs(self, name: str) -> npt.NDArray[np.object_]:
-        """The blobs of one field of all records, read from the day files now, each of which is opened once.
+        """Read the blobs of one field of all records from the day files; each file is opened once.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Records:
         Returns
         -------
         array of object, shape (n, *shape of the field)
-            Each bytes, or None where there is none.
+            Each bytes, or None for an element without a blob.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Records:
         --------
         ``open_archive("archive").read("muon.hits", telescope=5).all_blobs("traces")``
         """
-        indexes = self._blob_indexes(name)
+        indexes = self._get_blob_indexes(name)
         found = np.full(indexes.shape, None, object)
         order = np.argsort(self.origins, kind="stable")
         rows = np.split(order, np.searchsorted(self.origins[order], np.arange(1, len(self.places))))
@@ -190,8 +190,8 @@ class Records:
                 found[rows[number]] = there
         return found
 
-    def _blob_indexes(self, name: str) -> npt.NDArray[Any]:
-        """A field that holds indexes of blobs; UsageError if it holds none."""
+    def _get_blob_indexes(self, name: str) -> npt.NDArray[Any]:
+        """Return a field of blob indexes; UsageError for any other field."""
         if not any(field.name == name and field.blob for field in self.data_type.fields):
             with_blobs = self.data_type.blob_fields
             raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
@@ -206,8 +206,8 @@ class Records:
         name : str
             The field that is the buffer.
         length : callable, optional
-            Returns the lengths of n items for their first bytes, uint8 of shape (n, longest). Without it the first
-            item of each record can be found, and no other.
+            Returns the lengths of n items for their first bytes, uint8 of shape (n, longest). Without it only the first
+            item of each record can be found.
 
         Returns
         -------
@@ -217,7 +217,8 @@ class Records:
         Raises
         ------
         UsageError
-            The field is not packed, or nothing says how; or ``length`` does not return an integer for each item.
+            The field is not packed, or how it is packed is unknown; or ``length`` does not return an integer for each
+            item.
 
         Examples
         --------
@@ -226,14 +227,14 @@ class Records:
         fields = self.array.dtype.names or ()
         if name not in fields:
             raise UsageError(f"{self.data_type.name} has no field {name!r}{suggest(name, fields)}")
-        packed = self.data_type.packed or packed_by_plugin(self.data_type, name)
+        packed = self.data_type.packed or find_declared_packed(self.data_type, name)
         if packed is None or packed.field != name:
             there = f"; {packed.field} is" if packed else ""
             raise UsageError(f"{name} of {self.data_type.name} is not a packed buffer{there}")
         return unpack(self.array, packed, length)
 
     def to_pandas(self) -> pd.DataFrame:
-        """A DataFrame indexed by UTC time; an element of an array field is a column of its own, ``hp[0]``.
+        """Make a DataFrame indexed by UTC time; each element of an array field becomes a column, ``hp[0]``.
 
         Raises
         ------
@@ -255,8 +256,8 @@ class Records:
         return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
 
 
-def packed_by_plugin(data_type: DataType, name: str) -> Packed | None:
-    """What the installed plugin declares of a packed buffer; None if it declares none.
+def find_declared_packed(data_type: DataType, name: str) -> Packed | None:
+    """Find how the installed plugin declares a packed buffer; None if it does not.
 
     Day files of earlier versions do not declare their packed buffers.
 

@@ -1,4 +1,4 @@
-"""The catalogue rebuilt from the day files, which it is derived from."""
+"""Rebuild the catalogue from the day files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow, DamagedCatalogueError, Publication
 from dayfile.archive.digests import Digest
-from dayfile.archive.homes import Content, Homes, second_copy
+from dayfile.archive.homes import Content, Homes, describe_second_copy
 from dayfile.archive.opening import DayFileError, Trouble
-from dayfile.archive.root import Root, real
+from dayfile.archive.root import Root, resolve_links
 from dayfile.errors import LossError, StorageError
 from dayfile.messages import plural
 from dayfile.plugins import Plugins
@@ -19,21 +19,21 @@ __all__ = ["Reindexed", "make_catalogue"]
 
 SHOWN = 10
 NOTHING_THERE = {Trouble.ABSENT, Trouble.NO_FILE, Trouble.NOT_UTF8}
-"""Troubles of what is no day file, and hides none: a link to nowhere, a pipe, a name that no catalogue can list."""
+"""Troubles of files that cannot be day files: a dangling link, a pipe, a name that a catalogue cannot list."""
 
 
 @dataclass
 class Reindexed:
-    """What came of rebuilding a catalogue.
+    """The result of rebuilding a catalogue.
 
     Attributes
     ----------
     day_files : int
-        How many it lists.
+        Number of listed day files.
     problems : list of str
-        Files that are damaged, or that are second copies: somebody has to do something about them.
+        Files that are damaged or second copies, which need attention.
     passed_over : list of str
-        Files and tables that belong to no data type, and why each was passed over.
+        Files and tables that belong to no data type, with the reason.
     """
 
     day_files: int = 0
@@ -42,7 +42,7 @@ class Reindexed:
 
     @property
     def notes(self) -> list[str]:
-        """Both lists in one."""
+        """Return both lists in one."""
         return [*self.problems, *self.passed_over]
 
 
@@ -54,24 +54,24 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
     root : Root
         The archive, locked.
     plugins : Plugins or None
-        Whose layouts say where the day files of a type belong, and what a table is that does not say it itself.
+        Their layouts say where the day files of a type belong, and recognise tables that declare no data type.
     trust : bool
-        Whether the day files are taken as they are: their digests are renewed, losses are forgotten. Otherwise digests
+        Whether to accept the day files as they are: their digests are renewed, losses are forgotten. Otherwise digests
         stay as they were published, and a catalogue that would list fewer records is refused.
 
     Raises
     ------
     LossError
-        Without ``trust``: day files are gone, or hold fewer records than the catalogue lists. Nothing is changed.
+        Without ``trust``: day files are missing, or hold fewer records than the catalogue lists. Nothing is changed.
     StorageError
         A directory cannot be listed, or a day file that may be good cannot be read now. Nothing is changed.
     """
     result = Reindexed()
     old = Catalogue(root.catalogue)
     try:
-        known, digests, lost = rows_by_path(old.rows()), old.digests(), old.losses()
+        known, digests, lost = group_by_path(old.rows()), old.digests(), old.list_losses()
     except DamagedCatalogueError as error:
-        # Nothing can be learnt from it; what it remembered is lost with it.
+        # Nothing can be read from it; its digests and losses are lost.
         cause = error.__cause__
         result.passed_over.append(
             f"the catalogue was damaged ({cause}): kept as catalogue.db.damaged, its digests are lost"
@@ -80,12 +80,12 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
         known, digests, lost = {}, {}, []
     homes = Homes(plugins)
     found: dict[str, list[CatalogueRow]] = {}
-    contents = list(look_through(root, homes, known, result, found, trust=trust))
+    contents = list(read_contents(root, homes, known, result, found, trust=trust))
     for content in choose(root, homes, contents, known, result):
         found[content.path] = content.rows
     if not trust:
         refuse_losses(root, known, found, digests, result)
-    place = real(root.catalogue)  # which may be a link, and stays one
+    place = resolve_links(root.catalogue)  # a link stays one
     making = root.workshop / "catalogue.db"
     catalogue = Catalogue(making)
     catalogue.announce({})
@@ -98,22 +98,22 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
         catalogue.remember_losses(lost)
     making = disk.bring_near(making, place)
     disk.sync(making)
-    # What a killed writer left to be undone is for the old catalogue, and would damage the new one.
+    # A journal that a killed writer left belongs to the old catalogue, and would damage the new one.
     disk.unlink(place.with_name(f"{place.name}-journal"))
     disk.replace(making, place)
     result.day_files = len(found)
     return result
 
 
-def rows_by_path(rows: Iterable[CatalogueRow]) -> dict[str, list[CatalogueRow]]:
-    """Rows of the catalogue by day file."""
+def group_by_path(rows: Iterable[CatalogueRow]) -> dict[str, list[CatalogueRow]]:
+    """Group rows of the catalogue by day file."""
     found: dict[str, list[CatalogueRow]] = {}
     for row in rows:
         found.setdefault(row.path, []).append(row)
     return found
 
 
-def look_through(
+def read_contents(
     root: Root,
     homes: Homes,
     known: dict[str, list[CatalogueRow]],
@@ -122,8 +122,8 @@ def look_through(
     *,
     trust: bool,
 ) -> Iterator[Content]:
-    """What each file has that looks like a day file; of a damaged one, what the catalogue knew is kept."""
-    for path in root.day_files():
+    """Read each file that looks like a day file; for a damaged one, keep the rows of the old catalogue."""
+    for path in root.list_day_files():
         try:
             content = homes.read(root.path / path, path)
         except DayFileError as error:
@@ -136,34 +136,34 @@ def look_through(
         if content.rows:
             yield content
         else:
-            result.passed_over.append(f"{path}: passed over: it has no records of a known data type")
+            result.passed_over.append(f"{path}: skipped: it has no records of a known data type")
 
 
 def choose(
     root: Root, homes: Homes, contents: Iterable[Content], known: dict[str, list[CatalogueRow]], result: Reindexed
 ) -> Iterator[Content]:
-    """The day files among the files: one for each day of a data type, that at the plugin's path if there is one."""
+    """Choose the day files: one for each day of a data type, preferably the one at the plugin's path."""
     taken: dict[tuple[str, str], str] = {}
 
     def rank(content: Content) -> tuple[bool, bool, int, str]:
-        in_place = content.path in homes.homes(content)
+        in_place = content.path in homes.find_homes(content)
         return not in_place, content.path not in known, content.path.count("/"), content.path
 
     for content in sorted(contents, key=rank):
-        for problem in homes.misplaced(content.summaries):
+        for problem in homes.find_misplaced(content.summaries):
             result.problems.append(f"{content.path}: {problem}")
         other = next((taken[claim] for claim in sorted(content.claims) if claim in taken), None)
-        other = other or homes.occupied(root, content)
+        other = other or homes.find_occupied(root, content)
         if other is not None:
-            result.problems.append(f"{content.path}: {second_copy(content, other)}")
+            result.problems.append(f"{content.path}: {describe_second_copy(content, other)}")
             continue
-        for row in homes.foreign(content):
-            home = homes.home(row.data_type, content.day)
-            result.problems.append(f"{content.path}: its records of {row.data_type} belong into {home}; not taken in")
+        for row in homes.find_foreign(content):
+            home = homes.find_home(row.data_type, content.day)
+            result.problems.append(f"{content.path}: its records of {row.data_type} belong into {home}; not added")
             content.rows.remove(row)
         taken.update(dict.fromkeys(content.claims, content.path))
         for summary in content.summaries:
-            if summary.data_type is None and summary.path not in blob_arrays(content):
+            if summary.data_type is None and summary.path not in list_blob_arrays(content):
                 rows = plural(summary.rows, "row")
                 result.passed_over.append(
                     f"{content.path}: no plugin knows {summary.path} ({rows}); it stays in the file"
@@ -171,28 +171,28 @@ def choose(
         yield content
 
 
-def blob_arrays(content: Content) -> set[str]:
-    """Paths of the blob arrays of the known tables of a file."""
+def list_blob_arrays(content: Content) -> set[str]:
+    """List the paths of the blob arrays of the known tables of a file."""
     types = [(summary.path, summary.data_type) for summary in content.summaries if summary.data_type is not None]
-    nodes = [(path, told.placement.node) for path, told in types]
+    nodes = [(path, data_type.placement.node) for path, data_type in types]
     return {f"{path.rpartition('/')[0]}/{node.blobs.rpartition('/')[2]}" for path, node in nodes if node.blobs}
 
 
 def follow_moves(
     root: Root, digests: dict[str, Digest], known: dict[str, list[CatalogueRow]], found: dict[str, list[CatalogueRow]]
 ) -> dict[str, Digest]:
-    """The digests of day files that were moved, by their new paths."""
+    """Find the digests of day files that were moved, by their new paths."""
     moved = {}
-    gone = {claim(row): path for path in digests.keys() - found.keys() for row in known.get(path, [])}
+    gone = {make_claim(row): path for path in digests.keys() - found.keys() for row in known.get(path, [])}
     for path in found.keys() - digests.keys():
-        before = next((gone[claim(row)] for row in found[path] if claim(row) in gone), None)
+        before = next((gone[make_claim(row)] for row in found[path] if make_claim(row) in gone), None)
         if before is not None and digests[before].describes(root.path / path, deep=True):
             moved[path] = Digest.of(root.path / path, digests[before].sha256, taken=digests[before].taken)
     return moved
 
 
-def claim(row: CatalogueRow) -> tuple[str, str]:
-    """The data type and the day of a row."""
+def make_claim(row: CatalogueRow) -> tuple[str, str]:
+    """Return the data type and the day of a row."""
     return row.data_type, row.day
 
 
@@ -203,25 +203,25 @@ def refuse_losses(
     digests: dict[str, Digest],
     result: Reindexed,
 ) -> None:
-    """LossError where a new catalogue would list fewer records of a day than the one there is.
+    """Raise LossError if the new catalogue would list fewer records of a day than the old one.
 
-    Of a day file that is just as it was published, the catalogue was wrong.
+    For a day file that is just as it was published, the old catalogue was wrong.
     """
-    there = {claim(row): row for rows in found.values() for row in rows}
+    there = {make_claim(row): row for rows in found.values() for row in rows}
     losses: dict[str, str] = {}
     for path, rows in known.items():
         listed = sum(row.records for row in rows)
-        now = sum(there[claim(row)].records for row in rows if claim(row) in there)
-        lost = any(row.records > (there[claim(row)].records if claim(row) in there else 0) for row in rows)
+        now = sum(there[make_claim(row)].records for row in rows if make_claim(row) in there)
+        lost = any(row.records > (there[make_claim(row)].records if make_claim(row) in there else 0) for row in rows)
         published = path in found and path in digests and digests[path].describes(root.path / path)
         if lost and not published:
-            state = f"has {plural(now, 'record')}" if path in found else "is missing or not a day file of its place"
+            state = f"has {plural(now, 'record')}" if path in found else "is missing or not a day file of that path"
             losses[path] = f"{path} {state}, and the catalogue lists {listed:,}"
     if losses:
         more = f"; and {len(losses) - SHOWN} more" if len(losses) > SHOWN else ""
         shown = "; ".join(list(losses.values())[:SHOWN])
         message = (
-            f"{shown}{more}. The catalogue was not changed: rebuild these day files, take them "
+            f"{shown}{more}. The catalogue was not changed: rebuild these day files, restore them "
             "from a backup, or accept the loss with: dayfile reindex --force"
         )
         raise LossError("; ".join([*result.problems, message]), where=root.path)

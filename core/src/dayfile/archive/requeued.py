@@ -1,4 +1,4 @@
-"""Why what was requeued had been in quarantine: it may come back for a reason that says less."""
+"""The reasons of requeued entries, which may come back to quarantine for a less informative reason."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 from dayfile.archive import disk
 from dayfile.archive.directories import scan
-from dayfile.archive.entry import Entry, digest_id
+from dayfile.archive.entry import Entry, make_id
 from dayfile.archive.root import Root
 
 __all__ = ["Requeued"]
 
 SECONDS_KEPT = 30 * 86400
-MOST = 10
-"""Reasons that are kept for one source."""
+MOST_REASONS = 10
+"""Reasons that are stored for one source."""
 PARTS = ("time", "plugin", "error", "message")
 
 
 class Requeued:
-    """Reasons of entries that were requeued, each in a file until the same source is quarantined again, or for a month.
+    """Reasons of requeued entries, each in a file until the same source is quarantined again, or for a month.
 
-    An upload that was refused is requeued as a bare file, of which the next run only says that no plugin recognises
-    it. The methods are called with the lock of the quarantine held.
+    An upload that was refused is requeued as a bare file, and the next run may only report that no plugin recognises
+    it. The lock of the quarantine must be held.
 
     Parameters
     ----------
@@ -39,21 +39,21 @@ class Requeued:
     def remember(self, entry: Entry) -> None:
         """Store the reason of an entry that leaves quarantine, and the ones before it.
 
-        A disk that takes no more hinders no requeue: the reason is lost then, and nothing else.
+        A full disk does not prevent a requeue: only the reason is lost then.
         """
-        reasons = [*earlier_reasons(entry.reason), {part: entry.reason.get(part, "") for part in PARTS}]
+        reasons = [*list_earlier_reasons(entry.reason), {part: entry.reason.get(part, "") for part in PARTS}]
         with suppress(OSError):
             self.path.mkdir(disk.PRIVATE_DIRECTORY, exist_ok=True)
-            with disk.opened(self._file(source_id(entry)), "wb", private=True) as file:
-                file.write(json.dumps(reasons[-MOST:]).encode())
+            with disk.open_for_writing(self._file(find_source_id(entry)), "wb", private=True) as file:
+                file.write(json.dumps(reasons[-MOST_REASONS:]).encode())
 
     def recall(self, short: str, message: object) -> list[dict[str, Any]]:
-        """Return the earlier reasons of a source, the oldest first, but for those with the message that it has now."""
+        """Return the earlier reasons of a source, the oldest first, except those with its present message."""
         try:
             reasons = json.loads(self._file(short).read_bytes())
         except (OSError, ValueError):
             return []
-        return [reason for reason in earlier_reasons({"earlier": reasons}) if reason["message"] != message]
+        return [reason for reason in list_earlier_reasons({"earlier": reasons}) if reason["message"] != message]
 
     def forget(self, short: str) -> None:
         """Remove the reasons of a source, which is in quarantine again."""
@@ -61,7 +61,7 @@ class Requeued:
             self._file(short).unlink(missing_ok=True)
 
     def forget_old(self) -> None:
-        """Remove what is older than a month: its source was archived, or somebody took it away."""
+        """Remove reasons older than a month: the source was archived, or removed."""
         with suppress(OSError):
             for file in scan(self.path):
                 if file.stat(follow_symlinks=False).st_mtime < time.time() - SECONDS_KEPT:
@@ -71,16 +71,16 @@ class Requeued:
         return self.path / f"{short}.json"
 
 
-def earlier_reasons(reason: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a reason lists as earlier ones; whatever else is there is left out."""
+def list_earlier_reasons(reason: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the earlier reasons in a reason, without anything malformed."""
     listed = reason.get("earlier")
     return [each for each in listed if isinstance(each, dict) and "message" in each] if isinstance(listed, list) else []
 
 
-def source_id(entry: Entry) -> str:
-    """Return the id that an entry gets if its content is quarantined again under the name that it has here."""
+def find_source_id(entry: Entry) -> str:
+    """Find the id that an entry would get if its content were quarantined again under its present name."""
     sha256 = entry.reason.get("sha256")
     if entry.content is not None and isinstance(sha256, str):
         with suppress(ValueError):
-            return digest_id(entry.content.name, bytes.fromhex(sha256))
+            return make_id(entry.content.name, bytes.fromhex(sha256))
     return entry.name.rpartition("-")[2]

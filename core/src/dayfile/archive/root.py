@@ -24,14 +24,14 @@ from dayfile.errors import ArchiveLockedError, PluginError, StorageError, UsageE
 from dayfile.messages import path_problem
 from dayfile.model.places import DIRECTORIES, may_be_day_file
 
-__all__ = ["Root", "real"]
+__all__ = ["Root", "resolve_links"]
 
-# Seconds for which a run waits for the workers of a killed one, which end with it.
+# Seconds for which a run waits for the workers of a killed run to end.
 PATIENCE = 5.0
 LOST_AND_FOUND = "lost+found"
 NO_ARCHIVE = (
-    "{what}; if its file system is not mounted, mount it; dayfile init makes a new archive, and dayfile adopt one of "
-    "a directory with day files of another program"
+    "{what}; if its file system is not mounted, mount it; dayfile init makes a new archive, and dayfile adopt makes "
+    "one from a directory with day files of another program"
 )
 
 logger = logging.getLogger(__name__)
@@ -49,18 +49,18 @@ class Root:
     Attributes
     ----------
     incoming, accepted, quarantine, workshop, sources : Path
-        Where input arrives, where it is kept until published, where it goes if it cannot be, where work files are,
-        where sources are kept for good if the settings say so.
+        Directories for input that arrives, input until it is published, input that cannot be archived, work files, and
+        sources that are kept for good if the settings say so.
     attempts : Path
-        Where a run notes what it is taking, for the next one.
+        Directory for notes of the sources that a run is taking, for the next run.
     catalogue : Path
-        The SQLite file that tells which day file holds what.
+        The SQLite file that lists the content of day files.
     settings : Path
         ``archive.yaml``, which need not exist.
     holder : Path
-        Tells who holds the lock.
+        Names the process that holds the lock.
     opened : Opened or None
-        Which directory this process opened as the archive, to write to it.
+        The directory that this process opened as the archive, to write to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class Root:
         self.opened: Opened | None = None
 
     def create(self) -> None:
-        """Make an archive here, or what an archive that is here lacks; what ``dayfile init`` does.
+        """Make an archive here, or complete an existing one, as ``dayfile init`` does.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class Root:
         self._complete()
 
     def prepare(self, *, make: bool = False) -> bool:
-        """Get an archive ready to be written; what a run does first.
+        """Prepare an archive for writing, as a run does first.
 
         Parameters
         ----------
         make : bool
-            Whether to make one where nothing is at its path.
+            Whether to make one if its path does not exist.
 
         Returns
         -------
@@ -110,7 +110,7 @@ class Root:
         UsageError
             It is a file, or one cannot be made here.
         StorageError
-            There is no archive here, or one of a format that this version does not know.
+            No archive is here, or one of a format that this version does not know.
         """
         self._refuse_file()
         made = False
@@ -135,8 +135,8 @@ class Root:
         if self.path.is_dir():
             return NO_ARCHIVE.format(what=f"this directory is not an archive ({MARKER} is missing)")
         if self.path.is_symlink():
-            return NO_ARCHIVE.format(what=f"this link leads to no directory ({real(self.path)})")
-        what = "this is a file" if os.path.lexists(self.path) else "there is no archive here"
+            return NO_ARCHIVE.format(what=f"this link leads to no directory ({resolve_links(self.path)})")
+        what = "this is a file" if os.path.lexists(self.path) else "no archive is here"
         return NO_ARCHIVE.format(what=what)
 
     def _refuse_file(self) -> None:
@@ -144,20 +144,22 @@ class Root:
             raise UsageError("this is a file; an archive is a directory", where=self.path)
 
     def _refuse_place(self) -> None:
-        """UsageError for a place at which no archive can be."""
+        """Raise UsageError for a place where an archive cannot be."""
         self._refuse_file()
         if self.path.is_symlink() and not self.path.exists():
-            raise UsageError(f"this link leads to no directory ({real(self.path)}); is it mounted?", where=self.path)
+            raise UsageError(
+                f"this link leads to no directory ({resolve_links(self.path)}); is it mounted?", where=self.path
+            )
         if problem := path_problem(str(self.path)):
             raise UsageError(f"an archive cannot be here: {problem}", where=self.path)
         if not self.exists():
-            outer = next((above for above in real(self.path).parents if os.path.lexists(above / MARKER)), None)
+            outer = next((above for above in resolve_links(self.path).parents if os.path.lexists(above / MARKER)), None)
             if outer is not None:
-                message = f"this is within the archive {outer}, which would take its files for its own"
+                message = f"this is within the archive {outer}, which would treat its files as its own"
                 raise UsageError(message, where=self.path)
 
     def _make(self) -> bool:
-        """Make an archive where nothing is, in one step; False if another process was quicker."""
+        """Make a new archive in one step; return False if another process was quicker."""
         disk.make_directory(self.path.parent)
         making = Root(self.path.parent / f".dayfile-{secrets.token_hex(4)}")
         try:
@@ -175,7 +177,7 @@ class Root:
         return True
 
     def _complete(self) -> None:
-        """Make what is missing, close to others what must be, and remember which directory this is."""
+        """Make missing directories, close private ones to other users, and remember which directory this is."""
         disk.make_directory(self.incoming)
         for directory in (self.accepted, self.quarantine, self.workshop):
             disk.make_directory(directory, private=True)
@@ -193,7 +195,7 @@ class Root:
         self.opened = Opened.of(self.path)
 
     def check_there(self) -> None:
-        """Make sure that the archive that was opened is still the one at its path.
+        """Check that the archive that was opened is still the one at its path.
 
         Raises
         ------
@@ -211,26 +213,26 @@ class Root:
             same = False  # another marker may be there in part, as while it is copied
         if not same:
             message = (
-                "the archive that was opened is not here any more: its directory was renamed, removed or replaced, or "
+                "the archive that was opened is no longer here: its directory was renamed, removed or replaced, or "
                 "its file system was unmounted; nothing more is written. Put it back and start again"
             )
             raise StorageError(message, where=self.path)
 
     def exists(self) -> bool:
-        """Whether an archive is here; StorageError if that cannot be seen."""
+        """Return whether an archive is here; StorageError if that cannot be seen."""
         return is_archive(self.path)
 
-    def elsewhere(self) -> dict[Path, list[str]]:
-        """Directories of day files that lie elsewhere: where, and the names of the links to each."""
+    def find_elsewhere(self) -> dict[Path, list[str]]:
+        """Find the directories of day files outside the archive, each with the names of the links to it."""
         found: dict[Path, list[str]] = {}
         with disk.storage_errors("look into the archive", self.path):
             for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
                 if entry.is_symlink() and entry.is_dir():
-                    found.setdefault(real(entry), []).append(entry.name)
+                    found.setdefault(resolve_links(entry), []).append(entry.name)
         return found
 
     def day_file(self, relative: str) -> Path:
-        """Path of a day file, checked: below the root, and none of the archive's own places.
+        """Return the path of a day file, after checking that it is below the root and not reserved.
 
         Raises
         ------
@@ -239,31 +241,31 @@ class Root:
         """
         if not may_be_day_file(relative):
             raise PluginError(
-                f"locate_file answered {relative!r}, which is no path for a day file (below the archive, *.h5)"
+                f"locate_file returned {relative!r}, which is not a path for a day file (below the archive, *.h5)"
             )
         return self.path / relative
 
-    def day_files(self, unseen: Unseen | None = None) -> list[str]:
-        """Paths, below the root, of everything that looks like a day file, sorted.
+    def list_day_files(self, unseen: Unseen | None = None) -> list[str]:
+        """List the paths, below the root, of everything that looks like a day file, sorted.
 
         Parameters
         ----------
         unseen : callable, optional
-            Called with each directory that cannot be listed, and why. Without it, one is a StorageError: what cannot
-            be seen is not absent.
+            Called with each directory that cannot be listed, and the error. By default it raises a StorageError: what
+            cannot be seen is not absent.
         """
-        return sorted(self._day_files(unseen or refuse))
+        return sorted(self._walk(unseen or refuse))
 
-    def first_day_file(self) -> str | None:
-        """The path of any one of them; None if there is none, StorageError if that cannot be seen."""
-        return next(self._day_files(refuse), None)
+    def find_day_file(self) -> str | None:
+        """Find the path of any day file; None without any, StorageError if that cannot be seen."""
+        return next(self._walk(refuse), None)
 
-    def _day_files(self, unseen: Unseen) -> Iterator[str]:
-        elsewhere = self.elsewhere()
+    def _walk(self, unseen: Unseen) -> Iterator[str]:
+        elsewhere = self.find_elsewhere()
 
         def fail(error: OSError) -> None:
             directory = Path(error.filename)
-            # The file system's own, at the top of a mount point, is for the superuser alone.
+            # At the top of a mount point, for the superuser alone.
             if directory.name != LOST_AND_FOUND and not isinstance(error, FileNotFoundError):
                 unseen(directory, error)
 
@@ -271,18 +273,20 @@ class Root:
         for directory, below, files in os.walk(self.path, onerror=fail, followlinks=True):
             here = Path(directory).relative_to(self.path)
             below[:] = [name for name in sorted(below) if self._may_have_day_files(here / name, elsewhere, linked)]
-            links = elsewhere.get(real(self.path / here.parts[0]), []) if elsewhere and here.parts else []
+            links = elsewhere.get(resolve_links(self.path / here.parts[0]), []) if elsewhere and here.parts else []
             for name in files:
-                # Where two instruments have one directory, a file is found by the link whose name its own begins with.
+                # Where two instruments share a directory, a file is found by the link whose name is a prefix of its
+                # own.
                 link = next((each for each in links if name.startswith(each)), links[0] if links else "")
                 if name.endswith(".h5") and not name.startswith(".") and link in {"", *here.parts[:1]}:
                     yield (here / name).as_posix()
 
     def _may_have_day_files(self, path: Path, elsewhere: Mapping[Path, list[str]], linked: set[Path]) -> bool:
-        """Whether a directory below the root is to be looked through: hidden ones are not, nor those of an archive.
+        """Return whether a directory below the root may have day files: hidden ones and other archives may not.
 
-        A link is followed where it leads out of the archive, each directory once, so that none leads in a circle; one
-        right below the root may lead to a directory of the archive too, which is looked through by its link alone.
+        A link is followed where it leads out of the archive, each directory once, so that none leads in a circle. A
+        link directly below the root may also lead to a directory of the archive, which is then searched by its link
+        only.
         """
         top = path.parent == Path()
         if path.name.startswith(".") or (top and path.name in DIRECTORIES):
@@ -290,36 +294,37 @@ class Root:
         if os.path.lexists(self.path / path / MARKER):  # another archive
             return False
         if (self.path / path).is_symlink():
-            target = real(self.path / path)
-            if not top and (target in linked or target in elsewhere or target.is_relative_to(real(self.path))):
+            target = resolve_links(self.path / path)
+            if not top and (target in linked or target in elsewhere or target.is_relative_to(resolve_links(self.path))):
                 return False
             linked.add(target)
             return True
-        return not elsewhere or real(self.path / path) not in elsewhere
+        return not elsewhere or resolve_links(self.path / path) not in elsewhere
 
     @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """Hold the archive's lock; at its beginning the workshop is emptied.
+    def hold_lock(self) -> Iterator[bool]:
+        """Hold the archive's lock, after emptying the workshop.
 
         The lock is the operating system's (flock): it ends with the last of the processes that hold it, the run's own
-        and its workers, so a lock that a killed run left behind holds nobody up. Workers that are just ending with
-        their killed run are waited for.
+        and its workers, so a killed run blocks nobody. This waits for the workers of a killed run to end.
 
         Yields
         ------
         bool
-            True if the run before did not come to its end.
+            True if the run before did not end by itself.
 
         Raises
         ------
         ArchiveLockedError
-            Another run holds it; the message says which.
+            Another run holds it; the message names its process.
 
-        A fork that leaves this context, as by ``sys.exit``, lets the lock and what belongs to its holder be.
+        Notes
+        -----
+        A fork that leaves this context, as by ``sys.exit``, does not release the lock.
         """
         lock, process = self._lock(), os.getpid()
         with disk.storage_errors("open", self.path):
-            here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # by its path it may be another one in the end
+            here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # on exit its path may be another directory
         try:
             crashed = self.holder.exists()
             with disk.storage_errors("take the archive over", self.path):
@@ -339,14 +344,14 @@ class Root:
             os.close(lock)
 
     def _unlock(self, lock: int, here: int) -> None:
-        """Give the lock of the archive in an open directory back, for all forks of this process too."""
-        # A run that ends with an error has ended all the same: only one that was killed leaves this behind.
+        """Release the lock of the archive in an open directory, for all forks of this process too."""
+        # Only a run that was killed leaves this file behind, not one that ends with an error.
         with suppress(OSError):
             os.unlink(self.holder.name, dir_fd=here)
         fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _lock(self) -> int:
-        """Take the lock: an open file, which forks of this process hold too."""
+        """Take the lock; return its open file, which forks of this process hold too."""
         end = time.monotonic() + PATIENCE
         with disk.storage_errors("lock the archive", self.path), ExitStack() as opened:
             lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, disk.PRIVATE_FILE)
@@ -356,29 +361,29 @@ class Root:
                     opened.pop_all()
                     return lock
                 if time.monotonic() > end or not self._holder_ended():
-                    raise ArchiveLockedError(f"{self._told_holder()} is working on this archive", where=self.path)
+                    raise ArchiveLockedError(f"{self._describe_holder()} is working on this archive", where=self.path)
                 time.sleep(0.01)
 
     def _holder_ended(self) -> bool:
-        """Whether the process that took the lock is not there any more."""
+        """Return whether the process that took the lock has ended."""
         try:
-            told = json.loads(self.holder.read_text(encoding="utf-8"))
-            if told["host"] == socket.gethostname():
-                os.kill(told["process"], 0)
+            holder = json.loads(self.holder.read_text(encoding="utf-8"))
+            if holder["host"] == socket.gethostname():
+                os.kill(holder["process"], 0)
         except ProcessLookupError:
             return True
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return False
 
-    def _told_holder(self) -> str:
+    def _describe_holder(self) -> str:
         try:
-            told = json.loads(self.holder.read_text(encoding="utf-8"))
-            return f"process {told['process']} on {told['host']} (since {told['since']})"
+            holder = json.loads(self.holder.read_text(encoding="utf-8"))
+            return f"process {holder['process']} on {holder['host']} (since {holder['since']})"
         except (OSError, ValueError, KeyError, TypeError):
-            return "another run"  # it has taken the lock and not yet said who it is
+            return "another run"  # it has taken the lock and not yet written its name
 
 
-def real(path: Path) -> Path:
-    """Where a path leads, links followed; also of one that does not exist, or goes in a circle."""
+def resolve_links(path: Path) -> Path:
+    """Resolve the links of a path, even of one that does not exist, or goes in a circle."""
     return Path(os.path.realpath(path))

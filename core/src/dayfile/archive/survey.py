@@ -1,4 +1,4 @@
-"""What a day file holds, read back from disk: the measure for verification, catalogue and checks."""
+"""Read a day file back from disk and summarise it, for verification, catalogue and checks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dayfile.hdf5.vlen import VlenArray, open_if_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
 from dayfile.model.places import LEDGER
-from dayfile.stores.checksums import blob_hashes, place_sum, row_hashes
-from dayfile.stores.declarations import Told, data_type_of
+from dayfile.stores.checksums import hash_blobs, hash_rows, sum_hashes
+from dayfile.stores.declarations import TypeFinder, read_data_type
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.registry import find_store
 
 __all__ = [
     "NodeSummary",
-    "opened_leaves",
+    "open_leaves",
     "read_summaries",
     "survey",
     "survey_blobs",
@@ -36,12 +36,12 @@ __all__ = [
     "verify",
 ]
 
-READ_BYTES = 4 * 2**20
+SURVEY_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """One table or blob array, as it stands on disk.
+    """One table or blob array, as it is on disk.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class NodeSummary:
     rows, checksum : int
         As :mod:`dayfile.stores.checksums` defines it.
     data_type : DataType or None
-        What the table tells of itself; None for blob arrays and tables of others.
+        The type that the table declares; None for blob arrays and foreign tables.
     records : int
-        Rows that hold a record: slots may be empty.
+        Number of rows that hold a record: slots may be empty.
     first, last : numpy.datetime64 or None
         UTC of the earliest time and the latest time (or end) of any record.
     """
@@ -66,23 +66,24 @@ class NodeSummary:
     last: np.datetime64 | None = None
 
 
-def survey(file: tables.File, told: Told = data_type_of) -> list[NodeSummary]:
-    """Read every row and blob of an open day file, but for its ledger.
+def survey(file: tables.File, find_type: TypeFinder = read_data_type) -> list[NodeSummary]:
+    """Read every row and blob of an open day file, except its ledger.
 
     Parameters
     ----------
     file : tables.File
         The day file.
-    told : callable
-        Tells the data type of a table.
+    find_type : callable
+        Returns the data type of a table.
     """
     return [
-        survey_blobs(node) if isinstance(node, VlenArray) else survey_table(node, told) for node in opened_leaves(file)
+        survey_blobs(node) if isinstance(node, VlenArray) else survey_table(node, find_type)
+        for node in open_leaves(file)
     ]
 
 
-def opened_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
-    """The tables and arrays of blobs of an open day file, but for its ledger, each open while it is yielded."""
+def open_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
+    """Open the tables and blob arrays of a day file, except its ledger; each is open while it is yielded."""
     for path in find_leaves(file.root, without=LEDGER):
         node = open_if_vlen_array(file, path) or open_if_table(file, path)
         if node is not None:
@@ -90,16 +91,16 @@ def opened_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
                 yield node
 
 
-def survey_table(table: Table, told: Told = data_type_of) -> NodeSummary:
-    """Checksum, records and time span of a table."""
-    data_type = told(table)
+def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSummary:
+    """Compute checksum, number of records and time span of a table."""
+    data_type = find_type(table)
     checksum, records = 0, 0
     spans: list[npt.NDArray[np.datetime64]] = []
-    for start, rows in blocks(table):
-        checksum += place_sum(row_hashes(rows), start)
+    for start, rows in iterate_blocks(table):
+        checksum += sum_hashes(hash_rows(rows), start)
         if data_type is None:
             continue
-        # An overlap table, of the same type, says that its store is append.
+        # An overlap table declares the same type with the store append.
         store = find_store(data_type.placement.store)
         held = rows[store.find_held(rows)] if store.sparse else rows
         records += len(held)
@@ -119,22 +120,22 @@ def survey_table(table: Table, told: Told = data_type_of) -> NodeSummary:
 
 
 def survey_blobs(array: VlenArray) -> NodeSummary:
-    """Checksum of a blob array."""
+    """Compute the checksum of a blob array."""
     checksum, step = 0, 4096
     for start in range(0, array.nrows, step):
         blobs = array.read(start, min(start + step, array.nrows))
-        checksum += place_sum(blob_hashes(blobs), start)
+        checksum += sum_hashes(hash_blobs(blobs), start)
     return NodeSummary(array.path, array.nrows, checksum % 2**64)
 
 
-def blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """The rows of a table in blocks of a few megabytes, each with the index of its first row."""
-    step = max(1, READ_BYTES // table.dtype.itemsize)
+def iterate_blocks(table: Table) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Read the rows of a table in blocks of a few megabytes, each with the index of its first row."""
+    step = max(1, SURVEY_BYTES // table.dtype.itemsize)
     for start in range(0, table.nrows, step):
         yield start, table.read(start, min(start + step, table.nrows))
 
 
-def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
+def read_summaries(path: Path, find_type: TypeFinder = read_data_type) -> list[NodeSummary]:
     """Open a day file and read all of it.
 
     Raises
@@ -143,11 +144,13 @@ def read_summaries(path: Path, told: Told = data_type_of) -> list[NodeSummary]:
         It cannot be opened or read.
     """
     with open_day_file(path) as file:
-        return survey(file, told)
+        return survey(file, find_type)
 
 
-def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_type_of) -> list[NodeSummary]:
-    """Open a closed day file, read all of it and compare it with what was meant to be in it.
+def verify(
+    path: Path, expected: dict[str, tuple[int, int]], find_type: TypeFinder = read_data_type
+) -> list[NodeSummary]:
+    """Open a closed day file, read all of it and compare it with the expected content.
 
     Parameters
     ----------
@@ -159,17 +162,16 @@ def verify(path: Path, expected: dict[str, tuple[int, int]], told: Told = data_t
     Returns
     -------
     list of NodeSummary
-        What was found.
+        The content of the file.
 
     Raises
     ------
     StorageError
-        It cannot be opened, or something is missing or different: the disk may be full, as PyTables does not report
-        a write that failed.
+        It cannot be opened, or its content differs: the disk may be full, as PyTables does not report failed writes.
     """
     try:
         with open_file(path) as file:
-            summaries = survey(file, told)
+            summaries = survey(file, find_type)
             ledger = Ledger.read(file)
     except DAMAGED as error:
         message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"

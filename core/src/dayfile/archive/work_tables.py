@@ -1,4 +1,4 @@
-"""The tables and arrays of an open work file: found or made, and written."""
+"""Find or make, and write, the tables and arrays of an open work file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dayfile.hdf5.rows import Table, open_table
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType
-from dayfile.model.places import OVERLAP
+from dayfile.model.places import OVERLAP_SUFFIX
 from dayfile.stores.base import Rules, Store
 from dayfile.stores.blobs import BlobArray
-from dayfile.stores.checksums import place_sum
-from dayfile.stores.declarations import data_type_of, tell
+from dayfile.stores.checksums import sum_hashes
+from dayfile.stores.declarations import read_data_type, write_attributes
 from dayfile.stores.ledger import Ledger
 from dayfile.stores.making import make_table, make_values
-from dayfile.stores.nodes import Keys, fill
+from dayfile.stores.nodes import Keys, fill_path
 from dayfile.stores.registry import find_store
 from dayfile.stores.tables import TypeTables
 from dayfile.stores.widening import widen
@@ -40,15 +40,15 @@ class WorkTables:
     Parameters
     ----------
     file : tables.File
-        Open for writing; it is closed after this is.
+        Open for writing; it is closed after this object.
     published : Path
-        Where the day file will be; for messages.
+        Path of the day file, for messages.
     ledger : Ledger
-        What was known of the tables when the file was opened.
+        The ledger when the file was opened.
     rules : Rules
-        What the run says about records that meet others.
+        Settings of the run.
     new : bool
-        Whether there was no day file before.
+        Whether the day file did not exist before.
     """
 
     def __init__(self, file: tables.File, published: Path, ledger: Ledger, rules: Rules, *, new: bool) -> None:
@@ -64,31 +64,31 @@ class WorkTables:
 
     @property
     def indexed_rows(self) -> int:
-        """Rows of which an index is kept in memory."""
+        """Return the number of rows that are indexed in memory."""
         return sum(found.indexed_rows for found in self.tables.values())
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
-        """Rows and checksum that the nodes are to have, by path."""
+        """Return the rows and checksum that the nodes must have, by path."""
         return {path: node for found in self.tables.values() for path, node in found.paths.items()}
 
     def flush(self) -> None:
-        """Hand what waits in memory to HDF5."""
+        """Pass waiting rows and blobs to HDF5."""
         for found in self.tables.values():
             found.flush()
         for blobs in self.blobs.values():
             blobs.restart()
 
     def close(self) -> None:
-        """Close tables and arrays; what waits is lost."""
+        """Close tables and arrays; waiting rows are lost."""
         self.closing.close()
 
     def find(self, data_type: DataType, keys: Keys, dtype: np.dtype[np.void]) -> TypeTables:
-        """The tables of a data type's records with these keys, with all the fields of a dtype; made if missing.
+        """Find the tables for records of a data type with these keys and this dtype; make them if missing.
 
-        A table has the fields that the type had when it was made; when records come that have more, it gets those too.
+        A table has the fields that the type had when it was made; records with more fields widen it.
         """
-        path = fill(data_type.placement.node.path, keys)
+        path = fill_path(data_type.placement.node.path, keys)
         form = next(form for form in data_type.forms if form.dtype == dtype)
         if path in self.tables:
             self._check_owner(path, self.tables[path].data_type.name, data_type)
@@ -100,7 +100,7 @@ class WorkTables:
             rows = store.count_rows(form, self.day) if made else 0
             table = make_table(file, path, form, keys, rows=rows) if made else open_table(file, path)
             self.closing.callback(table.close)
-            owner = None if made else data_type_of(table)
+            owner = None if made else read_data_type(table)
             if owner is not None:
                 self._check_owner(path, owner.name, data_type)
             there = next((known for known in data_type.forms if known.dtype == table.dtype), None)
@@ -110,14 +110,14 @@ class WorkTables:
                 raise LayoutError(message, where=self.published)
             if len(there.fields) < len(form.fields):
                 self.flush()
-                table, there = self._widened(file, path, form, keys), form
+                table, there = self._widen(file, path, form, keys), form
             elif not made and owner is None:
-                tell(file.get_node(path), there)  # a day file of other origin
-            self.tables[path] = self._tables(store, table, there, keys, made=made)
+                write_attributes(file.get_node(path), there)  # of a foreign day file
+            self.tables[path] = self._make_tables(store, table, there, keys, made=made)
         return self.tables[path]
 
     def _check_groups(self, file: tables.File, path: str) -> None:
-        """LayoutError where a table or an array is in the place of a group."""
+        """Raise LayoutError where a table or an array is in the place of a group."""
         parts = path.strip("/").split("/")
         for end in range(1, len(parts)):
             above = "/" + "/".join(parts[:end])
@@ -125,32 +125,34 @@ class WorkTables:
                 raise LayoutError(f"{path} would be below {above}, which is not a group", where=self.published)
 
     def _check_owner(self, path: str, owner: str, data_type: DataType) -> None:
-        """A table belongs to the data type that it says; LayoutError for records of another one."""
+        """Raise LayoutError for records of another data type than the one that the table declares."""
         if owner != data_type.name:
             message = f"{path} is the table of {owner}; records of {data_type.name} need a path or node of their own"
             raise LayoutError(message, where=self.published)
 
-    def _tables(self, store: Store, table: Table, data_type: DataType, keys: Keys, *, made: bool) -> TypeTables:
-        """What writes a table, and the overlap table beside it."""
-        blobs = self._blob_array(data_type, keys) if data_type.placement.node.blobs else None
+    def _make_tables(self, store: Store, table: Table, data_type: DataType, keys: Keys, *, made: bool) -> TypeTables:
+        """Make the object that writes a table and its overlap table."""
+        blobs = self._open_blob_array(data_type, keys) if data_type.placement.node.blobs else None
         indexed = not store.contends and not self.rules.keep_duplicates
         empty_from = 0 if made else None
-        written = WrittenTable(table, data_type, blobs, self._checksum(table), indexed=indexed, empty_from=empty_from)
-        path = f"{table.path}{OVERLAP}"
-        make = partial(self._overlap, path, data_type, keys)
+        written = WrittenTable(
+            table, data_type, blobs, self._find_checksum(table), indexed=indexed, empty_from=empty_from
+        )
+        path = f"{table.path}{OVERLAP_SUFFIX}"
+        make = partial(self._open_overlap, path, data_type, keys)
         there = make() if store.contends and link_exists(self.file, path) else None
         return TypeTables(store, written, data_type.clock.day_start(self.day), self.rules, there, make)
 
-    def _widened(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Table:
-        """The table at a path, and its overlap table, with the fields of a later version."""
-        for each in (f"{path}{OVERLAP}", path):
+    def _widen(self, file: tables.File, path: str, form: DataType, keys: Keys) -> Table:
+        """Add the fields of a later version to the table at a path, and to its overlap table."""
+        for each in (f"{path}{OVERLAP_SUFFIX}", path):
             if link_exists(file, each):
                 table = widen(file, each, form, keys)
                 self.closing.callback(table.close)
                 self.ledger.checksums[each] = table.nrows, survey_table(table).checksum
         return table
 
-    def _overlap(self, path: str, data_type: DataType, keys: Keys) -> WrittenTable:
+    def _open_overlap(self, path: str, data_type: DataType, keys: Keys) -> WrittenTable:
         if link_exists(self.file, path):
             table = open_table(self.file, path)
             self._check_overlap(table, data_type)
@@ -158,34 +160,34 @@ class WorkTables:
             title = f"{data_type.title}: records that contended for a slot"
             table = make_table(self.file, path, data_type.stored_as("append", title), keys)
         self.closing.callback(table.close)
-        return WrittenTable(table, data_type, None, self._checksum(table))
+        return WrittenTable(table, data_type, None, self._find_checksum(table))
 
     def _check_overlap(self, table: Table, data_type: DataType) -> None:
-        """LayoutError for an overlap table that is of another data type, or has other fields."""
-        owner = data_type_of(table)
+        """Raise LayoutError for an overlap table of another data type, or with other fields."""
+        owner = read_data_type(table)
         if owner is not None:
             self._check_owner(table.path, owner.name, data_type)
         if table.dtype != data_type.dtype:
             table.close()
             raise LayoutError(f"{table.path} has other fields than {data_type.name}", where=self.published)
 
-    def _blob_array(self, data_type: DataType, keys: Keys) -> BlobArray:
-        path = fill(data_type.placement.node.blobs, keys)
+    def _open_blob_array(self, data_type: DataType, keys: Keys) -> BlobArray:
+        path = fill_path(data_type.placement.node.blobs, keys)
         if path not in self.blobs:
             there = link_exists(self.file, path)
             array = open_vlen_array(self.file, path) if there else make_values(self.file, path, data_type, keys)
             self.closing.callback(array.close)
-            self.blobs[path] = BlobArray(array, self._checksum(array))
+            self.blobs[path] = BlobArray(array, self._find_checksum(array))
         return self.blobs[path]
 
-    def _checksum(self, node: Table | VlenArray) -> int:
-        """Checksum of a node as it stands: from the ledger, or read where the ledger does not know it.
+    def _find_checksum(self, node: Table | VlenArray) -> int:
+        """Find the checksum of a node: from the ledger, or by reading the node if the ledger lacks it.
 
-        The program that a file came from may have gone on appending to it: then there are more rows than the ledger
-        knows of, and they are taken as they are.
+        The foreign program that made a file may have appended to it since: then it has more rows than in the ledger,
+        which are accepted.
         """
         if self.new and node.path not in self.ledger.checksums:  # just made: rows of zero bytes have the hash 0
-            return place_sum(np.zeros(node.nrows, np.uint64), 0)
+            return sum_hashes(np.zeros(node.nrows, np.uint64), 0)
         rows, checksum = self.ledger.checksums.get(node.path, (-1, 0))
         if rows == node.nrows:
             return checksum

@@ -1,4 +1,4 @@
-"""A work file: the day file that is being written, from the copy of the published one to its replacement."""
+"""A work file: a day file that is being written, from the copy of the published one to its replacement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.digests import Digest, sha256_of, version_of
-from dayfile.archive.forks import keep_from_forks
-from dayfile.archive.opening import check_link, follow_link, hdf5_errors, naming_trouble, open_day_file
+from dayfile.archive.digests import Digest, hash_file, read_version
+from dayfile.archive.forks import protect_from_forks
+from dayfile.archive.opening import check_link, convert_hdf5_errors, follow_link, name_trouble, open_day_file
 from dayfile.archive.survey import NodeSummary, survey, verify
 from dayfile.archive.work_tables import WorkTables
 from dayfile.errors import HeldError, StorageError
@@ -25,47 +25,47 @@ from dayfile.hdf5.groups import allow_any_names
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
 from dayfile.stores.base import OnConflict, Rules
-from dayfile.stores.declarations import Told, data_type_of
-from dayfile.stores.ledger import Ledger, LedgerEntry, empty_day_file, stored_name
+from dayfile.stores.declarations import TypeFinder, read_data_type
+from dayfile.stores.ledger import Ledger, LedgerEntry, make_empty_day_file, shorten_name
 
 __all__ = ["WorkFile"]
 
-# Records wait in memory until this many bytes of them make a write worth while.
+# Records wait in memory until they have this many bytes, so that writes are large.
 WAITING_BYTES = 4 * 2**20
 
-Answer = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]
+WriteResult = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]
 
 
 class WorkFile:
     """One day file in the making.
 
     It starts as a copy of the published file, or as a new one, is written in the workshop without care for crashes,
-    and becomes the published file in one step after everything in it has been read back.
+    and replaces the published file in one step after everything in it has been read back.
 
     Parameters
     ----------
     published : Path
-        Where the day file stands, or will.
+        Path of the day file.
     path : Path
-        Where the work file goes.
+        Path of the work file.
     day : numpy.datetime64
-        The UTC day it holds, if the published file does not tell it.
+        The UTC day it holds, if the published file does not declare it.
     keep_duplicates : bool
-        Whether the append store keeps records that it holds already.
+        Whether the append store stores records again that it holds already.
     on_conflict : {'overlap', 'replace', 'keep'}
-        What a record does that finds other bytes in its slot.
+        Which record keeps a contested slot.
     from_published : bool
-        False to make the day file anew, whatever the published one holds.
-    told : callable
-        Tells the data type of a table, also of one of other origin.
+        False to make a new day file, whatever the published one holds.
+    find_type : callable
+        Returns the data type of a table, also of a foreign one.
     taken : bool
-        Whether the published file was taken as it is: what its ledger says of tables is not relied upon then.
+        Whether the published file was accepted as it is: then its ledger is not relied upon.
 
     Attributes
     ----------
     answers : list of (str, array, array)
-        What :meth:`write` answered, for whoever compares it with what a hook says: name of the data type, numbers of
-        the records and their statuses. Whoever looks at them removes them.
+        Results of :meth:`write`, to compare with those of a hook: name of the data type, numbers of the records and
+        their statuses. The reader removes them.
     """
 
     def __init__(
@@ -77,94 +77,94 @@ class WorkFile:
         keep_duplicates: bool = False,
         on_conflict: OnConflict = "overlap",
         from_published: bool = True,
-        told: Told = data_type_of,
+        find_type: TypeFinder = read_data_type,
         taken: bool = False,
     ) -> None:
         self.published = published
         self.path = path
         self.rules = Rules(on_conflict, keep_duplicates)
-        self.told = told
+        self.find_type = find_type
         self.target = follow_link(published)
         self.replaces = not from_published
-        self.before = version_of(published)
+        self.before = read_version(published)
         self.base = published if from_published and self.before else None
-        self.ledger = self._published_ledger(day, taken=taken)
+        self.ledger = self._read_published_ledger(day, taken=taken)
         self.base_size = self.base.stat().st_size if self.base else 0
         self.handle: tables.File | None = None
         self.tables: WorkTables | None = None
         self.sources = self.first_source = 0
-        self.answers: list[Answer] = []
+        self.answers: list[WriteResult] = []
         self.failed: StorageError | None = None  # since a caller last set it to None
         self.waiting = self.grown = 0
         self.written = time.monotonic()
 
-    def _published_ledger(self, day: np.datetime64, *, taken: bool) -> Ledger:
+    def _read_published_ledger(self, day: np.datetime64, *, taken: bool) -> Ledger:
         if self.base is None:
             return Ledger(str(day))
-        with naming_trouble(self.base):
+        with name_trouble(self.base):
             disk.step("open", self.base)
         with open_day_file(self.base) as file:
             ledger = Ledger.read(file)
             if taken:
-                found = {summary.path: (summary.rows, summary.checksum) for summary in survey(file, self.told)}
+                found = {summary.path: (summary.rows, summary.checksum) for summary in survey(file, self.find_type)}
                 ledger.checksums = {node: found[node] for node in ledger.checksums if node in found}
-        # A day file of other origin has no ledger that could tell its day.
+        # A foreign day file has no ledger with its day.
         ledger.day = ledger.day or str(day)
         return ledger
 
     @property
     def day(self) -> np.datetime64:
-        """The UTC day it holds."""
+        """Return the UTC day it holds."""
         return np.datetime64(self.ledger.day, "D")
 
-    def name_of(self, source: Origin) -> str | None:
-        """The name under which the day file has the records of a source already; None if it does not have them."""
+    def find_name(self, source: Origin) -> str | None:
+        """Find the name under which the day file has the records of a source; None if it does not have them."""
         entry = self.ledger.sources.get(source.sha256)
-        return None if entry is None else stored_name(entry.name)
+        return None if entry is None else shorten_name(entry.name)
 
-    def records_of(self, source: Origin) -> float:
-        """How many records of a source it has by its ledger; infinite for one that is not in it."""
+    def count_records(self, source: Origin) -> float:
+        """Return the number of records of a source by the ledger; infinite for a source that is not in it."""
         entry = self.ledger.sources.get(source.sha256)
         return inf if entry is None else entry.records
 
     @property
     def rows(self) -> int:
-        """Rows of which it keeps an index in memory, while it is open."""
+        """Return the number of rows that are indexed in memory, while it is open."""
         return 0 if self.tables is None else self.tables.indexed_rows
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to publish: a copy that no record could be written to is nothing new."""
+        """Return whether it has anything to publish: a copy to which no record was written is not new."""
         return self.grown > 0
 
-    def due(self, quiet: float, growth: float) -> bool:
-        """Whether to publish while more may come: quiet for so many seconds, or grown by a share of its size."""
+    def is_due(self, quiet: float, growth: float) -> bool:
+        """Return whether to publish though more may come: quiet for n seconds, or grown by a share of its size."""
         return self.changed and (
             time.monotonic() - self.written >= quiet or self.grown >= growth * max(self.base_size, 1)
         )
 
     def begin(self, sources: int = 1) -> None:
-        """Tell that the records of so many further sources come next."""
+        """Start the next n sources. Must precede :meth:`write`."""
         self.first_source = self.sources
         self.sources += sources
 
     def write(self, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Put records of this day where their data type's store has them.
+        """Write records of this day to the store of their data type.
 
         Parameters
         ----------
         data_type : DataType
-            What they are.
+            Type of the records.
         batch : Batch
             Records of this day.
 
         Returns
         -------
         array of uint8, shape (len(batch),)
-            A status per record: 0 written, 1 slot taken by another, 2 slot in conflict, 3 identical.
+            A status per record: 0 written, 1 slot taken by another record, 2 slot in conflict, 3 identical.
         """
         try:
-            with hdf5_errors("write", self.path):
+            with convert_hdf5_errors("write", self.path):
                 found = self._open().find(data_type, batch.keys, batch.records.dtype)
                 batch = replace(batch, records=found.data_type.conform(batch.records))
                 statuses = found.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
@@ -186,7 +186,7 @@ class WorkFile:
         self.ledger.add(LedgerEntry(source.sha256, source.name, source.size, records, now))
 
     def _open(self) -> WorkTables:
-        """The tables of the open file; it is made from the published one, or from an empty file, at first."""
+        """Return the tables of the open file; make it from the published one, or from an empty file, at first."""
         if self.tables is not None:
             return self.tables
         if not self.path.exists():
@@ -195,20 +195,20 @@ class WorkFile:
             else:
                 with disk.storage_errors("write", self.path):
                     disk.step("write", self.path)
-                    self.path.write_bytes(empty_day_file())
+                    self.path.write_bytes(make_empty_day_file())
         return self._reopen()
 
     def _reopen(self) -> WorkTables:
         """Open the work file as it is in the workshop."""
-        with allow_any_names(), hdf5_errors("open", self.path):
+        with allow_any_names(), convert_hdf5_errors("open", self.path):
             disk.step("open", self.path)
-            self.handle = keep_from_forks(open_file(self.path, "a"))
+            self.handle = protect_from_forks(open_file(self.path, "a"))
         self.tables = WorkTables(self.handle, self.published, self.ledger, self.rules, new=self.base is None)
         return self.tables
 
     def flush(self) -> None:
-        """Hand what waits in memory to HDF5."""
-        with hdf5_errors("write", self.path):
+        """Pass waiting records to HDF5."""
+        with convert_hdf5_errors("write", self.path):
             disk.step("write", self.path)
             if self.tables is not None:
                 self.tables.flush()
@@ -221,7 +221,7 @@ class WorkFile:
         found = self.tables or self._reopen()  # sources may have been entered after it was closed
         self.flush()
         self.ledger.checksums.update(found.paths)
-        with hdf5_errors("write", self.path):
+        with convert_hdf5_errors("write", self.path):
             disk.step("write", self.path)
             self.ledger.write(found.file)
             found.close()
@@ -230,7 +230,7 @@ class WorkFile:
         self.handle = self.tables = None
 
     def abandon(self) -> None:
-        """Close the file after a failure; what is in the workshop is nobody's any more."""
+        """Close the file after a failure, and leave its remains in the workshop."""
         # Closing may fail as writing did, and there is nothing left to lose.
         for each in (self.tables, self.handle):
             if each is not None:
@@ -241,21 +241,21 @@ class WorkFile:
     def publish(self) -> tuple[list[NodeSummary], Digest]:
         """Close, read everything back, and put the file in place of the published one.
 
-        It gets the mode, group and owner of that one, as far as this user may give them; no extended attributes and no
-        access control list. Where the published path is a link, the link stays and its target is replaced.
+        It gets the mode, group and owner of that one, as far as this user may set them; no extended attributes and no
+        access control list. If the published path is a link, the link stays and its target is replaced.
 
         Returns
         -------
         (list of NodeSummary, Digest)
-            What the day file holds now, and its bytes.
+            The new content of the day file, and its digest.
 
         Raises
         ------
         HeldError
-            The published file is not the one that this one began from.
+            The published file is not the one that this one started from.
         StorageError
-            The file does not hold what was written to it, or could not be put in place. The published file is as it
-            was.
+            The file does not hold what was written to it, or could not be put in place. The published file is
+            unchanged.
         """
         self.close()
         disk.make_directory(self.published.parent)
@@ -263,14 +263,14 @@ class WorkFile:
         self.path = disk.bring_near(self.path, self.target)
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
-        summaries = verify(self.path, self.ledger.checksums, self.told)
-        # Programs that look for files changed since their last look must see this one as changed now, not earlier.
+        summaries = verify(self.path, self.ledger.checksums, self.find_type)
+        # Programs that search for recently changed files must see this one as changed now, not earlier.
         with disk.storage_errors("set the time of", self.path):
             os.utime(self.path)
         disk.sync(self.path)
-        sha256 = sha256_of(self.path)
-        if not self.replaces and version_of(self.published) != self.before:
-            message = "was put in place, replaced or changed while records were added to it; input stays where it was"
+        sha256 = hash_file(self.path)
+        if not self.replaces and read_version(self.published) != self.before:
+            message = "was put in place, replaced or changed while records were added to it; input is left in place"
             raise HeldError(message, where=self.published)
         disk.replace(self.path, self.target)
         return summaries, Digest.of(self.published, sha256)

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from dayfile.cli import describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
-from dayfile.cli.output import answering, lasting_outputs
+from dayfile.cli.output import replace_outputs, require_output
 from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError
 from dayfile.messages import printable
@@ -33,18 +33,18 @@ app = typer.Typer(
 def dayfile(
     version: run.VersionOption = False,
 ) -> None:
-    """Archives what scientific instruments send into day files."""
+    """Archive what scientific instruments send into day files."""
 
 
 app.command("init")(maintain.init)
 app.command("run")(run.run)
-app.command("ls")(answering(inspect.ls))
-app.command("show")(answering(inspect.show))
+app.command("ls")(require_output(inspect.ls))
+app.command("show")(require_output(inspect.show))
 app.command("export")(export.export)
-app.command("plugins")(answering(inspect.plugins))
-app.command("describe")(answering(describe.describe))
+app.command("plugins")(require_output(inspect.plugins))
+app.command("describe")(require_output(describe.describe))
 app.command("simulate")(simulate.simulate)
-app.command("check")(answering(maintain.check))
+app.command("check")(require_output(maintain.check))
 app.command("adopt")(maintain.adopt)
 app.command("reindex")(maintain.reindex)
 app.command("rebuild")(maintain.rebuild)
@@ -53,18 +53,18 @@ app.command("selftest")(selftest.selftest)
 app.add_typer(quarantine.quarantine, name="quarantine")
 
 
-def guarded(command: Callable[[], object]) -> None:
-    """Run a command; what a user can fix ends in one message and the exit code of its kind."""
-    with lasting_outputs():
+def run_guarded(command: Callable[[], object]) -> None:
+    """Run a command; convert errors that a user can fix to a message and an exit code."""
+    with replace_outputs():
         try:
             check_threads(os.environ)
             command()
         except DayfileError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
-            fail("the memory is too small for this; input stays where it was", StorageError.exit_code)
+            fail("not enough memory for this; input is left in place", StorageError.exit_code)
         except OSError as error:
-            # What no part of the program has named better: a fault of the surroundings, or of the output.
+            # An error of the system, or of the output, that no part of the program has described better.
             where = error.filename or "the output could not be written"
             fail(f"{where}: {error.strerror or error}", StorageError.exit_code)
         except SystemExit as end:
@@ -74,18 +74,18 @@ def guarded(command: Callable[[], object]) -> None:
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
-    """End with one message."""
+    """Print a message and exit."""
     typer.echo(printable(f"dayfile: {message}"), err=True)
     sys.exit(exit_code)
 
 
 def main() -> None:
-    """Run ``dayfile`` with the words of the command line."""
-    guarded(app)
+    """Run ``dayfile`` with the arguments of the command line."""
+    run_guarded(app)
 
 
 def archive_run() -> None:
-    """Run ``archive-run`` with the words of the command line."""
+    """Run ``archive-run`` with the arguments of the command line."""
     single = typer.Typer(pretty_exceptions_enable=False, add_completion=False, context_settings=HELP)
     single.command("archive-run")(run.run)
-    guarded(single)
+    run_guarded(single)

@@ -1,4 +1,4 @@
-"""``dayfile describe``: what a data type is and what each of its fields means."""
+"""``dayfile describe``: describe a data type and each of its fields."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["describe"]
 
 NARROWEST = 34
-"""Columns that a meaning needs beside the name; with fewer, it stands below."""
+"""Columns that a meaning needs beside the name; with fewer, it is printed below."""
 TO_A_FILE = 120
-"""Width where there is no terminal."""
+"""Width without a terminal."""
 
 
 def describe(
     data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile plugins.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a data type holds: fields, units, meanings, and what bits, values and array elements stand for."""
-    told = installed_type(data_type)
+    """Describe a data type: its fields, units and meanings, and those of bits, values and array elements."""
+    found = find_installed_type(data_type)
     if as_json:
-        typer.echo(json.dumps({"name": told.name, **asdict(told)}, default=str, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps({"name": found.name, **asdict(found)}, default=str, ensure_ascii=False, indent=2))
         return
-    for line in lines_of(told, shutil.get_terminal_size((TO_A_FILE, 0)).columns):
+    for line in format_type(found, shutil.get_terminal_size((TO_A_FILE, 0)).columns):
         typer.echo(line)
 
 
-def installed_type(name: str) -> DataType:
-    """The data type of that name, from the plugin that its first half names; no other is loaded."""
+def find_installed_type(name: str) -> DataType:
+    """Find the data type of a name, by loading only the plugin that its first half names."""
     from dayfile import discovery
     from dayfile.errors import PluginError, UsageError
     from dayfile.messages import suggest
@@ -54,26 +54,26 @@ def installed_type(name: str) -> DataType:
     raise UsageError(f"{name!r} is not a data type{suggest(name if dot else '', loaded.data_types)}")
 
 
-def lines_of(data_type: DataType, width: int) -> Iterator[str]:
-    """All that is told, in lines of at most so many columns as far as words allow."""
+def format_type(data_type: DataType, width: int) -> Iterator[str]:
+    """Format a data type in lines of at most ``width`` columns, as far as words allow."""
     yield from textwrap.wrap(f"{data_type.name}: {data_type.title}", width)
     yield ""
-    facts = dict(facts_of(data_type))
+    facts = dict(list_facts(data_type))
     for label, fact in facts.items():
-        yield from entry(f"{label:<{max(map(len, facts))}}  ", fact, width)
+        yield from format_entry(f"{label:<{max(map(len, facts))}}  ", fact, width)
     yield ""
-    yield from lines_of_fields(data_type, width)
+    yield from format_fields(data_type, width)
     names = {field.name for field in data_type.fields}
     for pattern in dict.fromkeys(flag.field for flag in data_type.flags if flag.field not in names):
         flags = [flag for flag in data_type.flags if flag.field == pattern]
-        count = sum(flags[0].tells_of(field) for field in data_type.fields)
+        count = sum(flags[0].applies_to(field) for field in data_type.fields)
         yield ""
         yield f"{pattern} ({plural(count, 'field')})"
-        yield from lines_of_meanings(flags, [], width)
+        yield from format_meanings(flags, [], width)
 
 
-def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
-    """What is to be said of the type as a whole."""
+def list_facts(data_type: DataType) -> Iterator[tuple[str, str]]:
+    """List facts about the type as a whole, each with a label."""
     clock = data_type.clock
     leap_seconds = "" if clock.leap_seconds == "ignored" else ", leap seconds counted"
     undefined = f"; no time: {', '.join(map(str, clock.undefined))}" if clock.undefined else ""
@@ -90,7 +90,7 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
     yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
     yield "table", data_type.placement.node.path
     if data_type.packed:
-        yield "packed", buffer_of(data_type.packed)
+        yield "packed", describe_buffer(data_type.packed)
     if data_type.versions:
         yield (
             "versions",
@@ -101,13 +101,13 @@ def facts_of(data_type: DataType) -> Iterator[tuple[str, str]]:
         )
 
 
-def buffer_of(packed: Packed) -> str:
-    """What a packed buffer holds.
+def describe_buffer(packed: Packed) -> str:
+    """Describe the content of a packed buffer.
 
     Examples
     --------
     >>> from dayfile.model.packed import HeaderField, Packed
-    >>> buffer_of(Packed("buffer", "hits", longest=9, header=(HeaderField("delay", "uint8", "ms"),)))
+    >>> describe_buffer(Packed("buffer", "hits", longest=9, header=(HeaderField("delay", "uint8", "ms"),)))
     'buffer holds as many items as hits says, of at most 9 bytes, each after: delay (uint8, ms)'
     """
     header = ", ".join(f"{field.name} ({', '.join(filter(None, (field.type, field.unit)))})" for field in packed.header)
@@ -117,36 +117,36 @@ def buffer_of(packed: Packed) -> str:
     return f"{packed.field} holds {items}{after}{more}"
 
 
-def lines_of_fields(data_type: DataType, width: int) -> Iterator[str]:
-    """A line a field, longer meanings wrapped, with what is known of its bits, values and elements below."""
-    rows = [(field.name, form(field), field.unit) for field in data_type.fields]
+def format_fields(data_type: DataType, width: int) -> Iterator[str]:
+    """Format a line for each field, with longer meanings wrapped, and its bits, values and elements below."""
+    rows = [(field.name, format_shape(field), field.unit) for field in data_type.fields]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for field, row in zip(data_type.fields, rows, strict=True):
         lead = "  ".join(cell.ljust(length) for cell, length in zip(row, widths, strict=True)) + "  "
-        yield from entry(lead, field.doc, width)
+        yield from format_entry(lead, field.doc, width)
         flags = [flag for flag in data_type.flags if flag.field == field.name]
         elements = [element for element in data_type.elements if element.field == field.name]
-        yield from lines_of_meanings(flags, elements, width)
+        yield from format_meanings(flags, elements, width)
 
 
-def form(field: Field) -> str:
-    """Type and shape of a field, such as ``uint16[96, 4]``."""
+def format_shape(field: Field) -> str:
+    """Format type and shape of a field, such as ``uint16[96, 4]``."""
     shape = f"[{', '.join(map(str, field.shape))}]" if field.shape else ""
     return f"{field.type}{shape}{' (blob)' if field.blob else ''}"
 
 
-def lines_of_meanings(flags: list[Flag], elements: list[Element], width: int) -> Iterator[str]:
-    """A line a flag or element, under its field."""
+def format_meanings(flags: list[Flag], elements: list[Element], width: int) -> Iterator[str]:
+    """Format a line for each flag or element, under its field."""
     rows = [(f"{flag.kind} {flag.value}", flag.name, flag.doc) for flag in flags]
     rows += [(f"element {element.index}", element.name, element.doc) for element in elements]
     places, names = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
     for place, name, doc in rows:
-        # Without names there is no column for them.
-        yield from entry(f"    {place:<{places}}  " + (f"{name:<{names}}  " if names else ""), doc, width)
+        # Without names their column is left out.
+        yield from format_entry(f"    {place:<{places}}  " + (f"{name:<{names}}  " if names else ""), doc, width)
 
 
-def entry(lead: str, text: str, width: int) -> Iterator[str]:
-    """What is told and a text: the text wrapped beside it, or below where there is too little room."""
+def format_entry(lead: str, text: str, width: int) -> Iterator[str]:
+    """Format a label and a text: the text wrapped beside the label, or below it where the room is too small."""
     beside = " " * len(lead)
     below = " " * (len(lead) - len(lead.lstrip()) + 4)
     if width - len(lead) >= NARROWEST or len(lead) + len(text) <= width:

@@ -1,4 +1,4 @@
-"""``dayfile export``: a day of an archive as files of other programs."""
+"""``dayfile export``: write a day of an archive as files for other programs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from dayfile.cli.maintain import existing
+from dayfile.cli.maintain import open_existing
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import printable
 
 __all__ = ["export"]
 
 
-class ByteOrder(StrEnum):
+class ByteOrderOption(StrEnum):
     """Byte orders."""
 
     big = "big"
@@ -30,11 +30,13 @@ def export(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Directory for the files; made if absent.")],
     archive: ArchiveOption = Path("archive"),
-    byte_order: Annotated[ByteOrder, typer.Option(help="Byte order, of formats that have a choice.")] = ByteOrder.big,
+    byte_order: Annotated[
+        ByteOrderOption, typer.Option(help="Byte order, of formats that have a choice.")
+    ] = ByteOrderOption.big,
 ) -> None:
     """Write a day of a type in the format of another program; files of the same names in DIR are replaced.
 
-    Exit codes: 0 written, 2 there is no such type, day or format, 3 the plugin failed, 4 could not write.
+    Exit codes: 0 written, 2 unknown type, day or format, 3 the plugin failed, 4 could not write.
     """
     from dayfile import discovery
     from dayfile.archive.day_tables import read_day
@@ -46,7 +48,7 @@ def export(
     refuse_url(out)
     loaded = discovery.load()
     moment = parse_day(day)
-    tables = read_day(existing(archive), data_type, moment)
+    tables = read_day(open_existing(archive), data_type, moment)
     known = loaded.data_types.get(data_type)
     if known is None:
         for failure in loaded.failures:

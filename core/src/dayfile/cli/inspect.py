@@ -1,4 +1,4 @@
-"""``dayfile ls``, ``show`` and ``plugins``: what an archive holds and what is installed."""
+"""``dayfile ls``, ``show`` and ``plugins``: list the content of an archive, and installed plugins."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) ->
             "type": name,
             "days": len(entry["days"]),
             "records": entry["records"],
-            "first": iso(entry["first"]),
-            "last": iso(entry["last"]),
+            "first": format_second(entry["first"]),
+            "last": format_second(entry["last"]),
         }
         for name, entry in types.items()
     ]
@@ -59,8 +59,8 @@ def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) ->
         )
 
 
-def iso(time: np.datetime64 | None) -> str:
-    """A time to the second, in UTC."""
+def format_second(time: np.datetime64 | None) -> str:
+    """Format a time to the second, in UTC."""
     return "" if time is None else f"{time.astype('datetime64[s]')}Z"
 
 
@@ -69,7 +69,7 @@ def show(
     from_: Annotated[str | None, typer.Option("--from", metavar="T", help="First time, ISO.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")] = None,
     archive: ArchiveOption = Path("archive"),
-    rows: Annotated[int, typer.Option(min=1, help="Show at most so many records.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="Show at most N records.")] = 20,
     fields: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these fields, such as second,rate.")] = None,
 ) -> None:
     """Show records of a type, in time order."""
@@ -82,16 +82,16 @@ def show(
     for name in chosen:
         if name not in names:
             raise UsageError(f"{data_type} has no field {name!r}; its fields are {', '.join(names)}")
-    for line in lines_of(records, chosen, rows):
+    for line in format_records(records, chosen, rows):
         typer.echo(line)
     typer.echo(f"{min(rows, len(records))} of {plural(len(records), 'record')}")
 
 
-def lines_of(records: Records, names: list[str], rows: int) -> list[str]:
-    """A table of text: times, keys and fields, cut to the terminal's width where there is one."""
+def format_records(records: Records, names: list[str], rows: int) -> list[str]:
+    """Format a table of times, keys and fields, cut to the width of a terminal."""
     times = [str(time).removesuffix(".000000") for time in records.times[:rows].astype("datetime64[us]")]
     columns = [["time", *times]]
-    columns += [[name, *(brief(value) for value in records[name][:rows])] for name in [*records.keys, *names]]
+    columns += [[name, *(format_cell(value) for value in records[name][:rows])] for name in [*records.keys, *names]]
     widths = [max(map(len, column)) for column in columns]
     lines = [
         "  ".join(column[row].ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip()
@@ -103,8 +103,8 @@ def lines_of(records: Records, names: list[str], rows: int) -> list[str]:
     return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
 
 
-def brief(value: Any) -> str:  # noqa: ANN401 - a cell of any field
-    """A cell: arrays by their first elements."""
+def format_cell(value: Any) -> str:  # noqa: ANN401 - a cell of any field
+    """Format a cell; arrays by their first elements."""
     if getattr(value, "ndim", 0):
         flat = value.ravel()
         inside = " ".join(str(element) for element in flat[:4].tolist())
@@ -113,7 +113,7 @@ def brief(value: Any) -> str:  # noqa: ANN401 - a cell of any field
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List what is installed: plugins, their versions and data types, and what failed to load and why."""
+    """List installed plugins, their versions and data types, and those that failed to load, with the reason."""
     from dayfile import discovery
 
     names = discovery.installed()

@@ -1,4 +1,4 @@
-"""``dayfile init``, ``check``, ``reindex``, ``adopt`` and ``rebuild``: looking after an archive."""
+"""``dayfile init``, ``check``, ``reindex``, ``adopt`` and ``rebuild``: maintain an archive."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, tell
+from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, report_run
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.archive.reindexing import Reindexed
     from dayfile.archive.root import Root
 
-__all__ = ["adopt", "check", "existing", "init", "rebuild", "reindex"]
+__all__ = ["adopt", "check", "init", "open_existing", "rebuild", "reindex"]
 
 MOST_NOTES = 100
 
 
-def existing(archive: Path) -> Root:
-    """The root of an archive that is there."""
+def open_existing(archive: Path) -> Root:
+    """Return the root of an existing archive."""
     from dayfile.api import open_archive
 
     return open_archive(archive).root
@@ -29,9 +29,9 @@ def existing(archive: Path) -> Root:
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The archive's directory; made if absent.")],
 ) -> None:
-    """Make an archive; one that exists is left as it is.
+    """Make an archive; an existing one is left as it is.
 
-    Exit codes: 0 there is an archive, 2 none can be here, 4 it could not be made.
+    Exit codes: 0 the archive exists, 2 an archive cannot be here, 4 it could not be made.
     """
     from dayfile.archive.root import Root
 
@@ -45,41 +45,40 @@ def check(
     archive: ArchiveOption = Path("archive"),
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
 ) -> None:
-    """Check day files, ledgers and catalogue against each other; a run may be working meanwhile.
+    """Compare day files, ledgers and catalogue with each other; a run may be working meanwhile.
 
-    Exit codes: 0 all is well, 3 something is wrong.
+    Exit codes: 0 no problem, 3 problems were found.
     """
     from dayfile import discovery
-    from dayfile.archive.checking import check as check_archive
-    from dayfile.archive.checking import without_digest
+    from dayfile.archive.checking import check_archive, count_without_digest
 
-    root = existing(archive)
+    root = open_existing(archive)
     loaded = discovery.load() if discovery.installed() else None
     problems = 0
     for problem in check_archive(root, deep=deep, plugins=loaded):
         problems += 1
         typer.echo(printable(f"{problem.path}: {problem.message}"), err=True)
-    files = plural(len(root.day_files(lambda *_: None)), "day file")
-    typer.echo(f"{files} checked, {plural(problems, 'problem')}, {without_digest(root)} without a digest")
+    files = plural(len(root.list_day_files(lambda *_: None)), "day file")
+    typer.echo(f"{files} checked, {plural(problems, 'problem')}, {count_without_digest(root)} without a digest")
     raise typer.Exit(3 if problems else 0)
 
 
 def reindex(
     archive: ArchiveOption = Path("archive"),
     force: Annotated[
-        bool, typer.Option("--force", help="Take the day files as they are: accept losses and changed bytes.")
+        bool, typer.Option("--force", help="Accept the day files as they are, with losses and changed bytes.")
     ] = False,
 ) -> None:
     """Rebuild the catalogue from the day files.
 
-    Exit codes: 0 done, 3 some day files are damaged, second copies, gone or hold fewer records than before, 4 not all
-    can be seen or read now.
+    Exit codes: 0 done, 3 some day files are damaged, second copies, missing or hold fewer records than before, 4 some
+    cannot be seen or read now.
     """
     from dayfile import discovery
     from dayfile.engine.maintenance import reindex as rebuild_catalogue
 
-    root = existing(archive)
-    tell_reindexed(rebuild_catalogue(root, discovery.load() if discovery.installed() else None, trust=force))
+    root = open_existing(archive)
+    report_reindexed(rebuild_catalogue(root, discovery.load() if discovery.installed() else None, trust=force))
 
 
 def adopt(
@@ -88,27 +87,27 @@ def adopt(
 ) -> None:
     """Enter day files of another program into a catalogue, without changing a byte of them; DIR becomes an archive.
 
-    Exit codes: 0 done, 3 some day files are damaged or second copies, 4 not all can be seen or read now.
+    Exit codes: 0 done, 3 some day files are damaged or second copies, 4 some cannot be seen or read now.
     """
     from dayfile.archive.root import Root
     from dayfile.configuration import chosen_plugins
-    from dayfile.engine.maintenance import adopt as take_in
+    from dayfile.engine.maintenance import adopt as adopt_directory
     from dayfile.errors import UsageError
 
     root = Root(directory)
     if not directory.is_dir():
-        raise UsageError("there is no such directory", where=directory)
-    tell_reindexed(take_in(root, chosen_plugins(plugins)))
+        raise UsageError("this directory does not exist", where=directory)
+    report_reindexed(adopt_directory(root, chosen_plugins(plugins)))
 
 
-def tell_reindexed(done: Reindexed) -> None:
-    """Say what came of rebuilding a catalogue, and end."""
+def report_reindexed(done: Reindexed) -> None:
+    """Print the result of rebuilding a catalogue, and exit."""
     for problem in done.problems:
         typer.echo(printable(f"dayfile: {problem}"), err=True)
     for note in done.passed_over[:MOST_NOTES]:
         typer.echo(printable(note))
     if len(done.passed_over) > MOST_NOTES:
-        typer.echo(f"and {len(done.passed_over) - MOST_NOTES} more of these")
+        typer.echo(f"and {len(done.passed_over) - MOST_NOTES} more")
     typer.echo(f"the catalogue lists {plural(done.day_files, 'day file')}")
     raise typer.Exit(3 if done.problems else 0)
 
@@ -120,13 +119,13 @@ def rebuild(
     set_: SetOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a day file anew from its sources, which the setting sources.keep=always has kept."""
+    """Rebuild a day file from its sources, if the setting sources.keep=always has kept them."""
     from dayfile.configuration import configured
     from dayfile.engine.maintenance import rebuild as make_day_file
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
 
-    root = existing(archive)
+    root = open_existing(archive)
     path = Path(day_file)
     if path.is_absolute() or path.exists():
         if not path.resolve().is_relative_to(root.path.resolve()):
@@ -135,5 +134,5 @@ def rebuild(
     _, loaded, settings = configured(archive, plugins, set_ or [], config)
     log_as("rebuild", settings.core)
     report = make_day_file(root, loaded, settings, path.as_posix())
-    tell(report, quiet=False)
+    report_run(report, quiet=False)
     raise typer.Exit(report.exit_code)

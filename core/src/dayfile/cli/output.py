@@ -1,8 +1,8 @@
-"""Standard output and error that may go away: a pipe that closes, a disk that is full.
+"""Standard output and error that may become unwritable: a pipe that closes, a disk that is full.
 
-What a command does is not undone because nobody reads its account of it. So writing to an output that is gone raises
-nothing, wherever it happens: in a message, a progress bar, a log line or at the end of the process. A command whose
-only purpose is its output looks at the end whether it got out.
+The work of a command must not fail because nobody reads its messages. So writing to a lost output raises nothing,
+wherever it happens: in a message, a progress bar, a log line or at the end of the process. A command whose only purpose
+is its output checks at the end whether it was written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import typer
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["answering", "lasting_outputs"]
+__all__ = ["replace_outputs", "require_output"]
 
 P = ParamSpec("P")
 CLOSED_PIPE = 128 + 13
@@ -29,7 +29,7 @@ CLOSED_PIPE = 128 + 13
 
 
 class Lasting(io.RawIOBase):
-    """A descriptor to write to; once that fails, what is written is dropped and ``lost`` says why."""
+    """A descriptor to write to; once that fails, output is dropped and ``lost`` is the error."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -48,7 +48,7 @@ class Lasting(io.RawIOBase):
         return os.isatty(self.descriptor)
 
     def write(self, content: ReadableBuffer, /) -> int:
-        """Write what can be written; the rest of an output that is gone counts as written."""
+        """Write what can be written; after an error everything counts as written."""
         view = memoryview(content)
         if self.lost is None:
             try:
@@ -58,8 +58,8 @@ class Lasting(io.RawIOBase):
         return view.nbytes
 
 
-def lost(stream: TextIO) -> OSError | None:
-    """Return why an output is gone, after writing what is still in memory; None if it is not, or is not ours."""
+def find_output_error(stream: TextIO) -> OSError | None:
+    """Flush an output and return its error; None without one, or for a stream of another class."""
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", None)
     if not isinstance(raw, Lasting):
@@ -69,7 +69,7 @@ def lost(stream: TextIO) -> OSError | None:
 
 
 def make_lasting(stream: TextIO) -> TextIO:
-    """Return a stream to the same place that raises nothing once that is gone; itself if it has no descriptor."""
+    """Return a stream to the same descriptor that never raises; the stream itself if it has no descriptor."""
     try:
         descriptor = stream.fileno()
         stream.flush()
@@ -86,22 +86,22 @@ def make_lasting(stream: TextIO) -> TextIO:
 
 
 @contextmanager
-def lasting_outputs() -> Iterator[None]:
-    """Replace standard output and error by streams that raise nothing when they cannot be written."""
+def replace_outputs() -> Iterator[None]:
+    """Replace standard output and error by streams that never raise."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(make_lasting, before)
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
-            lost(stream)
+            find_output_error(stream)
         sys.stdout, sys.stderr = before
 
 
-def answering(command: Callable[P, None]) -> Callable[P, None]:
-    """Make of a command that only answers a question one that fails if its answer could not be written.
+def require_output(command: Callable[P, None]) -> Callable[P, None]:
+    """Make a command, whose only purpose is its output, fail if that could not be written.
 
-    A pipe that closes (``dayfile ls | head``) ends it as SIGPIPE ends other programs, without a word.
+    A pipe that closes (``dayfile ls | head``) ends it silently, as SIGPIPE ends other programs.
     """
 
     @functools.wraps(command)
@@ -111,7 +111,7 @@ def answering(command: Callable[P, None]) -> Callable[P, None]:
         except typer.Exit as end:
             if end.exit_code:
                 raise
-        error = lost(sys.stdout)
+        error = find_output_error(sys.stdout)
         if error is not None:
             if error.errno == errno.EPIPE:
                 raise typer.Exit(CLOSED_PIPE)

@@ -1,4 +1,4 @@
-"""``archive-run``: take sources in and write day files."""
+"""``archive-run``: archive sources into day files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = [
     "PluginsOption",
     "SetOption",
     "VersionOption",
+    "report_run",
     "run",
-    "tell",
 ]
 
-# A plain line about progress every so many sources, where there is no terminal.
+# Sources between two plain lines about progress, without a terminal.
 LINE_EVERY = 1000
 
 ArchiveOption = Annotated[
@@ -41,7 +41,7 @@ MaybeArchiveOption = Annotated[
         metavar="DIR",
         envvar="DAYFILE_ARCHIVE",
         help="The archive's directory.",
-        show_default="what --config tells, or archive",
+        show_default="that of --config, or archive",
     ),
 ]
 PluginsOption = Annotated[
@@ -59,7 +59,7 @@ ConfigOption = Annotated[
 
 
 def show_version(wanted: bool) -> None:  # noqa: FBT001 - an option
-    """Print the version and end, if that is what was asked for."""
+    """Print the version and exit, if the option was given."""
     if wanted:
         import dayfile
 
@@ -73,7 +73,7 @@ VersionOption = Annotated[
 
 
 class Engine(StrEnum):
-    """Who does the work of a run."""
+    """How to run: in one process or in several."""
 
     auto = "auto"
     serial = "serial"
@@ -83,7 +83,7 @@ class Engine(StrEnum):
 def run(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SOURCES]...", help="Files or directories; besides them, what lies in DIR/incoming."),
+        typer.Argument(metavar="[SOURCES]...", help="Files or directories, in addition to DIR/incoming."),
     ] = None,
     plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
@@ -91,26 +91,25 @@ def run(
     config: ConfigOption = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was done as JSON.")] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: archive what arrives in DIR/incoming until stopped.")
+        bool, typer.Option("--watch", help="Keep running and archive what arrives in DIR/incoming.")
     ] = False,
     engine: Annotated[
         Engine, typer.Option(help="One process or several; auto: several if there is much to do and not with --watch.")
     ] = Engine.auto,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="With several processes, how many.", show_default="one a core"),
+        typer.Option(min=1, metavar="N", help="Number of processes, if several.", show_default="one a core"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
     version: VersionOption = False,  # noqa: ARG001 - its callback answers
 ) -> None:
     """Archive sources into day files.
 
-    Where nothing is at the archive's path, an archive is made, except by --watch; a directory that is not an archive
-    stays as it is, as it may be a bare mount point: see dayfile init.
+    If the archive's path does not exist, an archive is made, except by --watch; a directory that is not an archive is
+    left as it is, as it may be a bare mount point: see dayfile init.
 
-    Exit codes: 0 all archived (or a watch that was stopped), 2 wrong usage or settings, 3 something went to
-    quarantine or is held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds
-    the archive.
+    Exit codes: 0 everything archived (or a watch was stopped), 2 wrong usage or settings, 3 something is in quarantine
+    or held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds the archive.
     """
     from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configured
@@ -128,7 +127,7 @@ def run(
         raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
     log_as("run", resolved.core)
-    with shown_progress() if not quiet else nullcontext(silent) as progress:
+    with show_progress() if not quiet else nullcontext(silent) as progress:
         several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
         if watch:
             done = run_watch(root, loaded, resolved, progress)
@@ -136,18 +135,18 @@ def run(
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)
-    # The report first: whatever becomes of the output, it is there.
+    # The report first: it must exist whatever happens to the output.
     try:
         if report is not None:
             done.write(report)
     finally:
-        tell(done, quiet=quiet)
+        report_run(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
 
 
 @contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A progress bar on a terminal, plain lines elsewhere."""
+def show_progress() -> Iterator[Progress]:
+    """Show progress: a bar on a terminal, plain lines elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -170,12 +169,12 @@ def shown_progress() -> Iterator[Progress]:
         yield show
 
 
-def tell(report: Report, *, quiet: bool) -> None:
-    """Say what a run did, and to standard error what went wrong."""
+def report_run(report: Report, *, quiet: bool) -> None:
+    """Print what a run did, and problems to standard error."""
     if report.made and not quiet:
         typer.echo(printable(f"made the archive {report.made}"))
     if report.recovered:
-        typer.echo("dayfile: the run before was cut off; what it had accepted is archived now", err=True)
+        typer.echo("dayfile: the previous run was interrupted; what it had accepted is archived now", err=True)
     for name in report.growing:
         typer.echo(printable(f"dayfile: {name} is still being written; it waits for the next run"), err=True)
     if report.left_message:

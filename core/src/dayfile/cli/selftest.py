@@ -1,4 +1,4 @@
-"""``dayfile selftest``: prove on this machine what is promised."""
+"""``dayfile selftest``: prove the guarantees on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def selftest(
 ) -> None:
     """Run a load on a scratch archive, kill and restart it, then check that every record is there exactly once.
 
-    Exit codes: 0 it is so, 1 it is not.
+    Exit codes: 0 proved, 1 not.
     """
     import tempfile
 

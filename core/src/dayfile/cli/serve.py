@@ -30,28 +30,28 @@ def serve(
 ) -> None:
     """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile.
 
-    Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive there.
+    Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive.
     """
     from dayfile.configuration import configured
     from dayfile.cores import available_cores
     from dayfile.errors import DayfileError
     from dayfile.logs import log_as
-    from dayfile.serving.application import application
+    from dayfile.serving.application import make_application
     from dayfile.serving.bounds import AT_ONCE
-    from dayfile.serving.missing import combine, noting
+    from dayfile.serving.missing import collect_errors, combine
 
     root, loaded, settings = configured(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []
-    with noting(problems):
+    with collect_errors(problems):
         log_as("serve", settings.core)
     number = workers or min(available_cores(), AT_ONCE)
     app = None
-    with noting(problems):
-        app = application(root, loaded, settings, number)
+    with collect_errors(problems):
+        app = make_application(root, loaded, settings, number)
     if problems or app is None:
         raise combine(problems)
-    from dayfile.serving.listening import listen
+    from dayfile.serving.listening import serve_until_stopped
 
     for failure in loaded.failures:
         typer.echo(f"dayfile: {failure.message}", err=True)
-    listen(app, host, port, number)
+    serve_until_stopped(app, host, port, number)

@@ -1,4 +1,4 @@
-"""``dayfile simulate``: sample sources of an instrument."""
+"""``dayfile simulate``: write sample sources of an instrument."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def simulate(
     instrument: Annotated[str, typer.Argument(help="Name of a plugin; see dayfile plugins.")],
     day: Annotated[str | None, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")] = None,
     days: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many, from D on; of several, each in a directory DIR/<day>.")
+        int, typer.Option(min=1, metavar="N", help="Number of days, from D on; several get a directory DIR/<day> each.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,
@@ -30,11 +30,11 @@ def simulate(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Send to a server instead, as the instrument's clients do; its page says what lets them in.",
+            help="Send to a server instead, as the instrument's clients do; its page describes their credentials.",
         ),
     ] = None,
-    clients: Annotated[int, typer.Option(min=1, help="With --upload: how many clients at once.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0, help="With --upload: begin no upload after so long.")] = 60.0,
+    clients: Annotated[int, typer.Option(min=1, help="With --upload: number of clients at once.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0, help="With --upload: start no upload after this time.")] = 60.0,
 ) -> None:
     """Write sample sources of one day or more, realistic and not real; or send those of one day to a server.
 
@@ -62,15 +62,17 @@ def simulate(
     if out is None or upload is not None or day is None:
         raise UsageError("say where to: --day D, --days N and --out DIR for files, or --upload URL for a server")
     try:
-        sizes = [path.stat().st_size for path in written(loaded, instrument, moment, days, seed, out)]
+        sizes = [path.stat().st_size for path in write_days(loaded, instrument, moment, days, seed, out)]
     except OSError as error:
         message = f"could not write: {error.strerror or error}"
         raise StorageError(message, where=error.filename or out) from error
     typer.echo(f"{plural(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB, in {out}")
 
 
-def written(loaded: Plugins, instrument: str, first: np.datetime64, days: int, seed: int, out: Path) -> Iterator[Path]:
-    """Write the files of n days, one day after the other; the names of files may be the same on all of them."""
+def write_days(
+    loaded: Plugins, instrument: str, first: np.datetime64, days: int, seed: int, out: Path
+) -> Iterator[Path]:
+    """Write the files of n days, each day in its own directory, as the names of files may be the same."""
     for day in (first + number for number in range(days)):
         directory = out if days == 1 else out / str(day)
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""What plugins must keep to: their answers are checked here, and what they raise becomes their failure."""
+"""The contract with plugins: validate what they return, and turn what they raise into their failure."""

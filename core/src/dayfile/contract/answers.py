@@ -23,13 +23,13 @@ from dayfile.stores.base import Store
 
 __all__ = [
     "check_config",
-    "check_day_file",
     "check_extends",
     "check_files",
     "check_form_names",
     "check_function",
     "check_line",
     "check_lines",
+    "check_location",
     "check_model",
     "check_packages",
     "check_routes",
@@ -37,8 +37,8 @@ __all__ = [
     "check_stores",
     "check_type_name",
     "check_version",
-    "foreign",
-    "package_of",
+    "describe_owner",
+    "describe_package",
 ]
 
 LONGEST_NAME = 200
@@ -49,11 +49,11 @@ BRIEF.maxstring = BRIEF.maxother = 100
 
 
 class NoSettings(BaseModel):
-    """What a plugin without settings has."""
+    """Settings of a plugin that has none."""
 
 
 def check_extends(extends: object, name: str, installed: Collection[str] | None) -> tuple[str, ...]:
-    """Names of the plugins that a plugin extends, from its attribute ``extends``.
+    """Check the attribute ``extends`` of a plugin, and return the names of the plugins that it extends.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_extends(extends: object, name: str, installed: Collection[str] | None)
     name : str
         The plugin's own name.
     installed : collection of str or None
-        Plugins that exist; None if that is not known.
+        Names of installed plugins; None if unknown.
 
     Raises
     ------
@@ -95,24 +95,24 @@ def check_version(made_for: object) -> None:
 
 
 def check_packages(entries: Iterable[EntryPoint]) -> None:
-    """Check that one package alone has a plugin of a name: none of them is used without the user's knowledge."""
-    packages = sorted(map(package_of, entries))
+    """Check that only one package has a plugin of a name, as the choice is the user's."""
+    packages = sorted(map(describe_package, entries))
     if len(packages) > 1:
         raise PluginError(f"{' and '.join(packages)} both have a plugin of this name; uninstall one of them")
 
 
-def package_of(entry: EntryPoint) -> str:
-    """Name and version of the distribution of a plugin."""
+def describe_package(entry: EntryPoint) -> str:
+    """Return name and version of the distribution of a plugin."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
 
 
 def check_function(plugin: object, name: str, caller: pluggy.HookCaller) -> None:
-    """Check that a plugin has one function for a hook, which answers for the plugin alone and will be asked.
+    """Check that a plugin has at most one function for a hook, which is marked and wraps no other plugin's.
 
     Raises
     ------
     PluginError
-        It has two, one that wraps the functions of other plugins, or one that lacks the mark, so that nobody asks it.
+        It has two, one that wraps the functions of other plugins, or one that lacks the mark and would not be called.
     """
     hook = caller.name
     mine = [each for each in caller.get_hookimpls() if each.plugin_name == name]
@@ -124,15 +124,15 @@ def check_function(plugin: object, name: str, caller: pluggy.HookCaller) -> None
     if not mine and isinstance(found, FunctionType | staticmethod | classmethod):
         known = set(caller.spec.argnames) if caller.spec else set()
         if set(signature(getattr(plugin, hook)).parameters) <= known:
-            raise PluginError(f"its function {hook} lacks the mark @hookimpl, so it would not be asked; or rename it")
+            raise PluginError(f"its function {hook} lacks the mark @hookimpl, so it would not be called; or rename it")
 
 
 def check_model(answer: object) -> type[BaseModel]:
-    """Check the answer of the settings hook: a pydantic model that has defaults for all its fields, or None."""
+    """Check the result of the settings hook: a pydantic model with defaults for all its fields, or None."""
     if answer is None:
         return NoSettings
     if not isinstance(answer, type) or not issubclass(answer, BaseModel):
-        raise PluginError("settings must answer a subclass of pydantic.BaseModel")
+        raise PluginError("settings must return a subclass of pydantic.BaseModel")
     try:
         answer.model_validate({})
     except ValueError as error:
@@ -141,11 +141,11 @@ def check_model(answer: object) -> type[BaseModel]:
 
 
 def check_stores(answer: Iterable[object], owners: Mapping[str, str], name: str) -> list[Store]:
-    """Check the answer of the stores hook: stores whose names no other plugin has taken."""
+    """Check the result of the stores hook: stores with names that no other plugin has taken."""
     found = []
     for store in answer:
         if not isinstance(store, Store) or not isinstance(getattr(store, "name", None), str) or not store.name:
-            raise PluginError(f"stores must answer objects of subclasses of Store with a name, not {BRIEF.repr(store)}")
+            raise PluginError(f"stores must return objects of subclasses of Store with a name, not {BRIEF.repr(store)}")
         if owners.get(store.name, name) != name:
             raise PluginError(f"the store {store.name!r} is plugin {owners[store.name]}'s already")
         found.append(store)
@@ -153,106 +153,106 @@ def check_stores(answer: Iterable[object], owners: Mapping[str, str], name: str)
 
 
 def check_type_name(answer: object, data_types: Mapping[str, DataType]) -> str:
-    """Check the answer of the classify hook: the name of one of the data types that the batch can have."""
+    """Check the result of the classify hook: the name of one of the data types that the batch can have."""
     if not isinstance(answer, str) or answer not in data_types:
-        message = f"classify answered {BRIEF.repr(answer)}, not one of {', '.join(data_types) or '(none)'}"
+        message = f"classify returned {BRIEF.repr(answer)}, not one of {', '.join(data_types) or '(none)'}"
         raise PluginError(f"{message}: those of the plugin that decoded the batch, and of plugins that one extends")
     return data_types[answer].name
 
 
-def foreign(batch: Batch, data_types: Mapping[str, DataType], owners: Mapping[str, str]) -> str:
-    """Add to a message about a batch whose data type is another plugin's what its own plugin must declare."""
+def describe_owner(batch: Batch, data_types: Mapping[str, DataType], owners: Mapping[str, str]) -> str:
+    """Return an addition to a message about a batch of another plugin's data type: which ``extends`` is missing."""
     for name, data_type in data_types.items():
         if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
             owner = owners[name]
-            return f"; it is that of {name} of plugin {owner}, which this plugin would extend: extends = [{owner!r}]"
+            return f"; it is that of {name} of plugin {owner}, which this plugin must extend: extends = [{owner!r}]"
     return ""
 
 
-def check_day_file(answer: object, data_type: DataType) -> str:
-    """Check the answer of the locate_file hook: a path that any file system can have; without double slashes.
+def check_location(answer: object, data_type: DataType) -> str:
+    """Check the result of the locate_file hook: a path that any file system can have; without double slashes.
 
-    A directory named like a day file would take the place of somebody's day file.
+    A directory named like a day file would be in the way of a day file.
     """
     problem = ""
     if not isinstance(answer, str):
-        problem = "which is no path"
+        problem = "which is not a path"
     elif not answer.isprintable() or not may_be_day_file(answer):
-        problem = "which is no path for a day file (below the archive, *.h5)"
+        problem = "which is not a path for a day file (below the archive, *.h5)"
     elif len(answer) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in answer.split("/")):
         problem = "which is too long"
     elif any(part.endswith(".h5") for part in PurePosixPath(answer).parts[:-1]):
         problem = "where a directory is named like a day file"
     if problem:
-        raise PluginError(f"locate_file answered {BRIEF.repr(answer)} for {data_type.name}, {problem}")
+        raise PluginError(f"locate_file returned {BRIEF.repr(answer)} for {data_type.name}, {problem}")
     return str(PurePosixPath(str(answer)))
 
 
 def check_source(answer: object, data_type: DataType, records: int) -> tuple[str, bytes]:
-    """Check the answer of the encode hook: name and content of a source with so many records."""
+    """Check the result of the encode hook: name and content of a source with n records."""
     if not isinstance(answer, tuple) or len(answer) != 2:
-        raise PluginError(f"encode of {data_type.name} must answer a name and bytes")
+        raise PluginError(f"encode of {data_type.name} must return a name and bytes")
     name, content = answer
     if not isinstance(name, str) or not isinstance(content, bytes) or not name:
-        raise PluginError(f"encode of {data_type.name} must answer a name and bytes")
+        raise PluginError(f"encode of {data_type.name} must return a name and bytes")
     if records and not content:
         raise PluginError(f"encode of {data_type.name} made a source without bytes of {plural(records, 'record')}")
     return name, content
 
 
 def check_form_names(answer: object) -> list[str]:
-    """Check the answer of the export_formats hook: names of formats."""
+    """Check the result of the export_formats hook: names of formats."""
     names = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if names is None or not all(isinstance(name, str) and name and name.isprintable() for name in names):
-        raise PluginError(f"export_formats must answer a list of names, not {BRIEF.repr(answer)}")
+        raise PluginError(f"export_formats must return a list of names, not {BRIEF.repr(answer)}")
     return names
 
 
 def check_files(answer: object, hook: str, directory: Path) -> list[Path]:
-    """Check what a hook answers that writes files into a directory: their paths, of files that exist, at least one."""
+    """Check the result of a hook that writes files into a directory: the paths of existing files, at least one."""
     paths = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if paths is None or not all(isinstance(path, Path) for path in paths):
-        raise PluginError(f"{hook} must answer paths (pathlib.Path) of the files it wrote, not {BRIEF.repr(answer)}")
+        raise PluginError(f"{hook} must return paths (pathlib.Path) of the files it wrote, not {BRIEF.repr(answer)}")
     if not paths:
         raise PluginError(f"{hook} wrote no file")
     top = directory.resolve()
     for path in paths:
         if not path.is_file():
-            raise PluginError(f"{hook} answered {str(path)!r}, which is not a file that exists")
+            raise PluginError(f"{hook} returned {str(path)!r}, which is not a file that exists")
         if not path.resolve().is_relative_to(top):
             raise PluginError(f"{hook} wrote {str(path)!r}, which is not below {str(directory)!r}")
     return paths
 
 
 def check_config(answer: object) -> dict[str, Any]:
-    """Check the answer of the read_config hook: settings by their names, and the archive's directory."""
+    """Check the result of the read_config hook: settings by their names, and the archive's directory."""
     if not isinstance(answer, Mapping) or not answer or not all(isinstance(key, str) for key in answer):
-        raise PluginError(f"read_config must answer settings by name, or None, not {BRIEF.repr(answer)}")
+        raise PluginError(f"read_config must return settings by name, or None, not {BRIEF.repr(answer)}")
     archive = answer.get("archive", "archive")
     if not isinstance(archive, str | Path) or not str(archive) or "\0" in str(archive):
-        raise PluginError(f"read_config answered {BRIEF.repr(archive)}, which is no directory of an archive")
+        raise PluginError(f"read_config returned {BRIEF.repr(archive)}, which is not the directory of an archive")
     return dict(answer)
 
 
 def check_routes(answer: object) -> list[Any]:
-    """Check the answer of the routes hook: routes of starlette."""
+    """Check the result of the routes hook: routes of starlette."""
     from starlette.routing import BaseRoute
 
     routes = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if routes is None or not all(isinstance(route, BaseRoute) for route in routes):
-        raise PluginError(f"routes must answer a list of starlette.routing.BaseRoute, not {BRIEF.repr(answer)}")
+        raise PluginError(f"routes must return a list of starlette.routing.BaseRoute, not {BRIEF.repr(answer)}")
     return routes
 
 
 def check_lines(answer: object) -> Iterator[Any]:
-    """Check the answer of the send hook: an iterable of lines, each of which is looked at when it comes."""
+    """Check the result of the send hook: an iterable of lines, which are checked one by one."""
     if isinstance(answer, str) or not isinstance(answer, Iterable):
-        raise PluginError(f"send must answer lines, not {BRIEF.repr(answer)}")
+        raise PluginError(f"send must return lines, not {BRIEF.repr(answer)}")
     return iter(answer)
 
 
 def check_line(line: object) -> str:
-    """Check a line that send answers."""
+    """Check a line that send yields."""
     if not isinstance(line, str):
-        raise PluginError(f"send must answer lines of text, not {BRIEF.repr(line)}")
+        raise PluginError(f"send must return lines of text, not {BRIEF.repr(line)}")
     return line

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from dayfile.errors import PluginError, StorageError
 from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark
-from dayfile.model.datatype import NUMPY_TYPES, DataType
-from dayfile.model.placement import KEY
+from dayfile.model.datatype import STORED_TYPES, DataType
+from dayfile.model.placement import NODE_KEY
 from dayfile.model.plausible import Plausible
-from dayfile.model.stamps import stamp_problem
+from dayfile.model.stamps import find_stamp_problem
 from dayfile.model.status import STORED_STATUSES
-from dayfile.stores.registry import find_store, store_names
-from dayfile.stores.sharing import shared_node
+from dayfile.stores.registry import find_store, list_store_names
+from dayfile.stores.sharing import find_shared_node
 
 __all__ = [
     "Answering",
@@ -34,28 +34,28 @@ __all__ = [
 
 
 class Answering(Protocol):
-    """A work file, which remembers what it answered and what failed in it."""
+    """A work file, which remembers the statuses it returned and its last error."""
 
     answers: list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]
     failed: StorageError | None
 
 
 def check_data_type(item: object) -> DataType:
-    """A data type that a plugin tells, if records of it can be archived.
+    """Check a data type that a plugin declares: its records can be archived.
 
     Raises
     ------
     PluginError
-        It is none, or has a store, a field or a time that there is not.
+        Not a DataType, or it names a store, field type or time field that does not exist.
     """
     if not isinstance(item, DataType):
-        raise PluginError(f"data_types answered {type(item).__name__}, not a DataType")
+        raise PluginError(f"data_types returned {type(item).__name__}, not a DataType")
     store = item.placement.store
-    if store not in store_names():
-        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, store_names())}")
+    if store not in list_store_names():
+        raise PluginError(f"the data type {item.name} has the store {store!r}{suggest(store, list_store_names())}")
     for field in item.fields:
-        if field.type != "char" and field.type not in NUMPY_TYPES:
-            hint = suggest(field.type, (*NUMPY_TYPES, "char"))
+        if field.type != "char" and field.type not in STORED_TYPES:
+            hint = suggest(field.type, (*STORED_TYPES, "char"))
             raise PluginError(f"the field {field.name} of {item.name} has the type {field.type!r}{hint}")
     if problem := item.clock.problem():
         raise PluginError(f"the clock of {item.name}: {problem}")
@@ -68,19 +68,19 @@ def check_data_type(item: object) -> DataType:
     for stamp in item.stamps:
         if stamp not in names:
             raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
-        if problem := stamp_problem(item.field(stamp), item.clock):
+        if problem := find_stamp_problem(item.field(stamp), item.clock):
             raise PluginError(f"the time of {item.name}: {problem}")
     return item
 
 
 def check_new(item: DataType, known: Mapping[str, DataType], owners: Mapping[str, str]) -> None:
-    """Check that a data type has a name and a table of its own, beside those that are known, which have owners."""
+    """Check that no known data type has the name or the table of a new one."""
     if item.name in known:
         raise PluginError(f"the data type {item.name} is plugin {owners[item.name]}'s already")
     for other in known.values():
-        if node := shared_node(item, other):
-            whose = f"{other.name} of plugin {owners[other.name]}"
-            message = f"{item.name} would have its table {node} in common with {whose}, in the same day file"
+        if node := find_shared_node(item, other):
+            sharer = f"{other.name} of plugin {owners[other.name]}"
+            message = f"{item.name} would share its table {node} with {sharer}, in the same day file"
             raise PluginError(f"{message}; give it a path or node of its own")
 
 
@@ -100,7 +100,7 @@ def check_plausible(item: DataType) -> None:
 
 
 def check_blob_fields(item: DataType) -> None:
-    """Check that the values of blob fields are kept: by indexes in an array of the node."""
+    """Check that the values of blob fields can be stored: by int32 indexes into an array of the node."""
     for field in item.fields:
         if field.blob and not item.placement.node.blobs:
             problem = "has no array for its values: its node has no blobs"
@@ -110,39 +110,39 @@ def check_blob_fields(item: DataType) -> None:
 
 
 def check_node(item: DataType) -> None:
-    """Check that keys are plain in the templates of a node, and that readers find each in the path of the table."""
+    """Check that the keys in a node's templates are plain names, and that readers find them in the table's path."""
     node = item.placement.node
     for template in (node.path, node.blobs, *node.titles[:-1]):
-        if "{" in KEY.sub("", template) or "}" in KEY.sub("", template):
-            problem = "is no template: a key stands as it is, such as {station}"
+        if "{" in NODE_KEY.sub("", template) or "}" in NODE_KEY.sub("", template):
+            problem = "is not a template: write a key as a plain name, such as {station}"
             raise PluginError(f"{template!r} in the node of {item.name} {problem}")
-    keys = KEY.findall(node.path)
+    keys = NODE_KEY.findall(node.path)
     for key in keys:
         if keys.count(key) > 1:
             raise PluginError(f"the node of {item.name} has the key {key!r} twice in {node.path!r}")
-    for key in KEY.findall(node.blobs):
+    for key in NODE_KEY.findall(node.blobs):
         if key not in keys:
             raise PluginError(f"the blobs of {item.name} have the key {key!r}, which {node.path!r} lacks")
 
 
 def check_answer(answer: Iterable[object]) -> list[Batch | Rejected | Remark]:
-    """The items that decode gave, if they are good and there are any.
+    """Check the items that decode returned, and that there is at least one.
 
     Raises
     ------
     PluginError
-        An item is not valid, or there is none: a source without records gives a Remark.
+        An item is not valid, or the result is empty: for a source without records decode must return a Remark.
     """
     return list(check_items(answer))
 
 
 def check_blocks(answer: Blocks) -> Blocks:
-    """The items that decode gives block by block; each is checked when it comes, as by :func:`check_answer`."""
+    """Check items that decode returns in blocks, each when it comes, as :func:`check_answer` does."""
     return Blocks(partial(check_items, answer))
 
 
 def check_items(answer: Iterable[object]) -> Iterator[Batch | Rejected | Remark]:
-    """Each item that decode gave; PluginError if one is not valid, or there is none."""
+    """Check and yield each item that decode returned; PluginError if one is not valid, or without any."""
     number = 0
     for number, item in enumerate(answer, 1):  # noqa: B007 - looked at after the last
         yield check_item(item)
@@ -154,68 +154,72 @@ def check_items(answer: Iterable[object]) -> Iterator[Batch | Rejected | Remark]
 
 
 def check_item(item: object) -> Batch | Rejected | Remark:
-    """An item that decode gave, if it is one.
+    """Check an item that decode returned.
 
     Raises
     ------
     PluginError
-        It is neither Batch, Rejected nor Remark, or its parts do not fit together.
+        Neither Batch, Rejected nor Remark, or its parts do not fit together.
     """
     if isinstance(item, Batch):
         return check_batch(item)
     if isinstance(item, Remark):
-        said = (item.instrument, item.code, item.text)
-        if not isinstance(item.numbers, tuple) or not all(isinstance(text, str) for text in said):
-            raise PluginError("decode gave a Remark with parts of a wrong type")
+        texts = (item.instrument, item.code, item.text)
+        if not isinstance(item.numbers, tuple) or not all(isinstance(text, str) for text in texts):
+            raise PluginError("decode returned a Remark with parts of a wrong type")
         values = item.values
         if not isinstance(item.keys, Mapping) or not isinstance(values, tuple):
-            raise PluginError("decode gave a Remark whose keys are no mapping, or whose values are no tuple")
+            raise PluginError("decode returned a Remark whose keys are no mapping, or whose values are no tuple")
         if len(values) not in {0, len(item.numbers)} or not all(isinstance(value, str) for value in values):
-            raise PluginError("decode gave a Remark whose values are not one line of text for each of its records")
+            raise PluginError("decode returned a Remark whose values are not one line of text for each of its records")
         return item
     if isinstance(item, Rejected):
-        texts = (item.instrument, item.code, item.reason, item.error, item.name)
+        parts = (item.instrument, item.code, item.reason, item.error, item.name)
         places = isinstance(item.numbers, tuple) and all(type(number) is int for number in item.numbers)
         places &= item.offset is None or type(item.offset) is int
-        if not isinstance(item.content, bytes) or not places or not all(isinstance(text, str) for text in texts):
-            raise PluginError("decode gave a Rejected whose content is no bytes, or with other parts of a wrong type")
+        if not isinstance(item.content, bytes) or not places or not all(isinstance(part, str) for part in parts):
+            raise PluginError(
+                "decode returned a Rejected whose content is no bytes, or with other parts of a wrong type"
+            )
         if not item.content:
-            raise PluginError("decode gave a Rejected without content: its records would be lost")
+            raise PluginError("decode returned a Rejected without content: its records would be lost")
         return item
-    raise PluginError(f"decode gave {type(item).__name__}, not Batch or Rejected")
+    raise PluginError(f"decode returned {type(item).__name__}, not Batch or Rejected")
 
 
 def check_batch(batch: Batch) -> Batch:
     """Check that the parts of a batch fit together, and that nothing in it would be dropped."""
     records, numbers, blobs = batch.records, batch.numbers, batch.blobs
     if any(isinstance(array, np.ma.MaskedArray) for array in (records, numbers, getattr(blobs, "owners", None))):
-        raise PluginError("decode gave a Batch with a masked array, whose mask would be lost: store what it masks")
+        raise PluginError("decode returned a Batch with a masked array, whose mask would be lost: store what it masks")
     if not isinstance(records, np.ndarray) or records.ndim != 1 or records.dtype.names is None:
-        raise PluginError("decode gave a Batch whose records are no structured array of one dimension")
+        raise PluginError("decode returned a Batch whose records are no structured array of one dimension")
     if not isinstance(numbers, np.ndarray) or numbers.shape != records.shape or numbers.dtype.kind not in "iu":
-        raise PluginError("decode gave a Batch without a number for each record")
+        raise PluginError("decode returned a Batch without a number for each record")
     if not isinstance(batch.instrument, str) or not isinstance(batch.code, str):
-        raise PluginError("decode gave a Batch whose instrument or code is no text")
+        raise PluginError("decode returned a Batch whose instrument or code is no text")
     if not isinstance(batch.keys, Mapping):
-        raise PluginError("decode gave a Batch whose keys are no mapping")
+        raise PluginError("decode returned a Batch whose keys are no mapping")
     if not all(isinstance(name, str) for name in batch.keys):
-        raise PluginError("decode gave a Batch with a key whose name is not a text")
+        raise PluginError("decode returned a Batch with a key whose name is not a text")
     if not all(may_be_key(value) for value in batch.keys.values()):
-        raise PluginError("decode gave a Batch with a key that is neither a text nor a whole number (of 64 bits)")
+        raise PluginError("decode returned a Batch with a key that is neither a text nor a whole number (of 64 bits)")
     if not isinstance(batch.gave_way, bool):
-        raise PluginError("decode gave a Batch whose gave_way is not True or False; it is one value for all records")
+        raise PluginError(
+            "decode returned a Batch whose gave_way is not True or False; it is one value for all records"
+        )
     if not isinstance(blobs, Blobs) or not all(issubclass(kind, bytes) for kind in set(map(type, blobs.values))):
-        raise PluginError("decode gave a Batch whose blobs are no bytes")
+        raise PluginError("decode returned a Batch whose blobs are no bytes")
     owners = blobs.owners
     if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu":
-        raise PluginError("decode gave a Batch whose blobs have owners that are no array of whole numbers")
+        raise PluginError("decode returned a Batch whose blobs have owners that are no array of whole numbers")
     if owners.shape != (len(blobs.values),) or ((owners < 0) | (owners >= len(records))).any():
-        raise PluginError("decode gave a Batch with blobs that are no record's")
+        raise PluginError("decode returned a Batch with blobs that belong to no record")
     return batch
 
 
 def may_be_key(value: object) -> bool:
-    """Whether a value of a key can be read back: a text, or an integer of int64."""
+    """Return whether a value of a key can be read back: a text, or an integer of int64."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return isinstance(value, str) or (whole and -(2**63) <= int(value) < 2**63)  # type: ignore[call-overload]
 
@@ -226,7 +230,7 @@ def check_records(batch: Batch, data_type: DataType) -> None:
     Raises
     ------
     PluginError
-        They do not fit, or the batch has something that the data type has no place for, so that it would be lost.
+        They do not fit, or something in the batch would be lost, as the data type has no place for it.
     """
     records = batch.records
     form = next((form for form in data_type.forms if records.dtype == form.dtype), None)
@@ -251,7 +255,7 @@ def check_records(batch: Batch, data_type: DataType) -> None:
 def check_keys(batch: Batch, data_type: DataType) -> None:
     """Check that the keys of a batch are exactly those of the data type's node.
 
-    A further key would be lost: equal records of two stations would become one.
+    Any other key would be lost: equal records of two stations would become one.
     """
     known = data_type.placement.node.keys
     extra = [name for name in batch.keys if name not in known]
@@ -266,10 +270,10 @@ def check_keys(batch: Batch, data_type: DataType) -> None:
 
 
 def check_statuses(statuses: object, batch: Batch, data_type: DataType) -> npt.NDArray[np.uint8]:
-    """The answer of the write hook, if it is a status for each record; PluginError otherwise."""
+    """Check the result of the write hook: a status for each record."""
     shaped = isinstance(statuses, np.ndarray) and statuses.shape == (len(batch),) and statuses.dtype.kind in "iu"
     if not shaped or ((np.asarray(statuses) < 0) | (np.asarray(statuses) > max(STORED_STATUSES))).any():
-        message = f"write of {data_type.name} must answer a status 0 to 3 for each of {plural(len(batch), 'record')}"
+        message = f"write of {data_type.name} must return a status 0 to 3 for each of {plural(len(batch), 'record')}"
         raise PluginError(message)
     array: npt.NDArray[Any] = np.asarray(statuses)
     return array.astype(np.uint8)
@@ -281,23 +285,23 @@ def check_written(
     data_type: DataType,
     answers: Sequence[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]],
 ) -> None:
-    """The statuses that the write hook answered are some that the work file gave, and it was given each record.
+    """Check that the write hook passed each record to the work file, and returned the work file's statuses.
 
     Parameters
     ----------
     statuses : array of uint8, shape (n,)
-        What the hook answered.
+        The result of the hook.
     batch : Batch
         The records.
     data_type : DataType
         Their type.
     answers : sequence of (str, array, array)
-        What the work file answered meanwhile: name of the data type, numbers of the records, their statuses.
+        Results of the work file: name of the data type, numbers of the records, their statuses.
 
     Raises
     ------
     PluginError
-        They are not: records that the answer counts are not in the day file.
+        Some records of the result are not in the day file.
     """
     mine = [(numbers, given) for name, numbers, given in answers if name == data_type.name]
     kinds = len(STORED_STATUSES)
@@ -305,25 +309,25 @@ def check_written(
     answered = np.bincount(statuses, minlength=kinds)
     if (answered > counted).any():
         message = (
-            f"write of {data_type.name} answered for {plural(len(statuses), 'record')}: {in_words(answered)}; but "
-            f"its calls of WorkFile.write gave: {in_words(counted)}. Answer the statuses that WorkFile.write returns"
+            f"write of {data_type.name} returned for {plural(len(statuses), 'record')}: {describe_counts(answered)}; "
+            f"but WorkFile.write returned: {describe_counts(counted)}. Return the statuses of WorkFile.write"
         )
         raise PluginError(message)
     if not any(numbers is batch.numbers for numbers, _ in mine) and len(batch):
         missing = ~np.isin(batch.numbers, np.concatenate([numbers for numbers, _ in mine]))
         if missing.any():
             given = f"{(~missing).sum()} of {plural(len(batch), 'record')}"
-            message = f"write of {data_type.name} gave only {given} to WorkFile.write"
-            raise PluginError(f"{message}. Answer the statuses that WorkFile.write returns")
+            message = f"write of {data_type.name} passed only {given} to WorkFile.write"
+            raise PluginError(f"{message}. Pass all records, and return the statuses of WorkFile.write")
 
 
-def in_words(counts: npt.NDArray[np.int64]) -> str:
-    """Numbers of records by status."""
+def describe_counts(counts: npt.NDArray[np.int64]) -> str:
+    """Describe numbers of records by status."""
     words = [f"{number} with status {status}" for status, number in enumerate(counts.tolist()) if number]
     return ", ".join(words) or "none"
 
 
 def protect(batch: Batch) -> None:
-    """Let no hook change a batch in place: it may be asked about batches of others, and a copy is its own."""
+    """Make the arrays of a batch read-only, so that no hook can change records of another plugin in place."""
     for array in (batch.records, batch.numbers, batch.blobs.owners):
         array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The boundary to plugins: whatever they raise becomes their failure, under their name."""
+"""The boundary to plugins: convert anything they raise to a failure with their name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, SettingsError, StorageError, UsageError
 
-__all__ = ["FOR_USERS", "NO_MEMORY", "Failure", "blaming", "collecting", "disk_errors"]
+__all__ = ["FOR_USERS", "NO_MEMORY", "Failure", "blame", "collect_failures", "convert_disk_errors"]
 
 DISK = {EDQUOT, EFBIG, EIO, ENOSPC, EROFS}
 NO_MEMORY = MemoryError.__name__
-"""Class of the error of a failure for want of memory, whatever child of MemoryError a library raised."""
+"""Name of the error of a failure for lack of memory, whatever subclass of MemoryError a library raised."""
 FOR_USERS = (StorageError, SettingsError, MissingExtraError, UsageError)
-"""What hooks that a command calls for its user may raise, to say what the user can do."""
+"""Exceptions that hooks called by a command may raise, to say what the user can do."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Failure:
     error : str
         Class of the error.
     trace : str
-        The traceback; empty where the message says it all.
+        The traceback; empty where the message is sufficient.
     offset : int or None
-        Byte offset in the source, where it is known.
+        Byte offset in the source, if it is known.
     """
 
     plugin: str
@@ -46,10 +46,10 @@ class Failure:
 
     @classmethod
     def of(cls, plugin: str, error: BaseException) -> Failure:
-        """Create one from an exception that was just caught; ``plugin`` failed if the exception does not say which."""
+        """Create one from an exception that was just caught; of ``plugin`` if the exception does not name another."""
         memory = error if isinstance(error, MemoryError) else error.__cause__
         if isinstance(memory, MemoryError):
-            # What its frames hold is what there was too much of; a trace would keep it, and takes memory itself.
+            # The frames hold the data that filled the memory; a trace would keep it alive, and needs memory itself.
             traceback.clear_frames(memory.__traceback__)
             plugin = (error.plugin if isinstance(error, PluginError) else "") or plugin
             return cls(plugin, f"plugin {plugin}: the memory is too small for it {memory}".rstrip(), NO_MEMORY)
@@ -59,13 +59,13 @@ class Failure:
             return cls(error.plugin or plugin, message, type(error).__name__, cause)
         if isinstance(error, DayfileError):
             return cls(plugin, str(error), type(error).__name__, offset=error.offset)
-        message = f"plugin {plugin} failed: {named(error)}"
+        message = f"plugin {plugin} failed: {describe_error(error)}"
         return cls(plugin, message, type(error).__name__, "".join(traceback.format_exception(error)))
 
 
 @contextmanager
-def collecting(plugin: str, failures: list[Failure]) -> Iterator[None]:
-    """Add what a plugin raises to a list of failures and go on; only KeyboardInterrupt is the user's."""
+def collect_failures(plugin: str, failures: list[Failure]) -> Iterator[None]:
+    """Add what a plugin raises to a list of failures and continue; except KeyboardInterrupt, which is the user's."""
     try:
         yield
     except KeyboardInterrupt:
@@ -75,17 +75,17 @@ def collecting(plugin: str, failures: list[Failure]) -> Iterator[None]:
 
 
 @contextmanager
-def blaming(plugin: str, hook: str, passed: tuple[type[DayfileError], ...] = ()) -> Iterator[None]:
-    """Turn whatever a hook raises into a PluginError that names its plugin; only KeyboardInterrupt is the user's.
+def blame(plugin: str, hook: str, passed: tuple[type[DayfileError], ...] = ()) -> Iterator[None]:
+    """Convert whatever a hook raises to a PluginError that names its plugin, except KeyboardInterrupt.
 
     Parameters
     ----------
     plugin : str
-        The plugin that is asked; empty for the core's own, whose errors are those of who gave it its arguments.
+        The plugin that is called; empty for the core's own, whose errors concern the arguments.
     hook : str
         The hook.
     passed : tuple of type
-        Errors that the hook may raise by its contract: they keep their class, and get the name of the plugin.
+        Errors that the hook may raise: they keep their class, and get the name of the plugin.
     """
     try:
         yield
@@ -99,11 +99,11 @@ def blaming(plugin: str, hook: str, passed: tuple[type[DayfileError], ...] = ())
                 raise kind(f"plugin {plugin}: {error}") from error
         if isinstance(error, PluginError):
             raise PluginError(str(error), plugin=plugin) from error.__cause__
-        raise PluginError(f"{hook} failed: {named(error)}", plugin=plugin) from error
+        raise PluginError(f"{hook} failed: {describe_error(error)}", plugin=plugin) from error
 
 
-def named(error: BaseException) -> str:
-    """Describe an exception in one line; that of a plugin may not even have a text."""
+def describe_error(error: BaseException) -> str:
+    """Describe an exception in one line; a plugin's exception may even fail to give its text."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - whatever its __str__ does
@@ -111,20 +111,20 @@ def named(error: BaseException) -> str:
 
 
 @contextmanager
-def disk_errors(directory: Path) -> Iterator[None]:
-    """Turn the failure of a plugin into a StorageError where the directory it writes to is the cause."""
+def convert_disk_errors(directory: Path) -> Iterator[None]:
+    """Convert the failure of a plugin to a StorageError where the directory it writes to is the cause."""
     try:
         yield
     except PluginError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and concerns(cause, directory):
+        if isinstance(cause, OSError) and concerns_directory(cause, directory):
             message = f"could not write: {cause.strerror or cause}"
             raise StorageError(message, where=cause.filename or directory) from error
         raise
 
 
-def concerns(error: OSError, directory: Path) -> bool:
-    """Return whether an error is of the disk, or of something in a directory that is in the way."""
+def concerns_directory(error: OSError, directory: Path) -> bool:
+    """Return whether an error is of the disk, or of something in the way in a directory."""
     if error.errno in DISK:
         return True
     if not isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError):

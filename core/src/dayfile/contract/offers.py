@@ -15,13 +15,13 @@ __all__ = ["check_exporters", "check_formats", "check_new_format"]
 
 
 def check_formats(answer: object) -> list[Format]:
-    """Check the answer of the formats hook: formats, each with a name, and words of its own under a section."""
+    """Check the result of the formats hook: formats, each with a name, and words of its own under a section."""
     formats = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if formats is None or not all(isinstance(each, Format) and not isinstance(each, type) for each in formats):
-        raise PluginError(f"formats must answer a list of dayfile.formats.base.Format, not {BRIEF.repr(answer)}")
+        raise PluginError(f"formats must return a list of dayfile.formats.base.Format, not {BRIEF.repr(answer)}")
     for each in formats:
         if not isinstance(each.name, str) or not each.name.isidentifier():
-            raise PluginError(f"formats answered a format whose name is {BRIEF.repr(each.name)}, which is not a word")
+            raise PluginError(f"formats returned a format whose name is {BRIEF.repr(each.name)}, which is not a word")
         has_words = isinstance(each.words, type) and issubclass(each.words, Words)
         if each.words is not None and not has_words:
             raise PluginError(f"the words of the format {each.name} must be a subclass of dayfile.formats.base.Words")
@@ -31,7 +31,7 @@ def check_formats(answer: object) -> list[Format]:
 
 
 def check_new_format(item: Format, known: Mapping[str, Format], owners: Mapping[str, str]) -> None:
-    """Check that a format has a name and a section of its own, beside those that are known, which have owners."""
+    """Check that no known format has the name or the section of a new one."""
     if item.name in known:
         raise PluginError(f"the format {item.name} is plugin {owners[item.name]}'s already")
     if item.section in LayoutWords.model_fields:
@@ -42,11 +42,11 @@ def check_new_format(item: Format, known: Mapping[str, Format], owners: Mapping[
 
 
 def check_exporters(answer: object, data_type: DataType) -> list[Exporter]:
-    """Check the answer of the exporters hook: exporters, each with a name; return those that serve a data type."""
+    """Check the result of the exporters hook: exporters, each with a name; return those that serve a data type."""
     exporters = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if exporters is None or not all(isinstance(each, Exporter) and not isinstance(each, type) for each in exporters):
-        raise PluginError(f"exporters must answer a list of dayfile.export.base.Exporter, not {BRIEF.repr(answer)}")
+        raise PluginError(f"exporters must return a list of dayfile.export.base.Exporter, not {BRIEF.repr(answer)}")
     for each in exporters:
         if not isinstance(each.name, str) or not each.name or not each.name.isprintable():
-            raise PluginError(f"exporters answered an exporter whose name is {BRIEF.repr(each.name)}")
+            raise PluginError(f"exporters returned an exporter whose name is {BRIEF.repr(each.name)}")
     return [each for each in exporters if each.serves(data_type)]

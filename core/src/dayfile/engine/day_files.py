@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows
+from dayfile.archive.catalogue import Catalogue, Publication, make_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
-from dayfile.archive.root import Root, real
+from dayfile.archive.root import Root, resolve_links
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.shares import Setback
@@ -20,7 +20,7 @@ from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.declarations import recogniser
+from dayfile.stores.declarations import make_type_finder
 from dayfile.stores.ledger import Ledger
 
 __all__ = ["OPEN_FILES", "DayFiles"]
@@ -55,7 +55,7 @@ class DayFiles:
         self.settings = settings
         self.name = name
         self.anew = anew
-        self.told = recogniser(plugins.data_types.values())
+        self.told = make_type_finder(plugins.data_types.values())
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
@@ -101,7 +101,7 @@ class DayFiles:
     def _begin(self, path: str, day: np.datetime64) -> WorkFile:
         """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
         published = self.root.day_file(path)
-        other = self.files.setdefault(real(published), path)
+        other = self.files.setdefault(resolve_links(published), path)
         if other != path:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
@@ -114,7 +114,7 @@ class DayFiles:
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 on_conflict=self.settings.core.on_conflict,
                 from_published=not self.anew,
-                told=self.told,
+                find_type=self.told,
                 taken=digest is not None and digest.taken,
             )
             if digest is not None and work_file.base is not None and not digest.describes(published):
@@ -125,7 +125,7 @@ class DayFiles:
 
     def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
         """HeldError where there is no day file at the path, and records of the day are in one at another path."""
-        for other in self.catalogue.elsewhere(data_type, str(day), path):
+        for other in self.catalogue.find_elsewhere(data_type, str(day), path):
             if disk.exists(self.root.path / other):
                 message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
                 raise HeldError(message)
@@ -169,7 +169,7 @@ class DayFiles:
     def due(self) -> list[str]:
         """Day files that it is time to publish while more may come."""
         core = self.settings.core
-        return [path for path, file in self.work_files.items() if file.due(core.publish_after, core.publish_growth)]
+        return [path for path, file in self.work_files.items() if file.is_due(core.publish_after, core.publish_growth)]
 
     def changed(self, paths: Container[str] | None = None) -> dict[str, np.datetime64]:
         """Day files with something new, and their days; of those named, or of all."""
@@ -195,7 +195,7 @@ class DayFiles:
             self.used.pop(path, None)
             self.taken.pop(path, None)
             self.statuses.pop(path, None)
-            yield path, Publication(catalogue_rows(path, str(work_file.day), summaries), digest)
+            yield path, Publication(make_rows(path, str(work_file.day), summaries), digest)
 
     def forget_unchanged(self) -> None:
         """Let go of those that were asked what they hold, or could not take what came."""

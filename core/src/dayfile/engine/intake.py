@@ -14,8 +14,8 @@ from pathlib import Path
 from stat import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT, S_IFSOCK, S_ISDIR, S_ISLNK, S_ISREG
 from typing import NoReturn
 
-from dayfile.archive.directories import File, Unseen, files_below, refuse, status, visible
-from dayfile.archive.root import Root, real
+from dayfile.archive.directories import File, Unseen, is_visible, list_files, read_status, refuse
+from dayfile.archive.root import Root, resolve_links
 from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
@@ -105,7 +105,7 @@ def visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
     StorageError
         The directory could not be listed, or ``unseen`` raised it for something below it.
     """
-    return [file.path for file in files_below(directory, unseen) or ()]
+    return [file.path for file in list_files(directory, unseen) or ()]
 
 
 def own_files(directory: Path, unseen: Unseen) -> list[File]:
@@ -119,7 +119,7 @@ def own_files(directory: Path, unseen: Unseen) -> list[File]:
 
     def wanted(entry: os.DirEntry[str]) -> bool:
         """Report what is not a file; a hidden one is somebody's unfinished work."""
-        if not visible(entry):
+        if not is_visible(entry):
             return False
         mode = entry.stat(follow_symlinks=False).st_mode
         if not S_ISREG(mode) and not (S_ISLNK(mode) and entry.is_file()):
@@ -129,11 +129,11 @@ def own_files(directory: Path, unseen: Unseen) -> list[File]:
 
     def enter(entry: os.DirEntry[str]) -> bool:
         """Look into directories, and report links to such."""
-        if visible(entry) and entry.is_symlink():
+        if is_visible(entry) and entry.is_symlink():
             unseen(Path(entry.path), OSError(ELOOP, "a link, and links are not followed"))
-        return visible(entry) and not entry.is_symlink()
+        return is_visible(entry) and not entry.is_symlink()
 
-    found = files_below(directory, unseen, wanted=wanted, enter=enter)
+    found = list_files(directory, unseen, wanted=wanted, enter=enter)
     if found is None:
         raise StorageError("this directory is missing", where=directory)
     for file in found:
@@ -152,11 +152,11 @@ def left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list
     """
     found: list[Path] = []
     for name in names:
-        directory = real(root.path / name)
-        if directory.parent != real(root.path) or directory.name in DIRECTORIES:
+        directory = resolve_links(root.path / name)
+        if directory.parent != resolve_links(root.path) or directory.name in DIRECTORIES:
             message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
             raise SettingsError(message, where="intake.also")
-        if status(directory) is None:
+        if read_status(directory) is None:
             continue
         files = [file.path for file in own_files(root.path / name, unseen)]
         day_file = next((path for path in files if path.suffix == ".h5"), None)

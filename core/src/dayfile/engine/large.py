@@ -13,7 +13,7 @@ from dayfile.engine.pieces import Dated, Piece
 from dayfile.engine.reading import LargeSource
 from dayfile.errors import HeldError, PluginError, SourceError
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark
-from dayfile.plugins import Failure, collecting
+from dayfile.plugins import Failure, collect_failures
 
 __all__ = ["LargeDecoding"]
 
@@ -84,7 +84,7 @@ class LargeDecoding:
 
     def _check_answer(self, plugin: str, answer: Iterable[object], found: Decoded, counts: Counter[str]) -> None:
         """Decode what a plugin made of it, until something of it fails."""
-        with collecting(plugin, found.failures):
+        with collect_failures(plugin, found.failures):
             for item in answer:
                 if isinstance(item, Remark):
                     found.remarks.append(item)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.bases import look_for
+from dayfile.archive.bases import check_mounted
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.opening import DayFileError, Trouble, open_day_file
 from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
-from dayfile.archive.sources import kept, read_kept
+from dayfile.archive.sources import list_stored, read_stored
 from dayfile.engine.report import Report
 from dayfile.engine.starting import started
 from dayfile.errors import PluginError, StorageError, UsageError
@@ -44,7 +44,7 @@ def adopt(root: Root, plugins: Plugins) -> Reindexed:
         As for :func:`reindex`.
     """
     for name in plugins.bases:
-        look_for(root, name)
+        check_mounted(root, name)
     root.create()
     return reindex(root, plugins, trust=True)
 
@@ -72,9 +72,9 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
         may not be listed, a file that is in use.
     """
     for name in () if plugins is None else plugins.bases:
-        look_for(root, name)
+        check_mounted(root, name)
     root.prepare()
-    with root.locked():
+    with root.hold_lock():
         return make_catalogue(root, plugins, trust=trust)
 
 
@@ -100,7 +100,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         A kept source cannot be read, or the archive could not be written; the published file is as it was.
     """
     day, listed = told_by(root, path)
-    sources = kept(root, day)
+    sources = list_stored(root, day)
     there = {short for short, _ in sources}
     missing = [name for sha256, name in listed.items() if sha256[:16] not in there]
     if missing or not sources:
@@ -111,14 +111,14 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         )
         raise UsageError(message, where=path)
     catalogue = Catalogue(root.catalogue)
-    before = {name: records for _, name, records in catalogue.losses(path)}
-    for row in catalogue.rows_of(path):
+    before = {name: records for _, name, records in catalogue.list_losses(path)}
+    for row in catalogue.read_file_rows(path):
         before[row.data_type] = max(row.records, before.get(row.data_type, 0))
     with started(root, plugins, settings, only=path) as run:
         useless = dict(listed)
         for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):
-                source = read_kept(source_path)
+                source = read_stored(source_path)
             if source.sha256[:16] != short:
                 raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
             ((conclusion,), _) = run.pipeline.take([source])
@@ -129,7 +129,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         run.publish()
         if not run.report.day_files:
             raise UsageError("none of the kept sources has records of it for these plugins", where=path)
-        after = {row.data_type: row.records for row in run.pipeline.catalogue.rows_of(path)}
+        after = {row.data_type: row.records for row in run.pipeline.catalogue.read_file_rows(path)}
         fewer = {name: records for name, records in before.items() if after.get(name, 0) < records}
         for name, records in fewer.items():
             message = f"{path} holds {plural(after.get(name, 0), 'record')} of {name} now, and {records:,} before"
@@ -155,7 +155,7 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
             if error.trouble is not Trouble.DAMAGED:  # which is why it is rebuilt; the catalogue knows its day
                 raise
     try:
-        days = {row.day for row in Catalogue(root.catalogue).rows_of(path)}
+        days = {row.day for row in Catalogue(root.catalogue).read_file_rows(path)}
     except StorageError:
         days = set()
     if len(days) == 1:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.bases import look_for
+from dayfile.archive.bases import check_mounted
 from dayfile.archive.catalogue import Catalogue, Publication
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
@@ -238,7 +238,7 @@ class Pipeline:
         # During a long watch, what they are on may be gone meanwhile.
         self.root.check_there()
         for name in self.plugins.bases:
-            look_for(self.root, name)
+            check_mounted(self.root, name)
         gone = [path for path in day_files if self.only is None and not disk.exists(self.root.path / path)]
         for path, records in self.catalogue.announce(day_files, gone).items():
             logger.warning(STARTED_NEW, path, plural(records, "record"))

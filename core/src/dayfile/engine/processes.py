@@ -21,7 +21,7 @@ import numpy as np
 
 from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
-from dayfile.archive.sources import keep
+from dayfile.archive.sources import store_source
 from dayfile.cores import available_cores
 from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
 from dayfile.engine.intake import Arrival, given_files, groups, visible_files
@@ -342,7 +342,7 @@ class Foreman:
                 conclusion = self.run.decide(arrival, conclusion, source)
                 if self.run.keeps_sources:
                     again = Source(source.path, source.name, source.content, told.arrived)
-                    keep(self.run.root, again, conclusion.days.values())
+                    store_source(self.run.root, again, conclusion.days.values())
             except HeldError as error:
                 self._hold(arrival, told, error)
                 continue

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.records import Records
-from dayfile.archive.sources import keep
+from dayfile.archive.sources import store_source
 from dayfile.engine.run import Run
 from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
@@ -169,10 +169,10 @@ class Putting:
         source = Source(Path(name), name, content)
         work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
         for path, work_file in work_files.items():
-            if work_file.name_of(source) is None:
+            if work_file.find_name(source) is None:
                 work_file.enter(source, sent.counts[path])
         if self.pipeline.settings.core.sources_keep == "always":
-            keep(self.run.root, source, [work_file.day for work_file in work_files.values()])
+            store_source(self.run.root, source, [work_file.day for work_file in work_files.values()])
 
 
 def judge(

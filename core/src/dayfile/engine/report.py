@@ -105,7 +105,7 @@ class Report:
     seconds : float
         How long the run took.
     recovered : bool
-        Whether the run before was cut off, and this one put right what it left.
+        Whether the previous run was interrupted, and this one put right what it left.
     made : str
         Absolute path of the archive, if the run made it; otherwise empty.
     growing : list of str

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dayfile.archive import disk
 from dayfile.archive.attempts import Attempts
 from dayfile.archive.root import Root
-from dayfile.archive.sources import keep
+from dayfile.archive.sources import store_source
 from dayfile.engine.accepting import give_back, release, remove_numbered
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
@@ -132,7 +132,7 @@ class Run:
     def _keep(self, arrival: Arrival, source: Source, conclusion: Conclusion) -> None:
         """Keep a source below its days; one that cannot be read any more is archived, and reported."""
         try:
-            keep(self.root, source, conclusion.days.values())
+            store_source(self.root, source, conclusion.days.values())
         except HeldError as error:
             self.hold(arrival.path, f"archived, but not kept below sources/: {error.message}")
 
@@ -148,7 +148,7 @@ class Run:
         """
         suspects = [
             Arrival(path, ours=path.is_relative_to(self.root.accepted))
-            for path in self.attempts.left_over()
+            for path in self.attempts.list_left_over()
             if disk.exists(path)
         ]
         ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.bases import check_bases, check_links, link_base
-from dayfile.archive.catalogue import Catalogue, Publication, catalogue_rows, fewer
+from dayfile.archive.catalogue import Catalogue, Publication, find_losses, make_rows
 from dayfile.archive.digests import Digest
 from dayfile.archive.opening import DayFileError
 from dayfile.archive.quarantine import Quarantine
@@ -28,7 +28,7 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.declarations import recogniser
+from dayfile.stores.declarations import make_type_finder
 
 __all__ = ["started"]
 
@@ -65,7 +65,7 @@ def started(
     unseen: list[tuple[Path, OSError]] = []
     also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
-    with root.locked() as crashed:
+    with root.hold_lock() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
@@ -73,7 +73,7 @@ def started(
         check_links(root, plugins.data_types.values())
         replace_lost_catalogue(root, plugins)
         record_announced(root, plugins)
-        Quarantine(root).put_right()
+        Quarantine(root).repair()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
         for path, error in unseen:
@@ -93,7 +93,7 @@ def started(
 
 def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
     """Make a new catalogue where there is none and day files are: one made by a run would list a part of them."""
-    if Catalogue(root.catalogue).made() or (day_file := root.first_day_file()) is None:
+    if Catalogue(root.catalogue).exists() or (day_file := root.find_day_file()) is None:
         return
     logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
     for note in make_catalogue(root, plugins).notes:
@@ -108,16 +108,14 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     So it does where the file has fewer records than were known: that is none that a run has published.
     """
     catalogue = Catalogue(root.catalogue)
-    told = recogniser(plugins.data_types.values())
-    for path, day in catalogue.announced().items():
+    told = make_type_finder(plugins.data_types.values())
+    for path, day in catalogue.list_announced().items():
         published = root.day_file(path)
-        known = Publication(catalogue.rows_of(path), None)
+        known = Publication(catalogue.read_file_rows(path), None)
         try:
             if disk.exists(published):
-                found = Publication(
-                    catalogue_rows(path, str(day), read_summaries(published, told)), Digest.of(published)
-                )
-                if not fewer(known.rows, found.rows) or catalogue.losses(path):
+                found = Publication(make_rows(path, str(day), read_summaries(published, told)), Digest.of(published))
+                if not find_losses(known.rows, found.rows) or catalogue.list_losses(path):
                     known = found
         except DayFileError as error:
             logger.warning("%s", error)

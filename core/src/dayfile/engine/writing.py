@@ -17,7 +17,7 @@ from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
-from dayfile.stores.ledger import stored_name
+from dayfile.stores.ledger import shorten_name
 
 __all__ = ["Writing"]
 
@@ -154,7 +154,7 @@ class Writing:
         places = {place for piece in pieces for place in piece.counts}
         taken = self.day_files.taken.setdefault(pieces[0].path, {})
         names = {
-            place: taken.get(self.origins[place].sha256) or work_file.name_of(self.origins[place]) for place in places
+            place: taken.get(self.origins[place].sha256) or work_file.find_name(self.origins[place]) for place in places
         }
         fresh = {place for place, name in names.items() if name is None}
         renamed = self._renamed(names, work_file, share)
@@ -171,8 +171,8 @@ class Writing:
         """
         if self.day_files.settings.core.duplicates == "keep":
             return set()
-        again = {place for place, name in names.items() if name not in {None, stored_name(self.origins[place].name)}}
-        return again | {place for place in names if work_file.records_of(self.origins[place]) < share.records[place]}
+        again = {place for place, name in names.items() if name not in {None, shorten_name(self.origins[place].name)}}
+        return again | {place for place in names if work_file.count_records(self.origins[place]) < share.records[place]}
 
     def _write_sources(self, work_file: WorkFile, pieces: list[Piece], verdict: Verdict) -> None:
         """Write pieces of one day file, except those of sources that it has already."""
@@ -216,7 +216,7 @@ class Writing:
                     statuses += given
             for place in (verdict.fresh | verdict.renamed.keys()) - share.known - share.failures.keys():
                 origin = self.origins[place]
-                self.day_files.taken[path][origin.sha256] = stored_name(origin.name)
+                self.day_files.taken[path][origin.sha256] = shorten_name(origin.name)
         self.written.statuses += statuses
         self.day_files.statuses.setdefault(path, []).extend(statuses)
 

@@ -15,13 +15,13 @@ from dayfile.hdf5.library import DEFAULT, call, close_on_exit
 
 __all__ = ["ROW_COUNT", "get_attribute", "read_attribute", "set_attributes", "update_row_count"]
 
-LONGEST = 2**20
+LONGEST_ATTRIBUTE = 2**20
 """Bytes of an attribute that are read at most: HDF5 keeps 64 kB in one."""
 ROW_COUNT = "NROWS"
 """The attribute in which PyTables notes the number of rows of a table."""
 
 
-def read_attribute(dataset: int, name: str, longest: int = LONGEST) -> str | int | None:
+def read_attribute(dataset: int, name: str, longest: int = LONGEST_ATTRIBUTE) -> str | int | None:
     """Read an attribute of an open dataset: a text or a whole number; None if it is absent or anything else.
 
     Raises
@@ -54,7 +54,7 @@ def read_attribute(dataset: int, name: str, longest: int = LONGEST) -> str | int
 
 
 def update_row_count(dataset: int, count: int) -> None:
-    """Keep the attribute up to date in which PyTables notes the number of rows; nothing where a table has none."""
+    """Update the attribute in which PyTables notes the number of rows, if the table has it."""
     name = ROW_COUNT.encode()
     if call("H5Aexists", dataset, name):
         number = np.array(count, np.int64)

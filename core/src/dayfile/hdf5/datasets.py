@@ -24,7 +24,7 @@ __all__ = [
     "write_hyperslab",
 ]
 
-MOST_DIMENSIONS = 32
+MAX_RANK = 32
 """``H5S_MAX_RANK``: no dataset has more."""
 
 
@@ -41,7 +41,7 @@ def get_extent(dataset: int) -> int:
     tables.HDF5ExtError
         It has more dimensions than one.
     """
-    extent = to_hsize(*[0] * MOST_DIMENSIONS)
+    extent = to_hsize(*[0] * MAX_RANK)
     with close_on_exit("H5Sclose", call("H5Dget_space", dataset)) as space:
         if call("H5Sget_simple_extent_dims", space, extent, None) > 1:
             raise tables.HDF5ExtError("rows and values are of one dimension")

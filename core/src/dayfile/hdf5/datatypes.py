@@ -24,7 +24,7 @@ MOST_ROW_DTYPES = 1000
 
 
 def find_row_dtype(file: tables.File, path: str, dataset: int) -> np.dtype[np.void] | None:
-    """Return the dtype of the rows of an open table; None if the file does not have the rows as NumPy does.
+    """Return the dtype of the rows of an open table; None if the rows in the file are not laid out as NumPy's.
 
     PyTables is asked for it, once for each datatype.
     """

@@ -45,7 +45,7 @@ def copy_from_image(image: bytes, name: str, file: tables.File, path: str) -> No
     path : str
         Where the node goes; its group exists.
     """
-    # PyTables wants a name that no file has: below a file there is none.
+    # PyTables needs a name that no file has, such as one below a file.
     with tables.open_file(
         f"{file.filename}/{IN_MEMORY}", "r", driver="H5FD_CORE", driver_core_image=image, driver_core_backing_store=0
     ) as source:

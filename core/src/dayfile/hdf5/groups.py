@@ -20,7 +20,7 @@ def allow_any_names() -> Iterator[None]:
 
 
 def is_group(file: tables.File, path: str) -> bool:
-    """Whether the node at a path is a group."""
+    """Return whether the node at a path is a group."""
     return isinstance(file.get_node(path), tables.Group)
 
 

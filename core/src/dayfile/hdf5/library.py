@@ -74,7 +74,7 @@ def load_library() -> ctypes.PyDLL:
     Raises
     ------
     InstallationError
-        Its functions cannot be found, as where PyTables was built with a library that it keeps to itself.
+        Its functions cannot be found, as where PyTables is linked statically with the library.
     """
     try:
         library = ctypes.PyDLL(hdf5extension.__file__)

@@ -15,7 +15,7 @@ def get_root_id(file: tables.File) -> int:
 
 
 def link_exists(file: tables.File, path: str) -> bool:
-    """Whether an open file has a node at a path."""
+    """Return whether an open file has a node at a path."""
     parts = path.strip("/").split("/")
     root = get_root_id(file)
     return all(call("H5Lexists", root, "/".join(parts[: n + 1]).encode(), DEFAULT) for n in range(len(parts)))

@@ -42,20 +42,20 @@ class Table(Protocol):
 
     @property
     def nrows(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
 
     @property
     def chunk_rows(self) -> int:
-        """Rows that are stored together."""
+        """Return the number of rows in a chunk."""
 
     def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
-        """Those of the named attributes that exist and are a text or a whole number."""
+        """Return the named attributes that exist and are a text or a whole number."""
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
+        """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Rows by their indexes, shape (n,)."""
+        """Read rows by their indexes, shape (n,)."""
 
     def modify(self, start: int, rows: npt.NDArray[Any]) -> None:
         """Write rows in place of those from ``start`` on."""
@@ -68,7 +68,7 @@ class Table(Protocol):
 
 
 class NativeTable:
-    """A table whose rows the file has byte for byte as NumPy does, as all that dayfile makes.
+    """A table whose rows in the file are byte for byte those of NumPy, as in all tables that dayfile makes.
 
     Parameters
     ----------
@@ -89,21 +89,21 @@ class NativeTable:
 
     @property
     def nrows(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self._nrows
 
     @cached_property
     def chunk_rows(self) -> int:
-        """Rows that are stored together."""
+        """Return the number of rows in a chunk."""
         return get_chunk_length(self.dataset)
 
     def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
-        """Those of the named attributes that exist and are a text or a whole number."""
+        """Return the named attributes that exist and are a text or a whole number."""
         found = ((name, read_attribute(self.dataset, name)) for name in names)
         return {name: value for name, value in found if value is not None}
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given, which is of as many rows."""
+        """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given, which has as many rows."""
         if not 0 <= start <= stop <= self.nrows:
             raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
         found = np.empty(stop - start, self.dtype) if out is None else out
@@ -114,13 +114,13 @@ class NativeTable:
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Rows by their indexes, shape (n,)."""
+        """Read rows by their indexes, shape (n,)."""
         wanted = np.ascontiguousarray(places, np.uint64)
         found = np.empty(len(wanted), self.dtype)
         if not len(wanted):
             return found
         if int(wanted.max()) >= self.nrows:
-            raise IndexError(f"there is no row {wanted.max()} of {self.path}, only {self.nrows}")
+            raise IndexError(f"{self.path} has no row {wanted.max()}, only {self.nrows}")
         read_elements(self.dataset, self.datatype, wanted, found)
         return found
 
@@ -144,9 +144,9 @@ class NativeTable:
         update_row_count(self.dataset, self._nrows)
 
     def _check(self, rows: npt.NDArray[Any]) -> None:
-        """ValueError if rows are not as they are stored."""
+        """Raise ValueError if rows are not in the stored dtype."""
         if rows.dtype != self.dtype or rows.ndim != 1:
-            raise ValueError(f"an array of {rows.dtype}, shape {rows.shape}, is no rows of {self.path}")
+            raise ValueError(f"an array of {rows.dtype}, shape {rows.shape}, does not fit the rows of {self.path}")
 
     def close(self) -> None:
         """Close it; before its file is closed."""
@@ -170,16 +170,16 @@ class ConvertedTable:
 
     @property
     def nrows(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return int(self.table.nrows)
 
     @property
     def chunk_rows(self) -> int:
-        """Rows that are stored together."""
+        """Return the number of rows in a chunk."""
         return int(self.table.chunkshape[0])
 
     def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
-        """Those of the named attributes that exist and are a text or a whole number."""
+        """Return the named attributes that exist and are a text or a whole number."""
         found: dict[str, str | int] = {}
         for name in names:
             value = getattr(self.table.attrs, name, None)
@@ -188,12 +188,12 @@ class ConvertedTable:
         return found
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
+        """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
         found: npt.NDArray[Any] = self.table.read(start, stop, out=out)
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Rows by their indexes, shape (n,)."""
+        """Read rows by their indexes, shape (n,)."""
         found: npt.NDArray[Any] = self.table.read_coordinates(places)
         return found
 
@@ -239,7 +239,7 @@ def open_table(file: tables.File, path: str) -> Table:
     """
     table = open_if_table(file, path)
     if table is None:
-        raise tables.NodeError(f"{path} is no table")
+        raise tables.NodeError(f"{path} is not a table")
     return table
 
 

@@ -51,7 +51,7 @@ class VlenArray:
 
     @property
     def nrows(self) -> int:
-        """Number of values."""
+        """Return the number of values."""
         return self._nrows
 
     def append(self, values: Sequence[bytes]) -> None:
@@ -75,7 +75,7 @@ class VlenArray:
         self._nrows = first + len(values)
 
     def read(self, start: int, stop: int) -> list[bytes]:
-        """Values from ``start`` up to, not including, ``stop``.
+        """Read values from ``start`` up to, not including, ``stop``.
 
         Raises
         ------
@@ -134,5 +134,5 @@ def open_vlen_array(file: tables.File, path: str) -> VlenArray:
     """
     array = open_if_vlen_array(file, path)
     if array is None:
-        raise tables.NodeError(f"{path} is no array of values of variable length")
+        raise tables.NodeError(f"{path} is not an array of values of variable length")
     return array

@@ -12,7 +12,7 @@ import numpy as np
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
 from dayfile.messages import plural, suggest
-from dayfile.model.datatype import NUMPY_TYPES, Element, Field, Flag
+from dayfile.model.datatype import STORED_TYPES, Element, Field, Flag
 from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
 __all__ = ["compile_elements", "compile_flags", "compile_packed"]
@@ -76,7 +76,7 @@ def check_value(text: str, field: Field, document: Document, path: Path) -> None
     """A value, or a range of them, can stand in a field."""
     low, high = span(text, document, path)
     if field.base.kind in "iu":
-        limits = np.iinfo(NUMPY_TYPES[field.type])
+        limits = np.iinfo(STORED_TYPES[field.type])
         if low < limits.min or high > limits.max:
             problem = f"{text} does not fit {field.name}; {field.type} goes from {limits.min} to {limits.max}"
             document.fail(path, problem)

@@ -18,11 +18,11 @@ from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.messages import plural, suggest
 from dayfile.model.clock import Clock, as_utc
-from dayfile.model.datatype import NUMPY_TYPES, DataType, Field, Version
+from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.model.plausible import Plausible
-from dayfile.model.stamps import stamp_problem
-from dayfile.stores.registry import find_store, store_names
+from dayfile.model.stamps import find_stamp_problem
+from dayfile.stores.registry import find_store, list_store_names
 
 __all__ = ["Layout", "Vocabulary", "read_layout", "vocabulary_with"]
 
@@ -304,7 +304,7 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
     """A default fits its field."""
     if field.type == "char" or not field.default:
         return
-    form = np.dtype(NUMPY_TYPES[field.type])
+    form = np.dtype(STORED_TYPES[field.type])
     if form.kind in "iu" and not (
         isinstance(field.default, int) and np.iinfo(form).min <= field.default <= np.iinfo(form).max
     ):
@@ -329,13 +329,13 @@ def check_type(
         name = getattr(type_words, word)
         if name is not None and name not in first:
             document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
-        if name is not None and (problem := stamp_problem(fields[names.index(name)], clock)):
+        if name is not None and (problem := find_stamp_problem(fields[names.index(name)], clock)):
             document.fail((*path, word), problem)
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
     """The store takes records of the type."""
-    store, names = data_type.placement.store, store_names()
+    store, names = data_type.placement.store, list_store_names()
     if store not in names:
         document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
     problem = find_store(store).find_problem(data_type)

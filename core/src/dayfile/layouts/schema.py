@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from dayfile.model.datatype import NUMPY_TYPES
+from dayfile.model.datatype import STORED_TYPES
 
 __all__ = [
     "BlobsWords",
@@ -40,8 +40,8 @@ __all__ = [
     "Words",
 ]
 
-FIELD_TYPES = (*NUMPY_TYPES, "char")
-HEADER_TYPES = tuple(name for name in NUMPY_TYPES if name not in ("bool", "time32"))
+FIELD_TYPES = (*STORED_TYPES, "char")
+HEADER_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time32"))
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 

@@ -13,7 +13,7 @@ from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.places import DIRECTORIES, LEDGER, may_be_day_file
 from dayfile.stores.registry import find_store
-from dayfile.stores.sharing import nodes_of
+from dayfile.stores.sharing import list_nodes
 
 __all__ = ["DAY", "RESERVED", "check_day_files", "check_day_template", "check_nodes", "check_path", "check_tables"]
 
@@ -97,7 +97,7 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
         of_type = "{type}" in words.node
         place: Path = ("types", name) if of_type else ("node",)
         check_parts(data_type.placement.node.path, document, place, at_key=of_type)
-        for node in nodes_of(data_type):
+        for node in list_nodes(data_type):
             if (file, node) in taken:
                 remedy = "give it another name" if of_type else "put {type} into it, or into 'path'"
                 problem = f"records of {name} and {taken[file, node]} would stand in {node} of one day file; {remedy}"

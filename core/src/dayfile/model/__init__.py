@@ -1,1 +1,1 @@
-"""The nouns: clocks, data types, sources, batches. Imports nothing of dayfile but errors."""
+"""The nouns: clocks, data types, sources, batches. Imports nothing of dayfile except errors."""

@@ -16,24 +16,23 @@ import numpy.typing as npt
 __all__ = ["NO_BLOBS", "SOURCE_STEP", "Batch", "Blobs", "Blocks", "Origin", "Rejected", "Remark", "Source"]
 
 SOURCE_STEP = 2**40
-"""Room for the number of a record within its source, below the number of the source, where records of several are one
-batch."""
+"""When a batch mixes sources, a record is numbered source_index * SOURCE_STEP + its index in the source."""
 
 
 class Origin(Protocol):
-    """What is known of a source wherever its records are: all but its bytes."""
+    """What is known of a source wherever its records are: everything except its bytes."""
 
     @property
     def name(self) -> str:
-        """The name it arrived under."""
+        """Return the name it arrived under."""
 
     @property
     def size(self) -> int:
-        """Length in bytes."""
+        """Return the length in bytes."""
 
     @property
     def sha256(self) -> str:
-        """Identity: SHA-256 of its bytes, in hex."""
+        """Return its identity: the SHA-256 of its bytes, in hex."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,13 @@ class Source:
     Parameters
     ----------
     path : Path
-        Where its bytes lie now.
+        The file that has its bytes now.
     name : str
         The name it arrived under.
     content : bytes
         Its bytes.
     arrived : float
-        When it was accepted, seconds since 1970; now, if not given. A source that is kept keeps it.
+        When it was accepted, seconds since 1970; now, if not given. Stored with the source.
 
     Examples
     --------
@@ -65,34 +64,34 @@ class Source:
 
     @classmethod
     def read(cls, path: Path, name: str | None = None) -> Source:
-        """Read a file whole; OSError if that fails."""
+        """Read a whole file; OSError if that fails."""
         return cls(path, name or path.name, path.read_bytes())
 
     @cached_property
     def sha256(self) -> str:
-        """Identity of the source: SHA-256 of its bytes, in hex."""
+        """Return the identity of the source: the SHA-256 of its bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def size(self) -> int:
-        """Length in bytes."""
+        """Return the length in bytes."""
         return len(self.content)
 
     def part(self, start: int, size: int) -> bytes:
-        """``size`` bytes from ``start`` on, fewer at the end; the way to look into a source that may be large."""
+        """Return ``size`` bytes from ``start`` on, fewer at the end; for sources that may be large."""
         return self.content[start : start + size]
 
     def blocks(self, start: int = 0, step: int = 1) -> Iterator[tuple[int, memoryview]]:  # noqa: ARG002 - of a source on disk
-        """Its bytes in blocks, each with the offset of its first byte; at least one block.
+        """Yield its bytes in blocks, at least one, each with the offset of its first byte.
 
-        A source that is in memory is one block. One that was left on disk, as it is large, has more.
+        A source in memory is one block; a large one, left on disk, has more.
 
         Parameters
         ----------
         start : int
             Offset of the first byte.
         step : int
-            Each block but the last is a whole number of so many bytes.
+            The length of each block except the last is a multiple of this number of bytes.
 
         Examples
         --------
@@ -111,7 +110,8 @@ class Blobs:
     values : sequence of bytes
         The values. A record's blob fields hold indexes into it, -1 for none.
     owners : array of int64, shape (len(values),)
-        Index of the record each value came with; ascending. A value that no field refers to (sent twice) has one too.
+        Index of the record that each value came with; ascending. A value that no field refers to (sent twice) has one
+        too.
     """
 
     values: Sequence[bytes] = ()
@@ -123,7 +123,7 @@ NO_BLOBS = Blobs()
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one code: from one source, as plugins decode them, and then also from several.
+    """Records of one code: from one source, as plugins decode them, or from several that were merged.
 
     Parameters
     ----------
@@ -134,16 +134,16 @@ class Batch:
     records : structured array, shape (n,)
         In the dtype of the data type.
     numbers : array of int64, shape (n,)
-        Place of each record in its source, from 0; ascending. Where records of several sources were put together,
-        :data:`SOURCE_STEP` times the number of the source stands above.
+        Index of each record in its source, from 0; ascending. Where records of several sources were merged,
+        :data:`SOURCE_STEP` times the index of the source is added.
     keys : mapping of str to str or int
         What fills the templates of the data type's node, such as the station; one value for the whole batch. Exactly
         the keys that the node has (:attr:`dayfile.model.datatype.Node.keys`): a further one would be lost.
     blobs : Blobs
         Variable-length values.
     gave_way : bool
-        Whether the records lost their slots to others before they came here. What becomes of them then is in
-        :class:`dayfile.stores.slots.Slots`.
+        Whether the records lost their slots to others earlier. :class:`dayfile.stores.slots.Slots` says what happens
+        to them.
     """
 
     instrument: str
@@ -158,7 +158,7 @@ class Batch:
         return len(self.records)
 
     def select(self, chosen: npt.NDArray[np.bool_], blob_fields: Sequence[str] = ()) -> Batch:
-        """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs.
+        """Return the records at which ``chosen`` (bool, shape (n,)) is true, with their blobs.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Records of a source that cannot be archived, in a form that can be given to the archive again.
+    """Records of a source that cannot be archived, in a form that can be submitted again.
 
     Parameters
     ----------
@@ -195,9 +195,9 @@ class Rejected:
     error : str
         Class of the error.
     numbers : tuple of int
-        Places of the records in their source, from 0.
+        Indexes of the records in their source, from 0.
     name : str
-        File name under which ``content`` would be recognised as a source.
+        File name by which ``content`` would be recognised as a source.
     content : bytes
         The records as a source of their own.
     offset : int, optional
@@ -225,11 +225,11 @@ class Remark:
     text : str
         What is remarkable.
     numbers : tuple of int
-        Places of the records in their source, from 0.
+        Indexes of the records in their source, from 0.
     keys : mapping of str to str or int
         As of a batch; remarks with the same text and keys are kept together.
     values : tuple of str
-        What could not be archived of the records, a line of text for each; kept in quarantine.
+        What could not be archived of the records, a line of text for each; stored in quarantine.
     """
 
     instrument: str
@@ -242,15 +242,15 @@ class Remark:
 
 @dataclass(frozen=True)
 class Blocks:
-    """What decode answers for a source that can be large: its items, one block after the other.
+    """What decode returns for a source that can be large: its items, one block after the other.
 
-    It can be iterated over several times, and reads the source each time: once to see that all of it can be archived,
-    once to write it. So no more than a block is in memory.
+    It can be iterated over several times, and reads the source each time: once to check that all of it can be archived,
+    once to write it. So no more than one block is in memory.
 
     Parameters
     ----------
     read : callable
-        Gives the items; the same ones each time.
+        Returns an iterator over the items; the same ones each time.
     """
 
     read: Callable[[], Iterator[Batch | Rejected | Remark]]

@@ -32,8 +32,8 @@ LAST_DAY = np.datetime64("2261-12-31", "D")
 
 
 @cache
-def leap_second_table() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Days (since 1970) from which a value of TAI - UTC holds, and the values in seconds, from pyerfa's table.
+def read_leap_seconds() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Read from pyerfa's table the days (since 1970) from which a value of TAI - UTC holds, and the values in seconds.
 
     The table begins in 1972: before, UTC had no whole leap seconds.
     """
@@ -78,7 +78,7 @@ class Clock:
     undefined: tuple[int, ...] = ()
 
     def problem(self) -> str:
-        """Why times cannot be had from this clock; empty if they can.
+        """Return why this clock cannot give times; empty if it can.
 
         UTC and TAI differed by fractions of a second before 1972, so that no whole leap seconds can be counted from
         there: an epoch of TAI in 1958 or 1970 would be 10 s off.
@@ -94,21 +94,21 @@ class Clock:
 
     @property
     def ticks(self) -> int:
-        """Ticks per second."""
+        """Return the number of ticks per second."""
         return TICKS[self.unit]
 
     def _steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Clock seconds at which the count of leap seconds since the epoch changes, and the count from then on."""
-        days, offsets = leap_second_table()
+        """Return the clock seconds at which the number of leap seconds since the epoch changes, and the new number."""
+        days, offsets = read_leap_seconds()
         epoch = int(self.epoch.astype("datetime64[s]").astype(np.int64))
-        # Before 1972 there were no leap seconds: the count there is that of 1972.
+        # Before 1972 UTC had no leap seconds: the count of 1972 holds.
         since = offsets - offsets[max(int(np.searchsorted(days, epoch // SECONDS_A_DAY, side="right")) - 1, 0)]
         starts = days * SECONDS_A_DAY - epoch + since
         starts[0] = np.iinfo(np.int64).min
         return starts, since
 
     def seconds_since_1970(self, values: npt.ArrayLike) -> npt.NDArray[Any]:
-        """UTC seconds since 1970 (as Unix counts them) of clock values; float64 for float input, else int64."""
+        """Return the Unix time (UTC seconds since 1970) of clock values; float64 for float input, else int64."""
         array = np.asarray(values)
         seconds = array / self.ticks if array.dtype.kind == "f" else array.astype(np.int64) // self.ticks
         if self.leap_seconds == "counted":
@@ -119,7 +119,7 @@ class Clock:
         return utc
 
     def days(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
-        """The UTC day of each clock value.
+        """Return the UTC day of each clock value.
 
         Parameters
         ----------
@@ -133,8 +133,8 @@ class Clock:
         """
         days: npt.NDArray[np.int64] = np.floor_divide(self.seconds_since_1970(values), SECONDS_A_DAY).astype(np.int64)
         if self.leap_seconds == "counted":
-            # During 23:59:60 the subtraction above lands on the next midnight: such a value lies before the start of
-            # the day it was given.
+            # During 23:59:60 the subtraction above yields the next midnight: such a value is before the start of the
+            # day it was assigned.
             array = np.asarray(values)
             unique, inverse = np.unique(days, return_inverse=True)
             starts = np.array([self.day_start(np.datetime64(int(day), "D")) for day in unique])
@@ -143,27 +143,27 @@ class Clock:
         return found
 
     def day_start(self, day: np.datetime64) -> int:
-        """Clock value of the first tick of a UTC day."""
+        """Return the clock value of the first tick of a UTC day."""
         number = int(day.astype("datetime64[D]").astype(np.int64))
         seconds = number * SECONDS_A_DAY - int(self.epoch.astype("datetime64[s]").astype(np.int64))
         if self.leap_seconds == "counted":
-            days, _ = leap_second_table()
+            days, _ = read_leap_seconds()
             _, since = self._steps()
             seconds += int(since[max(int(np.searchsorted(days, number, side="right")) - 1, 0)])
         return seconds * self.ticks
 
     def day_length(self, day: np.datetime64) -> int:
-        """Seconds of a UTC day: 86,400, or 86,401 where a counted leap second ends it."""
+        """Return the seconds of a UTC day: 86,400, or 86,401 where a counted leap second ends it."""
         day = day.astype("datetime64[D]")
         return (self.day_start(day + np.timedelta64(1, "D")) - self.day_start(day)) // self.ticks
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
-        """The first clock value that is a time, and the first that is none any more: of the years 1900 and 2261."""
+        """Return the half-open range of valid clock values (years 1900 to 2261)."""
         return self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
 
     def defined(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which clock values are times: finite, not one of ``undefined``, between the years 1900 and 2261."""
+        """Find the clock values that are times: finite, not one of ``undefined``, between the years 1900 and 2261."""
         array = np.asarray(values)
         first, last = self.bounds
         with np.errstate(invalid="ignore"):
@@ -171,7 +171,7 @@ class Clock:
         return good & ~self.marked(array)
 
     def marked(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which clock values are one of ``undefined``."""
+        """Find the clock values that are one of ``undefined``."""
         array = np.asarray(values)
         marked = np.zeros(array.shape, bool)
         for value in self.undefined:
@@ -179,7 +179,7 @@ class Clock:
         return marked
 
     def to_datetime64(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
-        """UTC times of clock values, shape kept, as datetime64[ns]; a leap second shows as the midnight it precedes."""
+        """Return UTC times, datetime64[ns], of the same shape; a leap second shows as the midnight that follows it."""
         array = np.asarray(values)
         if array.dtype.kind == "f":
             nanoseconds = np.round(self.seconds_since_1970(array) * 1e6).astype(np.int64) * 1000
@@ -189,7 +189,7 @@ class Clock:
         return nanoseconds.astype("datetime64[ns]")
 
     def number(self, time: Time) -> int | float:
-        """Clock value of a time.
+        """Return the clock value of a time.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class Clock:
         Raises
         ------
         TimeError
-            The text is no ISO date or time, or the number is none.
+            The text is not an ISO date or time, or the number is not finite.
 
         Examples
         --------
@@ -219,12 +219,12 @@ class Clock:
 
 
 def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
-    """A time as datetime64, UTC, in days or finer; ISO text without an offset and naive datetimes are UTC already.
+    """Convert a time to datetime64, UTC, in days or finer; ISO text without an offset and naive datetimes are UTC.
 
     Raises
     ------
     TimeError
-        It is no time.
+        It is not a time.
 
     Examples
     --------
@@ -234,7 +234,7 @@ def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
     try:
         if isinstance(time, dt.datetime) and time.tzinfo is not None:
             time = time.astimezone(dt.UTC).replace(tzinfo=None)
-        moment = parsed(time) if isinstance(time, str) else np.datetime64(time)
+        moment = parse_iso(time) if isinstance(time, str) else np.datetime64(time)
     except (ValueError, TypeError, OverflowError) as error:
         message = f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
         raise TimeError(message) from error
@@ -243,14 +243,14 @@ def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
     return moment if moment.dtype != "datetime64[Y]" else moment.astype("datetime64[D]")
 
 
-def parsed(text: str) -> np.datetime64:
-    """A time from ISO text, shifted to UTC; ValueError if it is none."""
+def parse_iso(text: str) -> np.datetime64:
+    """Parse ISO text to a time, shifted to UTC; ValueError if it is not one."""
     match = ISO.fullmatch(text)
     if match is None:
         raise ValueError(text)
     moment = np.datetime64(f"{match['date']}T{match['clock']}" if match["clock"] else match["date"])
     if moment.astype("datetime64[D]") != np.datetime64(match["date"]):
-        raise ValueError(text)  # nanoseconds do not reach that far, and NumPy wraps them
+        raise ValueError(text)  # out of the range of nanoseconds, where NumPy wraps
     if match["hours"]:
         sign = -1 if match["sign"] == "-" else 1
         moment = moment - sign * np.timedelta64(60 * int(match["hours"]) + int(match["minutes"] or 0), "m")
@@ -258,12 +258,12 @@ def parsed(text: str) -> np.datetime64:
 
 
 def parse_day(text: str) -> np.datetime64:
-    """A day from ISO text, datetime64[D].
+    """Parse ISO text to a day, datetime64[D].
 
     Raises
     ------
     TimeError
-        The text is no ISO date.
+        The text is not an ISO date.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from dayfile.model.plausible import Plausible
 
 __all__ = ["DataType", "Element", "Field", "Flag", "Version"]
 
-NUMPY_TYPES = {
+STORED_TYPES = {
     "bool": "?",
     "int8": "<i1",
     "int16": "<i2",
@@ -31,7 +31,7 @@ NUMPY_TYPES = {
     "float64": "<f8",
     "time32": "<i4",
 }
-"""Field types and their stored form; ``time32`` is an int32 that PyTables marks as a Unix time, ``char`` is a text."""
+"""Field types and how they are stored; ``time32`` is an int32 that PyTables marks as a Unix time, ``char`` is text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Field:
     name : str
         Name in the day file, in the format's own spelling.
     type : str
-        A key of ``NUMPY_TYPES``, or ``char``: text of ``shape[-1]`` bytes.
+        A key of ``STORED_TYPES``, or ``char``: text of ``shape[-1]`` bytes.
     shape : tuple of int
         Empty for a scalar.
     unit, doc : str
@@ -51,8 +51,8 @@ class Field:
     code : str
         The instrument's own name for the field where input uses one (an upload code).
     blob : {'', 'base64', 'latin-1'}
-        Not empty: the value is kept in the blob array beside the table, and the field holds its index there, -1 for
-        none. The word says how input carries the value.
+        Not empty: the value is stored in the blob array beside the table, and the field holds its index there, -1 for
+        no value. The word says how input carries the value.
     counter : bool
         The field numbers the rows of its table from 1.
     default : int, float or bool
@@ -74,24 +74,23 @@ class Field:
 
     @property
     def base(self) -> np.dtype[np.generic]:
-        """Little-endian NumPy type of one element (of the whole text for ``char``)."""
-        return np.dtype(f"S{self.shape[-1]}") if self.type == "char" else np.dtype(NUMPY_TYPES[self.type])
+        """Return the little-endian NumPy type of one element (of the whole text for ``char``)."""
+        return np.dtype(f"S{self.shape[-1]}") if self.type == "char" else np.dtype(STORED_TYPES[self.type])
 
     @property
     def array_shape(self) -> tuple[int, ...]:
-        """Shape as NumPy sees it: without the length of a text."""
+        """Return the shape as NumPy sees it: without the length of a text."""
         return self.shape[:-1] if self.type == "char" else self.shape
 
 
 @dataclass(frozen=True)
 class Flag:
-    """What a bit or a value of a field means, or where the field stands in a list outside the record.
+    """What a bit or a value of a field means, or the place of the field in a list outside the record.
 
     Parameters
     ----------
     field : str
-        Name of the field, or a pattern as :mod:`fnmatch` has them, which stands for every field whose name fits it,
-        case included: ``Quality*``.
+        Name of the field, or a case-sensitive pattern of :mod:`fnmatch` for several fields: ``Quality*``.
     kind : {'bit', 'value', 'index'}
         ``bit``: a mask within each element. ``value``: a value of an element. ``index``: the place of the field in a
         list of its instrument, such as the channels of a converter; not a place in the record.
@@ -107,12 +106,12 @@ class Flag:
     name: str = ""
     doc: str = ""
 
-    def tells_of(self, field: Field) -> bool:
-        """Whether it is about this field.
+    def applies_to(self, field: Field) -> bool:
+        """Return whether the flag is about this field.
 
         Examples
         --------
-        >>> Flag("Quality*", "bit", "0x40").tells_of(Field("QualityRate", "uint8", (2,)))
+        >>> Flag("Quality*", "bit", "0x40").applies_to(Field("QualityRate", "uint8", (2,)))
         True
         """
         return fnmatchcase(field.name, self.field)
@@ -127,7 +126,7 @@ class Element:
     field : str
         Name of the field.
     index : str
-        Which, counted from 0: ``5``, or a range, ``0-63``; with a comma between dimensions, ``0-95,0-3``.
+        Index of the element, from 0: ``5``, or a range, ``0-63``; with a comma between dimensions, ``0-95,0-3``.
     name, doc : str
         Name and meaning of the element, or of what the index counts.
     """
@@ -140,7 +139,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Version:
-    """From when on a data type had its first so many fields.
+    """The number of fields that a data type had from a day on.
 
     Parameters
     ----------
@@ -149,7 +148,7 @@ class Version:
     code : str
         The instrument's own name for records of this version.
     fields : int
-        How many fields, from the first: a version only adds to those before.
+        The first n fields of the data type: a version only adds to those before.
     """
 
     since: np.datetime64 | None
@@ -178,21 +177,21 @@ class DataType:
     placement : Placement
         Where the archive keeps the records.
     end : str
-        Name of the field with the end stamp; empty if there is none.
+        Name of the field with the end stamp; empty if the type has none.
     period : int
         Seconds between records of a periodic type; 0 otherwise.
     layout : str
         Name and version of the layout the type was declared in.
     versions : tuple of Version
-        Which fields there were when, oldest first; empty if they never changed. The last has all fields.
+        The fields of earlier versions, oldest first; empty if they never changed. The last has all fields.
     flags : tuple of Flag
         What bits and values of the fields mean.
     elements : tuple of Element
         What the elements of array fields are.
     packed : Packed, optional
-        The field that holds items one after another, if there is one.
+        The field that holds items one after another, if the type has one.
     plausible : Plausible, optional
-        From when to when times are plausible; without it, all are that the clock has.
+        Bounds of plausible times; without them, every time of the clock is plausible.
     """
 
     instrument: str
@@ -217,22 +216,22 @@ class DataType:
 
     @cached_property
     def _hash(self) -> int:
-        """Made once: it goes over all fields, and data types are keys of caches."""
+        """Compute the hash once: it goes over all fields, and data types are keys of caches."""
         return hash((self.name, self.layout, self.fields))
 
     @property
     def name(self) -> str:
-        """``instrument.type``."""
+        """Return ``instrument.type``."""
         return f"{self.instrument}.{self.type}"
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
-        """The form of records in batches and day files: packed, little-endian, fields in order."""
+        """Return the dtype of records in batches and day files: packed, little-endian, fields in order."""
         return np.dtype([(field.name, field.base, field.array_shape) for field in self.fields])
 
     @cached_property
     def defaults(self) -> npt.NDArray[np.void]:
-        """A record with every field at its default, dtype :attr:`dtype`, shape ()."""
+        """Return a record with every field at its default, dtype :attr:`dtype`, shape ()."""
         record = np.zeros((), self.dtype)
         for field in self.fields:
             if field.type != "char":
@@ -241,30 +240,30 @@ class DataType:
 
     @cached_property
     def forms(self) -> tuple[DataType, ...]:
-        """The data type as each version had it, oldest first; the last has all fields."""
+        """Return the data type as each version had it, oldest first; the last has all fields."""
         older = [replace(self, fields=self.fields[: version.fields], versions=()) for version in self.versions[:-1]]
         return (*older, self)
 
     def stored_as(self, store: str, title: str) -> DataType:
-        """The same records in another store, under another title."""
+        """Return the data type with another store and another title."""
         return replace(self, title=title, placement=replace(self.placement, store=store))
 
     def form_on(self, day: np.datetime64) -> DataType:
-        """The data type as it was on a UTC day."""
+        """Return the data type as it was on a UTC day."""
         since = [version.since for version in self.versions[1:]]
         return self.forms[sum(start is not None and bool(day >= start) for start in since)]
 
     def code_of(self, fields: int) -> str:
-        """The instrument's own name for records of the version that had so many fields."""
+        """Return the instrument's own name for records of the version with this number of fields."""
         return next((version.code for version in self.versions if version.fields == fields), self.code)
 
     def conform(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Records of any form of this type, in the dtype of this one; fields that they lack hold their default.
+        """Convert records of any version of this type to the dtype of this one; missing fields hold their default.
 
         Parameters
         ----------
         records : structured array, shape (n,)
-            With fields of the names of this type's; others are left out.
+            Fields with the names of this type's fields are copied; others are left out.
 
         Returns
         -------
@@ -280,30 +279,30 @@ class DataType:
 
     @cached_property
     def blob_fields(self) -> tuple[str, ...]:
-        """Names of the fields that hold indexes of blobs."""
+        """Return the names of the fields that hold indexes of blobs."""
         return tuple(field.name for field in self.fields if field.blob)
 
     @cached_property
     def counters(self) -> tuple[str, ...]:
-        """Names of the fields that number the rows of their table."""
+        """Return the names of the fields that number the rows of their table."""
         return tuple(field.name for field in self.fields if field.counter)
 
     def field(self, name: str) -> Field:
-        """Field of that name; KeyError if there is none."""
+        """Return the field of that name; KeyError if it does not exist."""
         return {field.name: field for field in self.fields}[name]
 
     @property
     def stamps(self) -> tuple[str, ...]:
-        """The fields that have to be times: ``time`` and, if there is one, ``end``."""
+        """Return the names of the fields that have to be times: ``time`` and, if the type has one, ``end``."""
         return (self.time, self.end) if self.end else (self.time,)
 
     def timed(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Which records have their times, shape (n,): the others have no day and cannot be archived."""
+        """Find the records that have their times, shape (n,): the others have no day and cannot be archived."""
         timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(records[stamp]) for stamp in self.stamps], axis=0)
         return timed
 
     def why_untimed(self, records: npt.NDArray[Any]) -> str:
-        """What is wrong with records that are not :meth:`timed`, with an example of each, in words for people.
+        """Say what is wrong with records that are not :meth:`timed`, with an example of each.
 
         Examples
         --------
@@ -319,13 +318,13 @@ class DataType:
             values = records[stamp]
             marked = self.clock.marked(values)
             outside = ~marked & ~self.clock.defined(values)
-            told = [f"{value}, a mark for no time" for value in values[marked][:1]]
-            told += [f"{value}, not in the years 1900 to 2261" for value in values[outside][:1]]
-            reasons += [f"{stamp} is {', or '.join(told)}"] if told else []
+            examples = [f"{value}, a mark for no time" for value in values[marked][:1]]
+            examples += [f"{value}, not in the years 1900 to 2261" for value in values[outside][:1]]
+            reasons += [f"{stamp} is {', or '.join(examples)}"] if examples else []
         return f"no time: {', or '.join(reasons)}; so there is no day"
 
     def fill(self, template: str, day: np.datetime64) -> str:
-        """A template such as :attr:`path` with a day, and what the type is named, put in."""
+        """Fill a day, and the names of the type, into a template such as the path of its placement."""
         date = day.astype("datetime64[D]").item()
         return template.format(
             year=date.year,
@@ -337,5 +336,5 @@ class DataType:
         )
 
     def slots(self, day: np.datetime64) -> int:
-        """How many slots the day has: ``ceil(length of the day / period)``."""
+        """Return the number of slots of a day: ``ceil(length of the day / period)``."""
         return -(-self.clock.day_length(day) // self.period)

@@ -3,8 +3,8 @@
 A :class:`Packed` says which field is such a buffer, which one counts its items, and what is in front of each item.
 :func:`unpack` makes one row of each item.
 
-How long an item is stands inside it, in a format that is the instrument's own and that no layout can declare. So only
-the first item of a buffer can be found by the declaration alone; a function that returns lengths finds them all.
+The length of an item is inside it, in a format of the instrument's own that no layout can declare. So the declaration
+alone finds only the first item of a buffer; a function that returns lengths finds them all.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dayfile.messages import plural
 __all__ = ["HeaderField", "Length", "Packed", "unpack"]
 
 Length: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]
-"""Lengths in bytes, shape (n,), of n items by what their buffers hold from their first byte on, shape (n, longest)."""
+"""Return the lengths in bytes, shape (n,), of n items, given the bytes from their first on, shape (n, longest)."""
 
-Integers: TypeAlias = npt.NDArray[np.int64]
+IntegerArray: TypeAlias = npt.NDArray[np.int64]
 
 COLUMNS = ("record", "number", "offset", "size", "unsplit", "event")
 """Fields of the rows besides those of the record and of the header."""
@@ -63,10 +63,10 @@ class Packed:
     count : str
         The field that says how many items the buffer holds.
     longest : int
-        Bytes of the longest item there can be, without its header.
+        Bytes of the longest possible item, without its header.
     continued : str
-        The field that is not 0 if further items of the record are in the following one with the same single values;
-        empty if records never continue.
+        The field that is not 0 if further items of the record are in the next record with the same single values; empty
+        if records never continue.
     header : tuple of HeaderField
         The values in front of each item, without gaps.
     byte_order : {'big', 'little'}
@@ -82,12 +82,12 @@ class Packed:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the record's fields that it needs."""
+        """Return the names of the record's fields that unpacking needs."""
         return (self.count, self.field, self.continued) if self.continued else (self.count, self.field)
 
     @cached_property
     def header_dtype(self) -> np.dtype[np.void]:
-        """The header as it is in the buffer.
+        """Return the dtype of the header as it is in the buffer.
 
         Examples
         --------
@@ -97,11 +97,11 @@ class Packed:
         return np.dtype([(field.name, np.dtype(field.type).newbyteorder(self.byte_order)) for field in self.header])
 
     def stamps(self, dtype: np.dtype[Any]) -> list[str]:
-        """Names of the other fields that hold a single value: with them each row says which record it is from."""
+        """Return the names of the other fields with a single value, which say in each row what record it is from."""
         return [name for name in dtype.names or () if not dtype[name].shape and name not in self.fields]
 
     def row_dtype(self, dtype: np.dtype[Any]) -> np.dtype[np.void]:
-        """The dtype of the rows that :func:`unpack` makes of records.
+        """Return the dtype of the rows that :func:`unpack` makes of records.
 
         Parameters
         ----------
@@ -135,8 +135,8 @@ def unpack(records: npt.NDArray[Any], packed: Packed, length: Length | None = No
         What the buffers are.
     length : callable, optional
         Returns the lengths of n items, integers of shape (n,), for a uint8 array of shape (n, longest): from the first
-        byte of each on, whatever the buffer holds, zero after its end. The header of an item does not count. It is
-        called once for the first items of all records, once for all second ones, and so on.
+        byte of each on, whatever the buffer holds, zero after its end. The header of an item does not count. Called
+        once for the first items of all records, once for all second ones, and so on.
 
     Returns
     -------
@@ -193,8 +193,8 @@ def unpack(records: npt.NDArray[Any], packed: Packed, length: Length | None = No
     check_fields(records, packed)
     stamps, in_front = packed.stamps(records.dtype), packed.header_dtype.itemsize
     buffers, numbers = records[packed.field], records[packed.count].astype(np.int64)
-    order, first_number = in_cycles(records, stamps, numbers, packed.continued)
-    record, number, offset, size = split(buffers, numbers, order, packed, length)
+    order, first_number = group_cycles(records, stamps, numbers, packed.continued)
+    record, number, offset, size = find_items(buffers, numbers, order, packed, length)
 
     rows = np.zeros(len(record), packed.row_dtype(records.dtype))
     for name in stamps:
@@ -202,12 +202,12 @@ def unpack(records: npt.NDArray[Any], packed: Packed, length: Length | None = No
     rows["record"], rows["number"] = record, first_number[record] + number
     rows["offset"], rows["size"] = offset, size
     if in_front:
-        header = bytes_from(buffers, record, offset - in_front, in_front).view(packed.header_dtype)[:, 0]
+        header = take_bytes(buffers, record, offset - in_front, in_front).view(packed.header_dtype)[:, 0]
         for field in packed.header:
             rows[field.name] = header[field.name]
     last = np.flatnonzero(np.diff(record, append=-1))
     rows["unsplit"][last] = (numbers[record] - number - 1)[last]
-    rows["event"] = bytes_from(buffers, record, offset, packed.longest)
+    rows["event"] = take_bytes(buffers, record, offset, packed.longest)
     used = np.where(size < 0, packed.longest, size)
     rows["event"][np.arange(packed.longest) >= used[:, np.newaxis]] = 0
     return rows
@@ -224,10 +224,10 @@ def check_fields(records: npt.NDArray[Any], packed: Packed) -> None:
         raise UsageError(f"{longest} do not fit into a buffer of {size}")
 
 
-def in_cycles(
-    records: npt.NDArray[Any], stamps: list[str], numbers: Integers, continued: str
-) -> tuple[Integers, Integers]:
-    """Indexes of the records, those with the same stamps together; and for each record the number of its first item."""
+def group_cycles(
+    records: npt.NDArray[Any], stamps: list[str], numbers: IntegerArray, continued: str
+) -> tuple[IntegerArray, IntegerArray]:
+    """Sort the records, those with the same stamps together: their indexes, and the number of each one's first item."""
     # Repacked, as a selection of fields drags the buffers along when it is sorted.
     _, first, cycle = np.unique(repack_fields(records[stamps]), return_index=True, return_inverse=True)
     cycle = first[cycle]  # the cycles stay in the order in which they come
@@ -242,9 +242,9 @@ def in_cycles(
     return order, first_number
 
 
-def split(
-    buffers: npt.NDArray[np.uint8], numbers: Integers, order: Integers, packed: Packed, length: Length | None
-) -> tuple[Integers, Integers, Integers, Integers]:
+def find_items(
+    buffers: npt.NDArray[np.uint8], numbers: IntegerArray, order: IntegerArray, packed: Packed, length: Length | None
+) -> tuple[IntegerArray, IntegerArray, IntegerArray, IntegerArray]:
     """Find the items: record, number in it, offset and size of each, record by record in the order given."""
     end, in_front, longest = buffers.shape[1], packed.header_dtype.itemsize, packed.longest
     place = np.flatnonzero(numbers[order] > 0)
@@ -255,7 +255,7 @@ def split(
         record = order[place]
         size = np.full(len(place), -1)
         if length is not None:
-            answered = ask_lengths(length, bytes_from(buffers, record, offset, longest))
+            answered = ask_lengths(length, take_bytes(buffers, record, offset, longest))
             size = np.where((answered > 0) & (answered <= np.minimum(longest, end - offset)), answered, -1)
         found.append(np.stack([place, np.full(len(place), number), offset, size]))
         number += 1
@@ -267,7 +267,7 @@ def split(
     return order[place], in_record, offset, size
 
 
-def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> Integers:
+def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> IntegerArray:
     """Ask for the lengths of items."""
     answered = np.asarray(length(events))
     if answered.shape != (len(events),) or answered.dtype.kind not in "iu":
@@ -276,8 +276,8 @@ def ask_lengths(length: Length, events: npt.NDArray[np.uint8]) -> Integers:
     return answered.astype(np.int64)
 
 
-def bytes_from(
-    buffers: npt.NDArray[np.uint8], record: Integers, offset: Integers, number: int
+def take_bytes(
+    buffers: npt.NDArray[np.uint8], record: IntegerArray, offset: IntegerArray, number: int
 ) -> npt.NDArray[np.uint8]:
     """Return n bytes of buffers from an offset on, zero after the end of the buffer; shape (items, number)."""
     end = buffers.shape[1]

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["KEY", "Node", "Placement"]
+__all__ = ["NODE_KEY", "Node", "Placement"]
 
-KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
+NODE_KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
 """A key in a template of a node, as it is: without a format, so that readers find its value again."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Where in a day file the records stand: a path of groups and titles, filled from a batch's keys.
+    """Where in a day file the records are: a path of groups, and titles, filled from a batch's keys.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ class Node:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        """Names of the keys of a batch: those in the path, the blob array's path and the titles of their groups.
+        """Return the names of the keys of a batch: in the path, the blob array's path and the titles of their groups.
 
         Examples
         --------
         >>> Node("/array/telescope_{telescope}/events", ("", "Telescope of {name}", "Events")).keys
         ('telescope', 'name')
         """
-        # The last title is the table's own, the groups have those before; further ones are never written.
+        # The last title is the table's own; those before it are the groups'. Any further ones are never written.
         groups = max(self.path.count("/"), self.blobs.count("/")) - 1
         templates = (self.path, self.blobs, *self.titles[:-1][:groups])
-        return tuple(dict.fromkeys(name for text in templates for name in KEY.findall(text)))
+        return tuple(dict.fromkeys(name for text in templates for name in NODE_KEY.findall(text)))
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,22 @@
-"""Places in an archive and in a day file that they keep for themselves."""
+"""Reserved paths in an archive and in a day file."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-__all__ = ["DIRECTORIES", "LEDGER", "OVERLAP", "may_be_day_file"]
+__all__ = ["DIRECTORIES", "LEDGER", "OVERLAP_SUFFIX", "may_be_day_file"]
 
 
 DIRECTORIES = frozenset({"incoming", "accepted", "quarantine", "workshop", "sources"})
-"""What stands below an archive's root beside its day files."""
-OVERLAP = "_overlap"
-"""What the path of the overlap table has behind that of the table beside it."""
+"""Directories below an archive's root that are not its day files'."""
+OVERLAP_SUFFIX = "_overlap"
+"""Suffix of the path of an overlap table, behind the path of its table."""
 LEDGER = "dayfile_ledger"
-"""The group in a day file that tells where its records came from."""
+"""The group in a day file that lists the sources of its records."""
 
 
 def may_be_day_file(path: str) -> bool:
-    """Whether a path below an archive's root can be that of a day file: not hidden, and none of the archive's own.
+    """Return whether a path below an archive's root can be that of a day file: not hidden, not reserved.
 
     Examples
     --------

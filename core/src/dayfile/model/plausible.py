@@ -13,7 +13,7 @@ from dayfile.model.clock import SECONDS_A_DAY, Clock
 
 __all__ = ["Plausible"]
 
-LONGEST = 8e9
+LATEST = 8e9
 """Seconds since 1970, in 2223: before the end of all clocks, and beyond every arrival."""
 
 
@@ -41,31 +41,31 @@ class Plausible:
     days_ahead: float | None = None
 
     def first(self, clock: Clock) -> float:
-        """The first plausible value of a clock; minus infinity if there is no such bound."""
+        """Return the first plausible value of a clock; minus infinity without a bound."""
         return -np.inf if self.since is None else clock.number(self.since)
 
     def last(self, clock: Clock, arrived: float) -> float:
-        """The last plausible value of a clock, for a source that arrived at these seconds since 1970."""
+        """Return the last plausible value of a clock, for a source that arrived at these seconds since 1970."""
         if self.days_ahead is None:
             return np.inf
-        seconds = max(-LONGEST, min(arrived + self.days_ahead * SECONDS_A_DAY, LONGEST))
+        seconds = max(-LATEST, min(arrived + self.days_ahead * SECONDS_A_DAY, LATEST))
         return clock.number(np.datetime64(round(seconds * 1e6), "us"))
 
     def outside(
         self, records: npt.NDArray[Any], stamps: Iterable[str], clock: Clock, last: float | npt.NDArray[Any]
     ) -> npt.NDArray[np.bool_]:
-        """Which records have a time that is not plausible, shape (n,).
+        """Find the records with a time that is not plausible, shape (n,).
 
         Parameters
         ----------
         records : structured array, shape (n,)
-            One without a time is outside or not.
+            For one without a time the result means nothing.
         stamps : iterable of str
             Names of the fields that are times.
         clock : Clock
             How these count.
         last : int or float, or array of shape (n,)
-            From :meth:`last`; for each record where they came with several sources.
+            From :meth:`last`; one for each record where they came with several sources.
         """
         first = self.first(clock)
         found = np.zeros(len(records), bool)
@@ -97,10 +97,11 @@ class Plausible:
                 (values > last, f"{ahead} (valid: days_ahead)"),
             ):
                 example = values[these][:1]
-                reasons += [f"{stamp} is {shown(clock.to_datetime64(value))} ({value}), {bound}" for value in example]
+                texts = [f"{format_time(clock.to_datetime64(value))} ({value})" for value in example]
+                reasons += [f"{stamp} is {text}, {bound}" for text in texts]
         return f"implausible time: {'; '.join(reasons)}"
 
 
-def shown(time: npt.NDArray[np.datetime64]) -> str:
-    """A time in nanoseconds as ISO text, with a fraction of a second only where there is one."""
+def format_time(time: npt.NDArray[np.datetime64]) -> str:
+    """Format a time in nanoseconds as ISO text, with a fraction of a second only where it is not zero."""
     return str(time).rstrip("0").rstrip(".")

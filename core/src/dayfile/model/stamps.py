@@ -7,51 +7,51 @@ from typing import Any
 import numpy as np
 
 from dayfile.model.clock import SECONDS_A_DAY, Clock
-from dayfile.model.datatype import NUMPY_TYPES, Field
+from dayfile.model.datatype import STORED_TYPES, Field
 
-__all__ = ["stamp_problem"]
+__all__ = ["find_stamp_problem"]
 
 LEAST_DAYS = {"i": (1, "a day"), "u": (1, "a day"), "f": (366, "a year")}
 """Days from the epoch for which a time must count every tick, by kind of number. An integer ends, so it must hold one
-day: uint16 ends after 18 hours. A float goes on in steps that nobody sees: float32 counts today's seconds since 1970 in
-steps of 128, float64 today's nanoseconds in steps of 256."""
+day: uint16 ends after 18 hours. A float goes on in steps that nobody notices: float32 counts today's seconds since 1970
+in steps of 128, float64 today's nanoseconds in steps of 256."""
 UNITS = {"s": "second", "ms": "millisecond", "us": "microsecond", "ns": "nanosecond"}
 
 
-def stamp_problem(field: Field, clock: Clock) -> str:
-    """Why a field cannot hold the times of a clock; empty if it can.
+def find_stamp_problem(field: Field, clock: Clock) -> str:
+    """Return why a field cannot hold the times of a clock; empty if it can.
 
     Examples
     --------
     >>> seconds = Clock(np.datetime64("1970-01-01T00:00:00"))
-    >>> stamp_problem(Field("t", "uint32"), seconds)
+    >>> find_stamp_problem(Field("t", "uint32"), seconds)
     ''
-    >>> stamp_problem(Field("t", "float32"), seconds)
+    >>> find_stamp_problem(Field("t", "float32"), seconds)
     "'t' is float32, which counts each second for 194 days only, and a time must for a year: use int64 or float64"
     """
     if field.shape or field.type in {"char", "bool"}:
-        return f"{field.name!r} is no single number, as a time must be"
+        return f"{field.name!r} is not a single number, as a time must be"
     if field.counter or field.blob:
         word = "counter" if field.counter else "blob"
         return f"{field.name!r} is a {word}, whose values the archive sets; a time must be the instrument's"
-    form = np.dtype(NUMPY_TYPES[field.type])
+    form = np.dtype(STORED_TYPES[field.type])
     least, words = LEAST_DAYS[form.kind]
-    days = last_exact(form) / clock.ticks / SECONDS_A_DAY
+    days = find_last_exact(form) / clock.ticks / SECONDS_A_DAY
     if days >= least:
         return ""
-    counts = f"{field.name!r} is {field.type}, which counts each {UNITS[clock.unit]} for {lasting(days)} only"
+    counts = f"{field.name!r} is {field.type}, which counts each {UNITS[clock.unit]} for {format_duration(days)} only"
     return f"{counts}, and a time must for {words}: use int64{' or float64' if clock.unit != 'ns' else ''}"
 
 
-def last_exact(form: np.dtype[Any]) -> int:
-    """The last whole number up to which a type holds every one."""
+def find_last_exact(form: np.dtype[Any]) -> int:
+    """Return the last whole number up to which a type holds every one."""
     if form.kind == "f":
         return int(2 ** (np.finfo(form).nmant + 1))
     return int(np.iinfo(form).max)
 
 
-def lasting(days: float) -> str:
-    """A time in words, in a unit that suits it."""
+def format_duration(days: float) -> str:
+    """Format a duration, in a unit that suits it."""
     for length, unit in ((1.0, "days"), (1 / 24, "hours"), (1 / 1440, "minutes")):
         if days >= 2 * length:
             return f"{days / length:.0f} {unit}"

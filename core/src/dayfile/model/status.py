@@ -1,4 +1,4 @@
-"""What became of a record that was to be written."""
+"""What happened to a record that was to be written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["STORED_STATUSES", "Status"]
 
 
 class Status(IntEnum):
-    """What became of a record.
+    """What happened to a record.
 
     The numbers are part of the interface: programs that put records get them.
 
@@ -23,7 +23,7 @@ class Status(IntEnum):
     IDENTICAL
         The same record is there already.
     REJECTED
-        It cannot be archived, and went to quarantine.
+        It cannot be archived and is in quarantine.
 
     Examples
     --------

@@ -3,9 +3,9 @@
 A record of a periodic type is valid for a period from its time on: its last second is ``time - 1 + period``. A record
 with an end stamp is valid up to and with that. Any other record is valid at its time.
 
-To a range of times belongs the record that is valid at its start, though it began before, and not the one that is valid
-at its stop, unless it is the one at the start. Ranges that follow one another, each starting where the one before
-stopped, give every record once, except one that is longer than a range.
+A range of times includes the record that is valid at its start, though it began before, and excludes the one that is
+valid at its stop, unless it is the one at the start. So consecutive ranges give every record once, except a record that
+is longer than a range.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from dayfile.model.datatype import DataType
 
-__all__ = ["end_seconds", "valid_at", "valid_from"]
+__all__ = ["find_end_seconds", "find_valid_at", "find_valid_between"]
 
 
-def end_seconds(records: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
-    """The last tick of the clock at which each record is valid.
+def find_end_seconds(records: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
+    """Return the last tick of the clock at which each record is valid.
 
     Parameters
     ----------
@@ -39,17 +39,19 @@ def end_seconds(records: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[A
     return numbers - 1 + data_type.period * data_type.clock.ticks if data_type.period else numbers
 
 
-def valid_at(records: npt.NDArray[Any], data_type: DataType, moment: float) -> npt.NDArray[np.bool_]:
-    """Which records are valid at a value of their clock, shape (n,)."""
+def find_valid_at(records: npt.NDArray[Any], data_type: DataType, moment: float) -> npt.NDArray[np.bool_]:
+    """Find the records that are valid at a value of their clock, shape (n,)."""
     began = records[data_type.time] <= moment
     # Of a periodic type all of the last second counts, also the part behind a whole number.
-    lasts = end_seconds(records, data_type)
+    lasts = find_end_seconds(records, data_type)
     holds: npt.NDArray[np.bool_] = began & ((lasts + 1 > moment) if data_type.period else (lasts >= moment))
     return holds
 
 
-def valid_from(records: npt.NDArray[Any], data_type: DataType, start: float, stop: float) -> npt.NDArray[np.bool_]:
-    """Which records belong to the time from a start to a stop.
+def find_valid_between(
+    records: npt.NDArray[Any], data_type: DataType, start: float, stop: float
+) -> npt.NDArray[np.bool_]:
+    """Find the records that belong to the time from a start to a stop.
 
     Parameters
     ----------
@@ -77,11 +79,11 @@ def valid_from(records: npt.NDArray[Any], data_type: DataType, start: float, sto
     ...     "moon", "dust", "Dust", "", fields, clock, "second", Placement("slots", "", Node("/dust")), period=256
     ... )
     >>> records = np.array([(0,), (256,), (512,)], slots.dtype)
-    >>> valid_from(records, slots, 300, 600)
+    >>> find_valid_between(records, slots, 300, 600)
     array([False,  True, False])
     """
     if stop < start:
         return np.zeros(len(records), bool)
     times = records[data_type.time]
-    later: npt.NDArray[np.bool_] = (times > start) & (times <= stop) & ~valid_at(records, data_type, stop)
-    return valid_at(records, data_type, start) | later
+    later: npt.NDArray[np.bool_] = (times > start) & (times <= stop) & ~find_valid_at(records, data_type, stop)
+    return find_valid_at(records, data_type, start) | later

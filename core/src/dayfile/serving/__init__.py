@@ -1,1 +1,1 @@
-"""HTTP: the application with the routes of all plugins, the bounds of what it takes, the processes that run it."""
+"""HTTP: the application with the routes of all plugins, its limits, and the processes that run it."""

@@ -11,8 +11,8 @@ from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.health import PATH, trouble
-from dayfile.serving.missing import combine, noting
+from dayfile.serving.health import PATH, find_obstacle
+from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-__all__ = ["application"]
+__all__ = ["make_application"]
 
 LIBRARIES = "starlette", "uvicorn", "httptools"
 NEEDS_EXTRA = 'serving needs an extra; install it with: pip install "dayfile[serve]"'
@@ -30,8 +30,8 @@ NEEDS_EXTRA = 'serving needs an extra; install it with: pip install "dayfile[ser
 logger = logging.getLogger(__name__)
 
 
-def application(root: Root, plugins: Plugins, settings: Settings, workers: int = 1) -> Starlette:
-    """The application with ``/healthz`` and the routes of all plugins; those that fail are logged and left out.
+def make_application(root: Root, plugins: Plugins, settings: Settings, workers: int = 1) -> Starlette:
+    """Make the application with ``/healthz`` and the routes of all plugins; those that fail are logged and left out.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     settings : Settings
         Of this run.
     workers : int
-        How many processes will run it; they share its bounds.
+        Number of processes that will run it; they share its limits.
 
     Raises
     ------
     UsageError, PluginError
-        No plugin of this run has a route, or none that did not fail.
+        No plugin of this run has a route, or those that have failed.
     StorageError
-        There is no archive.
+        The archive does not exist.
     MissingExtraError
         A library of the extra ``serve`` is not installed.
 
@@ -58,11 +58,11 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     problems: list[DayfileError] = []
     if not all(map(find_spec, LIBRARIES)):
         problems.append(MissingExtraError(NEEDS_EXTRA))
-    with noting(problems):
+    with collect_errors(problems):
         root.prepare()
-    routes, failures = routes_of(root, plugins, settings)
+    routes, failures = collect_routes(root, plugins, settings)
     if not routes and (failures or not problems):
-        problems.append(nothing_served(plugins, failures))
+        problems.append(explain_no_routes(plugins, failures))
     if problems:
         raise combine(problems)
     for error in failures:
@@ -71,15 +71,15 @@ def application(root: Root, plugins: Plugins, settings: Settings, workers: int =
     from starlette.middleware import Middleware
 
     trusted = Middleware(TrueClient, proxies=Proxies(settings.core.serve_proxies))
-    app = Starlette(routes=[health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
+    app = Starlette(routes=[make_health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
     return app
 
 
-def routes_of(root: Root, plugins: Plugins, settings: Settings) -> tuple[list[Any], list[DayfileError]]:
-    """Return the routes of all plugins, and why those that have none failed; without the extra, no import is a failure.
+def collect_routes(root: Root, plugins: Plugins, settings: Settings) -> tuple[list[Any], list[DayfileError]]:
+    """Collect the routes of all plugins, and the errors of those that failed; without the extra, except import errors.
 
-    Each failure is put down with the plugins too.
+    Each failure is also added to those of the plugins.
     """
     routes: list[Any] = []
     failures: list[DayfileError] = []
@@ -94,8 +94,8 @@ def routes_of(root: Root, plugins: Plugins, settings: Settings) -> tuple[list[An
     return routes, failures
 
 
-def nothing_served(plugins: Plugins, failures: Sequence[DayfileError]) -> DayfileError:
-    """Say why there are no routes: no plugin has any, or those that have failed."""
+def explain_no_routes(plugins: Plugins, failures: Sequence[DayfileError]) -> DayfileError:
+    """Make the error that says why nothing is served: no plugin has routes, or those that have failed."""
     message = f"none of the plugins {', '.join(plugins.names) or '(none)'} receives anything by HTTP"
     if failures:
         message = f"{'; '.join(map(str, failures))}; no other plugin receives anything by HTTP"
@@ -103,13 +103,13 @@ def nothing_served(plugins: Plugins, failures: Sequence[DayfileError]) -> Dayfil
     return kind(message)
 
 
-def health_route(root: Root, room: int) -> Route:
-    """``/healthz``: 200 if uploads can be stored, else 503 with the reason."""
+def make_health_route(root: Root, room: int) -> Route:
+    """Make the route ``/healthz``: 200 if uploads can be stored, else 503 with the reason."""
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
     def healthz(request: Request) -> Response:  # noqa: ARG001 - a route takes it
-        reason = trouble(root, room)
+        reason = find_obstacle(root, room)
         return PlainTextResponse(f"{reason}\n" if reason else "ok\n", 503 if reason else 200)
 
     return Route(PATH, healthz, methods=["GET"])

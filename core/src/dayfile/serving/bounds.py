@@ -1,4 +1,4 @@
-"""What a server spends on clients, however many processes it has: bodies are read within common bounds."""
+"""Limits on the memory and time that a server spends on request bodies, shared by all its processes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Result = TypeVar("Result")
 
 # Bodies of all clients together that may be in memory, as a multiple of the longest.
 BODIES = 2
-# Requests whose bodies are worked on at once: the work is the processor's, of which there are few.
+# Requests whose bodies are processed at once, as this is work for the processor.
 AT_ONCE = 4
-# Seconds after which a worker looks what the others want.
+# Seconds after which a worker looks at the numbers of the others.
 TICK = 0.02
 
 
 class Bounds:
-    """What a server spends on clients: bytes and time for bodies, processors for work on them.
+    """Limits on memory and time for bodies, and on threads that process them.
 
-    A body has room for the whole of its length before it is read, so that what is being read never waits for what else
-    is: bodies that together are more than there is room for are read one after another.
+    Room for the whole length of a body is reserved before it is read, so that a body that is being read never waits for
+    another: bodies that do not fit together are read one after another.
 
-    It is made before the workers are forked, and holds for all of them together: the room for bodies is one, and of the
-    requests that are worked on at once each worker has its part. Each tells the others three numbers, in memory that
-    all share. As it writes its own place only, there is no lock, which a worker that is killed would not give back.
+    It is made before the workers are forked, and limits all of them together: they share the room for bodies, and each
+    worker has its part of the requests that are processed at once. Each publishes three numbers, in shared memory. As
+    it writes only its own place, no lock is needed, which a killed worker would not release.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Bounds:
     Attributes
     ----------
     worker : int
-        The place of this process among them, from 0; set in each after the fork.
+        The index of this process, from 0; set in each after the fork.
     """
 
     def __init__(self, settings: CoreSettings, workers: int = 1) -> None:
@@ -58,11 +58,11 @@ class Bounds:
         self.worker = 0
         shared = memoryview(mmap.mmap(-1, 3 * 8 * workers)).cast("q")
         self.held = shared[:workers]
-        """Bytes that the bodies at each worker have room for."""
+        """Bytes reserved for bodies at each worker."""
         self.longest = shared[workers : 2 * workers]
-        """Length of the longest body that still arrives at each."""
+        """Length of the longest body that is still arriving at each worker."""
         self.wanted = shared[2 * workers :]
-        """Length of the shortest body that waits for room at each; 0 if none does."""
+        """Length of the shortest body that waits for room at each worker; 0 without any."""
         self.changed = asyncio.Condition()
         self.arriving: dict[asyncio.Timeout, int] = {}
         self.waiting: dict[asyncio.Timeout, int] = {}
@@ -70,17 +70,16 @@ class Bounds:
         self.at_once = asyncio.Semaphore(max(1, AT_ONCE // workers))
 
     async def read(self, request: Request) -> bytearray | None:
-        """The body of a request; None if it is longer than the limit, or does not come in time, or breaks off.
+        """Read the body of a request; None if it is longer than the limit, late, or incomplete.
 
-        One whose length the client does not tell has room for the limit while it arrives. A body that finds no room
-        waits, within its own time; if there is a longer one that still arrives, that one goes. :meth:`release` gives
-        back the bytes of a body that was returned.
+        A body of undeclared length reserves the limit while it arrives. A body without room waits, within its own time;
+        if a longer one is still arriving, that one is dropped. :meth:`release` frees the bytes of a returned body.
         """
         from starlette.requests import ClientDisconnect
 
         headers = request.headers
-        told = "" if "transfer-encoding" in headers else headers.get("content-length", "0")
-        length = int(told) if told.isdecimal() else self.limit
+        declared = "" if "transfer-encoding" in headers else headers.get("content-length", "0")
+        length = int(declared) if declared.isdecimal() else self.limit
         if length > self.limit:
             return None
         body, whole = bytearray(), False
@@ -97,45 +96,45 @@ class Bounds:
                         whole = True
                 finally:
                     if self.arriving.pop(time_left, None) is None:
-                        whole = False  # it had to go, and its room is another's, though its last bytes have come
+                        whole = False  # it was dropped, and its room given away, though its last bytes have come
                     else:
-                        self._tell()
+                        self._publish()
                         if spare := length - len(body) if whole else length:
                             await self.release(spare)
         return body if whole else None
 
     async def release(self, size: int) -> None:
-        """Give the bytes of a body back."""
+        """Free the bytes of a body."""
         self.held[self.worker] -= size
         async with self.changed:
             self.changed.notify_all()
 
     async def work(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Call a function in a thread, a few at a time."""
+        """Call a function in a thread; only a few run at a time."""
         async with self.at_once:
             return await asyncio.to_thread(function, *arguments)
 
     def forget(self, worker: int) -> None:
-        """Give back what a worker that is no more has taken."""
+        """Free everything that a dead worker had reserved."""
         self.held[worker] = self.longest[worker] = self.wanted[worker] = 0
 
     async def _take(self, length: int, body: asyncio.Timeout) -> None:
-        """Room for a body; if there is none, wait until some was given back or a longer body has gone."""
-        if not self._taken(length):
+        """Reserve room for a body; wait until some is freed or a longer body is dropped."""
+        if not self._try_take(length):
             self.waiting[body] = length
-            self._tell()
+            self._publish()
             self._make_room()
             try:
                 async with self.changed:
-                    await self.changed.wait_for(lambda: self._taken(length))
+                    await self.changed.wait_for(lambda: self._try_take(length))
             finally:
                 del self.waiting[body]
-                self._tell()
+                self._publish()
         self.arriving[body] = length
-        self._tell()
+        self._publish()
 
-    def _taken(self, length: int) -> bool:
-        # Added before it is looked at: of two workers that do so in the same instant, one at least sees both.
+    def _try_take(self, length: int) -> bool:
+        # Added before the sum is checked: of two workers that do so at the same instant, at least one sees both.
         self.held[self.worker] += length
         if sum(self.held) <= self.most:
             return True
@@ -143,7 +142,7 @@ class Bounds:
         return False
 
     def _make_room(self) -> None:
-        """If a body waits, the longest unfinished one of all goes, so that no short one waits for it."""
+        """If a body waits, drop the longest unfinished one, so that no short one waits for it."""
         wanted = min((length for length in self.wanted if length), default=0)
         if not wanted or self.most - sum(self.held) >= wanted:
             return
@@ -151,11 +150,11 @@ class Bounds:
         if length > wanted and self.longest.tolist().index(length) == self.worker:
             longest = max(self.arriving, key=self.arriving.__getitem__)
             del self.arriving[longest]
-            self._tell()
+            self._publish()
             self.held[self.worker] -= length
             longest.reschedule(asyncio.get_running_loop().time())
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         self.longest[self.worker] = max(self.arriving.values(), default=0)
         self.wanted[self.worker] = min(self.waiting.values(), default=0)
 
@@ -164,7 +163,7 @@ class Bounds:
             self.keeper = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        """As long as bodies arrive or wait: make room for those of other workers, look for what they gave back."""
+        """While bodies arrive or wait, make room for those of other workers, and notice what they freed."""
         while self.arriving or self.waiting:
             await asyncio.sleep(TICK)
             self._make_room()

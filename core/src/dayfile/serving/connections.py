@@ -1,8 +1,8 @@
-"""Limits on connections: how many there may be, how long a header may be, and how long a client may take to send it.
+"""Limits on connections: their number, the length of a header, and the time that a client may take to send it.
 
-uvicorn has a time limit for connections that are idle after an answer, and one on requests at once that it answers
-with 503. It has none on the time for a header, on connections of one address, or (with httptools) on the size of a
-header. So its protocol is extended here.
+uvicorn limits the time of connections that are idle after an answer, and the requests at once, which it answers with
+503. It does not limit the time for a header, the connections of one address, or (with httptools) the size of a header.
+So its protocol is extended here.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ __all__ = ["Connection", "Connections", "raise_descriptor_limit"]
 logger = logging.getLogger(__name__)
 
 HEADER_LIMIT = 16 * 1024
-"""Bytes of the longest header (request line and fields), and of what else is not a body, such as trailers."""
+"""Bytes of the longest header (request line and fields), and of anything else that is not a body, such as trailers."""
 PIPELINE = 16
 """Requests of one connection that may wait for an answer."""
-RESERVED = 200
-"""Descriptors of a process that connections may not take: files, logs, and what is accepted before it is counted."""
+RESERVED_DESCRIPTORS = 200
+"""Descriptors of a process reserved for files, logs, and connections that are accepted but not yet counted."""
 FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process and its children open as many files as the system permits."""
+    """Raise the number of open files of this process and its children to what the system permits."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # some systems have a hard limit that they do not give
+    with suppress(OSError, ValueError):  # some systems have a hard limit that they do not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Phase(Enum):
-    """What a connection waits for: a header, the rest of a body, or our answer."""
+    """What a connection waits for: a header, the rest of a body, or the answer."""
 
     HEADER = "header"
     BODY = "body"
@@ -54,10 +54,10 @@ class Phase(Enum):
 
 
 class Connections:
-    """The connections of one process, and what is permitted to them.
+    """The connections of one process, and their limits.
 
-    Where there are too many, the one that has waited longest for a header is closed in favour of a new one, or else
-    the one that has waited longest for the rest of a body: who sends at once is never the oldest.
+    If there are too many, the one that has waited longest for a header is closed in favour of a new one, or else the
+    one that has waited longest for the rest of a body: a client that sends at once is never the oldest.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Connections:
 
     def __init__(self, settings: CoreSettings) -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = settings.serve_connections if soft == resource.RLIM_INFINITY else max(1, soft - RESERVED)
+        room = settings.serve_connections if soft == resource.RLIM_INFINITY else max(1, soft - RESERVED_DESCRIPTORS)
         self.limit = min(settings.serve_connections, room)
         self.per_address = settings.serve_connections_per_address
         self.header_seconds = settings.serve_header_seconds
@@ -81,10 +81,10 @@ class Connections:
         return sum(map(len, self.waiting.values()))
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Count a new connection; False if its address has too many, or all are answering."""
-        network = self.proxies.limited_as(address)
+        """Admit and count a new connection; False if its address has too many, or all are answering."""
+        network = self.proxies.find_limit_key(address)
         if network and self.addresses[network] >= self.per_address:
-            logger.warning("%s: has %d connections; another one is refused", address, self.per_address)
+            logger.warning("%s: already has %d connections; refused another one", address, self.per_address)
             return False
         if len(self) >= self.limit and not self.make_room():
             logger.warning("%s: refused, as there are %d connections", address, self.limit)
@@ -95,7 +95,7 @@ class Connections:
         return True
 
     def place(self, connection: Connection, phase: Phase) -> None:
-        """Note what a connection waits for from now on."""
+        """Record what a connection waits for from now on."""
         if connection not in self.waiting[phase]:
             for others in self.waiting.values():
                 others.pop(connection, None)
@@ -105,14 +105,14 @@ class Connections:
         """Forget a connection that was admitted."""
         for others in self.waiting.values():
             others.pop(connection, None)
-        network = self.proxies.limited_as(address)
+        network = self.proxies.find_limit_key(address)
         if network:
             self.addresses[network] -= 1
         if self.addresses[network] <= 0:
             del self.addresses[network]
 
     def make_room(self) -> bool:
-        """Close the connection that has waited longest; False if there is none that waits for its client."""
+        """Close the connection that has waited longest; False if none waits for its client."""
         for phase in (Phase.HEADER, Phase.BODY):
             for connection in self.waiting[phase]:
                 logger.warning("%d connections are open: closed the one that waited longest", len(self))
@@ -121,7 +121,7 @@ class Connections:
         return False
 
     def note_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Handle what goes wrong in the loop: without a free descriptor, close a connection and try again later."""
+        """Handle an error in the loop: without a free descriptor, close a connection and try again later."""
         failure = context.get("exception")
         if isinstance(failure, OSError) and failure.errno in FULL:
             logger.error("cannot accept a connection: %s", failure.strerror)
@@ -136,9 +136,9 @@ class Connection(HttpToolsProtocol):
     Parameters
     ----------
     config, server_state, app_state, _loop
-        As uvicorn gives them.
+        As uvicorn passes them.
     limits : Connections
-        Of this process.
+        Limits of this process.
     """
 
     def __init__(
@@ -158,17 +158,17 @@ class Connection(HttpToolsProtocol):
         self.too_long = False
         self.progress = False
         self.pending = 0
-        """Bytes since a header or a part of a body was whole."""
+        """Bytes since the last complete header or part of a body."""
         self.timer: asyncio.TimerHandle | None = None
         self.unread_timer: asyncio.TimerHandle | None = None
 
     @property
     def answering(self) -> bool:
-        """Whether a request is not answered yet."""
+        """Return whether a request is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Refuse a connection too many before anything is read."""
+        """Refuse an excess connection before anything is read."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self.admitted = self.limits.admit(self, self.address)
@@ -178,7 +178,7 @@ class Connection(HttpToolsProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to count it."""
+        """Stop counting it."""
         self._stop_waiting()
         self._stop_unread()
         if self.admitted:
@@ -187,14 +187,14 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def abandon(self) -> None:
-        """Close it now, with what was not sent."""
+        """Close it now, dropping unsent data."""
         if self.admitted:
             self.admitted = False
             self.limits.remove(self, self.address)
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, unless it belongs to a header without end."""
+        """Parse received data, unless it belongs to an endless header."""
         if not self.admitted or self.transport.is_closing():
             return
         if self.timer is None and not self.in_body and not self.answering:
@@ -208,7 +208,7 @@ class Connection(HttpToolsProtocol):
         self._note_phase()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 431 where a header is too long, and close."""
+        """Answer 431 if a header is too long, and close."""
         if not self.too_long:
             super().send_400_response(msg)
             return
@@ -221,7 +221,7 @@ class Connection(HttpToolsProtocol):
     # ---- The parser's callbacks
 
     def on_headers_complete(self) -> None:
-        """Begin with a request whose header is whole."""
+        """Start a request whose header is complete."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         self.too_long = size > HEADER_LIMIT
         if self.too_long or len(self.pipeline) >= PIPELINE:
@@ -231,7 +231,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Note that something came of the body."""
+        """Note that a part of the body has come."""
         self.progress = True
         super().on_body(body)
 
@@ -243,7 +243,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the rest of a body that nobody reads, but not for long: bytes on the way would break the answer."""
+        """Wait a short time for the rest of a body that nobody reads: bytes on the way would break the answer."""
         super().on_response_complete()
         if self.in_body and not self.transport.is_closing():
             self._wait_for(self.limits.header_seconds, self.transport.close)
@@ -260,7 +260,7 @@ class Connection(HttpToolsProtocol):
         self.unread_timer = self.loop.call_later(self.limits.body_seconds, self.abandon)
 
     def resume_writing(self) -> None:
-        """Go on: the client reads."""
+        """Resume, as the client reads again."""
         self._stop_unread()
         super().resume_writing()
 

@@ -1,4 +1,4 @@
-"""Whether uploads can be stored: what ``/healthz`` answers."""
+"""Find out whether uploads can be stored, for ``/healthz``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.messages import plural
 
-__all__ = ["PATH", "trouble"]
+__all__ = ["PATH", "find_obstacle"]
 
 PATH = "/healthz"
 
 
-def trouble(root: Root, room: int) -> str:
-    """Say why an upload could not be stored now; empty if it could.
+def find_obstacle(root: Root, room: int) -> str:
+    """Return why an upload could not be stored now; empty if it could.
 
-    Nothing is written, so that asking often costs nothing.
+    Nothing is written, so frequent requests are cheap.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Several processes that answer on one socket, and the one that watches over them.
+"""Worker processes that serve one socket, and the process that watches over them.
 
-The socket is bound once, and every worker accepts from it. A worker that dies is replaced; what waits to be accepted is
-taken by the others meanwhile. Workers stop when they are told, or when the process that started them is no more: it
-holds the one writing end of a pipe, of which they see the end.
+The socket is bound once, and every worker accepts connections from it. A worker that dies is replaced; the others
+accept waiting connections meanwhile. Workers stop by a signal, or when the process that started them has died: it holds
+the only writing end of a pipe, and they notice that it is closed.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ from starlette.applications import Starlette
 from dayfile.errors import DayfileError, UsageError
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
 
-__all__ = ["listen"]
+__all__ = ["serve_until_stopped"]
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 ACCEPTED_AT_ONCE = 100
-"""Connections that are accepted before any is counted; each needs a descriptor."""
+"""Connections that are accepted before they are counted; each needs a descriptor."""
 KEEP_ALIVE = 30  # seconds
 SHORTEST_LIFE = 1.0
-"""Seconds: a worker that died is replaced no earlier after its own start, so that one that cannot run costs little."""
+"""Seconds after its start before a dead worker is replaced, so that one that cannot run costs little."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def listen(app: Starlette, host: str, port: int, workers: int) -> None:
-    """Answer requests until SIGTERM or SIGINT.
+def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> None:
+    """Serve requests until SIGTERM or SIGINT.
 
-    What is under way then is answered, and all workers have ended when this returns; a second SIGINT kills them.
+    Open requests are still answered, and all workers have ended when this returns; a second SIGINT kills them.
 
     Parameters
     ----------
     app : Starlette
-        As :func:`dayfile.serving.application.application` makes it, for so many workers.
+        Made by :func:`dayfile.serving.application.make_application`, for the same number of workers.
     host : str
         Name or address to listen on.
     port : int
         Port; 0 for any that is free.
     workers : int
-        How many processes answer.
+        Number of processes that answer.
 
     Raises
     ------
     UsageError
         It cannot listen there.
     DayfileError
-        The system gives it no process more; those that are have ended.
+        The system refuses another process; those that were started have ended.
     """
     raise_descriptor_limit()
-    with signals_noted() as noted:
-        sockets = bound(host, port)
+    with catch_signals() as noted:
+        sockets = bind(host, port)
         stop, life = os.pipe()
         crew = Crew(app, sockets, stop, life)
-        members: dict[int, Member] = {}
+        members: dict[int, WorkerProcess] = {}
         try:
             members.update((number, crew.start(number)) for number in range(workers))
             for listener in sockets:
@@ -83,7 +83,7 @@ def listen(app: Starlette, host: str, port: int, workers: int) -> None:
 
 
 def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:
-    """Wait until they have ended; SIGINT kills them."""
+    """Wait until processes have ended; SIGINT kills them."""
     while left := [process for process in processes if process.is_alive()]:
         ready = wait([noted, *(process.sentinel for process in left)])
         if noted in ready and signal.SIGINT in os.read(noted, 1):
@@ -91,8 +91,8 @@ def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:
                 process.kill()
 
 
-def bound(host: str, port: int) -> list[socket.socket]:
-    """A socket that listens for each address of the host."""
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Bind a listening socket for each address of the host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return [
@@ -104,8 +104,8 @@ def bound(host: str, port: int) -> list[socket.socket]:
 
 
 @contextmanager
-def signals_noted() -> Iterator[int]:
-    """A descriptor from which SIGTERM and SIGINT can be read, a byte each, instead of their usual effect."""
+def catch_signals() -> Iterator[int]:
+    """Catch SIGTERM and SIGINT: yield a descriptor from which they can be read, a byte each."""
     noted, noting = os.pipe()
     os.set_blocking(noting, False)
     handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
@@ -121,7 +121,7 @@ def signals_noted() -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Member:
+class WorkerProcess:
     """A worker, and when it was started, by the monotonic clock."""
 
     process: ForkProcess
@@ -135,11 +135,11 @@ class Crew:
     Parameters
     ----------
     app : Starlette
-        What answers.
+        The application.
     sockets : sequence of socket
-        Where requests come in.
+        Listening sockets.
     stop, life : int
-        A pipe: its reading end tells a worker to stop, its writing end is held by this process alone.
+        A pipe: its end tells a worker to stop, and only this process holds the writing end.
     """
 
     app: Starlette
@@ -147,7 +147,7 @@ class Crew:
     stop: int
     life: int
 
-    def start(self, number: int) -> Member:
+    def start(self, number: int) -> WorkerProcess:
         """Fork a worker. Signals wait until it can take them."""
         process = get_context("fork").Process(target=self._work, args=(number,), name=f"worker {number}")
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -157,18 +157,18 @@ class Crew:
             raise DayfileError(f"cannot start another process: {error.strerror or error}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return Member(process, time.monotonic())
+        return WorkerProcess(process, time.monotonic())
 
-    def look_after(self, members: dict[int, Member], noted: int) -> None:
+    def look_after(self, members: dict[int, WorkerProcess], noted: int) -> None:
         """Replace members that end, until a signal is noted."""
         while noted not in (ready := wait([noted, *(member.process.sentinel for member in members.values())])):
             for number, member in members.items():
                 if member.process.sentinel in ready:
-                    members[number] = self.replaced(number, member)
+                    members[number] = self.replace(number, member)
         os.read(noted, len(SIGNALS))
 
-    def replaced(self, number: int, member: Member) -> Member:
-        """A new worker in place of one that is no more."""
+    def replace(self, number: int, member: WorkerProcess) -> WorkerProcess:
+        """Start a new worker in place of a dead one."""
         member.process.join()
         logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)
         self.app.state.bounds.forget(number)
@@ -176,15 +176,15 @@ class Crew:
         return self.start(number)
 
     def _work(self, number: int) -> None:
-        """What a worker does."""
+        """Run a worker."""
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # typed at a terminal it reaches all; the first process tells
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it reaches all; the first process passes it on
         os.close(self.life)
         self.app.state.bounds.worker = number
         limits = Connections(self.app.state.bounds.settings)
         config = uvicorn.Config(
             self.app,
-            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called, no more
+            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is only called
             ws="none",
             log_config=None,
             access_log=False,
@@ -193,13 +193,13 @@ class Crew:
             backlog=ACCEPTED_AT_ONCE,
         )
         try:
-            asyncio.run(Worker(config, self.stop, limits).serve(list(self.sockets)))
+            asyncio.run(ServingProcess(config, self.stop, limits).serve(list(self.sockets)))
         finally:
             logging.shutdown()
 
 
-class Worker(uvicorn.Server):
-    """A server that stops by SIGTERM, or when the end of a pipe can be read."""
+class ServingProcess(uvicorn.Server):
+    """A uvicorn server that stops by SIGTERM, or when a pipe is closed."""
 
     def __init__(self, config: uvicorn.Config, stop: int, limits: Connections) -> None:
         super().__init__(config)
@@ -207,7 +207,7 @@ class Worker(uvicorn.Server):
         self.limits = limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections a few at a time, while more may wait: the loop's one number is for both."""
+        """Accept connections a few at a time, while more may wait: the loop has one number for both."""
         asyncio.get_running_loop().set_exception_handler(self.limits.note_failure)
         await super().startup(sockets)
         for listener in sockets or ():
@@ -215,7 +215,7 @@ class Worker(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Instead of the signals that uvicorn takes."""
+        """Handle other signals than uvicorn would."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._end)
         loop.add_reader(self.stop, self._end)

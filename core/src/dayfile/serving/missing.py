@@ -1,4 +1,4 @@
-"""What a server lacks, collected so that one message names all of it."""
+"""Collect errors, so that one message names everything that a server lacks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from dayfile.errors import DayfileError
 
-__all__ = ["combine", "noting"]
+__all__ = ["collect_errors", "combine"]
 
 
 @contextmanager
-def noting(problems: list[DayfileError]) -> Iterator[None]:
-    """Add an error to a list instead of raising it, so that all that is wrong can be reported at once."""
+def collect_errors(problems: list[DayfileError]) -> Iterator[None]:
+    """Add an error to a list instead of raising it, to report all of them at once."""
     try:
         yield
     except DayfileError as error:

@@ -1,6 +1,6 @@
-"""Who sent a request: the address of the connection, or what a proxy that is trusted says.
+"""Find the client of a request: the address of the connection, or the one that a trusted proxy reports.
 
-uvicorn has this too, but trusts 127.0.0.1 where nothing is set, and takes what is no address for a client's.
+uvicorn does this too, but trusts 127.0.0.1 by default, and accepts texts that are not addresses.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-__all__ = ["Proxies", "TrueClient", "canonical", "network_of"]
+__all__ = ["Proxies", "TrueClient", "canonicalise", "find_network"]
 
 THIS_MACHINE = frozenset({"127.0.0.1/32", "::1/128"})
-"""Where a proxy may be that no setting names."""
+"""Networks in which a proxy may be that no setting names."""
 
 FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;,"\s]*)', re.IGNORECASE)
 IPV6_SITE = 64
-"""Bits of an IPv6 address that one site has: it may have all addresses below."""
+"""Bits of the network of one IPv6 site, which may have all addresses in it."""
 
 
 def parse(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a text is, an IPv4 address in an IPv6 one as itself; None if it is none."""
+    """Parse an address, an IPv4 address in an IPv6 one as itself; None if it is not an address."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -30,12 +30,12 @@ def parse(text: str) -> IPv4Address | IPv6Address | None:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def canonical(text: str) -> str:
-    """Return an address in its one spelling; other text as it is.
+def canonicalise(text: str) -> str:
+    """Return an address in its canonical spelling; other text as it is.
 
     Examples
     --------
-    >>> canonical("::FFFF:192.0.2.7"), canonical("2001:DB8:0::1"), canonical("localhost")
+    >>> canonicalise("::FFFF:192.0.2.7"), canonicalise("2001:DB8:0::1"), canonicalise("localhost")
     ('192.0.2.7', '2001:db8::1', 'localhost')
     """
     address = parse(text)
@@ -43,12 +43,12 @@ def canonical(text: str) -> str:
 
 
 @lru_cache(4096)
-def network_of(text: str) -> str:
-    """Return the network that one client has: an IPv4 address, a /64 of IPv6; a text that is no address as it is.
+def find_network(text: str) -> str:
+    """Return the network of one client: an IPv4 address, a /64 of IPv6; text that is not an address as it is.
 
     Examples
     --------
-    >>> network_of("192.0.2.7"), network_of("2001:db8::1"), network_of("::1"), network_of("")
+    >>> find_network("192.0.2.7"), find_network("2001:db8::1"), find_network("::1"), find_network("")
     ('192.0.2.7/32', '2001:db8::/64', '::1/128', '')
     """
     address = parse(text)
@@ -59,7 +59,7 @@ def network_of(text: str) -> str:
 
 
 class Proxies:
-    """The proxies whose word is taken for who the client is.
+    """The proxies that are trusted to name the client.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ class Proxies:
         address = parse(text)
         return address is not None and any(address in network for network in self.networks)
 
-    def limited_as(self, address: str) -> str:
-        """Return what limits for an address apply to: its network; empty for those that speak for many.
+    def find_limit_key(self, address: str) -> str:
+        """Return the key of limits for an address: its network; empty for this machine and the proxies.
 
-        These are this machine and the proxies.
+        Those send requests for many clients.
         """
-        network = network_of(address)
+        network = find_network(address)
         return "" if network in THIS_MACHINE or address in self else network
 
     def client(self, peer: str, forwarded_for: str = "", forwarded: str = "") -> str:
@@ -107,43 +107,43 @@ class Proxies:
         Returns
         -------
         str
-            The last address of the list that is not a proxy's; the first, if all are; empty if that is no address, or
-            if the two headers disagree, as a proxy writes one of them and passes on the other.
+            The last address of the list that is not a proxy's; the first, if all are; empty if that is not an address,
+            or if the two headers disagree, as a proxy writes one of them and passes on the other.
         """
-        peer = canonical(peer)
+        peer = canonicalise(peer)
         if peer not in self or not (forwarded_for or forwarded):
             return peer
         lists = []
         if forwarded_for:
-            lists.append([without_port(part.strip()) for part in forwarded_for.split(",")])
+            lists.append([strip_port(part.strip()) for part in forwarded_for.split(",")])
         if forwarded:
-            lists.append([without_port(named(part)) for part in forwarded.split(",")])
+            lists.append([strip_port(parse_client(part)) for part in forwarded.split(",")])
         found = {self._last_foreign(addresses) for addresses in lists}
         return found.pop() if len(found) == 1 else ""
 
     def _last_foreign(self, addresses: list[str]) -> str:
         found = next((address for address in reversed(addresses) if address not in self), addresses[0])
-        return canonical(found) if parse(found) else ""
+        return canonicalise(found) if parse(found) else ""
 
 
-def named(element: str) -> str:
-    """Return the client of an element of ``Forwarded``.
+def parse_client(element: str) -> str:
+    """Parse the client of an element of ``Forwarded``.
 
     Examples
     --------
-    >>> named('proto=http; for="[2001:db8::1]:4711"; by=10.0.0.1')
+    >>> parse_client('proto=http; for="[2001:db8::1]:4711"; by=10.0.0.1')
     '[2001:db8::1]:4711'
     """
     found = FOR.search(element)
     return found[1].strip('"') if found else ""
 
 
-def without_port(text: str) -> str:
-    """Return an address without the port behind it.
+def strip_port(text: str) -> str:
+    """Strip the port from an address.
 
     Examples
     --------
-    >>> without_port("192.0.2.7:80"), without_port("[2001:db8::1]:80"), without_port("2001:db8::1")
+    >>> strip_port("192.0.2.7:80"), strip_port("[2001:db8::1]:80"), strip_port("2001:db8::1")
     ('192.0.2.7', '2001:db8::1', '2001:db8::1')
     """
     if text.startswith("["):
@@ -152,14 +152,14 @@ def without_port(text: str) -> str:
 
 
 class TrueClient:
-    """An ASGI middleware: the client of a request is the true one.
+    """An ASGI middleware that sets the client of a request to the true one.
 
     Parameters
     ----------
     app : callable
         The ASGI application.
     proxies : Proxies
-        Who is believed.
+        Trusted proxies.
     """
 
     def __init__(self, app: Callable[..., Any], proxies: Proxies) -> None:
@@ -170,14 +170,14 @@ class TrueClient:
         """Pass a request on."""
         if scope["type"] == "http" and scope.get("client"):
             peer, port = scope["client"]
-            headers = merge(scope["headers"])
+            headers = merge_headers(scope["headers"])
             client = self.proxies.client(peer, headers.get(b"x-forwarded-for", ""), headers.get(b"forwarded", ""))
             scope["client"] = (client, port)
         await self.app(scope, receive, send)
 
 
-def merge(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, str]:
-    """Return the two headers of proxies; one that is there several times is one list."""
+def merge_headers(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, str]:
+    """Merge repeated headers of proxies; return the two by name."""
     found: dict[bytes, str] = {}
     for name, value in headers:
         if name in {b"x-forwarded-for", b"forwarded"}:

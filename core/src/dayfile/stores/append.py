@@ -22,7 +22,7 @@ class Append(Store):
     name = "append"
 
     def decide(self, view: View, batch: Batch, order: npt.NDArray[np.int64], rules: Rules) -> Decision:
-        """Append the records that are not there yet; statuses 0 and 3."""
+        """Append the records that the table does not have yet; statuses 0 and 3."""
         if rules.keep_duplicates:
             statuses = np.full(len(batch), Status.WRITTEN, np.uint8)
             return Decision(statuses, Change(batch.records, blobs=batch.blobs, order=order))
@@ -34,7 +34,7 @@ class Append(Store):
         return Decision(statuses, Change(batch.records, blobs=batch.blobs, order=order[fresh], found=found))
 
     def find_problem(self, data_type: DataType) -> Problem | None:
-        """Find a period or an end, which go with other stores."""
+        """Find a period or an end, which belong to other stores."""
         if data_type.end:
             return Problem("end", END)
         return super().find_problem(data_type)
@@ -46,7 +46,7 @@ class Intervals(Append):
     name = "intervals"
 
     def find_problem(self, data_type: DataType) -> Problem | None:
-        """Find that the end is missing, or a period, which goes with another store."""
+        """Find a missing end, or a period, which belongs to another store."""
         if not data_type.end:
             return Problem("end", END)
         return Store.find_problem(self, data_type)

@@ -1,7 +1,7 @@
-"""What a store is: how a day file holds the records of a data type, written as three pure steps.
+"""Interface of a store, which defines how a day file holds the records of a data type, in three pure steps.
 
-*Decide* looks at what is there and at records, and returns their statuses and a change; *apply* makes the change in a
-table; *overlay* makes it in rows that were read. So records can be decided upon in one place and written in another.
+*Decide* compares new records with the stored ones, and returns their statuses and a change; *apply* makes the change in
+a table; *overlay* makes it in rows that were read. So a decision can be made in one process and written in another.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dayfile.model.datatype import DataType
 __all__ = ["Change", "Decision", "Found", "OnConflict", "OpenTable", "Problem", "Rules", "Store", "StoredTable", "View"]
 
 OnConflict = Literal["overlap", "replace", "keep"]
-"""Which record keeps a row that several contend for: none (``overlap``), the new one or the old one."""
+"""Which record keeps a contested row: neither (``overlap``), the new one (``replace``) or the old one (``keep``)."""
 END = "'end' (a field) and 'store: intervals' go together"
 PERIOD = "'period' (seconds, above 0) and 'store: slots' go together"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a run says about records that meet others.
+    """Settings of a run for records that meet stored ones.
 
     Parameters
     ----------
     on_conflict : {'overlap', 'replace', 'keep'}
-        Which record keeps a row that several contend for; the others go to the overlap table.
+        Which record keeps a contested row; the others go to the overlap table.
     keep_duplicates : bool
-        Whether records that are there already are stored again, where a store can.
+        Whether records that are stored already are stored again, where the store can.
     """
 
     on_conflict: OnConflict = "overlap"
@@ -42,16 +42,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class Found:
-    """What a table knows of records that are to be written.
+    """The result of looking for records in a table before they are written.
 
     Parameters
     ----------
     known : array of bool, shape (n,)
-        Whether the table has the record already, or an earlier one of these is the same.
+        Whether the table has the record already, or an earlier one of these is identical.
     hashes : array of uint64, shape (n,)
         A hash of each record.
     digests : dict of int to set of bytes
-        For hashes that several records share, a digest of each record that is not known.
+        For hashes that several records share, the digests of the records that are not known.
     """
 
     known: npt.NDArray[np.bool_]
@@ -60,12 +60,12 @@ class Found:
 
 
 class StoredTable(Protocol):
-    """A table as a decision sees it.
+    """The part of a table that a decision needs.
 
     Attributes
     ----------
     empty_from : int
-        From which row on all are known to be empty, so that they need not be read.
+        Index from which on all rows are known to be empty and need not be read.
     """
 
     empty_from: int
@@ -75,7 +75,7 @@ class StoredTable(Protocol):
         """Return the number of rows."""
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return rows from ``start`` up to, not including, ``stop``; they are not to be changed."""
+        """Return rows from ``start`` up to, not including, ``stop``; do not change them."""
 
     def find_known(self, batch: Batch) -> Found:
         """Find the records that the table has already."""
@@ -83,12 +83,12 @@ class StoredTable(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """What a day file has of a data type before a change.
+    """The tables of a data type in a day file before a change.
 
     Parameters
     ----------
     data_type : DataType
-        In the form of the table.
+        In the version of the table.
     start : int
         Clock value of the first tick of the day.
     table : StoredTable
@@ -105,24 +105,24 @@ class View:
 
 @dataclass(frozen=True)
 class Change:
-    """Rows that are put into a table, and into the overlap table beside it.
+    """Rows to put into a table, and into its overlap table.
 
     Parameters
     ----------
     rows : structured array, shape (n,)
-        In the dtype of the table. Counters are given when they are stored; blob fields hold indexes into ``blobs``.
+        In the dtype of the table. Counters are numbered when they are stored; blob fields hold indexes into ``blobs``.
     places : array of int64, shape (n,), or None
-        Index of each in the table, ascending; those from its end on are appended. None: all are appended.
+        Index of each row in the table, ascending; those from its end on are appended. None: append all.
     overlap : structured array, shape (m,), or None
-        Rows that are appended to the overlap table; None for none.
+        Rows to append to the overlap table.
     overlap_order : array of int64, shape (m,), or None
-        What their order goes by when a batch makes several changes.
+        Sort key of these rows when a batch makes several changes.
     blobs : Blobs
         Values of the blob fields of appended rows.
     order : array of int64, shape (n,), or None
-        What the order of the blobs of rows goes by, over all tables that share an array.
+        Sort key of the blobs of each row, over all tables that share an array.
     found : Found or None
-        What the table knew of the rows, which saves finding it out again.
+        The result of :meth:`StoredTable.find_known` for the rows, if it is known.
     """
 
     rows: npt.NDArray[Any]
@@ -136,14 +136,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of records.
+    """The fate of records.
 
     Parameters
     ----------
     statuses : array of uint8, shape (n,)
         A :class:`dayfile.model.status.Status` for each.
     change : Change
-        What is to be put where.
+        What to put where.
     """
 
     statuses: npt.NDArray[np.uint8]
@@ -157,12 +157,12 @@ class OpenTable(StoredTable, Protocol):
         """Append the rows of a change."""
 
     def modify(self, places: npt.NDArray[np.int64], rows: npt.NDArray[Any]) -> None:
-        """Put rows in place of others; ``places`` ascend."""
+        """Replace rows; ``places`` ascend."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a declaration that does not go with a store.
+    """A part of a declaration that the store does not allow.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Problem:
     message : str
         What is wrong.
     field : str
-        Name of the field that it is about; empty for none.
+        Name of the field that it is about, or empty.
     """
 
     word: str
@@ -191,7 +191,7 @@ class Store(Protocol):
     name : str
         What a layout says: ``store: append``.
     contends : bool
-        Whether records contend for rows. Those that lose go to the overlap table, and the order of sources is kept.
+        Whether records contend for rows. Losers go to the overlap table, and sources are written in their order.
     sparse : bool
         Whether rows can be empty, all bytes 0x00; fields of new rows have no defaults then.
     """
@@ -201,18 +201,18 @@ class Store(Protocol):
     sparse: bool = False
 
     def decide(self, view: View, batch: Batch, order: npt.NDArray[np.int64], rules: Rules) -> Decision:
-        """Decide what becomes of records; nothing is changed.
+        """Decide the fate of records, without changing anything.
 
         Parameters
         ----------
         view : View
-            What is there.
+            The stored tables.
         batch : Batch
-            Records of the data type and day, in the form of the table.
+            Records of the data type and day, in the version of the table.
         order : array of int64, shape (len(batch),)
             Order in which the records were sent, over all tables of the day file.
         rules : Rules
-            What the run says.
+            Settings of the run.
         """
 
     def apply(self, table: OpenTable, change: Change) -> None:
@@ -227,12 +227,12 @@ class Store(Protocol):
             table.append(Change(change.rows[~there]))
 
     def overlay(self, rows: npt.NDArray[Any], changes: Iterable[Change]) -> npt.NDArray[Any]:
-        """Make changes, in order, in rows that were read: all rows of a table.
+        """Make changes, in order, in rows that were read: all rows of the table.
 
         Returns
         -------
         structured array
-            The rows as the table would have them; ``rows`` itself is not changed.
+            The rows as they would be in the table; ``rows`` itself is not changed.
         """
         for change in changes:
             places = np.arange(len(change.rows)) + len(rows) if change.places is None else change.places
@@ -243,29 +243,29 @@ class Store(Protocol):
         return rows
 
     def split(self, view: View, batch: Batch, block_bytes: int) -> Iterator[npt.NDArray[np.int64]]:  # noqa: ARG002
-        """Split a batch into parts that are decided upon one after another: indexes of the records of each.
+        """Split a batch into parts that are decided one after another: yield the indexes of the records of each.
 
-        Where a decision reads as many rows as lie between its records, a part keeps that below ``block_bytes``.
+        Where a decision reads all rows between its records, the parts keep that below ``block_bytes``.
         """
         yield np.arange(len(batch))
 
     def find_problem(self, data_type: DataType) -> Problem | None:
-        """Find what in a data type does not go with the store."""
+        """Find a part of a data type that the store does not allow."""
         if self.contends and data_type.blob_fields:
             message = f"a type with 'store: {self.name}' has no blobs, as its overlap table has none"
             return Problem("blob", message, data_type.blob_fields[0])
         return Problem("period", PERIOD) if data_type.period else None
 
     def count_rows(self, data_type: DataType, day: np.datetime64) -> int:  # noqa: ARG002
-        """Return the number of rows that the table of a day has from the beginning."""
+        """Return the number of rows that the table of a day is created with."""
         return 0
 
     def find_held(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Find which rows, shape (n,), hold a record."""
+        """Find the rows, shape (n,), that hold a record."""
         return np.ones(len(rows), bool)
 
     def conform(self, rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
-        """Return rows of an older form of a data type in the form of this one."""
+        """Convert rows of an older version of a data type to this version."""
         return data_type.conform(rows)
 
     def find_misplaced(
@@ -275,5 +275,5 @@ class Store(Protocol):
         data_type: DataType,  # noqa: ARG002
         start: int,  # noqa: ARG002
     ) -> npt.NDArray[np.int64]:
-        """Find rows that hold a record of another row; ``first`` is the index of the first of ``rows`` in the table."""
+        """Find rows that hold a record of another row; ``first`` is the index in the table of the first of ``rows``."""
         return np.zeros(0, np.int64)

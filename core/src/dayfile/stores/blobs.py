@@ -1,4 +1,4 @@
-"""The array of variable-length values (blobs) that stands beside the tables of one group."""
+"""The array of variable-length values (blobs) beside the tables of one group."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.hdf5.vlen import VlenArray
-from dayfile.stores.checksums import blob_hashes, place_sum
+from dayfile.stores.checksums import hash_blobs, sum_hashes
 
-__all__ = ["BlobArray", "blobs_at"]
+__all__ = ["BlobArray", "take_blobs"]
 
-# Values are read in slices of so many at most: as traces they fit in a processor's cache, of which a read makes three
-# copies. Reading one that is not asked for costs a tenth of a slice of its own.
+# The most values that are read at once: as traces, of which a read makes three copies, they fit in a processor's cache.
+# Reading a value in vain costs a tenth of reading one more slice.
 SLICE = 64
 GAP = 10
 
 
 class BlobArray:
-    """An array of bytes (PyTables' pseudo-atom ``vlstring``) that keeps the order in which values were sent.
+    """An array of bytes (PyTables' pseudo-atom ``vlstring``) with the values in the order in which they were sent.
 
     Several tables may share one. Values wait until :meth:`flush` and are then stored in the order of their keys, so
     that a list of mixed records gives the order of the list, whichever table is written first.
@@ -30,7 +30,7 @@ class BlobArray:
     array : VlenArray
         Open for writing.
     checksum : int
-        Checksum of what it holds already.
+        Checksum of its present values.
     """
 
     def __init__(self, array: VlenArray, checksum: int = 0) -> None:
@@ -42,23 +42,23 @@ class BlobArray:
 
     @property
     def path(self) -> str:
-        """Path in the day file."""
+        """Return the path in the day file."""
         return self.array.path
 
     @property
     def rows(self) -> int:
-        """How many values it will hold after a flush."""
+        """Return the number of values that it will hold after a flush."""
         return self.array.nrows + len(self.waiting)
 
     def add(self, values: Sequence[bytes], keys: npt.NDArray[np.int64]) -> int:
-        """Take values to be stored at the next flush.
+        """Add values, to be stored at the next flush.
 
         Parameters
         ----------
         values : sequence of bytes
             What to store.
         keys : array of int64, shape (len(values),)
-            What the order of storing goes by; equal keys stay in the order of arrival.
+            Sort keys for storing; values with equal keys stay in the order of arrival.
 
         Returns
         -------
@@ -71,14 +71,14 @@ class BlobArray:
         return first
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Store the waiting values."""
         if not self.waiting:
             return
         order = np.argsort(np.concatenate(self.keys), kind="stable")
         base = self.array.nrows
         values = [self.waiting[index] for index in order.tolist()]
         self.array.append(values)
-        self.checksum = (self.checksum + place_sum(blob_hashes(values), base)) % 2**64
+        self.checksum = (self.checksum + sum_hashes(hash_blobs(values), base)) % 2**64
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(base, base + len(order))
         self.stored = np.concatenate([self.stored, places])
@@ -87,33 +87,33 @@ class BlobArray:
     def value(self, number: int) -> bytes:
         """A value known by its number in this session."""
         if number < len(self.stored):
-            return self.stored_value(int(self.stored[number]))
+            return self.get_stored(int(self.stored[number]))
         return self.waiting[number - len(self.stored)]
 
-    def stored_value(self, index: int) -> bytes:
-        """A value known by its index in the array."""
+    def get_stored(self, index: int) -> bytes:
+        """Read a value by its index in the array."""
         return self.array.read(index, index + 1)[0]
 
     def restart(self) -> None:
-        """Forget the numbers given out so far, once no row that waits uses them any more."""
+        """Number values from 0 again, once no waiting row uses the old numbers."""
         self.stored = np.zeros(0, np.int64)
 
     def indexes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Indexes in the array of values known by their number in this session; negative numbers stay as they are."""
+        """Return the indexes in the array of values given by their numbers; negative numbers stay as they are."""
         if not len(self.stored):
             return numbers
         return np.where(numbers < 0, numbers, self.stored[np.maximum(numbers, 0)])
 
 
-def blobs_at(array: VlenArray, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
-    """Values of an array of bytes, read in few slices.
+def take_blobs(array: VlenArray, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:
+    """Read values of an array of bytes, in few slices.
 
     Parameters
     ----------
     array : VlenArray
         Open for reading.
     indexes : array of int, shape (n,)
-        Which values, in any order; negative for none.
+        Indexes of the values, in any order; negative for no value.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def blobs_at(array: VlenArray, indexes: npt.NDArray[np.integer[Any]]) -> npt.NDA
     if not len(places):
         return found
     if (highest := int(indexes.max())) >= array.nrows:
-        raise IndexError(f"there is no value {highest}, only {array.nrows}")
+        raise IndexError(f"the array has no value {highest}, only {array.nrows}")
     wanted, inverse = np.unique(indexes[places], return_inverse=True)
     ends = np.flatnonzero((np.diff(wanted) > GAP) | (np.diff(wanted // SLICE) > 0)) + 1
     values: list[bytes] = []

@@ -1,8 +1,8 @@
 """Checksums that grow with what is written, to compare with what is read back.
 
 The checksum of a table is the sum, modulo 2**64, of one number for each row: a hash of the row's bytes mixed with its
-index. It can be told in advance from the rows that are appended or replaced, without reading the others, and one pass
-over the table must give the same number. It guards against writes that were lost, not against forgery.
+index. It is computed in advance from the rows that are appended or replaced, without reading the others, and a pass
+over the table must give the same number. It guards against lost writes, not against forgery.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["blob_hashes", "place_sum", "row_hashes"]
+__all__ = ["hash_blobs", "hash_rows", "sum_hashes"]
 
 Hashes = npt.NDArray[np.uint64]
 
 
 @cache
-def multipliers(words: int) -> Hashes:
-    """One fixed odd 64-bit number for each 32-bit word of a row, shape (words,)."""
+def make_multipliers(words: int) -> Hashes:
+    """Make a fixed odd 64-bit number for each 32-bit word of a row, shape (words,)."""
     numbers = np.random.default_rng(20260226).integers(0, 2**64, words, np.uint64, endpoint=False)
     return numbers | np.uint64(1)
 
@@ -34,8 +34,8 @@ def mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def row_hashes(rows: npt.NDArray[Any]) -> Hashes:
-    """A hash of the bytes of each row.
+def hash_rows(rows: npt.NDArray[Any]) -> Hashes:
+    """Hash the bytes of each row.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def row_hashes(rows: npt.NDArray[Any]) -> Hashes:
     size, count = rows.dtype.itemsize, len(rows)
     full, rest = divmod(size, 4)
     content = np.ascontiguousarray(rows).view(np.uint8).reshape(count, size)
-    numbers = multipliers(full + (rest > 0))
+    numbers = make_multipliers(full + (rest > 0))
     # 32-bit words times 64-bit numbers: no difference between two words is lost at the upper end of the product.
     words = np.ndarray((count, full), np.uint32, content, strides=(size, 4))
     sums = np.einsum("ij,j->i", words, numbers[:full])  # in small steps, where a product of matrices copies all words
@@ -61,14 +61,14 @@ def row_hashes(rows: npt.NDArray[Any]) -> Hashes:
     return mix(sums)
 
 
-def blob_hashes(blobs: Sequence[bytes]) -> Hashes:
-    """A hash of each blob: CRC-32 and length, mixed."""
-    sums, lengths = (np.fromiter(map(tell, blobs), np.uint64, len(blobs)) for tell in (zlib.crc32, len))
+def hash_blobs(blobs: Sequence[bytes]) -> Hashes:
+    """Hash each blob: CRC-32 and length, mixed."""
+    sums, lengths = (np.fromiter(map(measure, blobs), np.uint64, len(blobs)) for measure in (zlib.crc32, len))
     return mix(sums | (lengths << np.uint64(32)))
 
 
-def place_sum(hashes: Hashes, places: npt.NDArray[np.int64] | int) -> int:
-    """The part of a checksum that rows with these hashes contribute.
+def sum_hashes(hashes: Hashes, places: npt.NDArray[np.int64] | int) -> int:
+    """Sum up the part of a checksum that rows with these hashes contribute.
 
     Parameters
     ----------

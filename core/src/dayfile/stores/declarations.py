@@ -1,4 +1,4 @@
-"""What a table declares of its data type in its attributes, so that a day file can be read without the plugin.
+"""The data type of a table as its attributes declare it, so that a day file can be read without the plugin.
 
 ``fields``, ``flags``, ``elements``, ``packed`` and ``clock`` are JSON text. Overflow rules, codes of fields and the day
 file's path are not among the attributes: they matter to writing only.
@@ -22,15 +22,23 @@ from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Element, Field, Flag
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Node, Placement
-from dayfile.stores.nodes import matched
+from dayfile.stores.nodes import match_keys
 from dayfile.stores.registry import find_store
 
-__all__ = ["ATTRIBUTES", "Told", "data_type_of", "describe", "recogniser", "tell", "type_told"]
+__all__ = [
+    "ATTRIBUTES",
+    "TypeFinder",
+    "make_attributes",
+    "make_type_finder",
+    "parse_data_type",
+    "read_data_type",
+    "write_attributes",
+]
 
-Told = Callable[[Table], DataType | None]
+TypeFinder = Callable[[Table], DataType | None]
 
 
-class ClockWords(BaseModel):
+class StoredClock(BaseModel):
     """A clock, with its epoch as text."""
 
     epoch: str
@@ -51,7 +59,7 @@ class Declaration(BaseModel):
     period: int
     node: str
     blobs: str
-    clock: Json[ClockWords]
+    clock: Json[StoredClock]
     fields: Json[tuple[Field, ...]]
     flags: Json[tuple[Flag, ...]] = ()
     elements: Json[tuple[Element, ...]] = ()
@@ -59,7 +67,7 @@ class Declaration(BaseModel):
 
     @classmethod
     def of(cls, data_type: DataType) -> Declaration:
-        """The declaration of a data type."""
+        """Make the declaration of a data type."""
         clock, node = data_type.clock, data_type.placement.node
         return cls.model_construct(
             data_type=data_type.name,
@@ -71,7 +79,7 @@ class Declaration(BaseModel):
             period=data_type.period,
             node=node.path,
             blobs=node.blobs,
-            clock=ClockWords.model_construct(**{**vars(clock), "epoch": str(clock.epoch)}),
+            clock=StoredClock.model_construct(**{**vars(clock), "epoch": str(clock.epoch)}),
             fields=data_type.fields,
             flags=data_type.flags,
             elements=data_type.elements,
@@ -79,7 +87,7 @@ class Declaration(BaseModel):
         )
 
     def type_of(self, title: str) -> DataType:
-        """The data type of a table with this declaration and a title."""
+        """Return the data type of a table with this declaration and a title."""
         instrument, _, name = self.data_type.partition(".")
         return DataType(
             instrument=instrument,
@@ -100,13 +108,13 @@ class Declaration(BaseModel):
 
 
 WRITING_ONLY = {"fields": {"__all__": {"code", "overflow"}}}
-"""What is not declared: it matters to writing only."""
+"""Parts that are not declared, as they matter to writing only."""
 ATTRIBUTES = ("TITLE", *Declaration.model_fields)
 """The attributes of a table that are read; the title is PyTables' own."""
 
 
-def describe(data_type: DataType) -> dict[str, str | int]:
-    """The attributes that declare a data type; words that say nothing are left out of ``fields`` and the like."""
+def make_attributes(data_type: DataType) -> dict[str, str | int]:
+    """Return the attributes that declare a data type; defaults are left out of ``fields`` and the like."""
     declaration = Declaration.of(data_type)
     words = declaration.model_dump(mode="json", exclude_defaults=True, exclude=WRITING_ONLY)
     for field in words["fields"]:
@@ -119,13 +127,13 @@ def describe(data_type: DataType) -> dict[str, str | int]:
     return {**words, **texts, "clock": clock}
 
 
-def tell(table: tables.Table, data_type: DataType) -> None:
-    """Put into a table's attributes what it holds."""
-    set_attributes(table, describe(data_type))
+def write_attributes(table: tables.Table, data_type: DataType) -> None:
+    """Write the attributes that declare a table's data type."""
+    set_attributes(table, make_attributes(data_type))
 
 
-def data_type_of(table: Table) -> DataType | None:
-    """The data type of a table, from its attributes alone; None for a table without them.
+def read_data_type(table: Table) -> DataType | None:
+    """Read the data type of a table from its attributes alone; None for a table without them.
 
     Raises
     ------
@@ -136,7 +144,7 @@ def data_type_of(table: Table) -> DataType | None:
     if "data_type" not in attributes or "fields" not in attributes:
         return None
     try:
-        data_type = type_told(tuple(attributes.items()))
+        data_type = parse_data_type(tuple(attributes.items()))
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         message = f"the attributes of {table.path} do not describe a data type ({type(error).__name__}: {error})"
         raise tables.HDF5ExtError(message) from error
@@ -146,8 +154,8 @@ def data_type_of(table: Table) -> DataType | None:
 
 
 @lru_cache(maxsize=64)
-def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
-    """The data type of a table with these attributes; day after day they are the same."""
+def parse_data_type(attributes: tuple[tuple[str, Any], ...]) -> DataType:
+    """Return the data type of a table with these attributes; they are the same day after day, so it is cached."""
     words = dict(attributes)
     data_type = Declaration.model_validate(words).type_of(str(words.get("TITLE", "")))
     check_usable(data_type)
@@ -155,36 +163,36 @@ def type_told(attributes: tuple[tuple[str, Any], ...]) -> DataType:
 
 
 def check_usable(data_type: DataType) -> None:
-    """Make all that is derived from a data type, and is used without care later; what is wrong with it is raised."""
+    """Compute everything that is derived from a data type, so that an unusable one raises its error here."""
     packed = data_type.packed.fields if data_type.packed else ()
     missing = {data_type.time, data_type.end, *packed} - {""} - set(data_type.dtype.names or ())
     if missing:
         raise ValueError(f"no field {missing.pop()}")
-    data_type.defaults  # noqa: B018 - made here, so that what is wrong is raised here
+    data_type.defaults  # noqa: B018 - computed for its errors
     first = data_type.clock.days(np.array(data_type.clock.bounds[:1]))[0]
     find_store(data_type.placement.store).count_rows(data_type, first)
     data_type.clock.to_datetime64(np.array(data_type.clock.bounds))
 
 
-def recogniser(types: Iterable[DataType]) -> Told:
-    """What tells the data type of a table: its attributes, or, where it has none, where it stands and its time field.
+def make_type_finder(types: Iterable[DataType]) -> TypeFinder:
+    """Make a function that finds the data type of a table: by its attributes, or else by its path and time field.
 
     Parameters
     ----------
     types : iterable of DataType
-        Those that a table without attributes may be.
+        The possible data types of a table without attributes.
     """
     known = tuple(types)
 
-    def told(table: Table) -> DataType | None:
-        found = data_type_of(table)
+    def find_type(table: Table) -> DataType | None:
+        found = read_data_type(table)
         if found is not None:
             return found
         for data_type in known:
-            if matched(data_type.placement.node.path, table.path) is not None and data_type.time in (
+            if match_keys(data_type.placement.node.path, table.path) is not None and data_type.time in (
                 table.dtype.names or ()
             ):
                 return data_type
         return None
 
-    return told
+    return find_type

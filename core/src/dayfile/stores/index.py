@@ -1,4 +1,4 @@
-"""Which rows of a table have a given hash: an index that stays small and quick however many rows there are."""
+"""An index of the rows of a table by hash, small and fast for any number of rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RowIndex:
     --------
     >>> index = RowIndex()
     >>> index.add(np.array([7, 9, 7], np.uint64))
-    >>> index.holds(np.array([9, 8], np.uint64)), index.rows_of(7)
+    >>> index.holds(np.array([9, 8], np.uint64)), index.find_rows(7)
     (array([ True, False]), [0, 2])
     """
 
@@ -30,7 +30,7 @@ class RowIndex:
         return (hashes & np.uint64(len(self.places) - 1)).astype(np.int64)
 
     def holds(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Whether any row has each hash, shape kept."""
+        """Return for each hash whether any row has it."""
         found = np.zeros(len(hashes), bool)
         open_ = np.arange(len(hashes))
         places = self._first_places(hashes)
@@ -42,8 +42,8 @@ class RowIndex:
             places[open_] = (places[open_] + 1) % len(self.places)
         return found
 
-    def rows_of(self, hash_: int) -> list[int]:
-        """All rows with one hash, ascending."""
+    def find_rows(self, hash_: int) -> list[int]:
+        """Return all rows with one hash, ascending."""
         rows = []
         place = hash_ % len(self.places)
         while (row := int(self.places[place])) >= 0:
@@ -59,7 +59,7 @@ class RowIndex:
             self.hashes = np.concatenate([self.hashes, np.zeros(max(self.count, len(self.hashes)), np.uint64)])
         self.hashes[first : self.count] = hashes
         if self.count * 4 > len(self.places):
-            # Sparse, so that a look-up of many hashes is over after two or three rounds of whole arrays.
+            # Sparse, so that two or three rounds of whole arrays look up many hashes.
             size = len(self.places)
             while self.count * 4 > size:
                 size *= 2
@@ -72,6 +72,6 @@ class RowIndex:
         while len(rows):
             free = self.places[places] < 0
             self.places[places[free]] = rows[free]
-            # Of several rows that took one place the last has it; the others, and those that met a taken one, go on.
+            # Where several rows took one place the last has it; the others, and those whose place was taken, go on.
             left = self.places[places] != rows
             rows, places = rows[left], (places[left] + 1) % len(self.places)

@@ -16,7 +16,7 @@ from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
 
-__all__ = ["Ledger", "LedgerEntry", "empty_day_file"]
+__all__ = ["Ledger", "LedgerEntry", "make_empty_day_file"]
 
 NAME_SIZE = 160
 SOURCES = np.dtype(
@@ -38,7 +38,7 @@ class LedgerEntry:
     size : int
         Its length in bytes.
     records : int
-        How many of its records belong to this day file, identical ones included.
+        Number of its records that belong to this day file, identical ones included.
     archived : int
         When they were written, seconds since 1970.
     """
@@ -51,15 +51,15 @@ class LedgerEntry:
 
 
 class Ledger:
-    """What a day file knows of its own making.
+    """Where the records of a day file came from, and the checksums of its nodes.
 
-    Kept in the group ``/dayfile_ledger``, whose attribute ``day`` is the day: table ``sources`` and table
+    Stored in the group ``/dayfile_ledger``, whose attribute ``day`` is the day: table ``sources`` and table
     ``checksums`` (rows and checksum of each node).
 
     Parameters
     ----------
     day : str
-        ISO date of the day that the file holds; empty if it does not tell.
+        ISO date of the day that the file holds; empty if unknown.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Ledger:
 
     @classmethod
     def read(cls, file: tables.File) -> Ledger:
-        """The ledger of an open day file; an empty one if it has none."""
+        """Read the ledger of an open day file; an empty one if the file does not have it."""
         ledger = cls()
         if not link_exists(file, LEDGER):
             return ledger
@@ -95,7 +95,7 @@ class Ledger:
         self.fresh.append(entry)
 
     def write(self, file: tables.File) -> None:
-        """Bring the ledger of a day file open for writing up to this one."""
+        """Update the ledger of a day file, which is open for writing, to this one."""
         if not link_exists(file, LEDGER):
             group = file.create_group("/", LEDGER, "dayfile: where the records of this file came from")
             set_attributes(group, {"day": self.day})
@@ -105,16 +105,16 @@ class Ledger:
         elif get_attribute(file.get_node(f"/{LEDGER}"), "day") != self.day:
             set_attributes(file.get_node(f"/{LEDGER}"), {"day": self.day})
         entries = [
-            (entry.sha256, stored_name(entry.name).encode(), entry.size, entry.records, entry.archived)
+            (entry.sha256, shorten_name(entry.name).encode(), entry.size, entry.records, entry.archived)
             for entry in self.fresh
         ]
         if entries:
             with closing(open_table(file, f"/{LEDGER}/sources")) as sources:
                 sources.append(np.array(entries, SOURCES))
             self.fresh = []
-        sums = np.array([(path.encode(), *told) for path, told in self.checksums.items()], CHECKSUMS)
+        sums = np.array([(path.encode(), *rows_and_sum) for path, rows_and_sum in self.checksums.items()], CHECKSUMS)
         table = file.get_node(f"/{LEDGER}/checksums")
-        if table.nrows > len(sums):  # somebody removed nodes, and took the file as it is
+        if table.nrows > len(sums):  # somebody removed nodes, and adopted the file
             table.truncate(len(sums))
         table.close()
         with closing(open_table(file, f"/{LEDGER}/checksums")) as checksums:
@@ -124,17 +124,17 @@ class Ledger:
 
 
 def read_whole(file: tables.File, name: str) -> list[Any]:
-    """All rows of a table of the ledger, as tuples."""
+    """Read all rows of a table of the ledger, as tuples."""
     with closing(open_table(file, f"/{LEDGER}/{name}")) as table:
         return list(table.read(0, table.nrows).tolist())
 
 
-def stored_name(name: str) -> str:
-    """The name of a source as the ledger has it, as much of it as there is room for."""
+def shorten_name(name: str) -> str:
+    """Shorten the name of a source to the size of the ledger's column."""
     return name.encode(errors="replace")[:NAME_SIZE].decode(errors="ignore")
 
 
 @cache
-def empty_day_file() -> bytes:
-    """The bytes of a day file with nothing but an empty ledger: a copy of them is made quicker than the ledger."""
+def make_empty_day_file() -> bytes:
+    """Make the bytes of a day file with only an empty ledger: copying them is faster than making it again."""
     return make_image(Ledger().write)

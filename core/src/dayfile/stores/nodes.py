@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 from dayfile.errors import SourceError
 
-__all__ = ["Keys", "fill", "key_of", "matched", "with_keys"]
+__all__ = ["Keys", "fill_path", "fill_template", "match_keys", "parse_key"]
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NODE_SIZE = 480
-"""Bytes of the longest path of a table; the ledger has room for it and what is put behind it."""
+"""Bytes of the longest path of a table; the ledger has room for it and a suffix."""
 
 Keys = Mapping[str, str | int]
 
 
-def fill(template: str, keys: Keys) -> str:
+def fill_path(template: str, keys: Keys) -> str:
     """Fill the keys of a batch into the template of a node's path.
 
     Raises
@@ -30,24 +30,24 @@ def fill(template: str, keys: Keys) -> str:
         if not text or "/" in text or text in {".", ".."} or not text.isprintable():
             message = f"{name} is {text!r}, which cannot name a group in a day file"
             raise SourceError(message)
-        if isinstance(value, str) and isinstance(key_of(text), int):
+        if isinstance(value, str) and isinstance(parse_key(text), int):
             raise SourceError(f"{name} is the text {text!r}, which would be read back as a number; give the number")
-    path = with_keys(template, keys)
-    found = matched(template, path)
+    path = fill_template(template, keys)
+    found = match_keys(template, path)
     if found is None or any(str(keys[name]) != text for name, text in found.items()):
         given = ", ".join(f"{name} {str(value)!r}" for name, value in keys.items())
-        raise SourceError(f"{given} cannot be told apart from other keys in {path!r}, made by {template!r}")
+        raise SourceError(f"{given} cannot be distinguished from other keys in {path!r}, made by {template!r}")
     if len(path.encode()) > NODE_SIZE:
         raise SourceError(f"{path[:60]}… is too long for a path in a day file ({NODE_SIZE} bytes)")
     return path
 
 
-def key_of(text: str) -> str | int:
-    """The value of a key from its text: an integer where it is written as one and int64 holds it, else the text.
+def parse_key(text: str) -> str | int:
+    """Parse the text of a key: an integer where it is written as one and int64 holds it, else the text.
 
     Examples
     --------
-    >>> key_of("501"), key_of("-5"), key_of("05"), key_of("²"), key_of("99999999999999999999")
+    >>> parse_key("501"), parse_key("-5"), parse_key("05"), parse_key("²"), parse_key("99999999999999999999")
     (501, -5, '05', '²', '99999999999999999999')
     """
     if INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
@@ -55,22 +55,22 @@ def key_of(text: str) -> str | int:
     return text
 
 
-def with_keys(template: str, keys: Keys) -> str:
-    """A template with the keys of a batch put in; SourceError if one is missing."""
+def fill_template(template: str, keys: Keys) -> str:
+    """Fill the keys of a batch into a template; SourceError if one is missing."""
     try:
         return template.format(**keys)
     except KeyError as error:
-        raise SourceError(f"the source does not tell the {error.args[0]} of its records") from error
+        raise SourceError(f"the source does not say the {error.args[0]} of its records") from error
 
 
-def matched(template: str, path: str) -> dict[str, str] | None:
-    """The keys with which a node's template gives a path, as text; None if it does not.
+def match_keys(template: str, path: str) -> dict[str, str] | None:
+    """Return the keys with which a node's template gives a path, as text; None if it cannot.
 
     Examples
     --------
-    >>> matched("/array/telescope_{telescope}/events", "/array/telescope_7/events")
+    >>> match_keys("/array/telescope_{telescope}/events", "/array/telescope_7/events")
     {'telescope': '7'}
-    >>> matched("/array/{telescope}", "/array/7_overlap")
+    >>> match_keys("/array/{telescope}", "/array/7_overlap")
     {'telescope': '7'}
     """
     # Odd parts of the split are names of keys.

@@ -1,4 +1,4 @@
-"""The stores that exist, by name: the core's own, and those that plugins bring by the hook ``stores``."""
+"""The known stores, by name: the core's own, and those that plugins offer by the hook ``stores``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dayfile.stores.append import Append, Intervals
 from dayfile.stores.base import Store
 from dayfile.stores.slots import Slots
 
-__all__ = ["CORE_STORES", "find_store", "forget_store", "register_stores", "store_names"]
+__all__ = ["CORE_STORES", "find_store", "forget_store", "list_store_names", "register_stores"]
 
 CORE_STORES: tuple[Store, ...] = (Append(), Slots(), Intervals())
-"""The core's own, which the plugin ``builtin`` brings; registered at once, so that archives can be read without any."""
+"""The core's own, which the plugin ``builtin`` offers; registered on import, so that reading needs no plugin."""
 known_stores: dict[str, Store] = {store.name: store for store in CORE_STORES}
 
 
 def register_stores(stores: Iterable[Store]) -> list[str]:
-    """Register stores, in place of others of their names; return the names."""
+    """Register stores, replacing those with the same names; return the names."""
     found = {store.name: store for store in stores}
     known_stores.update(found)
     return list(found)
 
 
 def forget_store(name: str) -> None:
-    """Forget a store, as that of a plugin that does not load."""
+    """Forget a store, such as that of a plugin that does not load."""
     known_stores.pop(name, None)
 
 
@@ -34,13 +34,13 @@ def find_store(name: str) -> Store:
     Raises
     ------
     UnknownStoreError
-        No plugin that was loaded has brought it.
+        No loaded plugin offers it.
     """
     if name not in known_stores:
-        raise UnknownStoreError(f"there is no store {name!r}; load the plugin that brings it")
+        raise UnknownStoreError(f"the store {name!r} is unknown; load the plugin that offers it")
     return known_stores[name]
 
 
-def store_names() -> tuple[str, ...]:
+def list_store_names() -> tuple[str, ...]:
     """Return the names of all stores."""
     return tuple(known_stores)

@@ -16,7 +16,7 @@ from dayfile.stores.written import WrittenTable
 __all__ = ["BLOCK_BYTES", "TypeTables"]
 
 BLOCK_BYTES = 4 * 2**20
-"""Rows are read, changed and written back in blocks of this size, so that a day of large records needs no more."""
+"""Rows are read, changed and written back in blocks of this size, so that large days need no more memory."""
 
 
 class TypeTables:
@@ -25,17 +25,17 @@ class TypeTables:
     Parameters
     ----------
     store : Store
-        Decides what becomes of records.
+        The store of the data type.
     table : WrittenTable
         The table.
     start : int
         Clock value of the first tick of the day.
     rules : Rules
-        What the run says about records that meet others.
+        Settings of the run.
     overlap : WrittenTable or None
         The overlap table, if one exists.
     make_overlap : callable
-        Makes it; called when the first record needs it.
+        Makes the overlap table; called when the first record needs it.
     block_bytes : int
         Bytes of a block in which rows are read and changed.
     """
@@ -60,17 +60,17 @@ class TypeTables:
 
     @property
     def data_type(self) -> DataType:
-        """What the rows are."""
+        """Return the data type of the rows."""
         return self.table.data_type
 
     @property
     def indexed_rows(self) -> int:
-        """Rows of which an index is kept in memory."""
+        """Return the number of rows that are indexed in memory."""
         return self.table.nrows if self.table.index is not None else 0
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
-        """Rows and checksum that the nodes are to have, by path."""
+        """Return the rows and checksum that the nodes must have, by path."""
         return self.table.paths if self.overlap is None else {**self.table.paths, **self.overlap.paths}
 
     def write(self, batch: Batch, order: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
@@ -79,7 +79,7 @@ class TypeTables:
         Parameters
         ----------
         batch : Batch
-            Records of this data type and day, in the form of the table.
+            Records of this data type and day, in the version of the table.
         order : array of int64, shape (len(batch),)
             Order in which the records were sent, over all tables of the day file.
 
@@ -94,8 +94,8 @@ class TypeTables:
         view = View(self.data_type, self.start, self.table, self.overlap)
         lost: list[Change] = []
         for these in self.store.split(view, batch, self.block_bytes):
-            part = take(batch, these)
-            chosen = as_slice(these)
+            part = take_records(batch, these)
+            chosen = to_slice(these)
             decision = self.store.decide(view, part, order[chosen], self.rules)
             statuses[chosen] = decision.statuses
             self.store.apply(self.table, decision.change)
@@ -105,7 +105,7 @@ class TypeTables:
         return statuses
 
     def _write_overlap(self, changes: list[Change]) -> None:
-        """Append what the changes of a batch have for the overlap table, in its order."""
+        """Append the overlap rows of the changes of a batch, sorted."""
         rows = [change.overlap for change in changes if change.overlap is not None]
         if not rows:
             return
@@ -116,22 +116,22 @@ class TypeTables:
         self.overlap.append(Change(np.concatenate(rows)[places]))
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Store the waiting rows."""
         self.table.flush()
         if self.overlap is not None:
             self.overlap.flush()
 
 
-def take(batch: Batch, these: npt.NDArray[np.int64]) -> Batch:
-    """The records of a batch at some indexes; all of one that has blobs."""
-    if len(these) == len(batch) and isinstance(as_slice(these), slice):
+def take_records(batch: Batch, these: npt.NDArray[np.int64]) -> Batch:
+    """Take the records of a batch at some indexes; all of a batch with blobs."""
+    if len(these) == len(batch) and isinstance(to_slice(these), slice):
         return batch
-    chosen = as_slice(these)
+    chosen = to_slice(these)
     return replace(batch, records=batch.records[chosen], numbers=batch.numbers[chosen])
 
 
-def as_slice(indexes: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
-    """Indexes that follow each other as a slice, which copies nothing; others as they are."""
+def to_slice(indexes: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """Convert consecutive indexes to a slice, which copies nothing; return others as they are."""
     if int(indexes[-1]) - int(indexes[0]) + 1 == len(indexes) and (np.diff(indexes) == 1).all():
         return slice(int(indexes[0]), int(indexes[-1]) + 1)
     return indexes

@@ -1,4 +1,4 @@
-"""Tables that get the fields of a later version of their data type."""
+"""Add the fields of a later version of a data type to a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tables
 from dayfile.hdf5.links import delete_link
 from dayfile.hdf5.rows import NativeTable, open_table
 from dayfile.model.datatype import DataType
-from dayfile.stores.declarations import data_type_of
+from dayfile.stores.declarations import read_data_type
 from dayfile.stores.making import make_table
 from dayfile.stores.nodes import Keys
 from dayfile.stores.registry import find_store
@@ -19,7 +19,7 @@ __all__ = ["widen"]
 
 
 def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> NativeTable:
-    """Put a table with more fields in place of one with fewer; what the rows did not have holds its default.
+    """Replace a table by one with more fields; in the old rows the new fields hold their defaults.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ def widen(file: tables.File, path: str, data_type: DataType, keys: Keys) -> Nati
     path : str
         Path of the table.
     data_type : DataType
-        The form that the table is to have.
+        The version that the table gets.
     keys : mapping
-        What fills the titles of the groups.
+        Values for the titles of the groups.
 
     Returns
     -------
     NativeTable
-        The new table, with the same rows in their places.
+        The new table, with the same rows in the same order.
     """
     with closing(open_table(file, path)) as old:
-        told = data_type_of(old) or data_type
+        narrow = read_data_type(old) or data_type
         rows = old.read(0, old.nrows)
-    wide = find_store(told.placement.store).conform(rows, data_type)
+    wide = find_store(narrow.placement.store).conform(rows, data_type)
     delete_link(file, path)
-    table = make_table(file, path, data_type.stored_as(told.placement.store, told.title), keys)
+    table = make_table(file, path, data_type.stored_as(narrow.placement.store, narrow.title), keys)
     table.append(np.ascontiguousarray(wide))
     return table

@@ -1,4 +1,4 @@
-"""A table that is being written: what is known of it, what waits, and the checksum that it must have in the end."""
+"""A table that is being written: its index, its waiting rows, and the checksum that it must have in the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.stores.base import Change, Found
 from dayfile.stores.blobs import BlobArray
-from dayfile.stores.checksums import place_sum, row_hashes
+from dayfile.stores.checksums import hash_rows, sum_hashes
 from dayfile.stores.index import RowIndex
 
 __all__ = ["WrittenTable"]
@@ -23,8 +23,8 @@ __all__ = ["WrittenTable"]
 READ_ROWS = 65536
 
 
-def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Which hashes are in the array more than once, shape kept."""
+def find_repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Find the hashes that are in the array more than once."""
     if len(np.unique(hashes)) == len(hashes):
         return np.zeros(len(hashes), bool)
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -35,22 +35,22 @@ def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 class WrittenTable:
     """A table, open for writing.
 
-    Appended rows wait until :meth:`flush`; rows put in place of others are written at once.
+    Appended rows wait until :meth:`flush`; replaced rows are written at once.
 
     Parameters
     ----------
     table : Table
         Open for writing.
     data_type : DataType
-        What its rows are.
+        The data type of its rows.
     blobs : BlobArray, optional
-        Where blobs go; needed if the data type has blob fields.
+        The array for blobs; needed if the data type has blob fields.
     checksum : int
-        Checksum of what the table has already.
+        Checksum of its present rows.
     indexed : bool
-        Whether :meth:`find_known` can be asked: an index of all rows is kept in memory then.
+        Whether to keep an index of all rows in memory, which :meth:`find_known` needs.
     empty_from : int, optional
-        From which row on all are known to be empty, so that they need not be read; 0 for a table just made.
+        Index from which on all rows are known to be empty and need not be read; 0 for a new table.
 
     Attributes
     ----------
@@ -80,22 +80,22 @@ class WrittenTable:
         self.block: tuple[int, npt.NDArray[Any]] | None = None
 
     def _make_index(self) -> RowIndex:
-        """An index of the rows that are stored."""
+        """Make an index of the stored rows."""
         index = RowIndex()
         for start in range(0, self.nrows, READ_ROWS):
-            index.add(row_hashes(self.identity(self.table.read(start, min(start + READ_ROWS, self.nrows)))))
+            index.add(hash_rows(self.strip(self.table.read(start, min(start + READ_ROWS, self.nrows)))))
         return index
 
     @property
     def paths(self) -> dict[str, tuple[int, int]]:
-        """Rows and checksum that the nodes are to have, by path."""
+        """Return the rows and checksum that the nodes must have, by path."""
         nodes = {self.table.path: (self.nrows, self.checksum)}
         if self.blobs is not None:
             nodes[self.blobs.path] = (self.blobs.rows, self.blobs.checksum)
         return nodes
 
-    def identity(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Records without what storing gives them: counters are 0, a blob's index is 0 where there is one."""
+    def strip(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return records without numbers that depend on where they are stored: counters and blob indexes become 0."""
         counters, blob_fields = self.data_type.counters, self.data_type.blob_fields
         if not counters and not blob_fields:
             return records
@@ -107,7 +107,7 @@ class WrittenTable:
         return bare
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Rows from ``start`` up to, not including, ``stop``; read once for a decision and the change that follows."""
+        """Return rows from ``start`` up to, not including, ``stop``; cached for the change that follows a decision."""
         if self.block is None or (self.block[0], len(self.block[1])) != (start, stop - start):
             rows = self._take(np.arange(start, stop)) if stop > self.table.nrows else self.table.read(start, stop)
             rows.flags.writeable = False
@@ -115,14 +115,14 @@ class WrittenTable:
         return self.block[1]
 
     def find_known(self, batch: Batch) -> Found:
-        """Find the records that the table has already, and those of which the batch has the same before."""
+        """Find the records that the table has already, or that are identical to an earlier one of the batch."""
         if self.index is None:
             raise ValueError(f"{self.table.path} has no index")
-        rows = self.identity(batch.records)
-        hashes = row_hashes(rows)
+        rows = self.strip(batch.records)
+        hashes = hash_rows(rows)
         known = np.zeros(len(rows), bool)
         digests: dict[int, set[bytes]] = {}
-        for place in np.flatnonzero(self.index.holds(hashes) | repeated(hashes)).tolist():
+        for place in np.flatnonzero(self.index.holds(hashes) | find_repeated(hashes)).tolist():
             hash_ = int(hashes[place])
             digest = self._digest(rows[place], batch.records[place], batch.blobs.values.__getitem__)
             new = digests.setdefault(hash_, set())
@@ -132,7 +132,7 @@ class WrittenTable:
         return Found(known, hashes, digests)
 
     def append(self, change: Change) -> None:
-        """Let the rows of a change wait for the next flush."""
+        """Append the rows of a change at the next flush."""
         if not len(change.rows):
             return
         records = change.rows
@@ -152,19 +152,19 @@ class WrittenTable:
         self.block = None
 
     def _enter(self, index: RowIndex, change: Change) -> None:
-        """Enter rows that are appended into the index."""
+        """Enter appended rows into the index."""
         if change.found is not None:
             index.add(change.found.hashes)
             for hash_, digests in change.found.digests.items():
                 self.groups[hash_].update(digests)
             return
-        hashes = row_hashes(self.identity(change.rows))
+        hashes = hash_rows(self.strip(change.rows))
         index.add(hashes)
         for hash_ in self.groups.keys() & set(hashes.tolist()):
             del self.groups[hash_]
 
     def modify(self, places: npt.NDArray[np.int64], rows: npt.NDArray[Any]) -> None:
-        """Put rows in place of others, in runs that touch no further chunk of the table; ``places`` ascend."""
+        """Replace rows, in runs that touch no other chunk of the table; ``places`` ascend."""
         if not len(places):
             return
         if self.waiting:
@@ -175,7 +175,7 @@ class WrittenTable:
             old_hashes = np.zeros(len(rows), np.uint64)  # rows of zero bytes have the hash 0
         else:
             block = self.read(low, end).copy()
-            old_hashes = row_hashes(block[places - low])
+            old_hashes = hash_rows(block[places - low])
         if block is not rows:
             block[places - low] = rows
         chunks = places // self.table.chunk_rows
@@ -183,18 +183,18 @@ class WrittenTable:
             first, last = int(run[0]), int(run[-1]) + 1
             self.table.modify(first, block[first - low : last - low])
             self.empty_from = max(self.empty_from, last)
-        gone, come = place_sum(old_hashes, places), place_sum(row_hashes(rows), places)
+        gone, come = sum_hashes(old_hashes, places), sum_hashes(hash_rows(rows), places)
         self.checksum = (self.checksum - gone + come) % 2**64
         self.block = None
         if self.index is not None:
             self.index, self.groups = self._make_index(), {}
 
     def _group(self, hash_: int) -> set[bytes]:
-        """Digests of all rows with one hash: read once, then kept up to date, however many there are."""
+        """Return the digests of all rows with one hash: read once, then kept up to date."""
         if hash_ not in self.groups:
-            rows = np.array([] if self.index is None else self.index.rows_of(hash_), np.int64)
+            rows = np.array([] if self.index is None else self.index.find_rows(hash_), np.int64)
             known = self._take(rows)
-            bare = self.identity(known)
+            bare = self.strip(known)
             stored = self.table.nrows
             self.groups[hash_] = {
                 self._digest(bare[place], known[place], partial(self._blob, waiting=row >= stored))
@@ -203,7 +203,7 @@ class WrittenTable:
         return self.groups[hash_]
 
     def _digest(self, bare: np.void, record: np.void, blob: Callable[[int], bytes]) -> bytes:
-        """What two records have in common only if every field (but counters) and every blob is equal."""
+        """Compute a digest that two records share only if every field (except counters) and every blob is equal."""
         digest = hashlib.blake2b(bare.tobytes(), digest_size=16)
         for name in self.data_type.blob_fields:
             for place in np.ravel(record[name]).tolist():
@@ -212,13 +212,13 @@ class WrittenTable:
         return digest.digest()
 
     def _blob(self, place: int, *, waiting: bool) -> bytes:
-        """A blob of a row of the table: by index in the array if the row is stored, by number if it waits."""
+        """Return a blob of a row of the table: by index in the array if the row is stored, by number if it waits."""
         if self.blobs is None:
             raise IndexError(place)
-        return self.blobs.value(place) if waiting else self.blobs.stored_value(place)
+        return self.blobs.value(place) if waiting else self.blobs.get_stored(place)
 
     def _take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Rows by number, stored or waiting: what waits is not flushed for it, so that blobs keep the order sent."""
+        """Return rows by number, stored or waiting; without a flush, so that blobs stay in the order sent."""
         stored = self.table.nrows
         found = np.empty(len(rows), self.data_type.dtype)
         late = rows >= stored
@@ -228,7 +228,7 @@ class WrittenTable:
         return found
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Store the waiting rows."""
         if self.blobs is not None:
             self.blobs.flush()
         if not self.waiting:
@@ -242,4 +242,4 @@ class WrittenTable:
         for name in self.data_type.counters:
             rows[name] = np.arange(base + 1, base + len(rows) + 1)
         self.table.append(rows)
-        self.checksum = (self.checksum + place_sum(row_hashes(rows), base)) % 2**64
+        self.checksum = (self.checksum + sum_hashes(hash_rows(rows), base)) % 2**64

@@ -21,10 +21,10 @@ from typing import Literal, cast, get_args
 from dayfile.archive import disk
 from dayfile.errors import UsageError
 
-__all__ = ["KINDS", "Fault", "injected"]
+__all__ = ["STEP_KINDS", "Fault", "injected"]
 
 Action = Literal["fail", "kill"]
-KINDS = ("write", "fsync", "rename", "copy", "open", "unlink")
+STEP_KINDS = ("write", "fsync", "rename", "copy", "open", "unlink")
 
 
 @dataclass
@@ -58,11 +58,11 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """From ``kind:number:action``; UsageError if it is none."""
+        """Parse ``kind:number:action``; UsageError if that fails."""
         kind, _, rest = text.partition(":")
         number, _, action = rest.partition(":")
-        if kind not in (*KINDS, "any") or not number.isdigit() or action not in get_args(Action):
-            raise UsageError(f"{text!r} is no fault; write kind:number:action, such as rename:3:kill")
+        if kind not in (*STEP_KINDS, "any") or not number.isdigit() or action not in get_args(Action):
+            raise UsageError(f"{text!r} is not a fault; write kind:number:action, such as rename:3:kill")
         return cls(kind, int(number), cast("Action", action))
 
     @property

@@ -23,7 +23,7 @@ __all__ = [
     "Floats",
     "Integers",
     "Overrides",
-    "Records",
+    "RecordArray",
     "counts",
     "magnitudes",
     "readings",
@@ -37,7 +37,7 @@ __all__ = [
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Records = npt.NDArray[Any]
+RecordArray = npt.NDArray[Any]
 
 Draw = Callable[[Field, Floats, np.random.Generator], npt.NDArray[Any]]
 """Draws a field: called with the field, the records' times in seconds, shape (n,), and a generator; answers an array
@@ -58,7 +58,7 @@ def records(
     times: npt.ArrayLike,
     rng: np.random.Generator,
     overrides: Overrides | None = None,
-) -> Records:
+) -> RecordArray:
     """Sample records of a data type.
 
     Bytes are :func:`slow_walk`, wider integers :func:`counts`, floats :func:`magnitudes`, texts random letters. Fields
@@ -66,7 +66,7 @@ def records(
     Each record ends where the next one begins, the last one tick after its begin.
 
     A byte field ``Quality<Field>`` is taken for the quality of that field, one named ``quality`` for that of the whole
-    record but its times. It is zero, but for a few whose bit 0x40 or 0x80 says that the value was filled in: then all
+    record but its times. It is zero, except a few whose bit 0x40 or 0x80 says that the value was filled in: then all
     bits of the value are set.
 
     Parameters
@@ -146,7 +146,7 @@ def check_range(data_type: DataType, field: Field, values: npt.NDArray[Any]) -> 
             raise UsageError(f"{data_type.name}, field {field.name}: {message}; give other values, or another day")
 
 
-def fill(made: Records, data_type: DataType) -> None:
+def fill(made: RecordArray, data_type: DataType) -> None:
     """Set all bits of the values whose quality says that they were filled in."""
     by_name = {plain(field.name): field for field in data_type.fields}
     times = {data_type.time, data_type.end}
@@ -242,7 +242,7 @@ def parts_of_a_second(field: Field, seconds: Floats, rng: np.random.Generator) -
 
 
 def quality(field: Field, seconds: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
-    """Draw quality bytes: zero, but for a few that say that the value was filled in."""
+    """Draw quality bytes: zero, except a few that say that the value was filled in."""
     filled = rng.random(shape_of(field, seconds)) < FILL_SHARE
     return np.where(filled, rng.choice(FILL_BITS, filled.shape), 0)
 

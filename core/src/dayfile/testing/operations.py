@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.testing.generators import Draw, Integers, Overrides, Records, readings, with_bits
+from dayfile.testing.generators import Draw, Integers, Overrides, RecordArray, readings, with_bits
 from dayfile.testing.telemetry import TelemetryDay
 
 __all__ = ["Operations", "commands"]
@@ -85,7 +85,7 @@ class Operations:
         bits |= diagnostic * np.isin(frames, self.diagnosing)
         return with_bits(bits, sync | response | diagnostic)
 
-    def subset(self, code: str, summary: Records, *, data: str, status: str, first: int) -> Records:
+    def subset(self, code: str, summary: RecordArray, *, data: str, status: str, first: int) -> RecordArray:
         """Records with all bytes of each frame in one of the modes; the rest they share with the summary.
 
         Parameters
@@ -110,12 +110,12 @@ class Operations:
         made[data][:, first : first + held.shape[1]] = held
         return made
 
-    def echoes(self, code: str, *, text: str, length: str) -> Records:
+    def echoes(self, code: str, *, text: str, length: str) -> RecordArray:
         """One record a command, with its text and how many characters it has, in the fields of these names."""
         texts = commands(len(self.echoing), self.telemetry.generator("commands"))
         return self.telemetry.records(code, self.echoing, overrides={length: np.char.str_len(texts), text: texts})
 
-    def tables(self, code: str, values: Mapping[str, npt.ArrayLike | Draw], *, echoes: str) -> Records:
+    def tables(self, code: str, values: Mapping[str, npt.ArrayLike | Draw], *, echoes: str) -> RecordArray:
         """The first table of the day, and those with commands; from the cycle of the first segment to that of the last.
 
         Parameters
@@ -135,7 +135,7 @@ class Operations:
         last = first[chosen] + length - cycle
         return self.telemetry.records(code, first[chosen], last, {**values, echoes: numbers[chosen]})
 
-    def diagnostics(self, code: str, values: Overrides, *, frames: int) -> Records:
-        """Four records of so many frames each."""
+    def diagnostics(self, code: str, values: Overrides, *, frames: int) -> RecordArray:
+        """Return four records of n frames each."""
         first = self.diagnosing[20::BETWEEN_DIAGNOSTICS]
         return self.telemetry.records(code, first, first + frames - 1, values)

@@ -23,8 +23,8 @@ import numpy as np
 import tables
 
 from dayfile.api import open_archive
-from dayfile.archive.checking import check
-from dayfile.archive.directories import files_below
+from dayfile.archive.checking import check_archive
+from dayfile.archive.directories import list_files
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
@@ -36,9 +36,9 @@ from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings, Settings
-from dayfile.testing.faults import KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, injected
 
-__all__ = ["Outcome", "Probe", "count_records", "load", "selftest", "work"]
+__all__ = ["Outcome", "Probe", "count_records", "make_load", "run_load", "selftest"]
 
 LAYOUT = """
 instrument: probe
@@ -80,7 +80,7 @@ types:
       - {name: id, type: uint64}
 """
 # How many steps of each kind a round has, at the most; shares of rounds killed at a named step, and watching.
-MOST = {"write": 30, "fsync": 40, "rename": 15, "copy": 6, "open": 20, "unlink": 4}
+MOST_KILLS = {"write": 30, "fsync": 40, "rename": 15, "copy": 6, "open": 20, "unlink": 4}
 NAMED, WATCHING = 0.6, 0.3
 # Shortly before midnight at the end of 2020-05-10, so that some sources have records of two days.
 EVENING = int((np.datetime64("2020-05-10T23:50:00") - np.datetime64("2020-01-01T00:00:00")) / np.timedelta64(1, "s"))
@@ -151,7 +151,7 @@ class Outcome:
         yield f"{self.seconds:.1f} s"
 
 
-def load(directory: Path, number: int) -> list[str]:
+def make_load(directory: Path, number: int) -> list[str]:
     """Put the sources of one round into ``incoming/``, by rename; the identities of their records.
 
     Each round has notes, rates and runs: the first two before midnight, two on both sides of it, and all further ones
@@ -182,24 +182,24 @@ def load(directory: Path, number: int) -> list[str]:
     return [str(i) for i in (*ids, *(ids + np.uint64(100)), *(ids + np.uint64(200)))]
 
 
-def settings(*, settle: float = 0.0) -> Settings:
+def make_settings(*, settle: float = 0.0) -> Settings:
     """Settings of a selftest: nothing waits."""
     core = CoreSettings(publish_after=0.02, publish_growth=0.5, watch_rescan=0.02, watch_settle=settle)
-    return Settings(core, {"probe": plugins().settings_models["probe"]()})
+    return Settings(core, {"probe": make_plugins().settings_models["probe"]()})
 
 
-def plugins() -> Plugins:
+def make_plugins() -> Plugins:
     """The plugins of a selftest."""
     found = Plugins.none()
     found.add("probe", Probe())
     return found
 
 
-def work(directory: Path, *, watch: bool = False, fault: str | None = None, workers: int | None = None) -> None:
+def run_load(directory: Path, *, watch: bool = False, fault: str | None = None, workers: int | None = None) -> None:
     """One run on the scratch archive, in a process of its own that will be killed; or a watch, or with workers."""
     run = run_watch if watch else run_serial if workers is None else partial(run_processes, workers=workers)
     with injected(Fault.parse(fault)) if fault else nullcontext():
-        run(Root(directory), plugins(), settings())
+        run(Root(directory), make_plugins(), make_settings())
 
 
 def count_records(directory: Path) -> Counter[str]:
@@ -209,7 +209,7 @@ def count_records(directory: Path) -> Counter[str]:
     for name in archive.types():
         if name != "probe.notes":
             found.update(str(i) for i in archive.read(name)["id"])
-    for path in archive.root.day_files():
+    for path in archive.root.list_day_files():
         if "notes" not in Path(path).name:
             continue
         with tables.open_file(directory / path) as file:
@@ -246,15 +246,15 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
     context.set_forkserver_preload(["dayfile.testing.selftest"])
     number = 0
     while outcome.kills.total() < kills:
-        expected += load(directory, number)
+        expected += make_load(directory, number)
         number += 1
-        kind = chance.choice(KINDS)
-        fault = f"{kind}:{chance.randint(1, MOST[kind])}:kill" if chance.random() < NAMED else None
+        kind = chance.choice(STEP_KINDS)
+        fault = f"{kind}:{chance.randint(1, MOST_KILLS[kind])}:kill" if chance.random() < NAMED else None
         watch = chance.random() < WATCHING
         # Of the rounds that are killed at a random moment and do not watch, every other has workers.
         workers = 2 if fault is None and not watch and number % 2 else None
         kwargs = {"watch": watch, "fault": fault, "workers": workers}
-        process = context.Process(target=work, args=(directory,), kwargs=kwargs)
+        process = context.Process(target=run_load, args=(directory,), kwargs=kwargs)
         process.start()
         if fault is None:
             process.join(chance.uniform(0.0, 0.12))
@@ -269,7 +269,7 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
         elif process.exitcode != 0:
             outcome.problems.append(f"round {number} ended with exit code {process.exitcode}")
             break
-    last = context.Process(target=work, args=(directory,))
+    last = context.Process(target=run_load, args=(directory,))
     last.start()
     last.join()
     counted = count_records(directory)
@@ -277,10 +277,8 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
     outcome.missing = sum(counted[i] == 0 for i in expected)
     outcome.doubled = sum(counted[i] > 1 for i in expected)
     root = Root(directory)
-    outcome.problems += [f"{problem.path}: {problem.message}" for problem in check(root, deep=True)]
+    outcome.problems += [f"{problem.path}: {problem.message}" for problem in check_archive(root, deep=True)]
     outcome.problems += [f"{entry.name}: {entry.reason['message']}" for entry in Quarantine(root).entries()]
-    outcome.problems += [
-        f"{file.path}: left behind" for file in files_below(root.accepted, wanted=lambda _: True) or ()
-    ]
+    outcome.problems += [f"{file.path}: left behind" for file in list_files(root.accepted, wanted=lambda _: True) or ()]
     outcome.seconds = time.monotonic() - started
     return outcome

@@ -19,7 +19,7 @@ from dayfile.instrument import Instrument
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType
-from dayfile.testing.generators import Integers, Overrides, Records, records
+from dayfile.testing.generators import Integers, Overrides, RecordArray, records
 
 __all__ = ["FrameClock", "TelemetryDay", "event_buffers", "write_sources"]
 
@@ -29,8 +29,8 @@ def event_buffers(
 ) -> tuple[npt.NDArray[np.uint8], Integers]:
     """Events one after another in the buffer of the cycle that they belong to, in the order in which they were sent.
 
-    In front of each event stand two bytes: how many cycles later it was sent (its age), and the frame of that cycle in
-    which its first byte was. An event is random but for its first byte, which is its length here.
+    In front of each event are two bytes: how many cycles later it was sent (its age), and the frame of that cycle with
+    its first byte. An event is random except its first byte, which is its length here.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class FrameClock:
     cycle : int
         Frames of a cycle of the instrument.
     creep : int
-        Microseconds by which a cycle is longer than so many seconds.
+        Microseconds by which a cycle is longer than ``cycle`` seconds.
     counts, parts : str
         Patterns of the fields that hold the frame, and the microseconds of its time.
     of_end : str
@@ -216,7 +216,7 @@ class TelemetryDay:
         return self.frames(every=self.frame_clock.cycle)
 
     def burst(self, second: int, number: int) -> Integers:
-        """So many frames one after another, from a second of the day on; shape (number,)."""
+        """Return n frames one after another, from a second of the day on; shape (number,)."""
         return self.all_frames[second : second + number]
 
     def records(
@@ -225,7 +225,7 @@ class TelemetryDay:
         first: Integers,
         last: Integers | None = None,
         overrides: Overrides | None = None,
-    ) -> Records:
+    ) -> RecordArray:
         """Sample records that begin with the frames ``first``, and end with ``last`` where they have an end.
 
         See :func:`records` for ``overrides``; those of times do not count.
@@ -243,7 +243,7 @@ class TelemetryDay:
         lengths: tuple[int, int],
         ages: int,
         bytes_by_age: str,
-    ) -> Records:
+    ) -> RecordArray:
         """Sample records of a type with a packed buffer of events; none is continued.
 
         Parameters
@@ -272,9 +272,9 @@ class TelemetryDay:
 def write_sources(
     instrument: Instrument,
     directory: Path,
-    streams: Mapping[str, Records],
+    streams: Mapping[str, RecordArray],
     name: str,
-    rest: Mapping[str, Records],
+    rest: Mapping[str, RecordArray],
 ) -> list[Path]:
     """Write records as sources that the instrument decodes: struct streams, and one HDF4 file.
 

@@ -1,15 +1,15 @@
-"""A sample day of CRIS: what is peculiar to the instrument, on top of what its layout declares.
+"""A sample day of CRIS: properties of the instrument that its layout does not declare.
 
 ACE sends a minor frame a second; 16 of them make a major frame, 256 a cycle of the instrument. High-priority rates come
 16 times a cycle, low-priority rates and housekeeping once, a summary with each minor frame. A flight command table of
 844 bytes comes down in segments of 66 bytes a cycle, so in 13 cycles. A subset holds all 58 telemetry bytes of a minor
 frame and is made only in command-response and in diagnostic mode; bytes 4 to 6 are the housekeeping bytes that the
-summary has too, and bits in the first of these tell the mode. Spacecraft housekeeping is sent in one of 16 minor
+summary has too, and bits in the first of these give the mode. Spacecraft housekeeping is sent in one of 16 minor
 frames and reads 255 in the others. A diagnostic event takes 40 minor frames of 58 bytes. One count of livetime is 128
 microseconds.
 
-Invented are the insides of events, the words of command echoes, when commands and diagnostics come, and the minor frame
-of the interface temperature.
+The insides of events, the words of command echoes, the times of commands and diagnostics, and the minor frame of the
+interface temperature are invented.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dayfile.testing.generators import (
     Floats,
     Integers,
     Overrides,
-    Records,
+    RecordArray,
     readings,
     sent_when,
     setting,
@@ -45,13 +45,13 @@ TABLE_SEGMENTS = 13
 LIVETIME_A_CYCLE = 2_000_000
 EVENTS_A_CYCLE, EVENT_LENGTHS, EVENT_AGES = 11, (30, 162), 64
 EVENT_CYCLES = 112
-"""Cycles whose events are in the sample: 8 hours and what was lost meanwhile."""
+"""Cycles with events in the sample: 8 hours, with gaps."""
 
 
 def sample_day(
     day: np.datetime64, seed: int, types: Mapping[str, DataType]
-) -> tuple[dict[str, Records], dict[str, Records]]:
-    """Records of one day, of all types, none of them twice.
+) -> tuple[dict[str, RecordArray], dict[str, RecordArray]]:
+    """Sample the records of one day, of all types, none of them twice.
 
     Parameters
     ----------
@@ -70,18 +70,20 @@ def sample_day(
     Raises
     ------
     UsageError
-        The spacecraft's clock did not run yet.
+        The spacecraft's clock was not running yet.
     """
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, types, day, seed)
     operations = Operations(telemetry, first_echo=7, segments=TABLE_SEGMENTS)
     cycles, sample = telemetry.cycles, telemetry.records
     events = telemetry.generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
-    summary = sample("L1CrisSummary", telemetry.frames(), overrides=summaries(operations))
+    summary = sample("L1CrisSummary", telemetry.frames(), overrides=make_summaries(operations))
     streams = {
         "L1CrisSummary": summary,
         "L1CrisHighPriorityRate": sample("L1CrisHighPriorityRate", telemetry.frames(every=16)),
-        "L1CrisLowPriorityRate": sample("L1CrisLowPriorityRate", cycles, None, low_priority_rates(telemetry, events)),
-        "L1CrisHskp": sample("L1CrisHskp", cycles, None, housekeeping(cycles)),
+        "L1CrisLowPriorityRate": sample(
+            "L1CrisLowPriorityRate", cycles, None, make_low_priority_rates(telemetry, events)
+        ),
+        "L1CrisHskp": sample("L1CrisHskp", cycles, None, make_housekeeping(cycles)),
     }
     rest = {
         "BrowseCris": sample("BrowseCris", cycles, cycles + CYCLE, {"WgtFact*": shares}),
@@ -107,8 +109,8 @@ def sample_day(
     return streams, rest
 
 
-def summaries(operations: Operations) -> Overrides:
-    """One record a minor frame."""
+def make_summaries(operations: Operations) -> Overrides:
+    """Make one record a minor frame."""
     frames = operations.telemetry.frames()
     turn = frames % 16
     return {
@@ -122,22 +124,22 @@ def summaries(operations: Operations) -> Overrides:
     }
 
 
-def low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
-    """One record a cycle; the events are those of the event cycles, spread over 64 buffers on board."""
+def make_low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
+    """Make one record a cycle; the events are those of the event cycles, spread over 64 buffers on board."""
     return {
         "NumberEvents": telemetry.generator("buffers").multinomial(events, np.full(64, 1 / 64)),
-        **dict.fromkeys(("livetim", "h*livet"), livetimes),
+        **dict.fromkeys(("livetim", "h*livet"), draw_livetimes),
         **dict.fromkeys(("nsfterr", "nbadid", "n?ebful"), 0),
     }
 
 
-def livetimes(field: Field, seconds: Floats, rng: np.random.Generator) -> Floats:  # noqa: ARG001 - a Draw
+def draw_livetimes(field: Field, seconds: Floats, rng: np.random.Generator) -> Floats:  # noqa: ARG001 - a Draw
     """Draw nine tenths of a cycle, in counts of 128 microseconds."""
     return np.rint(rng.normal(0.9 * LIVETIME_A_CYCLE, 5000, len(seconds)))
 
 
-def housekeeping(cycles: Integers) -> Overrides:
-    """One record a cycle."""
+def make_housekeeping(cycles: Integers) -> Overrides:
+    """Make one record a cycle."""
     return {
         "CommandTableIndex": cycles // CYCLE % TABLE_SEGMENTS,
         **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), slow_walk),

@@ -24,14 +24,14 @@ __all__ = ["Hisparc", "HisparcSettings", "instrument"]
 
 
 class HisparcSettings(BaseModel):
-    """What can be set, as ``hisparc.<name>``."""
+    """Settings, as ``hisparc.<name>``."""
 
-    cutoff_year: int = Field(2020, description="events dated before this year are rejected: there was no GPS time")
+    cutoff_year: int = Field(2020, description="events dated before this year are rejected, as they had no GPS time")
     days_ahead: float = Field(
-        1.0, ge=0, description="events dated so many days ahead of this machine's clock are rejected"
+        1.0, ge=0, description="events dated more days ahead of this machine's clock are rejected"
     )
     check_traces: Literal["off", "warn", "quarantine"] = Field(
-        "off", description="whether each trace is inflated and parsed; what is done with events whose trace cannot be"
+        "off", description="whether to inflate and parse each trace, and what to do with events whose trace is bad"
     )
     station_list: Path | None = Field(None, description="CSV file of the stations that may upload")
     station_list_source: str = Field(
@@ -41,13 +41,13 @@ class HisparcSettings(BaseModel):
     reload_from: tuple[str, ...] = Field(
         ("127.0.0.1", "::1"), description="addresses that may call reload_datastore, comma-separated"
     )
-    station: int | None = Field(None, ge=0, description="station of bare uploads, which do not tell it")
-    cluster: str | None = Field(None, min_length=1, description="cluster of bare uploads, which do not tell it")
+    station: int | None = Field(None, ge=0, description="station of bare uploads, which do not name it")
+    cluster: str | None = Field(None, min_length=1, description="cluster of bare uploads, which do not name it")
 
     @field_validator("reload_from", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
-        """A list, from text with commas."""
+        """Split a text at its commas."""
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
@@ -56,14 +56,14 @@ class Hisparc(Instrument):
 
     @hookimpl
     def settings(self) -> type[BaseModel]:
-        """Cutoff year; station and cluster of bare uploads."""
+        """Return the settings of the plugin."""
         return HisparcSettings
 
     @hookimpl
     def decode(  # type: ignore[override]  # a hook takes the arguments it needs
         self, source: Source, settings: HisparcSettings
     ) -> Iterable[Batch | Rejected | Remark] | None:
-        """Batches of an upload or a queue file: pickled events, of Python 2 or 3."""
+        """Decode an upload or a queue file: pickled events, of Python 2 or 3."""
         from dayfile_hisparc.events import Dates, decode_events
         from dayfile_hisparc.pickles import Upload, read_upload
         from dayfile_hisparc.structure import OPENING_SIZE, looks_like_pickle
@@ -82,36 +82,36 @@ class Hisparc(Instrument):
 
     @hookimpl
     def read_config(self, path: Path) -> dict[str, object] | None:
-        """The INI file of the datastore."""
+        """Read the INI file of the datastore."""
         from dayfile_hisparc.datastore_config import read_datastore_config
 
         return read_datastore_config(path)
 
     @hookimpl
     def routes(self, root: Root, settings: HisparcSettings) -> Iterable[BaseRoute]:
-        """Uploads at any path; the renewal of the station list at ``/RPC2``."""
+        """Make routes for uploads at any path, and for renewing the station list at ``/RPC2``."""
         from dayfile_hisparc.stations import open_list
 
-        stations = open_list(settings.station_list)  # before what needs an extra is imported
-        from dayfile_hisparc.server import routes
+        stations = open_list(settings.station_list)  # before the import that needs an extra
+        from dayfile_hisparc.server import make_routes
 
-        return routes(root, stations, settings.station_list_source, settings.reload_from)
+        return make_routes(root, stations, settings.station_list_source, settings.reload_from)
 
     @hookimpl
     def send(self, url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str]:
-        """Stations with the two kinds of client that there are, which upload what they have."""
-        from dayfile_hisparc.clients import send, station_list
+        """Simulate stations with the two kinds of client, which upload a day's events."""
+        from dayfile_hisparc.clients import make_station_list, send
 
         outcome = send(url, day, seed, clients, seconds)
         yield from outcome.lines()
         if not outcome.stored and any(tally.uploads for tally in outcome.tallies):
-            lines = ", ".join(station_list(clients).split()[:2])
+            lines = ", ".join(make_station_list(clients).split()[:2])
             message = f"nothing was stored; the server's station list must have a line for each client, such as {lines}"
             raise StorageError(message, where=url)
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:
-        """Queue files of three stations with events, traces, singles, weather and configurations."""
+        """Write queue files of three stations with events, traces, singles, weather and configurations."""
         from dayfile_hisparc.simulation import write_queue_files
 
         return write_queue_files(day, seed, directory)

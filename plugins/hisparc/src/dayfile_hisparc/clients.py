@@ -4,7 +4,7 @@ Station software keeps its events until 100 are pending and sends at most 1000 a
 that is not exactly ``100`` brings the same batch again after 2^n seconds, at most 60, where n counts failures in a row.
 pysparc sends showers and configurations, one an upload, pickled by protocol 2; it waits 10 s for an answer, and after
 another answer or none 0.4 s before it sends the same again. Both open a connection for each upload, send the password
-each time, and give up nothing.
+each time, and never give up.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from dayfile.errors import UsageError
 from dayfile.messages import plural
 from dayfile_hisparc.simulation import Event, events_of_station
 
-__all__ = ["Identity", "Outcome", "Pysparc", "StationSoftware", "Tally", "send", "station_list"]
+__all__ = ["Identity", "Outcome", "Pysparc", "StationSoftware", "Tally", "make_station_list", "send"]
 
 FIRST_STATION = 501
 CLUSTER = "Amsterdam"
 MOST_UPLOADS = 100_000
-"""Of all clients together: a simulation ends by itself, also where a server answers faster than anybody thought."""
+"""Of all clients together: a simulation ends by itself, however fast a server answers."""
 
 
 class Identity(NamedTuple):
-    """What tells an event from others: station, type (CIC), seconds since 1970, nanoseconds (of showers, else 0)."""
+    """Identity of an event: station, type (CIC), seconds since 1970, nanoseconds (of showers, else 0)."""
 
     station: int
     code: str
@@ -48,7 +48,7 @@ class Identity(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of the uploads of one client.
+    """The results of the uploads of one client.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class Tally:
     uploads : int
         Requests, repeated ones included.
     retries : int
-        Requests that sent again what was not answered 100.
+        Requests that repeated a batch that was not answered 100.
     others : counter of str
-        Other answers: digits, ``HTTP <status>``, or the kind of failure where there was no answer.
+        Other answers: digits, ``HTTP <status>``, or the kind of failure without an answer.
     """
 
     station: int
@@ -73,14 +73,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a simulation.
+    """The result of a simulation.
 
     Parameters
     ----------
     tallies : tuple of Tally
         One for each client.
     seconds : float
-        How long it took.
+        Duration.
     """
 
     tallies: tuple[Tally, ...]
@@ -88,24 +88,24 @@ class Outcome:
 
     @property
     def stored(self) -> list[Identity]:
-        """All events that were answered 100."""
+        """Return all events that were answered 100."""
         return [identity for tally in self.tallies for identity in tally.stored]
 
     def lines(self) -> list[str]:
-        """The outcome in words."""
+        """Describe the outcome in lines of text."""
         uploads, retries = sum(tally.uploads for tally in self.tallies), sum(tally.retries for tally in self.tallies)
         others: Counter[str] = sum((tally.others for tally in self.tallies), Counter())
-        told = ", ".join(f"{plural(number, 'time')} {answer}" for answer, number in others.most_common()) or "none"
+        answers = ", ".join(f"{plural(number, 'time')} {answer}" for answer, number in others.most_common()) or "none"
         stored = plural(len(self.stored), "event")
         return [
             f"{stored} of {plural(len(self.tallies), 'station')} answered 100 in {self.seconds:.1f} s",
-            f"{plural(uploads, 'upload')}, of which again: {retries:,}",
-            f"other answers: {told}",
+            f"{plural(uploads, 'upload')}, repeated: {retries:,}",
+            f"other answers: {answers}",
         ]
 
 
 class StationSoftware:
-    """The client of most stations, written in Python 2: how it groups events, and how patient it is."""
+    """The client of most stations, written in Python 2: how it batches events, and how long it waits."""
 
     protocol = 0
     patience = 60.0
@@ -114,68 +114,68 @@ class StationSoftware:
     longest_pause = 60.0
 
     def batches(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:
-        """The lists it uploads: all that is pending, here drawn at random."""
+        """Yield the lists it uploads: all pending events, their number drawn at random."""
         rng = np.random.default_rng(seed)
         while batch := list(islice(events, int(rng.integers(self.fewest, self.most, endpoint=True)))):
             yield batch
 
     def pause(self, failures: int) -> float:
-        """Seconds it waits after so many failures in a row: twice as long each time."""
+        """Return the seconds it waits after n failures in a row: twice as long each time."""
         return float(min(2.0 ** min(failures, 16), self.longest_pause))
 
 
 class Pysparc:
-    """The client that runs on a Raspberry Pi; the same methods."""
+    """The client that runs on a Raspberry Pi, with the same methods."""
 
     protocol = 2
     patience = 10.0
     types = ("CIC", "CFG")
 
     def batches(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:  # noqa: ARG002
-        """Each event alone."""
+        """Yield each event alone."""
         return ([event] for event in events if event["header"]["eventtype_uploadcode"] in self.types)
 
     def pause(self, failures: int) -> float:  # noqa: ARG002
-        """Always the same."""
+        """Return a constant time."""
         return 0.4
 
 
-def password(station: int) -> str:
-    """The password of a sample station.
+def make_password(station: int) -> str:
+    """Make the password of a sample station.
 
     Examples
     --------
-    >>> password(501)
+    >>> make_password(501)
     'password-501'
     """
     return f"password-{station}"
 
 
-def station_list(clients: int) -> str:
-    r"""The station list (CSV: number, cluster, password) that lets so many clients in.
+def make_station_list(clients: int) -> str:
+    r"""Make a station list (CSV: number, cluster, password) for n clients.
 
     Examples
     --------
-    >>> station_list(2)
+    >>> make_station_list(2)
     '501,Amsterdam,password-501\n502,Amsterdam,password-502\n'
     """
     numbers = range(FIRST_STATION, FIRST_STATION + clients)
-    return "".join(f"{number},{CLUSTER},{password(number)}\n" for number in numbers)
+    return "".join(f"{number},{CLUSTER},{make_password(number)}\n" for number in numbers)
 
 
-def identity(station: int, event: Event) -> Identity:
-    """What tells this event from others."""
+def identify(station: int, event: Event) -> Identity:
+    """Return the identity of an event."""
     header = event["header"]
     seconds = calendar.timegm(header["datetime"].timetuple())
     return Identity(station, header["eventtype_uploadcode"], seconds, header["nanoseconds"])
 
 
-def form(station: int, events: list[Event], protocol: int) -> bytes:
-    """An upload: the pickle as text, a character for each byte, and its MD5 digest, as a form."""
+def make_form(station: int, events: list[Event], protocol: int) -> bytes:
+    """Make an upload: a form with the pickle as text, a character for each byte, and its MD5 digest."""
     payload = pickle.dumps(events, protocol)
     fields = {
         "station_id": station,
-        "password": password(station),
+        "password": make_password(station),
         "data": payload.decode("latin-1"),
         "checksum": hashlib.md5(payload, usedforsecurity=False).hexdigest(),
     }
@@ -183,7 +183,7 @@ def form(station: int, events: list[Event], protocol: int) -> bytes:
 
 
 def post(url: urllib.parse.SplitResult, body: bytes, patience: float) -> str:
-    """Send a form, and tell the answer: its text, ``HTTP <status>``, or the kind of failure."""
+    """Send a form, and return the answer: its text, ``HTTP <status>``, or the kind of failure."""
     secure = url.scheme == "https"
     connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(url.netloc, timeout=patience)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
@@ -209,7 +209,7 @@ def send(
     most_uploads: int = MOST_UPLOADS,
     patience: float | None = None,
 ) -> Outcome:
-    """Let sample stations upload the events of a day, as fast as they are answered.
+    """Upload the events of a day from sample stations, as fast as they are answered.
 
     The stations are 501, 502, ...; every other one is pysparc, and of four in a row two have two detectors. Each begins
     with its first event of the day.
@@ -217,30 +217,30 @@ def send(
     Parameters
     ----------
     url : str
-        Where to post to; the scheme is http or https.
+        Address to post to; the scheme is http or https.
     day : numpy.datetime64
         The day of all events.
     seed : int
         The same day and seed give the same events and batches.
     clients : int
-        How many stations at once, each in a thread of its own.
+        Number of stations at once, each in its own thread.
     seconds : float
-        No upload is begun after so long; one that is under way is waited for.
+        No upload is started after this time; uploads under way are completed.
     most_uploads : int
-        Nor after so many, of all clients together.
+        Nor after this number, of all clients together.
     patience : float, optional
-        Seconds that each client waits for an answer; by default as long as its kind does, see :class:`StationSoftware`
-        and :class:`Pysparc`.
+        Seconds that each client waits for an answer; by default that of its kind, see :class:`StationSoftware` and
+        :class:`Pysparc`.
 
     Returns
     -------
     Outcome
-        What was answered. Of events that were sent and not answered 100, nobody can tell whether they were stored.
+        The answers. Events that were not answered 100 may have been stored or not.
 
     Raises
     ------
     UsageError
-        The URL is none.
+        Not a URL to upload to.
     """
     try:
         target = urllib.parse.urlsplit(url)
@@ -248,7 +248,7 @@ def send(
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"{url!r} is no address to upload to; give one such as http://127.0.0.1:8000/hisparc/upload")
+        raise UsageError(f"{url!r} is not an upload address; give one such as http://127.0.0.1:8000/hisparc/upload")
     simulation = Simulation(target, day, seed, time.monotonic() + seconds, patience)
     shares = [most_uploads // clients + (number < most_uploads % clients) for number in range(clients)]
     begin = time.monotonic()
@@ -267,15 +267,15 @@ class Simulation:
     Parameters
     ----------
     url : SplitResult
-        Where they post to.
+        Address to post to.
     day : numpy.datetime64
         The day of all events.
     seed : int
-        Of events and batches.
+        Seed of events and batches.
     end : float
-        When they stop, by the monotonic clock.
+        Time to stop, by the monotonic clock.
     patience : float or None
-        Seconds that each waits for an answer; None for as long as its kind does.
+        Seconds that each waits for an answer; None for that of its kind.
     stop : Event
         Stops them at once.
     """
@@ -288,19 +288,19 @@ class Simulation:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def station(self, number: int, most_uploads: int) -> Tally:
-        """What becomes of the uploads of one station, the events of the day in their order."""
+        """Upload the events of one station, in order, and return the results."""
         client = Pysparc() if number % 2 else StationSoftware()
         tally = Tally(FIRST_STATION + number)
         events = events_of_station(self.day, self.seed, tally.station, detectors=2 if number % 4 > 1 else 4)
         for batch in client.batches(events, self.seed + number):
-            body = form(tally.station, batch, client.protocol)
+            body = make_form(tally.station, batch, client.protocol)
             if not self._upload(body, client, tally, most_uploads):
                 break
-            tally.stored += [identity(tally.station, event) for event in batch]
+            tally.stored += [identify(tally.station, event) for event in batch]
         return tally
 
     def _upload(self, body: bytes, client: StationSoftware | Pysparc, tally: Tally, most_uploads: int) -> bool:
-        """Send until it is answered 100; False if time or uploads ran out before."""
+        """Send a body until it is answered 100; return False if time or uploads run out before."""
         failures = 0
         while tally.uploads < most_uploads and time.monotonic() < self.end and not self.stop.is_set():
             answer = post(self.url, body, client.patience if self.patience is None else self.patience)

@@ -1,6 +1,6 @@
-"""What the upload codes of an event mean: which cells of a record their values fill.
+"""Find which cells of a record the values of upload codes fill.
 
-Events of one kind name the same codes in the same order, so this is found out once for each sequence of codes.
+Events of one kind name the same codes in the same order, so this is done once for each sequence of codes.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy.typing as npt
 
 from dayfile import DataType, Field
 
-__all__ = ["Blocks", "Plan", "Target", "plan_of"]
+__all__ = ["Blocks", "Plan", "Target", "find_plan"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one code of a sequence means: a field, or one element of it."""
+    """The target of one code of a sequence: a field, or one element of it."""
 
     place: int
     field: Field
     element: int | None
 
     def cells(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The cells of records that the code fills: a view, shape (n,) or (n, *shape of the field)."""
+        """Return the cells of records that the code fills: a view, shape (n,) or (n, *shape of the field)."""
         column = records[self.field.name]
         return column if self.element is None else column[:, self.element]
 
 
 class Block(NamedTuple):
-    """Cells of one type that lie side by side in a record, and the place of each cell's value among those sent."""
+    """Adjacent cells of one type in a record, and the index of each cell's value among those sent."""
 
     offset: int
     base: np.dtype[Any]
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """All cells that a sequence of codes fills, and a type of record that has a field for each block of them."""
+    """All cells that a sequence of codes fills, and a dtype of records with a field for each block of them."""
 
     form: np.dtype[Any]
     blocks: list[Block]
@@ -50,10 +50,10 @@ class Blocks(NamedTuple):
 
 @dataclass
 class Plan:
-    """What a sequence of codes means for a type of event.
+    """The targets of a sequence of codes for a type of event.
 
-    ``blocks`` says the same as ``values``, for as many cells at once as can be. ``refusal`` is why no event with these
-    codes can be stored; empty if they can.
+    ``blocks`` has the same targets as ``values``, for as many cells at once as possible. ``refusal`` is why no event
+    with these codes can be stored; empty if they can.
     """
 
     values: list[Target] = field(default_factory=list)
@@ -64,23 +64,23 @@ class Plan:
 
 
 MOST_CODES, LONGEST_CODE = 256, 40
-"""A sequence of more codes, or with longer ones, is of no station: it is not remembered, as it may take megabytes."""
+"""No station sends more or longer codes: such a sequence is not cached, as it may take megabytes."""
 
 
-def plan_of(data_type: DataType, codes: tuple[object, ...]) -> Plan:
-    """Return what a sequence of codes means; it is remembered for those that stations send."""
+def find_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
+    """Find the plan of a sequence of codes; it is cached for those that stations send."""
     usual = len(codes) <= MOST_CODES and all(isinstance(code, str) and len(code) <= LONGEST_CODE for code in codes)
-    return remembered_plan(data_type, codes) if usual else make_plan(data_type, codes)
+    return remember_plan(data_type, codes) if usual else make_plan(data_type, codes)
 
 
 @lru_cache(maxsize=256)
-def remembered_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
-    """As :func:`make_plan`, which is called once for the same codes."""
+def remember_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
+    """Make a plan and cache it."""
     return make_plan(data_type, codes)
 
 
 def make_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
-    """Find out what a sequence of codes means.
+    """Make the plan of a sequence of codes.
 
     A code that ends in a digit names an element of the field whose code is the part before: elements count from 1, and
     0 is the last one, as an index of -1 is.
@@ -89,7 +89,7 @@ def make_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
     by_code = {field.code: field for field in data_type.fields if field.code}
     for place, code in enumerate(codes):
         if not isinstance(code, str):
-            return Plan(refusal="an upload code that is no text")
+            return Plan(refusal="an upload code that is not a text")
         digit = code[-1:].isascii() and code[-1:].isdigit()
         base = code[:-1] if digit else code
         found = by_code.get(base)
@@ -102,12 +102,12 @@ def make_plan(data_type: DataType, codes: tuple[object, ...]) -> Plan:
             (plan.blobs if found.blob else plan.values).append(Target(place, found, element))
         else:
             return Plan(refusal=f"upload code {code!r}: {found.name} has no element {code[-1]}")
-    plan.blocks = blocks_of(data_type, plan.values)
+    plan.blocks = find_blocks(data_type, plan.values)
     return plan
 
 
-def blocks_of(data_type: DataType, targets: Sequence[Target]) -> Blocks | None:
-    """The cells that codes fill, those side by side together; None if a code fills a cell that another fills too.
+def find_blocks(data_type: DataType, targets: Sequence[Target]) -> Blocks | None:
+    """Find the blocks of adjacent cells that codes fill; None if two codes fill the same cell.
 
     So there are never more blocks than cells, however many codes there are.
     """

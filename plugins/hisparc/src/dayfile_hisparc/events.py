@@ -1,7 +1,7 @@
-"""Events of an upload → batches of records, one for each table, with traces and texts as blobs.
+"""Decode the events of an upload to batches of records, one for each table, with traces and texts as blobs.
 
-Events of one list are of mixed types, and each names the codes of its values. They are grouped by type and sequence of
-codes, so that what a code means is looked up once for a group and its values fill a whole column.
+A list has events of mixed types, and each names the codes of its values. They are grouped by type and sequence of
+codes, so that a code is looked up once for a group and its values fill a whole column.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from dayfile import Batch, Blobs, DataType, RecordError, Rejected, Remark, SourceError
 from dayfile.messages import again_with
-from dayfile_hisparc.codes import Plan, plan_of
-from dayfile_hisparc.filling import Group, beyond_a_second, fill_part
+from dayfile_hisparc.codes import Plan, find_plan
+from dayfile_hisparc.filling import Group, fill_part, find_beyond_a_second
 from dayfile_hisparc.pickles import Upload, write_upload
 from dayfile_hisparc.traces import MOST_INFLATED, TraceCheck
 from dayfile_hisparc.unfolding import MOST_UNFOLDED
@@ -32,7 +32,7 @@ SECONDS_A_DAY = 86400
 # The timestamp column is a signed 32-bit number of seconds.
 LAST_SECOND = 2**31 - 1
 FIRST_YEAR = 2004
-"""The first year of which https://data.hisparc.nl has data; electronics without GPS report years before."""
+"""The first year with data at https://data.hisparc.nl; electronics without GPS report earlier years."""
 BAD_TRACE = (
     "a trace does not inflate and parse (hisparc.check_traces); to archive it all the same: "
     f"{again_with('hisparc.check_traces=warn')}"
@@ -43,25 +43,25 @@ BEYOND = (
     "of another second than timestamp"
 )
 MOST_UNKNOWN = 20
-"""Unknown upload codes of one upload that are reported each by itself."""
+"""Unknown upload codes of one upload that are reported separately."""
 CODE_OF, DATA_OF = itemgetter("data_uploadcode"), itemgetter("data")
 
 
 @dataclass
 class Problems:
-    """Why events could not be archived, or not whole: places in the upload, by reason and type of event."""
+    """Why events could not be archived, or only in part: indexes in the upload, by reason and type of event."""
 
     dropped: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    partial: dict[tuple[str, str], dict[int, list[str]]] = field(default_factory=dict)  # with what is kept of each
-    size: int = 0  # characters of all that is kept
+    partial: dict[tuple[str, str], dict[int, list[str]]] = field(default_factory=dict)  # with lines of each event
+    size: int = 0  # characters of all lines
     beyond: dict[str, list[int]] = field(default_factory=dict)  # events whose nanoseconds are beyond a second
 
     def drop(self, code: str, reason: str, number: int) -> None:
-        """Put down an event that cannot be archived."""
+        """Record an event that cannot be archived."""
         self.dropped.setdefault((code, reason), []).append(number)
 
     def keep_unknown(self, code: str, unknown: str, lines: dict[int, str]) -> None:
-        """Keep the values of an upload code that nobody knows; of many codes, together."""
+        """Record the values of an unknown upload code; with many codes, together."""
         reason = f"unknown upload code {unknown!r}; the rest of the event is archived"
         if (code, reason) not in self.partial and len(self.partial) >= MOST_UNKNOWN:
             reason = "many unknown upload codes; the rest of the event is archived"
@@ -76,12 +76,12 @@ class Problems:
 
 @dataclass(frozen=True)
 class Dates:
-    """Which dates events may have.
+    """The dates that events may have.
 
     Parameters
     ----------
     cutoff_year : int
-        Earlier ones are rejected: without GPS the electronics report dates long past.
+        Events before this year are rejected: without GPS the electronics report dates in the distant past.
     latest : float
         Seconds since 1970; later ones are rejected. Infinite for no bound.
     """
@@ -90,7 +90,7 @@ class Dates:
     latest: float = LAST_SECOND
 
     def problem(self, moment: dt.datetime, timestamp: int) -> str:
-        """Why an event cannot have this time; empty if it can."""
+        """Return why an event cannot have this time; empty if it can."""
         if moment.year < self.cutoff_year:
             return self.too_early
         if timestamp > LAST_SECOND:
@@ -101,7 +101,7 @@ class Dates:
 
     @property
     def too_early(self) -> str:
-        """Why events from before the cutoff year are rejected."""
+        """Return why events from before the cutoff year are rejected."""
         return f"dated before {self.cutoff_year}, the cutoff year (hisparc.cutoff_year)"
 
     def advice(self, reason: str, events: Sequence[Any]) -> str:
@@ -123,7 +123,7 @@ def decode_events(
     *,
     most_inflated: int = MOST_INFLATED,
 ) -> Iterator[Batch | Rejected | Remark]:
-    """Batches of the events of an upload, in the order in which their types first occur, then what was rejected.
+    """Decode the events of an upload: batches in the order in which their types first occur, then rejected events.
 
     Parameters
     ----------
@@ -132,23 +132,23 @@ def decode_events(
     types : mapping of str to DataType
         Data types by event type (``CIC``).
     dates : Dates
-        Which dates events may have.
+        Dates that events may have.
     name : str
         Name of the source.
     check_traces : {'off', 'warn', 'quarantine'}
-        What is done about traces that do not inflate and parse.
+        What to do about traces that do not inflate and parse.
     most_inflated : int
-        Bytes that all traces may inflate to together, if they are checked.
+        Total bytes that traces may inflate to, if they are checked.
 
     Raises
     ------
     SourceError
-        The upload does not tell its station or cluster; its traces inflate to too much, if they are checked; or what
-        is rejected would take too much, as each event has many reasons.
+        The upload does not name its station or cluster; its traces inflate to too much, if they are checked; or the
+        rejected events would take too much, as each has many reasons.
     """
     if upload.station is None or upload.cluster is None:
         commands = again_with("hisparc.station=NUMBER", "hisparc.cluster=NAME")
-        message = f"a bare upload does not tell its station; set hisparc.station and hisparc.cluster: {commands}"
+        message = f"a bare upload does not name its station; set hisparc.station and hisparc.cluster: {commands}"
         raise SourceError(message, where=name)
     keys: dict[str, str | int] = {
         "cluster": upload.cluster.lower(),
@@ -157,12 +157,12 @@ def decode_events(
     }
     problems = Problems()
     check = TraceCheck(most_inflated)
-    groups = grouped(upload.events, types, dates, problems)
+    groups = group_events(upload.events, types, dates, problems)
     for code in dict.fromkeys(code for code, _ in groups):
         mine = [(codes, group) for (type_code, codes), group in groups.items() if type_code == code]
-        batch = batch_of(types[code], mine, keys, problems)
+        batch = make_batch(types[code], mine, keys, problems)
         if check_traces != "off":
-            bad = bad_traces(batch, types[code], check)
+            bad = find_bad_traces(batch, types[code], check)
             if bad.any() and check_traces == "warn":
                 yield Remark("hisparc", code, "a trace does not inflate and parse", tuple(batch.numbers[bad].tolist()))
             elif bad.any():
@@ -179,19 +179,19 @@ def decode_events(
             station = {"station": upload.station}
             lines = tuple(f"{{{', '.join(part[1:-1] for part in parts)}}}" for parts in kept.values())
             yield Remark("hisparc", code, reason, tuple(kept), station, lines)
-    for each in rejected(upload, upload.station, upload.cluster, problems, name):
+    for each in reject(upload, upload.station, upload.cluster, problems, name):
         yield replace(each, reason=each.reason + dates.advice(each.reason, [upload.events[n] for n in each.numbers]))
 
 
-def rejected(upload: Upload, station: int, cluster: str, problems: Problems, name: str) -> Iterator[Rejected]:
-    """The events that could not be archived, by reason: an event that has several is in several."""
+def reject(upload: Upload, station: int, cluster: str, problems: Problems, name: str) -> Iterator[Rejected]:
+    """Reject the events that could not be archived, by reason: an event with several reasons is in several."""
     size = 0
     for (code, reason), numbers in problems.dropped.items():
         content = write_upload(station, cluster, [upload.events[number] for number in numbers])
         size += len(content)
         if size > MOST_UNFOLDED:
-            message = f"has so many reasons for quarantine that its events would take over {MOST_UNFOLDED} bytes"
-            raise SourceError(f"{message} there; the upload is kept whole", where=name)
+            message = f"its events would take over {MOST_UNFOLDED} bytes in quarantine, as they have too many reasons"
+            raise SourceError(f"{message}; the upload is kept whole", where=name)
         yield Rejected(
             instrument="hisparc",
             code=code,
@@ -203,22 +203,22 @@ def rejected(upload: Upload, station: int, cluster: str, problems: Problems, nam
         )
 
 
-def line_of(group: Group, place: int, codes: Sequence[str], columns: Sequence[int]) -> str:
-    """Values that no column is for, with the time of their event, as a line of JSON."""
+def format_line(group: Group, place: int, codes: Sequence[str], columns: Sequence[int]) -> str:
+    """Format values that have no column, with the time of their event, as a line of JSON."""
     values = {codes[column]: group.values[place][column] for column in columns}
     line = {"timestamp": group.timestamps[place], "nanoseconds": group.nanoseconds[place], **values}
-    return json.dumps(line, default=plain, ensure_ascii=False)
+    return json.dumps(line, default=to_text, ensure_ascii=False)
 
 
-def plain(value: object) -> str:
-    """A value that JSON has no form for, as text."""
+def to_text(value: object) -> str:
+    """Convert a value that JSON cannot hold to text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def grouped(
+def group_events(
     events: Sequence[object], types: Mapping[str, DataType], dates: Dates, problems: Problems
 ) -> dict[tuple[str, tuple[str, ...]], Group]:
-    """Events by type and sequence of codes; those without a form, a time or a known type are dropped."""
+    """Group events by type and sequence of codes; drop malformed ones, and those without a time or a known type."""
     groups: dict[tuple[str, tuple[str, ...]], Group] = {}
     for number, event in enumerate(events):
         code = ""
@@ -238,7 +238,7 @@ def grouped(
             sent = event["datalist"]  # type: ignore[index]
             codes = tuple(map(CODE_OF, sent))
             values = list(map(DATA_OF, sent))
-            timestamp = seconds(moment)
+            timestamp = to_seconds(moment)
             nanoseconds = header.get("nanoseconds")
             group = groups.get((code, codes))
             if group is None:
@@ -257,33 +257,33 @@ def grouped(
     return {key: group for key, group in groups.items() if group}
 
 
-def seconds(moment: dt.datetime) -> int:
-    """Seconds since 1970 of a datetime; an aware one is converted to UTC first. Microseconds are cut off."""
+def to_seconds(moment: dt.datetime) -> int:
+    """Convert a datetime to seconds since 1970, without microseconds; an aware one is converted to UTC first."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
     since = moment - EPOCH
     return since.days * SECONDS_A_DAY + since.seconds
 
 
-def batch_of(
+def make_batch(
     data_type: DataType,
     groups: Sequence[tuple[tuple[str, ...], Group]],
     keys: Mapping[str, str | int],
     problems: Problems,
 ) -> Batch:
-    """All events of one type, in the order of the upload; those with a value that cannot be stored are dropped."""
+    """Make a batch of all events of one type, in the order of the upload; drop those with a value that is no good."""
     numbers = np.array([number for _, group in groups for number in group.numbers], np.int64)
     records = np.repeat(data_type.defaults, len(numbers))
     dropped: list[int] = []
     blobs: list[Sequence[bytes]] = []
     filled: list[tuple[npt.NDArray[Any], Plan]] = []
     for codes, group in groups:
-        plan = plan_of(data_type, codes)
+        plan = find_plan(data_type, codes)
         start = len(blobs)
         part = records[start : start + len(group)]
         sent, bad = fill_part(part, group, data_type, plan)
         if "ext_timestamp" in (data_type.dtype.names or ()):
-            places = beyond_a_second(group.nanoseconds)
+            places = find_beyond_a_second(group.nanoseconds)
             problems.beyond.setdefault(data_type.code, []).extend(group.numbers[place] for place in places)
         blobs += sent
         filled.append((part, plan))
@@ -293,14 +293,14 @@ def batch_of(
             problems.drop(data_type.code, reason, group.numbers[place])
         for unknown, columns in plan.unknown.items():
             kept = {
-                number: line_of(group, place, codes, columns)
+                number: format_line(group, place, codes, columns)
                 for place, number in enumerate(group.numbers)
                 if place not in bad
             }
             problems.keep_unknown(data_type.code, unknown, kept)
     order = numbers.argsort()
     owned = index_blobs(filled, blobs, order) if any(blobs) else Blobs()
-    # Taking whole records is quicker than indexing, which goes over their fields.
+    # Taking whole records is faster than indexing, which copies field by field.
     batch = Batch(data_type.instrument, data_type.code, records.take(order), numbers[order], keys, owned)
     if not dropped:
         return batch
@@ -308,8 +308,8 @@ def batch_of(
     return batch.select(good, data_type.blob_fields)
 
 
-def bad_traces(batch: Batch, data_type: DataType, check: TraceCheck) -> npt.NDArray[np.bool_]:
-    """Which records have a trace that does not inflate and parse, shape (n,)."""
+def find_bad_traces(batch: Batch, data_type: DataType, check: TraceCheck) -> npt.NDArray[np.bool_]:
+    """Find the records with a trace that does not inflate and parse, shape (n,)."""
     bad = np.zeros(len(batch), bool)
     for field_ in data_type.fields:
         if field_.blob != "base64":
@@ -325,9 +325,9 @@ def index_blobs(
     blobs: Sequence[Sequence[bytes]],
     order: npt.NDArray[np.int64],
 ) -> Blobs:
-    """The blobs of all records in a row, in the order sent; puts their indexes into the cells.
+    """Join the blobs of all records, in the order sent, and write their indexes into the cells.
 
-    ``filled`` has the records and ``blobs`` the blobs of each record before they are put in order.
+    ``filled`` has the records and ``blobs`` the blobs of each record, before sorting.
     """
     counts = np.array([len(values) for values in blobs], np.int64)[order]
     starts = np.empty_like(counts)

@@ -1,7 +1,7 @@
-"""Values that stations sent → cells of records, and traces and texts as bytes: whole columns, or one by one.
+"""Fill cells of records with values that stations sent, and decode traces and texts: by columns, or one by one.
 
-Where all values of a column are of the form that is usual, they are converted together; else each is looked at, and an
-event with a value that cannot be stored is told.
+If all values of a column have the usual form, they are converted together; otherwise one by one, and events with a
+value that cannot be stored are reported.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pybase64
 
 from dayfile import DataType
 from dayfile_hisparc.codes import Blocks, Plan, Target
-from dayfile_hisparc.columns import column, fill
+from dayfile_hisparc.columns import convert_column, fill_cells
 
-__all__ = ["Group", "beyond_a_second", "fill_part"]
+__all__ = ["Group", "fill_part", "find_beyond_a_second"]
 
 A_SECOND = 10**9
 """Nanoseconds."""
@@ -29,7 +29,7 @@ A_SECOND = 10**9
 
 @dataclass
 class Group:
-    """Events that have a form, of one type and sequence of codes: their places in the upload, times and values."""
+    """Well-formed events of one type and sequence of codes: their indexes in the upload, times and values."""
 
     numbers: list[int] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
@@ -43,14 +43,14 @@ class Group:
 def fill_part(
     records: npt.NDArray[Any], group: Group, data_type: DataType, plan: Plan
 ) -> tuple[list[Sequence[bytes]], dict[int, str]]:
-    """Fill the records of a group: the blobs of each, and the reason for each that cannot be stored, by place."""
+    """Fill the records of a group; return the blobs of each, and reasons why records cannot be stored, by index."""
     if plan.refusal:
         return [()] * len(group), dict.fromkeys(range(len(group)), plan.refusal)
     bad = fill_header(records, group, data_type)
     columns = list(zip(*group.values, strict=True))
     if plan.blocks is None or not fill_blocks(records, columns, plan.blocks):
         bad |= fill_one_by_one(records, columns, plan.values)
-    decoded = [blob_column(columns[target.place], target) for target in plan.blobs]
+    decoded = [decode_blobs(columns[target.place], target) for target in plan.blobs]
     whole = [values for values in decoded if values is not None]
     if not decoded:
         return [()] * len(group), bad
@@ -59,7 +59,7 @@ def fill_part(
     blobs: list[Sequence[bytes]] = []
     for index, sent in enumerate(group.values):
         try:
-            blobs.append([blob_bytes(sent[target.place], target) for target in plan.blobs])
+            blobs.append([decode_blob(sent[target.place], target) for target in plan.blobs])
         except (TypeError, ValueError) as error:
             blobs.append(())
             bad[index] = str(error)
@@ -67,10 +67,10 @@ def fill_part(
 
 
 def fill_blocks(records: npt.NDArray[Any], columns: Sequence[Sequence[object]], blocks: Blocks) -> bool:
-    """Fill cells side by side at once; False, and cells in any state, where values need to be looked at one by one."""
+    """Fill adjacent cells at once; return False, with cells in any state, if values must be converted one by one."""
     cells = records.view(blocks.form)
     for name, block in zip(blocks.form.names or (), blocks.blocks, strict=True):
-        values = column(list(chain.from_iterable(columns[place] for place in block.places)), block.base)
+        values = convert_column(list(chain.from_iterable(columns[place] for place in block.places)), block.base)
         if values is None:
             return False
         cells[name][...] = values.reshape(len(block.places), -1).T
@@ -80,57 +80,57 @@ def fill_blocks(records: npt.NDArray[Any], columns: Sequence[Sequence[object]], 
 def fill_one_by_one(
     records: npt.NDArray[Any], columns: Sequence[Sequence[object]], targets: Sequence[Target]
 ) -> dict[int, str]:
-    """Fill cells code by code, in the order sent; the reason for each event that cannot be stored, by place."""
+    """Fill cells code by code, in the order sent; return reasons why events cannot be stored, by index."""
     bad: dict[int, str] = {}
     for target in targets:
         cells = target.cells(records)
         if cells.ndim == 1:
-            bad |= fill(cells, columns[target.place], target.field)
+            bad |= fill_cells(cells, columns[target.place], target.field)
         else:
             # An array code without a digit sets every element.
             first = np.zeros(len(records), cells.dtype)
-            bad |= fill(first, columns[target.place], target.field)
+            bad |= fill_cells(first, columns[target.place], target.field)
             cells[...] = first.reshape((-1,) + (1,) * (cells.ndim - 1))
     return bad
 
 
 def fill_header(records: npt.NDArray[Any], group: Group, data_type: DataType) -> dict[int, str]:
-    """Time columns; with the reason for each event whose nanoseconds cannot be stored."""
+    """Fill the time columns; return reasons why the nanoseconds of events cannot be stored, by index."""
     records["timestamp"] = group.timestamps
     if "ext_timestamp" not in (data_type.dtype.names or ()):
         return {}
     nanoseconds = np.zeros(len(group), np.int64)
-    bad = fill(nanoseconds, group.nanoseconds, data_type.field("nanoseconds"))
+    bad = fill_cells(nanoseconds, group.nanoseconds, data_type.field("nanoseconds"))
     records["nanoseconds"] = nanoseconds.astype(np.uint32)
     records["ext_timestamp"] = records["timestamp"].astype(np.int64) * A_SECOND + nanoseconds
     return bad
 
 
-def beyond_a_second(values: Sequence[object]) -> list[int]:
-    """Places of the nanoseconds, as they were sent, that are not within a second.
+def find_beyond_a_second(values: Sequence[object]) -> list[int]:
+    """Find the indexes of nanoseconds, as sent, that are not within a second.
 
-    They are stored as they are: station software adds up to 9,000 without a carry. But ``nanoseconds`` wraps where
-    ``ext_timestamp`` has the sum, or both are of a later second than ``timestamp``.
+    They are stored as they are: station software adds up to 9,000 without a carry. But then ``nanoseconds`` wraps while
+    ``ext_timestamp`` has the sum, or both belong to a later second than ``timestamp``.
 
     Examples
     --------
-    >>> beyond_a_second([0, 999_999_999, 10**9, -1, 2**32]), beyond_a_second([1.5, "12", 2**64, None])
+    >>> find_beyond_a_second([0, 999_999_999, 10**9, -1, 2**32]), find_beyond_a_second([1.5, "12", 2**64, None])
     ([2, 3, 4], [2])
     """
-    whole = column(values, np.dtype(np.int64))
+    whole = convert_column(values, np.dtype(np.int64))
     if whole is not None:
         places: list[int] = np.flatnonzero((whole < 0) | (whole >= A_SECOND)).tolist()
         return places
     found = []
     for place, value in enumerate(values):
-        with suppress(TypeError, ValueError, OverflowError):  # which cost the event
+        with suppress(TypeError, ValueError, OverflowError):  # such an event is rejected
             if not 0 <= int(value) < A_SECOND:  # type: ignore[call-overload]  # as for `cell`
                 found.append(place)
     return found
 
 
-def blob_column(values: Sequence[object], target: Target) -> list[bytes] | None:
-    """The bytes of one code's blobs of many events; None where they need to be looked at one by one."""
+def decode_blobs(values: Sequence[object], target: Target) -> list[bytes] | None:
+    """Decode one code's blobs of many events; None if they must be decoded one by one."""
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) < len(values):
         return None
@@ -143,12 +143,12 @@ def blob_column(values: Sequence[object], target: Target) -> list[bytes] | None:
 
 
 def is_trace(target: Target) -> bool:
-    """Whether a code's values are traces, in base64; TR without a digit is a text."""
+    """Return whether a code's values are traces, in base64; TR without a digit is a text."""
     return target.field.blob == "base64" and target.element is not None
 
 
-def blob_bytes(value: object, target: Target) -> bytes:
-    """The bytes of a trace (base64) or a text (latin-1); TypeError or ValueError where there are none.
+def decode_blob(value: object, target: Target) -> bytes:
+    """Decode a trace (base64) or a text (latin-1); TypeError or ValueError if that fails.
 
     Base64 is read leniently, as the datastore did: foreign characters are skipped, wrong padding is an error.
     """
@@ -161,7 +161,7 @@ def blob_bytes(value: object, target: Target) -> bytes:
         try:
             return pybase64.b64decode(value)
         except (binascii.Error, ValueError) as error:
-            raise ValueError(f"{name}: no base64 (foreign characters or wrong padding)") from error
+            raise ValueError(f"{name}: not base64 (foreign characters or wrong padding)") from error
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError as error:

@@ -1,13 +1,13 @@
-"""Passwords of stations: in clear or hashed, compared in constant time, and what guessing may cost.
+"""Passwords of stations: in clear or hashed, compared in constant time, with limits on the cost of guessing.
 
-A hash is slow to compute on purpose (600,000 rounds, some tenths of a second), so whoever guesses makes the server
-work. Three things keep that small:
+A hash is slow to compute on purpose (600,000 rounds, some tenths of a second), so guessing makes the server work. Three
+measures limit that:
 
-- The right password of a station is known, by a keyed digest in memory, once it was used. From then on neither it nor
-  a wrong one is hashed.
+- Once the right password of a station was used, a keyed digest of it is kept in memory. From then on neither it nor a
+  wrong one is hashed.
 - Hashes are computed one at a time in a thread of their own with a low priority, and uploads do not wait for it.
-- Those that wait for a hash go by station in turn, and within a station by how often their address was wrong before.
-  The last ones are answered as wrong where too many wait.
+- Waiting passwords take turns by station, and within a station by how often their address was wrong before. If too many
+  wait, the last ones are answered as wrong.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ FORGIVEN = 300.0
 LIMITED = 5
 """Wrong passwords after which an address is limited for a station."""
 REMEMBERED = 10_000
-"""Pairs of address and station of which wrong passwords are counted."""
+"""Pairs of address and station for which wrong passwords are counted."""
 WAITING = 64
 """Passwords that may wait to be hashed."""
 
 
 def hashed(password: str) -> str:
-    """A password in the form in which the list may keep it: PBKDF2-HMAC-SHA-256 with a salt of its own.
+    """Hash a password for the station list: PBKDF2-HMAC-SHA-256 with a random salt.
 
     Examples
     --------
@@ -51,16 +51,16 @@ def hashed(password: str) -> str:
     True
     """
     salt = secrets.token_hex(16)
-    return f"{SCHEME}${ROUNDS}${salt}${derived(password, salt, ROUNDS)}"
+    return f"{SCHEME}${ROUNDS}${salt}${derive(password, salt, ROUNDS)}"
 
 
-def derived(password: str, salt: str, rounds: int) -> str:
-    """Compute what a hashed password keeps of the password."""
+def derive(password: str, salt: str, rounds: int) -> str:
+    """Derive the digest of a hashed password."""
     return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(errors="replace"), rounds).hex()
 
 
 class Verdict(Enum):
-    """What is known about a password."""
+    """The result of comparing a password."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -68,9 +68,9 @@ class Verdict(Enum):
 
 
 class Proofs:
-    """The passwords that were right once, as digests with a key that only this process has.
+    """The passwords that were right once, as digests with a key of this process.
 
-    What the list has of a station is part of it, so a new list makes no old password right.
+    They are stored by the entry in the list, so a changed list makes no old password right.
     """
 
     def __init__(self) -> None:
@@ -93,13 +93,13 @@ class Proofs:
         rounds, salt, kept = stored.split("$")[1:]
         if not rounds.isdecimal() or len(rounds) > MOST_DIGITS or not int(rounds):
             return Verdict.WRONG
-        right = hmac.compare_digest(derived(password, salt, int(rounds)).encode(), kept.encode(errors="replace"))
+        right = hmac.compare_digest(derive(password, salt, int(rounds)).encode(), kept.encode(errors="replace"))
         if right:
             self.right[stored] = self._digest(password)
         return Verdict.RIGHT if right else Verdict.WRONG
 
     def keep(self, stored: set[str]) -> None:
-        """Forget those that are no longer in the list."""
+        """Forget passwords that are no longer in the list."""
         self.right = {known: digest for known, digest in self.right.items() if known in stored}
 
     def _digest(self, password: str) -> bytes:
@@ -107,7 +107,7 @@ class Proofs:
 
 
 class Guesses:
-    """How often an address was wrong about a station lately.
+    """Counts of recent wrong passwords by address and station.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ class Guesses:
         self.lock = threading.Lock()
 
     def count(self, address: str, station: int) -> int:
-        """Return how often it was wrong; an empty address never was."""
+        """Return how often an address was wrong; 0 for an empty address."""
         number, last = self.wrong.get((address, station), (0, 0.0))
         return number if self.clock() - last < FORGIVEN else 0
 
     def note(self, address: str, station: int) -> None:
-        """Count a wrong password of an address (empty: of nobody that can be told from others)."""
+        """Count a wrong password of an address (empty: of an unknown sender, not counted)."""
         if not address:
             return
         with self.lock:
@@ -137,7 +137,7 @@ class Guesses:
                 self.wrong.popitem(last=False)
 
     def forget(self, address: str, station: int) -> None:
-        """Begin again with an address that has the right password."""
+        """Reset the count of an address that has the right password."""
         with self.lock:
             self.wrong.pop((address, station), None)
 
@@ -149,15 +149,15 @@ class Waiting:
     Parameters
     ----------
     station : int
-        Whose password it may be.
+        Number of the station.
     stored, password : str
-        What the list has, and what was sent.
+        The entry of the list, and the password that was sent.
     wrong : int
         How often its address was wrong before.
     size : int
-        Bytes of the upload behind it, which are in memory meanwhile.
+        Bytes of its upload, which are in memory meanwhile.
     done : Future
-        Whether it is right; UNKNOWN if there was no room for it.
+        The verdict; UNKNOWN if the queue was full.
     """
 
     station: int
@@ -169,14 +169,14 @@ class Waiting:
 
 
 class HashingQueue:
-    """The one place where passwords are hashed while a server answers: one at a time, apart from everything else.
+    """The queue of passwords to hash in a server: one at a time, in a separate thread.
 
     Parameters
     ----------
     proofs : Proofs
-        Of the station list.
+        The proofs of the station list.
     most_bytes : int
-        Bytes of uploads that may wait together, if there are several.
+        Total bytes of waiting uploads, if there are several.
     """
 
     def __init__(self, proofs: Proofs, most_bytes: int) -> None:
@@ -187,7 +187,7 @@ class HashingQueue:
         self.thread: ThreadPoolExecutor | None = None
 
     async def ask(self, station: int, stored: str, password: str, wrong: int, size: int) -> Verdict:
-        """Return whether a password is right; UNKNOWN if too many wait, and it was not looked at."""
+        """Return whether a password is right; UNKNOWN if too many wait, and it was not compared."""
         done: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self.lanes.setdefault(station, []).append(Waiting(station, stored, password, wrong, size, done))
         self._shorten()
@@ -196,7 +196,7 @@ class HashingQueue:
         return await done
 
     def _shorten(self) -> None:
-        """Send away the last of the longest lane while more wait than may."""
+        """Remove the last of the longest lane while too many wait."""
         while (waiting := [one for lane in self.lanes.values() for one in lane]) and (
             len(waiting) > WAITING or (len(waiting) > 1 and sum(one.size for one in waiting) > self.most_bytes)
         ):
@@ -210,9 +210,9 @@ class HashingQueue:
                 last.done.set_result(Verdict.UNKNOWN)
 
     def _next(self) -> Waiting:
-        """Take one of the station whose turn it is: whose address was wrong least, and of those the newest.
+        """Take the next of the station whose turn it is: the one with the fewest wrong passwords, then the newest.
 
-        The newest, as those that guess on and on have been waiting when somebody else comes.
+        The newest, as persistent guessers are already waiting when somebody else comes.
         """
         station, lane = next(iter(self.lanes.items()))
         least = min(one.wrong for one in lane)
@@ -228,20 +228,20 @@ class HashingQueue:
             del self.lanes[one.station]
 
     async def _work(self) -> None:
-        """Hash what waits."""
+        """Hash the waiting passwords."""
         loop = asyncio.get_running_loop()
         if self.thread is None:
             self.thread = ThreadPoolExecutor(1, "hashing", initializer=lower_priority)
         while self.lanes:
             one = self._next()
             verdict = self.proofs.judge(one.stored, one.password)
-            if verdict is Verdict.UNKNOWN:  # else another one has proved the station's password meanwhile
+            if verdict is Verdict.UNKNOWN:  # otherwise the station's password was proved meanwhile
                 verdict = await loop.run_in_executor(self.thread, self.proofs.prove, one.stored, one.password)
             if not one.done.done():
                 one.done.set_result(verdict)
 
 
 def lower_priority() -> None:
-    """Let everything else go first: Linux has a priority for each thread."""
+    """Lower the priority of this thread: Linux has one for each thread."""
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)

@@ -5,12 +5,12 @@ A station posts a pickled list of events; the receiver keeps it in a queue file,
 a program: a hostile one calls any function, or fills the memory with a few bytes. Four walls protect against that.
 
 1. :func:`dayfile_hisparc.structure.check_structure` walks over the opcodes before anything is built.
-2. :class:`Reader` answers the few names that real uploads hold with stand-ins, never with the real things.
-3. :func:`check_values` looks at what was built: lists and dicts of plain values, a few levels deep.
-4. :class:`dayfile_hisparc.unfolding.Unfolding` counts what that unfolds to, when its values become columns and blobs.
+2. :class:`Reader` resolves the few names that real uploads hold to stand-ins, never to the real things.
+3. :func:`check_values` checks the result: lists and dicts of plain values, a few levels deep.
+4. :class:`dayfile_hisparc.unfolding.Unfolding` counts the size of the values as columns and blobs.
 
 A ``str`` of Python 2 is bytes. It is read as UTF-8 with ``surrogateescape``, which loses nothing: texts are text at
-once, and the ten bytes of a ``datetime`` can be had back. A string that was no text becomes bytes again at the end.
+once, and the ten bytes of a ``datetime`` can be restored. A string that is not text becomes bytes again at the end.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from typing import Any, Final
 
 from dayfile.errors import SourceError
 from dayfile.messages import plural
-from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, shown
+from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, make_printable
 from dayfile_hisparc.structure import LARGEST, check_structure
 from dayfile_hisparc.unfolding import Unfolding
 
 __all__ = ["Upload", "read_pickle", "read_upload", "write_upload"]
 
 MOST_VALUES: Final = 1_000_000
-"""Values on one level, where lists that stand in several places make them more than the pickle has bytes."""
+"""Values on one level, where lists that are in several places make them more than the pickle has bytes."""
 MOST_EVENTS: Final = 100_000
 """Events of an upload, each of which becomes a record of up to 474 bytes; stations send at most 1000 at once."""
 DEEPEST: Final = 16
@@ -40,41 +40,39 @@ DEEPEST: Final = 16
 
 
 class Reader(pickle.Unpickler):
-    """The C unpickler, with permitted names only, whose calls make no more bytes than a pickle can have."""
+    """The C unpickler, with permitted names only, and a limit on the bytes that their calls make."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(Prefetched(content), encoding="utf-8", errors="surrogateescape")
         self.made = Unfolding(LARGEST)
 
     def find_class(self, module: str, name: str, /) -> Permitted:
-        """The stand-in for a name."""
+        """Return the stand-in for a name."""
         permitted = PERMITTED.get((module, name))
         if permitted is None:
-            raise RefusalError(
-                f"names {shown(f'{module}.{name}')}, which is not one of the permitted names; nothing of it was run"
-            )
-        return Permitted(self.made.counting(permitted.call)) if permitted.makes_texts else permitted
+            full_name = make_printable(f"{module}.{name}")
+            raise RefusalError(f"names {full_name}, which is not one of the permitted names; nothing of it was run")
+        return Permitted(self.made.count_calls(permitted.call)) if permitted.makes_texts else permitted
 
 
 class Prefetched(io.BytesIO):
-    """Bytes that the C unpickler takes all at once; without ``peek`` it asks for each opcode, twice as slow."""
+    """Bytes that the C unpickler reads all at once; without ``peek`` it reads each opcode, twice as slowly."""
 
     def peek(self, _size: int = 0, /) -> bytes:
-        """All the bytes before the first is read, then none."""
+        """Return all bytes before the first is read, then none."""
         return self.getvalue() if self.tell() == 0 else b""
 
 
 def check_values(value: object, most: int) -> None:
-    """Refuse what is not made of lists and dicts, is too deep, or has the same lists or dicts in too many places.
+    """Refuse anything but lists and dicts, too many levels, or the same lists or dicts in too many places.
 
-    So what is let through can be walked, compared and pickled again in a time that ``most``, a number of values on one
-    level, bounds. Only what the garbage collector tracks is looked at, as the rest holds nothing: plain values, and
-    where Python can tell, dicts of them.
+    So accepted values can be walked, compared and pickled again in a time bounded by ``most``, a number of values on
+    one level. Only objects that the garbage collector tracks are checked; others are plain values, or dicts of them.
     """
     level: list[Any] = [value] if gc.is_tracked(value) else []
     for _ in range(DEEPEST):
         for kind in {*map(type, level)} - {list, dict, tuple}:
-            raise RefusalError(f"holds a {kind.__name__}, which is no value of an event")
+            raise RefusalError(f"holds a {kind.__name__}, which is not a value of an event")
         if sum(map(len, level)) > most:
             raise RefusalError("holds the same lists or dicts in too many places")
         level = [*filter(gc.is_tracked, gc.get_referents(*level))]
@@ -83,8 +81,8 @@ def check_values(value: object, most: int) -> None:
     raise RefusalError(f"holds lists or dicts more than {DEEPEST} deep")
 
 
-def with_event_list(value: object) -> object:
-    """The content of a pickle with a list for a tuple of events, as the datastore took it."""
+def convert_event_tuples(value: object) -> object:
+    """Convert a tuple of events in the content of a pickle to a list, as the datastore did."""
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, dict):
@@ -92,10 +90,10 @@ def with_event_list(value: object) -> object:
     return value
 
 
-def with_bytes(value: object, done: dict[int, object] | None = None) -> object:
-    """The value with bytes for each text that was a ``str`` of Python 2 and is not UTF-8.
+def restore_bytes(value: object, done: dict[int, object] | None = None) -> object:
+    """Replace each text that was a ``str`` of Python 2 and is not UTF-8 by its bytes.
 
-    ``done`` has what was made of each list, dict and such text, by its id: what is used twice is made once.
+    ``done`` has the result for each list, dict and such text, by its id: a value that is used twice is converted once.
     """
     if isinstance(value, str) and (value.isascii() or not re.search("[\udc80-\udcff]", value)):
         return value
@@ -103,23 +101,23 @@ def with_bytes(value: object, done: dict[int, object] | None = None) -> object:
         return value
     done = {} if done is None else done
     if id(value) not in done:
-        done[id(value)] = made_with_bytes(value, done)
+        done[id(value)] = restore_bytes_in(value, done)
     return done[id(value)]
 
 
-def made_with_bytes(value: str | list[object] | dict[object, object], done: dict[int, object]) -> object:
-    """What :func:`with_bytes` makes of a list, a dict, or a text that is not UTF-8."""
+def restore_bytes_in(value: str | list[object] | dict[object, object], done: dict[int, object]) -> object:
+    """Apply :func:`restore_bytes` to a list, a dict, or a text that is not UTF-8."""
     if isinstance(value, list):
-        return [with_bytes(item, done) for item in value]
+        return [restore_bytes(item, done) for item in value]
     if isinstance(value, dict):
-        return {with_bytes(key, done): with_bytes(item, done) for key, item in value.items()}
+        return {restore_bytes(key, done): restore_bytes(item, done) for key, item in value.items()}
     try:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return value
 
 
-# What the C unpickler and the constructors of the datetime module raise for nonsense. Warning: of an unknown escape in
+# Exceptions that the C unpickler and the constructors of datetime raise for nonsense. Warning: for an unknown escape in
 # a string, where warnings are errors.
 MALFORMED: Final = (
     pickle.UnpicklingError,
@@ -134,11 +132,11 @@ MALFORMED: Final = (
 
 
 def read_pickle(content: bytes, *, where: str) -> object:
-    r"""The lists, dicts and plain values of a pickle, whoever wrote it.
+    r"""Read the lists, dicts and plain values of a pickle from any source.
 
     Plain values are None, bool, int, float, str, bytes and datetime; NumPy scalars become them. Text of Python 2
-    (``str``) is decoded as UTF-8 wherever it stands; where it is not UTF-8 it is left as bytes. Bytes of Python 3 stay
-    bytes. A tuple as the content or as a value of the outermost dict becomes a list.
+    (``str``) is decoded as UTF-8; if it is not UTF-8 it is left as bytes. Bytes of Python 3 stay bytes. A tuple as the
+    content or as a value of the outermost dict becomes a list.
 
     Parameters
     ----------
@@ -150,8 +148,8 @@ def read_pickle(content: bytes, *, where: str) -> object:
     Raises
     ------
     SourceError
-        It is no pickle, or asks for anything else, of which nothing was run; or its values, each counted as often as it
-        is used, take more than :data:`~dayfile_hisparc.unfolding.MOST_UNFOLDED` bytes.
+        Not a pickle, or one that needs anything else, which is not run; or its values, each counted as often as it is
+        used, take more than :data:`~dayfile_hisparc.unfolding.MOST_UNFOLDED` bytes.
 
     Examples
     --------
@@ -163,14 +161,14 @@ def read_pickle(content: bytes, *, where: str) -> object:
     """
     foreign = check_structure(content, where=where)
     try:
-        value = with_event_list(Reader(content).load())
+        value = convert_event_tuples(Reader(content).load())
         check_values(value, max(len(content), MOST_VALUES))
         Unfolding().check(value)
     except RefusalError as error:
         raise SourceError(f"the pickle {error}", where=where) from error
     except MALFORMED as error:
         raise SourceError(f"the pickle is malformed: {error}", where=where) from error
-    return with_bytes(value) if foreign else value
+    return restore_bytes(value) if foreign else value
 
 
 @dataclass(frozen=True)
@@ -180,11 +178,11 @@ class Upload:
     Parameters
     ----------
     station : int or None
-        Number of the station; None if the source does not tell it.
+        Number of the station; None if the source does not name it.
     cluster : str or None
-        Name of its cluster; None if the source does not tell it.
+        Name of its cluster; None if the source does not name it.
     events : list
-        What stands for events; no more is known of them than what :func:`read_pickle` lets through.
+        The events, of which only is known that :func:`read_pickle` accepts them.
     """
 
     station: int | None
@@ -193,7 +191,7 @@ class Upload:
 
 
 def read_upload(content: bytes, *, where: str, most_events: int = MOST_EVENTS) -> Upload:
-    """The events of an upload as a station posted it (a list), or of a queue file (which adds station and cluster).
+    """Read the events of an upload as posted by a station (a list), or of a queue file (with station and cluster).
 
     Parameters
     ----------
@@ -202,12 +200,12 @@ def read_upload(content: bytes, *, where: str, most_events: int = MOST_EVENTS) -
     where : str
         What to call it in errors.
     most_events : int
-        Events that an upload has at most.
+        Limit on the number of events.
 
     Raises
     ------
     SourceError
-        It is neither, or no pickle that may be read, or has more than ``most_events`` events.
+        Neither of these, or not a permitted pickle, or one with more than ``most_events`` events.
 
     Examples
     --------
@@ -242,15 +240,15 @@ def check_number(events: list[object], where: str, most_events: int) -> list[obj
 
 
 def write_upload(station: int | None, cluster: str | None, events: Sequence[object]) -> bytes:
-    """A queue file with these events, or a bare list of them if station or cluster is None.
+    """Write a queue file with events, or a bare list of them if station or cluster is None.
 
     Parameters
     ----------
     station, cluster
         As in :class:`Upload`.
     events : sequence
-        Events as :func:`read_upload` gives them; it reads what is returned here to equal ones, but for tuples, which
-        only a damaged pickle has in an event: they become lists, or texts if they are keys.
+        Events as :func:`read_upload` returns them; it reads the result to equal ones, except tuples, which only a
+        damaged pickle has in an event: they become lists, or texts if they are keys.
 
     Returns
     -------
@@ -262,21 +260,21 @@ def write_upload(station: int | None, cluster: str | None, events: Sequence[obje
     >>> read_upload(write_upload(None, None, [{"header": {}}]), where="upload_17").events
     [{'header': {}}]
     """
-    plain = without_tuples(list(events))
+    plain = replace_tuples(list(events))
     if station is not None and cluster is not None:
         plain = {"station_id": station, "cluster": cluster, "event_list": plain}
     return pickle.dumps(plain, protocol=4)
 
 
-def without_tuples(value: object, done: dict[int, object] | None = None) -> object:
-    """The value without tuples, which :func:`check_structure` refuses; ``done`` as for :func:`with_bytes`."""
+def replace_tuples(value: object, done: dict[int, object] | None = None) -> object:
+    """Replace tuples, which :func:`check_structure` refuses; ``done`` as for :func:`restore_bytes`."""
     if not isinstance(value, list | dict | tuple):
         return value
     done = {} if done is None else done
     if id(value) not in done:
         done[id(value)] = (
-            {str(key) if isinstance(key, tuple) else key: without_tuples(item, done) for key, item in value.items()}
+            {str(key) if isinstance(key, tuple) else key: replace_tuples(item, done) for key, item in value.items()}
             if isinstance(value, dict)
-            else [without_tuples(item, done) for item in value]
+            else [replace_tuples(item, done) for item in value]
         )
     return done[id(value)]

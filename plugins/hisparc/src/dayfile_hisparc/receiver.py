@@ -1,8 +1,8 @@
-"""The receiver: uploads of stations, by the protocol of the HiSPARC datastore, onto disk.
+"""The receiver: store uploads of stations on disk, by the protocol of the HiSPARC datastore.
 
 A station posts a form (``application/x-www-form-urlencoded``) with ``station_id``, ``password``, ``data`` (the pickle,
 a character for each byte, percent-encoded as UTF-8) and ``checksum`` (MD5 of the pickle in lower-case hex). The answer
-is always HTTP 200 with three digits. What answers 100 is on disk, file and directory, before the answer is sent.
+is always HTTP 200 with three digits. An upload is on disk, file and directory, before the answer 100 is sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dayfile_hisparc.passwords import LIMITED, Guesses, Verdict
 from dayfile_hisparc.pickles import read_upload
 from dayfile_hisparc.stations import Station, StationList
 
-__all__ = ["Answer", "Claim", "Receiver", "form_fields", "queue_file"]
+__all__ = ["Answer", "Claim", "Receiver", "make_queue_file", "parse_form"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ for digits, first in ((b"0123456789", 0), (b"abcdef", 10), (b"ABCDEF", 10)):
 
 
 class Answer(Enum):
-    """What a station is told; checked in this order.
+    """Answers to a station; checked in this order.
 
-    To a station everything but 100 means "again, later". 500 is ours: the upload was good and could not be stored.
+    To a station everything except 100 means "again, later". 500 is new: the upload was good and could not be stored.
     """
 
     MISSING = 400
@@ -56,41 +56,41 @@ class Answer(Enum):
 
     @property
     def body(self) -> bytes:
-        """Three digits, no line end."""
+        """Return three digits, without a line end."""
         return str(self.value).encode()
 
 
-def form_fields(body: bytes) -> dict[bytes, bytes]:
-    """The fields of a form as bytes; of a field given twice the first counts, and a blank value is none.
+def parse_form(body: bytes) -> dict[bytes, bytes]:
+    """Parse the fields of a form as bytes; the first of a repeated field counts, and blank values are left out.
 
     Examples
     --------
-    >>> form_fields(b"a=1%2B1&b=&a=2&c=x+y")
+    >>> parse_form(b"a=1%2B1&b=&a=2&c=x+y")
     {b'a': b'1+1', b'c': b'x y'}
     """
     fields: dict[bytes, bytes] = {}
     for pair in body.split(b"&"):
         name, _, value = pair.partition(b"=")
         if value:
-            fields.setdefault(unquoted(name), unquoted(value))
+            fields.setdefault(unquote(name), unquote(value))
     return fields
 
 
-def unquoted(text: bytes) -> bytes:
-    """Percent-encoded bytes as they were; a ``+`` is a blank, what is no escape stays.
+def unquote(text: bytes) -> bytes:
+    """Decode percent-encoded bytes; a ``+`` is a blank, invalid escapes stay.
 
-    Escapes of quoted-printable differ in their sign only, and binascii undoes those quickest. What it takes for more
-    than escapes does not go that way: other signs, line ends, and, as the length tells, signs that begin no escape.
+    Escapes of quoted-printable differ only in their sign, and binascii decodes those fastest. That is not used where it
+    would decode more than escapes: for other signs, line ends, and, recognised by the length, signs without an escape.
     """
     if b"=" not in text and b"\n" not in text and b"\r" not in text:
         plain = binascii.a2b_qp(text.translate(AS_QUOTED_PRINTABLE))
         if len(text) - len(plain) == 2 * text.count(b"%"):
             return plain
-    return unquoted_with_care(text.replace(b"+", b" "))
+    return unquote_carefully(text.replace(b"+", b" "))
 
 
-def unquoted_with_care(text: bytes) -> bytes:
-    """The same for any bytes, without blanks for ``+``."""
+def unquote_carefully(text: bytes) -> bytes:
+    """Decode any percent-encoded bytes, without blanks for ``+``."""
     given: npt.NDArray[np.uint8] = np.frombuffer(text + b"\0\0", np.uint8).copy()
     escapes = np.flatnonzero(given == ord("%"))
     high, low = HEX[given[escapes + 1]], HEX[given[escapes + 2]]
@@ -102,11 +102,11 @@ def unquoted_with_care(text: bytes) -> bytes:
     return given[kept].tobytes()
 
 
-def queue_file(station: Station, payload: bytes) -> bytes:
-    """A queue file: the pickled dict of ``station_id``, ``cluster`` and ``event_list``, around the payload as it came.
+def make_queue_file(station: Station, payload: bytes) -> bytes:
+    """Make a queue file: the pickled dict of ``station_id``, ``cluster`` and ``event_list``, around the payload.
 
-    A pickle is a program that leaves one value on a stack; this one sets out a dict, lets the payload, without its
-    STOP, leave the list, and puts both together. Nothing of the payload is changed, nor read and written again.
+    A pickle is a program that leaves one value on a stack; this one makes a dict, lets the payload, without its STOP,
+    leave the list, and puts it into the dict. The payload is not changed, nor read and written again.
     """
     cluster = station.stored_cluster.encode()
     return b"".join(
@@ -123,33 +123,33 @@ def queue_file(station: Station, payload: bytes) -> bytes:
     )
 
 
-def problem_of(station: Station, content: bytes) -> str:
-    """Why a queue file cannot be taken from a station; empty if it can."""
+def find_problem(station: Station, content: bytes) -> str:
+    """Return why a queue file cannot be accepted from a station; empty if it can."""
     where = f"upload of station {station.number}"
     try:
         upload = read_upload(content, where=where)
     except SourceError as error:
         return str(error)
     same = (upload.station, upload.cluster) == (station.number, station.stored_cluster)
-    return "" if same else f"{where}: the pickle speaks for another station"
+    return "" if same else f"{where}: the pickle names another station"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An upload that says it is from a station.
+    """An upload that claims to be from a station.
 
     Parameters
     ----------
     station : Station
-        Which.
+        The station.
     password, text : str
         The fields ``password`` and ``data``.
     checksum : bytes
         The field ``checksum``.
     limited_as : str
-        Whose wrong passwords are counted with those of this sender.
+        Key by which wrong passwords of this sender are counted.
     wrong : int
-        How many there were.
+        Number of earlier wrong passwords.
     """
 
     station: Station
@@ -161,14 +161,14 @@ class Claim:
 
 
 class Receiver:
-    """Takes uploads for one archive.
+    """Receive uploads for one archive.
 
     Parameters
     ----------
     root : Root
-        The archive; what is accepted goes to its ``incoming/``.
+        The archive; accepted uploads go to its ``incoming/``.
     stations : StationList
-        Who may upload.
+        The stations that may upload.
     """
 
     def __init__(self, root: Root, stations: StationList) -> None:
@@ -178,25 +178,25 @@ class Receiver:
         self.guesses = Guesses()
 
     def answer(self, body: bytes, sender: str = "") -> Answer:
-        """Check an upload and, if it is good, store it.
+        """Check an upload and store it if it is good.
 
         Parameters
         ----------
         body : bytes
             The form as posted.
         sender : str
-            Who sent it, for the log.
+            Address of the sender, for the log.
 
         Returns
         -------
         Answer
             An upload that can be read but has events that cannot be archived is stored all the same: the run that
-            archives it keeps those in quarantine, and the station goes on.
+            archives it quarantines those, and the station continues.
 
         Raises
         ------
         StorageError
-            It could not be stored. The station must not be told 100, and tries again.
+            It could not be stored. The answer must not be 100, so that the station tries again.
         """
         found = self.examine(body, sender)
         if isinstance(found, Claim):
@@ -204,27 +204,27 @@ class Receiver:
         return found
 
     def examine(self, body: bytes, sender: str = "", limited_as: str = "") -> Answer | Claim:
-        """Do the same, but hash no password: an upload whose password must be hashed is returned.
+        """Check an upload without hashing: return a claim if its password must be hashed.
 
         Parameters
         ----------
         body, sender
             As for :meth:`answer`.
         limited_as : str
-            Whose wrong passwords are counted together; empty: nobody's.
+            Key by which wrong passwords are counted; empty: not counted.
         """
-        fields = form_fields(body)
+        fields = parse_form(body)
         if any(name not in fields for name in FIELDS):
             return Answer.MISSING
         try:
-            number = station_number(fields[b"station_id"])
+            number = parse_station_number(fields[b"station_id"])
             password = fields[b"password"].decode()
             text = fields[b"data"].decode()
         except ValueError:
-            return self._told(Answer.MISSING, sender, "a field is not what it should be")
+            return self._answer(Answer.MISSING, sender, "a field is malformed")
         station = self.stations.find(number)
         if station is None:
-            return self._told(Answer.UNKNOWN_STATION, sender, f"station {number} is not in the station list")
+            return self._answer(Answer.UNKNOWN_STATION, sender, f"station {number} is not in the station list")
         claim = Claim(station, password, text, fields[b"checksum"], limited_as, self.guesses.count(limited_as, number))
         verdict = self.stations.proofs.judge(station.password, password)
         if verdict is Verdict.UNKNOWN:
@@ -232,16 +232,16 @@ class Receiver:
         return self.settle(claim, verdict, sender)
 
     def settle(self, claim: Claim, verdict: Verdict, sender: str = "") -> Answer:
-        """Store a claim whose password is right, and refuse another one.
+        """Store a claim if its password is right, else refuse it.
 
         Parameters
         ----------
         claim : Claim
             An upload.
         verdict : Verdict
-            Whether its password is right; UNKNOWN if there was no time to look.
+            Whether its password is right; UNKNOWN if it was not compared.
         sender : str
-            Who sent it, for the log.
+            Address of the sender, for the log.
 
         Raises
         ------
@@ -251,10 +251,10 @@ class Receiver:
         station = claim.station
         if verdict is Verdict.UNKNOWN:
             answer = Answer.WRONG_PASSWORD if claim.wrong >= LIMITED else Answer.NOT_STORED
-            return self._told(answer, sender, f"too many passwords wait to be hashed; one for station {station.number}")
+            return self._answer(answer, sender, f"too many passwords wait to be hashed, for station {station.number}")
         if verdict is Verdict.WRONG:
             self.guesses.note(claim.limited_as, station.number)
-            return self._told(Answer.WRONG_PASSWORD, sender, f"wrong password for station {station.number}")
+            return self._answer(Answer.WRONG_PASSWORD, sender, f"wrong password for station {station.number}")
         if claim.wrong:
             self.guesses.forget(claim.limited_as, station.number)
         return self._take(station, claim.text, claim.checksum, sender)
@@ -263,22 +263,22 @@ class Receiver:
         try:
             payload = text.encode("latin-1")
         except UnicodeEncodeError:
-            self._set_aside(station, text.encode(), "a character above U+00FF, which no byte has")
-            return self._told(Answer.UNREADABLE, sender, f"station {station.number}: data is no pickle")
+            self._set_aside(station, text.encode(), "a character above U+00FF, which is not a byte")
+            return self._answer(Answer.UNREADABLE, sender, f"station {station.number}: data is not a pickle")
         digest = hashlib.md5(payload, usedforsecurity=False).hexdigest().encode()
         if not hmac.compare_digest(digest, checksum):
-            return self._told(Answer.WRONG_CHECKSUM, sender, f"wrong checksum from station {station.number}")
-        # What is judged is what will be stored: a pickle may leave more than its list, which would be keys then.
-        content = queue_file(station, payload)
-        problem = problem_of(station, content)
+            return self._answer(Answer.WRONG_CHECKSUM, sender, f"wrong checksum from station {station.number}")
+        # The stored file is checked, not the payload: a pickle may leave more than its list, which would become keys.
+        content = make_queue_file(station, payload)
+        problem = find_problem(station, content)
         if problem:
             self._set_aside(station, payload, problem)
-            return self._told(Answer.UNREADABLE, sender, problem)
+            return self._answer(Answer.UNREADABLE, sender, problem)
         self._store(station, content)
         return Answer.STORED
 
     def _store(self, station: Station, content: bytes) -> None:
-        """Onto disk: written beside, synced, renamed in, and the directory synced."""
+        """Store an upload on disk: write a hidden file, sync it, rename it, and sync the directory."""
         name = f"{time.time_ns():020d}-{station.number}-{secrets.token_hex(4)}"
         making = self.root.incoming / f".{name}"
         self.root.check_there()
@@ -286,12 +286,12 @@ class Receiver:
             disk.write(making, content, private=True)
             disk.rename(making, self.root.incoming / name)
         except StorageError:
-            with suppress(OSError):  # what is half there takes room that the next one needs
+            with suppress(OSError):  # an incomplete file takes room that the next one needs
                 making.unlink()
             raise
 
     def _set_aside(self, station: Station, payload: bytes, message: str) -> None:
-        """Keep what can never be archived, once however often it is sent."""
+        """Quarantine an upload that can never be archived, once, however often it is sent."""
         reason = {
             "source": f"upload of station {station.number}",
             "plugin": "hisparc",
@@ -303,13 +303,13 @@ class Receiver:
         self.root.check_there()
         self.quarantine.put(f"upload-{station.number}", payload, reason)
 
-    def _told(self, answer: Answer, sender: str, reason: str) -> Answer:
+    def _answer(self, answer: Answer, sender: str, reason: str) -> Answer:
         logger.warning("%s: %s; answered %d", sender or "upload", reason, answer.value)
         return answer
 
 
-def station_number(text: bytes) -> int:
-    """The number of a station, in digits 0 to 9; ``int`` takes ``5_01``, ``+501`` and digits of other scripts too.
+def parse_station_number(text: bytes) -> int:
+    """Parse the number of a station, in digits 0 to 9; ``int`` accepts ``5_01``, ``+501`` and other scripts too.
 
     Raises
     ------
@@ -318,7 +318,7 @@ def station_number(text: bytes) -> int:
 
     Examples
     --------
-    >>> station_number(b"501")
+    >>> parse_station_number(b"501")
     501
     """
     if not text.strip().removeprefix(b"-").isdigit():  # of bytes only 0 to 9 are

@@ -1,4 +1,4 @@
-"""The routes of ``dayfile serve``: uploads at any path, and the station list's renewal by XML-RPC."""
+"""The routes of ``dayfile serve``: uploads at any path, and renewal of the station list by XML-RPC."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from starlette.types import Receive, Scope, Send
 
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
-from dayfile.serving.proxies import canonical
+from dayfile.serving.proxies import canonicalise
 from dayfile_hisparc.passwords import HashingQueue, Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
-from dayfile_hisparc.stations import StationList, parsed, replace_list
+from dayfile_hisparc.stations import StationList, parse_list, replace_list
 
-__all__ = ["Renewal", "receive", "refusal", "routes", "stored"]
+__all__ = ["Renewal", "choose_refusal", "make_routes", "receive", "store_or_refuse"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +38,21 @@ FETCH_SECONDS = 30
 
 
 def receive(receiver: Receiver, body: bytes, sender: str, limited_as: str = "") -> Answer | Claim:
-    """The answer to an upload, whatever happens to it; a claim where its password must be hashed first."""
-    return stored(partial(receiver.examine, body, sender, limited_as), sender)
+    """Receive an upload and return the answer; a claim if its password must be hashed first."""
+    return store_or_refuse(partial(receiver.examine, body, sender, limited_as), sender)
 
 
-def stored(function: Callable[[], Found], sender: str) -> Found | Answer:
-    """What a function of the receiver answers, also where the disk fails."""
+def store_or_refuse(function: Callable[[], Found], sender: str) -> Found | Answer:
+    """Call a function of the receiver; answer NOT_STORED if the disk fails."""
     try:
         return function()
     except StorageError as error:
-        logger.error("%s: an upload could not be stored: %s", sender, error)  # noqa: TRY400 - the message says it all
+        logger.error("%s: an upload could not be stored: %s", sender, error)  # noqa: TRY400 - the message is sufficient
         return Answer.NOT_STORED
 
 
-def refusal(path: str) -> tuple[int, dict[str, str]]:
-    """Status and header fields of the answer to a request that is no upload and for no other route."""
+def choose_refusal(path: str) -> tuple[int, dict[str, str]]:
+    """Choose status and header fields for a request that is neither an upload nor for another route."""
     if path.rstrip("/") == UPLOADS:
         return 405, {"allow": "POST"}
     return 404, {}
@@ -64,7 +64,7 @@ class Uploads:
     Parameters
     ----------
     receiver : Receiver
-        Takes them.
+        Receives the uploads.
     """
 
     def __init__(self, receiver: Receiver) -> None:
@@ -78,12 +78,12 @@ class Uploads:
             answer = await self.upload(request)
             response = Response(answer.body, headers={"content-type": "text/plain"})
         else:
-            status, headers = refusal(request.url.path)
+            status, headers = choose_refusal(request.url.path)
             response = Response(status_code=status, headers=headers)
         await response(scope, receive, send)
 
     async def upload(self, request: Request) -> Answer:
-        """Answer an upload; what it takes of memory is given back."""
+        """Answer an upload, and release its memory."""
         bounds = request.app.state.bounds
         sender = request.client.host if request.client else ""
         body = await bounds.read(request)
@@ -92,39 +92,41 @@ class Uploads:
             return Answer.MISSING
         size = len(body)
         try:
-            limited_as = bounds.proxies.limited_as(sender)
+            limited_as = bounds.proxies.find_limit_key(sender)
             found = await bounds.work(receive, self.receiver, bytes(body), sender, limited_as)
             if isinstance(found, Claim):
                 del body
                 verdict = await self._judge(found, size, bounds.limit // 2)
-                found = await bounds.work(stored, partial(self.receiver.settle, found, verdict, sender), sender)
+                found = await bounds.work(
+                    store_or_refuse, partial(self.receiver.settle, found, verdict, sender), sender
+                )
         finally:
             await bounds.release(size)
         return cast("Answer", found)
 
     async def _judge(self, claim: Claim, size: int, most_bytes: int) -> Verdict:
-        """Whether the password of a claim is right, in its turn."""
+        """Judge the password of a claim, in its turn."""
         if self.queue is None:  # made after the fork
             self.queue = HashingQueue(self.receiver.stations.proofs, most_bytes)
         station = claim.station
         return await self.queue.ask(station.number, station.password, claim.password, claim.wrong, size)
 
 
-def routes(root: Root, stations: StationList, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
-    """Routes for an archive.
+def make_routes(root: Root, stations: StationList, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
+    """Make the routes for an archive.
 
     Parameters
     ----------
     root : Root
         The archive.
     stations : StationList
-        Who may upload.
+        The stations that may upload.
     source : str
         URL of the station list; empty: no renewal by XML-RPC.
     permitted : tuple of str
         Addresses that may ask for the renewal.
     """
-    callers = {canonical(address) for address in permitted}
+    callers = {canonicalise(address) for address in permitted}
 
     async def call(request: Request) -> Response:
         bounds = request.app.state.bounds
@@ -144,22 +146,22 @@ def routes(root: Root, stations: StationList, source: str, permitted: tuple[str,
     if source:
         renewal = Renewal(stations.path, source)
         found.append(Route("/RPC2", call, methods=["POST"]))
-        found.append(Route("/RPC2", only_post, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]))
-    # The datastore takes uploads at any path; a POST that is none lacks its fields.
+        found.append(Route("/RPC2", refuse_method, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]))
+    # The datastore accepted uploads at any path; any other POST lacks their fields.
     found.append(Route("/{path:path}", Uploads(Receiver(root, stations))))
     return found
 
 
-async def only_post(request: Request) -> Response:  # noqa: ARG001 - a route takes it
-    """Say how ``/RPC2`` is called."""
+async def refuse_method(request: Request) -> Response:  # noqa: ARG001 - a route takes it
+    """Answer that only POST is allowed."""
     return Response(status_code=405, headers={"allow": "POST"})
 
 
 class Renewal:
-    """The XML-RPC method ``reload_datastore``: fetch the station list from its source and put it in place.
+    """The XML-RPC method ``reload_datastore``: fetch the station list from its source and replace the old one.
 
-    It takes no arguments and returns true, also where the list has not changed. The list is replaced in one step, and
-    only by one with a station in it.
+    It takes no arguments and returns true, even if the list has not changed. The list is replaced in one step, and only
+    by one with a station in it.
 
     Parameters
     ----------
@@ -177,18 +179,18 @@ class Renewal:
         self.dispatcher.register_function(self.reload_datastore)
 
     def answer(self, body: bytes) -> bytes:
-        """The XML that answers a call, a fault included."""
-        # The one way in without a server of its own; bytes, though its stub says text.
+        """Answer a call with XML, which may be a fault."""
+        # The only way without a separate server; bytes, though its stub says text.
         return cast("bytes", self.dispatcher._marshaled_dispatch(body))  # noqa: SLF001
 
     def reload_datastore(self) -> bool:
-        """Fetch the list; put it in place if it differs."""
+        """Fetch the list; replace the old one if it differs."""
         content = fetch(self.source)
-        stations, problems = parsed(content.decode("utf-8", errors="surrogateescape"))
+        stations, problems = parse_list(content.decode("utf-8", errors="surrogateescape"))
         if not stations or len(content) > LONGEST_LIST:
-            raise ValueError(f"what {without_secrets(self.source)} gave is no station list")
+            raise ValueError(f"the answer of {strip_secrets(self.source)} is not a station list")
         for problem in problems:
-            logger.warning("station list from %s: %s", without_secrets(self.source), problem)
+            logger.warning("station list from %s: %s", strip_secrets(self.source), problem)
         if not self.station_list.exists() or self.station_list.read_bytes() != content:
             replace_list(self.station_list, content)
             logger.info("station list replaced; stations: %d", len(stations))
@@ -201,23 +203,23 @@ def fetch(url: str) -> bytes:
     Raises
     ------
     ValueError
-        It cannot be had. The reason is in the log only, as it goes to whoever called.
+        It cannot be fetched. The reason is only logged, as this error goes to the caller.
     """
     try:
         with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - the operator's own URL
             return bytes(answer.read(LONGEST_LIST + 1))
     except (OSError, HTTPException, ValueError) as error:
         reason = str(error) if isinstance(error, OSError) else type(error).__name__
-        logger.warning("station list from %s: cannot be fetched: %s", without_secrets(url), reason)
+        logger.warning("station list from %s: cannot be fetched: %s", strip_secrets(url), reason)
         raise ValueError("the station list could not be fetched") from None
 
 
-def without_secrets(url: str) -> str:
-    """Return an address without what may be a password in it.
+def strip_secrets(url: str) -> str:
+    """Strip possible passwords from an address.
 
     Examples
     --------
-    >>> without_secrets("https://user:secret@example.org:8443/list?key=secret")
+    >>> strip_secrets("https://user:secret@example.org:8443/list?key=secret")
     'https://example.org:8443/list'
     """
     parts = urlsplit(url)

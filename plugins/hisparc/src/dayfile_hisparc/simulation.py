@@ -2,7 +2,7 @@
 
 Station software sends lists of 100 events; the receiver keeps each list as a queue file, a pickled dict of
 ``station_id``, ``cluster`` and ``event_list``. An event is a dict of a ``header`` and a ``datalist`` of upload codes
-with their values. What is drawn here follows the ranges of a real four-detector station: per second one message of
+with their values. The random values follow the ranges of a real four-detector station: per second one message of
 singles and 36/64 of a shower, baselines near 29 ADC counts, traces of 80 to 902 samples of 2.5 ns.
 """
 
@@ -30,11 +30,11 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SAMPLE_STATIONS: Mapping[int, int] = {501: 4, 502: 4, 510: 2}
-"""Stations of a sample and how many detectors each has."""
+"""Stations of a sample, with the number of detectors of each."""
 
 EVENTS_AN_UPLOAD = 100
 UPLOADS_A_DAY = 1300
-"""What a station is sure to fill: it sends about 135,000 events a day, and the number of showers is drawn."""
+"""Uploads that a station surely fills: it sends about 135,000 events a day, with a random number of showers."""
 
 PROTOCOLS = (0, 2, 3, 4, 5)
 SECOND = 1_000_000_000
@@ -47,7 +47,7 @@ EVENTS_AT_ONCE = 1024
 LOW_THRESHOLD, HIGH_THRESHOLD = 53, 123
 """Trigger thresholds of 30 and 70 mV, in ADC counts above the baseline."""
 FILTER_THRESHOLD = 20
-"""A sample counts towards the integral when it is so many ADC counts above the baseline."""
+"""ADC counts above the baseline from which on a sample counts towards the integral."""
 LARGEST_COUNT = 4095
 MIP_HEIGHT, MIP_WIDTH = 270.0, 45.0
 """Most probable pulse height of one particle and the scale of its spectrum, in ADC counts."""
@@ -92,22 +92,22 @@ DECIMALS = np.array([list(f"{count},".encode().rjust(5, b"\0")) for count in ran
 """Text of each ADC count with the comma after it, padded in front with zero bytes."""
 
 
-def datalist(codes: Sequence[str], values: Sequence[Any]) -> Datalist:
-    """Pair upload codes with their values, in the form they are sent in; codes beyond the values are not sent."""
+def make_datalist(codes: Sequence[str], values: Sequence[Any]) -> Datalist:
+    """Pair upload codes with their values, as they are sent; codes without a value are left out."""
     return [{"data_uploadcode": code, "data": value} for code, value in zip(codes, values, strict=False)]
 
 
-def pulse_heights(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Heights of pulses in ADC counts: one particle or a few, each with the long upper tail of energy loss.
+def draw_pulse_heights(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Draw heights of pulses in ADC counts: one particle or a few, each with the long upper tail of energy loss.
 
-    Minus the logarithm of a chi-square of one degree of freedom has Moyal's distribution, the usual stand-in for
+    Minus the logarithm of a chi-square of one degree of freedom has Moyal's distribution, the usual approximation of
     Landau's.
     """
     return rng.geometric(0.75, shape) * (MIP_HEIGHT - MIP_WIDTH * np.log(rng.chisquare(1, shape)))
 
 
-def arrivals(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Integers, Integers]:
-    """Sample at which the pulse of each detector begins, -1 where it was not hit, and the length of the traces.
+def draw_arrivals(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Integers, Integers]:
+    """Draw the sample at which the pulse of each detector begins, -1 without a hit, and the length of the traces.
 
     At least two detectors see a shower. Half of the showers arrive as a thin front; in the others a late particle
     makes the traces longer. Lengths are even.
@@ -127,7 +127,7 @@ def arrivals(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Integers
 def digitise(
     rng: np.random.Generator, begins: Integers, lengths: Integers, baselines: Floats, noises: Floats
 ) -> tuple[npt.NDArray[np.int16], Integers]:
-    """ADC counts of many traces end to end (int16), and where each trace starts.
+    """Digitise many traces: their ADC counts end to end (int16), and where each trace starts.
 
     Parameters
     ----------
@@ -143,13 +143,13 @@ def digitise(
     hit = np.flatnonzero(begins >= 0)
     # A pulse rises to its peak in 6 to 9 samples and has decayed 54 samples after it began.
     time = np.arange(PULSE) / rng.uniform(6, 9, (len(hit), 1))
-    pulses = pulse_heights(rng, (len(hit), 1)) * time**2 * np.exp(2 - 2 * time)
+    pulses = draw_pulse_heights(rng, (len(hit), 1)) * time**2 * np.exp(2 - 2 * time)
     samples[(starts + begins)[hit, np.newaxis] + np.arange(PULSE)] += pulses
     return np.rint(samples).clip(0, LARGEST_COUNT).astype(np.int16), starts
 
 
 def encode_traces(counts: npt.NDArray[np.int16], starts: Integers) -> list[str]:
-    """Traces in the form they are sent in: base64 of a zlib stream of decimal numbers separated by commas."""
+    """Encode traces as they are sent: base64 of a zlib stream of decimal numbers separated by commas."""
     digits = DECIMALS[counts]
     text = digits[digits > 0].tobytes()
     widths = np.add.reduceat(2 + (counts > 9) + (counts > 99) + (counts > 999), starts)
@@ -158,8 +158,8 @@ def encode_traces(counts: npt.NDArray[np.int16], starts: Integers) -> list[str]:
     return [base64.b64encode(zlib.compress(text[start:end])).decode() for start, end in parts]
 
 
-def as_sent(values: Integers, dtype: type[np.unsignedinteger[Any]]) -> list[list[int]]:
-    """Values of the detectors, shape (showers, detectors), for four detectors; absent ones are -1.
+def convert_as_sent(values: Integers, dtype: type[np.unsignedinteger[Any]]) -> list[list[int]]:
+    """Convert values of the detectors, shape (showers, detectors), as sent for four; absent detectors are -1.
 
     Station software unpacks them as unsigned integers, so -1 arrives as 65535 or 4294967295.
     """
@@ -168,17 +168,17 @@ def as_sent(values: Integers, dtype: type[np.unsignedinteger[Any]]) -> list[list
     return sent
 
 
-def showers(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
-    """Draw showers: what was measured of each trace, and the traces.
+def draw_showers(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
+    """Draw showers: the measured values of each trace, and the traces.
 
     The pulse height is that of the highest sample above the baseline, the integral sums the samples at least 20
     counts above it. The trigger pattern has two bits a detector, from bit 0 on: over the low threshold, over the high
-    one; the bits above tell the condition that was met.
+    one; the bits above are the condition that was met.
     """
     shape = len(seconds), detectors
     if not len(seconds):
         return
-    begins, lengths = arrivals(rng, shape)
+    begins, lengths = draw_arrivals(rng, shape)
     baselines = BASELINES[:detectors] + rng.normal(0, 1, shape)
     noises = NOISES[:detectors] * rng.lognormal(0, 0.15, shape)
     counts, starts = digitise(rng, begins.ravel(), lengths.repeat(detectors), baselines.ravel(), noises.ravel())
@@ -194,36 +194,36 @@ def showers(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterat
     for rate, pattern, *measured in zip(
         rates.tolist(),
         patterns.tolist(),
-        as_sent(np.rint(1000 * noises).astype(np.int64), np.uint16),
-        as_sent(whole_baselines, np.uint16),
-        as_sent((begins >= 0).astype(np.int64), np.uint16),
-        as_sent(heights, np.uint16),
-        as_sent(integrals, np.uint32),
+        convert_as_sent(np.rint(1000 * noises).astype(np.int64), np.uint16),
+        convert_as_sent(whole_baselines, np.uint16),
+        convert_as_sent((begins >= 0).astype(np.int64), np.uint16),
+        convert_as_sent(heights, np.uint16),
+        convert_as_sent(integrals, np.uint32),
         strict=True,
     ):
         values = [value for quantity in measured for value in quantity]
-        yield datalist(SHOWER_CODES, [1, rate, pattern, *values, *islice(traces, detectors)])
+        yield make_datalist(SHOWER_CODES, [1, rate, pattern, *values, *islice(traces, detectors)])
 
 
-def singles(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
-    """Draw singles: pulses over the low and the high threshold in one second; -1 where there is no secondary."""
+def draw_singles(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
+    """Draw singles: pulses over the low and the high threshold in one second; -1 without a secondary."""
     counts = rng.poisson(SINGLES_A_SECOND, (len(seconds), len(SINGLES_CODES)))
     counts[:, 2 * detectors :] = -1
-    return (datalist(SINGLES_CODES, row) for row in counts.tolist())
+    return (make_datalist(SINGLES_CODES, row) for row in counts.tolist())
 
 
-def weather(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:  # noqa: ARG001
-    """Draw the messages of a weather station without a UV sensor: -999 stands for what is not measured."""
+def draw_weather(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:  # noqa: ARG001
+    """Draw the messages of a weather station without a UV sensor: -999 means not measured."""
     for day_share in (seconds / SECONDS_A_DAY).tolist():
         sun = max(0.0, float(np.sin(2 * np.pi * (day_share - 0.25))))
         outside, inside = np.round([8 + 5 * sun + rng.normal(0, 0.3), 20 + 2 * sun + rng.normal(0, 0.2)], 1).tolist()
         barometer, wind = np.round([1012 + rng.normal(0, 1), rng.gamma(4)], 3).tolist()
         humidity, direction = int(85 - 20 * sun), int(rng.integers(360))
         values = (inside, outside, humidity, 45, barometer, direction, wind, int(600 * sun), -999, 0.0, 0.0)
-        yield datalist(WEATHER_CODES, (*values, int(outside), round(outside - 3, 1), round(outside - wind / 2, 1)))
+        yield make_datalist(WEATHER_CODES, (*values, int(outside), round(outside - 3, 1), round(outside - wind / 2, 1)))
 
 
-def configuration(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
+def draw_configuration(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:
     """Draw a configuration. A station with two detectors has no secondary: its hardware number is 0."""
     secondary = detectors == 4
     latitude, longitude = rng.normal((52.3559, 4.9510), 0.001).tolist()
@@ -238,21 +238,21 @@ def configuration(rng: np.random.Generator, seconds: Floats, detectors: int) -> 
         **{f"CFG_MAS_{code}": value for code, value in DEVICE_SETTINGS.items()},
         **{f"CFG_SLV_{code}": value if secondary else type(value)(0) for code, value in DEVICE_SETTINGS.items()},
     }
-    return (datalist(tuple(settings), tuple(settings.values())) for _ in seconds)
+    return (make_datalist(tuple(settings), tuple(settings.values())) for _ in seconds)
 
 
-def errors(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:  # noqa: ARG001
-    """Draw error messages: one text each."""
+def draw_errors(rng: np.random.Generator, seconds: Floats, detectors: int) -> Iterator[Datalist]:  # noqa: ARG001
+    """Draw error messages, of one text each."""
     choices = rng.integers(len(ERROR_MESSAGES), size=len(seconds)).tolist()
-    return (datalist(("ERRMSG",), (ERROR_MESSAGES[choice],)) for choice in choices)
+    return (make_datalist(("ERRMSG",), (ERROR_MESSAGES[choice],)) for choice in choices)
 
 
-KINDS = {"CFG": configuration, "CIC": showers, "SIN": singles, "WTR": weather, "ERR": errors}
-"""Event type codes and who draws their data; at the same instant, earlier ones come first."""
+KINDS = {"CFG": draw_configuration, "CIC": draw_showers, "SIN": draw_singles, "WTR": draw_weather, "ERR": draw_errors}
+"""Event type codes, with the functions that draw their data; at the same instant, earlier ones come first."""
 
 
-def timeline(rng: np.random.Generator) -> tuple[Integers, npt.NDArray[np.str_]]:
-    """Nanoseconds since midnight and type code of each event of a day, in time order; only showers have fractions."""
+def draw_timeline(rng: np.random.Generator) -> tuple[Integers, npt.NDArray[np.str_]]:
+    """Draw nanoseconds since midnight and type code of a day's events, in time order; only showers have fractions."""
     times = {
         "CFG": np.zeros(1, np.int64),
         "CIC": rng.integers(SECONDS_A_DAY * SECOND, size=rng.poisson(SECONDS_A_DAY * SHOWERS_A_SECOND)),
@@ -267,7 +267,7 @@ def timeline(rng: np.random.Generator) -> tuple[Integers, npt.NDArray[np.str_]]:
 
 
 def events_of_station(day: np.datetime64, seed: int, station: int, *, detectors: int = 4) -> Iterator[Event]:
-    """Events of one station from midnight on, in time order, until the day is over (about 135,000).
+    """Simulate the events of one station from midnight on, in time order, until the day is over (about 135,000).
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def events_of_station(day: np.datetime64, seed: int, station: int, *, detectors:
     Raises
     ------
     UsageError
-        There are no stations with so many detectors.
+        No station has this number of detectors.
 
     Examples
     --------
@@ -302,9 +302,9 @@ def events_of_station(day: np.datetime64, seed: int, station: int, *, detectors:
     if detectors not in (2, 4):
         raise UsageError(f"a station has 2 or 4 detectors, not {detectors}: choose one of them")
     date = day.astype("datetime64[D]")
-    # A seed sequence takes no negative numbers.
+    # A seed sequence must not have negative numbers.
     rng = np.random.default_rng([number % 2**64 for number in (seed, int(date.astype(np.int64)), station)])
-    times, codes = timeline(rng)
+    times, codes = draw_timeline(rng)
     for first in range(0, len(times), EVENTS_AT_ONCE):
         time, code = times[first : first + EVENTS_AT_ONCE], codes[first : first + EVENTS_AT_ONCE]
         data = {kind: draw(rng, time[code == kind] / SECOND, detectors) for kind, draw in KINDS.items()}
@@ -342,7 +342,7 @@ def write_queue_files(
         The same arguments give the same names and bytes, whatever the hash seed or the time zone. Another version of
         NumPy or zlib may draw or compress differently.
     directory : Path
-        Where to write; made if it is not there.
+        Directory for the files; made if missing.
     stations : mapping of int to int
         Number of detectors, 4 or 2, of each station.
     cluster : str
@@ -359,7 +359,7 @@ def write_queue_files(
     Raises
     ------
     UsageError
-        The stations do not send so many events in a day, or one has neither 2 nor 4 detectors.
+        The stations send fewer events in a day, or one has neither 2 nor 4 detectors.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What stands in for the names that real uploads hold: never the real things, and every argument is checked."""
+"""Stand-ins for the names in real uploads: never the real things, and every argument is checked."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import struct
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-__all__ = ["PERMITTED", "Permitted", "RefusalError", "shown"]
+__all__ = ["PERMITTED", "Permitted", "RefusalError", "make_printable"]
 
 LONGEST_SCALAR: Final = 65_536
 """Bytes of a NumPy text."""
 
 
 class RefusalError(pickle.UnpicklingError):
-    """What a pickle asks for is not permitted; the message goes on from "the pickle"."""
+    """A pickle needs something that is not permitted; the message continues "the pickle"."""
 
 
-def byte_string(value: object) -> bytes:
-    """Bytes as Python 3 sends them, or a ``str`` of Python 2, which was read as text."""
+def to_bytes(value: object) -> bytes:
+    """Return bytes as Python 3 sends them, or of a ``str`` of Python 2, which was read as text."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     if isinstance(value, bytes):
@@ -36,8 +36,8 @@ def datetime(state: object, *rest: object) -> dt.datetime:
     """
     if type(state) is int:
         return dt.datetime(state, *rest)  # type: ignore[arg-type]  # noqa: DTZ001 - naive, as it was sent
-    # The constructor believes all of a state but the month; replace() checks every part.
-    return dt.datetime(byte_string(state), *rest).replace()  # type: ignore[arg-type]  # noqa: DTZ001
+    # The constructor checks only the month of a state; replace() checks every part.
+    return dt.datetime(to_bytes(state), *rest).replace()  # type: ignore[arg-type]  # noqa: DTZ001
 
 
 def encode(text: object, encoding: object) -> bytes:
@@ -47,7 +47,7 @@ def encode(text: object, encoding: object) -> bytes:
     return text.encode("latin-1")
 
 
-def no_bytes() -> bytes:
+def make_no_bytes() -> bytes:
     """Stand in for ``bytes``, with which Python 3 writes empty bytes up to protocol 2."""
     return b""
 
@@ -70,7 +70,9 @@ class NumpyType:
 
     def __init__(self, name: object, align: object = 0, copy: object = 0) -> None:
         if not isinstance(name, str) or not (name in NUMPY_FORMATS or re.fullmatch("[SU][0-9]{1,5}", name)):
-            raise RefusalError(f"has a NumPy value of type {shown(name)}, which is neither a number nor a short text")
+            raise RefusalError(
+                f"has a NumPy value of type {make_printable(name)}, which is neither a number nor a short text"
+            )
         if not isinstance(align, int) or not isinstance(copy, int):
             raise RefusalError("has a NumPy type with the wrong arguments")
         self.name = name
@@ -87,7 +89,7 @@ class NumpyType:
                 raise RefusalError("has a NumPy type with the wrong state")
 
     def value(self, content: bytes) -> bool | int | float | str | bytes:
-        """The plain value of a scalar's bytes."""
+        """Return the plain value of a scalar's bytes."""
         if len(content) != self.size:
             raise RefusalError(f"has a NumPy value of the size {len(content)} for a type of the size {self.size}")
         if self.name[0] == "S":
@@ -98,22 +100,22 @@ class NumpyType:
         return value  # type: ignore[no-any-return]
 
 
-def numpy_scalar(numpy_type: object, content: object) -> bool | int | float | str | bytes:
+def make_scalar(numpy_type: object, content: object) -> bool | int | float | str | bytes:
     """Stand in for ``numpy.core.multiarray.scalar``."""
     if not isinstance(numpy_type, NumpyType):
         raise RefusalError("has a NumPy value without a type")
-    return numpy_type.value(byte_string(content))
+    return numpy_type.value(to_bytes(content))
 
 
 MOST_ARGUMENTS: Final = 8
-"""A datetime of numbers has the most."""
+"""As many as a datetime of numbers has."""
 
 
 class Permitted:
-    """A name that a pickle may call. It takes no state: a plain function could be changed by the BUILD opcode.
+    """A name that a pickle may call. It has no state: the BUILD opcode could change a plain function.
 
-    ``makes_texts`` says whether a call makes bytes or a text as long as those it is given, which a pickle can name as
-    often as it likes.
+    ``makes_texts`` says whether a call makes bytes or a text as long as its arguments, which a pickle can use any
+    number of times.
     """
 
     __slots__ = ("call", "makes_texts")
@@ -123,7 +125,7 @@ class Permitted:
         self.makes_texts = makes_texts
 
     def __call__(self, *arguments: object) -> object:
-        """What the stand-in makes of the arguments."""
+        """Call the stand-in with the arguments."""
         if len(arguments) > MOST_ARGUMENTS:
             raise RefusalError(f"has a call with {len(arguments)} arguments")
         return self.call(*arguments)
@@ -137,14 +139,14 @@ PERMITTED: Final = {
     ("datetime", "timedelta"): Permitted(dt.timedelta),
     ("datetime", "timezone"): Permitted(dt.timezone),
     ("numpy", "dtype"): Permitted(NumpyType),
-    ("numpy.core.multiarray", "scalar"): Permitted(numpy_scalar, makes_texts=True),
-    ("numpy._core.multiarray", "scalar"): Permitted(numpy_scalar, makes_texts=True),
+    ("numpy.core.multiarray", "scalar"): Permitted(make_scalar, makes_texts=True),
+    ("numpy._core.multiarray", "scalar"): Permitted(make_scalar, makes_texts=True),
     ("_codecs", "encode"): Permitted(encode, makes_texts=True),
-    ("__builtin__", "bytes"): Permitted(no_bytes),
+    ("__builtin__", "bytes"): Permitted(make_no_bytes),
 }
 
 
-def shown(name: object) -> str:
-    """A name from a pickle, fit for a message."""
+def make_printable(name: object) -> str:
+    """Make a name from a pickle printable, for a message."""
     text = str(name)[:80] if isinstance(name, str) else type(name).__name__
     return text if text.isprintable() else ascii(text)

@@ -1,7 +1,7 @@
-"""The station list: who may upload. A CSV file without header: number, cluster, password.
+"""The list of stations that may upload: a CSV file without header, with number, cluster and password.
 
-Empty lines are skipped, CSV quoting works, fields are not stripped, of a number listed twice the last row counts: as in
-the datastore this plugin replaces. There, one bad row locked out every station after it; here it costs that row.
+Empty lines are skipped, CSV quoting works, fields are not stripped, and the last row of a repeated number counts, as in
+the datastore that this plugin replaces. There, one bad row locked out every station after it; here only itself.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Station:
     Parameters
     ----------
     number : int
-        Of the station.
+        Number of the station.
     cluster : str
-        As spelt in the list.
+        Its cluster, as spelt in the list.
     password : str
         Never shown. In clear, or hashed by :func:`dayfile_hisparc.passwords.hashed`.
     """
@@ -51,7 +51,7 @@ class Station:
 
     @property
     def stored_cluster(self) -> str:
-        """The cluster as a queue file has it: what is no UTF-8 in the list is a question mark."""
+        """Return the cluster as stored in a queue file: with a question mark for anything that is not UTF-8."""
         return self.cluster.encode(errors="replace").decode()
 
 
@@ -66,7 +66,7 @@ class StationList:
     Raises
     ------
     SettingsError
-        It cannot be read at the start. Later, the list stays as it was and the failure is logged.
+        It cannot be read at the start. Later, the old list is kept and the error is logged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,28 +82,28 @@ class StationList:
             raise SettingsError(f"the station list cannot be read: {error.strerror}", where=path) from error
 
     def find(self, number: int) -> Station | None:
-        """The station of that number; None if the list has none."""
+        """Find the station of a number; None if it is not in the list."""
         with self.lock:
             try:
                 self._refresh()
             except OSError as error:
-                logger.error("station list %s cannot be read (%s); the last one stays", self.path, error.strerror)  # noqa: TRY400 - no traceback
+                logger.error("station list %s cannot be read (%s); keeping the last one", self.path, error.strerror)  # noqa: TRY400 - no traceback
             return self.stations.get(number)
 
     def admits(self, station: Station, password: str) -> bool:
-        """Whether it is the station's password; hashes it where that is needed."""
+        """Return whether it is the station's password; hash it if necessary."""
         verdict = self.proofs.judge(station.password, password)
         if verdict is Verdict.UNKNOWN:
             verdict = self.proofs.prove(station.password, password)
         return verdict is Verdict.RIGHT
 
     def _refresh(self) -> None:
-        told = self.path.stat()
-        state = (told.st_mtime_ns, told.st_size, told.st_ino)
+        found = self.path.stat()
+        state = (found.st_mtime_ns, found.st_size, found.st_ino)
         if state == self.seen:
             return
-        # A byte order mark is no part of the first row.
-        self.stations, self.problems = parsed(self.path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
+        # A byte order mark does not belong to the first row.
+        self.stations, self.problems = parse_list(self.path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
         self.seen = state
         self.proofs.keep({station.password for station in self.stations.values()})
         for problem in self.problems:
@@ -117,38 +117,38 @@ def open_list(path: Path | None) -> StationList:
     Raises
     ------
     SettingsError
-        They name none, or it cannot be read.
+        They do not name one, or it cannot be read.
     """
     if path is None:
         raise SettingsError("set hisparc.station_list to the station list, or give the datastore's config.ini")
     return StationList(path)
 
 
-def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
-    r"""The stations of a list by number, and what is wrong with other rows (never a password).
+def parse_list(text: str) -> tuple[dict[int, Station], list[str]]:
+    r"""Parse the stations of a list, by number, and describe what is wrong with other rows (without passwords).
 
     Examples
     --------
-    >>> parsed("501,Amsterdam,secret\nx,Aarhus,y\n")[1]
-    ['line 2: the first field is no station number; this row is left out']
+    >>> parse_list("501,Amsterdam,secret\nx,Aarhus,y\n")[1]
+    ['line 2: the first field is not a station number; this row is left out']
     """
     stations: dict[int, Station] = {}
     problems = []
-    # Line by line, so that an open quote costs its own row and not all that follow.
+    # Line by line, so that an open quote loses only its own row.
     for line, row_text in enumerate(io.StringIO(text, newline=None), 1):
         if row_text == "\n":
             continue
         try:
             (row,) = csv.reader([row_text.removesuffix("\n")], strict=True)
         except (csv.Error, ValueError):
-            problems.append(f"line {line}: this is no CSV; this row is left out")
+            problems.append(f"line {line}: this is not CSV; this row is left out")
             continue
         if len(row) != 3:
             problems.append(
                 f"line {line}: {plural(len(row), 'field')}, not number, cluster and password; this row is left out"
             )
         elif not row[0].strip().isascii() or not row[0].strip().isdigit():
-            problems.append(f"line {line}: the first field is no station number; this row is left out")
+            problems.append(f"line {line}: the first field is not a station number; this row is left out")
         elif len(row[0]) > LONGEST or int(row[0]) >= LARGEST:
             problems.append(f"line {line}: the station number has more than 31 bits; this row is left out")
         else:
@@ -157,10 +157,10 @@ def parsed(text: str) -> tuple[dict[int, Station], list[str]]:
 
 
 def replace_list(path: Path, content: bytes) -> None:
-    """Put a new list in place of the old one, in one step, with its mode, owner and group.
+    """Replace the list in one step, keeping mode, owner and group of the old file.
 
-    The file is nobody else's to read until it has the group of the old one; if that cannot be given, it has no mode
-    for a group. Where the path is a link, the file it points to is replaced.
+    Nobody else can read the file until it has the group of the old one; if that cannot be set, it has no permissions
+    for a group. If the path is a link, the file it leads to is replaced.
     """
     target = path.resolve()
     making = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
@@ -178,7 +178,7 @@ def replace_list(path: Path, content: bytes) -> None:
 
 
 def keep_access(path: Path, old: os.stat_result) -> None:
-    """Give a new file of this user's owner, group and mode of another one, as far as this user may."""
+    """Give a new file the owner, group and mode of another one, as far as this user may."""
     with disk.storage_errors("give the mode of the old one to", path):
         mode = stat.S_IMODE(old.st_mode)
         with suppress(PermissionError):

@@ -1,6 +1,7 @@
 """The first wall against hostile pickles: a walk over the opcodes, before anything is built of them.
 
-One regular expression swallows runs of harmless opcodes; Python steps over long strings only.
+One regular expression matches runs of harmless opcodes; Python only steps over long strings. A plain walk, opcode by
+opcode, is in the tests and must agree.
 """
 
 from __future__ import annotations
@@ -24,32 +25,34 @@ LARGEST_STRUCTURE: Final = 5 * 2**20
 MOST_CONTAINERS: Final = 300_000
 """Lists and dicts of a pickle: an empty dict is 1 byte and costs 80."""
 LONG_STRING: Final = 32
-"""Bytes from which on a string is long."""
+"""Length of the shortest string that counts as long."""
 
 
-def one_of(expressions: Iterable[bytes]) -> bytes:
-    """Expression for any of them."""
+def match_one_of(expressions: Iterable[bytes]) -> bytes:
+    """Make an expression for any of several."""
     return b"(?:" + b"|".join(expressions) + b")"
 
 
-def counted(characters: bytes, width: int = 1, longest: int = LONG_STRING - 1) -> bytes:
-    """Expression for a length of ``width`` bytes and so many ``characters``: an alternative for each length.
+def match_counted(characters: bytes, width: int = 1, longest: int = LONG_STRING - 1) -> bytes:
+    """Make an expression for a length of ``width`` bytes and n ``characters``: an alternative for each length n.
 
-    Lengths with the same first byte stand together, so that few are tried.
+    Lengths with the same first byte are grouped, so that few alternatives are tried.
     """
 
     def with_first_byte(byte: int) -> Iterator[bytes]:
         for length in range(byte, longest + 1, 256):
             yield re.escape(length.to_bytes(width, "little")[1:]) + b"%s{%d}" % (characters, length)
 
-    return one_of(re.escape(bytes([byte])) + one_of(with_first_byte(byte)) for byte in range(min(longest + 1, 256)))
+    return match_one_of(
+        re.escape(bytes([byte])) + match_one_of(with_first_byte(byte)) for byte in range(min(longest + 1, 256))
+    )
 
 
-# The C unpickler keeps a memo twice as long as the largest index, so that "p2000000000" would cost 32 GB. Whether the
-# characters are digits is left to it.
+# The C unpickler's memo is twice as long as the largest index, so that "p2000000000" would cost 32 GB. The unpickler
+# itself checks that the characters are digits.
 PUT: Final = rb"(?:p[^\n]{1,6}+\n|q.|r..[\x00-\x0f]\x00|\x94)"
-# A tuple stands only where a call (REDUCE) or the state of an object (BUILD) consumes it at once. Tuples as dict keys
-# can be nested so that hashing them takes a time exponential in the length of the pickle.
+# A tuple is permitted only where a call (REDUCE) or the state of an object (BUILD) consumes it at once. Tuples as dict
+# keys can be nested so that hashing them takes a time exponential in the length of the pickle.
 TUPLE: Final = rb"(?:t|[\x85-\x87]|\))"
 CALL: Final = TUPLE + PUT + rb"?[Rb]"
 # None, booleans, marks, lists, dicts and their items, MEMOIZE, STACK_GLOBAL: opcodes without argument.
@@ -63,33 +66,33 @@ HEADERS: Final = (0, 5, 2, 9, 5, 2)
 PYTHON_2: Final = (4, 5)
 """The groups of a ``str`` of Python 2."""
 CUT_OFF: Final = tuple(bytes([opcode]) for opcode in b"XB\x8cC\x8d\x8eTU")
-"""Opcodes of strings that stand alone only where not even the length is whole."""
+"""Opcodes of strings; the expression leaves them over only if their length is cut off."""
 
 
-def run_of_opcodes(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[bytes]:
-    r"""Expression for many harmless opcodes, with opcode and length of a string that is left to Python, if one follows.
+def compile_run(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[bytes]:
+    r"""Compile an expression for a run of harmless opcodes, and the opcode and length of a string left to Python.
 
     ``text`` is an expression for the text in a STRING or UNICODE, ``longest`` the length of the longest Unicode string
-    that is taken along. For each there is an alternative, so that the expression takes some milliseconds to compile.
+    in the run. Each length is an alternative, so that the expression takes some milliseconds to compile.
 
-    The usual ones stand first, those of binary pickles before those of text, and what mostly follows an opcode, such as
-    a PUT, is taken along: both for speed.
+    For speed the most frequent opcodes come first, those of binary pickles before those of text, and opcodes that
+    usually follow another one, such as a PUT, are matched with it.
 
-    BUILD follows a tuple, or a GET of one, as NumPy types with the same state share it. The stand-ins judge what it
-    does to an object: only a NumPy type takes a state, and None as a state changes nothing.
+    BUILD follows a tuple, or a GET of one, as NumPy types with the same state share it. The stand-ins check the state:
+    only a NumPy type accepts one, and None as a state changes nothing.
 
     Integers have at most 20 digits: decimals of millions take quadratic time to read, and of integers with many more
-    than 61 bits one can find so many with the same hash that filling a dict with them is quadratic.
+    than 61 bits many have the same hash, so that filling a dict with them is quadratic.
     """
     opcodes = (
         rb"h.(?:h.h.(?:K.|M..|b|)|b|)",  # BINGET; three and a BININT1 or BININT2 are a value with its code
-        rb"X" + counted(rb".", 4, longest) + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
+        rb"X" + match_counted(rb".", 4, longest) + rb"(?:r..[\x00-\x0f]\x00|)",  # BINUNICODE
         rb"K.",  # BININT1
         rb"q.",  # BINPUT
         rb"r..[\x00-\x0f]\x00",  # LONG_BINPUT
         rb"M..",  # BININT2
         rb"j.{4}b?+",  # LONG_BINGET
-        rb"\x8c" + counted(rb".", 1, min(longest, 255)) + rb"\x94?+",  # SHORT_BINUNICODE
+        rb"\x8c" + match_counted(rb".", 1, min(longest, 255)) + rb"\x94?+",  # SHORT_BINUNICODE
         rb"g[^\n]{1,6}+\n(?:sg[^\n]{1,6}+\n(?:I-?+\d{1,20}+\n|)|b|)",  # GET; two and an INT are a value with its code
         rb"S" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # STRING
         rb"p[^\n]{1,6}+\n(?:g[^\n]{1,6}+\nb?+|)",  # PUT
@@ -97,26 +100,26 @@ def run_of_opcodes(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[by
         rb"V" + text + rb"\n(?:p[^\n]{1,6}+\n|)",  # UNICODE
         rb"J.{4}",  # BININT
         rb"G.{8}",  # BINFLOAT
-        rb"U" + counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
-        rb"C" + counted(rb"."),  # SHORT_BINBYTES
+        rb"U" + match_counted(rb"[\x00-\x7f]"),  # SHORT_BINSTRING of ASCII
+        rb"C" + match_counted(rb"."),  # SHORT_BINBYTES
         rb"F[^\n]{1,40}+\n",  # FLOAT
         rb"L-?+\d{1,20}+L?\n",  # LONG
-        rb"\x8a(?:" + counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
+        rb"\x8a(?:" + match_counted(rb".", longest=8) + rb"|\x09.{8}[\x00-\x05\xfa-\xff])",  # LONG1
         CALL,
-        rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the name is Reader's to judge
+        rb"c[^\n]*+\n[^\n]*+\n",  # GLOBAL; the Reader checks the name
         rb"\x80[\x00-\x05]",  # PROTO
         rb"\x95.{8}",  # FRAME
     )
-    # Each repetition costs 120 bytes until the match is done, so their number is bounded. A possessive repetition would
-    # not, but before Python 3.11.5 one of a group can end in the midst of an opcode that did not match.
-    run = rb"(?:" + BARE + one_of(opcodes) + rb"){0,10000}" + BARE
+    # Each repetition costs 120 bytes until the match is done, so their number is limited. A possessive repetition would
+    # be free, but before Python 3.11.5 one of a group can end in the middle of an opcode that did not match.
+    run = rb"(?:" + BARE + match_one_of(opcodes) + rb"){0,10000}" + BARE
     return re.compile(rb"(?s)" + run + rb"(?:" + STRING + rb"|)")
 
 
-# Traces have some hundreds of characters; few that were seen have more than 1000.
-RUN: Final = run_of_opcodes(rb"[^\n]*+", 1023)
-RUN_OF_SHORT_STRINGS: Final = run_of_opcodes(rb"[^\n]{0,99}+")
-"""Leaves all long strings to Python, so that what is beside them can be counted."""
+# Traces have some hundreds of characters; few have more than 1000.
+RUN: Final = compile_run(rb"[^\n]*+", 1023)
+RUN_OF_SHORT_STRINGS: Final = compile_run(rb"[^\n]{0,99}+")
+"""Leaves all long strings to Python, so that the bytes beside them can be counted."""
 ARGUMENT: Final = PUT + rb"?" + CALL
 STRING_ARGUMENT: Final = re.compile(rb"(?s)" + ARGUMENT)
 PROTO: Final = b"\x80"
@@ -127,12 +130,12 @@ FOREIGN_TEXT: Final = re.compile(rb"(?s)\\x[89a-f](?![^\n]{0,80}+\n" + ARGUMENT 
 EVENT_TUPLE: Final = re.compile(rb"(?s)" + TUPLE + PUT + rb"?[su]?\.")
 PROBLEMS: Final = {
     b"": "ends too early",
-    **dict.fromkeys((b"p", b"r", b"g"), "has a memo index that is no number below a million"),
-    **dict.fromkeys((b"I", b"L", b"\x8a", b"\x8b"), "has an integer that is no number of at most 20 digits"),
+    **dict.fromkeys((b"p", b"r", b"g"), "has a memo index that is not a number below a million"),
+    **dict.fromkeys((b"I", b"L", b"\x8a", b"\x8b"), "has an integer that is not a number of at most 20 digits"),
     **dict.fromkeys((b"t", b")", b"\x85", b"\x86", b"\x87"), "has a tuple that is not the list of events"),
 }
-# From protocol 2 on, the protocol stands first; before, the opcode of a list, dict or tuple and its PUT or first item.
-# More than one byte, as a clock of another instrument can begin with any.
+# From protocol 2 on, a pickle begins with the protocol; before, with the opcode of a list, dict or tuple and its PUT or
+# first item. More than one byte, as a clock of another instrument can begin with any.
 OPENING: Final = re.compile(
     rb"\x80[\x02-\x05]|\([ld](?:p\d|[(.SVI])|\((?:\([ld]|[\]}]|t\.)|[\]}][(.qr\x94\]}STUVXIJKM]|\)\."
 )
@@ -141,7 +144,7 @@ OPENING_SIZE = 8
 
 
 def looks_like_pickle(content: bytes) -> bool:
-    r"""Whether the first bytes are those of a pickled list, dict or tuple.
+    r"""Return whether the first bytes are those of a pickled list, dict or tuple.
 
     Examples
     --------
@@ -152,10 +155,10 @@ def looks_like_pickle(content: bytes) -> bool:
 
 
 def check_structure(content: bytes, *, where: str) -> bool:
-    r"""Refuse a pickle that could do harm while it is read, before any of it is.
+    r"""Refuse a pickle that could do harm while it is read, before reading any of it.
 
-    What passes has only the opcodes that lists and dicts of plain values need, up to protocol 5. Reading it takes time
-    and memory in proportion to its length, at most some 200 MB. Names are not looked at here.
+    An accepted pickle has only the opcodes that lists and dicts of plain values need, up to protocol 5. Reading it
+    takes time and memory in proportion to its length, at most some 200 MB. Names are not checked here.
 
     Parameters
     ----------
@@ -167,7 +170,7 @@ def check_structure(content: bytes, *, where: str) -> bool:
     Returns
     -------
     bool
-        Whether there may be a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
+        Whether it may have a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
 
     Raises
     ------
@@ -190,7 +193,7 @@ def check_structure(content: bytes, *, where: str) -> bool:
         start, string = run.end(), run.lastindex or 0
         position = start - HEADERS[string]
         if position - strings > LARGEST_STRUCTURE:
-            if runs is RUN:  # which does not leave out long strings: count again
+            if runs is RUN:  # which includes long strings: count again without them
                 runs, end, strings = RUN_OF_SHORT_STRINGS, 0, 0
                 continue
             raise SourceError(f"the pickle has over {LARGEST_STRUCTURE} bytes beside its long strings", where=where)
@@ -213,7 +216,7 @@ def check_structure(content: bytes, *, where: str) -> bool:
     events = EVENT_TUPLE.match(content, position)
     if opcode != b"." and not events:
         cut = "" if content.endswith(b".") else "; it does not end with STOP and may be cut off"
-        raise SourceError(f"the pickle {problem(opcode)}{cut}", where=f"{where}, byte {position}")
+        raise SourceError(f"the pickle {describe_problem(opcode)}{cut}", where=f"{where}, byte {position}")
     end = events.end() if events else position + 1
     if end < len(content):
         raise SourceError(
@@ -228,15 +231,15 @@ def check_size(content: bytes, where: str) -> None:
         raise SourceError(f"{plural(len(content), 'byte')} are more than an upload can have ({LARGEST})", where=where)
     if len(content) <= MOST_CONTAINERS:
         return
-    # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes do.
+    # Each begins with a mark in a text pickle, with ] or } in a binary one. NumPy counts six times as fast as bytes.
     codes = np.frombuffer(content, np.uint8)
     marks, lists, dicts = (np.count_nonzero(codes == code) for code in b"(]}")
     if max(marks, lists + dicts) > MOST_CONTAINERS:
         raise SourceError(f"the pickle has more than {MOST_CONTAINERS} lists and dicts", where=where)
 
 
-def problem(opcode: bytes) -> str:
-    """What is wrong with a pickle where the walk met this opcode and could not go on."""
+def describe_problem(opcode: bytes) -> str:
+    """Describe what is wrong with a pickle at whose opcode the walk stopped."""
     if opcode in PROBLEMS:
         return PROBLEMS[opcode]
     from pickletools import opcodes

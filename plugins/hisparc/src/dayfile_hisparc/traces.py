@@ -1,4 +1,4 @@
-"""Traces: what a detector saw, as the blob holds it and as ADC counts.
+"""Traces of detectors, as blobs and as ADC counts.
 
 A blob is a zlib stream of ASCII decimal integers with commas between them: raw ADC counts 0 to 4095, one every 2.5 ns,
 baseline not subtracted. Older station software ends with a comma. Some streams inflate only with their first and last
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["NANOSECONDS_A_SAMPLE", "adc_counts", "traces"]
 
 NANOSECONDS_A_SAMPLE = 2.5
-# The longest trace of a station is 10 us, 4000 samples; a stream that inflates to more than this is no trace.
+# The longest trace of a station is 10 us, 4000 samples; a stream that inflates to more than this is not a trace.
 LONGEST = 2**20
 MOST_INFLATED = 128 * 2**20
 """Bytes that the traces of an upload may inflate to together; 1000 events with the four longest take 80 MB."""
@@ -30,7 +30,7 @@ COUNTS = re.compile(rb"-?\d{1,9}(?:,-?\d{1,9})*,?")
 
 
 def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
-    """The ADC counts of a trace, shape (n_samples,), one every 2.5 ns.
+    """Return the ADC counts of a trace, shape (n_samples,), one every 2.5 ns.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
     Raises
     ------
     ValueError
-        It does not inflate, or is no list of integers.
+        It does not inflate, or is not a list of integers.
 
     Examples
     --------
     >>> adc_counts(zlib.compress(b"203,204,1250,"))
     array([ 203,  204, 1250], dtype=int32)
     """
-    text = inflated(blob)
+    text = inflate(blob)
     if not COUNTS.fullmatch(text):
-        raise ValueError("the trace is no list of integers")
+        raise ValueError("the trace is not a list of integers")
     return np.array(text.rstrip(b",").split(b","), np.int32)
 
 
@@ -58,12 +58,12 @@ class TooLongError(ValueError):
 
 
 class TraceCheck:
-    """Checks the traces of an upload, of which a kilobyte can inflate to a megabyte: each once, all to a bound.
+    """Check the traces of an upload, each once, up to a total size: a kilobyte can inflate to a megabyte.
 
     Parameters
     ----------
     most_inflated : int
-        Bytes that the traces may inflate to together.
+        Total bytes that the traces may inflate to.
     """
 
     def __init__(self, most_inflated: int = MOST_INFLATED) -> None:
@@ -76,12 +76,12 @@ class TraceCheck:
         Raises
         ------
         SourceError
-            Together with those before it, it inflates to too much.
+            Together with earlier ones, it inflates to too much.
         """
         if blob not in self.found:
             text = b""
             try:
-                text = inflated(blob)
+                text = inflate(blob)
                 self.left -= len(text)
             except TooLongError:
                 self.left -= LONGEST
@@ -89,14 +89,14 @@ class TraceCheck:
                 pass
             if self.left < 0:
                 most = self.most_inflated // 2**20
-                message = f"the traces inflate to more than {most} MB, and those of no station do"
+                message = f"the traces inflate to more than {most} MB, more than those of any station"
                 raise SourceError(f"{message}; hisparc.check_traces=off archives them as they came")
             self.found[blob] = COUNTS.fullmatch(text) is not None
         return self.found[blob]
 
 
-def inflated(blob: bytes) -> bytes:
-    """The text of a trace; ValueError if it does not inflate, whole or without its first and last byte."""
+def inflate(blob: bytes) -> bytes:
+    """Inflate a trace to text, whole or without its first and last byte; ValueError if that fails."""
     for stream in (blob, blob[1:-1]):
         inflate = zlib.decompressobj()
         try:
@@ -111,24 +111,24 @@ def inflated(blob: bytes) -> bytes:
 
 
 def traces(records: Records, row: int) -> list[npt.NDArray[np.int32] | None]:
-    """The traces of one event, read now.
+    """Read the traces of one event.
 
     Parameters
     ----------
     records : Records
         Of ``hisparc.events``.
     row : int
-        Which event.
+        Index of the event.
 
     Returns
     -------
     list of array or None, length 4
-        ADC counts, shape (n_samples,), of each detector; None for a detector that is not there or sent no trace.
+        ADC counts, shape (n_samples,), of each detector; None for a detector that is missing or sent no trace.
 
     Raises
     ------
     ValueError
-        A trace does not inflate, or is no list of integers.
+        A trace does not inflate, or is not a list of integers.
 
     Examples
     --------

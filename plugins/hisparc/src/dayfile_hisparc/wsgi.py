@@ -18,34 +18,34 @@ from typing import Any
 from dayfile.configuration import configured
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
-from dayfile.serving.health import PATH, trouble
-from dayfile.serving.missing import combine, noting
+from dayfile.serving.health import PATH, find_obstacle
+from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.passwords import Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
-from dayfile_hisparc.server import receive, refusal, stored
+from dayfile_hisparc.server import choose_refusal, receive, store_or_refuse
 from dayfile_hisparc.stations import open_list
 
 __all__ = ["application"]
 
 BLOCK = 2**16
 LARGEST_READ = 2**24
-"""Bytes of a body that are read where the limit is not known."""
+"""Bytes of a body that are read if the limit is unknown."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a process needs to answer.
+    """The objects with which a process answers.
 
     Parameters
     ----------
     receiver : Receiver
-        Takes uploads.
+        Receives uploads.
     limit : int
         Bytes of the longest body.
     proxies : Proxies
-        Who is believed.
+        Trusted proxies.
     """
 
     receiver: Receiver
@@ -54,18 +54,18 @@ class Prepared:
 
 
 @cache
-def prepared() -> Prepared:
-    """Read the settings, at the first request of this process."""
+def prepare() -> Prepared:
+    """Read the settings at the first request of this process."""
     archive, config = os.environ.get("DAYFILE_ARCHIVE"), os.environ.get("DAYFILE_CONFIG")
     root, _, settings = configured(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
     problems: list[DayfileError] = []
-    with noting(problems):
+    with collect_errors(problems):
         log_as("serve", settings.core)
-    with noting(problems):
+    with collect_errors(problems):
         root.prepare()
     stations = None
-    with noting(problems):
+    with collect_errors(problems):
         stations = open_list(own.station_list if isinstance(own, HisparcSettings) else None)
     if problems or stations is None:
         raise combine(problems)
@@ -73,10 +73,10 @@ def prepared() -> Prepared:
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
 
-def ready(environ: dict[str, Any]) -> Prepared | None:
-    """What this process needs to answer; None, with a line in the server's log, while it cannot."""
+def try_prepare(environ: dict[str, Any]) -> Prepared | None:
+    """Prepare for answers; return None, with a line in the server's log, while that fails."""
     try:
-        return prepared()
+        return prepare()
     except DayfileError as error:
         environ["wsgi.errors"].write(f"dayfile: {error}\n")
         environ["wsgi.errors"].flush()
@@ -84,54 +84,54 @@ def ready(environ: dict[str, Any]) -> Prepared | None:
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer an upload, see :mod:`dayfile_hisparc.receiver`, or what is none."""
+    """Answer an upload, see :mod:`dayfile_hisparc.receiver`, or another request."""
     status, headers, body = 200, {}, b""
-    here = ready(environ)
+    here = try_prepare(environ)
     if environ["REQUEST_METHOD"] == "POST":
-        body = (upload(environ, here) if here else unready(environ)).body
+        body = (answer_upload(environ, here) if here else refuse_unready(environ)).body
     elif here is None:
-        status, body = 503, b"the settings are wrong or there is no archive; the log says what to do\n"
+        status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        reason = trouble(here.receiver.root, here.limit)
+        reason = find_obstacle(here.receiver.root, here.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
     else:
-        status, headers = refusal(str(environ.get("PATH_INFO", "")))
+        status, headers = choose_refusal(str(environ.get("PATH_INFO", "")))
     fields = [*headers.items(), ("Content-type", "text/plain"), ("Content-Length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", fields)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
 
-def unready(environ: dict[str, Any]) -> Answer:
-    """Answer a POST that cannot be stored, after its body: a connection closed before that shows no answer."""
-    read(environ, LARGEST_READ)
+def refuse_unready(environ: dict[str, Any]) -> Answer:
+    """Refuse a POST that cannot be stored, after reading its body: otherwise the client would not see the answer."""
+    read_body(environ, LARGEST_READ)
     return Answer.NOT_STORED
 
 
-def upload(environ: dict[str, Any], here: Prepared) -> Answer:
+def answer_upload(environ: dict[str, Any], here: Prepared) -> Answer:
     """Answer a POST."""
     sender = here.proxies.client(
         str(environ.get("REMOTE_ADDR", "")),
         str(environ.get("HTTP_X_FORWARDED_FOR", "")),
         str(environ.get("HTTP_FORWARDED", "")),
     )
-    body = read(environ, here.limit)
+    body = read_body(environ, here.limit)
     if body is None:
         return Answer.MISSING
-    found = receive(here.receiver, body, sender, here.proxies.limited_as(sender))
+    found = receive(here.receiver, body, sender, here.proxies.find_limit_key(sender))
     if isinstance(found, Claim):
-        with hashing_turn(here.receiver.stations.path) as mine:
+        with take_hashing_turn(here.receiver.stations.path) as mine:
             station = found.station
             proofs = here.receiver.stations.proofs
             verdict = proofs.prove(station.password, found.password) if mine else Verdict.UNKNOWN
-        return stored(partial(here.receiver.settle, found, verdict, sender), sender)
+        return store_or_refuse(partial(here.receiver.settle, found, verdict, sender), sender)
     return found
 
 
 @contextmanager
-def hashing_turn(station_list: Path) -> Iterator[bool]:
-    """Let one process of all hash at a time: True in that one. The others go on with other uploads."""
+def take_hashing_turn(station_list: Path) -> Iterator[bool]:
+    """Try to be the only process that hashes; yield whether this is it. The others continue with other uploads."""
     with station_list.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,14 +141,14 @@ def hashing_turn(station_list: Path) -> Iterator[bool]:
             yield True
 
 
-def read(environ: dict[str, Any], limit: int) -> bytes | None:
-    """The body of a request, whole, line feeds included; None if it is longer than the limit or breaks off."""
-    told = str(environ.get("CONTENT_LENGTH") or "")
-    if not told.isdigit():
-        # Without a length only a server that ends the input itself can be read to the end.
+def read_body(environ: dict[str, Any], limit: int) -> bytes | None:
+    """Read the whole body of a request, with line feeds; None if it is longer than the limit or incomplete."""
+    declared = str(environ.get("CONTENT_LENGTH") or "")
+    if not declared.isdigit():
+        # Without a length the input can be read to its end only if the server ends it.
         whole = bytes(environ["wsgi.input"].read(limit + 1)) if environ.get("wsgi.input_terminated") else b""
         return whole if len(whole) <= limit else None
-    length = int(told)
+    length = int(declared)
     if length > limit:
         return None
     body = bytearray()

@@ -19,7 +19,7 @@ class Sis(Instrument):
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:
-        """Struct streams of the periodic types, and an HDF4 file of the rarer ones and of event cycles."""
+        """Write struct streams of the periodic types, and an HDF4 file of the rarer ones and of event cycles."""
         from dayfile.testing.telemetry import write_sources
         from dayfile_sis.simulation import sample_day
 

@@ -1,4 +1,4 @@
-"""The events inside the event cycles, by the name that they had before :meth:`dayfile.Records.unpack`."""
+"""Unpack the events of event cycles, under the name used before :meth:`dayfile.Records.unpack` existed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["events"]
 def events(records: Records | npt.NDArray[Any], length: Length | None = None) -> npt.NDArray[Any]:
     """Make one row of each event in the buffers of cycles: ``records.unpack("EventBuffer", length)``.
 
-    It also takes an array, and day files that were written before they declared their packed buffers. It will be
-    removed in a later version.
+    It also accepts an array, and day files written before they declared their packed buffers. It will be removed in a
+    later version.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
         Of ``sis.events``.
     length : callable, optional
         Returns the lengths of n compressed events from a uint8 array of shape (n, MAX_NUM_SIS_EVENT_BYTES): what the
-        buffer holds from the first byte of each event on. An event has its length inside; where is not in the C headers
-        that the layout is made of. Without such a function the first event of each struct can be found, and no other.
+        buffer holds from the first byte of each event on. An event has its length inside, at a place that the C headers
+        of the layout do not give. Without such a function only the first event of each struct can be found.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def events(records: Records | npt.NDArray[Any], length: Length | None = None) ->
     Raises
     ------
     UsageError
-        The records are no event cycles of this instrument; or ``length`` does not return an integer for each event.
+        The records are not event cycles of this instrument; or ``length`` does not return an integer for each event.
 
     Examples
     --------

@@ -1,16 +1,15 @@
-"""A sample day of SIS: what is peculiar to the instrument, on top of what its layout declares.
+"""A sample day of SIS: properties of the instrument that its layout does not declare.
 
 ACE sends a minor frame a second; 16 of them make a major frame, 256 a cycle of the instrument. High-priority rates come
 8 times a cycle, low-priority rates and housekeeping once, a summary with each minor frame. A flight command table of
 1180 bytes comes down in segments of 80 bytes a cycle, so in 15 cycles. A subset holds all 249 telemetry bytes of a
 minor frame and is made only in command-response and in diagnostic mode; its first six bytes are the housekeeping bytes
-that the summary has too, and bits in the first of these tell the mode. Spacecraft housekeeping is sent in one of 16
-minor frames and reads 255 in the others. A
-diagnostic event takes 3 minor frames of 249 bytes. The two matrices of DAC offsets are a pair, stamped with the same
-cycle.
+that the summary has too, and bits in the first of these give the mode. Spacecraft housekeeping is sent in one of 16
+minor frames and reads 255 in the others. A diagnostic event takes 3 minor frames of 249 bytes. The two matrices of DAC
+offsets are a pair, stamped with the same cycle.
 
-Invented are the insides of events, the words of command echoes, when commands, diagnostics and DAC offsets come, the
-minor frame of the interface temperature, and the numbers that compressed rates have.
+The insides of events, the words of command echoes, the times of commands, diagnostics and DAC offsets, the minor frame
+of the interface temperature, and the numbers of compressed rates are invented.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dayfile.model.datatype import DataType
 from dayfile.testing.generators import (
     Integers,
     Overrides,
-    Records,
+    RecordArray,
     readings,
     sent_when,
     setting,
@@ -44,13 +43,13 @@ CYCLE = SPACECRAFT_CLOCK.cycle
 TABLE_SEGMENTS = 15
 EVENTS_A_CYCLE, EVENT_LENGTHS, EVENT_AGES = 20, (30, 109), 8
 EVENT_CYCLES = 56
-"""Cycles whose events are in the sample: 4 hours."""
+"""Cycles with events in the sample: 4 hours."""
 
 
 def sample_day(
     day: np.datetime64, seed: int, types: Mapping[str, DataType]
-) -> tuple[dict[str, Records], dict[str, Records]]:
-    """Records of one day, of all types, none of them twice.
+) -> tuple[dict[str, RecordArray], dict[str, RecordArray]]:
+    """Sample the records of one day, of all types, none of them twice.
 
     Parameters
     ----------
@@ -69,18 +68,20 @@ def sample_day(
     Raises
     ------
     UsageError
-        The spacecraft's clock did not run yet.
+        The spacecraft's clock was not running yet.
     """
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, types, day, seed)
     operations = Operations(telemetry, first_echo=3, segments=TABLE_SEGMENTS)
     cycles, sample = telemetry.cycles, telemetry.records
     events = telemetry.generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
-    summary = sample("L1SisSummary", telemetry.frames(), overrides=summaries(operations))
+    summary = sample("L1SisSummary", telemetry.frames(), overrides=make_summaries(operations))
     streams = {
         "L1SisSummary": summary,
         "L1SisHighPriorityRate": sample("L1SisHighPriorityRate", telemetry.frames(every=32)),
-        "L1SisLowPriorityRate": sample("L1SisLowPriorityRate", cycles, None, low_priority_rates(telemetry, events)),
-        "L1SisHskp": sample("L1SisHskp", cycles, None, housekeeping(cycles)),
+        "L1SisLowPriorityRate": sample(
+            "L1SisLowPriorityRate", cycles, None, make_low_priority_rates(telemetry, events)
+        ),
+        "L1SisHskp": sample("L1SisHskp", cycles, None, make_housekeeping(cycles)),
     }
     rest = {
         "BrowseSis": sample("BrowseSis", cycles, cycles + CYCLE, {"WgtFact*": shares}),
@@ -108,8 +109,8 @@ def sample_day(
     return streams, rest
 
 
-def summaries(operations: Operations) -> Overrides:
-    """One record a minor frame."""
+def make_summaries(operations: Operations) -> Overrides:
+    """Make one record a minor frame."""
     frames = operations.telemetry.frames()
     turn = frames % 16
     return {
@@ -124,14 +125,14 @@ def summaries(operations: Operations) -> Overrides:
     }
 
 
-def low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
-    """One record a cycle; the events are those of the event cycles, spread over 96 buffers and 4 classes."""
+def make_low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
+    """Make one record a cycle; the events are those of the event cycles, spread over 96 buffers and 4 classes."""
     by_buffer = telemetry.generator("buffers").multinomial(events, np.full(384, 1 / 384)).reshape(-1, 96, 4)
     return {"NumberEvents": by_buffer, **dict.fromkeys(("nbadid", "n?ebful"), 0)}
 
 
-def housekeeping(cycles: Integers) -> Overrides:
-    """One record a cycle."""
+def make_housekeeping(cycles: Integers) -> Overrides:
+    """Make one record a cycle."""
     return {
         "CycleNumber": cycles // CYCLE,
         "CommandTableIndex": cycles // CYCLE % TABLE_SEGMENTS,
