@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
@@ -79,7 +80,13 @@ def command(tmp_path, monkeypatch, capsys):
         assert "Traceback" not in printed.err
         return Done(ended.value.code or 0, printed.out, printed.err)
 
-    return call
+    logger = logging.getLogger()
+    before, level = list(logger.handlers), logger.level
+    yield call
+    for handler in [handler for handler in logger.handlers if handler not in before]:
+        logger.removeHandler(handler)  # it writes to what pytest closes after the test
+        handler.close()
+    logger.setLevel(level)
 
 
 def drop_powers() -> None:
