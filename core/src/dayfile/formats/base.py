@@ -58,7 +58,7 @@ class Format(Protocol):
         Parameters
         ----------
         layout : Layout
-            The layout; ``layout.section(model)`` has the words of the section, None where it is absent.
+            The layout; ``layout.find_section(model)`` has the words of the section, None where it is absent.
         document : Document
             The file. ``document.fail(path, problem)`` raises a LayoutError at the place of a word.
         """

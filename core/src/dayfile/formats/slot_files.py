@@ -55,13 +55,13 @@ class SlotFiles(Format):
 
     def check(self, layout: Layout, document: Document) -> None:
         """Slot files hold structs, and their names say which day and data type."""
-        words = layout.section(FlatFileWords)
+        words = layout.find_section(FlatFileWords)
         if words is None:
             if self.name in layout.words.sources:
                 place = ("sources", layout.words.sources.index(self.name))
                 document.fail(place, "the layout has no 'flat_files', which says how such files are named")
             return
-        if layout.section(StructWords) is None:
+        if layout.find_section(StructWords) is None:
             document.fail(("flat_files",), "flat files hold C structs; the layout has no 'structs'", at_key=True)
         check_name(words.name, layout, document)
         for data_type in layout.types:
@@ -86,7 +86,7 @@ class SlotFiles(Format):
 
     def exporters(self, layout: Layout) -> Iterable[Exporter]:
         """What writes slot files, under the name that the layout gives them."""
-        words = layout.section(FlatFileWords)
+        words = layout.find_section(FlatFileWords)
         return [] if words is None else [SlotFileExporter(words.format, layout)]
 
 
@@ -130,7 +130,7 @@ class SlotFileExporter(Exporter):
 
 def template_of(layout: Layout) -> str:
     """Template of the names of slot files; empty if the layout has none."""
-    words = layout.section(FlatFileWords)
+    words = layout.find_section(FlatFileWords)
     return words.name if words else ""
 
 

@@ -56,7 +56,7 @@ class Structs(Format):
 
     def check(self, layout: Layout, document: Document) -> None:
         """The struct of each type and version has the size that the layout declares."""
-        words = layout.section(StructWords)
+        words = layout.find_section(StructWords)
         for data_type in layout.types:
             path: Path = ("types", data_type.type)
             for place, (size, count) in declared_sizes(layout.words.types[data_type.type], path).items():
@@ -108,7 +108,7 @@ def declared_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
 
 def struct_of(layout: Layout, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
     """The dtype of a data type's C struct in memory; in the layout's byte order if none is given."""
-    words = layout.section(StructWords) or StructWords()
+    words = layout.find_section(StructWords) or StructWords()
     order = byte_order or words.byte_order
     return struct_dtype(data_type.fields, "little" if order == "little" else "big", words.alignment)
 
