@@ -18,12 +18,12 @@ from dayfile.engine.pieces import Piece
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs
 from dayfile.model.datatype import DataType
 
-__all__ = ["load", "save"]
+__all__ = ["load_pieces", "save_pieces"]
 
 
-def save(path: Path, pieces: Iterable[Piece]) -> None:
+def save_pieces(path: Path, pieces: Iterable[Piece]) -> None:
     """Add pieces to a part file; OSError if that fails."""
-    told, contents = [], []
+    headers, contents = [], []
     for piece in pieces:
         batch = piece.batch
         values = batch.blobs.values
@@ -32,7 +32,7 @@ def save(path: Path, pieces: Iterable[Piece]) -> None:
         arrays = (batch.records, numbers, lengths, owners, piece.sources.astype(np.int64))
         buffers = [np.ascontiguousarray(array).tobytes() for array in arrays] + [b"".join(values)]
         contents += buffers
-        told.append(
+        headers.append(
             {
                 "plugin": piece.plugin,
                 "data_type": piece.data_type,
@@ -47,11 +47,11 @@ def save(path: Path, pieces: Iterable[Piece]) -> None:
             }
         )
     with path.open("ab") as file:
-        file.write(json.dumps(told, default=np.generic.item).encode() + b"\n")
+        file.write(json.dumps(headers, default=np.generic.item).encode() + b"\n")
         file.writelines(contents)
 
 
-def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
+def load_pieces(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
     """The pieces of a part file that belong to some day files, in the order in which they were saved.
 
     Parameters
@@ -73,10 +73,10 @@ def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> 
                 buffers.append(memoryview(content)[place : place + size])
                 place += size
             if words["path"] in wanted:
-                yield piece_of(words, buffers, types[words["data_type"]])
+                yield make_piece(words, buffers, types[words["data_type"]])
 
 
-def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
+def make_piece(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
     """A piece from what a part file says of it."""
     form = next(form for form in data_type.forms if len(form.fields) == words["fields"])
     records: npt.NDArray[Any] = np.frombuffer(buffers[0], form.dtype)

@@ -17,7 +17,7 @@ from dayfile.errors import PluginError
 from dayfile.model.batch import SOURCE_STEP, Batch, Blobs
 from dayfile.model.datatype import DataType
 
-__all__ = ["Dated", "Piece", "joined"]
+__all__ = ["Dated", "Piece", "merge_batches"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Dated:
     sources: npt.NDArray[np.int64]
     days: npt.NDArray[np.datetime64]
 
-    def at(self, chosen: npt.NDArray[np.bool_]) -> Dated:
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Dated:
         """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
         blob_fields = self.data_type.blob_fields
         batch = self.batch.select(chosen, blob_fields)
         return replace(self, batch=batch, sources=self.sources[chosen], days=self.days[chosen])
 
-    def by_source(self) -> list[Dated]:
+    def split_by_source(self) -> list[Dated]:
         """The records of each source by themselves."""
-        return [self.at(self.sources == place) for place in np.unique(self.sources)]
+        return [self.select(self.sources == place) for place in np.unique(self.sources)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Piece:
         places, counts = np.unique(self.sources, return_counts=True)
         return dict(zip(places.tolist(), counts.tolist(), strict=True))
 
-    def of(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
+    def select(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
         """The records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
         if self.counts.keys() <= set(sources):
             return self
@@ -100,7 +100,7 @@ class Piece:
         return replace(self, batch=self.batch.select(chosen, blob_fields), sources=self.sources[chosen])
 
 
-def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
+def merge_batches(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
     """Batches of one code, dtype and keys, each of another source, as one batch.
 
     Parameters

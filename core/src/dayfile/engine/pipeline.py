@@ -21,7 +21,7 @@ from dayfile.engine.large import LargeDecoding
 from dayfile.engine.limits import NewDays
 from dayfile.engine.reading import LargeSource
 from dayfile.engine.remarks import Remarks
-from dayfile.engine.report import Report, SetAside
+from dayfile.engine.report import Quarantined, Report
 from dayfile.engine.shares import Setback, Written
 from dayfile.engine.writing import Writing
 from dayfile.errors import SourceError
@@ -30,7 +30,7 @@ from dayfile.model.batch import Origin, Rejected, Remark, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Conclusion", "Pipeline", "Received", "source_of"]
+__all__ = ["Conclusion", "Pipeline", "Received", "make_source"]
 
 STARTED_NEW = (
     "%s: the catalogue lists %s but the file is missing; starting a new one. Run 'dayfile rebuild' if its sources were "
@@ -68,7 +68,7 @@ class Received(Origin, Protocol):
         """Its bytes; StorageError if they are gone."""
 
 
-def source_of(origin: Received) -> Source:
+def make_source(origin: Received) -> Source:
     """A source with its bytes, however it was received."""
     return origin if isinstance(origin, Source) else Source(Path(origin.name), origin.name, origin.content)
 
@@ -104,7 +104,7 @@ class Pipeline:
         # A day file that is rebuilt is one, whatever else its sources hold.
         self.new_days = NewDays(root, settings.core.run_most_new_days)
         self.decoder = Decoder(plugins, settings, only, self.new_days if only is None else None)
-        self.day_files = DayFiles(root, plugins, settings, anew=only is not None)
+        self.day_files = DayFiles(root, plugins, settings, from_scratch=only is not None)
 
     def take(self, sources: Sequence[Source]) -> tuple[list[Conclusion], dict[str, Setback]]:
         """Archive what can be archived of a group of sources, quarantine the rest, count both.
@@ -145,7 +145,7 @@ class Pipeline:
             large = LargeDecoding(self.decoder, source)
             if large.in_blocks:
                 large.check()
-                written = Writing(day_files, [source]).write_blocks(large.counts, large.pieces())
+                written = Writing(day_files, [source]).write_blocks(large.counts, large.decode_pieces())
                 failures = [failure for share in written.shares.values() for failure in share.failures.get(0, ())]
                 if failures:  # and nothing of it is in any day file
                     large.decoded.failures += failures
@@ -189,14 +189,14 @@ class Pipeline:
             return Conclusion("held", decoded.days, fresh)
         self._remark(origin, decoded.remarks, keep=bool(fresh) and not failures)
         if failures:
-            self.set_aside_whole(origin, failures)
+            self.quarantine_source(origin, failures)
             return Conclusion("quarantined", decoded.days, {})
         counted = "archived"
         if decoded.rejected and not shares:
             counted = "quarantined"
         elif shares and not fresh:
             counted = "already"
-        self.set_aside(origin, decoded.rejected, again=counted == "already")
+        self.quarantine_rejected(origin, decoded.rejected, again=counted == "already")
         self.report.sources[counted] += 1
         return Conclusion(counted, decoded.days, fresh)
 
@@ -221,7 +221,7 @@ class Pipeline:
             Those that had to be given up instead.
         """
         self.remarks.flush()
-        chosen = self.day_files.changed(paths)
+        chosen = self.day_files.list_changed(paths)
         if chosen:
             self.announce(chosen)
         published: dict[str, Publication | Setback] = {}
@@ -229,7 +229,7 @@ class Pipeline:
             for path, each in self.day_files.publish(chosen):
                 published[path] = each  # noqa: PERF403 - those before one that fails are recorded
         finally:
-            self.published(published)
+            self.record_published(published)
         self.day_files.forget_unchanged()
         return {path: each for path, each in published.items() if isinstance(each, Setback)}
 
@@ -243,21 +243,21 @@ class Pipeline:
         for path, records in self.catalogue.announce(day_files, gone).items():
             logger.warning(STARTED_NEW, path, plural(records, "record"))
 
-    def published(self, day_files: Mapping[str, Publication | Setback]) -> None:
+    def record_published(self, day_files: Mapping[str, Publication | Setback]) -> None:
         """Put published day files into the catalogue and the report; forget the announcement of the others."""
         done = {path: each for path, each in day_files.items() if isinstance(each, Publication)}
         if done:
             self.catalogue.record(done)
             for path in done:
-                self.report.published(path)
+                self.report.add_published(path)
         if len(done) < len(day_files):
             self.catalogue.withdraw(day_files.keys() - done.keys())
 
-    def set_aside_whole(self, source: Received, failures: list[Failure]) -> None:
+    def quarantine_source(self, source: Received, failures: list[Failure]) -> None:
         """Quarantine a source whole, with all that is wrong with it, and count it."""
         # Plugins that share a reader say the same of a file that is nobody's.
         messages = list(dict.fromkeys(failure.message for failure in failures))
-        reason = self._reason(source, failures[0].plugin, failures[0].error, "; ".join(messages))
+        reason = self._make_reason(source, failures[0].plugin, failures[0].error, "; ".join(messages))
         reason |= {"records": None, "offset": failures[0].offset}
         traces: dict[str, str] = {}
         for failure in failures:
@@ -265,38 +265,38 @@ class Pipeline:
         trace = "\n".join(filter(None, traces.values()))
         if trace:
             reason["traceback"] = trace
-        entry = self.quarantine.put(source.name, source_of(source), reason)
+        entry = self.quarantine.put(source.name, make_source(source), reason)
         self.report.sources["quarantined"] += 1
-        self._tell(source, None, "; ".join(messages), entry)
+        self._report_entry(source, None, "; ".join(messages), entry)
 
-    def set_aside_unread(self, path: Path, message: str, error: str) -> None:
+    def quarantine_unread(self, path: Path, message: str, error: str) -> None:
         """Move a source into quarantine that is not read; OSError if it could not be moved."""
         advice = again_with(f"sources.largest={path.lstat().st_size}")
         message = f"{message}; if it is a source: {advice}"
         reason = {"source": path.name, "source_sha256": None, "plugin": "dayfile", "version": "", "error": error}
         entry = self.quarantine.move_in(path, reason | {"message": message, "records": None, "offset": None})
         self.report.sources["quarantined"] += 1
-        self.report.quarantine.append(SetAside(path.name, None, message, str(entry.relative_to(self.root.path))))
+        self.report.quarantine.append(Quarantined(path.name, None, message, str(entry.relative_to(self.root.path))))
 
-    def set_aside(self, source: Origin, rejected: Iterable[Rejected], *, again: bool = False) -> None:
+    def quarantine_rejected(self, source: Origin, rejected: Iterable[Rejected], *, again: bool = False) -> None:
         """Keep rejected records; those of a source that came again are told only if they had to be kept again."""
         for item in rejected:
-            reason = self._reason(source, item.instrument, item.error, item.reason)
+            reason = self._make_reason(source, item.instrument, item.error, item.reason)
             reason |= {"code": item.code, "records": list(item.numbers), "offset": item.offset}
             known = self.quarantine.find(item.name, item.content)
             entry = known or self.quarantine.put(item.name, item.content, reason)
             if again and known:
                 continue
-            self.report.count(self._type_name(item), "rejected", len(item.numbers))
-            self._tell(source, len(item.numbers), item.reason, entry)
+            self.report.count(self._find_type_name(item), "rejected", len(item.numbers))
+            self._report_entry(source, len(item.numbers), item.reason, entry)
 
-    def _type_name(self, item: Rejected) -> str:
+    def _find_type_name(self, item: Rejected) -> str:
         for name, data_type in self.plugins.data_types.items():
             if (data_type.instrument, data_type.code) == (item.instrument, item.code):
                 return name
         return f"{item.instrument}.{item.code or 'unknown'}"
 
-    def _reason(self, source: Origin, plugin: str, error: str, message: str) -> dict[str, Any]:
+    def _make_reason(self, source: Origin, plugin: str, error: str, message: str) -> dict[str, Any]:
         return {
             "source": source.name,
             "source_sha256": source.sha256,
@@ -306,5 +306,7 @@ class Pipeline:
             "message": message,
         }
 
-    def _tell(self, source: Origin, records: int | None, message: str, entry: Path) -> None:
-        self.report.quarantine.append(SetAside(source.name, records, message, str(entry.relative_to(self.root.path))))
+    def _report_entry(self, source: Origin, records: int | None, message: str, entry: Path) -> None:
+        self.report.quarantine.append(
+            Quarantined(source.name, records, message, str(entry.relative_to(self.root.path)))
+        )

@@ -23,35 +23,35 @@ from dayfile.archive.catalogue import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import store_source
 from dayfile.cores import available_cores
-from dayfile.engine.executors import Progress, arrivals, count_waiting, silent
-from dayfile.engine.intake import Arrival, given_files, groups, visible_files
+from dayfile.engine.executors import Progress, count_waiting, find_arrivals, show_nothing
+from dayfile.engine.intake import Arrival, find_given_files, group_arrivals, list_visible_files
 from dayfile.engine.pipeline import Conclusion
 from dayfile.engine.reading import NO_ROOM, Unread
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.shares import Setback, Written
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.engine.tuning import DEFAULTS, Tuning
-from dayfile.engine.worker import Identity, Problem, ReadAgain, Told, Worker, part_file, work
+from dayfile.engine.worker import Identity, Problem, ReadAgain, Result, Worker, locate_part_file, work
 from dayfile.errors import HeldError, StorageError, UsageError
 from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["run_processes", "worth_processes"]
+__all__ = ["is_worth_processes", "run_processes"]
 
 WORTH_BYTES = 32 * 2**20
 """Bytes of sources from which on several processes are quicker than one."""
 
 
-def worth_processes(root: Root, given: Iterable[Path]) -> bool:
+def is_worth_processes(root: Root, given: Iterable[Path]) -> bool:
     """Whether there is work enough, and more than one core, for a run on several."""
     if available_cores() < 2:
         return False
     total = 0
-    waiting = [path for place in (root.accepted, root.incoming) for path in visible_files(place, lambda *_: None)]
-    for number, path in enumerate([*(arrival.path for arrival in given_files(given)), *waiting]):
+    waiting = [path for place in (root.accepted, root.incoming) for path in list_visible_files(place, lambda *_: None)]
+    for number, path in enumerate([*(arrival.path for arrival in find_given_files(given)), *waiting]):
         with suppress(OSError):
             total += path.stat().st_size
         if number and total >= WORTH_BYTES:  # a single source is decoded by one process
@@ -64,7 +64,7 @@ def run_processes(
     plugins: Plugins,
     settings: Settings,
     given: Iterable[Path] = (),
-    progress: Progress = silent,
+    progress: Progress = show_nothing,
     workers: int | None = None,
     *,
     tuning: Tuning = DEFAULTS,
@@ -88,10 +88,13 @@ def run_processes(
     UsageError, ArchiveLockedError, StorageError
         As for :func:`dayfile.engine.executors.run_serial`; a worker that was killed is a StorageError too.
     """
-    files = given_files(given)
-    with started(root, plugins, settings, make=True) as run, crew(run, workers or available_cores(), tuning) as foreman:
+    files = find_given_files(given)
+    with (
+        start_run(root, plugins, settings, make=True) as run,
+        start_crew(run, workers or available_cores(), tuning) as foreman,
+    ):
         done, total = 0, len(files) + count_waiting(root)
-        for group, size in groups(arrivals(run, settings.core.watch_settle, files), tuning):
+        for group, size in group_arrivals(find_arrivals(run, settings.core.watch_settle, files), tuning):
             progress(done, total, group[0].path.name)
             foreman.send(group, size)
             done += len(group)
@@ -109,14 +112,14 @@ class Group:
 
     Attributes
     ----------
-    told : list of Told or None
+    results : list of Result or None
         What the decoding worker said; None before.
     asked : bool
         Whether the decoding worker was asked to hand over more than it knew it had to.
     handed : set of str
         Day files whose records are in the part file.
     writing : int or None
-        How many workers still write; None before they were told to.
+        How many workers still write; None before they were asked to.
     written : Written
         What became of their records.
     """
@@ -125,7 +128,7 @@ class Group:
     arrivals: list[Arrival]
     size: int
     member: Member
-    told: list[Told] | None = None
+    results: list[Result] | None = None
     asked: bool = False
     handed: set[str] = field(default_factory=set)
     writing: int | None = None
@@ -148,10 +151,10 @@ class Member:
         try:
             self.connection.send((task, arguments))
         except OSError as error:
-            raise self.gone() from error
+            raise self.explain_end() from error
         self.tasks += 1
 
-    def gone(self) -> StorageError:
+    def explain_end(self) -> StorageError:
         """What to say when the process is not there any more."""
         self.process.join(timeout=5)
         message = f"a worker process ended (exit code {self.process.exitcode}); input stays where it was, run again"
@@ -159,7 +162,7 @@ class Member:
 
 
 @contextmanager
-def crew(run: Run, workers: int, tuning: Tuning) -> Iterator[Foreman]:
+def start_crew(run: Run, workers: int, tuning: Tuning) -> Iterator[Foreman]:
     """Workers, started and ended.
 
     They are forks of this process: they have its plugins, and its hold on the archive's lock, which so ends with the
@@ -261,7 +264,7 @@ class Foreman:
             try:
                 task, arguments, answer = member.connection.recv()
             except (EOFError, OSError) as error:
-                raise member.gone() from error
+                raise member.explain_end() from error
             member.tasks -= 1
             if isinstance(answer, Problem):
                 raise answer.error or RuntimeError(f"in a worker process:\n{answer.trace}")
@@ -274,21 +277,21 @@ class Foreman:
                 group = self.groups[arguments[0]]
                 member.decoding -= 1
                 member.load -= group.size
-                group.told, group.handed = answer
+                group.results, group.handed = answer
             case "hand":
                 self.groups[arguments[0]].handed |= answer
             case "write":
-                self._written(self.groups[arguments[0]], answer)
-            case "changed":
+                self._record_written(self.groups[arguments[0]], answer)
+            case "list_changed":
                 self.changed.update({path: (member, day) for path, day in answer.items()})
             case "publish":
                 self.published[arguments[0]] = answer
 
     def _dispatch(self) -> None:
         """Let what is decoded be written, group after group in the order of the sources."""
-        while self.waiting and self.waiting[0].told is not None:
+        while self.waiting and self.waiting[0].results is not None:
             group = self.waiting[0]
-            paths = sorted({path for told in group.told or [] for path in told.decoded.days})
+            paths = sorted({path for result in group.results or [] for path in result.decoded.days})
             for path in paths:
                 if path not in self.owners:
                     self.owners[path] = group.member
@@ -303,17 +306,17 @@ class Foreman:
                     group.asked = True
                 return
             self.waiting.popleft()
-            self._let_write(group, paths)
+            self._assign_writing(group, paths)
 
-    def _let_write(self, group: Group, paths: list[str]) -> None:
-        origins = [told.origin for told in group.told or []]
+    def _assign_writing(self, group: Group, paths: list[str]) -> None:
+        origins = [result.origin for result in group.results or []]
         writers = [m for m in self.members if m is group.member or any(self.owners[path] is m for path in paths)]
         for member in writers:
             mine = {path for path in paths if self.owners[path] is member}
             member.send("write", group.number, origins, mine - group.handed, mine & group.handed)
         group.writing = len(writers)
 
-    def _written(self, group: Group, answer: Written) -> None:
+    def _record_written(self, group: Group, answer: Written) -> None:
         """Put down what became of a group; when it and all before it are written, that of each source is known."""
         group.written.shares |= answer.shares
         group.written.statuses += answer.statuses
@@ -326,45 +329,45 @@ class Foreman:
         """Count what became of the sources of a group, and let it be entered into the ledgers."""
         del self.groups[group.number]
         self.run.attempts.end(group.number)
-        part_file(self.run.root, group.number).unlink(missing_ok=True)
+        locate_part_file(self.run.root, group.number).unlink(missing_ok=True)
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         self.run.pipeline.count(group.written)
-        for place, (arrival, told) in enumerate(zip(group.arrivals, group.told or [], strict=True)):
-            if told.unread == NO_ROOM and len(group.arrivals) > 1:
+        for place, (arrival, result) in enumerate(zip(group.arrivals, group.results or [], strict=True)):
+            if result.unread == NO_ROOM and len(group.arrivals) > 1:
                 self.crowded.append(arrival)
                 continue
-            if told.unread is not None:
-                self.run.leave(arrival, told.unread)
+            if result.unread is not None:
+                self.run.leave(arrival, result.unread)
                 continue
-            source = ReadAgain(arrival.path, told.origin)
+            source = ReadAgain(arrival.path, result.origin)
             try:
-                conclusion = self.run.pipeline.conclude(source, place, told.decoded, group.written)
+                conclusion = self.run.pipeline.conclude(source, place, result.decoded, group.written)
                 conclusion = self.run.decide(arrival, conclusion, source)
                 if self.run.keeps_sources:
-                    again = Source(source.path, source.name, source.content, told.arrived)
+                    again = Source(source.path, source.name, source.content, result.arrived)
                     store_source(self.run.root, again, conclusion.days.values())
             except HeldError as error:
-                self._hold(arrival, told, error)
+                self._hold(arrival, result, error)
                 continue
             for path, records in conclusion.fresh.items():
-                entries.setdefault(self.owners[path], []).append((path, told.origin, records))
-            self._note_unpublished(told)
-            self.run.wait(arrival, conclusion, told.state)
+                entries.setdefault(self.owners[path], []).append((path, result.origin, records))
+            self._note_unpublished(result)
+            self.run.wait(arrival, conclusion, result.state)
         self.run.set_back(group.written.setbacks)
         for member, each in entries.items():
             member.send("enter", each)
 
-    def _note_unpublished(self, told: Told) -> None:
+    def _note_unpublished(self, result: Result) -> None:
         """Put the day files of a source behind those that were written before."""
-        for path in told.decoded.days:
+        for path in result.decoded.days:
             self.unpublished.pop(path, None)
             self.unpublished[path] = None
 
-    def _hold(self, arrival: Arrival, told: Told, error: HeldError) -> None:
+    def _hold(self, arrival: Arrival, result: Result, error: HeldError) -> None:
         """Leave a source whose bytes are not what was decoded any more out of the ledgers; it is taken again."""
-        self._note_unpublished(told)
+        self._note_unpublished(result)
         if arrival.ours:
-            self.run.wait(arrival, Conclusion("", told.decoded.days, {}), None)
+            self.run.wait(arrival, Conclusion("", result.decoded.days, {}), None)
         else:
             self.run.leave(arrival, Unread(error.message))
 
@@ -376,9 +379,9 @@ class Foreman:
         later = set(list(self.unpublished)[-leave:]) if leave else set()
         self.changed, self.published = {}, {}
         for member in self.members:
-            member.send("changed")
+            member.send("list_changed")
         self._finish()
-        chosen = {path: told for path, told in self.changed.items() if path not in later}
+        chosen = {path: each for path, each in self.changed.items() if path not in later}
         if chosen:
             self.run.pipeline.announce({path: day for path, (_, day) in chosen.items()})
         try:
@@ -389,7 +392,7 @@ class Foreman:
                 member.send("forget")
             self._finish()
         finally:
-            self.run.pipeline.published(self.published)
+            self.run.pipeline.record_published(self.published)
         self.run.set_back({path: each for path, each in self.published.items() if isinstance(each, Setback)})
         self.unpublished = {path: None for path in self.unpublished if path in later}
         self.run.release(self.unpublished)

@@ -96,20 +96,20 @@ class Putting:
             hint = suggest(data_type, plugins.data_types)
             failed = "".join(f"; {failure.message}" for failure in plugins.failures)
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
-        told = plugins.data_types[data_type]
-        if told.placement.node.keys or any(field.blob for field in told.fields):
-            what = f"a {' and a '.join(told.placement.node.keys)}" if told.placement.node.keys else "blobs"
+        declared = plugins.data_types[data_type]
+        if declared.placement.node.keys or any(field.blob for field in declared.fields):
+            what = f"a {' and a '.join(declared.placement.node.keys)}" if declared.placement.node.keys else "blobs"
             message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
             raise UsageError(message)
-        form, given = as_records(records, told)
-        good, reasons = judge(given, told, time.time())
+        form, given = convert_records(records, declared)
+        good, reasons = judge(given, declared, time.time())
         plugins.encode(form, given[good])  # refuses types that cannot be put, before anything is written
         days = np.full(len(given), "NaT", "datetime64[D]")
-        days[good] = told.clock.days(given[told.time][good])
-        self._limit(told, np.unique(days[good]))
+        days[good] = declared.clock.days(given[declared.time][good])
+        self._limit(declared, np.unique(days[good]))
         # All are opened before anything is written: one that cannot be leaves the others as they are.
         for day in np.unique(days[good]):
-            self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day, told.name)
+            self.pipeline.day_files.open(self.pipeline.decoder.locate(declared, day), day, declared.name)
         for numbers, reason in reasons:
             self._reject(form, given, numbers, reason)
         statuses = np.full(len(given), Status.REJECTED, np.uint8)
@@ -117,12 +117,12 @@ class Putting:
         sent.records.append(given[good])
         for day in np.unique(days[good]):
             these = np.flatnonzero(days == day)
-            path = self.pipeline.decoder.locate(told, day)
-            work_file = self.pipeline.day_files.open(path, day, told.name)
+            path = self.pipeline.decoder.locate(declared, day)
+            work_file = self.pipeline.day_files.open(path, day, declared.name)
             if path not in sent.counts:
                 work_file.begin()
-            batch = Batch(told.instrument, told.code, given[these], these)
-            statuses[these] = plugins.write(work_file, told, batch)
+            batch = Batch(declared.instrument, declared.code, given[these], these)
+            statuses[these] = plugins.write(work_file, declared, batch)
             sent.counts[path] = sent.counts.get(path, 0) + len(these)
         self.waiting += given.nbytes
         if self.waiting > self.publish_bytes:
@@ -136,7 +136,7 @@ class Putting:
         if not len(others):
             return
         limit, locate = self.pipeline.new_days, self.pipeline.decoder.locate
-        problem = limit.problem(data_type, others, locate, sum(judged.values()))
+        problem = limit.find_problem(data_type, others, locate, sum(judged.values()))
         if problem:
             raise UsageError(f"{problem}; nothing of this was put")
         judged.update((day, limit.is_new(data_type, day, locate)) for day in others)
@@ -145,7 +145,7 @@ class Putting:
         name, content = self.pipeline.plugins.encode(form, records[numbers])
         error = RecordError.__name__
         rejected = Rejected(form.instrument, form.code, reason, error, tuple(numbers.tolist()), name, content)
-        self.pipeline.set_aside(Source(Path(name), name, content), [rejected])
+        self.pipeline.quarantine_rejected(Source(Path(name), name, content), [rejected])
         logger.warning("%s: %d of the records that were put are in quarantine: %s", form.name, len(numbers), reason)
 
     def publish(self) -> None:
@@ -193,7 +193,7 @@ def judge(
     return good, reasons
 
 
-def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
+def convert_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
     """Records in the form of a data type whose fields they have.
 
     Returns

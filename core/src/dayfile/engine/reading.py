@@ -181,7 +181,7 @@ def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) 
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 large = block_bytes is not None and S_ISREG(status.st_mode) and block_bytes < status.st_size <= largest
-                content = digest_of(file, status.st_size) if large else read_bounded(file, status, largest)
+                content = compute_digest(file, status.st_size) if large else read_bounded(file, status, largest)
                 after = State.of(os.fstat(file.fileno()))
             if State.of(status) == after:
                 if content is None:
@@ -214,7 +214,7 @@ def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes 
     return b"".join(parts)
 
 
-def digest_of(file: BinaryIO, size: int) -> bytes:
+def compute_digest(file: BinaryIO, size: int) -> bytes:
     """SHA-256 of the first bytes of a file, which is not held in memory for it."""
     digest = hashlib.sha256()
     for start in range(0, size, READ_BLOCK):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.report import Report, SetAside
+from dayfile.engine.report import Quarantined, Report
 from dayfile.model.batch import Origin, Remark
 from dayfile.plugins import Plugins
 
@@ -63,14 +63,14 @@ class Remarks:
     def flush(self) -> None:
         """Put all that is kept into quarantine, on disk when this returns."""
         for identity, cause in self.causes.items():
-            entry, records = self.quarantine.note(identity, self._reason(cause.remark), cause.sources)
+            entry, records = self.quarantine.note(identity, self._make_reason(cause.remark), cause.sources)
             if records:
                 place = str(entry.relative_to(self.quarantine.root.path))
                 source = ", ".join(f"{name} {value}" for name, value in cause.remark.keys.items())
-                self.report.note(SetAside(source or cause.remark.instrument, records, cause.remark.text, place))
+                self.report.note(Quarantined(source or cause.remark.instrument, records, cause.remark.text, place))
         self.causes.clear()
 
-    def _reason(self, remark: Remark) -> dict[str, Any]:
+    def _make_reason(self, remark: Remark) -> dict[str, Any]:
         return {
             "plugin": remark.instrument,
             "version": self.plugins.versions.get(remark.instrument, ""),

@@ -17,7 +17,7 @@ from dayfile.messages import plural
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
 
-__all__ = ["Held", "Report", "SetAside"]
+__all__ = ["Held", "Quarantined", "Report"]
 
 MOST_NAMED = 3
 SOURCE_WORDS = ("archived", "already", "quarantined", "held", "left")
@@ -30,7 +30,7 @@ STATUS_WORDS = {
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Quarantined:
     """Something that went to quarantine.
 
     Parameters
@@ -90,7 +90,7 @@ class Report:
         place and tried again by the next run) and ``left`` (not recognised by the plugins of this run, untouched).
     records : dict of str to dict
         For each data type ``written``, ``identical``, ``overlap`` and ``rejected``.
-    quarantine : list of SetAside
+    quarantine : list of Quarantined
         What was set aside.
     held : list of Held
         Sources that were held, and why.
@@ -114,7 +114,7 @@ class Report:
 
     sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SOURCE_WORDS, 0))
     records: dict[str, dict[str, int]] = field(default_factory=dict)
-    quarantine: list[SetAside] = field(default_factory=list)
+    quarantine: list[Quarantined] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     left_is_trouble: bool = False
@@ -160,7 +160,7 @@ class Report:
         what = f"{plural(len(self.left), 'source')} not recognised by the plugins of this run, left in place: {names}"
         return "; ".join(filter(None, (what, advice_for_names(self.left))))
 
-    def note(self, entry: SetAside) -> None:
+    def note(self, entry: Quarantined) -> None:
         """Add to an entry of the quarantine to which more can come, by its directory."""
         for place, known in enumerate(self.quarantine):
             if known.entry == entry.entry:
@@ -172,7 +172,7 @@ class Report:
         """Add to what people should know."""
         self.remarks[text] = self.remarks.get(text, 0) + number
 
-    def published(self, path: str) -> None:
+    def add_published(self, path: str) -> None:
         """Put down that a day file was published."""
         self.paths.add(path)
 

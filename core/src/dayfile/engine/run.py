@@ -16,12 +16,12 @@ from dayfile.archive.sources import store_source
 from dayfile.engine.accepting import give_back, release, remove_numbered
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
-from dayfile.engine.pipeline import Conclusion, Pipeline, Received, source_of
+from dayfile.engine.pipeline import Conclusion, Pipeline, Received, make_source
 from dayfile.engine.reading import NO_ROOM, LargeSource, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback
-from dayfile.engine.trials import ends_of_process
+from dayfile.engine.trials import find_deadly
 from dayfile.engine.tuning import DEFAULTS
-from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
+from dayfile.engine.unrecognised import Left, explain_unrecognised, leaves_unrecognised
 from dayfile.errors import HeldError, StorageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
@@ -56,7 +56,7 @@ class Waiting(NamedTuple):
 
 
 class Run:
-    """One process at work on an archive, in the archive's lock; made by :func:`started`.
+    """One process at work on an archive, in the archive's lock; made by :func:`start_run`.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Run:
             for path in self.attempts.list_left_over()
             if disk.exists(path)
         ]
-        ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))
+        ends = find_deadly(len(suspects), lambda number: self._try(suspects[number], number))
         for number, how in ends.items():
             self._quarantine_deadly(suspects[number], how)
         self.attempts.clear()
@@ -174,7 +174,7 @@ class Run:
         if not isinstance(read, Read):
             return  # whoever takes it next says why
         message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
-        self.pipeline.set_aside_whole(read.source, [Failure("dayfile", message, "SourceError")])
+        self.pipeline.quarantine_source(read.source, [Failure("dayfile", message, "SourceError")])
         self.skipped.add(arrival.path)
         self.wait(arrival, Conclusion("quarantined", {}, {}), read.state)
 
@@ -193,7 +193,7 @@ class Run:
             below = path.relative_to(self.root.path) if path.is_relative_to(self.root.path) else path
             self.report.hold(str(below), reason, counted)
 
-    def unseen(self, path: Path, error: OSError) -> None:
+    def report_unseen(self, path: Path, error: OSError) -> None:
         """Report what is below a directory and cannot be listed or looked at."""
         self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
 
@@ -205,7 +205,7 @@ class Run:
         if arrival.ours and unread.changing:
             release(self.root, arrival.path, None, self.hold)
         elif arrival.ours and unread.refused is not None:
-            self._set_aside(arrival.path, unread, unread.refused)
+            self._quarantine_unread(arrival.path, unread, unread.refused)
         elif arrival.ours:
             self.hold(arrival.path, unread.reason)
         elif unread.changing:
@@ -214,13 +214,13 @@ class Run:
             place = "; left in place" if unread.refused else ""
             self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}{place}", unread.error))
 
-    def _set_aside(self, path: Path, unread: Unread, refused: State) -> None:
+    def _quarantine_unread(self, path: Path, unread: Unread, refused: State) -> None:
         """Move a source to quarantine that is too large to be read, if it is still what was looked at."""
         try:
             if State.of(path.lstat()) != refused:
                 release(self.root, path, None, self.hold)
                 return
-            self.pipeline.set_aside_unread(path, unread.reason, unread.error)
+            self.pipeline.quarantine_unread(path, unread.reason, unread.error)
         except OSError as error:
             if disk.concerns_the_disk(error):
                 message = f"could not be moved to quarantine: {error.strerror}; {disk.STAYS}"
@@ -234,9 +234,9 @@ class Run:
         if conclusion.counted != "left":
             return conclusion
         if not self.leaves[arrival.ours]:
-            source = source_of(origin)
+            source = make_source(origin)
             first = source.part(0, FIRST_BYTES)
-            self.pipeline.set_aside_whole(source, [nobody_knows(self.pipeline.plugins, first)])
+            self.pipeline.quarantine_source(source, [explain_unrecognised(self.pipeline.plugins, first)])
             return replace(conclusion, counted="quarantined")
         if arrival.ours:
             try:
@@ -249,7 +249,7 @@ class Run:
         self.report.leave(origin.name, trouble=not arrival.found)
         return conclusion
 
-    def passed_over(self, path: Path, status: os.stat_result) -> bool:
+    def is_passed_over(self, path: Path, status: os.stat_result) -> bool:
         """Whether a file in ``incoming/`` was left before and has not changed; it is counted once."""
         if not self.leaves[True] or not self.left.holds(path, status):
             return False

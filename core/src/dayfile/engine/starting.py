@@ -20,7 +20,7 @@ from dayfile.archive.survey import read_summaries
 from dayfile.engine.accepting import (
     accept_each,
 )
-from dayfile.engine.intake import left_behind
+from dayfile.engine.intake import find_left_behind
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
@@ -30,13 +30,13 @@ from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.declarations import make_type_finder
 
-__all__ = ["started"]
+__all__ = ["start_run"]
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def started(
+def start_run(
     root: Root,
     plugins: Plugins,
     settings: Settings,
@@ -63,7 +63,7 @@ def started(
     load_library()  # before any source is touched: without it nothing can be written
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
-    also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
+    also = find_left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
     with root.hold_lock() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
@@ -77,7 +77,7 @@ def started(
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
         for path, error in unseen:
-            run.unseen(path, error)
+            run.report_unseen(path, error)
         for _ in accept_each(root, also, run.hold):
             pass  # they are taken with all that is in accepted/
         process = os.getpid()
@@ -108,13 +108,15 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     So it does where the file has fewer records than were known: that is none that a run has published.
     """
     catalogue = Catalogue(root.catalogue)
-    told = make_type_finder(plugins.data_types.values())
+    find_type = make_type_finder(plugins.data_types.values())
     for path, day in catalogue.list_announced().items():
         published = root.day_file(path)
         known = Publication(catalogue.read_file_rows(path), None)
         try:
             if disk.exists(published):
-                found = Publication(make_rows(path, str(day), read_summaries(published, told)), Digest.of(published))
+                found = Publication(
+                    make_rows(path, str(day), read_summaries(published, find_type)), Digest.of(published)
+                )
                 if not find_losses(known.rows, found.rows) or catalogue.list_losses(path):
                     known = found
         except DayFileError as error:

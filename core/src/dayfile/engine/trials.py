@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-__all__ = ["ends_of_process"]
+__all__ = ["find_deadly"]
 
 DONE = "done"
 Take = Callable[[int], None]
 """Takes the source of a number, for trial: nothing of it stays."""
 
 
-def ends_of_process(count: int, take: Take) -> dict[int, str]:
+def find_deadly(count: int, take: Take) -> dict[int, str]:
     """Find the sources that end the process in which they are taken.
 
     A child takes one source after the other. When it ends, the source that it had begun is the one, and another child

@@ -14,7 +14,7 @@ from dayfile.errors import SourceError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Left", "leaves_unrecognised", "nobody_knows"]
+__all__ = ["Left", "explain_unrecognised", "leaves_unrecognised"]
 
 Seen = tuple[int, int, int]
 """Size, time of modification and inode of a file."""
@@ -30,7 +30,7 @@ def leaves_unrecognised(plugins: Plugins, settings: Settings, *, incoming: bool)
     return bool(plugins.missing) or said == "leave" or (said is None and bool(plugins.others))
 
 
-def nobody_knows(plugins: Plugins, content: bytes) -> Failure:
+def explain_unrecognised(plugins: Plugins, content: bytes) -> Failure:
     """Why a source that nobody recognises goes to quarantine."""
     asked = ", ".join(plugins.names) or "none"
     advice = advice_for(content) or "run with the plugin it belongs to"
@@ -69,11 +69,11 @@ class Left:
     def add(self, path: Path) -> None:
         """Remember a file that was left."""
         with suppress(FileNotFoundError):  # whoever put it there took it back
-            self.files[self._name(path)] = seen(path.lstat())
+            self.files[self._name(path)] = get_state(path.lstat())
 
     def holds(self, path: Path, status: os.stat_result) -> bool:
         """Whether a file is one that was left and has not changed since."""
-        return self.files.get(self._name(path)) == seen(status)
+        return self.files.get(self._name(path)) == get_state(status)
 
     def save(self) -> None:
         """Keep for the next run what is still there."""
@@ -88,6 +88,6 @@ class Left:
         return path.relative_to(self.root.incoming).as_posix()
 
 
-def seen(status: os.stat_result) -> Seen:
+def get_state(status: os.stat_result) -> Seen:
     """What tells whether a file has changed."""
     return status.st_size, status.st_mtime_ns, status.st_ino

@@ -15,11 +15,11 @@ from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, accepted_before, silent
-from dayfile.engine.intake import Incoming, groups
-from dayfile.engine.report import Held, Report, SetAside
+from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.intake import Incoming, group_arrivals
+from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
@@ -31,7 +31,7 @@ NOTICE_STEP = 250
 logger = logging.getLogger(__name__)
 
 
-def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = silent) -> Report:
+def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = show_nothing) -> Report:
     """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT; then publish what there is.
 
     Notices of the file system say when to look; a look every ``watch.rescan`` seconds backs them up, as notices can be
@@ -52,16 +52,16 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     StorageError
         There is no archive; or, meanwhile, its directory was renamed, removed or replaced, or cannot be written.
     """
-    with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle, run.unseen, run.passed_over)
-        for group, _ in groups(accepted_before(run)):
+    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings) as run:
+        incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
+        for group, _ in group_arrivals(find_accepted(run)):
             run.take(group)
         logged = log_troubles(run.report)
-        with noticed(root.incoming, bell):
+        with watch_directory(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
                 logged = log_troubles(run.report, logged)
-                bell.wait(pause(run, incoming, settings))
+                bell.wait(compute_pause(run, incoming, settings))
         run.publish()
     return run.report
 
@@ -85,7 +85,7 @@ def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[
     """
     if len(report.left) > logged[-1]:
         logger.warning("%s", report.left_message)
-    kinds: tuple[Sequence[Failure | Held | SetAside], ...] = (report.failures, report.held, report.quarantine)
+    kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
     for before, troubles in zip(logged, kinds, strict=False):
         for trouble in troubles[before:]:
             logger.warning("%s", trouble.message)
@@ -133,20 +133,20 @@ class Bell:
 def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
     """Take what is ready, a round at a time, and publish what is due."""
     run.root.check_there()
-    ready = incoming.ready()
+    ready = incoming.find_ready()
 
     for start in range(0, max(len(ready), 1), ACCEPTED_TOGETHER):
         paths = ready[start : start + ACCEPTED_TOGETHER]
         if bell.stopped:
             return
         progress(start, len(ready), paths[0].name if paths else "")
-        for group, _ in groups(accept(run.root, paths, run.hold)):
+        for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
         # Also where nothing is due: sources whose records were all there already are released.
-        run.publish(run.pipeline.day_files.due())
+        run.publish(run.pipeline.day_files.list_due())
 
 
-def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
+def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
     """Seconds until there is something to do without a notice."""
     core = settings.core
     waits = [core.watch_rescan]
@@ -158,14 +158,14 @@ def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
 
 
 @contextmanager
-def stopped_by_signals(bell: Bell) -> Iterator[None]:
+def stop_by_signals(bell: Bell) -> Iterator[None]:
     """Let SIGTERM and SIGINT end the loop."""
 
-    def tell(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
         bell.stopped = True
         bell.ring()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -174,7 +174,7 @@ def stopped_by_signals(bell: Bell) -> Iterator[None]:
 
 
 @contextmanager
-def noticed(directory: Path, bell: Bell) -> Iterator[None]:
+def watch_directory(directory: Path, bell: Bell) -> Iterator[None]:
     """Ring when something happens in a directory.
 
     Without the library watchfiles (extra ``watch``), or where the system has no notices to give, nothing does, and the

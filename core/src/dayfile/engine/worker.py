@@ -1,6 +1,6 @@
 """A worker: a process that decodes sources, and writes the day files that are its own.
 
-It is told what to do, and answers, by messages over a pipe; records do not go that way. What it decoded it keeps in
+It is results what to do, and answers, by messages over a pipe; records do not go that way. What it decoded it keeps in
 memory for the day files it writes itself, and hands over in a part file for those of others.
 """
 
@@ -29,7 +29,7 @@ from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
-from dayfile.engine.parts import load, save
+from dayfile.engine.parts import load_pieces, save_pieces
 from dayfile.engine.pieces import Piece
 from dayfile.engine.reading import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback, Share, Written
@@ -39,7 +39,7 @@ from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Identity", "Problem", "ReadAgain", "Told", "Worker", "part_file", "work"]
+__all__ = ["Identity", "Problem", "ReadAgain", "Result", "Worker", "locate_part_file", "work"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -75,7 +75,7 @@ class ReadAgain:
         return content
 
 
-class Told(NamedTuple):
+class Result(NamedTuple):
     """What is known of a source that a worker decoded: all but its records.
 
     Parameters
@@ -115,7 +115,7 @@ class Problem:
     trace: str
 
 
-def part_file(root: Root, number: int) -> Path:
+def locate_part_file(root: Root, number: int) -> Path:
     """Where the pieces of a group of sources are handed over."""
     return root.workshop / f"part-{number}"
 
@@ -140,45 +140,45 @@ class Worker:
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
-    def decode(self, number: int, arrivals: Iterable[Arrival], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
+    def decode(self, number: int, arrivals: Iterable[Arrival], foreign: Iterable[str]) -> tuple[list[Result], set[str]]:
         """Decode a group of sources; what is known of each, and the day files whose records were handed over.
 
         ``foreign`` are day files of which it has become known since that others write them.
         """
         self.foreign.update(foreign)
-        told: list[Told] = []
+        results: list[Result] = []
         readable: list[tuple[int, Source]] = []
         for place, arrival in enumerate(arrivals):
             read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
                 identity = Identity(source.name, source.size, source.sha256)
-                told.append(Told(identity, Decoded(), state=read.state, arrived=source.arrived))
+                results.append(Result(identity, Decoded(), state=read.state, arrived=source.arrived))
                 readable.append((place, source))
             else:
-                told.append(Told(Identity(arrival.path.name), Decoded(), read))
+                results.append(Result(Identity(arrival.path.name), Decoded(), read))
         try:
             decoded, pieces = self.decoder([source for _, source in readable])
         except MemoryError:
             # The first process sends them again, one by one; a single one is a failure, not an error.
-            alone = [(place, told[place].origin) for place, _ in readable]
+            alone = [(place, results[place].origin) for place, _ in readable]
             for place, origin in alone:
-                told[place] = Told(origin, Decoded(), NO_ROOM)
-            return told, set()
+                results[place] = Result(origin, Decoded(), NO_ROOM)
+            return results, set()
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
         for place, each in zip(places.tolist(), decoded, strict=True):
-            told[place] = told[place]._replace(decoded=each)
-        return told, self.hand(number, self.foreign)
+            results[place] = results[place]._replace(decoded=each)
+        return results, self.hand(number, self.foreign)
 
     def hand(self, number: int, paths: Collection[str]) -> set[str]:
         """Put the records of a group that belong to some day files into its part file; those there were some for."""
         kept = self.kept.get(number, [])
         given = [piece for piece in kept if piece.path in paths]
         if given:
-            with disk.storage_errors("write", part_file(self.root, number)):
-                disk.step("write", part_file(self.root, number))
-                save(part_file(self.root, number), given)
+            with disk.storage_errors("write", locate_part_file(self.root, number)):
+                disk.step("write", locate_part_file(self.root, number))
+                save_pieces(locate_part_file(self.root, number), given)
             self.kept[number] = [piece for piece in kept if piece.path not in paths]
         return {piece.path for piece in given}
 
@@ -189,10 +189,10 @@ class Worker:
         """
         pieces = [piece for piece in self.kept.pop(number, []) if piece.path in mine]
         if handed:
-            with disk.storage_errors("read", part_file(self.root, number)):
-                disk.step("open", part_file(self.root, number))
+            with disk.storage_errors("read", locate_part_file(self.root, number)):
+                disk.step("open", locate_part_file(self.root, number))
                 try:
-                    pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
+                    pieces += load_pieces(locate_part_file(self.root, number), self.plugins.data_types, handed)
                 except MemoryError:
                     pieces = [piece for piece in pieces if piece.path not in handed]
                     written = Writing(self.day_files, origins).write(pieces)
@@ -206,9 +206,9 @@ class Worker:
             if path in self.day_files.work_files:  # not given up meanwhile
                 self.day_files.enter(path, origin, records)
 
-    def changed(self) -> dict[str, np.datetime64]:
+    def list_changed(self) -> dict[str, np.datetime64]:
         """Day files with something new."""
-        return self.day_files.changed()
+        return self.day_files.list_changed()
 
     def publish(self, path: str) -> Publication | Setback:
         """Publish a day file; what the catalogue is to say of it, or why it was given up."""

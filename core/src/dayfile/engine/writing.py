@@ -67,9 +67,9 @@ class Writing:
         pieces : sequence of Piece
             Their records.
         """
-        for places in rounds(self.origins):
-            parts = (self._part(piece, places) for piece in pieces)
-            for path, each in by_day_file(part for part in parts if len(part.sources)):
+        for places in split_into_rounds(self.origins):
+            parts = (self._select(piece, places) for piece in pieces)
+            for path, each in group_by_day_file(part for part in parts if len(part.sources)):
                 share = self.written.shares.setdefault(path, Share())
                 for piece in each:
                     for place, records in piece.counts.items():
@@ -92,7 +92,7 @@ class Writing:
         shares = self.written.shares = {path: Share({0: records}) for path, records in counts.items()}
         try:
             for pieces in blocks:
-                for path, each in by_day_file(pieces):
+                for path, each in group_by_day_file(pieces):
                     if not (shares[path].held or shares[path].failures or path in self.day_files.setbacks):
                         self._write_day(path, each)
         except (HeldError, MemoryError) as error:
@@ -121,10 +121,10 @@ class Writing:
             self.verdicts.pop(path, None)
             self.statuses.pop(path, None)
 
-    def _part(self, piece: Piece, places: Collection[int]) -> Piece:
+    def _select(self, piece: Piece, places: Collection[int]) -> Piece:
         """The records of some sources."""
         data_type = self.plugins.data_types[piece.data_type]
-        return piece.of(places, data_type.blob_fields)
+        return piece.select(places, data_type.blob_fields)
 
     def _write_day(self, path: str, pieces: list[Piece]) -> None:
         """Write records that belong to one day file; no source is in the group twice."""
@@ -157,13 +157,13 @@ class Writing:
             place: taken.get(self.origins[place].sha256) or work_file.find_name(self.origins[place]) for place in places
         }
         fresh = {place for place, name in names.items() if name is None}
-        renamed = self._renamed(names, work_file, share)
+        renamed = self._find_renamed(names, work_file, share)
         share.known |= places - fresh - renamed
         if fresh or renamed:
             work_file.begin(len(self.origins))
         return Verdict(fresh, {place: [] for place in sorted(renamed)})
 
-    def _renamed(self, names: Mapping[int, str | None], work_file: WorkFile, share: Share) -> set[int]:
+    def _find_renamed(self, names: Mapping[int, str | None], work_file: WorkFile, share: Share) -> set[int]:
         """The places of sources whose records are written again, though the day file has the source.
 
         It may have it under another name: where the name tells the type, as of a struct stream, its records may be
@@ -179,10 +179,10 @@ class Writing:
         if verdict.fresh:
             statuses = self.statuses.setdefault(pieces[0].path, [])
             for piece in pieces:
-                self._write_piece(work_file, self._part(piece, verdict.fresh), statuses)
+                self._write_piece(work_file, self._select(piece, verdict.fresh), statuses)
         for place, statuses in verdict.renamed.items():
             for piece in pieces:
-                self._write_piece(work_file, self._part(piece, [place]), statuses)
+                self._write_piece(work_file, self._select(piece, [place]), statuses)
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, statuses: Statuses) -> None:
         """Write a piece; if that fails, the records of each of its sources by themselves."""
@@ -202,7 +202,7 @@ class Writing:
             self.written.shares[piece.path].fail(places[0], failure)
         else:
             for place in places:
-                self._write_piece(work_file, self._part(piece, [place]), statuses)
+                self._write_piece(work_file, self._select(piece, [place]), statuses)
 
     def _settle(self, path: str) -> None:
         """Put down what became of the records in a day file, once all of them are written."""
@@ -221,7 +221,7 @@ class Writing:
         self.day_files.statuses.setdefault(path, []).extend(statuses)
 
 
-def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
+def split_into_rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
     """The places of a group, in so many rounds that no source is in one of them twice; in one, but for few groups."""
     waiting = list(range(len(origins)))
     while waiting:
@@ -230,12 +230,12 @@ def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
         waiting = sorted(set(waiting) - set(first.values()))
 
 
-def by_day_file(pieces: Iterable[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+def group_by_day_file(pieces: Iterable[Piece]) -> Iterator[tuple[str, list[Piece]]]:
     """Pieces by the path and day of their day file, in their order."""
-    for (path, _), each in groupby(sorted(pieces, key=path_and_day), path_and_day):
+    for (path, _), each in groupby(sorted(pieces, key=get_day_file), get_day_file):
         yield path, list(each)
 
 
-def path_and_day(piece: Piece) -> tuple[str, np.datetime64]:
+def get_day_file(piece: Piece) -> tuple[str, np.datetime64]:
     """The day file of a piece, and the day."""
     return piece.path, piece.day
