@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from dayfile.archive.root import Root
-from dayfile.engine.intake import Incoming, find_given_files, find_left_behind, list_visible_files
+from dayfile.engine.intake import Incoming, list_further, list_given, list_visible
 from dayfile.errors import SettingsError, StorageError, UsageError
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -98,8 +98,8 @@ def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
     for name in ("b/x", "a", "c/d/y", ".hidden", "c/.z/w"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    assert [str(path.relative_to(tmp_path)) for path in list_visible_files(tmp_path)] == ["a", "b/x", "c/d/y"]
-    found = find_given_files([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"])
+    assert [str(path.relative_to(tmp_path)) for path in list_visible(tmp_path)] == ["a", "b/x", "c/d/y"]
+    found = list_given([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"])
     assert [arrival.found for arrival in found] == [True, False, False]
     assert [arrival.path for arrival in found] == [
         tmp_path / "c/d/y",
@@ -177,7 +177,7 @@ def test_a_directory_that_may_not_be_looked_into_is_named(plain_user, caplog, mo
     Path("archive/incoming/MuonHit.be.bin").write_text("")
     closed.chmod(mode)
     with pytest.raises(UsageError, match=r"closed.*: cannot be read \(Permission denied\)"):
-        find_given_files([Path("archive/incoming")])
+        list_given([Path("archive/incoming")])
     incoming = Incoming(Root(Path("archive")), 0)
     assert incoming.find_ready() == [plain_user / "archive/incoming/MuonHit.be.bin"]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
@@ -185,7 +185,7 @@ def test_a_directory_that_may_not_be_looked_into_is_named(plain_user, caplog, mo
     assert "dangling: cannot be read (a link to nothing" in caplog.text
     caplog.clear()
     Path("archive/incoming").rename("archive/partial")
-    assert find_left_behind(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]
+    assert list_further(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]
     assert "closed" in caplog.text
     Path("archive/partial/closed").chmod(0o700)
 

@@ -27,7 +27,7 @@ from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
 from dayfile.engine import processes
 from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import list_visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.engine.parts import load_pieces, save_pieces
 from dayfile.engine.pieces import Piece
 from dayfile.engine.processes import WORTH_BYTES, run_processes
@@ -219,7 +219,7 @@ def filled(plugins, make_sources, tmp_path):
 
 
 def sources_of(root: Root) -> list[bytes]:
-    return sorted(path.read_bytes() for place in (root.incoming, root.accepted) for path in list_visible_files(place))
+    return sorted(path.read_bytes() for place in (root.incoming, root.accepted) for path in list_visible(place))
 
 
 def complete(filled, plugins):

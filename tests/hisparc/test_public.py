@@ -21,7 +21,7 @@ import pytest
 
 from dayfile import create_archive
 from dayfile.archive.root import Root
-from dayfile.engine.intake import list_visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.serving.health import find_obstacle
 from dayfile_hisparc.clients import make_form, make_password
 from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hashed
@@ -485,6 +485,6 @@ def test_nothing_of_an_upload_that_waits_is_stored_before_its_password_is_known(
     root.create()
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     claim = receiver.examine(guess(501, "x"))
-    assert not list_visible_files(root.incoming)
+    assert not list_visible(root.incoming)
     assert receiver.settle(claim, Verdict.WRONG) is Answer.WRONG_PASSWORD
-    assert not list_visible_files(root.incoming)
+    assert not list_visible(root.incoming)

@@ -24,7 +24,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import list_visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
@@ -373,7 +373,7 @@ def test_old_and_dateless_events_are_answered_100_and_kept_by_the_run_that_archi
     events = [event for content in kept for event in read_upload(content, where="").events]
     assert all(event in events for event in bad)
     assert all(event not in events for event in EVENTS)
-    assert list_visible_files(root.incoming) == list_visible_files(root.accepted) == []
+    assert list_visible(root.incoming) == list_visible(root.accepted) == []
 
 
 def test_numpy_values_of_pysparc_are_archived(receiver, root, stations):
@@ -451,7 +451,7 @@ def test_what_cannot_be_stored_is_answered_500_with_nothing_half_in_incoming(rec
         with pytest.raises(StorageError):
             receiver.answer(Form().body)
     whole = make_queue_file(STATION, pickle.dumps(EVENTS))
-    assert [path.read_bytes() for path in list_visible_files(root.incoming) if path.read_bytes() != whole] == []
+    assert [path.read_bytes() for path in list_visible(root.incoming) if path.read_bytes() != whole] == []
     assert "No space left on device" in caplog.text
     assert receiver.answer(Form().body) is Answer.STORED
     archived(root, receiver.stations.path)

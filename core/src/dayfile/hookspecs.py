@@ -277,9 +277,8 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Offer formats in which a day of a data type can be written for other programs.
 
-    Called by ``dayfile export``. Every selected plugin is asked: an exporter can write data types of other plugins. If
-    two have one name, the exporter of the data type's plugin, or of one that extends it, is used, otherwise the first.
-    Optional.
+    Called by ``dayfile export``. Every selected plugin is asked: an exporter can write data types of other plugins. Of
+    two with one name, that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
 
     Returns
     -------

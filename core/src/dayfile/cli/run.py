@@ -114,7 +114,7 @@ def run(
     from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, show_nothing
-    from dayfile.engine.processes import is_worth_processes, run_processes
+    from dayfile.engine.processes import needs_processes, run_processes
     from dayfile.engine.watch import run_watch
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
@@ -131,7 +131,7 @@ def run(
         several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
         if watch:
             done = run_watch(root, loaded, resolved, progress)
-        elif several or (engine is Engine.auto and is_worth_processes(root, sources or [])):
+        elif several or (engine is Engine.auto and needs_processes(root, sources or [])):
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)

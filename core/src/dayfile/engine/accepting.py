@@ -155,9 +155,7 @@ def give_back(root: Root, path: Path, origin: Path | None = None) -> Path:
     directory = root.incoming if origin is None or not origin.parent.is_dir() else origin.parent
     target = disk.move_into(path, directory)
     disk.sync_names(directory, [target])
-    if path.parent != root.accepted:
-        with suppress(OSError):  # it is not empty
-            path.parent.rmdir()
+    remove_numbered(root, path)
     return target
 
 

@@ -45,18 +45,16 @@ class DayFiles:
         Settings of the archive.
     name : str
         Prefix of the names of work files, so that several processes use different names.
-    from_scratch : bool
-        Whether day files are rebuilt without what the published ones hold.
+    new : bool
+        Whether day files start empty, whatever the published ones hold.
     """
 
-    def __init__(
-        self, root: Root, plugins: Plugins, settings: Settings, name: str = "", *, from_scratch: bool = False
-    ) -> None:
+    def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str = "", *, new: bool = False) -> None:
         self.root = root
         self.plugins = plugins
         self.settings = settings
         self.name = name
-        self.from_scratch = from_scratch
+        self.new = new
         self.find_type = make_type_finder(plugins.data_types.values())
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
@@ -85,7 +83,7 @@ class DayFiles:
         work_file = self.work_files[path]
         if work_file.ledger.day != str(day):
             raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
-        if work_file.base is None and not self.from_scratch:
+        if work_file.base is None and not self.new:
             self._check_elsewhere(path, day, data_type)
         self.used.pop(path, None)
         self.used[path] = work_file
@@ -109,14 +107,14 @@ class DayFiles:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
         try:
-            digest = None if self.from_scratch else self.catalogue.digest(path)
+            digest = None if self.new else self.catalogue.digest(path)
             work_file = WorkFile(
                 published,
                 self.root.workshop / f"{self.name}{self.made}-{published.name}",
                 day,
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 on_conflict=self.settings.core.on_conflict,
-                from_published=not self.from_scratch,
+                from_published=not self.new,
                 find_type=self.find_type,
                 taken=digest is not None and digest.taken,
             )

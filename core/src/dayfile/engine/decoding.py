@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.engine.limits import NewDays, split_implausible
+from dayfile.engine.limits import NewDays, partition
 from dayfile.engine.pieces import Dated, Piece, merge_batches
 from dayfile.errors import SourceError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
@@ -19,9 +19,9 @@ from dayfile.plugins import NO_MEMORY, Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.registry import find_store
 
-__all__ = ["Answer", "Decoded", "Decoder"]
+__all__ = ["Decoded", "Decoder", "Reply"]
 
-Answer = tuple[str, Iterable[Batch | Rejected | Remark] | Failure]
+Reply = tuple[str, Iterable[Batch | Rejected | Remark] | Failure]
 """The name of a plugin, and what it returned for a source."""
 
 
@@ -131,7 +131,7 @@ class Decoder:
         self.blob_fields = find_appended(plugins.data_types.values())
 
     def __call__(
-        self, sources: Sequence[Source], answers: Iterable[Answer] | None = None
+        self, sources: Sequence[Source], answers: Iterable[Reply] | None = None
     ) -> tuple[list[Decoded], list[Piece]]:
         """Decode a group of sources with all plugins; an error in one of them becomes a failure.
 
@@ -159,7 +159,7 @@ class Decoder:
             raise MemoryError
         return decoded, pieces
 
-    def _decode(self, sources: Sequence[Source], answers: Iterable[Answer] | None) -> tuple[list[Decoded], list[Piece]]:
+    def _decode(self, sources: Sequence[Source], answers: Iterable[Reply] | None) -> tuple[list[Decoded], list[Piece]]:
         """Decode a group; a MemoryError is not handled here."""
         decoded = [Decoded() for _ in sources]
         alike: dict[Hashable, Alike] = {}
@@ -176,7 +176,7 @@ class Decoder:
             return decoded, [piece for each in dated for piece in self._place(each, decoded)]
 
     def _decode_source(
-        self, source: Source, decoded: Decoded, answers: Iterable[Answer] | None = None
+        self, source: Source, decoded: Decoded, answers: Iterable[Reply] | None = None
     ) -> list[tuple[str, Batch]]:
         """Decode a source; return its batches, each with the plugin that decoded it."""
         if source.size == 0:
@@ -228,9 +228,7 @@ class Decoder:
             places = np.repeat(alike.places, [len(each) for each in alike.batches])
             data_type = self.plugins.classify(batch, alike.plugin)
             days = data_type.clock.days(batch.records[data_type.time])
-            dated, rejected = split_implausible(
-                Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins
-            )
+            dated, rejected = partition(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others continue
             failure = Failure.of(alike.plugin, error)
         if failure is not None and len(alike.places) == 1:

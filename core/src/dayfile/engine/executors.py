@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import accept_each
-from dayfile.engine.intake import Arrival, Incoming, find_given_files, group_arrivals, list_own_files
+from dayfile.engine.intake import Arrival, Incoming, group_arrivals, list_given, list_own
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
@@ -66,7 +66,7 @@ def run_serial(
     StorageError
         The archive could not be written; input is left in place.
     """
-    files = find_given_files(given)
+    files = list_given(given)
     with start_run(root, plugins, settings, make=True, tuning=tuning) as run:
         total = len(files) + count_waiting(root)
         done = 0
@@ -82,12 +82,12 @@ def run_serial(
 
 def count_waiting(root: Root) -> int:
     """Count the files in ``accepted/`` and ``incoming/``, to show the progress of a run."""
-    return sum(len(list_own_files(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
+    return sum(len(list_own(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
 
 
 def find_accepted(run: Run) -> Iterator[Arrival]:
     """Find the sources that an earlier run accepted and did not release."""
-    for file in list_own_files(run.root.accepted, run.report_unseen):
+    for file in list_own(run.root.accepted, run.report_unseen):
         if file.path not in run.skipped:
             yield Arrival(file.path, ours=True)
 

@@ -20,21 +20,13 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
 
-__all__ = [
-    "Arrival",
-    "Incoming",
-    "find_given_files",
-    "find_left_behind",
-    "group_arrivals",
-    "list_own_files",
-    "list_visible_files",
-]
+__all__ = ["Arrival", "Incoming", "group_arrivals", "list_further", "list_given", "list_own", "list_visible"]
 
 logger = logging.getLogger(__name__)
 
 PassedOver = Callable[[Path, os.stat_result], bool]
 
-KINDS = {
+NOT_INPUT = {
     S_IFIFO: "a FIFO", S_IFSOCK: "a socket", S_IFBLK: "a device", S_IFCHR: "a device",
     S_IFLNK: "a link to nothing or to something else",
 }  # fmt: skip
@@ -68,7 +60,7 @@ class Arrival:
     origin: Path | None = None
 
 
-def find_given_files(paths: Iterable[Path]) -> list[Arrival]:
+def list_given(paths: Iterable[Path]) -> list[Arrival]:
     """Find the files of given paths; those of a directory, and of directories in it, by name.
 
     Raises
@@ -80,7 +72,7 @@ def find_given_files(paths: Iterable[Path]) -> list[Arrival]:
     for path in paths:
         try:
             is_directory = S_ISDIR(path.stat().st_mode)
-            kind = KINDS.get(S_IFMT(path.lstat().st_mode))  # a link may point to a pipe of the shell, which has an end
+            kind = NOT_INPUT.get(S_IFMT(path.lstat().st_mode))  # a link may point to a pipe of the shell
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(STANDARD_INPUT if str(path) == "-" else NO_FILE, where=path) from error
         except OSError as error:
@@ -88,7 +80,7 @@ def find_given_files(paths: Iterable[Path]) -> list[Arrival]:
         if kind is not None and not path.is_symlink():
             raise UsageError(f"{kind}, not a file: give files or directories", where=path)
         try:
-            files = list_visible_files(path, refuse_given) if is_directory else [path]
+            files = list_visible(path, refuse_given) if is_directory else [path]
         except StorageError as error:  # the directory itself
             raise UsageError(error.message, where=error.where) from error
         found += [Arrival(file, ours=False, found=is_directory) for file in files]
@@ -105,7 +97,7 @@ def warn(path: Path, error: OSError) -> None:
     logger.warning("%s: cannot be read (%s); left in place", path, error.strerror)
 
 
-def list_visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
+def list_visible(directory: Path, unseen: Unseen = refuse) -> list[Path]:
     """List the files below a directory by path, none if it does not exist; hidden files are unfinished, and left out.
 
     Raises
@@ -116,7 +108,7 @@ def list_visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
     return [file.path for file in list_files(directory, unseen) or ()]
 
 
-def list_own_files(directory: Path, unseen: Unseen) -> list[File]:
+def list_own(directory: Path, unseen: Unseen) -> list[File]:
     """List the files below a directory of the archive; links are not followed, as anybody may own their targets.
 
     Raises
@@ -131,7 +123,7 @@ def list_own_files(directory: Path, unseen: Unseen) -> list[File]:
             return False
         mode = entry.stat(follow_symlinks=False).st_mode
         if not S_ISREG(mode) and not (S_ISLNK(mode) and entry.is_file()):
-            unseen(Path(entry.path), OSError(EINVAL, f"{KINDS.get(S_IFMT(mode), 'not a file')}, not a file"))
+            unseen(Path(entry.path), OSError(EINVAL, f"{NOT_INPUT.get(S_IFMT(mode), 'not a file')}, not a file"))
             return False
         return True
 
@@ -150,7 +142,7 @@ def list_own_files(directory: Path, unseen: Unseen) -> list[File]:
     return [file for file in found if not file.link]
 
 
-def find_left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list[Path]:
+def list_further(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list[Path]:
     """List the files in further directories of the archive, which ``intake.also`` names; a run moves them.
 
     Raises
@@ -166,7 +158,7 @@ def find_left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) ->
             raise SettingsError(message, where="intake.also")
         if read_status(directory) is None:
             continue
-        files = [file.path for file in list_own_files(root.path / name, unseen)]
+        files = [file.path for file in list_own(root.path / name, unseen)]
         day_file = next((path for path in files if path.suffix == ".h5"), None)
         if day_file is not None:
             message = f"{name!r} cannot be named: its files would be moved, and it holds day files ({day_file})"
@@ -217,7 +209,7 @@ class Incoming:
             remove_idle(self.root.incoming)
         seen, self.seen = self.seen, {}
         whole = []
-        for path, found, _ in list_own_files(self.root.incoming, self.unseen):
+        for path, found, _ in list_own(self.root.incoming, self.unseen):
             if self.passed_over(path, found):
                 continue
             state = (found.st_size, found.st_mtime_ns)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.engine.decoding import Answer, Decoded, Decoder
+from dayfile.engine.decoding import Decoded, Decoder, Reply
 from dayfile.engine.pieces import Dated, Piece
 from dayfile.engine.reading import LargeSource
 from dayfile.errors import HeldError, PluginError, SourceError
@@ -48,7 +48,7 @@ class LargeDecoding:
     def __init__(self, decoder: Decoder, source: LargeSource) -> None:
         self.decoder = decoder
         self.source = source
-        self.answers: list[Answer] = list(decoder.plugins.decode(source, decoder.settings.plugins, in_blocks=True))
+        self.answers: list[Reply] = list(decoder.plugins.decode(source, decoder.settings.plugins, in_blocks=True))
         self.decoded = Decoded(claimed=bool(self.answers))
         self.counts: Counter[str] = Counter()
         self.days: dict[str, npt.NDArray[np.datetime64]] = {}
@@ -62,7 +62,7 @@ class LargeDecoding:
 
     def check(self) -> None:
         """Decode all of it, and fill ``decoded`` and ``counts``; HeldError if it can no longer be read."""
-        good: list[Answer] = []
+        good: list[Reply] = []
         for plugin, answer in self.answers:
             found, counts = Decoded(), Counter[str]()
             if isinstance(answer, Failure):

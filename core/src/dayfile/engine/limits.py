@@ -16,14 +16,12 @@ from dayfile.model.batch import SOURCE_STEP, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 
-__all__ = ["NewDays", "split_implausible"]
+__all__ = ["NewDays", "partition"]
 
 Locate = Callable[[DataType, np.datetime64], str]
 
 
-def split_implausible(
-    dated: Dated, sources: Sequence[Source], plugins: Plugins
-) -> tuple[Dated, list[tuple[int, Rejected]]]:
+def partition(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tuple[Dated, list[tuple[int, Rejected]]]:
     """Split off the records with times that are not plausible.
 
     Parameters

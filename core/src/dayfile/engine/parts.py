@@ -1,7 +1,7 @@
-"""Part files: records on their way from the process that decoded them to the one that writes their day file.
+"""Part files: they carry records from the process that decoded them to the one that writes their day file.
 
-A part file is a line of JSON, which says what stands behind it, and then arrays and blobs as plain bytes; once more
-for pieces that were added later. It lies in the workshop, and is removed when its records are written.
+A part file is a line of JSON that describes what follows, then arrays and blobs as plain bytes; again a line and bytes
+for pieces that were added later. It is in the workshop, and is removed when its records are written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["load_pieces", "save_pieces"]
 
 
 def save_pieces(path: Path, pieces: Iterable[Piece]) -> None:
-    """Add pieces to a part file; OSError if that fails."""
+    """Append pieces to a part file; OSError if that fails."""
     headers, contents = [], []
     for piece in pieces:
         batch = piece.batch
@@ -52,14 +52,14 @@ def save_pieces(path: Path, pieces: Iterable[Piece]) -> None:
 
 
 def load_pieces(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
-    """The pieces of a part file that belong to some day files, in the order in which they were saved.
+    """Load the pieces of a part file that belong to some day files, in the order in which they were saved.
 
     Parameters
     ----------
     path : Path
         The part file.
     types : mapping of str to DataType
-        By name.
+        The data types by name.
     wanted : collection of str
         Paths of the day files.
     """
@@ -77,7 +77,7 @@ def load_pieces(path: Path, types: Mapping[str, DataType], wanted: Collection[st
 
 
 def make_piece(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
-    """A piece from what a part file says of it."""
+    """Make a piece from its description and bytes in a part file."""
     form = next(form for form in data_type.forms if len(form.fields) == words["fields"])
     records: npt.NDArray[Any] = np.frombuffer(buffers[0], form.dtype)
     numbers, lengths, owners, sources = (np.frombuffer(buffer, np.int64) for buffer in buffers[1:5])

@@ -1,7 +1,6 @@
-"""Pieces: records of one kind that belong to one day file, from as many sources as came together.
+"""Pieces: records of one type that belong to one day file, from one or more sources.
 
-What has to be done for a piece takes about as long for one record as for a thousand: so records of sources of few
-records are put together before they are looked at any further.
+A piece takes about as long for one record as for a thousand, so records of small sources are merged first.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ class Dated:
     Parameters
     ----------
     plugin : str
-        Who decoded them.
+        The plugin that decoded them.
     data_type : DataType
-        What they are.
+        Their type.
     batch : Batch
         The records.
     sources : array of int64, shape (len(batch),)
-        Which source of a group each record came from; ascending.
+        Place in its group of the source of each record; ascending.
     days : array of datetime64[D], shape (len(batch),)
-        The UTC day of each.
+        The UTC day of each record.
     """
 
     plugin: str
@@ -45,13 +44,13 @@ class Dated:
     days: npt.NDArray[np.datetime64]
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> Dated:
-        """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
+        """Select the records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
         blob_fields = self.data_type.blob_fields
         batch = self.batch.select(chosen, blob_fields)
         return replace(self, batch=batch, sources=self.sources[chosen], days=self.days[chosen])
 
     def split_by_source(self) -> list[Dated]:
-        """The records of each source by themselves."""
+        """Split the records by source."""
         return [self.select(self.sources == place) for place in np.unique(self.sources)]
 
 
@@ -62,17 +61,17 @@ class Piece:
     Parameters
     ----------
     plugin : str
-        Who decoded them.
+        The plugin that decoded them.
     data_type : str
         Name of their type.
     path : str
-        The day file, below the archive root.
+        Path of the day file below the archive root.
     day : numpy.datetime64
         Its day.
     batch : Batch
         The records.
     sources : array of int64, shape (len(batch),)
-        Which source of a group each record came from; ascending.
+        Place in its group of the source of each record; ascending.
     """
 
     plugin: str
@@ -84,16 +83,16 @@ class Piece:
 
     @property
     def counts(self) -> dict[int, int]:
-        """How many records of each source it has."""
+        """Number of records by source."""
         if not len(self.sources):
             return {}
-        if self.sources[0] == self.sources[-1]:  # as most large ones
+        if self.sources[0] == self.sources[-1]:  # most large pieces
             return {int(self.sources[0]): len(self.sources)}
         places, counts = np.unique(self.sources, return_counts=True)
         return dict(zip(places.tolist(), counts.tolist(), strict=True))
 
     def select(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
-        """The records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
+        """Select the records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
         if self.counts.keys() <= set(sources):
             return self
         chosen = np.isin(self.sources, list(sources))
@@ -101,12 +100,12 @@ class Piece:
 
 
 def merge_batches(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
-    """Batches of one code, dtype and keys, each of another source, as one batch.
+    """Merge batches of one code, dtype and keys, each from another source.
 
     Parameters
     ----------
     batches : sequence of Batch
-        At least one.
+        At least one batch.
     places : sequence of int
         Place of each batch's source in its group; ascending.
     blob_fields : sequence of str
@@ -115,7 +114,7 @@ def merge_batches(batches: Sequence[Batch], places: Sequence[int], blob_fields: 
     Returns
     -------
     Batch
-        Its numbers tell the records of each source apart: ``place * SOURCE_STEP`` is added to those within the source.
+        The merged records. ``place * SOURCE_STEP`` is added to their numbers, so that these name the source too.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def merge_batches(batches: Sequence[Batch], places: Sequence[int], blob_fields: 
     lengths = [len(batch) for batch in batches]
     numbers = np.concatenate([batch.numbers for batch in batches]).astype(np.int64)
     numbers = numbers + np.repeat(np.array(places, np.int64) * SOURCE_STEP, lengths)
-    # As plain bytes: NumPy looks at each field of records that it puts together.
+    # As plain bytes, because NumPy concatenates structured arrays field by field.
     plain = np.dtype((np.void, first.records.dtype.itemsize))
     contents = [np.ascontiguousarray(batch.records).view(plain) for batch in batches]
     records = np.concatenate(contents).view(first.records.dtype)

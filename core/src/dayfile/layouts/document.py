@@ -32,7 +32,7 @@ RIGHT = {
 }
 """What a value must be, by the beginning of pydantic's name for the error."""
 Model = TypeVar("Model", bound=LayoutWords)
-TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
+YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
 class Document:
@@ -94,7 +94,7 @@ class Document:
             # This is an alias. A few nested aliases expand to more data than fits into memory.
             self.fail(path, "anchors and aliases (& and *) are not part of the vocabulary; write the value out")
         self.seen.add(node)
-        if node.tag not in TAGS:
+        if node.tag not in YAML_TAGS:
             self.fail(path, f"the tag {node.tag!r} is not part of the vocabulary; a layout is plain data")
         if isinstance(node, yaml.SequenceNode):
             return [self._build(child, (*path, index), loader) for index, child in enumerate(node.value)]

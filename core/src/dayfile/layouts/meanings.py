@@ -17,7 +17,7 @@ from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
 __all__ = ["compile_elements", "compile_flags", "compile_packed"]
 
-KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
+FLAG_KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
 SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
@@ -48,7 +48,7 @@ def match_names(names: Collection[str], pattern: str) -> list[str]:
 
 def compile_flag(pattern: str, flag: FlagWords, meant: Iterable[Field], document: Document, path: Path) -> Flag:
     """Compile a flag of all fields that match a pattern."""
-    kinds = [kind for kind in KINDS if getattr(flag, kind) is not None]
+    kinds = [kind for kind in FLAG_KINDS if getattr(flag, kind) is not None]
     if len(kinds) != 1:
         document.fail(path, "a flag has exactly one of 'bit', 'value' and 'index'")
     kind, place = kinds[0], (*path, kinds[0])

@@ -29,7 +29,7 @@ __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
 
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
-MOST_DIMENSIONS = 8
+MOST_FIELD_DIMENSIONS = 8
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
@@ -276,8 +276,8 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         if not 1 <= size <= LARGEST_RECORD:
             document.fail((*path, "shape", index), f"{size} is not a length; it must be 1 to {LARGEST_RECORD}")
         shape.append(size)
-    if len(shape) > MOST_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
-        document.fail((*path, "shape"), f"more than {MOST_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
+    if len(shape) > MOST_FIELD_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
+        document.fail((*path, "shape"), f"more than {MOST_FIELD_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
     if field.type == "char" and not shape:
         document.fail(path, "a char field needs a shape: [number of bytes]")
     if field.blob and words.blobs is None:
