@@ -306,7 +306,6 @@ class Foreman:
             self._assign_writing(group, paths)
 
     def _assign_writing(self, group: Group, paths: list[str]) -> None:
-        """Send a decoded group to all workers that write its day files."""
         origins = [result.origin for result in group.results or []]
         writers = [m for m in self.members if m is group.member or any(self.owners[path] is m for path in paths)]
         for member in writers:

@@ -140,9 +140,7 @@ class Worker:
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
-    def decode(
-        self, number: int, arrivals: Iterable[Arrival], others: Iterable[str]
-    ) -> tuple[list[Decoding], set[str]]:
+    def decode(self, number: int, group: Iterable[Arrival], others: Iterable[str]) -> tuple[list[Decoding], set[str]]:
         """Decode a group of sources; return their results, and the day files with records in the part file.
 
         ``others`` are day files that got another worker as their writer since the last call.
@@ -150,7 +148,7 @@ class Worker:
         self.foreign.update(others)
         results: list[Decoding] = []
         readable: list[tuple[int, Source]] = []
-        for place, arrival in enumerate(arrivals):
+        for place, arrival in enumerate(group):
             read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
