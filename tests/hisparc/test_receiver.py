@@ -29,7 +29,7 @@ from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
 from dayfile_hisparc.server import receive
-from dayfile_hisparc.stations import Station, StationList, hashed, parse_list, replace_list
+from dayfile_hisparc.stations import Station, StationList, hash_password, parse_list, replace_list
 
 STATION = Station(501, "Amsterdam", "secret")
 MOMENT = dt.datetime(2024, 5, 1, 12, 0, 3)
@@ -522,7 +522,7 @@ def test_a_password_may_have_any_characters(root, tmp_path, password):
 
 def test_a_password_may_be_hashed_in_the_list(root, tmp_path):
     path = tmp_path / "stations.csv"
-    kept = hashed("sécret")
+    kept = hash_password("sécret")
     path.write_text(f"501,Amsterdam,{kept}\n", encoding="utf-8")
     receiver = Receiver(root, StationList(path))
     for _ in range(2):
@@ -530,15 +530,15 @@ def test_a_password_may_be_hashed_in_the_list(root, tmp_path):
         assert receiver.answer(Form(password="secret").body) is Answer.WRONG_PASSWORD
     assert receiver.answer(Form(password=kept).body) is Answer.WRONG_PASSWORD
     assert "sécret" not in kept
-    assert kept != hashed("sécret")
+    assert kept != hash_password("sécret")
 
 
 def test_a_hashed_password_that_changes_in_the_list_no_longer_lets_the_old_one_in(root, tmp_path):
     path = tmp_path / "stations.csv"
-    path.write_text(f"501,Amsterdam,{hashed('old')}\n")
+    path.write_text(f"501,Amsterdam,{hash_password('old')}\n")
     receiver = Receiver(root, StationList(path))
     assert receiver.answer(Form(password="old").body) is Answer.STORED
-    path.write_text(f"501,Amsterdam,{hashed('new')}\n\n")
+    path.write_text(f"501,Amsterdam,{hash_password('new')}\n\n")
     assert receiver.answer(Form(password="old").body) is Answer.WRONG_PASSWORD
     assert receiver.answer(Form(password="new").body) is Answer.STORED
 

@@ -43,7 +43,7 @@ from dayfile_hisparc.clients import (
     send,
 )
 from dayfile_hisparc.pickles import read_upload, write_upload
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.wsgi import read_body
 
 DAY = np.datetime64("2024-05-01")
@@ -51,7 +51,7 @@ BODY_LIMIT = 8 * 2**20
 BODY_SECONDS = 200  # longer than any test takes that is not held up
 PATIENCE = 100  # seconds; a busy machine is slow
 LARGEST_MEMORY = 400  # MB
-EVENTS = list(islice(events_of_station(DAY, 1, 501), 100))
+EVENTS = list(islice(simulate_events(DAY, 1, 501), 100))
 GOOD = make_form(501, EVENTS, 0)
 FORM = "application/x-www-form-urlencoded"
 
@@ -712,8 +712,8 @@ def test_station_software_sends_the_same_batch_again_until_it_is_answered_100(an
     (tally,) = outcome.tallies
     assert (tally.uploads, tally.retries, dict(tally.others)) == (3, 1, {"500": 1})
     assert len(tally.stored) == len(set(tally.stored)) == len(events)
-    assert outcome.lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
-    assert outcome.lines()[1:] == ["3 uploads, repeated: 1", "other answers: 1 time 500"]
+    assert outcome.format_lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
+    assert outcome.format_lines()[1:] == ["3 uploads, repeated: 1", "other answers: 1 time 500"]
 
 
 def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):
@@ -730,9 +730,9 @@ def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):
 
 
 def test_clients_wait_as_the_real_ones_do():
-    assert [StationSoftware().pause(failures) for failures in (1, 2, 5, 6, 10**6)] == [2, 4, 32, 60, 60]
-    assert [Pysparc().pause(failures) for failures in (1, 10**6)] == [0.4, 0.4]
-    batches = list(StationSoftware().batches(iter(EVENTS * 50), 1))
+    assert [StationSoftware().compute_pause(failures) for failures in (1, 2, 5, 6, 10**6)] == [2, 4, 32, 60, 60]
+    assert [Pysparc().compute_pause(failures) for failures in (1, 10**6)] == [0.4, 0.4]
+    batches = list(StationSoftware().split_events(iter(EVENTS * 50), 1))
     assert all(100 <= len(batch) <= 1000 for batch in batches[:-1])
     assert sum(map(len, batches)) == 50 * len(EVENTS)
 

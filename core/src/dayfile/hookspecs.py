@@ -303,12 +303,7 @@ def export_formats(data_type: DataType) -> Iterable[str] | None:
 
 @hookspec
 def export(
-    data_type: DataType,
-    day: np.datetime64,
-    tables: DayTables,
-    form: str,
-    byte_order: ByteOrder,
-    directory: Path,
+    data_type: DataType, day: np.datetime64, tables: DayTables, form: str, byte_order: ByteOrder, directory: Path
 ) -> Iterable[Path] | None:
     """Write a day of a data type for other programs: the older way, with ``export_formats``.
 

@@ -15,7 +15,7 @@ from dayfile import hookspecs
 from dayfile.export.base import Exporter
 from dayfile.formats.base import Format
 from dayfile.formats.registry import CORE_FORMATS, read_layout
-from dayfile.formats.structs import struct_of, structs_to_items
+from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Remark, Source
@@ -103,8 +103,8 @@ class Instrument:
 
     def struct(self, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
         """Return the dtype of a data type's C struct in memory, by default in the layout's byte order."""
-        return struct_of(self.layout, data_type, byte_order)
+        return find_struct(self.layout, data_type, byte_order)
 
     def batches(self, data_type: DataType, structs: npt.NDArray[Any]) -> Iterator[Batch | Rejected]:
-        """Turn structs of any memory form into batches; see :func:`dayfile.formats.structs.structs_to_items`."""
-        return structs_to_items(data_type, structs, self.layout)
+        """Turn structs of any memory form into batches; see :func:`dayfile.formats.structs.convert_structs`."""
+        return convert_structs(data_type, structs, self.layout)

@@ -74,10 +74,10 @@ class Putting:
             raise UsageError(f"this putting() belongs to process {self.process}, not to a fork of it; nothing was put")
         me = threading.get_ident()
         if self.owner.setdefault("thread", me) != me:
-            raise UsageError(
-                "this putting() belongs to the thread that called it first; nothing was put. Hand records to that "
-                "thread through a queue"
+            message = (
+                "this putting() belongs to the thread that called it first; nothing was put. Give that thread a queue"
             )
+            raise UsageError(message)
         with self.busy:
             if self.closed:
                 raise UsageError("this putting() has ended; nothing was put")

@@ -17,9 +17,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import (
-    accept_each,
-)
+from dayfile.engine.accepting import accept_each
 from dayfile.engine.intake import list_further
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report

@@ -50,10 +50,8 @@ class Document:
         """Parse scalars, lists and mappings; refuse tags, which could build anything else."""
         document = cls(name)
         if strange := Reader.NON_PRINTABLE.search(text):
-            line, column = (
-                text.count("\n", 0, strange.start()) + 1,
-                strange.start() - text.rfind("\n", 0, strange.start()),
-            )
+            before = text[: strange.start()]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
             problem = f"this is not YAML: it must not contain the character {strange[0]!r}"
             raise LayoutError(problem, where=f"{name}:{line}:{column}")
         document._check_depth(text)

@@ -73,9 +73,7 @@ class Words(BaseModel):
         kinds = find_types(cls.model_fields[info.field_name or ""].annotation)
         values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
         if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
-            raise PydanticCustomError(
-                "number_type", "must be a number, not true or false (which yes, no, on and off are)"
-            )
+            raise PydanticCustomError("number_type", "must be a number, not true or false (or yes, no, on, off)")
         return value
 
 
