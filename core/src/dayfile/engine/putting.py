@@ -74,9 +74,7 @@ class Putting:
             raise UsageError(f"this putting() belongs to process {self.process}, not to a fork of it; nothing was put")
         me = threading.get_ident()
         if self.owner.setdefault("thread", me) != me:
-            message = (
-                "this putting() belongs to the thread that called it first; nothing was put. Give that thread a queue"
-            )
+            message = "this putting() belongs to the thread that called it first; nothing was put. Use a queue for it"
             raise UsageError(message)
         with self.busy:
             if self.closed:

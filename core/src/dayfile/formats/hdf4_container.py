@@ -211,7 +211,7 @@ class Container:
         data = self._read_data(SDS_DATA, references.get(SDS_DATA, 0))
         if len(data) % row_size:
             raise self.make_error(
-                f"damaged: SDS {data_set.name} has {plural(len(data), 'byte')}, not rows of {row_size}"
+                f"damaged: SDS {data_set.name}: {plural(len(data), 'byte')} are not rows of {row_size}"
             )
         return np.frombuffer(data, dtype).reshape(len(data) // row_size, *row_shape)
 

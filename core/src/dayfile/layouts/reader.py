@@ -76,11 +76,8 @@ class Layout:
 
     def index_versions(self) -> dict[str, DataType]:
         """Index the later versions of data types by the instrument's own name for each version."""
-        return {
-            version.code: form
-            for data_type in self.types
-            for version, form in list(zip(data_type.versions, data_type.forms, strict=False))[1:]
-        }
+        versions = (zip(data_type.versions, data_type.forms, strict=False) for data_type in self.types)
+        return {version.code: form for each in versions for version, form in list(each)[1:]}
 
     @cached_property
     def known(self) -> dict[str, DataType]:
