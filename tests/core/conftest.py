@@ -245,7 +245,7 @@ def plugins_of():
     """Plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
 
     def make(**objects):
-        plugins = Plugins.none()
+        plugins = Plugins.make_empty()
         for name, plugin in objects.items():
             plugins.add(name, plugin, "1.0")
         return plugins

@@ -345,7 +345,7 @@ from dayfile.instrument import Instrument
 from dayfile.plugins import Plugins
 
 directory = Path(sys.argv[1])
-plugins = Plugins.none()
+plugins = Plugins.make_empty()
 plugins.add("muon", Instrument((directory / "muon.yaml").read_text(), "muon.yaml"))
 chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

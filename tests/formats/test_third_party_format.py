@@ -90,7 +90,7 @@ DAY = 1_714_521_600
 
 def plugins_with(layout=LAYOUT, **more):
     """The instrument, and after it the plugin of its format: the order does not matter."""
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     loaded.add_all({"paper": (Instrument(layout, "paper.yaml"), ""), "typewriter": (Typewriter(), ""), **more})
     return loaded
 

@@ -54,7 +54,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
             raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
     if not chosen:
         raise UsageError("no plugin is installed; install one for your instrument")
-    plugins = Plugins.none()
+    plugins = Plugins.make_empty()
     plugins.others = tuple(name for name in there if name not in chosen)
     offered: dict[str, tuple[object, str]] = {}
     for name in chosen:

@@ -50,7 +50,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Plugins:
-    """The plugins of a run; made by :meth:`none` or :func:`dayfile.discovery.load`.
+    """The plugins of a run; made by :meth:`make_empty` or :func:`dayfile.discovery.load`.
 
     Attributes
     ----------
@@ -95,8 +95,8 @@ class Plugins:
         return [name for name in self.versions if name not in self.names]
 
     @classmethod
-    def none(cls) -> Plugins:
-        """Return ``builtin`` without any other plugin; :meth:`add` adds others."""
+    def make_empty(cls) -> Plugins:
+        """Make an object with the plugin ``builtin`` only; :meth:`add` adds others."""
         plugins = cls()
         plugins._hooks.register(BUILTIN, Builtin())
         plugins._register_stores(BUILTIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,13 +18,13 @@ def keep_old_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any
     module : str
         Name of the module.
     names : mapping of str to str
-        New names by old names.
+        New names by old names; ``module:name`` for one that has moved.
     """
 
     def find(name: str) -> Any:  # noqa: ANN401 - whatever was renamed
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(f"{module}.{name} is now {names[name]}", DeprecationWarning, stacklevel=2)
-        return getattr(sys.modules[module], names[name])
+        return pkgutil.resolve_name(names[name] if ":" in names[name] else f"{module}:{names[name]}")
 
     return find

@@ -87,6 +87,5 @@ def make_piece(words: Mapping[str, Any], buffers: list[memoryview], data_type: D
         joined = bytes(buffers[5])
         values = [joined[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
         blobs = Blobs(values, owners)
-    keys, gave_way = words["keys"], words["gave_way"]
-    batch = Batch(words["instrument"], words["code"], records, numbers, keys, blobs, gave_way)
+    batch = Batch(words["instrument"], words["code"], records, numbers, words["keys"], blobs, words["gave_way"])
     return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch, sources)

@@ -308,7 +308,6 @@ class Pipeline:
             "message": message,
         }
 
-    def _report_entry(self, source: Origin, records: int | None, message: str, entry: Path) -> None:
+    def _report_entry(self, source: Origin, records: int | None, why: str, entry: Path) -> None:
         """Add an entry of the quarantine to the report."""
-        place = str(entry.relative_to(self.root.path))
-        self.report.quarantine.append(Quarantined(source.name, records, message, place))
+        self.report.quarantine.append(Quarantined(source.name, records, why, str(entry.relative_to(self.root.path))))

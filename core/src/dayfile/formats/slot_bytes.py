@@ -118,7 +118,7 @@ class SlotFile:
 
     def read(self) -> Iterator[Slots]:
         """Read its records block by block; structs of zero bytes are left out everywhere."""
-        for first, stored in read_stored(self.source, self.struct.itemsize):
+        for first, stored in read_structs(self.source, self.struct.itemsize):
             conflict, held = split(stored, periodic=self.periodic)
             places = np.flatnonzero(held)
             structs = stored[places].view(self.struct)[:, 0]
@@ -214,19 +214,19 @@ def lay_out(rows: npt.NDArray[Any], form: np.dtype[np.void]) -> npt.NDArray[Any]
     '01 00 00 02 ff ff ff ff'
     """
     structs = to_structs(rows, form)
-    conflict = (view_bytes(rows) == CONFLICT_BYTE).all(axis=1)
-    view_bytes(structs)[conflict] = CONFLICT_BYTE
+    conflict = (view_as_bytes(rows) == CONFLICT_BYTE).all(axis=1)
+    view_as_bytes(structs)[conflict] = CONFLICT_BYTE
     return structs
 
 
 def sort_by_time(rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
     """Sort records by time, then by their bytes, so that the same records give the same file."""
-    by_bytes = np.argsort(view_bytes(rows).view(np.dtype((np.void, rows.dtype.itemsize)))[:, 0], kind="stable")
+    by_bytes = np.argsort(view_as_bytes(rows).view(np.dtype((np.void, rows.dtype.itemsize)))[:, 0], kind="stable")
     by_time = np.argsort(rows[data_type.time][by_bytes], kind="stable")
     return rows[by_bytes[by_time]]
 
 
-def view_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def view_as_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """View contiguous rows as bytes, shape (n, itemsize)."""
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
@@ -307,7 +307,7 @@ def count_structs(length: int, where: str, size: int) -> int:
     return whole
 
 
-def read_stored(source: Source, size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def read_structs(source: Source, size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Read the structs of a file as bytes, shape (n, size), block by block, with the number of the first."""
     for offset, block in source.blocks(HEADER_SIZE, size):
         yield (offset - HEADER_SIZE) // size, np.frombuffer(block, np.uint8).reshape(-1, size)
@@ -331,7 +331,7 @@ def find_byte_order(
     first, end = data_type.clock.day_start(day), data_type.clock.day_start(day + np.timedelta64(1, "D"))
     inside, records = dict.fromkeys(structs, 0), 0
     size = next(iter(structs.values())).itemsize
-    for _, stored in read_stored(source, size):
+    for _, stored in read_structs(source, size):
         held = stored[split(stored, periodic=periodic)[1]]
         records += len(held)
         for order, struct in structs.items():

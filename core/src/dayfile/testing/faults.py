@@ -24,7 +24,7 @@ from dayfile.renamed import keep_old_names
 
 __all__ = ["STEP_KINDS", "Fault", "inject"]
 
-__getattr__ = keep_old_names(__name__, {"injected": "inject"})
+__getattr__ = keep_old_names(__name__, {"KINDS": "STEP_KINDS", "injected": "inject"})
 Action = Literal["fail", "kill"]
 STEP_KINDS = ("write", "fsync", "rename", "copy", "open", "unlink")
 

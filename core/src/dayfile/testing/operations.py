@@ -13,13 +13,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.renamed import keep_old_names
 from dayfile.testing.generators import Draw, Integers, Overrides, RecordArray, draw_readings, draw_with_bits
 from dayfile.testing.telemetry import TelemetryDay
 
 __all__ = ["Operations", "draw_commands"]
 
-__getattr__ = keep_old_names(__name__, {"commands": "draw_commands"})
 RESPONSE, DIAGNOSIS, SECONDS = 18_300, 54_000, 360
 """Second of the day at which each mode begins, and its duration in seconds."""
 BETWEEN_ECHOES, BETWEEN_DIAGNOSTICS = 11, 90

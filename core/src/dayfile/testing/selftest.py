@@ -35,11 +35,13 @@ from dayfile.hookspecs import hookimpl
 from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
 from dayfile.plugins import Plugins
+from dayfile.renamed import keep_old_names
 from dayfile.settings import CoreSettings, Settings
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 
 __all__ = ["Outcome", "Probe", "count_records", "make_load", "run_load", "selftest"]
 
+__getattr__ = keep_old_names(__name__, {"load": "make_load", "work": "run_load"})
 LAYOUT = """
 instrument: probe
 title: Invented records, one type for each store
@@ -191,7 +193,7 @@ def make_settings(*, settle: float = 0.0) -> Settings:
 
 def make_plugins() -> Plugins:
     """Make the plugins of a selftest."""
-    found = Plugins.none()
+    found = Plugins.make_empty()
     found.add("probe", Probe())
     return found
 

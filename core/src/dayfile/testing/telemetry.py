@@ -25,7 +25,9 @@ from dayfile.testing.generators import Integers, Overrides, RecordArray, sample_
 __all__ = ["FrameClock", "TelemetryDay", "sample_event_buffers", "write_sources"]
 
 
-__getattr__ = keep_old_names(__name__, {"event_buffers": "sample_event_buffers"})
+__getattr__ = keep_old_names(
+    __name__, {"event_buffers": "sample_event_buffers", "commands": "dayfile.testing.operations:draw_commands"}
+)
 
 
 def sample_event_buffers(

@@ -254,7 +254,7 @@ def send(
     begin = time.monotonic()
     with ThreadPoolExecutor(clients, "station") as threads:
         try:
-            tallies = tuple(threads.map(simulation.station, range(clients), shares))
+            tallies = tuple(threads.map(simulation.upload_events, range(clients), shares))
         finally:
             simulation.stop.set()
     return Outcome(tallies, time.monotonic() - begin)
@@ -287,7 +287,7 @@ class Simulation:
     patience: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def station(self, number: int, most_uploads: int) -> Tally:
+    def upload_events(self, number: int, most_uploads: int) -> Tally:
         """Upload the events of one station, in order, and return the results."""
         client = Pysparc() if number % 2 else StationSoftware()
         tally = Tally(FIRST_STATION + number)

@@ -88,7 +88,7 @@ class NumpyType:
             case _:
                 raise RefusalError("has a NumPy type with the wrong state")
 
-    def value(self, content: bytes) -> bool | int | float | str | bytes:
+    def decode(self, content: bytes) -> bool | int | float | str | bytes:
         """Return the plain value of a scalar's bytes."""
         if len(content) != self.size:
             raise RefusalError(f"has a NumPy value of the size {len(content)} for a type of the size {self.size}")
