@@ -104,7 +104,7 @@ def make_scalar(numpy_type: object, content: object) -> bool | int | float | str
     """Stand in for ``numpy.core.multiarray.scalar``."""
     if not isinstance(numpy_type, NumpyType):
         raise RefusalError("has a NumPy value without a type")
-    return numpy_type.value(to_bytes(content))
+    return numpy_type.decode(to_bytes(content))
 
 
 MOST_ARGUMENTS: Final = 8
