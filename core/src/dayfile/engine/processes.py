@@ -142,7 +142,7 @@ class Member:
     tasks: int = 0
     decoding: int = 0  # groups
     load: int = 0  # bytes of their sources
-    unknown: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)  # day files of other writers, not sent to it yet
 
     def send(self, task: str, *arguments: object) -> None:
         """Send it a task."""
@@ -236,18 +236,18 @@ class Foreman:
             while self.groups:
                 self.receive()
 
-    def send(self, arrivals_: list[Arrival], size: int) -> None:
+    def send(self, sources: list[Arrival], size: int) -> None:
         """Send a group of sources to be decoded and written; return when more can be sent."""
         member = min(self.members, key=lambda member: (member.load, member.tasks))
-        group = Group(self.next, arrivals_, size, member)
+        group = Group(self.next, sources, size, member)
         self.next += 1
         self.groups[group.number] = group
         self.waiting.append(group)
-        self.run.attempts.begin(group.number, [arrival.path for arrival in arrivals_])
+        self.run.attempts.begin(group.number, [arrival.path for arrival in sources])
         member.decoding += 1
         member.load += group.size
         foreign, member.unknown = member.unknown, set()
-        member.send("decode", group.number, arrivals_, foreign)
+        member.send("decode", group.number, sources, foreign)
         while len(self.groups) > self.tuning.groups_open * len(self.members) or all(
             member.decoding >= self.tuning.groups_ahead for member in self.members
         ):
