@@ -112,7 +112,7 @@ def check_function(plugin: object, name: str, caller: pluggy.HookCaller) -> None
     Raises
     ------
     PluginError
-        It has two functions, or one that wraps those of other plugins, or one that would not be called without the mark.
+        It has two functions, one that wraps those of other plugins, or one without the mark, which would not be called.
     """
     hook = caller.name
     mine = [each for each in caller.get_hookimpls() if each.plugin_name == name]
