@@ -371,7 +371,7 @@ def test_a_header_of_a_later_version_is_refused(tmp_path, offset):
     path, *_ = hp_file(tmp_path, hp_tables(0, 1000))
     content = bytearray(path.read_bytes())
     content[offset] = 0x58
-    assert "the header is of version" in refused(path.name, bytes(content))
+    assert "the header has version" in refused(path.name, bytes(content))
 
 
 @pytest.mark.parametrize("slots", [0, 10, 5399, 5401])
@@ -464,9 +464,9 @@ types:
         ("structs: {byte_order: big}\n", "", "muon.yaml:5:1: flat_files: flat files hold C structs"),
         (".{day:02}", "", "missing: ['{day}']"),
         ("muon.{year}.", "muon/{year}.", "a name without '/'"),
-        (".{day:02}.{suffix}", ".{day:02}.{code}", "muon.yaml:6:38: flat_files.name: {code} is not known here"),
-        (".{day:02}.{suffix}", ".{day:02}", "hits and rates would have files of one name"),
-        ("MuonRates", "M" * 23, "types.rates.code: 'MMMMMMMMMMMMMMMMMMMMMMM' is no name for the header"),
+        (".{day:02}.{suffix}", ".{day:02}.{code}", "muon.yaml:6:38: flat_files.name: unknown key {code}"),
+        (".{day:02}.{suffix}", ".{day:02}", "hits and rates would share file names"),
+        ("MuonRates", "M" * 23, "types.rates.code: 'MMMMMMMMMMMMMMMMMMMMMMM' does not fit the header"),
         ("level1.1", "level 2", "muon.yaml:6:22: flat_files.format: 'level 2'"),
     ],
 )

@@ -110,7 +110,7 @@ def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
 
 def test_a_given_path_that_does_not_exist_stops_the_run_before_anything_is_taken(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
-    with pytest.raises(UsageError, match="gone: there is no such file or directory"):
+    with pytest.raises(UsageError, match="gone: no such file or directory"):
         archive.run(tmp_path / "gone")
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
 
@@ -165,7 +165,7 @@ def test_a_compressed_source_is_named_as_such(archive, pack, name):
     archive.drop("MuonHit.be.bin.packed", pack(b"anything"))
     report = archive.run(run__unrecognised="quarantine")
     (entry,) = report.quarantine
-    assert f"it is compressed ({name}), which is not unpacked here" in entry.reason
+    assert f"it is compressed ({name}), and compressed files are not unpacked" in entry.reason
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])

@@ -280,7 +280,7 @@ def test_a_system_that_gives_no_notices_is_told_in_a_line(tmp_path, monkeypatch,
     monkeypatch.setattr(watchfiles, "watch", refused)
     with Bell() as bell, noticed(tmp_path, bell):
         until(lambda: caplog.messages)
-    assert caplog.messages == [f"no notices of what arrives ({error}); it is looked for every watch.rescan seconds"]
+    assert caplog.messages == [f"no notices of what arrives ({error}); incoming/ is read every watch.rescan seconds"]
 
 
 def test_what_a_killed_run_left_is_archived_at_the_start(watch):
