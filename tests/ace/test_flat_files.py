@@ -379,7 +379,7 @@ def test_a_header_of_a_later_version_is_refused(tmp_path, offset):
 def test_a_file_that_was_cut_between_two_structs_is_refused(tmp_path, slots, header):
     path, *_ = hp_file(tmp_path, hp_tables(0, 1000))
     content = ((header or path.read_bytes()[:32]) + path.read_bytes()[32:] + bytes(24))[: 32 + 24 * slots]
-    assert f"{slots:,} slots, where 1997-10-31 has 5400" in refused(path.name, content)
+    assert f"{slots:,} slots, but 1997-10-31 has 5400" in refused(path.name, content)
 
 
 @pytest.mark.parametrize(("slots", "part"), [(0, ".overlap"), (10, ".overlap"), (5400, "")])

@@ -129,8 +129,8 @@ def test_reader_agrees_with_the_hdf4_library(tmp_path, dtype, count, records_a_w
 
 def test_records_written_one_at_a_time_lie_in_linked_blocks(content):
     container = Container(content)
-    assert len(container._references(format_.VDATA_RECORDS | format_.SPECIAL)) == 2
-    assert len(container._references(format_.SDS_DATA | format_.SPECIAL)) == 1
+    assert len(container._list_references(format_.VDATA_RECORDS | format_.SPECIAL)) == 2
+    assert len(container._list_references(format_.SDS_DATA | format_.SPECIAL)) == 1
     for name, dtype in DTYPES.items():
         assert read_struct(content, name, dtype).tobytes() == some_records(dtype, 40).tobytes()
 
@@ -479,7 +479,7 @@ def test_attributes_of_a_vdata_are_no_structs(tmp_path):
     vdata.detach()
     table.end()
     file.close()
-    assert len(list(Container(path.read_bytes()).vdatas())) == 2
+    assert len(list(Container(path.read_bytes()).list_vdatas())) == 2
     assert list_structs(path.read_bytes()) == ["Pair"]
 
 
