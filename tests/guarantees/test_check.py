@@ -451,7 +451,7 @@ def test_readers_tell_that_the_catalogue_was_lost(archive, run, command, lose):
     done = run("dayfile", *command.split())
     assert (done.returncode, done.stdout) == (4, "")
     (line,) = done.stderr.splitlines()
-    assert "the catalogue is missing, but day files exist" in line
+    assert "the catalogue is missing, and there are day files" in line
     assert line.endswith("rebuild it: dayfile reindex")
     assert run("dayfile", "check").returncode == 3
     assert run("dayfile", "reindex").returncode == 0
@@ -466,7 +466,7 @@ def test_a_run_makes_a_catalogue_that_was_lost_of_all_day_files(tmp_path, archiv
     done = run("archive-run", "given/new", "--engine", engine)
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
-    assert "the catalogue is missing, but day files exist" in line
+    assert "the catalogue is missing, and there are day files" in line
     assert line.endswith("rebuilding it from them")
     assert run("dayfile", "check", "--deep").returncode == 0
     assert len(dayfile.open_archive(archive).read("cris.hskp")) == 14

@@ -93,7 +93,7 @@ def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
     """Rebuild the catalogue if it is missing and day files exist: a run would only list the files it writes."""
     if Catalogue(root.catalogue).exists() or (day_file := root.find_day_file()) is None:
         return
-    logger.warning("the catalogue is missing, but day files exist (%s); rebuilding it from them", day_file)
+    logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
     for note in make_catalogue(root, plugins).notes:
         logger.warning("%s", note)
 
