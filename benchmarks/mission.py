@@ -133,12 +133,12 @@ def write_day(directory: Path, day: np.datetime64) -> dict[str, int]:
 
 def full_day(instrument: Instrument, kind: DataType, day: np.datetime64) -> npt.NDArray[Any]:
     """Structs of a type, big-endian, for all frames of a day in which it comes; shape (n,)."""
-    frames = SPACECRAFT_CLOCK.frames(kind.clock, day)
+    frames = SPACECRAFT_CLOCK.list_frames(kind.clock, day)
     frames = frames[frames % kind.period == 0]
     dtype = instrument.struct(kind, "big")
     rng = np.random.default_rng([int(frames[0]), *kind.code.encode()])
     structs = np.frombuffer(bytearray(rng.bytes(len(frames) * dtype.itemsize)), dtype)
-    for name, values in SPACECRAFT_CLOCK.stamps(kind, frames).items():
+    for name, values in SPACECRAFT_CLOCK.stamp(kind, frames).items():
         structs[name] = values
     return structs
 

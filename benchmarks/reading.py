@@ -14,7 +14,7 @@ from benchmarks.mission import FIRST_DAY, PERIODIC, full_day
 from benchmarks.uploads import DAY, queue_file, stations
 from dayfile import Records, open_archive
 from dayfile.engine.executors import run_serial
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 
 __all__ = ["read_days", "read_events"]
 
@@ -52,7 +52,7 @@ def read_events(asked: Round) -> list[Row]:
     directory, number = asked.place("read-events"), asked.size(SHOWERS_A_STATION, 10)
     files = []
     for station in stations(asked):
-        events = events_of_station(DAY, 1, station, detectors=4)
+        events = simulate_events(DAY, 1, station, detectors=4)
         showers = (event for event in events if event["header"]["eventtype_uploadcode"] == "CIC")
         files.append(directory / str(station))
         files[-1].write_bytes(queue_file(station, list(islice(showers, number))))

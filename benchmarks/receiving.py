@@ -27,7 +27,7 @@ from benchmarks.measuring import Round, Row, Side, measured
 from benchmarks.uploads import DAY
 from dayfile import create_archive
 from dayfile_hisparc.clients import make_form, make_station_list
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 
 __all__ = ["receive_one", "receive_one_hundred"]
 
@@ -91,7 +91,7 @@ def compared(asked: Round, name: str, clients: int, uploads: int, events: int, a
 
 def forms(station: int, uploads: int, events: int) -> list[bytes]:
     """What one station posts: so many uploads, of so many events each."""
-    stream = events_of_station(DAY, 1, station, detectors=2 if station % 3 else 4)
+    stream = simulate_events(DAY, 1, station, detectors=2 if station % 3 else 4)
     return [make_form(station, list(islice(stream, events)), PROTOCOL) for _ in range(uploads)]
 
 

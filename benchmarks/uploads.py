@@ -24,7 +24,7 @@ from benchmarks import rowwise
 from benchmarks.archiving import Runner, by_runner, ours
 from benchmarks.measuring import Round, Row, Side, measured
 from dayfile.engine.executors import run_serial
-from dayfile_hisparc.simulation import events_of_station, write_queue_files
+from dayfile_hisparc.simulation import simulate_events, write_queue_files
 
 __all__ = ["DAY", "queue_file", "stations", "uploads_of_one", "uploads_of_one_hundred", "uploads_of_two_thousand"]
 
@@ -59,7 +59,7 @@ def uploads_of_one(asked: Round, runners: Mapping[str, Runner]) -> list[Row]:
 def uploads_of_two_thousand(asked: Round) -> list[Row]:
     """One queue file of showers with four traces; by one process, as one source cannot be shared."""
     directory, number = asked.place("list-2000"), asked.size(2000, 50)
-    showers = (event for event in events_of_station(DAY, 1, 501) if event["header"]["eventtype_uploadcode"] == "CIC")
+    showers = (event for event in simulate_events(DAY, 1, 501) if event["header"]["eventtype_uploadcode"] == "CIC")
     path = directory / "list"
     path.write_bytes(queue_file(501, list(islice(showers, number))))
     work = f"one list of {number:,} HiSPARC showers with four traces"
@@ -69,7 +69,7 @@ def uploads_of_two_thousand(asked: Round) -> list[Row]:
 def write_uploads(directory: Path, detectors: Mapping[int, int], number: int, events: int) -> list[Path]:
     """Write queue files of so many events each, the stations in turn."""
     directory.mkdir()
-    streams = {station: events_of_station(DAY, 1, station, detectors=detectors[station]) for station in detectors}
+    streams = {station: simulate_events(DAY, 1, station, detectors=detectors[station]) for station in detectors}
     paths = []
     for upload in range(number):
         station = list(detectors)[upload % len(detectors)]

@@ -31,7 +31,7 @@ from dayfile.cli.describe import describe_buffer, format_shape
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
-from dayfile.layouts.reader import vocabulary_with
+from dayfile.layouts.reader import extend_vocabulary
 from dayfile.model.datatype import DataType, Field
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
@@ -58,7 +58,7 @@ def pages() -> dict[str, str]:
     for failure in loaded.failures:
         raise RuntimeError(failure.message)
     generated: dict[str, Iterable[str]] = {
-        "words": words(vocabulary_with(CORE_FORMATS), set()),
+        "words": words(extend_vocabulary(CORE_FORMATS), set()),
         "hooks": hooks(),
         "settings": settings(loaded),
         "commands": commands(),

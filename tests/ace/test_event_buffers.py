@@ -15,7 +15,7 @@ from dayfile import Source
 from dayfile.errors import UsageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.model.packed import HeaderField, Packed, unpack
-from dayfile.testing.telemetry import event_buffers
+from dayfile.testing.telemetry import sample_event_buffers
 from dayfile_cris import instrument as cris
 from dayfile_cris.events import events as events_of_cris
 from dayfile_sis import instrument as sis
@@ -59,7 +59,7 @@ def random_cycles(name, number, mean):
     dtype = INSTRUMENTS[name].layout.by_code()[CODES[name]].dtype
     size = dtype["EventBuffer"].shape[0]
     numbers = rng.poisson(mean, number)
-    buffers, _ = event_buffers(numbers, size, rng, lengths=(3, LONGEST[name]), ages=4)
+    buffers, _ = sample_event_buffers(numbers, size, rng, lengths=(3, LONGEST[name]), ages=4)
     return cycles(name, buffers, numbers)
 
 

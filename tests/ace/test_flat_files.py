@@ -21,9 +21,9 @@ from dayfile.cli import app
 from dayfile.engine.executors import run_serial
 from dayfile.errors import DayfileError, LayoutError, SourceError, StorageError, UsageError
 from dayfile.export.base import Day
-from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, read_header, told_by_name
-from dayfile.formats.slot_files import template_of
-from dayfile.formats.struct_dtypes import struct_dtype
+from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, parse_file_name, read_header
+from dayfile.formats.slot_files import get_template
+from dayfile.formats.struct_dtypes import make_struct_dtype
 from dayfile.instrument import Instrument
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Field
@@ -217,8 +217,8 @@ def test_the_bytes_are_those_that_the_format_tells(tmp_path, order, sign):
     assert len(header) == 32
     assert path.read_bytes() == header + b"".join(slots)
     assert overlap.name == "cris_prelim.1997.10.31.hp.overlap"
-    in_time_order = rate(2, START + 16, 0, 9, 9, 0x40, 1) + rate(1, START + 17, 0, 9, 9, 0x40, 1)
-    assert overlap.read_bytes() == header + in_time_order
+    sort_by_time = rate(2, START + 16, 0, 9, 9, 0x40, 1) + rate(1, START + 17, 0, 9, 9, 0x40, 1)
+    assert overlap.read_bytes() == header + sort_by_time
 
 
 @pytest.fixture(scope="module")
@@ -371,7 +371,7 @@ def test_a_header_of_a_later_version_is_refused(tmp_path, offset):
     path, *_ = hp_file(tmp_path, hp_tables(0, 1000))
     content = bytearray(path.read_bytes())
     content[offset] = 0x58
-    assert "the header is of version" in refused(path.name, bytes(content))
+    assert "the header has version" in refused(path.name, bytes(content))
 
 
 @pytest.mark.parametrize("slots", [0, 10, 5399, 5401])
@@ -379,7 +379,7 @@ def test_a_header_of_a_later_version_is_refused(tmp_path, offset):
 def test_a_file_that_was_cut_between_two_structs_is_refused(tmp_path, slots, header):
     path, *_ = hp_file(tmp_path, hp_tables(0, 1000))
     content = ((header or path.read_bytes()[:32]) + path.read_bytes()[32:] + bytes(24))[: 32 + 24 * slots]
-    assert f"{slots:,} slots, where 1997-10-31 has 5400" in refused(path.name, content)
+    assert f"{slots:,} slots, but 1997-10-31 has 5400" in refused(path.name, content)
 
 
 @pytest.mark.parametrize(("slots", "part"), [(0, ".overlap"), (10, ".overlap"), (5400, "")])
@@ -464,9 +464,9 @@ types:
         ("structs: {byte_order: big}\n", "", "muon.yaml:5:1: flat_files: flat files hold C structs"),
         (".{day:02}", "", "missing: ['{day}']"),
         ("muon.{year}.", "muon/{year}.", "a name without '/'"),
-        (".{day:02}.{suffix}", ".{day:02}.{code}", "muon.yaml:6:38: flat_files.name: {code} is not known here"),
-        (".{day:02}.{suffix}", ".{day:02}", "hits and rates would have files of one name"),
-        ("MuonRates", "M" * 23, "types.rates.code: 'MMMMMMMMMMMMMMMMMMMMMMM' is no name for the header"),
+        (".{day:02}.{suffix}", ".{day:02}.{code}", "muon.yaml:6:38: flat_files.name: unknown key {code}"),
+        (".{day:02}.{suffix}", ".{day:02}", "hits and rates would share file names"),
+        ("MuonRates", "M" * 23, "types.rates.code: 'MMMMMMMMMMMMMMMMMMMMMMM' does not fit the header"),
         ("level1.1", "level 2", "muon.yaml:6:22: flat_files.format: 'level 2'"),
     ],
 )
@@ -514,7 +514,7 @@ def test_every_type_and_day_has_a_name_of_its_own_that_tells_them(name):
     for day in ("1997-10-31", "2001-01-09"):
         told = f"{data_type.instrument}_prelim.{day.replace('-', '.')}.{SUFFIXES[data_type.type]}"
         for each, part in ((told, "slots"), (f"{told}.overlap", "overlap")):
-            found = told_by_name(template_of(instrument.layout), instrument.layout.types, each)
+            found = parse_file_name(get_template(instrument.layout), instrument.layout.types, each)
             assert found == (data_type, np.datetime64(day), part)
 
 
@@ -550,14 +550,14 @@ def slots(draw):
 def test_any_slots_are_laid_out_and_read_back(slots, order):
     kinds, rows = slots
 
-    def struct_of(form, byte_order):
-        return struct_dtype(form.fields, byte_order, "natural")
+    def find_struct(form, byte_order):
+        return make_struct_dtype(form.fields, byte_order, "natural")
 
-    form = struct_of(MUON, order)
+    form = find_struct(MUON, order)
     laid = lay_out(rows, form)
     content = make_header("MuonRates", MUON_DAY, order) + laid.tobytes()
     source = Source(Path("muon"), "muon", content)
-    (found,) = open_slot_file(source, MUON, MUON_DAY, struct_of, part="slots").read()
+    (found,) = open_slot_file(source, MUON, MUON_DAY, find_struct, part="slots").read()
     assert found.places.tolist() == [slot for slot, kind in enumerate(kinds) if kind == "record"]
     assert found.conflicts.tolist() == [slot for slot, kind in enumerate(kinds) if kind == "conflict"]
     assert found.structs.astype(MUON.dtype).tobytes() == rows[found.places].tobytes()

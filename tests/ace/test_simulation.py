@@ -18,9 +18,9 @@ from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError, UsageError
-from dayfile.formats.hdf4_structs import struct_names
-from dayfile.testing.generators import records
-from dayfile.testing.telemetry import TelemetryDay, event_buffers
+from dayfile.formats.hdf4_structs import list_structs
+from dayfile.testing.generators import sample_records
+from dayfile.testing.telemetry import TelemetryDay, sample_event_buffers
 from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import SPACECRAFT_CLOCK
 from dayfile_sis import instrument as sis
@@ -111,7 +111,7 @@ def test_every_type_is_there_in_one_source_and_none_is_without_records(files, sa
         streams = {path.name.removesuffix(".be.bin") for path in files[name, DAY] if path.suffix == ".bin"}
         (hdf,) = [path for path in files[name, DAY] if path.suffix == ".hdf"]
         assert hdf.name == f"{name}_level1_1997304.hdf"
-        assert streams | set(struct_names(hdf.read_bytes())) == INSTRUMENTS[name].layout.by_code().keys()
+        assert streams | set(list_structs(hdf.read_bytes())) == INSTRUMENTS[name].layout.by_code().keys()
         assert streams == {code for code in PERIODIC if name in code.lower()}
         assert len(INSTRUMENTS[name].layout.types) == types
 
@@ -166,10 +166,10 @@ def test_the_next_day_goes_on_where_the_day_ends(sample, next_sample):
 )
 def test_days_share_out_all_frames_whatever_the_day(day, every):
     days = np.datetime64(day) + np.arange(2)
-    first, second = (SPACECRAFT_CLOCK.frames(CLOCK, one) for one in days)
+    first, second = (SPACECRAFT_CLOCK.list_frames(CLOCK, one) for one in days)
     frames = np.concatenate([first, second])
     assert (np.diff(frames) == 1).all()
-    seconds, microseconds = SPACECRAFT_CLOCK.times(frames)
+    seconds, microseconds = SPACECRAFT_CLOCK.compute_times(frames)
     assert np.array_equal(CLOCK.days(seconds), np.repeat(days, [len(first), len(second)]))
     assert (np.diff(seconds * 10**6 + microseconds) >= 10**6).all()
     chosen = seconds[frames % every == 0]
@@ -179,8 +179,8 @@ def test_days_share_out_all_frames_whatever_the_day(day, every):
 
 def test_a_month_of_days_is_seamless_and_the_carry_of_the_microseconds_is_in_it():
     days = np.arange("1997-12-01", "1998-01-31", dtype="datetime64[D]")
-    frames = np.concatenate([SPACECRAFT_CLOCK.frames(CLOCK, day) for day in days])
-    seconds, _ = SPACECRAFT_CLOCK.times(frames)
+    frames = np.concatenate([SPACECRAFT_CLOCK.list_frames(CLOCK, day) for day in days])
+    seconds, _ = SPACECRAFT_CLOCK.compute_times(frames)
     assert (np.diff(frames) == 1).all()
     assert sorted(set(np.diff(seconds))) == [1, 2]
 
@@ -189,7 +189,7 @@ def test_a_leap_second_is_a_second_of_its_day(tmp_path):
     day = np.datetime64("1998-12-31")
     summary = decoded(cris.simulate(day=day, seed=1, directory=tmp_path))["L1CrisSummary"]
     assert int(summary["Second1996"][-1]) - CLOCK.day_start(day) == 86_400
-    assert len(SPACECRAFT_CLOCK.frames(CLOCK, day)) == 86_401
+    assert len(SPACECRAFT_CLOCK.list_frames(CLOCK, day)) == 86_401
 
 
 def test_the_spacecrafts_clock_and_the_time_agree(sample):
@@ -210,7 +210,7 @@ def test_intervals_carry_the_stamps_of_their_end(sample):
     for code in ("L1CrisCommandTable", "L1SisCommandTable", "L1CrisDiagnosticEvent", "L1SisDiagnosticEvent"):
         made = sample[code]
         frames = made["ClockMinorFrame1"].astype(np.int64)
-        seconds, microseconds = SPACECRAFT_CLOCK.times(frames)
+        seconds, microseconds = SPACECRAFT_CLOCK.compute_times(frames)
         assert np.array_equal(made["Second1996MinorFrame1"], seconds)
         assert np.array_equal(made["MicrosecondMinorFrame1"], microseconds)
         assert (frames > made["ClockMinorFrame0"]).all()
@@ -418,7 +418,7 @@ EVERY_KIND = muon_counts(
 
 @given(number=st.integers(0, 50), seed=st.integers(0, 2**32))
 def test_any_type_can_be_filled_from_its_fields_alone(number, seed):
-    made = records(EVERY_KIND, np.arange(number), np.random.default_rng(seed))
+    made = sample_records(EVERY_KIND, np.arange(number), np.random.default_rng(seed))
     assert made.dtype == EVERY_KIND.dtype
     assert made["Second"].tolist() == list(range(number))
     assert made["row"].tolist() == list(range(1, number + 1))
@@ -435,27 +435,30 @@ def test_overrides_may_be_values_patterns_or_draws_and_the_last_that_fits_counts
         return seconds[:, np.newaxis] + np.arange(4)
 
     times = np.arange(5)
-    made = records(EVERY_KIND, times, np.random.default_rng(1), {"u*": 7, "u16": times, "i32": ramp})
+    made = sample_records(EVERY_KIND, times, np.random.default_rng(1), {"u*": 7, "u16": times, "i32": ramp})
     assert (made["u8"] == 7).all()
     assert made["u16"].tolist() == times.tolist()
     assert made["i32"][2].tolist() == [2, 3, 4, 5]
 
 
 def test_quality_that_is_given_decides_what_is_filled():
-    made = records(EVERY_KIND, np.arange(4), np.random.default_rng(1), {"QualityU16": [0, 0x40, 0x01, 0x80], "u16": 5})
+    made = sample_records(
+        EVERY_KIND, np.arange(4), np.random.default_rng(1), {"QualityU16": [0, 0x40, 0x01, 0x80], "u16": 5}
+    )
     assert made["u16"].tolist() == [5, 0xFFFF, 5, 0xFFFF]
 
 
 @pytest.mark.parametrize(("overrides", "complaint"), [({"u61": 1}, "no field 'u61'"), ({"u8": 256}, "into uint8")])
 def test_an_override_that_fits_no_field_or_does_not_fit_into_it_is_refused(overrides, complaint):
     with pytest.raises(UsageError, match=complaint):
-        records(EVERY_KIND, np.arange(4), np.random.default_rng(1), overrides)
+        sample_records(EVERY_KIND, np.arange(4), np.random.default_rng(1), overrides)
 
 
 def test_what_a_field_is_like_follows_from_its_name_and_not_from_the_day():
     data_type = muon_counts(Field("rate", "uint16", (6,)), Field("tube", "uint8", (6,)))
     first, second = (
-        records(data_type, times, np.random.default_rng(n)) for n, times in enumerate(np.arange(4000).reshape(2, -1))
+        sample_records(data_type, times, np.random.default_rng(n))
+        for n, times in enumerate(np.arange(4000).reshape(2, -1))
     )
     assert first["rate"].mean(axis=0) == pytest.approx(second["rate"].mean(axis=0), rel=0.1)
     assert np.abs(first["tube"].mean(axis=0) - second["tube"].mean(axis=0)).max() < 5
@@ -464,13 +467,13 @@ def test_what_a_field_is_like_follows_from_its_name_and_not_from_the_day():
 
 def test_events_that_may_not_fit_into_the_buffer_are_refused():
     with pytest.raises(UsageError, match="5 events of up to 100 bytes"):
-        event_buffers(np.array([5]), 500, np.random.default_rng(1), lengths=(30, 100), ages=4)
+        sample_event_buffers(np.array([5]), 500, np.random.default_rng(1), lengths=(30, 100), ages=4)
 
 
 def test_records_with_a_frame_in_a_gap_are_left_out():
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, cris.layout.by_code(), DAY, 1)
     lost = np.concatenate([np.arange(begin, end) for begin, end in telemetry.gaps])
-    assert np.array_equal(np.union1d(telemetry.frames(), lost), telemetry.all_frames)
+    assert np.array_equal(np.union1d(telemetry.list_frames(), lost), telemetry.all_frames)
     for every in (16, 256):
-        covered = (telemetry.frames(every)[:, np.newaxis] + np.arange(every)).ravel()
+        covered = (telemetry.list_frames(every)[:, np.newaxis] + np.arange(every)).ravel()
         assert not np.isin(covered, lost).any()

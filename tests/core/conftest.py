@@ -17,7 +17,7 @@ from dayfile import Instrument, discovery, hookimpl, open_archive, settings
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.cli import main
-from dayfile.engine.executors import run_serial, silent
+from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.processes import run_processes
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.hdf5.library import FUNCTIONS, HID, load_library
@@ -245,7 +245,7 @@ def plugins_of():
     """Plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
 
     def make(**objects):
-        plugins = Plugins.none()
+        plugins = Plugins.make_empty()
         for name, plugin in objects.items():
             plugins.add(name, plugin, "1.0")
         return plugins
@@ -287,7 +287,7 @@ def archive(tmp_path, muon, plugins_of):
         path.write_bytes(content)
         return path
 
-    def run(*given, plugins=None, progress=silent, tuning=DEFAULTS, **core):
+    def run(*given, plugins=None, progress=show_nothing, tuning=DEFAULTS, **core):
         """A run of the muon telescope; settings of the core by name, with ``__`` for the dot."""
         loaded = plugins or plugins_of(muon=muon.instrument)
         pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]

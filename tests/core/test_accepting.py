@@ -279,7 +279,7 @@ def test_a_given_file_that_changes_while_it_is_read_is_held(archive, hits, run, 
     restless(tmp_path / STREAM, 3)
     report = run(tmp_path / STREAM)
     (held,) = report.held
-    assert held.message == f"{tmp_path / STREAM}: held: changes while it is read; give it again once it is whole"
+    assert held.message == f"{tmp_path / STREAM}: held: changes while it is read; give it again once it is complete"
     assert archive.seconds() == [3]
 
 

@@ -124,7 +124,7 @@ def test_settings_that_a_plugin_makes_up_are_its_failure(telescope, plugins_of, 
 
 def test_a_settings_file_that_two_plugins_take_for_theirs_is_refused_and_both_are_named(plugins_of, offender, tmp_path):
     loaded = plugins_of(**{name: offender(lambda: {"publish.after": 5}, "read_config") for name in ("one", "two")})
-    with pytest.raises(SettingsError, match="the plugins one and two both take this file for theirs"):
+    with pytest.raises(SettingsError, match="the plugins one and two both recognise this file"):
         loaded.read_config(tmp_path / "x")
 
 

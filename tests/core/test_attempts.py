@@ -13,7 +13,7 @@ import pytest
 from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.trials import ends_of_process
+from dayfile.engine.trials import find_deadly
 
 # A telescope some of whose sources end the process, in the hook and the way that their name says.
 DEADLY = """
@@ -163,5 +163,5 @@ def test_the_child_that_ended_tells_which_it_had_begun():
         if number == 5:
             raise ValueError("it is met again where it counts")
 
-    assert ends_of_process(7, take) == {2: "SIGTERM", 4: "exit code 7"}
-    assert ends_of_process(0, take) == {}
+    assert find_deadly(7, take) == {2: "SIGTERM", 4: "exit code 7"}
+    assert find_deadly(0, take) == {}

@@ -19,7 +19,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, StorageError, UsageError
 from dayfile.formats.registry import read_layout
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import Fault, inject
 
 VARIABLE = "MUON_DATA_BASE_DIRECTORY"
 RATES = "1997/10/muon.1997.10.31.rat.h5"
@@ -416,7 +416,7 @@ def test_a_disk_that_fails_leaves_the_day_files_as_they_were(opened, muon, base,
     number = 1
     while True:
         fault = Fault(kind, number, "fail")
-        with injected(fault), contextlib.suppress(StorageError):
+        with inject(fault), contextlib.suppress(StorageError):
             opened.put("muon.rates", rates(muon, 0, 300))
         if not fault.happened:
             break

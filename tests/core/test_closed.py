@@ -18,7 +18,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.sources import list_stored
 from dayfile.engine.executors import run_serial
-from dayfile.engine.processes import run_processes, worth_processes
+from dayfile.engine.processes import needs_processes, run_processes
 from dayfile.engine.watch import run_watch
 from dayfile.errors import StorageError
 from dayfile.settings import from_command_line, resolve
@@ -99,7 +99,7 @@ def test_a_directory_of_the_archive_that_is_closed_stops_a_run_and_is_named(root
 def test_the_choice_of_an_engine_stops_there_too(root, name):
     (root.path / name).chmod(0)
     with pytest.raises(StorageError, match=f"{name}: cannot be read"):
-        worth_processes(root, [])
+        needs_processes(root, [])
 
 
 def test_a_directory_of_the_archive_that_is_gone_is_not_empty(root, run, hits, monkeypatch):

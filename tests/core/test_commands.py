@@ -107,7 +107,7 @@ def test_the_command_ends_with_0_when_all_is_archived(archive, archive_run, hits
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["gone.bin"], "gone.bin: there is no such file or directory"),
+        (["gone.bin"], "gone.bin: no such file or directory"),
         (["--set", "publish.afer=5"], "did you mean 'publish.after'?"),
         (["--set", "publish.after=soon"], "--set publish.after: publish.after cannot be 'soon'"),
     ],

@@ -156,7 +156,7 @@ def test_a_plugin_with_the_codes_of_another_takes_none_of_its_batches(archive, h
     ],
 )
 def test_what_a_plugin_extends_is_checked_when_it_is_loaded(muon, offender, extends, words):
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     loaded.add("badx", offender("raises", "classify", extends=extends), installed=["badx", "muon"])
     loaded.add("muon", muon.instrument, installed=["badx", "muon"])
     assert loaded.names == ["muon"]

@@ -13,10 +13,10 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from dayfile import hookimpl, open_archive
-from dayfile.engine.decoding import appended
-from dayfile.engine.pieces import Piece, joined
+from dayfile.engine.decoding import find_appended
+from dayfile.engine.pieces import Piece, merge_batches
 from dayfile.engine.tuning import Tuning
-from dayfile.engine.writing import rounds
+from dayfile.engine.writing import split_into_rounds
 from dayfile.errors import PluginError
 from dayfile.instrument import Instrument
 from dayfile.model.batch import SOURCE_STEP, Source
@@ -49,7 +49,7 @@ BLOBS = ("traces", "message")
 def test_joined_batches_hold_each_record_with_its_blobs_and_number(school, rows, steps):
     places = np.cumsum([steps.draw(st.integers(1, 3)) for _ in rows]).tolist()
     batches = [school.make_events(each, None, 7) for each in rows]
-    batch = joined(batches, places, ["traces"])
+    batch = merge_batches(batches, places, ["traces"])
     expected = [
         (cells, number + place * SOURCE_STEP)
         for each, place in zip(batches, places, strict=True)
@@ -62,17 +62,17 @@ def test_joined_batches_hold_each_record_with_its_blobs_and_number(school, rows,
     piece = Piece("school", "school.events", "a.h5", school.day, batch, np.repeat(places, lengths))
     assert piece.counts == dict(zip(places, lengths, strict=True))
     for each, place in zip(batches, places, strict=True):
-        part = piece.of([place], ["traces"])
+        part = piece.select([place], ["traces"])
         assert [cells for cells, _ in told(part.batch)] == [cells for cells, _ in told(each)]
         assert set(part.sources.tolist()) == {place}
-    assert piece.of(places, ["traces"]) is piece
+    assert piece.select(places, ["traces"]) is piece
 
 
 def test_numbers_stay_whole_whatever_integers_a_plugin_gives(school):
     batches = [school.make_events([(1, 2.0, "a", None, None)] * 2, np.arange(2), 7) for _ in range(2)]
     odd = [replace(batch, numbers=batch.numbers.astype(np.uint64)) for batch in batches]
     for few in (1, 2):
-        batch = joined(odd[:few], [5, 6][:few], ["traces"])
+        batch = merge_batches(odd[:few], [5, 6][:few], ["traces"])
         assert batch.numbers.dtype == np.int64
         assert batch.numbers.tolist() == [place * SOURCE_STEP + n for place in [5, 6][:few] for n in range(2)]
 
@@ -82,18 +82,18 @@ def test_an_index_of_a_blob_of_another_source_is_refused(school):
     good, bad = (school.make_events([(1, 2.0, "a", b"x", b"y")], None, 7) for _ in range(2))
     bad.records["traces"][0, 0] = 2
     with pytest.raises(PluginError, match="point in traces to blobs that the batch does not have"):
-        joined([bad, good], [0, 1], ["traces"])
+        merge_batches([bad, good], [0, 1], ["traces"])
 
 
 def test_no_source_is_in_a_round_twice():
     sources = [Source(None, "x", content) for content in (b"a", b"b", b"a", b"c", b"a", b"b")]
-    assert list(rounds(sources)) == [[0, 1, 3], [2, 5], [4]]
-    assert list(rounds([])) == []
+    assert list(split_into_rounds(sources)) == [[0, 1, 3], [2, 5], [4]]
+    assert list(split_into_rounds([])) == []
 
 
 def test_records_of_slots_and_codes_of_several_kinds_stay_by_themselves(muon, school):
     types = {**muon.types, **{f"school.{name}": each for name, each in school.types.items()}}
-    assert appended(types.values()) == {
+    assert find_appended(types.values()) == {
         ("muon", "MuonHit"): (),
         ("muon", "MuonRun"): (),
         ("school", "EVT"): ("traces",),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dayfile.errors import MissingExtraError, SourceError, StorageError, UsageError
 from dayfile.formats import hdf4_container as format_
 from dayfile.formats.hdf4_container import Container
-from dayfile.formats.hdf4_structs import looks_like_hdf4, read_struct, struct_names, write_structs
+from dayfile.formats.hdf4_structs import list_structs, looks_like_hdf4, read_struct, write_structs
 
 pytest.importorskip("pyhdf", reason="files to read are written with pyhdf")
 from pyhdf.HDF import HC, HDF
@@ -104,7 +104,7 @@ def as_pyhdf_reads(values):
 def test_structs_come_back_as_they_were_written(tmp_path, dtypes, count, records_a_write):
     structs = {f"Struct{index}": some_records(dtype, count, index) for index, dtype in enumerate(dtypes)}
     content = written(tmp_path / "source.hdf", structs, records_a_write=records_a_write)
-    assert struct_names(content) == list(structs)
+    assert list_structs(content) == list(structs)
     for name, records in structs.items():
         found = read_struct(content, name, records.dtype)
         assert found.dtype == records.dtype
@@ -129,8 +129,8 @@ def test_reader_agrees_with_the_hdf4_library(tmp_path, dtype, count, records_a_w
 
 def test_records_written_one_at_a_time_lie_in_linked_blocks(content):
     container = Container(content)
-    assert len(container._references(format_.VDATA_RECORDS | format_.SPECIAL)) == 2
-    assert len(container._references(format_.SDS_DATA | format_.SPECIAL)) == 1
+    assert len(container._list_references(format_.VDATA_RECORDS | format_.SPECIAL)) == 2
+    assert len(container._list_references(format_.SDS_DATA | format_.SPECIAL)) == 1
     for name, dtype in DTYPES.items():
         assert read_struct(content, name, dtype).tobytes() == some_records(dtype, 40).tobytes()
 
@@ -144,8 +144,8 @@ def test_a_struct_without_records_is_an_empty_array(tmp_path):
 
 
 def test_the_vdatas_of_the_library_are_no_structs(content):
-    assert "fakeDim0" in [vdata.name for vdata in Container(content).vdatas()]
-    assert struct_names(content) == ["Rate", "Cycle"]
+    assert "fakeDim0" in [vdata.name for vdata in Container(content).list_vdatas()]
+    assert list_structs(content) == ["Rate", "Cycle"]
 
 
 def test_records_can_be_read_into_any_byte_order_and_alignment(content):
@@ -165,14 +165,14 @@ def test_hdf4_is_known_by_its_first_bytes(content):
 @pytest.mark.parametrize("other", [b"", b"\x89HDF\r\n\x1a\n", b"CIC,501,2017-02-26"])
 def test_a_file_that_is_not_hdf4_is_refused(other):
     with pytest.raises(SourceError, match="upload_17: not an HDF4 file"):
-        struct_names(other, "upload_17")
+        list_structs(other, "upload_17")
 
 
 def test_a_truncated_file_is_refused_wherever_it_ends(content):
     # The library writes one byte more than the last element has.
     for end in [*range(0, len(content), 512), len(content) - 2]:
         with pytest.raises(SourceError):
-            struct_names(content[:end])
+            list_structs(content[:end])
 
 
 def test_flipped_bits_give_records_or_a_source_error(tmp_path, content):
@@ -307,7 +307,7 @@ def test_lists_of_elements_that_go_in_a_circle_are_refused():
     content = file_of({VDATA: vdata(), RECORDS: PAIRS})
     for place in (4, 10):
         with pytest.raises(SourceError, match=r"circle|truncated"):
-            struct_names(content[:6] + struct.pack(">I", place) + content[10:])
+            list_structs(content[:6] + struct.pack(">I", place) + content[10:])
 
 
 def test_elements_outside_the_file_or_in_the_same_place_are_refused():
@@ -315,7 +315,7 @@ def test_elements_outside_the_file_or_in_the_same_place_are_refused():
     for offset, length in [(0, len(content)), (len(content) - 1, 2), (-2, 1), (0, -2), (2**31 - 1, 2**31 - 1)]:
         struct.pack_into(">ii", content, 10 + 12 + 4, offset, length)
         with pytest.raises(SourceError, match=r"same place|should end at byte"):
-            struct_names(bytes(content))
+            list_structs(bytes(content))
 
 
 def data_set(dimensions, code=21, form=1, data=bytes(24)):
@@ -479,8 +479,8 @@ def test_attributes_of_a_vdata_are_no_structs(tmp_path):
     vdata.detach()
     table.end()
     file.close()
-    assert len(list(Container(path.read_bytes()).vdatas())) == 2
-    assert struct_names(path.read_bytes()) == ["Pair"]
+    assert len(list(Container(path.read_bytes()).list_vdatas())) == 2
+    assert list_structs(path.read_bytes()) == ["Pair"]
 
 
 def test_fields_stored_one_after_another_are_refused(tmp_path):
@@ -579,7 +579,7 @@ def test_samples_hold_the_structs_that_their_manifest_lists():
     assert len(files) == 3
     for name, structs in files.items():
         content = (SAMPLES / name).read_bytes()
-        assert set(struct_names(content)) == set(structs)
+        assert set(list_structs(content)) == set(structs)
         for struct_name, expected in structs.items():
             dtype = c_struct([field for field in fields if field["struct"] == struct_name], ">")
             records = read_struct(content, struct_name, dtype, name)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from dayfile.archive.root import Root
-from dayfile.engine.intake import Incoming, given_files, left_behind, visible_files
+from dayfile.engine.intake import Incoming, list_further, list_given, list_visible
 from dayfile.errors import SettingsError, StorageError, UsageError
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -98,8 +98,8 @@ def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
     for name in ("b/x", "a", "c/d/y", ".hidden", "c/.z/w"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    assert [str(path.relative_to(tmp_path)) for path in visible_files(tmp_path)] == ["a", "b/x", "c/d/y"]
-    found = given_files([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"])
+    assert [str(path.relative_to(tmp_path)) for path in list_visible(tmp_path)] == ["a", "b/x", "c/d/y"]
+    found = list_given([tmp_path / "c", tmp_path / "a", tmp_path / ".hidden"])
     assert [arrival.found for arrival in found] == [True, False, False]
     assert [arrival.path for arrival in found] == [
         tmp_path / "c/d/y",
@@ -110,7 +110,7 @@ def test_files_of_a_directory_come_by_path_and_directories_in_it_too(tmp_path):
 
 def test_a_given_path_that_does_not_exist_stops_the_run_before_anything_is_taken(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
-    with pytest.raises(UsageError, match="gone: there is no such file or directory"):
+    with pytest.raises(UsageError, match="gone: no such file or directory"):
         archive.run(tmp_path / "gone")
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
 
@@ -165,7 +165,7 @@ def test_a_compressed_source_is_named_as_such(archive, pack, name):
     archive.drop("MuonHit.be.bin.packed", pack(b"anything"))
     report = archive.run(run__unrecognised="quarantine")
     (entry,) = report.quarantine
-    assert f"it is compressed ({name}), which is not unpacked here" in entry.reason
+    assert f"it is compressed ({name}), and compressed files are not unpacked" in entry.reason
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])
@@ -177,15 +177,15 @@ def test_a_directory_that_may_not_be_looked_into_is_named(plain_user, caplog, mo
     Path("archive/incoming/MuonHit.be.bin").write_text("")
     closed.chmod(mode)
     with pytest.raises(UsageError, match=r"closed.*: cannot be read \(Permission denied\)"):
-        given_files([Path("archive/incoming")])
+        list_given([Path("archive/incoming")])
     incoming = Incoming(Root(Path("archive")), 0)
-    assert incoming.ready() == [plain_user / "archive/incoming/MuonHit.be.bin"]
+    assert incoming.find_ready() == [plain_user / "archive/incoming/MuonHit.be.bin"]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert "closed" in caplog.text
     assert "dangling: cannot be read (a link to nothing" in caplog.text
     caplog.clear()
     Path("archive/incoming").rename("archive/partial")
-    assert left_behind(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]
+    assert list_further(incoming.root, ["partial"]) == [plain_user / "archive/partial/MuonHit.be.bin"]
     assert "closed" in caplog.text
     Path("archive/partial/closed").chmod(0o700)
 
@@ -345,7 +345,7 @@ from dayfile.instrument import Instrument
 from dayfile.plugins import Plugins
 
 directory = Path(sys.argv[1])
-plugins = Plugins.none()
+plugins = Plugins.make_empty()
 plugins.add("muon", Instrument((directory / "muon.yaml").read_text(), "muon.yaml"))
 chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -67,7 +67,7 @@ MISSPELT = {
     "word at the top": (
         "title: Muon",
         "§titel: Muon",
-        "'titel' is not a word that may stand here; did you mean 'title'?",
+        "unknown key 'titel'; did you mean 'title'?",
     ),
     "word of the clock": ("undefined:", "§undefind:", "did you mean 'undefined'?"),
     "word of the structs": ("byte_order:", "§byteorder:", "did you mean 'byte_order'?"),
@@ -81,7 +81,7 @@ MISSPELT = {
     "unit of the clock": ("undefined: [0]", "unit: §sec", "'sec' must be 's', 'ms', 'us' or 'ns'"),
     "byte order": ("byte_order: big", "byte_order: §bigg", "'bigg' must be 'big' or 'little'"),
     "alignment": ("alignment: natural", "alignment: §none", "'none' must be 'natural' or 'packed'"),
-    "template key": ("{year}", "{yaer}", "{yaer} is not known here; did you mean 'year'?"),
+    "template key": ("{year}", "{yaer}", "unknown key {yaer}; did you mean 'year'?"),
     "kind of source": (
         "constants:",
         "sources: [§struct_stream]\nconstants:",
@@ -111,12 +111,12 @@ WRONG = {
     "text where a number stands": ("period: 256", "period: §often", "'often': input should be a valid integer"),
     "number where a text stands": ("title: Rates", "title: §5", "5: input should be a valid string"),
     "period longer than a day": ("period: 256", "period: §86401", "86401: input should be less than or equal to 86400"),
-    "length of nothing": ("[CHANNELS]", "[§0]", "0 is no length"),
-    "negative length": ("[CHANNELS]", "[§-1]", "-1 is no length"),
+    "length of nothing": ("[CHANNELS]", "[§0]", "0 is not a length"),
+    "negative length": ("[CHANNELS]", "[§-1]", "-1 is not a length"),
     "half a length": ("[CHANNELS]", "[§1.5]", "1.5"),
-    "constant of nothing": ("CHANNELS: 3", "CHANNELS: 0", "0 is no length"),
+    "constant of nothing": ("CHANNELS: 3", "CHANNELS: 0", "0 is not a length"),
     "shape that is no list": ("[CHANNELS]", "§CHANNELS", "'CHANNELS'"),
-    "date that is none": ("1996-01-01T00:00:00", "§1996-02-30T00:00:00", "'1996-02-30T00:00:00' is no value"),
+    "date that is none": ("1996-01-01T00:00:00", "§1996-02-30T00:00:00", "'1996-02-30T00:00:00' is not a valid value"),
     "epoch that is no date": ("1996-01-01T00:00:00", "§lately", "'lately'"),
     "name of a field": ("name: counts", "name: §my counts", "'my counts'"),
     "name of a type": ("  rates:", "  §my-rates:", "my-rates"),
@@ -128,8 +128,8 @@ WRONG = {
         "fields:\n      - §first\n      - {name: first",
         "'first'",
     ),
-    "template": ("{year}", "{year", "is no template"),
-    "format in the template": ("{month:02}", "{month:zz}", "no template"),
+    "template": ("{year}", "{year", "is not a template"),
+    "format in the template": ("{month:02}", "{month:zz}", "not a template"),
 }
 
 LAST = "- {name: last, type: uint32}\n      - "
@@ -137,12 +137,12 @@ CONTRADICTIONS = {
     "a word twice": (
         "title: Muon telescope",
         "title: Muon telescope\n§title: again",
-        "'title' stands here a second time",
+        "'title' is here a second time",
     ),
-    "a word of a field twice": ("unit: s}", "unit: s, §unit: s}", "'unit' stands here a second time"),
-    "a type twice": ("  runs:", "  §rates:", "'rates' stands here a second time"),
-    "a constant twice": ("CHANNELS: 3", "CHANNELS: 3, §CHANNELS: 4", "'CHANNELS' stands here a second time"),
-    "a field twice": ("name: counts", "name: §second", "'second' stands here a second time"),
+    "a word of a field twice": ("unit: s}", "unit: s, §unit: s}", "'unit' is here a second time"),
+    "a type twice": ("  runs:", "  §rates:", "'rates' is here a second time"),
+    "a constant twice": ("CHANNELS: 3", "CHANNELS: 3, §CHANNELS: 4", "'CHANNELS' is here a second time"),
+    "a field twice": ("name: counts", "name: §second", "'second' is here a second time"),
     "a code twice": ("code: MuonRun", "code: §MuonRates", "'MuonRates' is the code of 'rates' already"),
     "slots without a period": ("    period: 256\n", "", "'period' (seconds, above 0) and 'store: slots' go together"),
     "slots with a period of 0": (
@@ -204,13 +204,13 @@ CONTRADICTIONS = {
 
 
 VALID = {
-    "nothing": ("§{}", "'from' (a date), 'days_ahead' (a number of days) or both must be there"),
-    "no value": ("§~", "nothing stands here"),
-    "no date": ("{from: §}", "nothing stands here"),
-    "a word": ("{§form: 1997-08-25}", "'form' is not a word that may stand here; did you mean 'from'?"),
+    "nothing": ("§{}", "'from' (a date), 'days_ahead' (a number of days) or both must be given"),
+    "no value": ("§~", "the value is missing"),
+    "no date": ("{from: §}", "the value is missing"),
+    "a word": ("{§form: 1997-08-25}", "unknown key 'form'; did you mean 'from'?"),
     "a date alone": ("§1997-08-25", "must be a mapping: {from: …, days_ahead: …}"),
-    "a year": ("{from: §1997}", "1997 is no date and time"),
-    "a text": ("{from: §soon}", "'soon' is no date and time"),
+    "a year": ("{from: §1997}", "1997 is not a date and time"),
+    "a text": ("{from: §soon}", "'soon' is not a date and time"),
     "a year that no clock has": ("{from: §1500-01-01}", "the year must be between 1900 and 2200"),
     "negative days": ("{days_ahead: §-1}", "-1: input should be greater than or equal to 0"),
     "endless days": ("{days_ahead: §.inf}", "inf: input should be a finite number"),
@@ -316,7 +316,7 @@ def test_an_alias_is_refused_by_its_path_at_the_place_of_the_value_to_be_written
 def test_a_merge_key_is_refused_at_its_place():
     error, place = complaint(changed("title: Runs", "title: Runs\n    §<<: {code: x}"))
     assert error.where == place
-    assert "'<<' is not a word that may stand here" in error.message
+    assert "unknown key '<<'" in error.message
 
 
 def test_nested_aliases_that_would_fill_the_memory_are_refused():
@@ -411,7 +411,7 @@ def test_a_misspelt_type_is_told_also_where_it_is_the_only_field():
 
 
 def test_what_is_missing_is_told_only_if_nothing_is_misspelt():
-    with pytest.raises(LayoutError, match="'instrumnt' is not a word that may stand here; did you mean 'instrument'"):
+    with pytest.raises(LayoutError, match="unknown key 'instrumnt'; did you mean 'instrument'"):
         read_layout(changed("instrument", "instrumnt"), "muon.yaml")
 
 
@@ -450,33 +450,37 @@ WRONG_MEANINGS = {
         "Quality*: §qualty",
         "'qualty' is not a list of flags; did you mean 'quality'?",
     ),
-    "bit too high": ("bit: 0x01", "bit: §0x100", "0x100 is no bit of QualityCounts; those of uint8 are 0x01 to 0x80"),
-    "two bits": ("bit: 0x01", "bit: §0x03", "0x03 is no bit of QualityCounts"),
-    "no bit": ("bit: 0x01", "bit: §0", "0x00 is no bit of QualityCounts"),
+    "bit too high": (
+        "bit: 0x01",
+        "bit: §0x100",
+        "0x100 is not a bit of QualityCounts; those of uint8 are 0x01 to 0x80",
+    ),
+    "two bits": ("bit: 0x01", "bit: §0x03", "0x03 is not a bit of QualityCounts"),
+    "no bit": ("bit: 0x01", "bit: §0", "0x00 is not a bit of QualityCounts"),
     "bit of a text": ("Quality*: quality", "label: [{bit: §0x01}]", "label is char; only integers have bits"),
     "bit that is none": ("bit: 0x01", "bit: §on", "True: must be a number, not true or false"),
     "value too high": ("value: 0-40", "value: §0-70000", "0-70000 does not fit counts; uint16 goes from 0 to 65535"),
     "value below": ("value: 0-40", "value: §-1", "-1 does not fit counts"),
     "value that is none": ("value: 0-40", "value: §few", "'few' is neither a number nor a range such as 0-40"),
-    "range backwards": ("value: 0-40", "value: §40-0", "40-0 is empty; a range goes upwards"),
-    "place below 0": ("{index: 12}", "{index: §-1}", "-1 is no place in a list"),
+    "range backwards": ("value: 0-40", "value: §40-0", "40-0 is empty; the smaller number comes first"),
+    "place below 0": ("{index: 12}", "{index: §-1}", "-1 is not a place in a list"),
     "two kinds": (
         "{value: 0-40, name",
         "§{value: 0-40, bit: 0x01, name",
-        "a flag is one of 'bit', 'value' and 'index'",
+        "a flag has exactly one of 'bit', 'value' and 'index'",
     ),
-    "no kind": ("{value: 0-40, name", "§{name", "a flag is one of 'bit', 'value' and 'index': write one"),
-    "no kind in a shared list": ("{bit: 0x01, name", "§{name", "a flag is one of 'bit', 'value' and 'index'"),
-    "word of a flag": ("{index: 12}", "{§indx: 12}", "'indx' is not a word that may stand here; did you mean 'index'?"),
+    "no kind": ("{value: 0-40, name", "§{name", "a flag has exactly one of 'bit', 'value' and 'index'"),
+    "no kind in a shared list": ("{bit: 0x01, name", "§{name", "a flag has exactly one of 'bit', 'value' and 'index'"),
+    "word of a flag": ("{index: 12}", "{§indx: 12}", "unknown key 'indx'; did you mean 'index'?"),
     "word of a shared flag": ("{bit: 0x01", "{§bitt: 0x01", "did you mean 'bit'?"),
     "word of an element": ("name: layer", "§nam: layer", "did you mean 'name'?"),
-    "name of a shared list": ("  quality:\n", "  §qua-lity:\n", "'qua-lity' is no name"),
+    "name of a shared list": ("  quality:\n", "  §qua-lity:\n", "'qua-lity' is not a name"),
     "element of no field": ("      label: [", "      §labl: [", "'labl' is not a field; did you mean 'label'?"),
     "element of a single value": ("      label: [{index: 0-8}]", "      §second: [{index: 0}]", "has no elements"),
-    "element outside": ("{index: 0-8}", "{index: §0-9}", "0-9 lies outside label, whose shape is [9]"),
-    "element outside in one dimension": ('"0-2,1"', '§"0-2,2"', "0-2,2 lies outside counts, whose shape is [3, 2]"),
-    "element below 0": ("{index: 0-8}", "{index: §-1}", "-1 lies outside label"),
-    "too few dimensions": ('"0-2,1"', "§0-2", "0-2 has 1 dimension(s), counts has 2"),
+    "element outside": ("{index: 0-8}", "{index: §0-9}", "0-9 is outside label, of shape [9]"),
+    "element outside in one dimension": ('"0-2,1"', '§"0-2,2"', "0-2,2 is outside counts, of shape [3, 2]"),
+    "element below 0": ("{index: 0-8}", "{index: §-1}", "-1 is outside label"),
+    "too few dimensions": ('"0-2,1"', "§0-2", "0-2 has 1 dimension, counts has 2"),
     "element without index": ("{index: 0-8}", "§{name: letter}", "'index' is missing"),
 }
 
@@ -518,8 +522,8 @@ PACKED = LAYOUT.replace("    size: 12\n", "").replace(
 WRONG_PACKED = {
     "word": ("      count: hits", "      §cuont: hits", "did you mean 'count'?"),
     "field that is none": ("field: buffer", "field: §bufer", "'bufer' is not a field; did you mean 'buffer'?"),
-    "no array": ("field: buffer", "field: §hits", "hits is no buffer; it must be uint8 and have one dimension"),
-    "no bytes": ("field: buffer", "field: §counts", "counts is no buffer"),
+    "no array": ("field: buffer", "field: §hits", "hits is not a buffer: it must be uint8 and have one dimension"),
+    "no bytes": ("field: buffer", "field: §counts", "counts is not a buffer"),
     "count that is none": ("count: hits", "count: §hit", "'hit' is not a field; did you mean 'hits'?"),
     "array as count": ("count: hits", "count: §counts", "counts must be a single integer"),
     "flag that is none": ("continued: more", "continued: §mroe", "did you mean 'more'?"),
@@ -536,7 +540,7 @@ WRONG_PACKED = {
         "longest: §10",
         "10 bytes and 3 in front do not fit into buffer, which has 12",
     ),
-    "item of no bytes": ("longest: CHANNELS", "longest: §0", "1 to 9 do"),
+    "item of no bytes": ("longest: CHANNELS", "longest: §0", "use 1 to 9"),
     "fraction": ("longest: CHANNELS", "longest: §1.5", "1.5"),
     "truth": ("longest: CHANNELS", "longest: §yes", "must be a number, not true or false"),
     "field as in the rows": (
@@ -577,17 +581,17 @@ ONE_FILE = LAYOUT.replace(".{suffix}", "")
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("path:", "node: §/data\npath:", "records of runs and rates would stand in /data of one day file; put {type}"),
-        ("path:", "node: §'/{station}/data'\npath:", "would stand in /{station}/data of one day file"),
-        ("  runs:", "  §rates_overlap:", "records of rates_overlap and rates would stand in /rates_overlap"),
-        ("path:", "blobs: {node: §/runs}\npath:", "is the table of runs; the array needs a place of its own"),
-        ("path:", "blobs: {node: §/rates_overlap}\npath:", "is the table of rates; the array needs"),
+        ("path:", "node: §/data\npath:", "records of runs and rates would share /data of one day file; put {type}"),
+        ("path:", "node: §'/{station}/data'\npath:", "would share /{station}/data of one day file"),
+        ("  runs:", "  §rates_overlap:", "records of rates_overlap and rates would share /rates_overlap"),
+        ("path:", "blobs: {node: §/runs}\npath:", "the table of runs; the array needs a place of its own"),
+        ("path:", "blobs: {node: §/rates_overlap}\npath:", "the table of rates; the array needs"),
         ("path:", "node: '/a/{type}'\nblobs: {node: §/a}\npath:", "above or below, /a/rates"),
         ("path:", "blobs: {node: §/runs/blobs}\npath:", "above or below, /runs"),
-        ("path:", "node: §'/dayfile_ledger/{type}'\npath:", "a name that day files keep for themselves"),
-        ("path:", "blobs: {node: §/dayfile_ledger/blobs}\npath:", "a name that day files keep for themselves"),
-        ("  runs:", "  §dayfile_ledger:", "a name that day files keep for themselves"),
-        ("  runs:", "  §_i_runs:", "'_i_runs' in '/_i_runs' is a name that day files keep"),
+        ("path:", "node: §'/dayfile_ledger/{type}'\npath:", "a reserved name in day files"),
+        ("path:", "blobs: {node: §/dayfile_ledger/blobs}\npath:", "a reserved name in day files"),
+        ("  runs:", "  §dayfile_ledger:", "a reserved name in day files"),
+        ("  runs:", "  §_i_runs:", "'_i_runs' in '/_i_runs' is a reserved name in day files"),
         ("path:", "node: §'/_f_x/{type}'\npath:", "'_f_x' in "),
     ],
 )
@@ -611,7 +615,7 @@ def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        *(('"muon/', f'§"{start}', "is no place for the day files of rates") for start in ("/muon/", "//muon/")),
+        *(('"muon/', f'§"{start}', "cannot be a day file of rates") for start in ("/muon/", "//muon/")),
         *(
             ('"muon/', f'§"{start}', "no part may begin with '.'")
             for start in ("../", "muon/../", ".muon/", "muon/.x/")
@@ -620,7 +624,7 @@ def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
             (
                 '"muon/',
                 f'§"{own}/',
-                "must lie below the archive, not below its own accepted, incoming, quarantine, sour",
+                "must be below the archive, not below its own accepted, incoming, quarantine, sour",
             )
             for own in ("incoming", "accepted", "quarantine", "workshop", "sources", "muon\\0")
         ),
@@ -629,9 +633,9 @@ def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
         ("{month:02}/", "", "2000-01-01 and 2000-02-01 would share the day file"),
         ("{day:02}.", "", "2000-01-01 and 2000-01-02 would share the day file"),
         ("{month:02}/{day:02}", "{month}{day}", "2000-01-11 and 2000-11-01 would share the day file 'muon/2000/111."),
-        ("name: counts", "name: §_v_counts", "'_v_counts' is a name that day files keep for themselves"),
-        ("name: counts", "name: §_f_col", "'_f_col' is a name that day files keep for themselves"),
-        ("name: counts", "name: §__members__", "'__members__' is a name that day files keep for themselves"),
+        ("name: counts", "name: §_v_counts", "'_v_counts' begins like a reserved name of day files"),
+        ("name: counts", "name: §_f_col", "'_f_col' begins like a reserved name of day files"),
+        ("name: counts", "name: §__members__", "'__members__' begins like a reserved name of day files"),
         ("name: counts", "name: §a/b", "'a/b'"),
         ("code: MuonRates", "code: §''", "types.rates.code: '' must have at least 1 character"),
     ],
@@ -650,7 +654,7 @@ def test_a_suffix_cannot_lead_out_of_the_archive():
     error, _ = complaint(
         changed("title: Runs", "suffix: /../../../x\n    title: Runs").replace('path: "', f'path: {HERE}"')
     )
-    assert error.message.startswith("path: 'muon/2000/01/01./../../../x.h5' is no place for the day files of runs")
+    assert error.message.startswith("path: 'muon/2000/01/01./../../../x.h5' cannot be a day file of runs")
 
 
 @pytest.mark.parametrize(
@@ -689,24 +693,24 @@ YAML_WORDS = {
     "a day without dashes": (
         "title: Runs",
         "later: [{since: §20240502, code: x, fields: []}]\n    title: Runs",
-        "20240502 is no day; write it as 2024-05-02",
+        "20240502 is not a day; write it as 2024-05-02",
     ),
     "a day with a time": (
         "title: Runs",
         "later: [{since: §2024-05-02T12:00:00, code: x, fields: []}]\n    title: Runs",
-        "2024-05-02 12:00:00 is no day; write",
+        "2024-05-02 12:00:00 is not a day; write",
     ),
-    "an epoch": ("1996-01-01T00:00:00", "§lately", "'lately' is no date and time; write it as 2024-05-02T00:00:00"),
+    "an epoch": ("1996-01-01T00:00:00", "§lately", "'lately' is not a date and time; write it as 2024-05-02T00:00:00"),
     "a name that is a boolean": ("name: counts", "name: §OFF", "put it in quotes"),
     "a unit that is a boolean": (
         "unit: s",
         "unit: §no",
         "YAML reads yes, no, on and off as true and false: put it in quotes",
     ),
-    "a name": ("name: counts", "name: §2nd", "'2nd' is no name: letters, digits and _, not a digit first"),
-    "nothing": ("instrument: muon", "instrument:§", "nothing stands here; write a value, or leave the word out"),
+    "a name": ("name: counts", "name: §2nd", "'2nd' is not a name: letters, digits and _, not a digit first"),
+    "nothing": ("instrument: muon", "instrument:§", "the value is missing; write one, or leave the word out"),
     "types that are a list": (LAYOUT[LAYOUT.index("types:") :], "types: §[a]\n", "types: a list must be a mapping"),
-    "a NUL byte": ("title: Rates", "title: Ra§\0tes", r"this is not YAML: the character '\x00' cannot stand in it"),
+    "a NUL byte": ("title: Rates", "title: Ra§\0tes", r"this is not YAML: it must not contain the character '\x00'"),
 }
 
 

@@ -28,7 +28,7 @@ from dayfile.archive.sources import list_stored, read_stored, store_source
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.errors import UsageError
 
 LAYOUT = """\
@@ -149,7 +149,7 @@ def take(archive, plugins, *sources, **core):
     """What a run makes of sources that arrived when they say, taken together."""
     pairs = [f"{key.replace('__', '.')}={value}" for key, value in core.items()]
     resolved = settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
-    with started(archive.root, plugins, resolved) as run:
+    with start_run(archive.root, plugins, resolved) as run:
         conclusions, _ = run.pipeline.take(sources)
         if run.keeps_sources:
             for source, conclusion in zip(sources, conclusions, strict=True):

@@ -276,7 +276,7 @@ def test_settings_without_a_default_stop_no_run(good, muon, plugins_of):
 
 
 def test_a_plugin_cannot_take_the_place_of_builtin(good, muon, offender):
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     loaded.add("builtin", offender("raises", "classify"))
     loaded.add("muon", muon.instrument)
     assert [failure.message for failure in loaded.failures] == ["plugin builtin: its name is taken"]

@@ -27,8 +27,8 @@ from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
 from dayfile.engine import processes
 from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import visible_files
-from dayfile.engine.parts import load, save
+from dayfile.engine.intake import list_visible
+from dayfile.engine.parts import load_pieces, save_pieces
 from dayfile.engine.pieces import Piece
 from dayfile.engine.processes import WORTH_BYTES, run_processes
 from dayfile.engine.tuning import Tuning
@@ -219,7 +219,7 @@ def filled(plugins, make_sources, tmp_path):
 
 
 def sources_of(root: Root) -> list[bytes]:
-    return sorted(path.read_bytes() for place in (root.incoming, root.accepted) for path in visible_files(place))
+    return sorted(path.read_bytes() for place in (root.incoming, root.accepted) for path in list_visible(place))
 
 
 def complete(filled, plugins):
@@ -360,12 +360,12 @@ def plain(piece):
 def test_pieces_come_out_of_a_part_file_as_they_went_in(pieces, types, tmp_path_factory, data):
     path = tmp_path_factory.mktemp("part") / "part-1"
     first, later = data.draw(pieces), data.draw(pieces)
-    save(path, first)
-    save(path, later)
+    save_pieces(path, first)
+    save_pieces(path, later)
     both = [*first, *later]
-    assert list(map(plain, load(path, types, {"muon/a.h5", "school/b.h5"}))) == list(map(plain, both))
+    assert list(map(plain, load_pieces(path, types, {"muon/a.h5", "school/b.h5"}))) == list(map(plain, both))
     some = [piece for piece in both if piece.path == "school/b.h5"]
-    assert list(map(plain, load(path, types, {"school/b.h5"}))) == list(map(plain, some))
+    assert list(map(plain, load_pieces(path, types, {"school/b.h5"}))) == list(map(plain, some))
 
 
 LATER = """\
@@ -385,8 +385,9 @@ def test_records_of_an_earlier_version_keep_their_form_in_a_part_file(muon, tmp_
     for form in hits.forms:
         batch = Batch("muon", "MuonHit", np.zeros(2, form.dtype), np.arange(2))
         both.append(Piece("muon", "muon.hits", "muon/a.h5", muon.day, batch, np.zeros(2, np.int64)))
-    save(tmp_path / "part", both)
-    assert list(map(plain, load(tmp_path / "part", {"muon.hits": hits}, {"muon/a.h5"}))) == list(map(plain, both))
+    save_pieces(tmp_path / "part", both)
+    found = load_pieces(tmp_path / "part", {"muon.hits": hits}, {"muon/a.h5"})
+    assert list(map(plain, found)) == list(map(plain, both))
 
 
 # ---- Which engine

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import SourceError
-from dayfile.formats.struct_dtypes import struct_dtype, to_records, to_structs
-from dayfile.formats.structs import read_stream, told_by_stream_name
+from dayfile.formats.struct_dtypes import make_struct_dtype, to_records, to_structs
+from dayfile.formats.structs import parse_stream, read_stream
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import STORED_TYPES, DataType, Field
 from dayfile.model.placement import Node, Placement
@@ -75,7 +75,7 @@ class Vectorised:
 
     def __init__(self, fields, order, alignment):
         self.type = type_of(fields)
-        self.form = struct_dtype(fields, order, alignment)
+        self.form = make_struct_dtype(fields, order, alignment)
 
     def pack(self, records):
         return to_structs(records, self.form).tobytes()
@@ -156,7 +156,7 @@ def test_a_struct_has_the_bytes_that_c_gives_it(engine, order, alignment, conten
 
 @given(layouts, orders, alignments)
 def test_offsets_and_sizes_are_those_of_c(fields, order, alignment):
-    form = struct_dtype(fields, order, alignment)
+    form = make_struct_dtype(fields, order, alignment)
     c = c_struct(fields, order, alignment)
     assert form.itemsize == ctypes.sizeof(c)
     offsets = {field.name: getattr(c, field.name).offset for field in fields}
@@ -165,7 +165,7 @@ def test_offsets_and_sizes_are_those_of_c(fields, order, alignment):
 
 @given(layouts, alignments)
 def test_packed_structs_have_no_gaps_and_natural_ones_end_at_a_multiple_of_their_widest(fields, alignment):
-    form = struct_dtype(fields, "big", alignment)
+    form = make_struct_dtype(fields, "big", alignment)
     content = sum(form[name].itemsize for name in form.names)
     if alignment == "packed":
         assert form.itemsize == content == type_of(fields).dtype.itemsize
@@ -232,7 +232,7 @@ def test_the_payload_of_a_nan_survives(engine, pattern, order):
 
 
 def test_a_bool_that_is_neither_0_nor_1_keeps_its_byte():
-    form = struct_dtype([Field("flag", "bool")], "big", "natural")
+    form = make_struct_dtype([Field("flag", "bool")], "big", "natural")
     records = to_records(read_stream(b"\x00\x01\x02\xff", form, "x"), type_of([Field("flag", "bool")]))
     assert records.tobytes() == b"\x00\x01\x02\xff"
 
@@ -259,4 +259,4 @@ def test_a_stream_that_was_cut_is_refused_with_the_byte_where_the_broken_struct_
     ],
 )
 def test_a_stream_tells_struct_and_byte_order_by_its_name(name, told):
-    assert told_by_stream_name(name) == told
+    assert parse_stream(name) == told

@@ -110,19 +110,13 @@ def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
 COMMAND = "a command, which calls the function of this name"
 HOOK = "a hook, whose name is the interface of plugins, and a command or function"
 DEFINED_TWICE = {
-    "Answer": "the result of any hook (a type variable), and that of decode",
     "INTERRUPTED": "the exit code, at the start of the program without an import and later",
-    "KINDS": "words for what the module distinguishes",
     "MAGIC": "the first bytes of a file, of two formats",
-    "MOST_DIMENSIONS": "a limit of layouts, and one of HDF4 files",
-    "Problem": "what is wrong with a declaration, for authors of stores, and with a source, between processes",
     "SECONDS_A_DAY": "the same number, in a format that imports no clock",
     "Slots": "the store, by its name in layouts, and the slots of a slot file",
-    "TAGS": "the word of YAML, and that of HDF4",
     "adopt": COMMAND,
     "archive_run": "the program, at its start without an import and as a command",
     "export": HOOK,
-    "load": "plugins, and the parts of a source between processes",
     "logger": "the logger of the module",
     "main": "the entry of a program",
     "read_layout": "with any words, and with those of the core's formats",
@@ -130,7 +124,6 @@ DEFINED_TWICE = {
     "reindex": COMMAND,
     "selftest": COMMAND,
     "simulate": HOOK,
-    "storage_errors": "turns errors of the system into a StorageError, for changes in archives and for exported files",
     "write": HOOK,
 }
 """Names that two modules of the core define, each with its reason. Any other name has one home and one meaning."""

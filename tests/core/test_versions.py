@@ -144,9 +144,9 @@ def test_records_take_the_form_of_another_version_with_defaults_for_what_they_la
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("since: 2001-11-14", "since: 1998-12-02", "1998-12-02 is not after 1998-12-02; the oldest stands first"),
+        ("since: 2001-11-14", "since: 1998-12-02", "1998-12-02 is not after 1998-12-02; the oldest comes first"),
         ("code: MuonRates_1", "code: MuonHit", "is a code of another type already|is the code of"),
-        ("name: wind", "name: humidity", "'humidity' stands here a second time"),
+        ("name: wind", "name: humidity", "'humidity' is here a second time"),
         ("code: MuonRates_0\n", "code: MuonRates_0\n        size: 99\n", "the fields make a struct of .* not 99"),
         ("time: second", "time: wind", "'wind' is not a field"),
     ],

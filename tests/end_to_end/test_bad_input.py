@@ -84,7 +84,7 @@ def test_each_bad_source_is_told_once_kept_whole_and_costs_nothing_else(tmp_path
         (["--set", "hisparc.cutof_year=2016"], "did you mean 'hisparc.cutoff_year'?"),
         (["--set", "hisparc.cutoff_year=old"], "hisparc.cutoff_year cannot be 'old'"),
         (["--set", "nonsense"], "KEY=VALUE"),
-        (["missing-file"], "there is no such file"),
+        (["missing-file"], "no such file"),
         (["--config", "missing.yaml"], "missing.yaml"),
     ],
 )

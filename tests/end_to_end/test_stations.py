@@ -18,7 +18,7 @@ import pytest
 from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
-from dayfile.engine.intake import visible_files
+from dayfile.engine.intake import list_visible
 from dayfile_hisparc.clients import Identity, Tally, make_station_list, send
 
 DAY = np.datetime64("2024-05-01")
@@ -123,7 +123,7 @@ class Site:
         """Stop the server, let the watcher take what is left, and stop it."""
         self.server.terminate()
         self.server.wait(PATIENCE)
-        until(lambda: not visible_files(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
+        until(lambda: not list_visible(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
         self.watcher.terminate()
         assert self.watcher.wait(PATIENCE) == 0, (self.directory / "archive-run.txt").read_text()
 
@@ -169,7 +169,7 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     # A request whose answer was lost may be there as well; here none was.
     assert sum(tally.others.total() for tally in tallies) == 0
     assert found == stored
-    assert visible_files(site.root.incoming) == visible_files(site.root.accepted) == []
+    assert list_visible(site.root.incoming) == list_visible(site.root.accepted) == []
     assert list(Quarantine(site.root).entries()) == []
     checked = archive_run("check", "--deep", "--archive", site.root.path, command="dayfile")
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -65,7 +65,7 @@ class Tables:
 
 
 def loaded_with(**more):
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     offered = {"tables": Tables(), "paper": Instrument(LAYOUT, "paper.yaml"), **more}
     loaded.add_all({name: (plugin, "") for name, plugin in offered.items()})
     assert loaded.failures == []
@@ -112,7 +112,7 @@ def test_of_two_with_one_name_that_of_the_types_own_plugin_counts():
         def exporters(self):
             return [Csv()]
 
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     loaded.add_all({"tables": (Tables(), ""), "paper": (Own(LAYOUT, "paper.yaml"), "")})
     assert loaded.exporters(loaded.data_types["paper.readings"])["csv"][0] == "paper"
 

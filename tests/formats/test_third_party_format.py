@@ -33,18 +33,18 @@ class Lines(Format):
     words = LineWords
 
     def check(self, layout, document):
-        words = layout.section(LineWords)
+        words = layout.find_section(LineWords)
         if words is not None and words.separator.isdigit():
             document.fail(("lines", "separator"), f"{words.separator!r} may be part of a value")
 
     def recognise(self, source, layout):
-        return source.name.endswith(f".{layout.section(LineWords).suffix}")
+        return source.name.endswith(f".{layout.find_section(LineWords).suffix}")
 
     def decode(self, source, layout):
         data_type = layout.known.get(source.name.partition(".")[0])
         if data_type is None:
             return None
-        separator = layout.section(LineWords).separator
+        separator = layout.find_section(LineWords).separator
         rows = [tuple(line.split(separator)) for line in source.content.decode("ascii").splitlines()]
         try:
             records = np.array(rows, data_type.dtype)
@@ -56,7 +56,7 @@ class Lines(Format):
         ]
 
     def encode(self, data_type, records, layout):
-        words = layout.section(LineWords)
+        words = layout.find_section(LineWords)
         lines = (words.separator.join(map(str, record.item())) for record in records)
         return f"{data_type.code}.{words.suffix}", "".join(f"{line}\n" for line in lines).encode("ascii")
 
@@ -90,7 +90,7 @@ DAY = 1_714_521_600
 
 def plugins_with(layout=LAYOUT, **more):
     """The instrument, and after it the plugin of its format: the order does not matter."""
-    loaded = Plugins.none()
+    loaded = Plugins.make_empty()
     loaded.add_all({"paper": (Instrument(layout, "paper.yaml"), ""), "typewriter": (Typewriter(), ""), **more})
     return loaded
 
@@ -137,7 +137,7 @@ def test_a_source_that_the_format_cannot_read_goes_to_quarantine_whole(archive):
 @pytest.mark.parametrize(
     ("old", "new", "place", "message"),
     [
-        ("separator:", "seperator:", "5:9", "'seperator' is not a word that may stand here; did you mean 'separator'?"),
+        ("separator:", "seperator:", "5:9", "unknown key 'seperator'; did you mean 'separator'?"),
         ('separator: ";"', "separator: ';;'", "5:20", "lines.separator"),
         ('separator: ";"', 'separator: "7"', "5:20", "'7' may be part of a value"),
         ('{separator: ";"}', "{suffix: dat}", "5:8", "'separator' is missing"),

@@ -22,7 +22,7 @@ from dayfile.engine.executors import run_serial
 from dayfile.errors import StorageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
-from dayfile.testing.faults import STEP_KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile_cris import instrument as cris
 
 COULD_NOT_WRITE = StorageError.exit_code
@@ -46,7 +46,7 @@ def sources(root: Root) -> list[bytes]:
 
 
 def run(archive, given: Path, fault: Fault | None = None):
-    with injected(fault or Fault("any", 10**9, "fail")):
+    with inject(fault or Fault("any", 10**9, "fail")):
         return run_serial(archive.root, selftest.make_plugins(), selftest.make_settings(), [given])
 
 

@@ -19,7 +19,7 @@ from dayfile import cli, create_archive
 from dayfile.archive.root import Root
 from dayfile.discovery import load
 from dayfile.engine.intake import Arrival
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import NativeTable
 from dayfile.hdf5.vlen import VlenArray
@@ -234,7 +234,7 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
     """Rows read while writing are those that are compared; verification reads each once, whatever their number."""
     root, plugins = Root(tmp_path / "archive"), load(["hisparc"])
     costs = []
-    with started(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+    with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
         for number, content in enumerate(uploads(count, repeated=repeated)):
             source = tmp_path / f"upload_{number}"
             source.write_bytes(content)
@@ -263,7 +263,7 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
     costs = []
     for number, part in enumerate((sources[:10], sources[10:11], sources[11:30])):
         before = read_back.copy()
-        with started(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+        with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
             for place, content in enumerate(part):
                 source = tmp_path / f"upload_{number}_{place}"
                 source.write_bytes(content)
@@ -276,7 +276,7 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
 def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_others(tmp_path, read_back):
     """A station whose clock stands still, or somebody who wants to hold the archive up."""
     root, plugins = Root(tmp_path / "archive"), load(["hisparc"])
-    with started(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+    with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
         for number in range(10):
             source = tmp_path / f"upload_{number}"
             source.write_bytes(upload(*(shower(1, b"%d" % (number * ROWS + place)) for place in range(ROWS))))

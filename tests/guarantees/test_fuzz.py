@@ -33,7 +33,7 @@ from dayfile.model.batch import Source
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 from dayfile_sis import instrument as sis
 
 LONGEST = 2.0
@@ -48,7 +48,7 @@ Sources = list[tuple[str, bytes]]
 
 def events_of_all_kinds() -> list[dict[str, Any]]:
     """A few events of each type that a station sends."""
-    every = [event for _, event in zip(range(2000), events_of_station(np.datetime64("2024-05-01"), 1, 501))]
+    every = [event for _, event in zip(range(2000), simulate_events(np.datetime64("2024-05-01"), 1, 501))]
     kinds: dict[str, list[dict[str, Any]]] = {}
     for event in every:
         kinds.setdefault(event["header"]["eventtype_uploadcode"], []).append(event)

@@ -24,7 +24,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
-from dayfile.testing.faults import STEP_KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
 
@@ -181,7 +181,7 @@ def test_two_thousand_kills_lose_no_accepted_source(tmp_path, archive_run, seed)
 @pytest.mark.parametrize(("apart", "ended"), [(True, 7), (False, -signal.SIGKILL)])
 def test_a_fault_happens_in_workers_and_not_in_a_fork_that_tries_sources(tmp_path, apart, ended):
     """Otherwise a source that is tried in a fork would be taken for one that ends the process."""
-    with injected(Fault("write", 1, "kill")):
+    with inject(Fault("write", 1, "kill")):
         child = os.fork()
         if child == 0:
             if apart:
@@ -196,7 +196,7 @@ def test_a_fault_happens_in_workers_and_not_in_a_fork_that_tries_sources(tmp_pat
 
 def steps_of(archive) -> list[tuple[str, Path]]:
     """What a run does on disk, step by step."""
-    with injected(Fault("any", 10**9, "fail")) as fault:
+    with inject(Fault("any", 10**9, "fail")) as fault:
         run_load(archive.path)
     return fault.steps
 

@@ -18,7 +18,7 @@ from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import Fault, inject
 
 LETTER = b"Dear archive"
 REASON = {"source": "letter.txt", "message": "no plugin of this run recognises it"}
@@ -224,7 +224,7 @@ def test_an_entry_that_somebody_else_requeued_is_named(box):
 @pytest.mark.parametrize("step", range(1, 9))
 def test_a_requeue_that_fails_at_any_step_loses_nothing(root, box, way, step):
     box.put("letter.txt", LETTER, REASON)
-    with injected(Fault("any", step, "fail")) as fault:
+    with inject(Fault("any", step, "fail")) as fault:
         try:
             box.requeue(next(box.entries()))
         except StorageError:
@@ -243,7 +243,7 @@ from pathlib import Path
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive import disk
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import Fault, inject
 
 directory, command, number, linking = sys.argv[1:]
 if linking:
@@ -251,7 +251,7 @@ if linking:
 box = Quarantine(Root(Path(directory)))
 pid = os.fork()
 if not pid:
-    with injected(Fault("any", int(number), "kill")):
+    with inject(Fault("any", int(number), "kill")):
         if command == "put":
             box.put("letter.txt", b"Dear archive", {"message": ""})
         else:

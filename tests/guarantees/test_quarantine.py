@@ -21,7 +21,7 @@ from dayfile import cli, create_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import Fault, inject
 from dayfile_cris import instrument as cris
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
@@ -325,7 +325,7 @@ def test_requeued_sources_with_one_name_do_not_replace_each_other(tmp_path, box,
 def test_a_requeue_that_was_cut_short_loses_nothing_when_the_source_is_bad_still(box, run):
     """The bytes are back in incoming/, and the rest of the entry is still there: nobody else keeps them."""
     box.give({"letter.txt": b"Dear archive"})
-    with injected(Fault("unlink", 1, "fail")):
+    with inject(Fault("unlink", 1, "fail")):
         assert run("dayfile", "quarantine", "requeue", "--all").returncode == 4
     assert (box.root / "incoming" / "letter.txt").read_bytes() == b"Dear archive"
     assert run("archive-run").returncode == 3

@@ -15,7 +15,7 @@ import pytest
 
 from dayfile import create_archive
 from dayfile.archive.root import Root
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
 from dayfile_hisparc import wsgi
@@ -117,7 +117,7 @@ def test_a_run_publishes_nothing_into_what_took_the_place_of_its_root(tmp_path, 
     selftest.make_load(path, 0)
     with (
         pytest.raises(StorageError, match=GONE),
-        started(Root(path), selftest.make_plugins(), selftest.make_settings()) as run,
+        start_run(Root(path), selftest.make_plugins(), selftest.make_settings()) as run,
     ):
         way(path)
         before = tree(path)

@@ -19,7 +19,7 @@ import watchfiles
 
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
-from dayfile.engine.watch import Bell, noticed
+from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
@@ -266,7 +266,7 @@ def test_what_arrives_before_the_system_gives_notices_is_seen_soon(tmp_path, mon
         yield from begin(*arguments, **options)
 
     monkeypatch.setattr(watchfiles, "watch", late)
-    with Bell() as bell, noticed(tmp_path, bell):
+    with Bell() as bell, watch_directory(tmp_path, bell):
         (tmp_path / STREAM).write_bytes(stream(0))
         assert select.select([bell.reader], [], [], PATIENCE)[0]
 
@@ -278,9 +278,9 @@ def test_a_system_that_gives_no_notices_is_told_in_a_line(tmp_path, monkeypatch,
         yield
 
     monkeypatch.setattr(watchfiles, "watch", refused)
-    with Bell() as bell, noticed(tmp_path, bell):
+    with Bell() as bell, watch_directory(tmp_path, bell):
         until(lambda: caplog.messages)
-    assert caplog.messages == [f"no notices of what arrives ({error}); it is looked for every watch.rescan seconds"]
+    assert caplog.messages == [f"no notices of what arrives ({error}); incoming/ is read every watch.rescan seconds"]
 
 
 def test_what_a_killed_run_left_is_archived_at_the_start(watch):

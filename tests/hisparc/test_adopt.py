@@ -30,7 +30,7 @@ import dayfile
 from dayfile.cli import main
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import write_queue_files
-from dayfile_hisparc.traces import traces
+from dayfile_hisparc.traces import read_traces
 
 DAYS = ("2024-05-01", "2024-05-02")
 DAY_FILES = ("2024/5/2024_5_1.h5", "2024/5/2024_5_2.h5")
@@ -194,7 +194,7 @@ def read_in_place(data: Path, uploads: list[Path]) -> int:
     records = dayfile.open_archive(data).read("hisparc.events")
     assert (np.diff(records.times.astype(np.int64)) >= 0).all()
     for row in range(len(records)):
-        found = [None if counts is None else counts.tolist() for counts in traces(records, row)]
+        found = [None if counts is None else counts.tolist() for counts in read_traces(records, row)]
         assert found == expected[int(records["station"][row]), int(records["nanoseconds"][row])]
     return len(records)
 

@@ -21,17 +21,17 @@ import pytest
 
 from dayfile import create_archive
 from dayfile.archive.root import Root
-from dayfile.engine.intake import visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.serving.health import find_obstacle
 from dayfile_hisparc.clients import make_form, make_password
-from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hashed
+from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hash_password
 from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.server import fetch, strip_secrets
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.stations import StationList, parse_list, replace_list
 
 PATIENCE = 60  # seconds; a busy machine is slow
-EVENTS = [event for event, _ in zip(events_of_station(np.datetime64("2024-05-01"), 1, 501), range(10), strict=False)]
+EVENTS = [event for event, _ in zip(simulate_events(np.datetime64("2024-05-01"), 1, 501), range(10), strict=False)]
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CALL = xmlrpc.client.dumps((), "system.listMethods").encode()
 
@@ -96,7 +96,7 @@ def ask(port, body=b"", path="/hisparc/upload", method="POST", source="127.0.0.1
 
 
 def listing(*numbers: int, clear: bool = True) -> str:
-    return "".join(f"{n},Amsterdam,{make_password(n) if clear else hashed(make_password(n))}\n" for n in numbers)
+    return "".join(f"{n},Amsterdam,{make_password(n) if clear else hash_password(make_password(n))}\n" for n in numbers)
 
 
 def guess(number: int, text: str) -> bytes:
@@ -260,7 +260,7 @@ def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(t
 
 
 def test_a_right_password_is_hashed_once_and_a_wrong_one_not_at_all_from_then_on(monkeypatch):
-    stored, computed = hashed("secret"), []
+    stored, computed = hash_password("secret"), []
     derive = Proofs.prove
     monkeypatch.setattr(Proofs, "prove", lambda *words: computed.append(words) or derive(*words))
     proofs = Proofs()
@@ -270,7 +270,7 @@ def test_a_right_password_is_hashed_once_and_a_wrong_one_not_at_all_from_then_on
     assert proofs.prove(stored, "secret") is Verdict.RIGHT
     assert proofs.judge(stored, "secret") is Verdict.RIGHT
     assert proofs.judge(stored, "x") is Verdict.WRONG
-    assert proofs.judge(hashed("secret"), "secret") is Verdict.UNKNOWN  # another salt, in a new list
+    assert proofs.judge(hash_password("secret"), "secret") is Verdict.UNKNOWN  # another salt, in a new list
     proofs.keep(set())
     assert proofs.judge(stored, "secret") is Verdict.UNKNOWN
     assert "secret" not in repr(vars(proofs))
@@ -485,6 +485,6 @@ def test_nothing_of_an_upload_that_waits_is_stored_before_its_password_is_known(
     root.create()
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     claim = receiver.examine(guess(501, "x"))
-    assert not visible_files(root.incoming)
+    assert not list_visible(root.incoming)
     assert receiver.settle(claim, Verdict.WRONG) is Answer.WRONG_PASSWORD
-    assert not visible_files(root.incoming)
+    assert not list_visible(root.incoming)

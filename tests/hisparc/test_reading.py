@@ -12,7 +12,7 @@ import pytest
 import dayfile
 from dayfile.errors import UsageError
 from dayfile_hisparc.pickles import write_upload
-from dayfile_hisparc.traces import traces
+from dayfile_hisparc.traces import read_traces
 
 FIRST_DAY = dt.datetime(2024, 5, 1, 23, 59, 50)
 COUNTS = ([203, 204, 1250, 4095], [201, 200, 199], [0, 1, 2, 3, 4], [200] * 900)
@@ -98,7 +98,7 @@ def test_each_event_has_its_own_traces_whichever_day_file_they_are_in(archive):
     records = archive.read("hisparc.events")
     for row, station in enumerate(records["station"]):
         expected = COUNTS if station == 501 else [*COUNTS[:2], None, None]
-        assert arrays(traces(records, row)) == [None if counts is None else list(counts) for counts in expected]
+        assert arrays(read_traces(records, row)) == [None if counts is None else list(counts) for counts in expected]
 
 
 def test_a_time_range_ends_before_its_second_time(archive):
@@ -109,7 +109,7 @@ def test_a_time_range_ends_before_its_second_time(archive):
 
 def test_a_trace_is_an_array_of_adc_counts(archive):
     records = archive.read("hisparc.events", station=510)
-    first, second, third, fourth = traces(records, 0)
+    first, second, third, fourth = read_traces(records, 0)
     assert (first.shape, second.shape) == ((4,), (3,))
     assert first.dtype == second.dtype == np.int32
     assert third is None
@@ -129,14 +129,14 @@ def test_a_field_without_blobs_is_said_to_have_none(archive):
 def test_a_comma_at_the_end_adds_no_sample(archived):
     blobs = [stream(COUNTS[0], end=b","), stream(COUNTS[1], end=b",")]
     records = archived((510, [shower(0, *blobs)])).read("hisparc.events")
-    assert arrays(traces(records, 0)) == [COUNTS[0], COUNTS[1], None, None]
+    assert arrays(read_traces(records, 0)) == [COUNTS[0], COUNTS[1], None, None]
     assert records.blobs("traces", 0) == [*blobs, None, None]
 
 
 def test_a_stream_that_inflates_only_without_its_first_and_last_byte_is_read(archived):
     wrapped = b"\x00" + stream(COUNTS[0]) + b"\xff"
     records = archived((510, [shower(0, wrapped, stream(COUNTS[1]))])).read("hisparc.events")
-    assert arrays(traces(records, 0)) == [COUNTS[0], COUNTS[1], None, None]
+    assert arrays(read_traces(records, 0)) == [COUNTS[0], COUNTS[1], None, None]
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_a_damaged_trace_is_kept_as_sent_and_said_to_be_damaged(damaged, message
     records = archived((510, [shower(0, stream(COUNTS[0]), damaged)])).read("hisparc.events")
     assert records.blobs("traces", 0)[1] == damaged
     with pytest.raises(ValueError, match=message):
-        traces(records, 0)
+        read_traces(records, 0)

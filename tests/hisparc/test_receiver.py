@@ -24,12 +24,12 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.configuration import configured
 from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
 from dayfile_hisparc.server import receive
-from dayfile_hisparc.stations import Station, StationList, hashed, parse_list, replace_list
+from dayfile_hisparc.stations import Station, StationList, hash_password, parse_list, replace_list
 
 STATION = Station(501, "Amsterdam", "secret")
 MOMENT = dt.datetime(2024, 5, 1, 12, 0, 3)
@@ -373,7 +373,7 @@ def test_old_and_dateless_events_are_answered_100_and_kept_by_the_run_that_archi
     events = [event for content in kept for event in read_upload(content, where="").events]
     assert all(event in events for event in bad)
     assert all(event not in events for event in EVENTS)
-    assert visible_files(root.incoming) == visible_files(root.accepted) == []
+    assert list_visible(root.incoming) == list_visible(root.accepted) == []
 
 
 def test_numpy_values_of_pysparc_are_archived(receiver, root, stations):
@@ -451,7 +451,7 @@ def test_what_cannot_be_stored_is_answered_500_with_nothing_half_in_incoming(rec
         with pytest.raises(StorageError):
             receiver.answer(Form().body)
     whole = make_queue_file(STATION, pickle.dumps(EVENTS))
-    assert [path.read_bytes() for path in visible_files(root.incoming) if path.read_bytes() != whole] == []
+    assert [path.read_bytes() for path in list_visible(root.incoming) if path.read_bytes() != whole] == []
     assert "No space left on device" in caplog.text
     assert receiver.answer(Form().body) is Answer.STORED
     archived(root, receiver.stations.path)
@@ -522,7 +522,7 @@ def test_a_password_may_have_any_characters(root, tmp_path, password):
 
 def test_a_password_may_be_hashed_in_the_list(root, tmp_path):
     path = tmp_path / "stations.csv"
-    kept = hashed("sécret")
+    kept = hash_password("sécret")
     path.write_text(f"501,Amsterdam,{kept}\n", encoding="utf-8")
     receiver = Receiver(root, StationList(path))
     for _ in range(2):
@@ -530,15 +530,15 @@ def test_a_password_may_be_hashed_in_the_list(root, tmp_path):
         assert receiver.answer(Form(password="secret").body) is Answer.WRONG_PASSWORD
     assert receiver.answer(Form(password=kept).body) is Answer.WRONG_PASSWORD
     assert "sécret" not in kept
-    assert kept != hashed("sécret")
+    assert kept != hash_password("sécret")
 
 
 def test_a_hashed_password_that_changes_in_the_list_no_longer_lets_the_old_one_in(root, tmp_path):
     path = tmp_path / "stations.csv"
-    path.write_text(f"501,Amsterdam,{hashed('old')}\n")
+    path.write_text(f"501,Amsterdam,{hash_password('old')}\n")
     receiver = Receiver(root, StationList(path))
     assert receiver.answer(Form(password="old").body) is Answer.STORED
-    path.write_text(f"501,Amsterdam,{hashed('new')}\n\n")
+    path.write_text(f"501,Amsterdam,{hash_password('new')}\n\n")
     assert receiver.answer(Form(password="old").body) is Answer.WRONG_PASSWORD
     assert receiver.answer(Form(password="new").body) is Answer.STORED
 

@@ -29,7 +29,7 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.discovery import load
-from dayfile.engine.intake import visible_files
+from dayfile.engine.intake import list_visible
 from dayfile.engine.maintenance import adopt
 from dayfile.errors import UsageError
 from dayfile_hisparc.clients import (
@@ -43,7 +43,7 @@ from dayfile_hisparc.clients import (
     send,
 )
 from dayfile_hisparc.pickles import read_upload, write_upload
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.wsgi import read_body
 
 DAY = np.datetime64("2024-05-01")
@@ -51,7 +51,7 @@ BODY_LIMIT = 8 * 2**20
 BODY_SECONDS = 200  # longer than any test takes that is not held up
 PATIENCE = 100  # seconds; a busy machine is slow
 LARGEST_MEMORY = 400  # MB
-EVENTS = list(islice(events_of_station(DAY, 1, 501), 100))
+EVENTS = list(islice(simulate_events(DAY, 1, 501), 100))
 GOOD = make_form(501, EVENTS, 0)
 FORM = "application/x-www-form-urlencoded"
 
@@ -226,9 +226,9 @@ def bad_uploads(mark: Path) -> dict[bytes, list[bytes]]:
 
 @pytest.mark.parametrize("path", ["/", "/hisparc/upload", "/a/b//c", "/x?station_id=9", "/RPC2", "/%00%ff"])
 def test_an_upload_is_taken_at_any_path(server, path):
-    before = len(visible_files(server.root.incoming))
+    before = len(list_visible(server.root.incoming))
     assert server.post(GOOD, path) == (*OK, b"100")
-    assert len(visible_files(server.root.incoming)) == before + 1
+    assert len(list_visible(server.root.incoming)) == before + 1
 
 
 def test_the_answer_is_always_200_and_plain_text_of_three_digits(server, tmp_path):
@@ -293,13 +293,13 @@ def test_a_body_that_comes_in_pieces_is_whole(server):
 
 
 def test_a_body_that_breaks_off_stores_nothing(server):
-    before = len(visible_files(server.root.incoming))
+    before = len(list_visible(server.root.incoming))
     for sent in (0, 10, len(GOOD) // 2, len(GOOD) - 1):
         connection = server.opened(f"Content-Length: {len(GOOD)}")
         connection.sendall(GOOD[:sent])
         connection.close()
     assert server.post(GOOD) == (*OK, b"100")
-    assert len(visible_files(server.root.incoming)) == before + 1
+    assert len(list_visible(server.root.incoming)) == before + 1
 
 
 def slow_bodies(server: Server) -> list[socket.socket]:
@@ -444,7 +444,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
 
     def kill(left: threading.Event) -> None:
         nonlocal stored
-        if left.wait(0.1) or (now := len(visible_files(server.root.incoming))) < stored + 10:
+        if left.wait(0.1) or (now := len(list_visible(server.root.incoming))) < stored + 10:
             return
         if alive := set(server.workers) - killed:
             pid = min(alive)
@@ -460,7 +460,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
                 break
     assert len(killed) > 3
     assert server.process.poll() is None
-    queued = [read_upload(path.read_bytes(), where="") for path in visible_files(server.root.incoming)]
+    queued = [read_upload(path.read_bytes(), where="") for path in list_visible(server.root.incoming)]
     assert set(answered) - {identify(upload.station, event) for upload in queued for event in upload.events} == set()
 
 
@@ -613,7 +613,7 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
         assert told(server.opened(f"Content-Length: {10**12}", "Connection: close")) in (b"400", b"")
     finally:
         server.stop()
-    assert len(visible_files(server.root.incoming)) == 1
+    assert len(list_visible(server.root.incoming)) == 1
     (log,) = (deployed / "log").iterdir()
     assert log.name == "hisparc-serve"
     assert "503 is not in the station list" in log.read_text()
@@ -646,12 +646,12 @@ def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
         text=True,
     )
     try:
-        until(lambda: not any(visible_files(data / name) for name in ("incoming", "partial", "suspicious")))
+        until(lambda: not any(list_visible(data / name) for name in ("incoming", "partial", "suspicious")))
         until(lambda: list(Quarantine(Root(data)).entries()))
         late = data / "tmp" / "tmpdddd"
         late.write_bytes(write_upload(501, "Amsterdam", EVENTS[30:40]))
         late.rename(data / "incoming" / late.name)
-        until(lambda: not visible_files(data / "incoming"))
+        until(lambda: not list_visible(data / "incoming"))
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE)
@@ -712,8 +712,8 @@ def test_station_software_sends_the_same_batch_again_until_it_is_answered_100(an
     (tally,) = outcome.tallies
     assert (tally.uploads, tally.retries, dict(tally.others)) == (3, 1, {"500": 1})
     assert len(tally.stored) == len(set(tally.stored)) == len(events)
-    assert outcome.lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
-    assert outcome.lines()[1:] == ["3 uploads, repeated: 1", "other answers: 1 time 500"]
+    assert outcome.format_lines()[0].startswith(f"{len(events):,} events of 1 station answered 100")
+    assert outcome.format_lines()[1:] == ["3 uploads, repeated: 1", "other answers: 1 time 500"]
 
 
 def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):
@@ -730,9 +730,9 @@ def test_pysparc_sends_single_events_and_repeats_after_a_moment(answering):
 
 
 def test_clients_wait_as_the_real_ones_do():
-    assert [StationSoftware().pause(failures) for failures in (1, 2, 5, 6, 10**6)] == [2, 4, 32, 60, 60]
-    assert [Pysparc().pause(failures) for failures in (1, 10**6)] == [0.4, 0.4]
-    batches = list(StationSoftware().batches(iter(EVENTS * 50), 1))
+    assert [StationSoftware().compute_pause(failures) for failures in (1, 2, 5, 6, 10**6)] == [2, 4, 32, 60, 60]
+    assert [Pysparc().compute_pause(failures) for failures in (1, 10**6)] == [0.4, 0.4]
+    batches = list(StationSoftware().split_events(iter(EVENTS * 50), 1))
     assert all(100 <= len(batch) <= 1000 for batch in batches[:-1])
     assert sum(map(len, batches)) == 50 * len(EVENTS)
 
@@ -765,7 +765,7 @@ def test_the_command_sends_and_tells(serve, archive_run):
     server = serve()
     url = f"http://127.0.0.1:{server.port}/hisparc/upload"
     seconds = 1
-    while not visible_files(server.root.incoming):  # a busy machine draws no event in a second
+    while not list_visible(server.root.incoming):  # a busy machine draws no event in a second
         assert seconds < PATIENCE
         options = ("--upload", url, "--clients", 3, "--seconds", seconds)
         done = archive_run("simulate", "hisparc", *options, command="dayfile")

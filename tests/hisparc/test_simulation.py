@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import UsageError
-from dayfile_hisparc.simulation import events_of_station, write_queue_files
+from dayfile_hisparc.simulation import simulate_events, write_queue_files
 
 DAY = np.datetime64("2024-05-01")
 KINDS = {"CFG", "CIC", "SIN", "WTR", "ERR"}
@@ -58,7 +58,7 @@ def uploads(sample):
 
 @pytest.fixture(scope="module")
 def showers():
-    return [sent(event) for event in islice(events_of_station(DAY, 7, 501), 3000) if kind(event) == "CIC"]
+    return [sent(event) for event in islice(simulate_events(DAY, 7, 501), 3000) if kind(event) == "CIC"]
 
 
 @pytest.mark.parametrize(("hash_seed", "time_zone"), [("1", "UTC"), ("2", "Pacific/Kiritimati")])
@@ -75,7 +75,7 @@ def test_same_arguments_give_same_names_and_bytes_in_any_process_and_time_zone(s
 @pytest.mark.parametrize("other", [("2024-05-02", 7, 501), ("2024-05-01", 8, 501), ("2024-05-01", 7, 502)])
 def test_another_day_seed_or_station_gives_other_showers(other):
     def traces(day, seed, station):
-        events = list(islice(events_of_station(np.datetime64(day), seed, station), 100))
+        events = list(islice(simulate_events(np.datetime64(day), seed, station), 100))
         return {sent(event)["TR1"] for event in events if kind(event) == "CIC"}
 
     assert traces("2024-05-01", 7, 501).isdisjoint(traces(*other))
@@ -118,7 +118,7 @@ def test_uploads_of_a_station_follow_each_other_in_time(uploads):
 
 def test_a_whole_day_stays_within_the_day_and_fills_1300_uploads():
     events = 0
-    for event in events_of_station(DAY, 7, 510, detectors=2):
+    for event in simulate_events(DAY, 7, 510, detectors=2):
         events += 1
         assert event["header"]["datetime"].date() == dt.date(2024, 5, 1)
     assert event["header"]["time"] == "23:59:59"
@@ -128,7 +128,7 @@ def test_a_whole_day_stays_within_the_day_and_fills_1300_uploads():
 @settings(max_examples=15, deadline=None)
 @given(day=st.dates(dt.date(1960, 1, 1), dt.date(2037, 12, 31)), seed=st.integers(), detectors=st.sampled_from([2, 4]))
 def test_any_day_and_seed_give_events_of_that_day(day, seed, detectors):
-    for event in islice(events_of_station(np.datetime64(day), seed, 501, detectors=detectors), 150):
+    for event in islice(simulate_events(np.datetime64(day), seed, 501, detectors=detectors), 150):
         header = event["header"]
         assert header["datetime"].date() == day
         assert f"{header['date']}T{header['time']}" == header["datetime"].isoformat()
@@ -136,7 +136,7 @@ def test_any_day_and_seed_give_events_of_that_day(day, seed, detectors):
 
 
 def test_36_showers_come_with_64_singles():
-    types = Counter(kind(event) for event in islice(events_of_station(DAY, 7, 501), 10_000))
+    types = Counter(kind(event) for event in islice(simulate_events(DAY, 7, 501), 10_000))
     assert types["CIC"] / (types["CIC"] + types["SIN"]) == pytest.approx(0.36, abs=0.02)
     assert set(types) == KINDS
 
@@ -209,7 +209,7 @@ def test_values_of_a_station_stay_in_the_ranges_of_a_real_one(showers):
 
 
 def test_a_station_without_secondary_sends_minus_one_as_unsigned_and_two_traces():
-    events = list(islice(events_of_station(DAY, 7, 510, detectors=2), 300))
+    events = list(islice(simulate_events(DAY, 7, 510, detectors=2), 300))
     for shower in (sent(event) for event in events if kind(event) == "CIC"):
         assert [code for code in shower if code.startswith("TR")] == ["TRIGPATTERN", "TR1", "TR2"]
         for detector in (3, 4):
@@ -231,7 +231,7 @@ def test_more_uploads_than_a_day_holds_are_refused_before_anything_is_written(tm
 
 def test_a_number_of_detectors_that_no_station_has_is_refused():
     with pytest.raises(UsageError, match="2 or 4 detectors, not 3"):
-        next(events_of_station(DAY, 7, 501, detectors=3))
+        next(simulate_events(DAY, 7, 501, detectors=3))
 
 
 def test_files_go_where_they_are_told_under_names_of_day_station_and_turn(tmp_path):

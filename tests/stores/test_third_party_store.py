@@ -177,7 +177,7 @@ def plugins_named():
     from dayfile.plugins import Plugins
 
     def make(**named):
-        plugins = Plugins.none()
+        plugins = Plugins.make_empty()
         for name, plugin in named.items():
             plugins.add(name, plugin)
         return plugins

@@ -13,7 +13,7 @@ from dayfile.archive.reading import Reader
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, settings_of
 from dayfile.engine.putting import PUBLISH_BYTES, Putting
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.errors import UsageError
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings, from_program, resolve
@@ -137,7 +137,7 @@ class Archive(Reader):
         --------
         ``with archive.putting() as put: statuses = [put("muon.hits", record) for record in records]``
         """
-        with started(self.root, self.plugins, self.settings) as run:
+        with start_run(self.root, self.plugins, self.settings) as run:
             putting = Putting(run, publish_bytes)
             try:
                 yield putting

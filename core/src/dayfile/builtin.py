@@ -26,7 +26,7 @@ class Builtin:
 
     @hookimpl
     def classify(self, batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
-        """The data type of the batch's instrument that has the batch's code."""
+        """Return the data type with the batch's instrument and code."""
         for name, data_type in data_types.items():
             if (data_type.instrument, data_type.code) == (batch.instrument, batch.code):
                 return name
@@ -34,22 +34,22 @@ class Builtin:
 
     @hookimpl
     def formats(self) -> Iterable[Format]:
-        """Formats of C structs: streams, files of slots, HDF4."""
+        """Return the formats of C structs: streams, files of slots, HDF4."""
         from dayfile.formats.registry import CORE_FORMATS
 
         return CORE_FORMATS
 
     @hookimpl
     def stores(self) -> Iterable[Store]:
-        """The core's own stores."""
+        """Return the core's own stores."""
         return CORE_STORES
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
-        """The data type's path template, filled with the day."""
+        """Fill the data type's path template with the day."""
         return data_type.fill(data_type.placement.path, day)
 
     @hookimpl
     def write(self, work_file: WorkFile, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Put the batch where the data type's store has it."""
+        """Write the batch with the data type's store."""
         return work_file.write(data_type, batch)

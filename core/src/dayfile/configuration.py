@@ -113,7 +113,7 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
         raise UsageError(f"plugins are a list of names, such as [{wanted!r}], not a text")
     if not isinstance(wanted, Mapping):
         return discovery.load(wanted)
-    chosen = Plugins.none()
+    chosen = Plugins.make_empty()
     chosen.add_all({name: (plugin, "") for name, plugin in wanted.items()})
     return chosen
 

@@ -17,7 +17,7 @@ GROUP = "dayfile.plugins"
 
 
 def installed() -> dict[str, list[EntryPoint]]:
-    """The installed plugins by name, not loaded; more than one of a name if packages disagree about it."""
+    """Find the installed plugins by name without loading them; several of a name if packages disagree about it."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         same = found.setdefault(entry.name, [])
@@ -35,17 +35,17 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     Parameters
     ----------
     names : iterable of str, optional
-        Which; all that are installed if not given. Others are not imported.
+        Names of the plugins; by default all that are installed. Others are not imported.
 
     Returns
     -------
     Plugins
-        With a failure for each that did not load.
+        The plugins, with a failure for each that did not load.
 
     Raises
     ------
     UsageError
-        No plugin of such a name is installed, or none at all.
+        A plugin of this name is not installed, or no plugin is.
     """
     there = installed()
     chosen = list(dict.fromkeys(there if names is None else names))
@@ -54,7 +54,7 @@ def load(names: Iterable[str] | None = None) -> Plugins:
             raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
     if not chosen:
         raise UsageError("no plugin is installed; install one for your instrument")
-    plugins = Plugins.none()
+    plugins = Plugins.make_empty()
     plugins.others = tuple(name for name in there if name not in chosen)
     offered: dict[str, tuple[object, str]] = {}
     for name in chosen:

@@ -138,7 +138,7 @@ class LossError(DayfileError):
 
 
 class StorageError(DayfileError):
-    """The archive could not be written (disk full, read-only, failing fsync); input stays where it was."""
+    """The archive could not be written (disk full, read-only, failing fsync); input is left in place."""
 
     exit_code = 4
 

@@ -4,14 +4,14 @@ A plugin is a module or an object with functions of these names, marked with :da
 entry-point group ``dayfile.plugins``. A function may leave out arguments it does not need. The core's own behaviour is
 a plugin too, named ``builtin``.
 
-Who is asked: of what concerns everybody, every selected plugin, in the order of selection. Of what concerns one batch
-or one data type, the plugin that it belongs to, then ``builtin``; the first answer that is not None counts. A plugin
-that changes what another one does has an attribute ``extends = ["muon"]``, a list of the names of installed plugins,
-and is asked before them, of their batches and data types too. Its own batches can have their data types, and their
-batches can have its. A plugin that fails is blamed by its name, and nobody else is asked in its place.
+Who is asked: a hook about one batch or one data type asks the plugin that it belongs to, then ``builtin``, and the
+first answer that is not None counts. Any other hook asks every selected plugin, in the order of selection. A plugin
+that changes what another one does has an attribute ``extends = ["muon"]``, a list of the names of installed plugins. It
+is asked before these plugins, also about their batches and data types. Its own batches can have their data types, and
+their batches can have its data types. If a plugin fails, its name is reported, and no other plugin is asked instead.
 
-The hooks have a version, :data:`HOOK_VERSION`. A plugin that was made for another one declares it in an attribute,
-``hook_version = 2``, and is refused with a message that says so; without the attribute it is made for version 1.
+The hooks have a version, :data:`HOOK_VERSION`. A plugin that was made for another version declares it in an attribute,
+``hook_version = 2``, and is refused with a message that says so. Without the attribute, the version is 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PROJECT = "dayfile"
 HOOK_VERSION = 1
-"""Version of these hooks; higher when a hook changes so that a plugin made for the one before would not work."""
+"""Version of these hooks, raised when a hook changes so that plugins for the version before would not work."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function as an implementation of the hook of its name."""
@@ -78,7 +78,7 @@ def data_types(formats: Mapping[str, Format]) -> Iterable[DataType]:  # type: ig
     Parameters
     ----------
     formats : mapping of str to Format
-        The formats that all plugins of the run offer, by name: a layout can use their words.
+        The formats that all plugins of the run offer, by name. A layout can use their words.
 
     Returns
     -------
@@ -104,22 +104,23 @@ def settings() -> type[BaseModel]:  # type: ignore[empty-body]
 def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
     """Name the data type of a batch.
 
-    Called once for the batches of one code, dtype and keys of all sources that are taken together, which are one batch
-    from here on; for each batch where a data type of that code has slots. Asked: plugins that extend the plugin that
-    decoded the batch, then that plugin, then ``builtin``, which goes by instrument and code.
+    Called once for all batches of one code, dtype and keys from the sources that are taken together: they are merged
+    into one batch. Batches are not merged, and it is called for each, if a data type of that code has slots. Asked:
+    plugins that extend the plugin that decoded the batch, then that plugin, then ``builtin``, which compares instrument
+    and code.
 
     Parameters
     ----------
     batch : Batch
         The batch.
     data_types : mapping of str to DataType
-        Those that it can have: of the plugin that decoded it, of plugins that this one extends, and of those that
-        extend this one.
+        The types that the batch can have: those of the plugin that decoded it, of the plugins that this plugin extends,
+        and of the plugins that extend it.
 
     Returns
     -------
     str or None
-        One of these names. None leaves it to the next.
+        One of these names. None leaves it to the next plugin.
     """
 
 
@@ -128,7 +129,7 @@ def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
 
 @hookspec
 def formats() -> Iterable[Format]:  # type: ignore[empty-body]
-    """Offer formats of sources, which layouts name under ``sources``, and whose words they can use.
+    """Offer formats of sources. Layouts name them under ``sources``, and can use their words.
 
     Called once, when the plugin is loaded, before any plugin declares its data types. Every selected plugin is asked,
     and ``builtin``, which offers ``struct_streams``, ``hdf4`` and ``flat_files``. Optional.
@@ -145,27 +146,27 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
     """Turn a source into batches of records.
 
     Called once for each source. Every selected plugin is asked, in the order of selection, as one source can hold
-    records of several instruments; one that fails keeps the source from being released, and the records of the others
-    are archived.
+    records of several instruments. If one fails, the source is not released, and the records from the others are
+    archived.
 
     Parameters
     ----------
     source : Source
         The file as received.
     settings : BaseModel
-        This plugin's own settings: an instance of what its ``settings`` hook declared.
+        This plugin's own settings: an instance of the model that its ``settings`` hook returned.
 
     Returns
     -------
     iterable of Batch, Rejected and Remark, or None
         None if the source is not of this instrument. Records of a batch have the dtype of their data type and a
-        defined time; what cannot be archived is a Rejected; what is archived and worth a word, a Remark. A
-        batch has exactly the keys of its type's node. Whatever else would be lost (a mask, blobs of a type without
-        blob fields, ``gave_way`` without slots, a Rejected without content) is an error of the plugin.
+        defined time. What cannot be archived is a Rejected. A Remark says something about records that are archived.
+        A batch has exactly the keys of its type's node. Whatever would be lost otherwise (a mask, blobs of a type
+        without blob fields, ``gave_way`` without slots, a Rejected without content) is an error of the plugin.
 
-        A function with ``yield`` cannot answer None: it always answers an iterable, which takes the source for its
-        own. Return None for a source of others, and a list, or what another function yields, for one of its own. Return
-        :class:`dayfile.Blocks` for one that may be large: only so it is never in memory as a whole.
+        A function with ``yield`` cannot return None: it always returns an iterable, which claims the source. So return
+        None for a source of another instrument, and a list, or the generator of another function, for your own. Return
+        :class:`dayfile.Blocks` for a source that can be large, so that it is never in memory as a whole.
 
     Raises
     ------
@@ -178,16 +179,16 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
 def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
     """Turn records into a source that ``decode`` turns back into them.
 
-    Called when records are put by a program, so that the ledger can list them, and they can be kept or quarantined, as
-    any source. Asked: plugins that extend the plugin of the data type, then that plugin. Optional: without it, records
-    of a type can only come from sources.
+    Called when a program puts records. The ledger then lists them, and they can be kept or quarantined like any source.
+    Asked: plugins that extend the plugin of the data type, then that plugin. Optional: without it, records of a type
+    can only come from sources.
 
     Parameters
     ----------
     data_type : DataType
-        What the records are, as the version had it that they are of.
+        The data type, in the version of the records.
     records : structured array, shape (n,)
-        In its dtype.
+        The records, in the dtype of the data type.
 
     Returns
     -------
@@ -201,8 +202,8 @@ def read_config(path: Path) -> dict[str, object] | None:
     """Read a settings file of another program that this plugin can stand in for.
 
     Called with the file of ``--config`` before it is read as YAML. Every selected plugin is asked; it is an error if
-    two of them know the file. A plugin that fails is reported at the end, and the file is read as if it did not exist.
-    Optional.
+    two of them recognise the file. A plugin that fails is reported at the end, and the file is read as if the plugin
+    did not exist. Optional.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def locate_file(data_type: DataType, day: np.datetime64) -> str | None:
     Returns
     -------
     str or None
-        Path below the archive root, with ``/`` between its parts. None leaves it to the next.
+        Path below the archive root, with ``/`` between its parts. None leaves it to the next plugin.
     """
 
 
@@ -239,8 +240,8 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     """Put the records of one day into its work file.
 
     Called once for each batch and day. Asked: plugins that extend the plugin of the data type, then that plugin, then
-    ``builtin``, which goes by the data type's store. When it fails for a batch with records of several sources, it is
-    called again for those of each by themselves, and may then meet records that it has written already.
+    ``builtin``, which calls the data type's store. If it fails for a batch with records of several sources, it is
+    called again with the records of one source at a time, some of which may have been written already.
 
     Parameters
     ----------
@@ -251,15 +252,15 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     -------
     array of uint8, shape (len(batch),), or None
         A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to what
-        is there. They must be those that ``work_file.write`` returned: an answer that counts records which the work
-        file was not given is an error of the plugin, and their source is not released. None, without having written
-        anything, leaves it to the next.
+        is there. They must be those that ``work_file.write`` returned: an answer about records that were not given to
+        the work file is an error of the plugin, and their source is not released. None, if nothing was written, leaves
+        it to the next plugin.
     """
 
 
 @hookspec
 def stores() -> Iterable[Store]:  # type: ignore[empty-body]
-    """Bring stores: ways in which a day file holds records, which layouts name by ``store:``.
+    """Offer stores: ways in which a day file holds records. Layouts name them in ``store:``.
 
     Called once, when the plugin is loaded, before ``data_types``. Every selected plugin is asked; ``builtin`` too, with
     ``append``, ``slots`` and ``intervals``. Optional.
@@ -276,8 +277,8 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Offer formats in which a day of a data type can be written for other programs.
 
-    Called by ``dayfile export``. Every selected plugin is asked: an exporter may serve data types of other plugins. Of
-    two with one name, that of the plugin of the data type counts, or of one that extends it, else the first. Optional.
+    Called by ``dayfile export``. Every selected plugin is asked: an exporter can write data types of other plugins. Of
+    two with one name, that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
 
     Returns
     -------
@@ -302,17 +303,12 @@ def export_formats(data_type: DataType) -> Iterable[str] | None:
 
 @hookspec
 def export(
-    data_type: DataType,
-    day: np.datetime64,
-    tables: DayTables,
-    form: str,
-    byte_order: ByteOrder,
-    directory: Path,
+    data_type: DataType, day: np.datetime64, tables: DayTables, form: str, byte_order: ByteOrder, directory: Path
 ) -> Iterable[Path] | None:
     """Write a day of a data type for other programs: the older way, with ``export_formats``.
 
-    Asked: the first plugin that named the format ``form``. What it is given, returns and raises is described in
-    :class:`dayfile.export.base.Exporter`. Optional.
+    Asked: the first plugin that named the format ``form``. :class:`dayfile.export.base.Exporter` describes arguments,
+    result and errors. Optional.
     """
 
 
@@ -321,16 +317,16 @@ def export(
 
 @hookspec
 def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
-    """Give HTTP routes, to receive input or to give answers.
+    """Return HTTP routes, to receive input or to answer requests.
 
-    Called once, when ``dayfile serve`` starts, before its workers are forked: threads, loops and open files are not for
-    here. Requests of one client may come to different workers. Every selected plugin is asked; the routes of one that
-    fails are not served, those of the others are. Optional.
+    Called once, when ``dayfile serve`` starts, before its workers are forked: do not start threads or loops or open
+    files here. Requests of one client may reach different workers. Every selected plugin is asked. If one fails, its
+    routes are not served, and those of the others are. Optional.
 
     Parameters
     ----------
     root : Root
-        The archive; what is received goes to ``incoming/``, by rename.
+        The archive. Write received files to another name, then rename them into ``incoming/``.
     settings : BaseModel
         This plugin's own settings.
 
@@ -342,7 +338,7 @@ def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
     Raises
     ------
     SettingsError
-        Something must be set before it can receive.
+        A setting is missing without which it cannot receive.
     """
 
 
@@ -372,20 +368,20 @@ def simulate(day: np.datetime64, seed: int, directory: Path) -> Iterable[Path] |
 
 @hookspec
 def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str] | None:
-    """Behave like clients of the instrument that send to a server: the sample sources of ``simulate``, by network.
+    """Send the sample sources of ``simulate`` to a server, as clients of the instrument do.
 
-    Called by ``dayfile simulate --upload``. Only the plugin that the user names is asked. Ends by itself. Optional.
+    Called by ``dayfile simulate --upload``. Only the plugin that the user names is asked. It ends by itself. Optional.
 
     Parameters
     ----------
     url : str
-        Where to send to.
+        The address of the server.
     day, seed
         As for ``simulate``.
     clients : int
-        How many at once.
+        The number of clients that send at once.
     seconds : float
-        After which no new upload begins.
+        The time after which no new upload begins.
 
     Returns
     -------

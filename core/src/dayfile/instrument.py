@@ -1,4 +1,4 @@
-"""An instrument that is declared by a layout: its hook implementations."""
+"""A plugin made from a layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dayfile import hookspecs
 from dayfile.export.base import Exporter
 from dayfile.formats.base import Format
 from dayfile.formats.registry import CORE_FORMATS, read_layout
-from dayfile.formats.structs import struct_of, structs_to_items
+from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.hookspecs import hookimpl
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Remark, Source
@@ -25,7 +25,7 @@ __all__ = ["Instrument"]
 
 
 class Instrument:
-    """A plugin made of a layout: it declares the data types, and lets the formats that the layout names do the rest.
+    """A plugin made from a layout: it declares the data types, and the formats that the layout names do the rest.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class Instrument:
     """
 
     extends: ClassVar[Sequence[str]] = ()
-    """Names of the plugins that it changes: it is asked before them of their batches and data types."""
+    """Names of the plugins that it changes: it is asked before them about their batches and data types."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:  # noqa: ANN401 - of further base classes
-        """Mark what a subclass overrides as hook implementations, also without the mark it would be asked."""
+        """Mark the hooks that a subclass overrides, so that its author does not have to write ``@hookimpl``."""
         super().__init_subclass__(**arguments)
         for name in hookspecs.HOOKS:
             found = getattr_static(cls, name, None)
@@ -60,7 +60,7 @@ class Instrument:
 
     @classmethod
     def from_package(cls, package: str, name: str) -> Self:
-        """An instrument whose layout is a file of a package."""
+        """Make an instrument from a layout that is a file of a package."""
         return cls(files(package).joinpath(name).read_text(encoding="utf-8"), name)
 
     @property
@@ -72,7 +72,7 @@ class Instrument:
 
     @hookimpl
     def data_types(self, formats: Mapping[str, Format] | None = None) -> Iterable[DataType]:
-        """The types of the layout, which may use the words of these formats; of the core's own if not given."""
+        """Return the types of the layout, which can use the words of these formats (default: those of the core)."""
         offered = CORE_FORMATS if formats is None else tuple(formats.values())
         if offered != self._formats:
             self._layout, self._formats = None, offered
@@ -80,31 +80,31 @@ class Instrument:
 
     @hookimpl
     def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
-        """What the first format that recognises a source makes of it, of those that the layout names."""
-        found = next((each for each in self._named() if each.recognise(source, self.layout)), None)
+        """Decode a source with the first of the layout's formats that recognises it."""
+        found = next((each for each in self._find_formats() if each.recognise(source, self.layout)), None)
         return None if found is None else found.decode(source, self.layout)
 
     @hookimpl
     def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
-        """A source of the first format that can encode records, of those that the layout names."""
+        """Encode records with the first of the layout's formats that can."""
         if data_type.instrument != self.layout.words.instrument:
             return None
-        sources = (each.encode(data_type, records, self.layout) for each in self._named())
+        sources = (each.encode(data_type, records, self.layout) for each in self._find_formats())
         return next((source for source in sources if source is not None), None)
 
     @hookimpl
     def exporters(self) -> Iterable[Exporter]:
-        """What the formats of the layout's words write."""
+        """Return the exporters of all formats for this layout."""
         return [exporter for each in self._formats for exporter in each.exporters(self.layout)]
 
-    def _named(self) -> Iterator[Format]:
-        """The formats that the layout names under ``sources``, in the order in which they are asked."""
+    def _find_formats(self) -> Iterator[Format]:
+        """Find the formats that the layout names under ``sources``, in the order in which they are asked."""
         return (each for each in self._formats if each.name in self.layout.words.sources)
 
     def struct(self, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
-        """The dtype of a data type's C struct in memory; in the layout's byte order if none is given."""
-        return struct_of(self.layout, data_type, byte_order)
+        """Return the dtype of a data type's C struct in memory, by default in the layout's byte order."""
+        return find_struct(self.layout, data_type, byte_order)
 
     def batches(self, data_type: DataType, structs: npt.NDArray[Any]) -> Iterator[Batch | Rejected]:
-        """Records of structs in any memory form; see :func:`dayfile.formats.structs.structs_to_items`."""
-        return structs_to_items(data_type, structs, self.layout)
+        """Turn structs of any memory form into batches; see :func:`dayfile.formats.structs.convert_structs`."""
+        return convert_structs(data_type, structs, self.layout)

@@ -1,7 +1,7 @@
-"""Plugins: asked for what is theirs, and kept from harming each other.
+"""Plugins: call their hooks, check the answers, and keep a broken plugin from harming the others.
 
-Every call of a hook is made here, and every answer is checked. What concerns one batch or one data type is asked of the
-plugin that it belongs to, and of those that extend it; a failure is the failure of the plugin that was asked.
+Every hook is called here. A hook about a batch or a data type is called on the plugin that it belongs to, and on the
+plugins that extend that one. A failure is reported under the name of the plugin that was called.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Plugins:
-    """The plugins of a run; made by :meth:`none` or :func:`dayfile.discovery.load`.
+    """The plugins of a run; made by :meth:`make_empty` or :func:`dayfile.discovery.load`.
 
     Attributes
     ----------
     names : list of str
-        The plugins that loaded, in the order they were asked for.
+        The plugins that loaded, in the order of selection.
     failures : list of Failure
         Plugins that did not load, and those whose read_config or routes failed.
     versions : dict of str to str
         Version of the distribution of each plugin.
     data_types : dict of str to DataType
-        By name.
+        The data types of all plugins by name.
     owners : dict of str to str
         The plugin of each data type.
     store_owners : dict of str to str
@@ -71,9 +71,9 @@ class Plugins:
     settings_models : dict of str to type
         What can be set for each plugin.
     others : tuple of str
-        Plugins that are installed and are not of this run.
+        Plugins that are installed and not part of this run.
     formats : dict of str to Format
-        What the plugins of the run and ``builtin`` offer, by name.
+        The formats that the plugins of the run and ``builtin`` offer, by name.
     """
 
     _hooks: Hooks = field(default_factory=Hooks, repr=False)
@@ -91,34 +91,34 @@ class Plugins:
 
     @property
     def missing(self) -> list[str]:
-        """Plugins that the run names and that did not load."""
+        """The selected plugins that did not load."""
         return [name for name in self.versions if name not in self.names]
 
     @classmethod
-    def none(cls) -> Plugins:
-        """No plugins except ``builtin``; :meth:`add` takes others in."""
+    def make_empty(cls) -> Plugins:
+        """Make an object with the plugin ``builtin`` only; :meth:`add` adds others."""
         plugins = cls()
         plugins._hooks.register(BUILTIN, Builtin())
-        plugins._take_stores(BUILTIN)
-        plugins._take_formats(BUILTIN)
+        plugins._register_stores(BUILTIN)
+        plugins._register_formats(BUILTIN)
         return plugins
 
     @property
     def bases(self) -> dict[str, str]:
-        """Directories of day files that may lie elsewhere, and the environment variables that say where."""
+        """Directories of day files that can be elsewhere, and the environment variables that say where."""
         return {at.path.partition("/")[0]: at.base for each in self.data_types.values() if (at := each.placement).base}
 
     def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
-        """Take a plugin in; see :meth:`add_all`."""
+        """Add a plugin; see :meth:`add_all`."""
         self.add_all({name: (plugin, version)}, installed)
 
     def add_all(self, offered: Mapping[str, tuple[object, str]], installed: Collection[str] | None = None) -> None:
-        """Take plugins in; whatever is wrong with one becomes a failure, and nothing of it stays.
+        """Add plugins. A plugin with a fault becomes a failure, and nothing of it is kept.
 
         Parameters
         ----------
         offered : mapping of str to (object, str)
-            By name: a module or an object with hooks, and its version. Layouts of each can use the formats of all.
+            A module or an object with hooks, and its version, by name. The layout of each can use the formats of all.
         installed : collection of str, optional
             Plugins that they may extend; any, if not given.
         """
@@ -128,17 +128,17 @@ class Plugins:
                 self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
                 continue
             self.versions[name] = version
-            with self._taking_in(name):
+            with self._collect_failure(name):
                 self._register(name, plugin, installed)
                 registered.append(name)
         for name in registered:
-            with self._taking_in(name):
+            with self._collect_failure(name):
                 self._declare(name)
                 self.names.append(name)
 
     @contextmanager
-    def _taking_in(self, name: str) -> Iterator[None]:
-        """Turn what is wrong with a plugin into a failure, and let nothing of it stay."""
+    def _collect_failure(self, name: str) -> Iterator[None]:
+        """Turn an error of a plugin into a failure, and remove all that the plugin has registered."""
         failed = len(self.failures)
         with collect_failures(name, self.failures):
             yield
@@ -150,22 +150,22 @@ class Plugins:
             self._hooks.unregister(name)
 
     def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
-        """Check a plugin's hooks, and take in the formats that it offers."""
+        """Register a plugin with its stores and formats."""
         answers.check_version(getattr(plugin, "hook_version", 1))
         self._hooks.register(name, plugin)
         self.extends[name] = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
-        self._take_stores(name)
-        self._take_formats(name)
+        self._register_stores(name)
+        self._register_formats(name)
 
-    def _take_formats(self, name: str) -> None:
-        """Take in the formats that a plugin offers."""
+    def _register_formats(self, name: str) -> None:
+        """Register the formats that a plugin offers."""
         for item in self._ask(name, "formats", check_formats) or ():
             check_new_format(item, self.formats, self._format_owners)
             self.formats[item.name] = item
             self._format_owners[item.name] = name
 
     def _declare(self, name: str) -> None:
-        """Take in the data types of a plugin, and what can be set for it."""
+        """Register the data types of a plugin, and what can be set for it."""
         types: dict[str, DataType] = {}
         for data_type in map(check_data_type, self._hooks.call(name, "data_types", formats=dict(self.formats)) or ()):
             check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
@@ -174,7 +174,7 @@ class Plugins:
         self.data_types.update(types)
         self.owners.update(dict.fromkeys(types, name))
 
-    def _take_stores(self, name: str) -> None:
+    def _register_stores(self, name: str) -> None:
         """Register the stores of a plugin."""
         found = answers.check_stores(self._hooks.call(name, "stores") or (), self.store_owners, name)
         self.store_owners.update(dict.fromkeys(register_stores(found), name))
@@ -187,21 +187,21 @@ class Plugins:
         passed: tuple[type[DayfileError], ...] = (),
         **arguments: Any,  # noqa: ANN401 - each hook has its own
     ) -> Answer | None:
-        """Answer of one plugin to a hook, checked; None if it has none. PluginError, with its name, if that fails."""
+        """Call a hook of one plugin and check the answer (None: no answer); PluginError with its name if that fails."""
         with blame("" if name == BUILTIN else name, hook, passed):
             answer = self._hooks.call(name, hook, **arguments)
             return None if answer is None else check(answer)
 
-    def asked(self, owner: str) -> list[str]:
-        """Plugins that are asked of what belongs to one, in their order: those that extend it, itself, ``builtin``."""
+    def list_asked(self, owner: str) -> list[str]:
+        """List the plugins that are asked about what belongs to one: those that extend it, itself, ``builtin``."""
         return [*(name for name in self.names if owner in self.extends[name]), owner, BUILTIN]
 
-    def _first(self, owner: str, hook: str, check: Callable[[Any], Answer], **arguments: Any) -> Answer | None:  # noqa: ANN401
-        """The first answer, checked, that is not None, of the plugins that are asked of what belongs to ``owner``.
+    def _ask_first(self, owner: str, hook: str, check: Callable[[Any], Answer], **arguments: Any) -> Answer | None:  # noqa: ANN401
+        """Return the first answer that is not None; ask the plugins of :meth:`list_asked` in turn.
 
-        A plugin that fails is an error, though others could answer: records would be archived as if it did not exist.
+        If one fails, the others are not asked: they would archive records as if that plugin did not exist.
         """
-        for name in self.asked(owner):
+        for name in self.list_asked(owner):
             answer = self._ask(name, hook, check, **arguments)
             if answer is not None:
                 return answer
@@ -210,7 +210,7 @@ class Plugins:
     def decode(
         self, source: Source, settings: Mapping[str, BaseModel], *, in_blocks: bool = False
     ) -> Iterator[tuple[str, Iterable[Batch | Rejected | Remark] | Failure]]:
-        """What each plugin makes of a source, Blocks as such or whole; plugins that say "not mine" are left out."""
+        """Decode a source with each plugin, in Blocks if ``in_blocks`` and it can; skip plugins that say "not mine"."""
         for name in self.names:
             answer, failures = None, list[Failure]()
             with collect_failures(name, failures):
@@ -221,12 +221,12 @@ class Plugins:
                 yield name, failures[0] if failures else answer or []
 
     def read_config(self, path: Path) -> tuple[dict[str, Any] | None, list[Failure]]:
-        """Settings from a file of another program, if a plugin knows it; and the plugins that failed.
+        """Read settings from a file of another program, if a plugin recognises it; return them and the failures.
 
         Raises
         ------
         SettingsError
-            Two plugins know it.
+            Two plugins recognise it.
         """
         found: dict[str, dict[str, Any]] = {}
         failures = []
@@ -246,12 +246,12 @@ class Plugins:
             if answer is not None:
                 found[name] = answer
         if len(found) > 1:
-            message = f"the plugins {' and '.join(found)} both take this file for theirs; leave one out with --plugins"
+            message = f"the plugins {' and '.join(found)} both recognise this file; leave one out with --plugins"
             raise SettingsError(message, where=path)
         return next(iter(found.values()), None), failures
 
     def routes(self, name: str, root: object, settings: Settings) -> list[Any]:
-        """HTTP routes of a plugin.
+        """Return the HTTP routes of a plugin.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class Plugins:
         return self._ask(name, "routes", answers.check_routes, FOR_USERS, root=root, settings=own) or []
 
     def classify(self, batch: Batch, decoder: str) -> DataType:
-        """The data type of a batch.
+        """Find the data type of a batch.
 
         Parameters
         ----------
@@ -274,20 +274,20 @@ class Plugins:
         Raises
         ------
         PluginError
-            No plugin knows it, the answer is not one that the batch can have, or the records are not of that type.
+            No plugin knows it, the batch cannot have the type in the answer, or its records do not fit that type.
         """
         protect(batch)
-        types = self._types_of(decoder)
+        types = self._list_types(decoder)
         check = partial(answers.check_type_name, data_types=types)
-        name = self._first(decoder, "classify", check, batch=batch, data_types=types)
+        name = self._ask_first(decoder, "classify", check, batch=batch, data_types=types)
         if name is None:
             hint = answers.describe_owner(batch, self.data_types, self.owners)
             raise PluginError(f"no data type has the code {batch.code!r}{hint}")
         check_records(batch, self.data_types[name])
         return self.data_types[name]
 
-    def _types_of(self, decoder: str) -> dict[str, DataType]:
-        """Data types of what a plugin decodes: its own, and those of plugins that it extends or that extend it."""
+    def _list_types(self, decoder: str) -> dict[str, DataType]:
+        """List the types that a plugin's batches can have: its own, and of plugins it extends or that extend it."""
         extending = [name for name in self.names if decoder in self.extends[name]]
         return {
             name: data_type
@@ -297,15 +297,15 @@ class Plugins:
         }
 
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:
-        """Path of the day file; PluginError if the answer is none."""
+        """Locate the day file of a day; PluginError if no plugin does, or the path is not valid."""
         check = partial(answers.check_location, data_type=data_type)
-        path = self._first(self.owners[data_type.name], "locate_file", check, data_type=data_type, day=day)
+        path = self._ask_first(self.owners[data_type.name], "locate_file", check, data_type=data_type, day=day)
         if path is None:
             raise PluginError(f"no plugin locates {data_type.name}")
         return path
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes]:
-        """Records as a source that decode turns back into them: its name and content.
+        """Turn records into a source, name and content, that ``decode`` turns back into them.
 
         Raises
         ------
@@ -316,23 +316,23 @@ class Plugins:
         """
         check = partial(answers.check_source, data_type=data_type, records=len(records))
         owner = self.owners[data_type.name]
-        answer = self._first(owner, "encode", check, data_type=data_type, records=records)
+        answer = self._ask_first(owner, "encode", check, data_type=data_type, records=records)
         if answer is None:
             raise UsageError(f"records of {data_type.name} cannot be put, only archived from sources")
         return answer
 
     def write(self, work_file: Answering, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Let a batch be written; a status per record.
+        """Write a batch into a work file; return a status for each record.
 
         Raises
         ------
         PluginError
-            The answer is no status per record, or not what the work file holds.
+            The answer is not a status for each record, or does not match what the work file holds.
         StorageError
             The work file could not be written, whatever the plugin made of that.
         """
         protect(batch)
-        for name in self.asked(self.owners[data_type.name]):
+        for name in self.list_asked(self.owners[data_type.name]):
             work_file.answers.clear()
             work_file.failed = None
 
@@ -355,11 +355,11 @@ class Plugins:
         raise PluginError(f"no plugin writes {data_type.name}")
 
     def exporters(self, data_type: DataType) -> dict[str, tuple[str, Exporter]]:
-        """Return what writes days of a data type, by name, with the plugin that offers it.
+        """Return the exporters that can write days of a data type, by name, each with the plugin that offers it.
 
-        A plugin that fails, and that the data type does not belong to, becomes one of the failures.
+        A failure of a plugin that the data type does not belong to is added to the failures, and not raised.
         """
-        asked = self.asked(self.owners[data_type.name])
+        asked = self.list_asked(self.owners[data_type.name])
         found: dict[str, tuple[str, Exporter]] = {}
         for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
             with nullcontext() if name in asked else collect_failures(name, self.failures):
@@ -371,12 +371,12 @@ class Plugins:
         return found
 
     def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
-        """Let an exporter of a plugin write a day; the files. PluginError or StorageError if that fails."""
+        """Write a day with an exporter and return the files; PluginError or StorageError if that fails."""
         with convert_disk_errors(directory), blame(name, "export", FOR_USERS):
             return answers.check_files(exporter.export(day, directory), "export", directory)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
-        """Let a plugin write sample sources; the files. Errors as for :meth:`export`."""
+        """Write sample sources of a plugin and return the files; errors as for :meth:`export`."""
         check = partial(answers.check_files, hook="simulate", directory=directory)
         with convert_disk_errors(directory):
             files = self._ask(name, "simulate", check, FOR_USERS, day=day, seed=seed, directory=directory)
@@ -385,7 +385,7 @@ class Plugins:
         return files
 
     def send(self, name: str, **arguments: Any) -> Iterator[str]:  # noqa: ANN401 - those of the hook
-        """Let a plugin send to a server; lines about it, as it goes on. PluginError or StorageError if that fails."""
+        """Let a plugin send to a server; yield lines about it meanwhile. PluginError or StorageError if that fails."""
         lines = self._ask(name, "send", answers.check_lines, FOR_USERS, **arguments)
         if lines is None:
             raise UsageError(f"plugin {name} has no clients to simulate")

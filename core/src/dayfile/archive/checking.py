@@ -67,7 +67,7 @@ def check_archive(root: Root, *, deep: bool = False, plugins: Plugins | None = N
 
     Yields
     ------
-    Problem
+    Defect
         One for each thing that is wrong.
     """
     homes = Homes(plugins)
@@ -185,7 +185,7 @@ def check_day_file(
 
     Returns
     -------
-    (list of NodeSummary, list of Problem)
+    (list of NodeSummary, list of Defect)
         The content of the file, as far as it could be read, and what is wrong.
     """
     problems: list[Defect] = []

@@ -113,8 +113,8 @@ def run(
     """
     from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configured
-    from dayfile.engine.executors import run_serial, silent
-    from dayfile.engine.processes import run_processes, worth_processes
+    from dayfile.engine.executors import run_serial, show_nothing
+    from dayfile.engine.processes import needs_processes, run_processes
     from dayfile.engine.watch import run_watch
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
@@ -127,11 +127,11 @@ def run(
         raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
     log_as("run", resolved.core)
-    with show_progress() if not quiet else nullcontext(silent) as progress:
+    with show_progress() if not quiet else nullcontext(show_nothing) as progress:
         several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
         if watch:
             done = run_watch(root, loaded, resolved, progress)
-        elif several or (engine is Engine.auto and worth_processes(root, sources or [])):
+        elif several or (engine is Engine.auto and needs_processes(root, sources or [])):
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
             done = run_serial(root, loaded, resolved, sources or [], progress)

@@ -30,6 +30,6 @@ def selftest(
         raise UsageError("this exists; name a directory that can be made and filled", where=scratch)
     with tempfile.TemporaryDirectory(prefix="dayfile-selftest-") as temporary:
         outcome = prove(scratch or Path(temporary) / "archive", kill, seed)
-    for line in outcome.lines():
+    for line in outcome.format_lines():
         typer.echo(line)
     raise typer.Exit(0 if outcome.good else 1)

@@ -95,7 +95,7 @@ def check_version(made_for: object) -> None:
 
 
 def check_packages(entries: Iterable[EntryPoint]) -> None:
-    """Check that only one package has a plugin of a name, as the choice is the user's."""
+    """Check that only one package has a plugin of a name; otherwise the user has to choose."""
     packages = sorted(map(describe_package, entries))
     if len(packages) > 1:
         raise PluginError(f"{' and '.join(packages)} both have a plugin of this name; uninstall one of them")
@@ -107,12 +107,12 @@ def describe_package(entry: EntryPoint) -> str:
 
 
 def check_function(plugin: object, name: str, caller: pluggy.HookCaller) -> None:
-    """Check that a plugin has at most one function for a hook, which is marked and wraps no other plugin's.
+    """Check that a plugin has at most one function for a hook, with the mark, and without wrapping other plugins.
 
     Raises
     ------
     PluginError
-        It has two, one that wraps the functions of other plugins, or one that lacks the mark and would not be called.
+        It has two functions, one that wraps those of other plugins, or one without the mark, which would not be called.
     """
     hook = caller.name
     mine = [each for each in caller.get_hookimpls() if each.plugin_name == name]

@@ -169,7 +169,7 @@ def check_item(item: object) -> Batch | Rejected | Remark:
             raise PluginError("decode returned a Remark with parts of a wrong type")
         values = item.values
         if not isinstance(item.keys, Mapping) or not isinstance(values, tuple):
-            raise PluginError("decode returned a Remark whose keys are no mapping, or whose values are no tuple")
+            raise PluginError("decode returned a Remark whose keys are not a mapping, or whose values are not a tuple")
         if len(values) not in {0, len(item.numbers)} or not all(isinstance(value, str) for value in values):
             raise PluginError("decode returned a Remark whose values are not one line of text for each of its records")
         return item
@@ -179,7 +179,7 @@ def check_item(item: object) -> Batch | Rejected | Remark:
         places &= item.offset is None or type(item.offset) is int
         if not isinstance(item.content, bytes) or not places or not all(isinstance(part, str) for part in parts):
             raise PluginError(
-                "decode returned a Rejected whose content is no bytes, or with other parts of a wrong type"
+                "decode returned a Rejected whose content is not bytes, or with other parts of a wrong type"
             )
         if not item.content:
             raise PluginError("decode returned a Rejected without content: its records would be lost")
@@ -193,13 +193,13 @@ def check_batch(batch: Batch) -> Batch:
     if any(isinstance(array, np.ma.MaskedArray) for array in (records, numbers, getattr(blobs, "owners", None))):
         raise PluginError("decode returned a Batch with a masked array, whose mask would be lost: store what it masks")
     if not isinstance(records, np.ndarray) or records.ndim != 1 or records.dtype.names is None:
-        raise PluginError("decode returned a Batch whose records are no structured array of one dimension")
+        raise PluginError("decode returned a Batch whose records are not a structured array of one dimension")
     if not isinstance(numbers, np.ndarray) or numbers.shape != records.shape or numbers.dtype.kind not in "iu":
         raise PluginError("decode returned a Batch without a number for each record")
     if not isinstance(batch.instrument, str) or not isinstance(batch.code, str):
-        raise PluginError("decode returned a Batch whose instrument or code is no text")
+        raise PluginError("decode returned a Batch whose instrument or code is not a text")
     if not isinstance(batch.keys, Mapping):
-        raise PluginError("decode returned a Batch whose keys are no mapping")
+        raise PluginError("decode returned a Batch whose keys are not a mapping")
     if not all(isinstance(name, str) for name in batch.keys):
         raise PluginError("decode returned a Batch with a key whose name is not a text")
     if not all(may_be_key(value) for value in batch.keys.values()):
@@ -209,10 +209,10 @@ def check_batch(batch: Batch) -> Batch:
             "decode returned a Batch whose gave_way is not True or False; it is one value for all records"
         )
     if not isinstance(blobs, Blobs) or not all(issubclass(kind, bytes) for kind in set(map(type, blobs.values))):
-        raise PluginError("decode returned a Batch whose blobs are no bytes")
+        raise PluginError("decode returned a Batch whose blobs are not bytes")
     owners = blobs.owners
     if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu":
-        raise PluginError("decode returned a Batch whose blobs have owners that are no array of whole numbers")
+        raise PluginError("decode returned a Batch whose blobs have owners that are not an array of whole numbers")
     if owners.shape != (len(blobs.values),) or ((owners < 0) | (owners >= len(records))).any():
         raise PluginError("decode returned a Batch with blobs that belong to no record")
     return batch

@@ -1,8 +1,8 @@
-"""From ``incoming/`` to ``accepted/``, and released from there: no byte is lost on this way.
+"""Moving sources from ``incoming/`` to ``accepted/``, and releasing them, without losing a byte.
 
-A file that arrives may be in any state: not yet on disk, though its writer has renamed it; not whole, as its writer
-pauses; somebody else's. So what it holds is synced before its name is in ``accepted/``, and it is removed from there
-only if it is still what was read.
+An arriving file can be in any state: renamed by its writer but not yet on disk, incomplete while its writer pauses, or
+owned by another user. So its content is synced before its name is in ``accepted/``, and it is removed from there only
+if it is still what was read.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from dayfile.errors import StorageError
 __all__ = ["accept", "accept_each", "give_back", "release", "remove_numbered"]
 
 ACCEPTED_TOGETHER = 100
-"""Files that are accepted together: they are written to disk side by side, and their names with one sync."""
+"""Number of files that are accepted together: their contents are synced in parallel, and their names by one sync."""
 
 Hold = Callable[[Path, str], None]
-"""Called with a file that stays where it is, and why."""
+"""Called with a file that is left in place, and the reason."""
 
 
 def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
-    """Move files to ``accepted/``, below a numbered directory where a name is taken.
+    """Move files to ``accepted/``, into a numbered directory if the name is taken.
 
-    What a file holds is on disk before its name is there: a power cut would leave an empty file otherwise. A file that
-    its writer has synced costs a flush of the disk's cache. Its time of modification becomes that of its arrival.
+    The content of a file is on disk before its name is there: otherwise a power cut would leave an empty file. If the
+    writer has synced a file, this costs a flush of the disk's cache. Its modification time becomes its arrival.
 
     Parameters
     ----------
     root : Root
         The archive.
     paths : sequence of Path
-        The files; what they are called is on disk when this returns.
+        The files; their new names are on disk when this returns.
     hold : callable
-        Called with each file that cannot be opened or moved, and why; it stays where it is.
+        Called with each file that cannot be opened or moved, and the reason; the file is left in place.
 
     Returns
     -------
     list of Arrival
-        Those that were accepted. A file that is not there any more was taken back by whoever put it there.
+        The files that were accepted; a file that no longer exists is skipped: its writer has taken it back.
 
     Raises
     ------
     StorageError
-        ``accepted/`` cannot be written, or the disk takes no more.
+        ``accepted/`` cannot be written, or the disk is full.
     """
     for path in paths:
         with suppress(OSError):  # it is opened again below
@@ -77,24 +77,24 @@ def accept(root: Root, paths: Sequence[Path], hold: Hold) -> list[Arrival]:
 
 
 def accept_one(root: Root, path: Path) -> Path:
-    """Sync a file, move it to ``accepted/``, date it and close it to others; where it is now.
+    """Sync a file, move it to ``accepted/``, set its time, and deny others access; return its new path.
 
-    OSError if it cannot be opened or moved.
+    Raise an OSError if it cannot be opened or moved.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         disk.sync_file(descriptor, path)
         target = disk.move_into(path, root.accepted)
-        with suppress(OSError):  # another user's file; the time at which it was written is not far off
+        with suppress(OSError):  # another user's file; the time at which it was written is close enough
             os.utime(descriptor)
-        disk.close_to_others(target)  # another user's stays as it is, in a directory that is closed
+        disk.close_to_others(target)  # another user's file keeps its mode, but the directory denies access
     finally:
         os.close(descriptor)
     return target
 
 
 def accept_each(root: Root, paths: Sequence[Path], hold: Hold) -> Iterator[Arrival]:
-    """Accept files, as many together as is good, and give one after the other."""
+    """Accept files in batches of ``ACCEPTED_TOGETHER``, and yield them one by one."""
     for start in range(0, len(paths), ACCEPTED_TOGETHER):
         yield from accept(root, paths[start : start + ACCEPTED_TOGETHER], hold)
 
@@ -107,16 +107,16 @@ def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
     root : Root
         The archive.
     path : Path
-        The source, whose records are published or which is in quarantine.
+        The source; its records are published, or it is in quarantine.
     state : State or None
-        What was read; None if what is there now was not read.
+        The state of the file that was read; None if the present file was not read.
     hold : callable
-        Called with a source that is not removed, and why.
+        Called with a source that is not removed, and the reason.
 
     Returns
     -------
     bool
-        False if it is as it was read, and somebody still has it open for writing: it must be released later.
+        False if the file is unchanged but still open for writing somewhere: release it later.
     """
     try:
         if state is not None and State.of(path.lstat()) == state:
@@ -126,9 +126,9 @@ def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
             path.unlink()
         else:
             target = give_back(root, path).relative_to(root.path)
-            hold(path, f"changed since it was read; moved back to {target}, to be taken again whole")
+            hold(path, f"changed since it was read; moved back to {target}, to be archived again")
     except FileNotFoundError:
-        pass  # it was removed by somebody else
+        pass  # another program has removed it
     except OSError as error:
         if disk.concerns_the_disk(error):
             raise StorageError(f"could not be removed: {error.strerror or error}", where=path) from error
@@ -140,32 +140,31 @@ def release(root: Root, path: Path, state: State | None, hold: Hold) -> bool:
 def remove_numbered(root: Root, path: Path) -> None:
     """Remove the numbered directory of ``accepted/`` that a source was in, if it is empty now."""
     if path.parent != root.accepted:
-        with suppress(OSError):  # others are in it
+        with suppress(OSError):  # it is not empty
             path.parent.rmdir()
 
 
 def give_back(root: Root, path: Path, origin: Path | None = None) -> Path:
-    """Move a file from ``accepted/`` back to ``incoming/``, replacing nothing; where it is now. OSError if it stays.
+    """Move a file from ``accepted/`` back to ``incoming/``, replacing nothing; return its new path.
 
-    It goes to the directory that it came from, if that is known and still there.
+    It goes to the directory that it came from, if that is known and still exists. Raise an OSError if it cannot be
+    moved.
     """
     root.check_there()
     disk.make_directory(root.incoming)
     directory = root.incoming if origin is None or not origin.parent.is_dir() else origin.parent
     target = disk.move_into(path, directory)
     disk.sync_names(directory, [target])
-    if path.parent != root.accepted:
-        with suppress(OSError):  # others are in it
-            path.parent.rmdir()
+    remove_numbered(root, path)
     return target
 
 
 def is_being_written(path: Path) -> bool:
     """Return whether some process has a file open for writing, as far as the system can say.
 
-    Linux grants a lease for reading on a file of one's own only if nobody has it open for writing. The lease is given
-    up at once. Should somebody open it for writing in between, the system says so by a signal: here one that is
-    ignored by default.
+    Linux grants a read lease on a file of this user only if no process has it open for writing. The lease is released
+    at once. If a process opens the file for writing in between, the system sends a signal: here one that is ignored by
+    default.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

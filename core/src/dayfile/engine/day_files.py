@@ -1,4 +1,4 @@
-"""The second half of a source's way: day files in the making, from their first record to their publication."""
+"""Day files while they are written, from their first record to their publication."""
 
 from __future__ import annotations
 
@@ -25,64 +25,65 @@ from dayfile.stores.ledger import Ledger
 
 __all__ = ["OPEN_FILES", "DayFiles"]
 
-# HDF5 keeps about a megabyte for an open file, and an index of the rows that are there takes some 40 bytes a row. Work
-# files beyond these bounds are closed until they are written again; two stay open, as at midnight both are written.
+# HDF5 needs about a megabyte for an open file, and the index of existing rows about 40 bytes a row. Work files beyond
+# these bounds are closed until they are written again. Two stay open, because at midnight both are written.
 OPEN_FILES = 8
 OPEN_ROWS = 1_000_000
 LEAST_OPEN = 2
 
 
 class DayFiles:
-    """The day files that one process writes; no other writes them meanwhile.
+    """The day files that one process writes. No other process writes them meanwhile.
 
     Parameters
     ----------
     root : Root
         The archive, locked.
     plugins : Plugins
-        Who writes.
+        The plugins that write.
     settings : Settings
-        Of the archive.
+        Settings of the archive.
     name : str
-        Begins the names of the work files, so that those of several processes differ.
-    anew : bool
-        Whether day files are made anew, whatever the published ones hold.
+        Prefix of the names of work files, so that several processes use different names.
+    new : bool
+        Whether day files start empty, whatever the published ones hold.
     """
 
-    def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str = "", *, anew: bool = False) -> None:
+    def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str = "", *, new: bool = False) -> None:
         self.root = root
         self.plugins = plugins
         self.settings = settings
         self.name = name
-        self.anew = anew
-        self.told = make_type_finder(plugins.data_types.values())
+        self.new = new
+        self.find_type = make_type_finder(plugins.data_types.values())
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
-        self.used: dict[str, WorkFile] = {}  # those that may be open, used longest ago first
-        # Names of the sources of day files in the making, by identity: one may come again before the ledger is told.
+        self.used: dict[str, WorkFile] = {}  # those that may be open, least recently used first
+        # Names of the sources of each work file by identity: a source may come again before it is in the ledger.
         self.taken: dict[str, dict[str, str]] = {}
-        # Statuses that were given to records of each, to be undone if it is given up.
+        # Statuses of the records written to each, to be taken back if it is given up.
         self.statuses: dict[str, list[tuple[str, npt.NDArray[np.uint8]]]] = {}
         self.setbacks: dict[str, Setback] = {}
-        self.files: dict[Path, str] = {}  # their paths, by where links lead
+        self.files: dict[Path, str] = {}  # their paths by their targets, with links resolved
         self.made = 0
 
     def open(self, path: str, day: np.datetime64, data_type: str) -> WorkFile:
-        """The work file of a day file.
+        """Open the work file of a day file.
 
         Raises
         ------
         PluginError
             No day file can have the path, or it is the day file of another day.
         HeldError
-            The published one cannot be read, is not what was published, or the day of the data type is in another one.
+            The day file cannot be read, is not the one that was published, or another file has this day of the data
+            type.
         """
         if path not in self.work_files:
             self.work_files[path] = self._begin(path, day)
         work_file = self.work_files[path]
         if work_file.ledger.day != str(day):
             raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
-        if work_file.base is None and not self.anew:
+        if work_file.base is None and not self.new:
             self._check_elsewhere(path, day, data_type)
         self.used.pop(path, None)
         self.used[path] = work_file
@@ -99,22 +100,22 @@ class DayFiles:
         return work_file
 
     def _begin(self, path: str, day: np.datetime64) -> WorkFile:
-        """A new work file, from the published day file if there is one; HeldError if that cannot be trusted."""
+        """Make a work file from the published day file, if it exists; HeldError if that file cannot be trusted."""
         published = self.root.day_file(path)
         other = self.files.setdefault(resolve_links(published), path)
         if other != path:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
         try:
-            digest = None if self.anew else self.catalogue.digest(path)
+            digest = None if self.new else self.catalogue.digest(path)
             work_file = WorkFile(
                 published,
                 self.root.workshop / f"{self.name}{self.made}-{published.name}",
                 day,
                 keep_duplicates=self.settings.core.duplicates == "keep",
                 on_conflict=self.settings.core.on_conflict,
-                from_published=not self.anew,
-                find_type=self.told,
+                from_published=not self.new,
+                find_type=self.find_type,
                 taken=digest is not None and digest.taken,
             )
             if digest is not None and work_file.base is not None and not digest.describes(published):
@@ -124,24 +125,24 @@ class DayFiles:
         return work_file
 
     def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
-        """HeldError where there is no day file at the path, and records of the day are in one at another path."""
+        """Raise a HeldError if a day file at another path has records of the day."""
         for other in self.catalogue.find_elsewhere(data_type, str(day), path):
             if disk.exists(self.root.path / other):
                 message = f"{data_type} of {day} is in {other}; move that file to {path} and run: dayfile reindex"
                 raise HeldError(message)
 
     def give_up(self, path: str, error: StorageError) -> Setback:
-        """Give a work file up whose published day file is damaged; if that one is good, the error is the disk's."""
-        reason = self._base_trouble(path)
+        """Drop a work file if its published day file is damaged; otherwise raise the error, which is the disk's."""
+        reason = self._find_base_problem(path)
         if not reason:
             raise error
         return Setback(reason, self.drop(path))
 
-    def _base_trouble(self, path: str) -> str:
-        """What is wrong with the published day file that a work file began from; empty if nothing is."""
+    def _find_base_problem(self, path: str) -> str:
+        """Find what is wrong with the published day file that a work file was copied from; empty if nothing is."""
         work_file = self.work_files.get(path)
         base = None if work_file is None else work_file.base
-        if work_file is None or base is None or not work_file.path.exists():  # the new one may be in its place already
+        if work_file is None or base is None or not work_file.path.exists():  # the new one may be published already
             return ""
         try:
             digest = self.catalogue.digest(path)
@@ -154,25 +155,25 @@ class DayFiles:
                 found = {summary.path: (summary.rows, summary.checksum) for summary in survey(file)}
         except DayFileError as error:
             return str(error)
-        changed = [node for node, told in expected.items() if found.get(node) != told]
+        changed = [node for node, listed in expected.items() if found.get(node) != listed]
         return f"{path} is damaged: {', '.join(changed[:3])} changed since publication; {REMEDY}" if changed else ""
 
     def take_setbacks(self) -> dict[str, Setback]:
-        """The day files that were given up since this was last asked."""
+        """Return the day files that were given up since the last call."""
         setbacks, self.setbacks = self.setbacks, {}
         return setbacks
 
     def enter(self, path: str, origin: Origin, records: int) -> None:
-        """Enter a source into the ledger of a day file, once all its records are written there and elsewhere."""
+        """Enter a source into the ledger of a day file, after all its records are written, also in other day files."""
         self.work_files[path].enter(origin, records)
 
-    def due(self) -> list[str]:
-        """Day files that it is time to publish while more may come."""
+    def list_due(self) -> list[str]:
+        """List the day files that a watch should publish now."""
         core = self.settings.core
         return [path for path, file in self.work_files.items() if file.is_due(core.publish_after, core.publish_growth)]
 
-    def changed(self, paths: Container[str] | None = None) -> dict[str, np.datetime64]:
-        """Day files with something new, and their days; of those named, or of all."""
+    def list_changed(self, paths: Container[str] | None = None) -> dict[str, np.datetime64]:
+        """List the day files with unpublished changes, and their days; of ``paths``, or all."""
         return {
             path: file.day
             for path, file in self.work_files.items()
@@ -180,7 +181,7 @@ class DayFiles:
         }
 
     def publish(self, paths: Iterable[str]) -> Iterator[tuple[str, Publication | Setback]]:
-        """Publish day files one by one: path, and what the catalogue is to say of each, or why it was given up."""
+        """Publish day files one by one; yield each path with its rows for the catalogue, or why it was given up."""
         for path in list(paths):
             work_file = self.work_files[path]
             try:
@@ -198,12 +199,12 @@ class DayFiles:
             yield path, Publication(make_rows(path, str(work_file.day), summaries), digest)
 
     def forget_unchanged(self) -> None:
-        """Let go of those that were asked what they hold, or could not take what came."""
-        for path in self.work_files.keys() - self.changed().keys():
+        """Drop work files without changes: they were only looked at, or could not take a record."""
+        for path in self.work_files.keys() - self.list_changed().keys():
             self.drop(path)
 
     def drop(self, path: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
-        """Let go of a work file and all that it holds; the statuses of the records that were written to it."""
+        """Drop a work file and its content; return the statuses of the records that were written to it."""
         self.used.pop(path, None)
         self.taken.pop(path, None)
         work_file = self.work_files.pop(path)
@@ -212,7 +213,7 @@ class DayFiles:
         return self.statuses.pop(path, [])
 
     def abandon(self) -> None:
-        """Let go of all work files after a failure; the next run begins them anew."""
+        """Close all work files after a failure; the next run starts new ones."""
         for work_file in self.work_files.values():
             work_file.abandon()
         self.work_files.clear()

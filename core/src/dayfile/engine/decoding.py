@@ -1,4 +1,4 @@
-"""The first half of a source's way: what plugins make of it, and which of its records belong to which day file."""
+"""Decoding: turn sources into records, and split these by data type and day file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.engine.limits import NewDays, set_apart
-from dayfile.engine.pieces import Dated, Piece, joined
+from dayfile.engine.limits import NewDays, partition
+from dayfile.engine.pieces import Dated, Piece, merge_batches
 from dayfile.errors import SourceError
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -19,26 +19,26 @@ from dayfile.plugins import NO_MEMORY, Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.registry import find_store
 
-__all__ = ["Answer", "Decoded", "Decoder"]
+__all__ = ["Decoded", "Decoder", "Reply"]
 
-Answer = tuple[str, Iterable[Batch | Rejected | Remark] | Failure]
-"""A plugin, and what it made of a source."""
+Reply = tuple[str, Iterable[Batch | Rejected | Remark] | Failure]
+"""The name of a plugin, and what it returned for a source."""
 
 
 @dataclass
 class Decoded:
-    """What became of a source so far, but for the records that are to be written.
+    """The result of decoding a source, except the records to be written.
 
     Parameters
     ----------
     claimed : bool
-        Whether any plugin took it for its own.
+        Whether any plugin claimed the source.
     days : dict of str to datetime64[D]
-        The day files that records of it belong to, and their days.
+        The day files to which its records belong, and their days.
     rejected : collection of Rejected
-        What the plugins, and the limits of times, reject.
+        Records rejected by plugins, or because their time is not plausible.
     remarks, failures : list
-        What else the plugins said, and what went wrong.
+        Remarks and failures of the plugins.
     """
 
     claimed: bool = False
@@ -48,19 +48,19 @@ class Decoded:
     failures: list[Failure] = field(default_factory=list)
 
     def reject(self, items: Iterable[Rejected]) -> None:
-        """Add to what is rejected."""
+        """Add rejected records."""
         self.rejected = [*self.rejected, *items]
 
     def __reduce__(self) -> tuple[type[Decoded], tuple[Any, ...]]:
-        """As its class and its parts: of many sources it goes between processes, and the usual way takes twice that."""
+        """Pickle as class and arguments, which takes half the time: many of these go between processes."""
         return Decoded, (self.claimed, self.days, self.rejected, self.remarks, self.failures)
 
 
 @contextmanager
-def collection_paused() -> Iterator[None]:
-    """Leave out the collection of cyclic garbage: much is made while a source is decoded, and little of it is garbage.
+def pause_collection() -> Iterator[None]:
+    """Pause the garbage collector: decoding makes many objects, and few of them are garbage.
 
-    With a hundred events in a pickle the collector would look at all of them a hundred times.
+    For a pickle of a hundred events, the collector would visit all of them a hundred times.
     """
     paused = gc.isenabled()
     gc.disable()
@@ -73,7 +73,7 @@ def collection_paused() -> Iterator[None]:
 
 @dataclass
 class Alike:
-    """Batches that can be one, each of another source of a group, and the plugin that decoded them."""
+    """Batches that can be merged, each from another source of a group, and the plugin that decoded them."""
 
     plugin: str
     places: list[int] = field(default_factory=list)
@@ -84,15 +84,15 @@ class Alike:
         self.places.append(place)
         self.batches.append(batch)
 
-    def apart(self) -> list[Alike]:
-        """Each by itself."""
+    def split(self) -> list[Alike]:
+        """Split into one object for each batch."""
         return [Alike(self.plugin, [place], [batch]) for place, batch in zip(self.places, self.batches, strict=True)]
 
 
-def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Instruments and codes of records that are appended, and the fields of these that hold indexes of blobs.
+def find_appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Find instrument and code of all types whose records are appended, with their fields that hold indexes of blobs.
 
-    What becomes of a record that contends for a row depends on those before it, so these keep the order of sources.
+    Only these are merged. Where records contend for rows, the result depends on the order of sources.
     """
     by_code: dict[tuple[str, str], list[DataType]] = {}
     for data_type in types:
@@ -106,18 +106,18 @@ def appended(types: Iterable[DataType]) -> dict[tuple[str, str], tuple[str, ...]
 
 
 class Decoder:
-    """Decodes, classifies, splits by day and locates; knows of no file but the source.
+    """Decodes and classifies sources, splits their records by day, and locates day files; it opens only the source.
 
     Parameters
     ----------
     plugins : Plugins
-        Who decodes.
+        The plugins that decode.
     settings : Settings
-        Of each plugin.
+        Settings of each plugin.
     only : str, optional
-        Path of the one day file whose records are wanted.
+        Path of the day file if only its records are needed.
     new_days : NewDays, optional
-        Limits how many new days a source may make; without it there is no limit.
+        The limit on new days of a source; without it any number is allowed.
     """
 
     def __init__(
@@ -128,24 +128,25 @@ class Decoder:
         self.only = only
         self.new_days = new_days
         self.located: dict[tuple[str, np.datetime64], str] = {}
-        self.blob_fields = appended(plugins.data_types.values())
+        self.blob_fields = find_appended(plugins.data_types.values())
 
     def __call__(
-        self, sources: Sequence[Source], answers: Iterable[Answer] | None = None
+        self, sources: Sequence[Source], answers: Iterable[Reply] | None = None
     ) -> tuple[list[Decoded], list[Piece]]:
-        """What all plugins make of a group of sources; whatever goes wrong in one of them is a failure.
+        """Decode a group of sources with all plugins; an error in one of them becomes a failure.
 
-        ``answers`` are what they answered, where they were asked already of the one source there is.
+        ``answers`` has the answers of the plugins if they have already been asked about the only source of the group.
 
         Returns
         -------
         (list of Decoded, list of Piece)
-            What became of each source, and the records that are to be written.
+            The result for each source, and the records to be written.
 
         Raises
         ------
         MemoryError
-            The memory is too small for several sources together; nothing was done. For one it is a failure.
+            The memory is too small for several sources together; nothing was done. For a single source this is a
+            failure.
         """
         try:
             decoded, pieces = self._decode(sources, answers)
@@ -158,26 +159,26 @@ class Decoder:
             raise MemoryError
         return decoded, pieces
 
-    def _decode(self, sources: Sequence[Source], answers: Iterable[Answer] | None) -> tuple[list[Decoded], list[Piece]]:
-        """Decode a group, however much memory that takes."""
+    def _decode(self, sources: Sequence[Source], answers: Iterable[Reply] | None) -> tuple[list[Decoded], list[Piece]]:
+        """Decode a group; a MemoryError is not handled here."""
         decoded = [Decoded() for _ in sources]
         alike: dict[Hashable, Alike] = {}
-        with collection_paused():
+        with pause_collection():
             for place, source in enumerate(sources):
-                for number, (plugin, batch) in enumerate(self._batches(source, decoded[place], answers)):
-                    key = self._kind(plugin, batch)
+                for number, (plugin, batch) in enumerate(self._decode_source(source, decoded[place], answers)):
+                    key = self._make_key(plugin, batch)
                     if key is None or (key in alike and alike[key].places[-1] == place):
                         key = place, number
                     alike.setdefault(key, Alike(plugin)).add(place, batch)
-            dated = [each for group in alike.values() for each in self._dated(group, sources, decoded)]
+            dated = [each for group in alike.values() for each in self._date_alike(group, sources, decoded)]
             if self.new_days is not None:
-                dated = self._without_floods(dated, decoded, self.new_days)
-            return decoded, [piece for each in dated for piece in self._located(each, decoded)]
+                dated = self._drop_floods(dated, decoded, self.new_days)
+            return decoded, [piece for each in dated for piece in self._place(each, decoded)]
 
-    def _batches(
-        self, source: Source, decoded: Decoded, answers: Iterable[Answer] | None = None
+    def _decode_source(
+        self, source: Source, decoded: Decoded, answers: Iterable[Reply] | None = None
     ) -> list[tuple[str, Batch]]:
-        """The batches of a source, each with the plugin that decoded it."""
+        """Decode a source; return its batches, each with the plugin that decoded it."""
         if source.size == 0:
             self._take_empty(source, decoded)
             return []
@@ -193,9 +194,9 @@ class Decoder:
         return batches
 
     def _take_empty(self, source: Source, decoded: Decoded) -> None:
-        """Judge a source without a byte: a fault, as a crash leaves such files, unless a plugin has a Remark on it.
+        """Take an empty source as a failure, because crashes leave such files, unless a plugin returns a Remark.
 
-        A batch without records does not count, as a stream of structs gives one; nor does a plugin that fails on it.
+        An empty batch does not count, because a struct stream yields one; nor does a plugin that fails.
         """
         answers = [answer for _, answer in self.plugins.decode(source, self.settings.plugins)]
         items = [item for answer in answers if not isinstance(answer, Failure) for item in answer]
@@ -205,80 +206,81 @@ class Decoder:
         else:
             decoded.failures.append(Failure("dayfile", "the file is empty", SourceError.__name__))
 
-    def _kind(self, plugin: str, batch: Batch) -> Hashable | None:
-        """What batches have in common that can be one; None for one that stays by itself."""
+    def _make_key(self, plugin: str, batch: Batch) -> Hashable | None:
+        """Make the key by which batches are merged; None for a batch that is not merged."""
         if (batch.instrument, batch.code) not in self.blob_fields:
             return None
         return plugin, batch.instrument, batch.code, tuple(batch.keys.items()), id(batch.records.dtype), batch.gave_way
 
     def date(self, plugin: str, batch: Batch, source: Source, decoded: Decoded) -> list[Dated]:
-        """Records of one batch of one source, with their days."""
-        return self._dated(Alike(plugin, [0], [batch]), [source], [decoded])
+        """Classify a batch of a single source, and return its records with their days."""
+        return self._date_alike(Alike(plugin, [0], [batch]), [source], [decoded])
 
     def place(self, dated: Iterable[Dated], decoded: Decoded) -> list[Piece]:
-        """The pieces of records of one source."""
-        return [piece for each in dated for piece in self._located(each, [decoded])]
+        """Split the records of a single source by day file."""
+        return [piece for each in dated for piece in self._place(each, [decoded])]
 
-    def _dated(self, alike: Alike, sources: Sequence[Source], decoded: list[Decoded]) -> list[Dated]:
-        """Records of batches that can be one, with their days; if that fails, those of each by itself."""
+    def _date_alike(self, alike: Alike, sources: Sequence[Source], decoded: list[Decoded]) -> list[Dated]:
+        """Merge and classify batches, and return their records with their days; if that fails, batch by batch."""
         first, failure = alike.batches[0], None
         try:
-            batch = joined(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
+            batch = merge_batches(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
             places = np.repeat(alike.places, [len(each) for each in alike.batches])
             data_type = self.plugins.classify(batch, alike.plugin)
             days = data_type.clock.days(batch.records[data_type.time])
-            dated, rejected = set_apart(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            dated, rejected = partition(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others continue
             failure = Failure.of(alike.plugin, error)
         if failure is not None and len(alike.places) == 1:
             decoded[alike.places[0]].failures.append(failure)
             return []
         if failure is not None:
-            return [each for one in alike.apart() for each in self._dated(one, sources, decoded)]
+            return [each for one in alike.split() for each in self._date_alike(one, sources, decoded)]
         for place, item in rejected:
             decoded[place].reject([item])
         return [dated] if len(dated.batch) else []
 
-    def _without_floods(self, dated: list[Dated], decoded: list[Decoded], new_days: NewDays) -> list[Dated]:
-        """Leave out all records of the sources that would make too many new days, which become failures."""
-        floods = new_days.floods(dated, self.locate)
+    def _drop_floods(self, dated: list[Dated], decoded: list[Decoded], new_days: NewDays) -> list[Dated]:
+        """Drop all records of sources that would make too many new days; these sources become failures."""
+        floods = new_days.find_floods(dated, self.locate)
         for place, failure in floods.items():
             decoded[place].failures.append(failure)
         if not floods:
             return dated
-        left = (each.at(~np.isin(each.sources, list(floods))) for each in dated)
+        left = (each.select(~np.isin(each.sources, list(floods))) for each in dated)
         return [each for each in left if len(each.batch)]
 
-    def _located(self, dated: Dated, decoded: list[Decoded]) -> list[Piece]:
-        """The pieces of records; if that fails, those of each source by itself."""
+    def _place(self, dated: Dated, decoded: list[Decoded]) -> list[Piece]:
+        """Split records by day file; if that fails, source by source."""
         failure = None
         try:
-            pieces = self._pieces(dated)
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+            pieces = self._split_by_day(dated)
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others continue
             failure = Failure.of(dated.plugin, error)
         if failure is not None and dated.sources[0] == dated.sources[-1]:
             decoded[int(dated.sources[0])].failures.append(failure)
             return []
         if failure is not None:
-            return [piece for each in dated.by_source() for piece in self._located(each, decoded)]
+            return [piece for each in dated.split_by_source() for piece in self._place(each, decoded)]
         for piece in pieces:
             for place in piece.counts:
                 decoded[place].days[piece.path] = piece.day
         return pieces
 
-    def _pieces(self, dated: Dated) -> list[Piece]:
+    def _split_by_day(self, dated: Dated) -> list[Piece]:
+        """Split records by day file."""
         name, days = dated.data_type.name, dated.days
         whole = bool((days == days[0]).all())
         pieces = []
         for day in days[:1] if whole else np.unique(days):
             path = self.locate(dated.data_type, day)
             if self.only in (None, path):
-                part = dated if whole else dated.at(days == day)
+                part = dated if whole else dated.select(days == day)
                 pieces.append(Piece(dated.plugin, name, path, day, part.batch, part.sources))
         return pieces
 
     def locate(self, data_type: DataType, day: np.datetime64) -> str:
-        """Path of the day file that holds a day of a data type."""
+        """Return the path of the day file for a day of a data type."""
         key = (data_type.name, day)
         if key not in self.located:
             self.located[key] = self.plugins.locate_file(data_type, day)

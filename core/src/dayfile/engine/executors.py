@@ -1,4 +1,4 @@
-"""The engine of one process: all that there is to take, one group of sources after the other."""
+"""A run in one process: it takes all sources, one group after the other."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import accept_each
-from dayfile.engine.intake import Arrival, Incoming, given_files, groups, own_files
+from dayfile.engine.intake import Arrival, Incoming, group_arrivals, list_given, list_own
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Progress", "accepted_before", "arrivals", "count_waiting", "run_serial", "silent"]
+__all__ = ["Progress", "count_waiting", "find_accepted", "find_arrivals", "run_serial", "show_nothing"]
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of sources done, of all, and the name of the next; with an empty name while publishing."""
+"""Called with the number of sources done, their total, and the name of the next; the name is empty while publishing."""
 
 
-def silent(done: int, total: int, name: str) -> None:
+def show_nothing(done: int, total: int, name: str) -> None:
     """Show nothing."""
 
 
@@ -31,26 +31,26 @@ def run_serial(
     plugins: Plugins,
     settings: Settings,
     given: Iterable[Path] = (),
-    progress: Progress = silent,
+    progress: Progress = show_nothing,
     *,
     tuning: Tuning = DEFAULTS,
 ) -> Report:
-    """Archive what lies in ``incoming/`` and what is given, in this process, one group of sources after the other.
+    """Archive what is in ``incoming/`` and what is given, in this process, one group of sources after the other.
 
     Parameters
     ----------
     root : Root
-        The archive; made if nothing is at its path.
+        The archive; created if its path does not exist.
     plugins : Plugins
-        Who decodes.
+        The plugins that decode.
     settings : Settings
-        Of the archive and of each plugin.
+        Settings of the archive and of each plugin.
     given : iterable of Path
-        Files and directories; read where they lie and never moved.
+        Files and directories; they are read in place and never moved.
     progress : callable
-        Told before each group of sources.
+        Called before each group of sources.
     tuning : Tuning
-        How much is taken at once, and how much may wait.
+        Sizes of groups and blocks, and bounds on waiting day files.
 
     Returns
     -------
@@ -64,13 +64,13 @@ def run_serial(
     ArchiveLockedError
         Another run works on the archive.
     StorageError
-        The archive could not be written; input is where it was.
+        The archive could not be written; input is left in place.
     """
-    files = given_files(given)
-    with started(root, plugins, settings, make=True, tuning=tuning) as run:
+    files = list_given(given)
+    with start_run(root, plugins, settings, make=True, tuning=tuning) as run:
         total = len(files) + count_waiting(root)
         done = 0
-        for group, _ in groups(arrivals(run, settings.core.watch_settle, files), tuning):
+        for group, _ in group_arrivals(find_arrivals(run, settings.core.watch_settle, files), tuning):
             progress(done, total, group[0].path.name)
             run.take(group)
             run.publish_idle(tuning.most_waiting)
@@ -81,24 +81,24 @@ def run_serial(
 
 
 def count_waiting(root: Root) -> int:
-    """Count the files that a run finds in ``accepted/`` and ``incoming/``, to show how far it is."""
-    return sum(len(own_files(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
+    """Count the files in ``accepted/`` and ``incoming/``, to show the progress of a run."""
+    return sum(len(list_own(directory, lambda *_: None)) for directory in (root.accepted, root.incoming))
 
 
-def accepted_before(run: Run) -> Iterator[Arrival]:
-    """What an earlier run had accepted and not released."""
-    for file in own_files(run.root.accepted, run.unseen):
+def find_accepted(run: Run) -> Iterator[Arrival]:
+    """Find the sources that an earlier run accepted and did not release."""
+    for file in list_own(run.root.accepted, run.report_unseen):
         if file.path not in run.skipped:
             yield Arrival(file.path, ours=True)
 
 
-def arrivals(run: Run, settle: float, given: Iterable[Arrival]) -> Iterator[Arrival]:
-    """Everything a run has to take: what an earlier run had accepted, what was given, what arrived."""
-    yield from accepted_before(run)
+def find_arrivals(run: Run, settle: float, given: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Find everything that a run takes: sources an earlier run accepted, given files, arrived files."""
+    yield from find_accepted(run)
     yield from (arrival for arrival in given if arrival.path.absolute() not in run.skipped)
-    incoming = Incoming(run.root, settle, run.unseen, run.passed_over)
-    yield from accept_each(run.root, incoming.ready(), run.hold)
+    incoming = Incoming(run.root, settle, run.report_unseen, run.is_passed_over)
+    yield from accept_each(run.root, incoming.find_ready(), run.hold)
     if incoming.waiting:
         time.sleep(settle)
-        yield from accept_each(run.root, incoming.ready(), run.hold)
+        yield from accept_each(run.root, incoming.find_ready(), run.hold)
         run.report.growing = [str(path.relative_to(run.root.path)) for path in incoming.waiting]

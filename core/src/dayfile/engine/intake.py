@@ -1,4 +1,4 @@
-"""Where sources come from: paths on the command line, and the archive's own ``incoming/``."""
+"""Finding sources: paths on the command line, and files in the archive's ``incoming/``."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
 
-__all__ = ["Arrival", "Incoming", "given_files", "groups", "left_behind", "own_files", "visible_files"]
+__all__ = ["Arrival", "Incoming", "group_arrivals", "list_further", "list_given", "list_own", "list_visible"]
 
 logger = logging.getLogger(__name__)
 
 PassedOver = Callable[[Path, os.stat_result], bool]
 
-KINDS = {
+NOT_INPUT = {
     S_IFIFO: "a FIFO", S_IFSOCK: "a socket", S_IFBLK: "a device", S_IFCHR: "a device",
     S_IFLNK: "a link to nothing or to something else",
 }  # fmt: skip
-"""What is no input, by the kind in its mode."""
+"""Names of what is not input, by the file type in its mode."""
 IDLE_SECONDS, TIDY_SECONDS = 3600.0, 60.0
-"""For how long an empty directory in incoming/ must not have changed to be removed, and how often one is looked for."""
-NO_FILE = "there is no such file or directory"
-STANDARD_INPUT = "standard input is not read under this name; save it to a file and give that, or give /dev/stdin"
+"""After how long without changes an empty directory in incoming/ is removed, and how often one looks for them."""
+NO_FILE = "no such file or directory"
+STANDARD_INPUT = "this name does not mean standard input; save it to a file and give that, or give /dev/stdin"
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Arrival:
     Parameters
     ----------
     path : Path
-        Where it lies.
+        Its path.
     ours : bool
-        Whether it is in ``accepted/`` and is removed once its records are published; files given on the command line
-        are not ours.
+        Whether it is in ``accepted/`` and is removed once its records are published; a file given on the command line
+        is not ours.
     found : bool
-        Whether it was found in a directory that was given, and not named itself.
+        Whether it was found in a given directory, and not given itself.
     origin : Path or None
-        Where it was in ``incoming/``, if this run accepted it.
+        Its path in ``incoming/``, if this run accepted it.
     """
 
     path: Path
@@ -60,19 +60,19 @@ class Arrival:
     origin: Path | None = None
 
 
-def given_files(paths: Iterable[Path]) -> list[Arrival]:
-    """Return the files of paths given on the command line; those of a directory, and of directories in it, by name.
+def list_given(paths: Iterable[Path]) -> list[Arrival]:
+    """Find the files of given paths; those of a directory, and of directories in it, by name.
 
     Raises
     ------
     UsageError
-        A path does not exist, or it or what is below it cannot be read.
+        A path does not exist, or it or something below it cannot be read.
     """
     found: list[Arrival] = []
     for path in paths:
         try:
             is_directory = S_ISDIR(path.stat().st_mode)
-            kind = KINDS.get(S_IFMT(path.lstat().st_mode))  # a link may lead to a pipe of the shell, which has an end
+            kind = NOT_INPUT.get(S_IFMT(path.lstat().st_mode))  # a link may point to a pipe of the shell
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(STANDARD_INPUT if str(path) == "-" else NO_FILE, where=path) from error
         except OSError as error:
@@ -80,7 +80,7 @@ def given_files(paths: Iterable[Path]) -> list[Arrival]:
         if kind is not None and not path.is_symlink():
             raise UsageError(f"{kind}, not a file: give files or directories", where=path)
         try:
-            files = visible_files(path, refuse_given) if is_directory else [path]
+            files = list_visible(path, refuse_given) if is_directory else [path]
         except StorageError as error:  # the directory itself
             raise UsageError(error.message, where=error.where) from error
         found += [Arrival(file, ours=False, found=is_directory) for file in files]
@@ -97,8 +97,8 @@ def warn(path: Path, error: OSError) -> None:
     logger.warning("%s: cannot be read (%s); left in place", path, error.strerror)
 
 
-def visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
-    """Return the files below a directory, by path, none if it is absent; hidden ones are somebody's unfinished work.
+def list_visible(directory: Path, unseen: Unseen = refuse) -> list[Path]:
+    """List the files below a directory by path, none if it does not exist; hidden files are unfinished, and left out.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def visible_files(directory: Path, unseen: Unseen = refuse) -> list[Path]:
     return [file.path for file in list_files(directory, unseen) or ()]
 
 
-def own_files(directory: Path, unseen: Unseen) -> list[File]:
-    """Return the files below a directory of the archive; a link is not followed, its file may be anybody's.
+def list_own(directory: Path, unseen: Unseen) -> list[File]:
+    """List the files below a directory of the archive; links are not followed, as anybody may own their targets.
 
     Raises
     ------
@@ -117,23 +117,23 @@ def own_files(directory: Path, unseen: Unseen) -> list[File]:
         The directory is missing or could not be listed.
     """
 
-    def wanted(entry: os.DirEntry[str]) -> bool:
-        """Report what is not a file; a hidden one is somebody's unfinished work."""
+    def is_wanted(entry: os.DirEntry[str]) -> bool:
+        """Accept files, and report anything else; hidden files are unfinished, and left out."""
         if not is_visible(entry):
             return False
         mode = entry.stat(follow_symlinks=False).st_mode
         if not S_ISREG(mode) and not (S_ISLNK(mode) and entry.is_file()):
-            unseen(Path(entry.path), OSError(EINVAL, f"{KINDS.get(S_IFMT(mode), 'not a file')}, not a file"))
+            unseen(Path(entry.path), OSError(EINVAL, f"{NOT_INPUT.get(S_IFMT(mode), 'not a file')}, not a file"))
             return False
         return True
 
     def enter(entry: os.DirEntry[str]) -> bool:
-        """Look into directories, and report links to such."""
+        """Enter directories, and report links to directories."""
         if is_visible(entry) and entry.is_symlink():
             unseen(Path(entry.path), OSError(ELOOP, "a link, and links are not followed"))
         return is_visible(entry) and not entry.is_symlink()
 
-    found = list_files(directory, unseen, wanted=wanted, enter=enter)
+    found = list_files(directory, unseen, wanted=is_wanted, enter=enter)
     if found is None:
         raise StorageError("this directory is missing", where=directory)
     for file in found:
@@ -142,47 +142,47 @@ def own_files(directory: Path, unseen: Unseen) -> list[File]:
     return [file for file in found if not file.link]
 
 
-def left_behind(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list[Path]:
-    """Files of further directories of the archive, which the setting ``intake.also`` names; they will be moved.
+def list_further(root: Root, names: Iterable[str], unseen: Unseen = warn) -> list[Path]:
+    """List the files in further directories of the archive, which ``intake.also`` names; a run moves them.
 
     Raises
     ------
     SettingsError
-        One of them is no directory right below the archive, or one of its own, or day files are in it.
+        A name is not a directory directly below the archive, or the archive uses it itself, or it holds day files.
     """
     found: list[Path] = []
     for name in names:
         directory = resolve_links(root.path / name)
         if directory.parent != resolve_links(root.path) or directory.name in DIRECTORIES:
-            message = f"{name!r} cannot be named: it must be a directory right below the archive, and none of its own"
+            message = f"{name!r} cannot be named: it must be directly below the archive, and not a directory of its own"
             raise SettingsError(message, where="intake.also")
         if read_status(directory) is None:
             continue
-        files = [file.path for file in own_files(root.path / name, unseen)]
+        files = [file.path for file in list_own(root.path / name, unseen)]
         day_file = next((path for path in files if path.suffix == ".h5"), None)
         if day_file is not None:
-            message = f"{name!r} cannot be named: its files would be moved, and there are day files in it ({day_file})"
+            message = f"{name!r} cannot be named: its files would be moved, and it holds day files ({day_file})"
             raise SettingsError(message, where="intake.also")
         found += files
     return found
 
 
 class Incoming:
-    """The directory where input arrives, and which of its files are whole.
+    """The directory where input arrives, and which of its files are complete.
 
-    The rule is that files are written elsewhere and renamed in. A file that somebody copies in all the same waits
-    until it has not changed for a while.
+    Files should be written elsewhere and then renamed into it. A file that is copied into it instead waits until it
+    has not changed for a while.
 
     Parameters
     ----------
     root : Root
         The archive.
     settle : float
-        Seconds for which a file must not have changed.
+        Seconds without changes after which a file is complete.
     unseen : callable
-        Called with each path that cannot be listed or looked at, and each link, at every look.
+        Called with each path that cannot be listed or read, and with each link, every time.
     passed_over : callable
-        Whether a file is to be passed over, by its path and status.
+        Called with path and status of a file; true if the file is to be skipped.
     """
 
     def __init__(
@@ -195,8 +195,8 @@ class Incoming:
         self.seen: dict[Path, tuple[tuple[int, int], float]] = {}
         self.tidied = -math.inf
 
-    def ready(self) -> list[Path]:
-        """Files that have not changed for ``settle`` seconds, by path; the others are waited for.
+    def find_ready(self) -> list[Path]:
+        """Find files that have not changed for ``settle`` seconds, by path; the others keep waiting.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Incoming:
             remove_idle(self.root.incoming)
         seen, self.seen = self.seen, {}
         whole = []
-        for path, found, _ in own_files(self.root.incoming, self.unseen):
+        for path, found, _ in list_own(self.root.incoming, self.unseen):
             if self.passed_over(path, found):
                 continue
             state = (found.st_size, found.st_mtime_ns)
@@ -224,14 +224,14 @@ class Incoming:
 
     @property
     def waiting(self) -> list[Path]:
-        """Files that :meth:`ready` saw last and that may still be growing."""
+        """Files that may still be growing, as of the last :meth:`find_ready`."""
         return list(self.seen)
 
 
 def remove_idle(directory: Path) -> None:
-    """Remove the empty directories below a directory in which nothing has changed for an hour.
+    """Remove empty directories below a directory if they have not changed for an hour.
 
-    Whoever has just made one may be about to put files into it. A hidden one, and one with a hidden file, stays.
+    A newer one may be about to receive files. Hidden directories, and those with a hidden file, stay.
     """
     for here, below, _ in os.walk(directory):
         below[:] = [name for name in below if not name.startswith(".")]
@@ -242,10 +242,10 @@ def remove_idle(directory: Path) -> None:
                     path.rmdir()
 
 
-def groups(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:
-    """Sources in groups that are decoded and written together, in their order, and how many bytes each group has.
+def group_arrivals(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:
+    """Group sources that are decoded and written together, in their order; yield each group with its size in bytes.
 
-    A large source is a group by itself.
+    A large source is a group of its own.
     """
     group: list[Arrival] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Large sources: decoded once to see that all of it can be archived, and again, block by block, to write it."""
+"""Large sources: decoded once to check all of it, and a second time, block by block, to write it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.engine.decoding import Answer, Decoded, Decoder
+from dayfile.engine.decoding import Decoded, Decoder, Reply
 from dayfile.engine.pieces import Dated, Piece
 from dayfile.engine.reading import LargeSource
 from dayfile.errors import HeldError, PluginError, SourceError
@@ -19,36 +19,36 @@ __all__ = ["LargeDecoding"]
 
 
 class LargeDecoding:
-    """A large source, and what plugins make of it; its records are not kept.
+    """The decoding of a large source, without keeping its records.
 
-    A plugin that fails anywhere in it loses all that it has decoded of it, so that nothing of that is written.
+    If a plugin fails anywhere in the source, nothing that it decoded is written.
 
     Parameters
     ----------
     decoder : Decoder
-        Who decodes.
+        The decoder of the run.
     source : LargeSource
         The source.
 
     Attributes
     ----------
     answers : list of (str, iterable or Failure)
-        What each plugin answered.
+        The answer of each plugin.
     decoded : Decoded
-        What became of it so far; empty before :meth:`check`.
+        The result so far; empty before :meth:`check`.
     counts : Counter of str
         How many of its records belong to each day file.
 
     Raises
     ------
     HeldError
-        It cannot be read any more, or is not what it was.
+        The source can no longer be read, or has changed.
     """
 
     def __init__(self, decoder: Decoder, source: LargeSource) -> None:
         self.decoder = decoder
         self.source = source
-        self.answers: list[Answer] = list(decoder.plugins.decode(source, decoder.settings.plugins, in_blocks=True))
+        self.answers: list[Reply] = list(decoder.plugins.decode(source, decoder.settings.plugins, in_blocks=True))
         self.decoded = Decoded(claimed=bool(self.answers))
         self.counts: Counter[str] = Counter()
         self.days: dict[str, npt.NDArray[np.datetime64]] = {}
@@ -61,8 +61,8 @@ class LargeDecoding:
         return any(isinstance(answer, Blocks) for _, answer in self.answers)
 
     def check(self) -> None:
-        """Decode all of it, and see what is to become of it; HeldError if it cannot be read any more."""
-        good: list[Answer] = []
+        """Decode all of it, and fill ``decoded`` and ``counts``; HeldError if it can no longer be read."""
+        good: list[Reply] = []
         for plugin, answer in self.answers:
             found, counts = Decoded(), Counter[str]()
             if isinstance(answer, Failure):
@@ -83,7 +83,7 @@ class LargeDecoding:
         self.decoded.rejected = RejectedAgain(self)
 
     def _check_answer(self, plugin: str, answer: Iterable[object], found: Decoded, counts: Counter[str]) -> None:
-        """Decode what a plugin made of it, until something of it fails."""
+        """Go through the answer of a plugin, until something fails."""
         with collect_failures(plugin, found.failures):
             for item in answer:
                 if isinstance(item, Remark):
@@ -96,18 +96,18 @@ class LargeDecoding:
                     return
 
     def _check_batch(self, plugin: str, batch: Batch, found: Decoded, counts: Counter[str]) -> None:
-        """Do with a batch all that is done before it is written."""
+        """Classify, date and locate a batch, as before it is written."""
         these = Decoded()
         dated = self.decoder.date(plugin, batch, self.source, these)
         self.rejected += len(these.rejected)
-        if not any(self._floods(each, these) for each in dated):
+        if not any(self._check_flood(each, these) for each in dated):
             for piece in self.decoder.place(dated, these):
                 counts[piece.path] += len(piece.sources)
         found.failures += these.failures
         found.days |= these.days
 
-    def _floods(self, dated: Dated, found: Decoded) -> bool:
-        """Whether the source would make too many new days with these; that is a failure of all of it."""
+    def _check_flood(self, dated: Dated, found: Decoded) -> bool:
+        """Add the days of these records; return whether the source now makes too many new days, and so fails."""
         new_days = self.decoder.new_days
         if new_days is None:
             return False
@@ -116,33 +116,33 @@ class LargeDecoding:
         self.days[name] = days = np.union1d(known, dated.days)
         if len(days) == len(known):
             return False
-        problem = new_days.problem(data_type, days, self.decoder.locate)
+        problem = new_days.find_problem(data_type, days, self.decoder.locate)
         if problem:
             self.flooded = True
             found.failures.append(Failure(dated.plugin, problem, SourceError.__name__))
         return self.flooded
 
-    def pieces(self) -> Iterator[list[Piece]]:
-        """Its records, decoded again, block by block.
+    def decode_pieces(self) -> Iterator[list[Piece]]:
+        """Decode it again, block by block, and yield its records.
 
         Raises
         ------
         HeldError
-            It cannot be read any more.
+            It can no longer be read.
         PluginError
-            A plugin fails that did not fail before.
+            A plugin fails that did not fail the first time.
         """
-        for plugin, item in self.items():
+        for plugin, item in self.decode_items():
             if isinstance(item, Batch) and len(item):
                 found = Decoded()
                 pieces = self.decoder.place(self.decoder.date(plugin, item, self.source, found), found)
                 for failure in found.failures:
                     raise PluginError(failure.message, plugin=plugin)
                 yield pieces
-        self.source.part(0, 1)  # which looks at the file once more
+        self.source.part(0, 1)  # fails if the file has changed
 
-    def items(self) -> Iterator[tuple[str, Batch | Rejected | Remark]]:
-        """What the plugins make of it, once more, each item with its plugin; errors as of :meth:`pieces`."""
+    def decode_items(self) -> Iterator[tuple[str, Batch | Rejected | Remark]]:
+        """Decode it again, and yield each item with its plugin; errors as for :meth:`decode_pieces`."""
         for plugin, answer in self.answers:
             items = iter(()) if isinstance(answer, Failure) else iter(answer)
             while True:
@@ -158,13 +158,13 @@ class LargeDecoding:
                 yield plugin, item
 
     def _refuse_trouble(self) -> None:
-        """Refuse a source that could not be read: what a plugin made of that is not its fault."""
+        """Raise a HeldError if the source could not be read: then an error of a plugin is not the plugin's fault."""
         if self.source.trouble is not None:
             raise HeldError(self.source.trouble.reason, where=self.source.path)
 
 
 class RejectedAgain(Collection[Rejected]):
-    """What is rejected of a large source: decoded again whenever it is asked for, as it can be as large."""
+    """The rejected records of a large source, decoded again for each iteration, because they can be as large."""
 
     def __init__(self, decoding: LargeDecoding) -> None:
         self.decoding = decoding
@@ -179,7 +179,7 @@ class RejectedAgain(Collection[Rejected]):
         decoding, decoder = self.decoding, self.decoding.decoder
         if not len(self):
             return
-        for plugin, item in decoding.items():
+        for plugin, item in decoding.decode_items():
             if isinstance(item, Rejected):
                 yield item
             elif isinstance(item, Batch) and len(item):

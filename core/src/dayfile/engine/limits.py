@@ -1,4 +1,4 @@
-"""Limits of what may become of a source: times that are plausible, and how many new days it may make."""
+"""Limits for a source: which times are plausible, and how many new days it may make."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dayfile.model.batch import SOURCE_STEP, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Failure, Plugins
 
-__all__ = ["NewDays", "set_apart"]
+__all__ = ["NewDays", "partition"]
 
 Locate = Callable[[DataType, np.datetime64], str]
 
 
-def set_apart(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tuple[Dated, list[tuple[int, Rejected]]]:
-    """Part records whose times are not plausible from the others.
+def partition(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tuple[Dated, list[tuple[int, Rejected]]]:
+    """Split off the records with times that are not plausible.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def set_apart(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tupl
     sources : sequence of Source
         The group.
     plugins : Plugins
-        Who encodes them.
+        The plugins that encode the rejected records.
 
     Returns
     -------
     (Dated, list of (int, Rejected))
-        The others, and what is rejected of each source, with its place in the group.
+        The plausible records, and the rejected ones of each source with its place in the group.
     """
     data_type, plausible = dated.data_type, dated.data_type.plausible
     if plausible is None:
@@ -49,20 +49,20 @@ def set_apart(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tupl
         return dated, []
     rejected = [
         (int(each.sources[0]), reject(each, sources[each.sources[0]], plugins))
-        for each in dated.at(outside).by_source()
+        for each in dated.select(outside).split_by_source()
     ]
-    return dated.at(~outside), rejected
+    return dated.select(~outside), rejected
 
 
 def reject(dated: Dated, source: Source, plugins: Plugins) -> Rejected:
-    """Records of one source, in a form that can be given to the archive again: by themselves, or the whole source."""
+    """Reject records of one source in a form that can be archived again: the records only, or the whole source."""
     data_type, batch = dated.data_type, dated.batch
-    assert data_type.plausible is not None  # noqa: S101 - for mypy; they were compared with it
+    assert data_type.plausible is not None  # noqa: S101 - for mypy; the caller has checked it
     form = next(form for form in data_type.forms if form.dtype == batch.records.dtype)
     name, content = source.name, source.content
-    # Keys, blobs and lost slots are not in the records, so these alone would come back as others.
+    # Keys, blobs and lost slots are not in the records, which would not be the same without them.
     if not (batch.keys or batch.blobs.values or batch.gave_way):
-        with suppress(UsageError):  # where records of the type come from sources only
+        with suppress(UsageError):  # records of this type only come from sources
             name, content = plugins.encode(form, batch.records)
     return Rejected(
         instrument=batch.instrument,
@@ -76,7 +76,7 @@ def reject(dated: Dated, source: Source, plugins: Plugins) -> Rejected:
 
 
 class NewDays:
-    """How many new days a source may make of one data type; a day is new if its day file does not exist.
+    """The limit on new days of a source in one data type; a day is new if its day file does not exist.
 
     A wrong byte order or epoch turns a stream into a day file for each record.
 
@@ -92,8 +92,8 @@ class NewDays:
         self.root = root
         self.most = most
 
-    def floods(self, dated: Iterable[Dated], locate: Locate) -> dict[int, Failure]:
-        """The sources of a group that would make too many new days, by place, and what to say of each."""
+    def find_floods(self, dated: Iterable[Dated], locate: Locate) -> dict[int, Failure]:
+        """Find the sources of a group that would make too many new days: a failure for each, by place."""
         types: dict[str, list[Dated]] = {}
         for each in dated:
             types.setdefault(each.data_type.name, []).append(each)
@@ -101,27 +101,27 @@ class NewDays:
         for alike in types.values():
             first, last = min(each.days.min() for each in alike), max(each.days.max() for each in alike)
             if int((last - first).astype(np.int64)) < self.most:
-                continue  # as of nearly all groups
-            for place, days in days_by_source(alike):
-                problem = "" if place in found else self.problem(alike[0].data_type, days, locate)
+                continue  # nearly all groups
+            for place, days in group_days(alike):
+                problem = "" if place in found else self.find_problem(alike[0].data_type, days, locate)
                 if problem:
                     problem = f"{problem}: {again_with(f'run.most_new_days={len(days)}')}"
                     found[place] = Failure(alike[0].plugin, problem, SourceError.__name__)
         return found
 
-    def problem(self, data_type: DataType, days: npt.NDArray[np.datetime64], locate: Locate, made: int = 0) -> str:
-        """What to say of records of so many days; empty if few enough are new.
+    def find_problem(self, data_type: DataType, days: npt.NDArray[np.datetime64], locate: Locate, made: int = 0) -> str:
+        """Return why records have too many new days; empty if they have not.
 
         Parameters
         ----------
         data_type : DataType
-            What they are.
+            The type of the records.
         days : array of datetime64[D], shape (n,)
-            Their days, each once, ascending.
+            The days of the records, each once, ascending.
         locate : callable
-            Path of the day file of a type and day.
+            Returns the path of the day file for a type and day.
         made : int
-            New days that count already.
+            Number of new days that were counted before.
         """
         if made + len(days) <= self.most:
             return ""
@@ -135,7 +135,7 @@ class NewDays:
         return ""
 
     def is_new(self, data_type: DataType, day: np.datetime64, locate: Locate) -> bool:
-        """Whether a day has no day file of a type; what cannot be found out is seen when it is opened."""
+        """Return whether the day file of a day does not exist; errors are reported when it is opened."""
         try:
             (self.root.path / locate(data_type, day)).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -145,8 +145,8 @@ class NewDays:
         return False
 
 
-def days_by_source(alike: Sequence[Dated]) -> Iterable[tuple[int, npt.NDArray[np.datetime64]]]:
-    """The days of each source in records of one type, each day once, ascending."""
+def group_days(alike: Sequence[Dated]) -> Iterable[tuple[int, npt.NDArray[np.datetime64]]]:
+    """Group the days of records of one type by source; each day once, ascending."""
     sources = np.concatenate([each.sources for each in alike])
     days = np.concatenate([each.days for each in alike])
     for place in np.unique(sources):

@@ -1,4 +1,4 @@
-"""Putting an archive right: the catalogue from its day files, a day file from its sources."""
+"""Maintenance of an archive: rebuild its catalogue from day files, or a day file from its sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.sources import list_stored, read_stored
 from dayfile.engine.report import Report
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.messages import plural
 from dayfile.model.clock import parse_day
@@ -27,14 +27,14 @@ __all__ = ["adopt", "rebuild", "reindex"]
 
 
 def adopt(root: Root, plugins: Plugins) -> Reindexed:
-    """Make a directory with day files of another program an archive, without changing a byte of them.
+    """Turn a directory with day files of another program into an archive, without changing a byte of them.
 
     Parameters
     ----------
     root : Root
-        The directory, which may have no day files yet.
+        The directory; it may have no day files yet.
     plugins : Plugins
-        Whose layouts say where day files belong, and what each table is.
+        The plugins; their layouts say where day files belong, and what each table is.
 
     Raises
     ------
@@ -57,19 +57,19 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
     root : Root
         The archive.
     plugins : Plugins, optional
-        Whose layouts say where day files belong, and what a table is that does not say its data type itself.
+        The plugins; their layouts say where day files belong, and the type of tables without a ``data_type``.
     trust : bool
-        Whether the day files are taken as they are; see :func:`dayfile.archive.reindexing.make_catalogue`.
+        Whether the day files are accepted as they are; see :func:`dayfile.archive.reindexing.make_catalogue`.
 
     Raises
     ------
     ArchiveLockedError
         A run works on the archive.
     LossError
-        Day files are gone or hold fewer records than the catalogue lists, and ``trust`` is not set.
+        Day files are missing or hold fewer records than the catalogue lists, and ``trust`` is not set.
     StorageError
-        The archive could not be written, or day files cannot be seen or read now: a directory that is not mounted or
-        may not be listed, a file that is in use.
+        The archive could not be written, or day files cannot be read now: a directory is not mounted or cannot be
+        listed, or a file is in use.
     """
     for name in () if plugins is None else plugins.bases:
         check_mounted(root, name)
@@ -79,27 +79,27 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
 
 
 def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:
-    """Make one day file anew from the sources that are kept below ``sources/``.
+    """Rebuild a day file from the sources that are kept below ``sources/``.
 
     Parameters
     ----------
     root : Root
         The archive.
     plugins : Plugins
-        What decodes them; those that wrote the day file.
+        The plugins that wrote the day file.
     settings : Settings
-        Of the archive and of each plugin.
+        Settings of the archive and of each plugin.
     path : str
         Path of the day file below the archive root.
 
     Raises
     ------
     UsageError
-        It is not known which day the file holds, or a source that the published file lists is not kept.
+        The day of the file is unknown, or a source that the published file lists is not kept.
     StorageError
-        A kept source cannot be read, or the archive could not be written; the published file is as it was.
+        A kept source cannot be read, or the archive could not be written; the published file is unchanged.
     """
-    day, listed = told_by(root, path)
+    day, listed = look_up_day(root, path)
     sources = list_stored(root, day)
     there = {short for short, _ in sources}
     missing = [name for sha256, name in listed.items() if sha256[:16] not in there]
@@ -114,13 +114,13 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     before = {name: records for _, name, records in catalogue.list_losses(path)}
     for row in catalogue.read_file_rows(path):
         before[row.data_type] = max(row.records, before.get(row.data_type, 0))
-    with started(root, plugins, settings, only=path) as run:
+    with start_run(root, plugins, settings, only=path) as run:
         useless = dict(listed)
         for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):
                 source = read_stored(source_path)
             if source.sha256[:16] != short:
-                raise UsageError("this kept source is not what it was; take it from a copy", where=source_path)
+                raise UsageError("this kept source has changed; restore it from a copy", where=source_path)
             ((conclusion,), _) = run.pipeline.take([source])
             if path in conclusion.days:
                 useless.pop(source.sha256, None)
@@ -139,12 +139,12 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     return run.report
 
 
-def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
-    """The day of a day file and the names of its sources by SHA-256: from the file, or from what else knows."""
+def look_up_day(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
+    """Look up the day of a day file, and the names of its sources by SHA-256; without the file, only the day."""
     try:
         published: Path = root.day_file(path)
     except PluginError as error:
-        raise UsageError("this is no path of a day file (below the archive, *.h5)", where=path) from error
+        raise UsageError("this is not the path of a day file (below the archive, *.h5)", where=path) from error
     if disk.exists(published):
         try:
             with open_day_file(published) as file:
@@ -152,7 +152,7 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
             if ledger.day:
                 return np.datetime64(ledger.day, "D"), {sha: entry.name for sha, entry in ledger.sources.items()}
         except DayFileError as error:
-            if error.trouble is not Trouble.DAMAGED:  # which is why it is rebuilt; the catalogue knows its day
+            if error.trouble is not Trouble.DAMAGED:  # a damaged file is why one rebuilds; its day is in the catalogue
                 raise
     try:
         days = {row.day for row in Catalogue(root.catalogue).read_file_rows(path)}
@@ -163,4 +163,4 @@ def told_by(root: Root, path: str) -> tuple[np.datetime64, dict[str, str]]:
     match = re.search(r"(\d{4})\D(\d{1,2})\D(\d{1,2})", Path(path).name)
     if match:
         return parse_day(f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"), {}
-    raise UsageError("neither the file nor the catalogue tells which day it holds", where=path)
+    raise UsageError("neither the file nor the catalogue has the day of this file", where=path)

@@ -1,7 +1,7 @@
-"""Part files: records on their way from the process that decoded them to the one that writes their day file.
+"""Part files: they carry records from the process that decoded them to the one that writes their day file.
 
-A part file is a line of JSON, which says what stands behind it, and then arrays and blobs as plain bytes; once more
-for pieces that were added later. It lies in the workshop, and is removed when its records are written.
+A part file is a line of JSON that describes what follows, then arrays and blobs as plain bytes; again a line and bytes
+for pieces that were added later. It is in the workshop, and is removed when its records are written.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dayfile.engine.pieces import Piece
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs
 from dayfile.model.datatype import DataType
 
-__all__ = ["load", "save"]
+__all__ = ["load_pieces", "save_pieces"]
 
 
-def save(path: Path, pieces: Iterable[Piece]) -> None:
-    """Add pieces to a part file; OSError if that fails."""
-    told, contents = [], []
+def save_pieces(path: Path, pieces: Iterable[Piece]) -> None:
+    """Append pieces to a part file; OSError if that fails."""
+    headers, contents = [], []
     for piece in pieces:
         batch = piece.batch
         values = batch.blobs.values
@@ -32,7 +32,7 @@ def save(path: Path, pieces: Iterable[Piece]) -> None:
         arrays = (batch.records, numbers, lengths, owners, piece.sources.astype(np.int64))
         buffers = [np.ascontiguousarray(array).tobytes() for array in arrays] + [b"".join(values)]
         contents += buffers
-        told.append(
+        headers.append(
             {
                 "plugin": piece.plugin,
                 "data_type": piece.data_type,
@@ -47,19 +47,19 @@ def save(path: Path, pieces: Iterable[Piece]) -> None:
             }
         )
     with path.open("ab") as file:
-        file.write(json.dumps(told, default=np.generic.item).encode() + b"\n")
+        file.write(json.dumps(headers, default=np.generic.item).encode() + b"\n")
         file.writelines(contents)
 
 
-def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
-    """The pieces of a part file that belong to some day files, in the order in which they were saved.
+def load_pieces(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> Iterator[Piece]:
+    """Load the pieces of a part file that belong to some day files, in the order in which they were saved.
 
     Parameters
     ----------
     path : Path
         The part file.
     types : mapping of str to DataType
-        By name.
+        The data types by name.
     wanted : collection of str
         Paths of the day files.
     """
@@ -73,11 +73,11 @@ def load(path: Path, types: Mapping[str, DataType], wanted: Collection[str]) -> 
                 buffers.append(memoryview(content)[place : place + size])
                 place += size
             if words["path"] in wanted:
-                yield piece_of(words, buffers, types[words["data_type"]])
+                yield make_piece(words, buffers, types[words["data_type"]])
 
 
-def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
-    """A piece from what a part file says of it."""
+def make_piece(words: Mapping[str, Any], buffers: list[memoryview], data_type: DataType) -> Piece:
+    """Make a piece from its description and bytes in a part file."""
     form = next(form for form in data_type.forms if len(form.fields) == words["fields"])
     records: npt.NDArray[Any] = np.frombuffer(buffers[0], form.dtype)
     numbers, lengths, owners, sources = (np.frombuffer(buffer, np.int64) for buffer in buffers[1:5])
@@ -87,6 +87,5 @@ def piece_of(words: Mapping[str, Any], buffers: list[memoryview], data_type: Dat
         joined = bytes(buffers[5])
         values = [joined[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
         blobs = Blobs(values, owners)
-    keys, gave_way = words["keys"], words["gave_way"]
-    batch = Batch(words["instrument"], words["code"], records, numbers, keys, blobs, gave_way)
+    batch = Batch(words["instrument"], words["code"], records, numbers, words["keys"], blobs, words["gave_way"])
     return Piece(words["plugin"], words["data_type"], words["path"], np.datetime64(words["day"], "D"), batch, sources)

@@ -1,7 +1,6 @@
-"""Pieces: records of one kind that belong to one day file, from as many sources as came together.
+"""Pieces: records of one type that belong to one day file, from one or more sources.
 
-What has to be done for a piece takes about as long for one record as for a thousand: so records of sources of few
-records are put together before they are looked at any further.
+A piece takes about as long for one record as for a thousand, so records of small sources are merged first.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dayfile.errors import PluginError
 from dayfile.model.batch import SOURCE_STEP, Batch, Blobs
 from dayfile.model.datatype import DataType
 
-__all__ = ["Dated", "Piece", "joined"]
+__all__ = ["Dated", "Piece", "merge_batches"]
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,15 @@ class Dated:
     Parameters
     ----------
     plugin : str
-        Who decoded them.
+        The plugin that decoded them.
     data_type : DataType
-        What they are.
+        Their type.
     batch : Batch
         The records.
     sources : array of int64, shape (len(batch),)
-        Which source of a group each record came from; ascending.
+        Place in its group of the source of each record; ascending.
     days : array of datetime64[D], shape (len(batch),)
-        The UTC day of each.
+        The UTC day of each record.
     """
 
     plugin: str
@@ -44,15 +43,15 @@ class Dated:
     sources: npt.NDArray[np.int64]
     days: npt.NDArray[np.datetime64]
 
-    def at(self, chosen: npt.NDArray[np.bool_]) -> Dated:
-        """The records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Dated:
+        """Select the records at which ``chosen`` (bool, shape (n,)) is true, with their blobs."""
         blob_fields = self.data_type.blob_fields
         batch = self.batch.select(chosen, blob_fields)
         return replace(self, batch=batch, sources=self.sources[chosen], days=self.days[chosen])
 
-    def by_source(self) -> list[Dated]:
-        """The records of each source by themselves."""
-        return [self.at(self.sources == place) for place in np.unique(self.sources)]
+    def split_by_source(self) -> list[Dated]:
+        """Split the records by source."""
+        return [self.select(self.sources == place) for place in np.unique(self.sources)]
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,17 @@ class Piece:
     Parameters
     ----------
     plugin : str
-        Who decoded them.
+        The plugin that decoded them.
     data_type : str
         Name of their type.
     path : str
-        The day file, below the archive root.
+        Path of the day file below the archive root.
     day : numpy.datetime64
         Its day.
     batch : Batch
         The records.
     sources : array of int64, shape (len(batch),)
-        Which source of a group each record came from; ascending.
+        Place in its group of the source of each record; ascending.
     """
 
     plugin: str
@@ -84,29 +83,29 @@ class Piece:
 
     @property
     def counts(self) -> dict[int, int]:
-        """How many records of each source it has."""
+        """Number of records by source."""
         if not len(self.sources):
             return {}
-        if self.sources[0] == self.sources[-1]:  # as most large ones
+        if self.sources[0] == self.sources[-1]:  # most large pieces
             return {int(self.sources[0]): len(self.sources)}
         places, counts = np.unique(self.sources, return_counts=True)
         return dict(zip(places.tolist(), counts.tolist(), strict=True))
 
-    def of(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
-        """The records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
+    def select(self, sources: Collection[int], blob_fields: Sequence[str]) -> Piece:
+        """Select the records of some sources; ``blob_fields`` as for :meth:`Batch.select`."""
         if self.counts.keys() <= set(sources):
             return self
         chosen = np.isin(self.sources, list(sources))
         return replace(self, batch=self.batch.select(chosen, blob_fields), sources=self.sources[chosen])
 
 
-def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
-    """Batches of one code, dtype and keys, each of another source, as one batch.
+def merge_batches(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequence[str]) -> Batch:
+    """Merge batches of one code, dtype and keys, each from another source.
 
     Parameters
     ----------
     batches : sequence of Batch
-        At least one.
+        At least one batch.
     places : sequence of int
         Place of each batch's source in its group; ascending.
     blob_fields : sequence of str
@@ -115,7 +114,7 @@ def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequenc
     Returns
     -------
     Batch
-        Its numbers tell the records of each source apart: ``place * SOURCE_STEP`` is added to those within the source.
+        The merged records. ``place * SOURCE_STEP`` is added to their numbers, so that these name the source too.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def joined(batches: Sequence[Batch], places: Sequence[int], blob_fields: Sequenc
     lengths = [len(batch) for batch in batches]
     numbers = np.concatenate([batch.numbers for batch in batches]).astype(np.int64)
     numbers = numbers + np.repeat(np.array(places, np.int64) * SOURCE_STEP, lengths)
-    # As plain bytes: NumPy looks at each field of records that it puts together.
+    # As plain bytes, because NumPy concatenates structured arrays field by field.
     plain = np.dtype((np.void, first.records.dtype.itemsize))
     contents = [np.ascontiguousarray(batch.records).view(plain) for batch in batches]
     records = np.concatenate(contents).view(first.records.dtype)

@@ -1,4 +1,4 @@
-"""Putting: records of a program into day files, with a status for each at once; see :class:`dayfile.api.Archive`."""
+"""Putting: write records of a program into day files, with a status for each; see :class:`dayfile.api.Archive`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dayfile.model.status import Status
 __all__ = ["PUBLISH_BYTES", "Putting"]
 
 PUBLISH_BYTES = 64 * 2**20
-"""Bytes of records that a putting holds in memory; once it has more, it publishes them."""
+"""Bytes of records that a putting holds in memory before it publishes them."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ class Putting:
     Parameters
     ----------
     run : Run
-        In the archive's lock.
+        The run, which holds the archive's lock.
     publish_bytes : int
-        Bytes of records to hold in memory; once there are more, they are published.
+        Bytes of records to hold in memory before they are published.
     """
 
     def __init__(self, run: Run, publish_bytes: int = PUBLISH_BYTES) -> None:
@@ -63,53 +63,52 @@ class Putting:
         self.closed = False
 
     def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Put records; a status for each. See :meth:`dayfile.api.Archive.put`.
+        """Put records and return a status for each; see :meth:`dayfile.api.Archive.put`.
 
         Raises
         ------
         UsageError
-            Called from a fork, from another thread than before, or after the end; nothing is put.
+            Called from a fork, from another thread than before, or after it was closed; nothing is put.
         """
         if os.getpid() != self.process:
             raise UsageError(f"this putting() belongs to process {self.process}, not to a fork of it; nothing was put")
         me = threading.get_ident()
         if self.owner.setdefault("thread", me) != me:
-            raise UsageError(
-                "this putting() belongs to the thread that called it first; nothing was put. Hand records to that "
-                "thread through a queue"
-            )
+            message = "this putting() belongs to the thread that called it first; nothing was put. Use a queue for it"
+            raise UsageError(message)
         with self.busy:
             if self.closed:
                 raise UsageError("this putting() has ended; nothing was put")
             return self._put(data_type, records)
 
     def close(self) -> None:
-        """Publish what was put, once a call that is under way has ended; a fork has nothing to publish."""
+        """Publish what was put, after a call in progress has ended; in a fork, do nothing."""
         if os.getpid() == self.process:
             with self.busy:
                 self.closed = True
                 self.publish()
 
     def _put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Check records, write those that can be archived, and quarantine the others."""
         plugins = self.pipeline.plugins
         if data_type not in plugins.data_types:
             hint = suggest(data_type, plugins.data_types)
             failed = "".join(f"; {failure.message}" for failure in plugins.failures)
             raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
-        told = plugins.data_types[data_type]
-        if told.placement.node.keys or any(field.blob for field in told.fields):
-            what = f"a {' and a '.join(told.placement.node.keys)}" if told.placement.node.keys else "blobs"
-            message = f"records of {data_type} cannot be put, only archived from sources: they go with {what}"
+        declared = plugins.data_types[data_type]
+        if declared.placement.node.keys or any(field.blob for field in declared.fields):
+            what = f"a {' and a '.join(declared.placement.node.keys)}" if declared.placement.node.keys else "blobs"
+            message = f"records of {data_type} cannot be put, only archived from sources: they need {what}"
             raise UsageError(message)
-        form, given = as_records(records, told)
-        good, reasons = judge(given, told, time.time())
+        form, given = convert_records(records, declared)
+        good, reasons = judge(given, declared, time.time())
         plugins.encode(form, given[good])  # refuses types that cannot be put, before anything is written
         days = np.full(len(given), "NaT", "datetime64[D]")
-        days[good] = told.clock.days(given[told.time][good])
-        self._limit(told, np.unique(days[good]))
-        # All are opened before anything is written: one that cannot be leaves the others as they are.
+        days[good] = declared.clock.days(given[declared.time][good])
+        self._limit(declared, np.unique(days[good]))
+        # All work files are opened before any is written, so that an error changes none.
         for day in np.unique(days[good]):
-            self.pipeline.day_files.open(self.pipeline.decoder.locate(told, day), day, told.name)
+            self.pipeline.day_files.open(self.pipeline.decoder.locate(declared, day), day, declared.name)
         for numbers, reason in reasons:
             self._reject(form, given, numbers, reason)
         statuses = np.full(len(given), Status.REJECTED, np.uint8)
@@ -117,12 +116,12 @@ class Putting:
         sent.records.append(given[good])
         for day in np.unique(days[good]):
             these = np.flatnonzero(days == day)
-            path = self.pipeline.decoder.locate(told, day)
-            work_file = self.pipeline.day_files.open(path, day, told.name)
+            path = self.pipeline.decoder.locate(declared, day)
+            work_file = self.pipeline.day_files.open(path, day, declared.name)
             if path not in sent.counts:
                 work_file.begin()
-            batch = Batch(told.instrument, told.code, given[these], these)
-            statuses[these] = plugins.write(work_file, told, batch)
+            batch = Batch(declared.instrument, declared.code, given[these], these)
+            statuses[these] = plugins.write(work_file, declared, batch)
             sent.counts[path] = sent.counts.get(path, 0) + len(these)
         self.waiting += given.nbytes
         if self.waiting > self.publish_bytes:
@@ -130,22 +129,23 @@ class Putting:
         return statuses
 
     def _limit(self, data_type: DataType, days: npt.NDArray[np.datetime64]) -> None:
-        """Refuse records of too many new days, with those that were put before; UsageError."""
+        """Raise a UsageError if the records, with those put before, have too many new days."""
         judged = self.judged.setdefault(data_type.name, {})
         others = np.array([day for day in days if day not in judged], "datetime64[D]")
         if not len(others):
             return
         limit, locate = self.pipeline.new_days, self.pipeline.decoder.locate
-        problem = limit.problem(data_type, others, locate, sum(judged.values()))
+        problem = limit.find_problem(data_type, others, locate, sum(judged.values()))
         if problem:
             raise UsageError(f"{problem}; nothing of this was put")
         judged.update((day, limit.is_new(data_type, day, locate)) for day in others)
 
     def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64], reason: str) -> None:
+        """Quarantine records."""
         name, content = self.pipeline.plugins.encode(form, records[numbers])
         error = RecordError.__name__
         rejected = Rejected(form.instrument, form.code, reason, error, tuple(numbers.tolist()), name, content)
-        self.pipeline.set_aside(Source(Path(name), name, content), [rejected])
+        self.pipeline.quarantine_rejected(Source(Path(name), name, content), [rejected])
         logger.warning("%s: %d of the records that were put are in quarantine: %s", form.name, len(numbers), reason)
 
     def publish(self) -> None:
@@ -154,7 +154,7 @@ class Putting:
         for sent in self.sent.values():
             try:
                 self._enter(sent)
-            except PluginError as error:  # its records are published, but no source of theirs
+            except PluginError as error:  # the records are published without a source
                 failures.append(error)
         self.sent, self.waiting = {}, 0
         self.run.publish()
@@ -178,7 +178,7 @@ class Putting:
 def judge(
     records: npt.NDArray[Any], data_type: DataType, arrived: float
 ) -> tuple[npt.NDArray[np.bool_], list[tuple[npt.NDArray[np.int64], str]]]:
-    """Which records can be archived, shape (n,); the indexes of the others, and why not."""
+    """Judge which records can be archived, shape (n,); return also the indexes of the others, with reasons."""
     good = data_type.timed(records)
     reasons = []
     if not good.all():
@@ -193,18 +193,18 @@ def judge(
     return good, reasons
 
 
-def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
-    """Records in the form of a data type whose fields they have.
+def convert_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
+    """Convert records to the dtype of a data type, in the version whose fields they have.
 
     Returns
     -------
     (DataType, structured array of shape (n,))
-        The type, as the version had it that has these fields, and the records in its dtype.
+        The type in the version with these fields, and the records in its dtype.
 
     Raises
     ------
     UsageError
-        They lack fields, or have values that do not fit.
+        Records lack fields, or have values that do not fit.
     """
     if isinstance(records, np.ma.MaskedArray):
         raise UsageError(f"records of {data_type.name} are a masked array, whose mask would be lost; fill it in first")
@@ -232,7 +232,7 @@ def as_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[D
 
 
 def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> None:
-    """Values keep what they are in the type of their field; UsageError if not."""
+    """Raise a UsageError if values would change in the type of their field."""
     target = data_type.dtype[name]
     if values.shape[1:] != target.shape:
         raise UsageError(f"{data_type.name}: {name} has the shape {values.shape[1:]}, and must have {target.shape}")
@@ -243,7 +243,7 @@ def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> No
             cast = values.astype(target.base)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{data_type.name}: {name} does not fit {target.base}: {error}") from error
-    same = (cast == values) | ((cast != cast) & (values != values))  # NaN is itself here
+    same = (cast == values) | ((cast != cast) & (values != values))  # NaN equals NaN here
     if not np.all(same):
         first = np.argwhere(~same)[0]
         raise UsageError(f"{data_type.name}: {name} of record {first[0]} does not fit {target.base}")

@@ -1,4 +1,4 @@
-"""Reading sources: whole into memory, or, where they are large, block by block from their files."""
+"""Reading sources: whole into memory, or block by block from the file if they are large."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from dayfile.model.batch import Source
 __all__ = ["NO_ROOM", "LargeSource", "Read", "State", "Unread", "read_source"]
 
 READ_TRIES = 3
-"""How often a file that changes while it is read is read again at once."""
+"""How often a file is read if it changes meanwhile."""
 
 READ_BLOCK = 2**20
-"""Bytes that are read at once of what has no size, or for its digest."""
+"""Bytes per read of a file without a size, or for a digest."""
 
 
 class State(NamedTuple):
-    """What tells whether a file is still what was read.
+    """The status of a file, to find out later whether it has changed.
 
     Parameters
     ----------
     size, modified, inode, device : int
-        Length in bytes, time of modification in nanoseconds, and which file it is.
+        Length in bytes, time of modification in nanoseconds, inode and device.
     """
 
     size: int
@@ -43,7 +43,7 @@ class State(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """From the status of a file."""
+        """Make a state from the status of a file."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
@@ -62,11 +62,11 @@ class Unread:
     Parameters
     ----------
     reason : str
-        What is wrong with it.
+        The problem.
     error : str
-        Class of the error; empty if it only kept changing.
+        Class of the error; empty if the file only kept changing.
     refused : State or None
-        What it is, if it is too large to be read, and will be in the next run.
+        The state of a file that is too large to be read, now and in the next run.
     """
 
     reason: str
@@ -75,21 +75,21 @@ class Unread:
 
     @property
     def changing(self) -> bool:
-        """Whether somebody is still writing it."""
+        """Whether the file is still being written."""
         return not self.error
 
 
 NO_ROOM = Unread("the memory is too small for it; left in place", MemoryError.__name__)
-"""Of a source with which nothing is wrong: more memory, or fewer processes, and it can be archived."""
+"""Nothing is wrong with the source: with more memory or fewer processes it can be archived."""
 CHANGING = Unread("changes while it is read")
-"""Of a source that somebody is still writing."""
+"""The source is still being written."""
 
 
 class LargeSource(Source):
-    """A source that stays in its file, as it is large: it is read block by block, and each time anew.
+    """A large source that stays in its file, and is read from it block by block each time.
 
-    Each look into the file makes sure that it is still what was read first. It has its ``content`` too, for formats
-    that need all of it at once.
+    Each read checks that the file has not changed since its digest was taken. It also has ``content``, for formats
+    that need the whole source.
 
     Parameters
     ----------
@@ -98,16 +98,16 @@ class LargeSource(Source):
     arrived : float
         When it was accepted, seconds since 1970.
     state : State
-        What the file was when its digest was taken.
+        State of the file when its digest was taken.
     sha256 : str
-        Its digest.
+        Digest of its bytes.
     block_bytes : int
-        Bytes of a block at most, but at least one step.
+        Largest size of a block in bytes; a block has at least one step.
 
     Attributes
     ----------
     trouble : Unread or None
-        Why it could not be read again, once that happened: whatever failed then is not its own fault.
+        Why it could not be read again, if that happened: then an error in decoding is not the fault of the source.
     """
 
     def __init__(self, path: Path, arrived: float, state: State, sha256: str, block_bytes: int) -> None:
@@ -120,7 +120,7 @@ class LargeSource(Source):
 
     @cached_property
     def content(self) -> bytes:
-        """All its bytes; HeldError if they cannot be read any more."""
+        """All its bytes; HeldError if they can no longer be read."""
         return self.part(0, self.size)
 
     @property
@@ -129,7 +129,7 @@ class LargeSource(Source):
         return self.state.size
 
     def part(self, start: int, size: int) -> bytes:
-        """``size`` bytes from ``start`` on, fewer at the end; HeldError if the file is not what it was."""
+        """Read ``size`` bytes from ``start``, fewer at the end; HeldError if the file has changed."""
         try:
             with self.path.open("rb") as file:
                 before = State.of(os.fstat(file.fileno()))
@@ -146,7 +146,7 @@ class LargeSource(Source):
         return content
 
     def blocks(self, start: int = 0, step: int = 1) -> Iterator[tuple[int, memoryview]]:
-        """Its bytes in blocks; see :meth:`dayfile.model.batch.Source.blocks`."""
+        """Read its bytes in blocks; see :meth:`dayfile.model.batch.Source.blocks`."""
         size = max(step, self.block_bytes // step * step)
         for offset in range(start, max(self.size, start + 1), size):
             yield offset, memoryview(self.part(offset, size))
@@ -157,18 +157,18 @@ class LargeSource(Source):
 
 
 def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) -> Read | Unread:
-    """Read a source in one state, or say why that cannot be done.
+    """Read a source that does not change meanwhile, or return why it cannot be read.
 
-    Its arrival is when it was accepted, as its file says, and now for one that was given. It is read into memory and
-    never mapped: a mapped file that shrinks would end the process. One that does not fit into the memory is left in
-    place, as nothing is wrong with it.
+    Its arrival is the modification time of an accepted file, and now for a given file. It is read into memory and never
+    mapped: a mapped file that shrinks would end the process. A source that does not fit into memory is left in place,
+    because nothing is wrong with it.
 
     Parameters
     ----------
     arrival : Arrival
         The source.
     largest : int
-        Bytes of the largest source that is read; of one that grows, no more are.
+        Size of the largest source that is read, also if it grows meanwhile.
     block_bytes : int, optional
         A file of more bytes stays on disk, and is a :class:`LargeSource`; without it, all sources are read whole.
     """
@@ -176,12 +176,12 @@ def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) 
     try:
         for _ in range(READ_TRIES):
             disk.step("open", path)
-            if arrival.ours and path.is_symlink():  # put in the place of the file that was looked at
+            if arrival.ours and path.is_symlink():  # it has replaced the file that was found
                 return Unread("is a link, and links are not followed; left in place", OSError.__name__)
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 large = block_bytes is not None and S_ISREG(status.st_mode) and block_bytes < status.st_size <= largest
-                content = digest_of(file, status.st_size) if large else read_bounded(file, status, largest)
+                content = compute_digest(file, status.st_size) if large else read_bounded(file, status, largest)
                 after = State.of(os.fstat(file.fileno()))
             if State.of(status) == after:
                 if content is None:
@@ -199,9 +199,9 @@ def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) 
 
 
 def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:
-    """Read a file: as many bytes as it had, or what a pipe gives; None, and no byte read, if that is too much.
+    """Read a file up to the size it had, or a pipe to its end; return None if that is more than ``largest``.
 
-    What says that it has no bytes is read like a pipe: files of the kernel all say so.
+    A file of size 0 is read like a pipe, because files of the kernel have that size.
     """
     if S_ISREG(status.st_mode) and status.st_size:
         return file.read(status.st_size) if status.st_size <= largest else None
@@ -214,8 +214,8 @@ def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes 
     return b"".join(parts)
 
 
-def digest_of(file: BinaryIO, size: int) -> bytes:
-    """SHA-256 of the first bytes of a file, which is not held in memory for it."""
+def compute_digest(file: BinaryIO, size: int) -> bytes:
+    """Compute the SHA-256 of the first ``size`` bytes of a file, block by block."""
     digest = hashlib.sha256()
     for start in range(0, size, READ_BLOCK):
         digest.update(file.read(min(READ_BLOCK, size - start)))

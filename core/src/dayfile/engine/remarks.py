@@ -1,4 +1,4 @@
-"""Remarks on records that are archived, kept together: one entry in quarantine for a cause, a key and a day."""
+"""Remarks on archived records: one entry in quarantine for all of one cause, keys and day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.report import Report, SetAside
+from dayfile.engine.report import Quarantined, Report
 from dayfile.model.batch import Origin, Remark
 from dayfile.plugins import Plugins
 
@@ -16,14 +16,14 @@ __all__ = ["Remarks"]
 
 @dataclass
 class Cause:
-    """What remarks have in common, and what they keep of each source.
+    """The remarks of one cause, and their values from each source.
 
     Parameters
     ----------
     remark : Remark
-        The first of them.
+        The first remark.
     sources : dict of str to list of str
-        Lines by the SHA-256 of their source, of those that are not in quarantine yet; the first line names the source.
+        Lines that are not in quarantine yet, by the SHA-256 of their source; the first line names the source.
     """
 
     remark: Remark
@@ -31,19 +31,19 @@ class Cause:
 
 
 class Remarks:
-    """What remarks keep, on its way to quarantine.
+    """The values of remarks, collected for the quarantine.
 
-    A station with newer software sends a value that no column is for with each event, for years: an entry for each
-    source would cost more than the records.
+    A station with newer software may send a value without a column with each event, for years. An entry for each source
+    would need more space than the records.
 
     Parameters
     ----------
     quarantine : Quarantine
-        Where it goes.
+        The quarantine that gets the entries.
     plugins : Plugins
-        For their versions.
+        The plugins, for their versions.
     report : Report
-        Where entries are counted.
+        The report that counts the entries.
     """
 
     def __init__(self, quarantine: Quarantine, plugins: Plugins, report: Report) -> None:
@@ -53,7 +53,7 @@ class Remarks:
         self.causes: dict[str, Cause] = {}
 
     def add(self, origin: Origin, remark: Remark) -> None:
-        """Keep what a remark keeps of a source."""
+        """Add the values that a remark has from a source."""
         keys = {name: str(value) for name, value in remark.keys.items()}
         identity = json.dumps([remark.instrument, remark.code, remark.text, keys], sort_keys=True)
         cause = self.causes.setdefault(identity, Cause(remark))
@@ -61,16 +61,16 @@ class Remarks:
         cause.sources.setdefault(origin.sha256, [head]).extend(remark.values)
 
     def flush(self) -> None:
-        """Put all that is kept into quarantine, on disk when this returns."""
+        """Write all collected values into quarantine; they are on disk when this returns."""
         for identity, cause in self.causes.items():
-            entry, records = self.quarantine.note(identity, self._reason(cause.remark), cause.sources)
+            entry, records = self.quarantine.note(identity, self._make_reason(cause.remark), cause.sources)
             if records:
                 place = str(entry.relative_to(self.quarantine.root.path))
                 source = ", ".join(f"{name} {value}" for name, value in cause.remark.keys.items())
-                self.report.note(SetAside(source or cause.remark.instrument, records, cause.remark.text, place))
+                self.report.note(Quarantined(source or cause.remark.instrument, records, cause.remark.text, place))
         self.causes.clear()
 
-    def _reason(self, remark: Remark) -> dict[str, Any]:
+    def _make_reason(self, remark: Remark) -> dict[str, Any]:
         return {
             "plugin": remark.instrument,
             "version": self.plugins.versions.get(remark.instrument, ""),

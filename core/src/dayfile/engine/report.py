@@ -1,4 +1,4 @@
-"""What a run did, in numbers that add up."""
+"""The report of a run: numbers that add up."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.engine.packed import advice_for_names
+from dayfile.engine.packed import advise_by_names
 from dayfile.errors import StorageError
 from dayfile.messages import plural
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
 
-__all__ = ["Held", "Report", "SetAside"]
+__all__ = ["Held", "Quarantined", "Report"]
 
 MOST_NAMED = 3
 SOURCE_WORDS = ("archived", "already", "quarantined", "held", "left")
@@ -30,7 +30,7 @@ STATUS_WORDS = {
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Quarantined:
     """Something that went to quarantine.
 
     Parameters
@@ -38,9 +38,9 @@ class SetAside:
     source : str
         Name of the source it came from.
     records : int or None
-        How many of its records; None if the source went whole.
+        Number of its records; None for a whole source.
     reason : str
-        What was wrong.
+        What is wrong.
     entry : str
         Directory of the entry below the archive root.
     """
@@ -52,7 +52,7 @@ class SetAside:
 
     @property
     def message(self) -> str:
-        """What to tell people of it."""
+        """One line for people."""
         what = "" if self.records is None else f" ({plural(self.records, 'record')})"
         place = "" if self.reason.startswith(self.source) else f"{self.source}: "
         return f"{place}{self.reason}{what} -> {self.entry}"
@@ -60,12 +60,12 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Held:
-    """A source that was left where it is, to be tried again by the next run.
+    """A source that is left in place, and tried again by the next run.
 
     Parameters
     ----------
     source : str
-        Its name.
+        Name of the source.
     reason : str
         Why it could not be taken, and what to do.
     """
@@ -90,31 +90,31 @@ class Report:
         place and tried again by the next run) and ``left`` (not recognised by the plugins of this run, untouched).
     records : dict of str to dict
         For each data type ``written``, ``identical``, ``overlap`` and ``rejected``.
-    quarantine : list of SetAside
-        What was set aside.
+    quarantine : list of Quarantined
+        Entries of the quarantine.
     held : list of Held
-        Sources that were held, and why.
+        Sources that were held, and the reasons.
     left : list of str
         Names of sources that no plugin of the run recognises.
     left_is_trouble : bool
-        Whether any of these was expected to be recognised: all but those found in a given directory.
+        Whether any of these was expected to be recognised: all except files found in a given directory.
     failures : list of Failure
         Plugins that did not load, and sources that could not be read.
     remarks : dict of str to int
-        What people should know about records that were archived, and about how many.
+        Remarks on archived records, and the number of records.
     seconds : float
         How long the run took.
     recovered : bool
-        Whether the previous run was interrupted, and this one put right what it left.
+        Whether the previous run was interrupted, and this run repaired what it left.
     made : str
         Absolute path of the archive, if the run made it; otherwise empty.
     growing : list of str
-        Files in ``incoming/`` that were left for the next run as they were still changing.
+        Files in ``incoming/`` that were left for the next run because they were still changing.
     """
 
     sources: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SOURCE_WORDS, 0))
     records: dict[str, dict[str, int]] = field(default_factory=dict)
-    quarantine: list[SetAside] = field(default_factory=list)
+    quarantine: list[Quarantined] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     left_is_trouble: bool = False
@@ -133,35 +133,35 @@ class Report:
         counts[word] += number
 
     def count_statuses(self, data_type: str, statuses: npt.NDArray[np.uint8], *, sign: int = 1) -> None:
-        """Add the statuses that the write hook gave; with the sign -1, take them back."""
+        """Add the statuses that the write hook returned; with the sign -1, subtract them."""
         for status, number in enumerate(np.bincount(statuses, minlength=len(STATUS_WORDS)).tolist()):
             if number:
                 self.count(data_type, STATUS_WORDS[Status(status)], sign * number)
 
     def hold(self, source: str, reason: str, counted: str = "") -> None:
-        """Count a source that stays where it is, with the reason, and no longer under another word."""
+        """Count a source that is left in place, with the reason; ``counted`` is a word that no longer counts it."""
         self.held.append(Held(source, reason))
         self.sources["held"] += 1
         if counted:
             self.sources[counted] -= 1
 
     def leave(self, source: str, *, trouble: bool) -> None:
-        """Count a source that no plugin recognises and that stays where it is."""
+        """Count a source that no plugin recognises and that is left in place."""
         self.left.append(source)
         self.left_is_trouble |= trouble
         self.sources["left"] += 1
 
     @property
     def left_message(self) -> str:
-        """One line for people on what was left; empty if nothing was."""
+        """One line for people about sources that were left; empty without any."""
         if not self.left:
             return ""
         names = ", ".join(self.left[:MOST_NAMED]) + (", …" if len(self.left) > MOST_NAMED else "")
         what = f"{plural(len(self.left), 'source')} not recognised by the plugins of this run, left in place: {names}"
-        return "; ".join(filter(None, (what, advice_for_names(self.left))))
+        return "; ".join(filter(None, (what, advise_by_names(self.left))))
 
-    def note(self, entry: SetAside) -> None:
-        """Add to an entry of the quarantine to which more can come, by its directory."""
+    def note(self, entry: Quarantined) -> None:
+        """Add an entry of the quarantine; if its directory is listed, add to its number of records."""
         for place, known in enumerate(self.quarantine):
             if known.entry == entry.entry:
                 self.quarantine[place] = replace(known, records=(known.records or 0) + (entry.records or 0))
@@ -169,11 +169,11 @@ class Report:
         self.quarantine.append(entry)
 
     def remark(self, text: str, number: int) -> None:
-        """Add to what people should know."""
+        """Add a remark on records."""
         self.remarks[text] = self.remarks.get(text, 0) + number
 
-    def published(self, path: str) -> None:
-        """Put down that a day file was published."""
+    def add_published(self, path: str) -> None:
+        """Add a published day file."""
         self.paths.add(path)
 
     @property
@@ -182,7 +182,7 @@ class Report:
         return sorted(self.paths)
 
     def finish(self) -> None:
-        """Put down how long it took."""
+        """Set the duration, and sort the counts."""
         self.seconds = round(time.monotonic() - self.started, 3)
         self.records = dict(sorted(self.records.items()))
 
@@ -190,12 +190,12 @@ class Report:
     def exit_code(self) -> int:
         """0 if everything was archived, 3 if something was quarantined, held or left, or a plugin failed.
 
-        Files of others that are found in a given directory are no trouble.
+        Unrecognised files in a given directory do not count.
         """
         return 3 if self.quarantine or self.held or self.failures or self.left_is_trouble else 0
 
     def as_json(self) -> dict[str, Any]:
-        """The report as plain data."""
+        """Return the report as plain data."""
         return {
             "sources": self.sources,
             "records": self.records,
@@ -215,7 +215,7 @@ class Report:
         """Write the report as a JSON file; StorageError if that fails."""
         text = json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n"
         try:
-            path.write_bytes(text.encode(errors="backslashreplace"))  # a name may be no Unicode
+            path.write_bytes(text.encode(errors="backslashreplace"))  # a name may not be Unicode
         except OSError as error:
-            message = f"could not write the report: {error.strerror or error}; all that it would tell is done"
+            message = f"could not write the report: {error.strerror or error}; the run itself is complete"
             raise StorageError(message, where=path) from error

@@ -1,4 +1,4 @@
-"""A run: sources taken in, their day files published, the sources released, in that order."""
+"""A run: take sources, publish their day files, and release the sources, in that order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dayfile.archive.sources import store_source
 from dayfile.engine.accepting import give_back, release, remove_numbered
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
-from dayfile.engine.pipeline import Conclusion, Pipeline, Received, source_of
+from dayfile.engine.pipeline import Conclusion, Pipeline, Received, make_source
 from dayfile.engine.reading import NO_ROOM, LargeSource, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback
-from dayfile.engine.trials import ends_of_process
+from dayfile.engine.trials import find_deadly
 from dayfile.engine.tuning import DEFAULTS
-from dayfile.engine.unrecognised import Left, leaves_unrecognised, nobody_knows
+from dayfile.engine.unrecognised import Left, explain_unrecognised, leaves_unrecognised
 from dayfile.errors import HeldError, StorageError
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
@@ -29,9 +29,9 @@ from dayfile.plugins import Failure
 __all__ = ["Run"]
 
 FIRST_BYTES = 512
-"""Bytes of a source that nobody recognises that are looked at, for what it may be."""
+"""Bytes at the start of an unrecognised source in which the signs of a compressed file are looked for."""
 TRIAL = "trial-"
-"""Beginning of the names of work files that are written for trial."""
+"""Prefix of the names of work files that are written by trials."""
 
 
 class Waiting(NamedTuple):
@@ -42,11 +42,11 @@ class Waiting(NamedTuple):
     arrival : Arrival
         The source.
     state : State or None
-        What was read; None if what is there now was not read.
+        The state of the file that was read; None if the present file was not read.
     counted : str
         The word under which the report counts it; empty if it is not counted.
     day_files : set of str
-        Those that it waits for.
+        The day files for which it waits.
     """
 
     arrival: Arrival
@@ -56,16 +56,16 @@ class Waiting(NamedTuple):
 
 
 class Run:
-    """One process at work on an archive, in the archive's lock; made by :func:`started`.
+    """A run on an archive, in the archive's lock; made by :func:`start_run`.
 
     Parameters
     ----------
     root : Root
         The archive.
     pipeline : Pipeline
-        The way of the data.
+        The steps from sources to day files.
     block_bytes : int
-        Bytes of a source beyond which it is read in blocks.
+        Size in bytes above which a source is read in blocks.
     """
 
     def __init__(self, root: Root, pipeline: Pipeline, block_bytes: int = DEFAULTS.block_bytes) -> None:
@@ -86,7 +86,7 @@ class Run:
         self.known_left: set[Path] = set()
 
     def take(self, group: Sequence[Arrival]) -> None:
-        """Take a group of sources in, and note it meanwhile; one that cannot be read is reported and left in place."""
+        """Archive a group of sources, and list it as attempted meanwhile; report sources that cannot be read."""
         self.root.check_there()
         self.attempts.begin(0, [arrival.path for arrival in group])
         try:
@@ -95,7 +95,7 @@ class Run:
             self.attempts.end(0)
 
     def _take_group(self, group: Sequence[Arrival]) -> None:
-        """Take a group of sources in together, one by one if the memory is too small for all of it."""
+        """Archive a group of sources together, or one by one if the memory is too small for all of it."""
         try:
             self._take(group)
         except MemoryError:
@@ -104,11 +104,11 @@ class Run:
                 return
         else:
             return
-        for arrival in group:  # what the group took is free now
+        for arrival in group:  # the memory that the group needed is free now
             self._take_group([arrival])
 
     def _take(self, group: Sequence[Arrival]) -> None:
-        """Take a group of sources in together; MemoryError, and nothing done, if the memory is too small for it."""
+        """Archive a group of sources together; MemoryError, and nothing is done, if the memory is too small for it."""
         readable: list[tuple[Arrival, Read]] = []
         for arrival in group:
             read = self.read(arrival, large=len(group) == 1)
@@ -119,7 +119,7 @@ class Run:
         try:
             conclusions, setbacks = self.pipeline.take([read.source for _, read in readable])
         except HeldError as error:
-            ((arrival, read),) = readable  # only a large source raises it, which is alone
+            ((arrival, read),) = readable  # only a large source raises it, and it is alone
             source = read.source
             self.leave(arrival, (isinstance(source, LargeSource) and source.trouble) or Unread(str(error), "HeldError"))
             return
@@ -130,28 +130,28 @@ class Run:
         self.set_back(setbacks)
 
     def _keep(self, arrival: Arrival, source: Source, conclusion: Conclusion) -> None:
-        """Keep a source below its days; one that cannot be read any more is archived, and reported."""
+        """Keep a source below its days; report it if it can no longer be read."""
         try:
             store_source(self.root, source, conclusion.days.values())
         except HeldError as error:
             self.hold(arrival.path, f"archived, but not kept below sources/: {error.message}")
 
     def read(self, arrival: Arrival, *, large: bool = True) -> Read | Unread:
-        """Read a source; a large one, if it is alone, stays on disk and is read in blocks."""
+        """Read a source; if ``large``, a large one stays on disk and is read in blocks."""
         largest = self.pipeline.settings.core.sources_largest
         return read_source(arrival, largest, self.block_bytes if large else None)
 
     def try_suspects(self) -> None:
-        """Try sources during which a process ended in one of their own; those that end it go to quarantine.
+        """Try the sources of an earlier run that was killed in a child process; quarantine those that end it.
 
-        The others are taken as any.
+        The others are then archived as usual.
         """
         suspects = [
             Arrival(path, ours=path.is_relative_to(self.root.accepted))
             for path in self.attempts.list_left_over()
             if disk.exists(path)
         ]
-        ends = ends_of_process(len(suspects), lambda number: self._try(suspects[number], number))
+        ends = find_deadly(len(suspects), lambda number: self._try(suspects[number], number))
         for number, how in ends.items():
             self._quarantine_deadly(suspects[number], how)
         self.attempts.clear()
@@ -159,7 +159,7 @@ class Run:
             disk.unlink(left)
 
     def _try(self, arrival: Arrival, number: int) -> None:
-        """Decode and write a source, for trial; this process and its work files are thrown away."""
+        """Decode and write a source as a trial; this process and its work files are discarded."""
         read = self.read(arrival)
         if isinstance(read, Read):
             pipeline = self.pipeline
@@ -172,9 +172,9 @@ class Run:
         """Quarantine a source that ends the process."""
         read = self.read(arrival)
         if not isinstance(read, Read):
-            return  # whoever takes it next says why
-        message = f"ended the process twice ({how}) while it was decoded or written; look at the plugin it belongs to"
-        self.pipeline.set_aside_whole(read.source, [Failure("dayfile", message, "SourceError")])
+            return  # this is reported when it is taken
+        message = f"ended the process twice ({how}) while it was decoded or written; its plugin may be at fault"
+        self.pipeline.quarantine_source(read.source, [Failure("dayfile", message, "SourceError")])
         self.skipped.add(arrival.path)
         self.wait(arrival, Conclusion("quarantined", {}, {}), read.state)
 
@@ -184,43 +184,43 @@ class Run:
         return self.pipeline.settings.core.sources_keep == "always"
 
     def hold(self, path: Path, reason: str, counted: str = "") -> None:
-        """Report a file that is left in place; once, however often it is met.
+        """Report a file that is left in place, once for each reason.
 
-        ``counted`` is the word under which it was counted before, if it was.
+        ``counted`` is the word under which it was counted before, if any.
         """
         if self.held.get(path) != reason:
             self.held[path] = reason
             below = path.relative_to(self.root.path) if path.is_relative_to(self.root.path) else path
             self.report.hold(str(below), reason, counted)
 
-    def unseen(self, path: Path, error: OSError) -> None:
-        """Report what is below a directory and cannot be listed or looked at."""
+    def report_unseen(self, path: Path, error: OSError) -> None:
+        """Report a path that cannot be listed or read."""
         self.hold(path, f"cannot be read ({error.strerror or error}); left in place")
 
     def leave(self, arrival: Arrival, unread: Unread) -> None:
         """Report a source that could not be read.
 
-        One of ours that keeps changing goes back to ``incoming/``, and one that is too large to quarantine.
+        An accepted source goes back to ``incoming/`` if it keeps changing, and to quarantine if it is too large.
         """
         if arrival.ours and unread.changing:
             release(self.root, arrival.path, None, self.hold)
         elif arrival.ours and unread.refused is not None:
-            self._set_aside(arrival.path, unread, unread.refused)
+            self._quarantine_unread(arrival.path, unread, unread.refused)
         elif arrival.ours:
             self.hold(arrival.path, unread.reason)
         elif unread.changing:
-            self.hold(arrival.path, f"{unread.reason}; give it again once it is whole")
+            self.hold(arrival.path, f"{unread.reason}; give it again once it is complete")
         else:
             place = "; left in place" if unread.refused else ""
             self.report.failures.append(Failure("dayfile", f"{arrival.path}: {unread.reason}{place}", unread.error))
 
-    def _set_aside(self, path: Path, unread: Unread, refused: State) -> None:
-        """Move a source to quarantine that is too large to be read, if it is still what was looked at."""
+    def _quarantine_unread(self, path: Path, unread: Unread, refused: State) -> None:
+        """Move a source that is too large to be read to quarantine, unless it has changed."""
         try:
             if State.of(path.lstat()) != refused:
                 release(self.root, path, None, self.hold)
                 return
-            self.pipeline.set_aside_unread(path, unread.reason, unread.error)
+            self.pipeline.quarantine_unread(path, unread.reason, unread.error)
         except OSError as error:
             if disk.concerns_the_disk(error):
                 message = f"could not be moved to quarantine: {error.strerror}; {disk.STAYS}"
@@ -230,13 +230,13 @@ class Run:
             remove_numbered(self.root, path)
 
     def decide(self, arrival: Arrival, conclusion: Conclusion, origin: Received) -> Conclusion:
-        """Leave a source that nobody recognises where it came from, or quarantine it; others are as they were."""
+        """Leave or quarantine a source if no plugin recognises it; return the conclusion, changed if it was."""
         if conclusion.counted != "left":
             return conclusion
         if not self.leaves[arrival.ours]:
-            source = source_of(origin)
+            source = make_source(origin)
             first = source.part(0, FIRST_BYTES)
-            self.pipeline.set_aside_whole(source, [nobody_knows(self.pipeline.plugins, first)])
+            self.pipeline.quarantine_source(source, [explain_unrecognised(self.pipeline.plugins, first)])
             return replace(conclusion, counted="quarantined")
         if arrival.ours:
             try:
@@ -249,8 +249,8 @@ class Run:
         self.report.leave(origin.name, trouble=not arrival.found)
         return conclusion
 
-    def passed_over(self, path: Path, status: os.stat_result) -> bool:
-        """Whether a file in ``incoming/`` was left before and has not changed; it is counted once."""
+    def is_passed_over(self, path: Path, status: os.stat_result) -> bool:
+        """Return whether a file in ``incoming/`` was left before and has not changed; count it once."""
         if not self.leaves[True] or not self.left.holds(path, status):
             return False
         if path not in self.known_left:
@@ -259,17 +259,17 @@ class Run:
         return True
 
     def wait(self, arrival: Arrival, conclusion: Conclusion, state: State | None) -> None:
-        """Let a source wait until its day files are published; one that is held stays in place."""
+        """Add a source that waits for its day files to be published; held and left sources do not wait."""
         if conclusion.counted not in {"held", "left"}:
             self.waiting.append(Waiting(arrival, state, conclusion.counted, set(conclusion.days)))
 
     def publish(self, paths: Container[str] | None = None) -> None:
-        """Publish day files, all if none are named, and release the sources that wait for nothing else."""
+        """Publish day files, those of ``paths`` or all, and release the sources that wait for no other."""
         self.set_back(self.pipeline.publish(paths))
         self.release(self.pipeline.day_files.work_files)
 
     def set_back(self, setbacks: Mapping[str, Setback]) -> None:
-        """Hold the sources of day files that were given up, and take back what was counted of their records."""
+        """Hold the sources of day files that were given up, and subtract the counts of their records."""
         self.setbacks |= setbacks
         for path, setback in setbacks.items():
             for data_type, statuses in setback.statuses:
@@ -279,13 +279,13 @@ class Run:
                 self.hold(source.arrival.path, setback.reason, source.counted)
 
     def publish_idle(self, most_waiting: int) -> None:
-        """Publish day files that were not written for long, if more than ``most_waiting`` wait."""
+        """Publish the day files that are not open, if more than ``most_waiting`` wait."""
         day_files = self.pipeline.day_files
         if len(day_files.work_files) > most_waiting:
             self.publish([path for path in day_files.work_files if path not in day_files.used])
 
     def release(self, unpublished: Iterable[str] = ()) -> None:
-        """Release the sources that wait for none of these day files; those that are being written wait on."""
+        """Release the sources that wait for none of these day files; sources still open for writing keep waiting."""
         unpublished = set(unpublished)
         self.waiting = [
             source
@@ -294,12 +294,12 @@ class Run:
         ]
 
     def _release(self, source: Waiting) -> bool:
-        """Release a source, of ours from ``accepted/``; False if it is being written and must wait on."""
+        """Release a source, which removes it from ``accepted/``; return False if it is still open for writing."""
         hold = partial(self.hold, counted=source.counted)
         return not source.arrival.ours or release(self.root, source.arrival.path, source.state, hold)
 
     def finish(self) -> None:
-        """Name the sources that are left, as somebody has them open for writing; the next run looks at them again."""
+        """Report sources that are left because they are open for writing; the next run checks them again."""
         for source in self.waiting:
             reason = "archived as it is, but another program has it open for writing; left in place"
             self.hold(source.arrival.path, reason, source.counted)

@@ -1,4 +1,4 @@
-"""What became of the records of a group of sources, by day file."""
+"""The results of writing a group of sources, by day file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Setback", "Share", "Written"]
 
 @dataclass
 class Share:
-    """What became of the records of a group of sources in one day file; sources by their place in the group.
+    """The result of writing a group of sources into one day file; sources by their place in the group.
 
     Parameters
     ----------
     records : dict of int to int
-        How many of each source belong to it.
+        Number of records of each source that belong to it.
     known : set of int
-        Sources that it had already, so that nothing was done.
+        Sources that it had already, for which nothing was done.
     failures : dict of int to list of Failure
-        Why some could not be written.
+        Why records of a source could not be written.
     held : str
-        Why the day file can take nothing now; empty if it can.
+        Why the day file cannot be written now; empty if it can.
     """
 
     records: dict[int, int] = field(default_factory=dict)
@@ -34,20 +34,20 @@ class Share:
     held: str = ""
 
     def fail(self, place: int, failure: Failure) -> None:
-        """Put down that records of a source could not be written."""
+        """Note that records of a source could not be written."""
         self.failures.setdefault(place, []).append(failure)
 
 
 @dataclass(frozen=True)
 class Setback:
-    """A day file in the making that was given up, as the published one that it began from turned out to be damaged.
+    """A work file that was given up because the published day file that it was copied from is damaged.
 
     Parameters
     ----------
     reason : str
         What is wrong, and what to do.
     statuses : list of (str, array)
-        As in :class:`Written`: what had been counted of records that are in no day file now.
+        As in :class:`Written`: the statuses of records that were counted and are now in no day file.
     """
 
     reason: str
@@ -56,16 +56,16 @@ class Setback:
 
 @dataclass
 class Written:
-    """What became of the records of a group of sources.
+    """The result of writing a group of sources.
 
     Parameters
     ----------
     shares : dict of str to Share
-        By day file.
+        The result for each day file.
     statuses : list of (str, array)
-        Name of the data type, and a status per record, of each piece that was written.
+        Name of the data type and a status for each record, of each piece that was written.
     setbacks : dict of str to Setback
-        Day files that were given up meanwhile, with what earlier groups wrote to them.
+        Day files that were given up, with what earlier groups wrote to them.
     """
 
     shares: dict[str, Share] = field(default_factory=dict)

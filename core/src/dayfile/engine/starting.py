@@ -1,4 +1,4 @@
-"""How a run starts: in the archive's lock, with what one that was killed left behind put right."""
+"""Starting a run: lock the archive, and repair what a killed run left behind."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
-from dayfile.engine.accepting import (
-    accept_each,
-)
-from dayfile.engine.intake import left_behind
+from dayfile.engine.accepting import accept_each
+from dayfile.engine.intake import list_further
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
@@ -30,13 +28,13 @@ from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.stores.declarations import make_type_finder
 
-__all__ = ["started"]
+__all__ = ["start_run"]
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def started(
+def start_run(
     root: Root,
     plugins: Plugins,
     settings: Settings,
@@ -45,25 +43,25 @@ def started(
     make: bool = False,
     tuning: Tuning = DEFAULTS,
 ) -> Iterator[Run]:
-    """A run in the archive's lock, with what a killed run left behind put right.
+    """Start a run in the archive's lock, after repairing what a killed run left behind.
 
-    ``make``: make an archive where nothing is at its path.
+    With ``make``, create an archive if its path does not exist.
 
     Raises
     ------
     UsageError, SettingsError
-        The environment names a base directory that cannot be one, or ``intake.also`` what may not be taken in.
+        The environment names an impossible base directory, or ``intake.also`` a directory that must not be moved.
     ArchiveLockedError
         Another run works on the archive.
     StorageError
-        There is no archive, or it could not be written; input is where it was.
+        The archive does not exist, or could not be written; input is left in place.
     InstallationError
         The HDF5 library cannot be called.
     """
     load_library()  # before any source is touched: without it nothing can be written
     check_bases(root, plugins.bases)
     unseen: list[tuple[Path, OSError]] = []
-    also = left_behind(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
+    also = list_further(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
     with root.hold_lock() as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
@@ -77,22 +75,22 @@ def started(
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
         for path, error in unseen:
-            run.unseen(path, error)
+            run.report_unseen(path, error)
         for _ in accept_each(root, also, run.hold):
-            pass  # they are taken with all that is in accepted/
+            pass  # the run takes them from accepted/
         process = os.getpid()
         try:
             run.try_suspects()
             yield run
         finally:
-            if os.getpid() == process:  # a fork that ends in here has no part in the run
+            if os.getpid() == process:  # not a fork that ends in here
                 pipeline.abandon()
         if os.getpid() == process:
             run.finish()
 
 
 def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
-    """Make a new catalogue where there is none and day files are: one made by a run would list a part of them."""
+    """Rebuild the catalogue if it is missing and day files exist: a run would only list the files it writes."""
     if Catalogue(root.catalogue).exists() or (day_file := root.find_day_file()) is None:
         return
     logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
@@ -101,20 +99,20 @@ def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
 
 
 def record_announced(root: Root, plugins: Plugins) -> None:
-    """Put into the catalogue what a run announced and, cut off, did not record.
+    """Record day files in the catalogue that a run announced, but did not record because it was killed.
 
-    One that cannot be read, as after a loss of power, stays announced, and a warning says so: the rest of the run does
-    not need it, and ``dayfile rebuild``, which mends it, is a run too. Of one that is not there, what was known stays.
-    So it does where the file has fewer records than were known: that is none that a run has published.
+    A file that cannot be read, for instance after a power cut, stays announced, with a warning: the rest of the run
+    does not need it, and ``dayfile rebuild``, which repairs it, is a run too. If a file is missing, or has fewer
+    records than the catalogue, the rows of the catalogue stay: no run has published that file.
     """
     catalogue = Catalogue(root.catalogue)
-    told = make_type_finder(plugins.data_types.values())
+    finder = make_type_finder(plugins.data_types.values())
     for path, day in catalogue.list_announced().items():
         published = root.day_file(path)
         known = Publication(catalogue.read_file_rows(path), None)
         try:
             if disk.exists(published):
-                found = Publication(make_rows(path, str(day), read_summaries(published, told)), Digest.of(published))
+                found = Publication(make_rows(path, str(day), read_summaries(published, finder)), Digest.of(published))
                 if not find_losses(known.rows, found.rows) or catalogue.list_losses(path):
                     known = found
         except DayFileError as error:

@@ -1,4 +1,4 @@
-"""Sources tried in a process of their own: one that ends the process must not end the run, again and again."""
+"""Trials of sources in a child process, so that a source that ends its process does not end every run."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-__all__ = ["ends_of_process"]
+__all__ = ["find_deadly"]
 
 DONE = "done"
 Take = Callable[[int], None]
-"""Takes the source of a number, for trial: nothing of it stays."""
+"""Take the source with a number as a trial, without a lasting effect."""
 
 
-def ends_of_process(count: int, take: Take) -> dict[int, str]:
-    """Find the sources that end the process in which they are taken.
+def find_deadly(count: int, take: Take) -> dict[int, str]:
+    """Find the sources that end the process that takes them.
 
-    A child takes one source after the other. When it ends, the source that it had begun is the one, and another child
-    goes on with the next. So it is known that the source did it: whoever kills this process from outside kills no child
-    of its alone.
+    A child process takes one source after the other. If it ends, the source that it had begun is at fault, and another
+    child continues with the next one. If somebody kills the run, no child of it ends alone, so no source is blamed.
 
     Parameters
     ----------
     count : int
-        How many sources there are.
+        Number of sources.
     take : callable
-        Takes the source of a number, in the child.
+        Takes the source with a number, in the child.
 
     Returns
     -------
     dict of int to str
-        The numbers of sources that ended the process, and how it ended.
+        How the process ended, by the number of the source.
     """
     found: dict[int, str] = {}
     start = 0
@@ -46,7 +45,7 @@ def ends_of_process(count: int, take: Take) -> dict[int, str]:
 
 
 def try_from(start: int, count: int, take: Take) -> tuple[int, str]:
-    """Let a child take sources from a number on: that of the last it had begun, and how it ended; empty if well."""
+    """Take sources from ``start`` on in a child; return the last that it began, and how it ended (empty: normally)."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,14 +64,14 @@ def try_from(start: int, count: int, take: Take) -> tuple[int, str]:
 
 
 def go_through(numbers: Iterable[int], take: Take, writer: int) -> NoReturn:
-    """Take sources one by one, and say before each which one it is; never returns."""
+    """Take sources one by one, and write the number of each before it; never return."""
     try:
-        os.setsid()  # a source may signal the whole group of processes
+        os.setsid()  # a source may send a signal to the process group
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, signal.SIG_DFL)
         for number in numbers:
             os.write(writer, f"{number}\n".encode())
-            with suppress(Exception):  # it is met again, and reported, where the source is taken
+            with suppress(Exception):  # it happens again, and is reported, when the run takes the source
                 take(number)
         os.write(writer, f"{DONE}\n".encode())
     finally:

@@ -1,4 +1,4 @@
-"""How much a run takes at once, and how much of it may wait."""
+"""Bounds of a run: how much it takes at once, and how much may wait."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Tuning:
     Parameters
     ----------
     group_bytes : int
-        Bytes of a group of sources, which are decoded and written together; a group ends with the source that reaches
-        them.
+        Size in bytes of a group of sources that are decoded and written together; the source that reaches it is the
+        last of its group.
     group_sources : int
-        Sources of a group at most.
+        Largest number of sources in a group.
     most_waiting : int
-        Day files that may wait for the end of a run, each in the workshop and with some kilobytes of memory; when there
-        are more, those that were not written for long are published.
+        Largest number of day files that wait for the end of a run, each in the workshop and with some kilobytes of
+        memory; beyond it, those that are not open are published.
     most_left : int
-        With several processes, day files that then wait on: those that were written last.
+        With several processes, number of day files that keep waiting then: those that were written last.
     block_bytes : int
-        With one process, bytes of a source beyond which it is not read whole, and of the blocks it is read in then.
+        With one process, size in bytes above which a source is read in blocks, and the size of the blocks.
     groups_ahead : int
-        With several processes, groups for each worker to decode, so that none waits for work.
+        With several processes, number of groups for each worker to decode, so that it always has work.
     groups_open : int
-        With several processes, groups for each worker that are sent and not finished, so that memory is bounded.
+        With several processes, number of unfinished groups for each worker, which bounds the memory.
 
     Examples
     --------
@@ -46,4 +46,4 @@ class Tuning:
 
 
 DEFAULTS = Tuning()
-"""What a run takes if nothing else is asked for."""
+"""The bounds of a run by default."""

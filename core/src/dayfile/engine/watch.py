@@ -1,4 +1,4 @@
-"""Watching: archive what arrives, publish when it is worth it, stop when told."""
+"""Watching: archive what arrives, publish now and then, and stop on a signal."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, accepted_before, silent
-from dayfile.engine.intake import Incoming, groups
-from dayfile.engine.report import Held, Report, SetAside
+from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.intake import Incoming, group_arrivals
+from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
-from dayfile.engine.starting import started
+from dayfile.engine.starting import start_run
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
 __all__ = ["run_watch"]
 
-# Milliseconds between two looks of watchfiles at its own queue: it wakes up for each.
+# Milliseconds between two checks of watchfiles' own queue; it wakes up for each.
 NOTICE_STEP = 250
 
 logger = logging.getLogger(__name__)
 
 
-def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = silent) -> Report:
-    """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT; then publish what there is.
+def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = show_nothing) -> Report:
+    """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT, then publish what is left.
 
-    Notices of the file system say when to look; a look every ``watch.rescan`` seconds backs them up, as notices can be
-    lost and some file systems give none. To be called in the main thread, which is the one that gets signals.
+    The file system sends notices of new files. Because notices can be lost, and some file systems send none, the
+    directory is also read every ``watch.rescan`` seconds. Call it in the main thread, which receives signals.
 
     Parameters
     ----------
@@ -50,42 +50,42 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     Raises
     ------
     StorageError
-        There is no archive; or, meanwhile, its directory was renamed, removed or replaced, or cannot be written.
+        The archive does not exist; or its directory was renamed, removed or replaced meanwhile, or cannot be written.
     """
-    with Bell() as bell, stopped_by_signals(bell), started(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle, run.unseen, run.passed_over)
-        for group, _ in groups(accepted_before(run)):
+    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings) as run:
+        incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
+        for group, _ in group_arrivals(find_accepted(run)):
             run.take(group)
         logged = log_troubles(run.report)
-        with noticed(root.incoming, bell):
+        with watch_directory(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
                 logged = log_troubles(run.report, logged)
-                bell.wait(pause(run, incoming, settings))
+                bell.wait(compute_pause(run, incoming, settings))
         run.publish()
     return run.report
 
 
 def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[int, ...]:
-    """Log failures, held sources, entries of the quarantine and what was left, except what was logged before.
+    """Log failures, held sources, quarantine entries and left sources that were not logged before.
 
-    The report itself is seen when the watch ends, which may be years later.
+    The report itself is only shown when the watch ends, which may be years later.
 
     Parameters
     ----------
     report : Report
-        What was done so far.
+        The report so far.
     logged : sequence of int
-        How many of each were logged before; what this function returned last.
+        Numbers that were logged before, as returned by the last call.
 
     Returns
     -------
     tuple of int
-        How many of each are logged now.
+        Numbers that are logged now.
     """
     if len(report.left) > logged[-1]:
         logger.warning("%s", report.left_message)
-    kinds: tuple[Sequence[Failure | Held | SetAside], ...] = (report.failures, report.held, report.quarantine)
+    kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
     for before, troubles in zip(logged, kinds, strict=False):
         for trouble in troubles[before:]:
             logger.warning("%s", trouble.message)
@@ -95,13 +95,13 @@ def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[
 class Bell:
     """Wakes the loop, from a signal handler or from another thread.
 
-    A pipe, not a :class:`threading.Event`: a handler runs in the midst of whatever the main thread does, also while
-    that holds the lock within an event, which it would then wait for without end.
+    It is a pipe and not a :class:`threading.Event`: a signal handler could interrupt the main thread while that holds
+    the lock of the event, and would then wait for the lock forever.
 
     Attributes
     ----------
     stopped : bool
-        Whether the loop is to end.
+        Whether the loop must end.
     """
 
     def __init__(self) -> None:
@@ -118,12 +118,12 @@ class Bell:
         os.close(self.writer)
 
     def ring(self) -> None:
-        """Wake the loop, or let it not go to sleep."""
-        with suppress(BlockingIOError):  # the pipe is full: it has been rung often enough
+        """Wake the loop, or keep it from sleeping."""
+        with suppress(BlockingIOError):  # the pipe is full, which wakes the loop as well
             os.write(self.writer, b".")
 
     def wait(self, seconds: float) -> None:
-        """Sleep until it is rung, or for so long."""
+        """Sleep until it rings, at most for ``seconds``."""
         select.select([self.reader], [], [], seconds)
         with suppress(BlockingIOError):
             while os.read(self.reader, 4096):
@@ -131,23 +131,23 @@ class Bell:
 
 
 def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
-    """Take what is ready, a round at a time, and publish what is due."""
+    """Archive what is ready, some files at a time, and publish the day files that are due."""
     run.root.check_there()
-    ready = incoming.ready()
+    ready = incoming.find_ready()
 
     for start in range(0, max(len(ready), 1), ACCEPTED_TOGETHER):
         paths = ready[start : start + ACCEPTED_TOGETHER]
         if bell.stopped:
             return
         progress(start, len(ready), paths[0].name if paths else "")
-        for group, _ in groups(accept(run.root, paths, run.hold)):
+        for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
-        # Also where nothing is due: sources whose records were all there already are released.
-        run.publish(run.pipeline.day_files.due())
+        # Also if no day file is due: it releases sources without new records.
+        run.publish(run.pipeline.day_files.list_due())
 
 
-def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
-    """Seconds until there is something to do without a notice."""
+def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
+    """Compute the seconds until the next check without a notice."""
     core = settings.core
     waits = [core.watch_rescan]
     if incoming.waiting:
@@ -158,14 +158,15 @@ def pause(run: Run, incoming: Incoming, settings: Settings) -> float:
 
 
 @contextmanager
-def stopped_by_signals(bell: Bell) -> Iterator[None]:
+def stop_by_signals(bell: Bell) -> Iterator[None]:
     """Let SIGTERM and SIGINT end the loop."""
 
-    def tell(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
+        """Stop the loop."""
         bell.stopped = True
         bell.ring()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -174,11 +175,11 @@ def stopped_by_signals(bell: Bell) -> Iterator[None]:
 
 
 @contextmanager
-def noticed(directory: Path, bell: Bell) -> Iterator[None]:
-    """Ring when something happens in a directory.
+def watch_directory(directory: Path, bell: Bell) -> Iterator[None]:
+    """Ring when something changes in a directory.
 
-    Without the library watchfiles (extra ``watch``), or where the system has no notices to give, nothing does, and the
-    rescan does the work alone.
+    Without the library watchfiles (extra ``watch``), or without notices from the system, it never rings, and only the
+    rescan finds files.
     """
     try:
         from watchfiles import watch
@@ -189,14 +190,15 @@ def noticed(directory: Path, bell: Bell) -> Iterator[None]:
     ended = threading.Event()
 
     def follow() -> None:
+        """Ring for each notice, in a thread."""
         notices = watch(directory, stop_event=ended, step=NOTICE_STEP, raise_interrupt=False, yield_on_timeout=True)
         try:
             for number, changes in enumerate(notices):
-                # Once without a change too: of what arrived before the system was asked for notices, it gives none.
+                # The first time also without a change: there is no notice of files that arrived before it started.
                 if changes or number == 0:
                     bell.ring()
-        except (OSError, RuntimeError) as error:  # what watchfiles raises, as where too much is watched already
-            logger.warning("no notices of what arrives (%s); it is looked for every watch.rescan seconds", error)
+        except (OSError, RuntimeError) as error:  # raised by watchfiles, for instance if too much is watched already
+            logger.warning("no notices of what arrives (%s); incoming/ is read every watch.rescan seconds", error)
 
     thread = threading.Thread(target=follow, name="notices of incoming", daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
-"""A worker: a process that decodes sources, and writes the day files that are its own.
+"""A worker: a process that decodes sources, and writes its own day files.
 
-It is told what to do, and answers, by messages over a pipe; records do not go that way. What it decoded it keeps in
-memory for the day files it writes itself, and hands over in a part file for those of others.
+It receives tasks and sends answers over a pipe, but no records. Records that it decoded stay in its memory if it writes
+their day file itself, and go into a part file if another worker does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
-from dayfile.engine.parts import load, save
+from dayfile.engine.parts import load_pieces, save_pieces
 from dayfile.engine.pieces import Piece
 from dayfile.engine.reading import NO_ROOM, Read, State, Unread, read_source
 from dayfile.engine.shares import Setback, Share, Written
@@ -39,7 +39,7 @@ from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Identity", "Problem", "ReadAgain", "Told", "Worker", "part_file", "work"]
+__all__ = ["Decoding", "Identity", "ReadAgain", "TaskError", "Worker", "locate_part_file", "work"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -53,7 +53,7 @@ class Identity(NamedTuple):
 
 
 class ReadAgain:
-    """A source that a worker read, whose bytes are read again if they are asked for."""
+    """A source that a worker read; its bytes are read again when needed."""
 
     def __init__(self, path: Path, origin: Identity) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class ReadAgain:
 
     @property
     def content(self) -> bytes:
-        """The bytes, also if others were appended since; HeldError if they are gone, or others."""
+        """The bytes that the worker read, also if more were appended; HeldError if they are gone or have changed."""
         try:
             disk.step("open", self.path)
             with self.path.open("rb") as file:
@@ -75,19 +75,19 @@ class ReadAgain:
         return content
 
 
-class Told(NamedTuple):
-    """What is known of a source that a worker decoded: all but its records.
+class Decoding(NamedTuple):
+    """The result of decoding a source in a worker, without its records.
 
     Parameters
     ----------
     origin : Identity
-        Which source.
+        The source.
     decoded : Decoded
-        What became of it.
+        The result of decoding it.
     unread : Unread or None
         Why it could not be read.
     state : State or None
-        What its file was when it was read.
+        State of its file when it was read.
     arrived : float
         When it was accepted, seconds since 1970.
     """
@@ -100,35 +100,35 @@ class Told(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Problem:
+class TaskError:
     """An exception that ended a worker's task.
 
     Parameters
     ----------
     error : DayfileError or None
-        One that people can act on.
+        The error, if people can act on it.
     trace : str
-        The traceback of any other.
+        The traceback of any other exception.
     """
 
     error: DayfileError | None
     trace: str
 
 
-def part_file(root: Root, number: int) -> Path:
-    """Where the pieces of a group of sources are handed over."""
+def locate_part_file(root: Root, number: int) -> Path:
+    """Return the path of a group's part file."""
     return root.workshop / f"part-{number}"
 
 
 class Worker:
-    """What a worker does; each task is a method and its answer goes back.
+    """The tasks of a worker: each is a method, and its result is the answer.
 
     Parameters
     ----------
     root, plugins, settings
         As for :class:`dayfile.engine.pipeline.Pipeline`.
     name : str
-        Tells its work files from those of others.
+        Prefix of the names of its work files.
     """
 
     def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str) -> None:
@@ -140,59 +140,59 @@ class Worker:
         self.kept: dict[int, list[Piece]] = {}
         self.foreign: set[str] = set()
 
-    def decode(self, number: int, arrivals: Iterable[Arrival], foreign: Iterable[str]) -> tuple[list[Told], set[str]]:
-        """Decode a group of sources; what is known of each, and the day files whose records were handed over.
+    def decode(self, number: int, group: Iterable[Arrival], others: Iterable[str]) -> tuple[list[Decoding], set[str]]:
+        """Decode a group of sources; return their results, and the day files with records in the part file.
 
-        ``foreign`` are day files of which it has become known since that others write them.
+        ``others`` are day files that got another worker as their writer since the last call.
         """
-        self.foreign.update(foreign)
-        told: list[Told] = []
+        self.foreign.update(others)
+        results: list[Decoding] = []
         readable: list[tuple[int, Source]] = []
-        for place, arrival in enumerate(arrivals):
+        for place, arrival in enumerate(group):
             read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
                 identity = Identity(source.name, source.size, source.sha256)
-                told.append(Told(identity, Decoded(), state=read.state, arrived=source.arrived))
+                results.append(Decoding(identity, Decoded(), state=read.state, arrived=source.arrived))
                 readable.append((place, source))
             else:
-                told.append(Told(Identity(arrival.path.name), Decoded(), read))
+                results.append(Decoding(Identity(arrival.path.name), Decoded(), read))
         try:
             decoded, pieces = self.decoder([source for _, source in readable])
         except MemoryError:
-            # The first process sends them again, one by one; a single one is a failure, not an error.
-            alone = [(place, told[place].origin) for place, _ in readable]
+            # The first process sends them again, one by one. For a single source this is a failure, not an error.
+            alone = [(place, results[place].origin) for place, _ in readable]
             for place, origin in alone:
-                told[place] = Told(origin, Decoded(), NO_ROOM)
-            return told, set()
+                results[place] = Decoding(origin, Decoded(), NO_ROOM)
+            return results, set()
         places = np.array([place for place, _ in readable], np.int64)
         self.kept[number] = [replace(piece, sources=places[piece.sources]) for piece in pieces]
         for place, each in zip(places.tolist(), decoded, strict=True):
-            told[place] = told[place]._replace(decoded=each)
-        return told, self.hand(number, self.foreign)
+            results[place] = results[place]._replace(decoded=each)
+        return results, self.hand(number, self.foreign)
 
     def hand(self, number: int, paths: Collection[str]) -> set[str]:
-        """Put the records of a group that belong to some day files into its part file; those there were some for."""
+        """Put the records of some day files into the group's part file; return the day files that had any."""
         kept = self.kept.get(number, [])
         given = [piece for piece in kept if piece.path in paths]
         if given:
-            with disk.storage_errors("write", part_file(self.root, number)):
-                disk.step("write", part_file(self.root, number))
-                save(part_file(self.root, number), given)
+            with disk.storage_errors("write", locate_part_file(self.root, number)):
+                disk.step("write", locate_part_file(self.root, number))
+                save_pieces(locate_part_file(self.root, number), given)
             self.kept[number] = [piece for piece in kept if piece.path not in paths]
         return {piece.path for piece in given}
 
     def write(self, number: int, origins: list[Identity], mine: Collection[str], handed: Collection[str]) -> Written:
         """Write the records of a group that belong to day files of this worker.
 
-        ``mine`` are those whose records it decoded itself, ``handed`` those in the part file.
+        ``mine`` are day files whose records it decoded itself, ``handed`` those with records in the part file.
         """
         pieces = [piece for piece in self.kept.pop(number, []) if piece.path in mine]
         if handed:
-            with disk.storage_errors("read", part_file(self.root, number)):
-                disk.step("open", part_file(self.root, number))
+            with disk.storage_errors("read", locate_part_file(self.root, number)):
+                disk.step("open", locate_part_file(self.root, number))
                 try:
-                    pieces += load(part_file(self.root, number), self.plugins.data_types, handed)
+                    pieces += load_pieces(locate_part_file(self.root, number), self.plugins.data_types, handed)
                 except MemoryError:
                     pieces = [piece for piece in pieces if piece.path not in handed]
                     written = Writing(self.day_files, origins).write(pieces)
@@ -201,32 +201,32 @@ class Worker:
         return Writing(self.day_files, origins).write(pieces)
 
     def enter(self, entries: Iterable[tuple[str, Identity, int]]) -> None:
-        """Enter sources into ledgers: day file, source, number of its records."""
+        """Enter sources into ledgers: each entry has day file, source and number of records."""
         for path, origin, records in entries:
             if path in self.day_files.work_files:  # not given up meanwhile
                 self.day_files.enter(path, origin, records)
 
-    def changed(self) -> dict[str, np.datetime64]:
-        """Day files with something new."""
-        return self.day_files.changed()
+    def list_changed(self) -> dict[str, np.datetime64]:
+        """List the day files with unpublished changes."""
+        return self.day_files.list_changed()
 
     def publish(self, path: str) -> Publication | Setback:
-        """Publish a day file; what the catalogue is to say of it, or why it was given up."""
+        """Publish a day file; return its rows for the catalogue, or why it was given up."""
         ((_, published),) = self.day_files.publish([path])
         return published
 
     def forget(self) -> None:
-        """Let go of work files with nothing new, once the others are published."""
+        """Drop work files without changes, after the others are published."""
         self.day_files.forget_unchanged()
 
 
 def work(connection: Connection, parent: int, worker: Worker) -> None:
-    """Do what comes over the pipe, until it is closed.
+    """Run the tasks that come over the pipe, until it is closed.
 
-    A message is the name of a task and its arguments, an answer the name and what it gave, or a :class:`Problem`.
+    A message is the name of a task and its arguments. An answer is the name and the result, or a :class:`TaskError`.
     """
     end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to all of a terminal; the first process decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all processes; the first one decides
     tasks: SimpleQueue[tuple[str, tuple[Any, ...]] | None] = SimpleQueue()
     Thread(target=listen, args=(connection, tasks), daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -235,16 +235,16 @@ def work(connection: Connection, parent: int, worker: Worker) -> None:
             try:
                 answer = getattr(worker, task)(*arguments)
             except DayfileError as error:
-                answer = Problem(error, "")
-            except Exception:  # noqa: BLE001 - it is raised again where the messages come from
-                answer = Problem(None, traceback.format_exc())
+                answer = TaskError(error, "")
+            except Exception:  # noqa: BLE001 - the first process raises it again
+                answer = TaskError(None, traceback.format_exc())
             connection.send((task, arguments[:1], answer))
     worker.day_files.abandon()
     os._exit(0)
 
 
 def listen(connection: Connection, tasks: SimpleQueue[tuple[str, tuple[Any, ...]] | None]) -> None:
-    """Take in all that comes at once: were this process busy with a long answer, both ends could wait for the other."""
+    """Receive messages at once: otherwise, during a long answer, both ends of the pipe could wait for each other."""
     with contextlib.suppress(EOFError, OSError):
         while True:
             tasks.put(connection.recv())
@@ -252,9 +252,9 @@ def listen(connection: Connection, tasks: SimpleQueue[tuple[str, tuple[Any, ...]
 
 
 def end_with(parent: int) -> None:
-    """End this process at once when its parent ends: what it does without the archive's lock would harm the next run.
+    """End this process as soon as its parent ends: without the archive's lock it would harm the next run.
 
-    Linux sends the signal; elsewhere the worker ends when it next looks at the pipe.
+    Linux sends a signal for this. Elsewhere the worker ends when it next reads from the pipe.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

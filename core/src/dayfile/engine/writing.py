@@ -1,4 +1,4 @@
-"""The records of a group of sources, or of a large one block by block, on their way into the day files."""
+"""Writing the records of a group of sources, or of a large source block by block, into day files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Statuses = list[tuple[str, npt.NDArray[np.uint8]]]
 
 @dataclass
 class Verdict:
-    """Which sources of a group are written into a day file.
+    """The decision which sources of a group are written into a day file.
 
     Parameters
     ----------
     fresh : set of int
-        Those that it does not have, by place in the group.
+        Sources that it does not have, by place in the group.
     renamed : dict of int to list
-        Those that it has in part or under another name, and the statuses of their records.
+        Sources that it has in part or under another name, with the statuses of their records.
     """
 
     fresh: set[int]
@@ -41,12 +41,12 @@ class Verdict:
 
 
 class Writing:
-    """One group of sources, on its way into the day files.
+    """Writes one group of sources into day files.
 
     Parameters
     ----------
     day_files : DayFiles
-        Where it goes.
+        The day files.
     origins : sequence of Origin
         The sources, by their place in the group.
     """
@@ -60,16 +60,16 @@ class Writing:
         self.statuses: dict[str, Statuses] = {}
 
     def write(self, pieces: Sequence[Piece]) -> Written:
-        """Write the records of the group, except those of sources that a day file has already.
+        """Write the records of the group, except those of sources that a day file already has.
 
         Parameters
         ----------
         pieces : sequence of Piece
-            Their records.
+            The records.
         """
-        for places in rounds(self.origins):
-            parts = (self._part(piece, places) for piece in pieces)
-            for path, each in by_day_file(part for part in parts if len(part.sources)):
+        for places in split_into_rounds(self.origins):
+            parts = (self._select(piece, places) for piece in pieces)
+            for path, each in group_by_day_file(part for part in parts if len(part.sources)):
                 share = self.written.shares.setdefault(path, Share())
                 for piece in each:
                     for place, records in piece.counts.items():
@@ -80,19 +80,19 @@ class Writing:
         return self.written
 
     def write_blocks(self, counts: Mapping[str, int], blocks: Iterable[Sequence[Piece]]) -> Written:
-        """Write the records of the one source of the group as they come, all of them or none.
+        """Write the records of the only source of the group as they are read, all of them or none.
 
         Parameters
         ----------
         counts : mapping of str to int
-            How many of its records belong to each day file.
+            Number of its records in each day file.
         blocks : iterable of sequence of Piece
-            Its records; HeldError if the source cannot be read any more.
+            Its records; HeldError if the source can no longer be read.
         """
         shares = self.written.shares = {path: Share({0: records}) for path, records in counts.items()}
         try:
             for pieces in blocks:
-                for path, each in by_day_file(pieces):
+                for path, each in group_by_day_file(pieces):
                     if not (shares[path].held or shares[path].failures or path in self.day_files.setbacks):
                         self._write_day(path, each)
         except (HeldError, MemoryError) as error:
@@ -108,26 +108,26 @@ class Writing:
         return self.written
 
     def _give_up_halves(self) -> None:
-        """Give up the day files that hold only a part of what the source has for them; others lose nothing."""
+        """Give up the work files that hold only a part of the source's records."""
         failed = any(share.failures for share in self.written.shares.values())
         for path, share in self.written.shares.items():
             if path in self.day_files.setbacks:
                 share.held = self.day_files.setbacks[path].reason
             elif path in self.verdicts and (failed or share.held):
-                reason = f"records of {self.origins[0].name} could not be written whole; run again"
+                reason = f"records of {self.origins[0].name} could not all be written; run again"
                 self.day_files.setbacks[path] = Setback(reason, self.day_files.drop(path))
             else:
                 continue
             self.verdicts.pop(path, None)
             self.statuses.pop(path, None)
 
-    def _part(self, piece: Piece, places: Collection[int]) -> Piece:
-        """The records of some sources."""
+    def _select(self, piece: Piece, places: Collection[int]) -> Piece:
+        """Select the records of some sources."""
         data_type = self.plugins.data_types[piece.data_type]
-        return piece.of(places, data_type.blob_fields)
+        return piece.select(places, data_type.blob_fields)
 
     def _write_day(self, path: str, pieces: list[Piece]) -> None:
-        """Write records that belong to one day file; no source is in the group twice."""
+        """Write records of one day file; no source occurs twice."""
         share = self.written.shares[path]
         try:
             for piece in pieces:
@@ -141,7 +141,7 @@ class Writing:
                     share.fail(place, Failure.of(piece.plugin, error))
         except HeldError as error:
             share.held = str(error)
-        except MemoryError:  # of one that is not begun: what a plugin writes is a failure of its source
+        except MemoryError:  # before the work file is begun; afterwards it is a failure of the source
             share.held = f"the memory is too small to write {path}"
         except StorageError as error:
             self.day_files.setbacks[path] = setback = self.day_files.give_up(path, error)
@@ -150,24 +150,24 @@ class Writing:
             share.held = setback.reason
 
     def _judge(self, work_file: WorkFile, pieces: Sequence[Piece], share: Share) -> Verdict:
-        """Decide which of the sources are written, and start with them."""
+        """Decide which sources are written, and begin the work file for them."""
         places = {place for piece in pieces for place in piece.counts}
         taken = self.day_files.taken.setdefault(pieces[0].path, {})
         names = {
             place: taken.get(self.origins[place].sha256) or work_file.find_name(self.origins[place]) for place in places
         }
         fresh = {place for place, name in names.items() if name is None}
-        renamed = self._renamed(names, work_file, share)
+        renamed = self._find_renamed(names, work_file, share)
         share.known |= places - fresh - renamed
         if fresh or renamed:
             work_file.begin(len(self.origins))
         return Verdict(fresh, {place: [] for place in sorted(renamed)})
 
-    def _renamed(self, names: Mapping[int, str | None], work_file: WorkFile, share: Share) -> set[int]:
-        """The places of sources whose records are written again, though the day file has the source.
+    def _find_renamed(self, names: Mapping[int, str | None], work_file: WorkFile, share: Share) -> set[int]:
+        """Find the sources whose records are written again although the day file has the source, by place.
 
-        It may have it under another name: where the name tells the type, as of a struct stream, its records may be
-        others. It may have fewer records of it: those that were too far ahead of its arrival may not be now.
+        It may have the source under another name: if the name decides the type, as for struct streams, the records can
+        be different. It may have fewer records: some that were too far in the future may be plausible now.
         """
         if self.day_files.settings.core.duplicates == "keep":
             return set()
@@ -175,17 +175,17 @@ class Writing:
         return again | {place for place in names if work_file.count_records(self.origins[place]) < share.records[place]}
 
     def _write_sources(self, work_file: WorkFile, pieces: list[Piece], verdict: Verdict) -> None:
-        """Write pieces of one day file, except those of sources that it has already."""
+        """Write pieces of one day file, except records of sources that it already has."""
         if verdict.fresh:
             statuses = self.statuses.setdefault(pieces[0].path, [])
             for piece in pieces:
-                self._write_piece(work_file, self._part(piece, verdict.fresh), statuses)
+                self._write_piece(work_file, self._select(piece, verdict.fresh), statuses)
         for place, statuses in verdict.renamed.items():
             for piece in pieces:
-                self._write_piece(work_file, self._part(piece, [place]), statuses)
+                self._write_piece(work_file, self._select(piece, [place]), statuses)
 
     def _write_piece(self, work_file: WorkFile, piece: Piece, statuses: Statuses) -> None:
-        """Write a piece; if that fails, the records of each of its sources by themselves."""
+        """Write a piece; if that fails, source by source."""
         if not len(piece.sources):
             return
         failure = None
@@ -193,7 +193,7 @@ class Writing:
             given = self.plugins.write(work_file, self.plugins.data_types[piece.data_type], piece.batch)
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others go on
+        except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others continue
             failure = Failure.of(piece.plugin, error)
         places = list(piece.counts)
         if failure is None:
@@ -202,10 +202,10 @@ class Writing:
             self.written.shares[piece.path].fail(places[0], failure)
         else:
             for place in places:
-                self._write_piece(work_file, self._part(piece, [place]), statuses)
+                self._write_piece(work_file, self._select(piece, [place]), statuses)
 
     def _settle(self, path: str) -> None:
-        """Put down what became of the records in a day file, once all of them are written."""
+        """Add the result for a day file, once all records are written."""
         share, statuses = self.written.shares[path], self.statuses.pop(path, [])
         verdict = self.verdicts.pop(path, None)
         if verdict is not None:
@@ -221,8 +221,8 @@ class Writing:
         self.day_files.statuses.setdefault(path, []).extend(statuses)
 
 
-def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
-    """The places of a group, in so many rounds that no source is in one of them twice; in one, but for few groups."""
+def split_into_rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
+    """Split the places of a group into rounds, none with a source twice; nearly always one round."""
     waiting = list(range(len(origins)))
     while waiting:
         first = {origins[place].sha256: place for place in reversed(waiting)}
@@ -230,12 +230,12 @@ def rounds(origins: Sequence[Origin]) -> Iterator[list[int]]:
         waiting = sorted(set(waiting) - set(first.values()))
 
 
-def by_day_file(pieces: Iterable[Piece]) -> Iterator[tuple[str, list[Piece]]]:
-    """Pieces by the path and day of their day file, in their order."""
-    for (path, _), each in groupby(sorted(pieces, key=path_and_day), path_and_day):
+def group_by_day_file(pieces: Iterable[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+    """Group pieces by the path and day of their day file, in their order."""
+    for (path, _), each in groupby(sorted(pieces, key=get_day_file), get_day_file):
         yield path, list(each)
 
 
-def path_and_day(piece: Piece) -> tuple[str, np.datetime64]:
-    """The day file of a piece, and the day."""
+def get_day_file(piece: Piece) -> tuple[str, np.datetime64]:
+    """Return the path and the day of a piece's day file."""
     return piece.path, piece.day

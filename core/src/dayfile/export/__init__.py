@@ -1,1 +1,1 @@
-"""Days of an archive as files of other programs: the protocol of an exporter."""
+"""Writing days of an archive as files of other programs."""

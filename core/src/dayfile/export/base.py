@@ -1,6 +1,6 @@
 """The protocol of an exporter, which writes a day of a data type as a file of another program.
 
-Exporters are offered by plugins through the hook ``exporters``; ``dayfile export --format NAME`` calls one.
+Plugins offer exporters through the hook ``exporters``; ``dayfile export --format NAME`` calls one.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ ByteOrder = Literal["big", "little"]
 
 @dataclass(frozen=True)
 class Day:
-    """A day of a data type that is to be written.
+    """A day of a data type to be written.
 
     Parameters
     ----------
     data_type : DataType
-        What was asked for.
+        The data type that the user named.
     date : numpy.datetime64
         The day.
     tables : DayTables
-        What the day file has of it; see :class:`dayfile.archive.day_tables.DayTables`. Its data type is that of the
-        layout it was written with.
+        Its tables in the day file; see :class:`dayfile.archive.day_tables.DayTables`. They have the data type of the
+        layout with which they were written.
     byte_order : {'big', 'little'}
-        Of formats that have a choice.
+        Byte order, for formats with a choice.
     """
 
     data_type: DataType
@@ -52,7 +52,7 @@ class Exporter(Protocol):
     Attributes
     ----------
     name : str
-        What users give with ``--format``.
+        Name of the format, for ``--format``.
 
     Examples
     --------
@@ -69,18 +69,18 @@ class Exporter(Protocol):
     name: str
 
     def serves(self, data_type: DataType) -> bool:  # noqa: ARG002 - for those that override it
-        """Whether it writes days of a data type; all by default."""
+        """Return whether it writes days of a data type; by default of all."""
         return True
 
     def export(self, day: Day, directory: Path) -> Iterable[Path]:
-        """Write a day. Files appear whole: written under a hidden name, then renamed.
+        """Write a day. Write files under a hidden name, then rename them, so that nobody sees an incomplete file.
 
         Parameters
         ----------
         day : Day
             The day.
         directory : Path
-            Where to write; it exists.
+            Directory for the files; it exists.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Files that exporters write: nobody sees a part of one."""
+"""Writing the files of exporters, so that nobody sees an incomplete file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write_file(path: Path, content: bytes) -> Path:
     Raises
     ------
     StorageError
-        It could not be written; what was there under its name is as it was.
+        It could not be written; an existing file of its name is unchanged.
     """
-    with storage_errors(path):
+    with convert_errors(path):
         hidden = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             hidden.write_bytes(content)
@@ -37,15 +37,15 @@ def write_file(path: Path, content: bytes) -> Path:
 
 def remove_file(path: Path) -> None:
     """Remove a file that an earlier export left, if it exists; StorageError if that fails."""
-    with storage_errors(path):
+    with convert_errors(path):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn OSError into a StorageError that says what could not be written."""
+def convert_errors(path: Path) -> Iterator[None]:
+    """Convert an OSError to a StorageError with the path."""
     try:
         yield
     except OSError as error:
-        message = f"could not write: {error.strerror or error}; mend it and export again"
+        message = f"could not write: {error.strerror or error}; fix this and export again"
         raise StorageError(message, where=path) from error

@@ -1,4 +1,4 @@
-"""The hooks ``export_formats`` and ``export``, which came before exporters, as an exporter."""
+"""An exporter that calls the older hooks ``export_formats`` and ``export``."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class OlderExporter(Exporter):
     Parameters
     ----------
     name : str
-        One that its ``export_formats`` named.
+        Name of the format, from its ``export_formats``.
     call : callable
-        Calls its ``export``.
+        Calls the hook ``export`` of the plugin.
     """
 
     name: str
     call: Callable[..., Any]
 
     def export(self, day: Day, directory: Path) -> Iterable[Path]:
-        """Call the hook; PluginError if it answers None."""
+        """Call the hook; PluginError if it returns None."""
         arguments = {"data_type": day.data_type, "day": day.date, "tables": day.tables, "byte_order": day.byte_order}
         files: Iterable[Path] | None = self.call(form=self.name, directory=directory, **arguments)
         if files is None:
-            raise PluginError("export does not write a format that export_formats names")
+            raise PluginError("export returned None for a format that export_formats names")
         return files

@@ -1,8 +1,8 @@
-"""The protocol of a format: which sources are of it, what they hold, and its own words in a layout.
+"""The protocol of a format, which recognises and decodes sources, and can add words to layouts.
 
-A format turns bytes into records by what a layout declares. It has no state of its own: whoever asks it gives the
-layout. Formats are offered by plugins through the hook ``formats``, the core's own by ``builtin``; a layout names under
-``sources`` those that its instrument's sources have.
+A format turns bytes into records as a layout declares. It has no state of its own: each call passes the layout. Plugins
+offer formats through the hook ``formats``, and ``builtin`` offers those of the core. A layout names the formats of its
+instrument under ``sources``.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["Format", "Words"]
 
 @runtime_checkable
 class Format(Protocol):
-    """A format of sources. A subclass says what it is called, and overrides what it can do.
+    """A format of sources. A subclass sets its name, and overrides the methods that it supports.
 
     Attributes
     ----------
     name : str
-        The word under ``sources`` of a layout.
+        Its name under ``sources`` in a layout.
     section : str
-        The word of a layout under which its own words are; empty if it has none.
+        The section of a layout that has its words; empty if it has no words.
     words : type of Words or None
-        Its own words: a pydantic model, whose first paragraph says what the section is for. A word that is wrong is
-        reported with file, line and column, as any word of a layout.
+        Its words: a pydantic model; the first paragraph of its docstring says what the section is for. Errors are
+        reported with file, line and column, as for any word of a layout.
 
     Examples
     --------
@@ -51,23 +51,23 @@ class Format(Protocol):
     words: type[Words] | None = None
 
     def check(self, layout: Layout, document: Document) -> None:  # noqa: ARG002 - for those that override it
-        """Compare what the words say with the rest of a layout.
+        """Compare its words with the rest of a layout.
 
-        Called for every layout when it is compiled, whether or not it has the section.
+        Called when a layout is compiled, whether or not it has the section.
 
         Parameters
         ----------
         layout : Layout
-            The layout; ``layout.section(model)`` has the words of the section, None where it is absent.
+            The layout; ``layout.find_section(model)`` returns the words of the section, None without it.
         document : Document
             The file. ``document.fail(path, problem)`` raises a LayoutError at the place of a word.
         """
         return
 
     def recognise(self, source: Source, layout: Layout) -> bool:
-        """Whether a source is of this format, by its name or its first bytes; no other format is asked if it is.
+        """Return whether a source has this format, by its name or its first bytes; if so, no other format is asked.
 
-        A source that may be large is not read whole for it: ``source.part(0, 8)`` are its first 8 bytes.
+        Do not read a large source whole for this: ``source.part(0, 8)`` returns its first 8 bytes.
         """
         raise NotImplementedError
 
@@ -79,18 +79,18 @@ class Format(Protocol):
         source : Source
             The source; ``source.blocks(step=size)`` gives its bytes in blocks of whole structs.
         layout : Layout
-            Its data types say what the records are.
+            The layout, which declares the data types.
 
         Returns
         -------
         iterable of Batch, Rejected and Remark, or None
-            As of the hook ``decode``. Give a :class:`dayfile.model.batch.Blocks` to be asked for one batch after the
-            other, so that a large source takes no more memory than a block. None if nothing in it is of this layout.
+            As for the hook ``decode``. Return :class:`dayfile.model.batch.Blocks` to be asked for one batch after the
+            other, so that a large source needs no more memory than a block. None if nothing in it is of this layout.
 
         Raises
         ------
         SourceError
-            The source is of this format and cannot be read. It goes to quarantine whole.
+            The source has this format but cannot be read. It goes to quarantine whole.
         """
         raise NotImplementedError
 
@@ -104,5 +104,5 @@ class Format(Protocol):
         return None
 
     def exporters(self, layout: Layout) -> Iterable[Exporter]:  # noqa: ARG002 - for those that override it
-        """Give what writes days of the layout's data types in this format; nothing by default."""
+        """Return the exporters that write days of the layout's data types in this format; none by default."""
         return ()

@@ -1,17 +1,17 @@
-"""HDF4 files with C structs, as a format; they are read whole."""
+"""The format of HDF4 files with C structs, which are read whole."""
 
 from __future__ import annotations
 
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format
-from dayfile.formats.structs import structs_to_items
+from dayfile.formats.structs import convert_structs
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Source
 
 __all__ = ["Hdf4"]
 
 SIGNATURE_SIZE = 8
-"""Bytes that are looked at, and shown where they are not those of an HDF4 file."""
+"""Bytes that are compared with the signature, and shown in the error if they are not one."""
 
 
 class Hdf4(Format):
@@ -20,28 +20,28 @@ class Hdf4(Format):
     name = "hdf4"
 
     def recognise(self, source: Source, layout: Layout) -> bool:  # noqa: ARG002 - of the protocol
-        """An HDF4 file begins with its signature; SourceError for another file that is named as one."""
+        """Return whether a source begins with the signature; SourceError if only its name is that of an HDF4 file."""
         from dayfile.formats.hdf4_structs import looks_like_hdf4
 
         first = source.part(0, SIGNATURE_SIZE)
         if looks_like_hdf4(first):
             return True
         if source.name.lower().endswith((".hdf", ".hdf4")):
-            message = f"named as an HDF4 file, but it is none: it begins with {first!r}"
+            message = f"named like an HDF4 file, but begins with {first!r}"
             raise SourceError(message, where=source.name)
         return False
 
     def decode(self, source: Source, layout: Layout) -> list[Batch | Rejected] | None:
-        """Records of all structs of the layout in a file; None if it has none of them."""
-        from dayfile.formats.hdf4_structs import read_struct, struct_fields, struct_names
+        """Read the records of all structs of the layout in a file; None if the file has none of them."""
+        from dayfile.formats.hdf4_structs import list_struct_fields, list_structs, read_struct
 
         content = source.content
-        mine = [name for name in struct_names(content, source.name) if name in layout.known]
+        mine = [name for name in list_structs(content, source.name) if name in layout.known]
         items: list[Batch | Rejected] = []
         for name in mine:
-            fields = set(struct_fields(content, name, where=source.name))
+            fields = set(list_struct_fields(content, name, where=source.name))
             forms = layout.by_code()[layout.known[name].code].forms
             alike = (form for form in forms if fields == {field.name for field in form.fields})
             form = next(alike, layout.known[name])
-            items += structs_to_items(form, read_struct(content, name, form.dtype, where=source.name), layout)
+            items += convert_structs(form, read_struct(content, name, form.dtype, where=source.name), layout)
         return items if mine else None

@@ -1,4 +1,4 @@
-"""C structs in HDF4 files: one Vdata for each struct, and an SDS for each of its larger arrays.
+"""Reading and writing C structs in HDF4 files: one Vdata for each struct, and an SDS for each of its larger arrays.
 
 Such files are written by routines generated from C headers, one for each struct:
 
@@ -6,12 +6,13 @@ Such files are written by routines generated from C headers, one for each struct
 - An array of two or more dimensions, or of more than 5000 elements, is not in the Vdata but in an SDS of the name
   ``<Struct>_<field>``. The first dimension of the SDS is unlimited and counts the records, the others are those of the
   array.
-- A Vgroup ``VG_<Struct>`` of class ``VG_<STRUCT>`` has both as members. Readers need neither it nor the Vdata's class.
+- A Vgroup ``VG_<Struct>`` of class ``VG_<STRUCT>`` has both as members. Readers need neither the Vgroup nor the Vdata's
+  class.
 - The routine counts the rows of an SDS from the start of its process. In the second file that a process writes, the
   SDS therefore begins with empty rows, as many as the first file has, while the Vdata begins at 0: the last rows are
   those of the records.
 
-A file can hold several structs, of several instruments. Reading takes no library; writing takes pyhdf.
+A file can hold several structs, of several instruments. Reading needs no library, writing needs pyhdf.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pyhdf.V import V
     from pyhdf.VS import VD, VS
 
-__all__ = ["looks_like_hdf4", "read_struct", "struct_fields", "struct_names", "write_structs"]
+__all__ = ["list_struct_fields", "list_structs", "looks_like_hdf4", "read_struct", "write_structs"]
 
 MOST_ELEMENTS_IN_VDATA = 5000
 UNLIMITED = 0
@@ -45,11 +46,11 @@ NUMERIC_DATA_GROUP = 720
 TYPE_CODES = {np.dtype(stored): code for code, stored in NUMPY_TYPES.items()}  # of the two for u1 the later, uint8
 LIBRARY_CLASSES = {"Attr0.0", "CoordVar", "DimVal0.0", "DimVal0.1", "RIATTR0.0C", "RIATTR0.0N", "SDSVar"}
 LIBRARY_CLASS_PREFIX = "_HDF_CHK_TBL_"
-"""Classes of the Vdatas that the library makes for attributes, dimensions and chunks."""
+"""Classes of the Vdatas that the library makes for attributes, dimensions and chunks; the last is a prefix."""
 
 
 def looks_like_hdf4(content: bytes) -> bool:
-    """Whether a file, or its first bytes, can be HDF4.
+    """Return whether a file, or its first bytes, can be HDF4.
 
     Examples
     --------
@@ -59,8 +60,8 @@ def looks_like_hdf4(content: bytes) -> bool:
     return content.startswith(MAGIC)
 
 
-def struct_names(content: bytes, where: str | Path | None = None) -> list[str]:
-    """Names of the structs in a file: of all Vdatas that are not the library's own, in the order they were made.
+def list_structs(content: bytes, where: str | Path | None = None) -> list[str]:
+    """List the structs in a file: the names of all Vdatas except those of the library itself, in the order of creation.
 
     Parameters
     ----------
@@ -74,11 +75,11 @@ def struct_names(content: bytes, where: str | Path | None = None) -> list[str]:
     SourceError
         The file is not HDF4, truncated, or damaged.
     """
-    return [vdata.name for vdata in struct_vdatas(Container(content, where))]
+    return [vdata.name for vdata in find_struct_vdatas(Container(content, where))]
 
 
-def struct_fields(content: bytes, name: str, where: str | Path | None = None) -> list[str]:
-    """Names of the fields of a struct in a file: those of its Vdata, then those that are in an SDS.
+def list_struct_fields(content: bytes, name: str, where: str | Path | None = None) -> list[str]:
+    """List the fields of a struct in a file: those of its Vdata, then those in an SDS.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def struct_fields(content: bytes, name: str, where: str | Path | None = None) ->
         The file is not HDF4, truncated or damaged; or it has no such struct, or more than one.
     """
     container = Container(content, where)
-    return [*container.columns(find_vdata(container, name)), *struct_data_sets(container, name)]
+    return [*container.read_columns(find_vdata(container, name)), *find_struct_data_sets(container, name)]
 
 
 def read_struct(
@@ -101,15 +102,15 @@ def read_struct(
     name : str
         Name of the struct.
     dtype : structured numpy.dtype
-        The C fields, those that are in an SDS too, under their own names; text as ``S<n>``. File and dtype are matched
-        by the fields' names, so their order and byte order may differ.
+        All C fields by name, also those in an SDS; text as ``S<n>``. File and dtype are matched by the names of the
+        fields, so their order and byte order may differ.
     where : str or Path, optional
         The file's name, for messages.
 
     Returns
     -------
     array of dtype, shape (records,)
-        In the order of the file. Bytes of padding, if the dtype has any, are 0.
+        The records in the order of the file. Padding bytes, if the dtype has any, are 0.
 
     Raises
     ------
@@ -124,21 +125,21 @@ def read_struct(
     """
     container = Container(content, where)
     vdata = find_vdata(container, name)
-    columns, data_sets = container.columns(vdata), struct_data_sets(container, name)
+    columns, data_sets = container.read_columns(vdata), find_struct_data_sets(container, name)
     check_names(container, name, [*columns, *data_sets], dtype.names or ())
     matched = {}
     for field in dtype.names or ():
-        element, dimensions = elements(dtype[field])
-        found = container.rows(data_sets[field]) if field in data_sets else columns[field]
-        # A Vdata tells only the number of elements.
+        element, dimensions = split_dtype(dtype[field])
+        found = container.read_rows(data_sets[field]) if field in data_sets else columns[field]
+        # A Vdata only has the number of elements.
         shape = dimensions if field in data_sets else (math.prod(dimensions),)
         if found.dtype != element.newbyteorder(">") or found.shape[1:] != shape:
-            raise container.error(
-                f"struct {name}, field {field}: the file has {c_type(found.dtype, found.shape[1:])}, "
-                f"expected is {c_type(element, shape)}"
+            raise container.make_error(
+                f"struct {name}, field {field}: the file has {format_c_type(found.dtype, found.shape[1:])}, "
+                f"expected is {format_c_type(element, shape)}"
             )
         if len(found) < vdata.records:
-            raise container.error(
+            raise container.make_error(
                 f"struct {name}, field {field}: the file has only {plural(len(found), 'row')} of it "
                 f"for {plural(vdata.records, 'record')}"
             )
@@ -150,35 +151,35 @@ def read_struct(
     return records
 
 
-def struct_vdatas(container: Container) -> Iterator[Vdata]:
-    """Find the Vdatas that are not the library's own."""
-    for vdata in container.vdatas():
+def find_struct_vdatas(container: Container) -> Iterator[Vdata]:
+    """Find the Vdatas that the library did not make for itself."""
+    for vdata in container.list_vdatas():
         if vdata.vdata_class not in LIBRARY_CLASSES and not vdata.vdata_class.startswith(LIBRARY_CLASS_PREFIX):
             yield vdata
 
 
 def find_vdata(container: Container, name: str) -> Vdata:
-    """Find the one Vdata of a struct."""
-    found = [vdata for vdata in struct_vdatas(container) if vdata.name == name]
+    """Find the only Vdata of a struct."""
+    found = [vdata for vdata in find_struct_vdatas(container) if vdata.name == name]
     if len(found) != 1:
-        raise container.error(f"the file has {len(found) or 'no'} Vdatas named {name}, and one is needed")
+        raise container.make_error(f"the file has {len(found) or 'no'} Vdatas named {name}, instead of one")
     return found[0]
 
 
-def struct_data_sets(container: Container, name: str) -> dict[str, DataSet]:
-    """Find the SDS of a struct, by the name of the field."""
+def find_struct_data_sets(container: Container, name: str) -> dict[str, DataSet]:
+    """Find the SDS of a struct by the names of their fields."""
     fields: dict[str, DataSet] = {}
-    for data_set in container.data_sets():
+    for data_set in container.list_data_sets():
         if data_set.name.startswith(f"{name}_"):
             field = data_set.name.removeprefix(f"{name}_")
             if field in fields:
-                raise container.error(f"the file has two SDS named {data_set.name}")
+                raise container.make_error(f"the file has two SDS named {data_set.name}")
             fields[field] = data_set
     return fields
 
 
 def check_names(container: Container, name: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Refuse a struct whose fields are not those expected, each of them once."""
+    """Refuse a struct that does not have each expected field once, and no other."""
     problems = {
         "lacks the field": set(expected) - set(found),
         "has the unknown field": set(found) - set(expected),
@@ -188,18 +189,18 @@ def check_names(container: Container, name: str, found: Sequence[str], expected:
         if fields:
             first, *others = sorted(fields)
             more = f" and {len(others)} more" if others else ""
-            raise container.error(f"struct {name}: the file {problem} {first}{more}")
+            raise container.make_error(f"struct {name}: the file {problem} {first}{more}")
 
 
-def elements(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Tell element type and dimensions of a field as C has them: a text is an array of characters."""
+def split_dtype(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Split a dtype into element type and dimensions as in C: a text is an array of characters."""
     if dtype.base.kind == "S":
         return np.dtype("S1"), (*dtype.shape, dtype.base.itemsize)
     return dtype.base, dtype.shape
 
 
-def c_type(element: np.dtype[Any], dimensions: Sequence[int]) -> str:
-    """Write a type in the manner of a C declaration, such as ``uint16[96][4]``."""
+def format_c_type(element: np.dtype[Any], dimensions: Sequence[int]) -> str:
+    """Format a type like a C declaration, such as ``uint16[96][4]``."""
     name = "char" if element.kind == "S" else element.name
     return name + "".join(f"[{dimension}]" for dimension in dimensions)
 
@@ -214,27 +215,27 @@ def write_structs(
     """Write an HDF4 file as the generated routines do.
 
     The same arguments give the same bytes. The C header that the routines attach to the Vgroup as a description is left
-    out: pyhdf has no annotations. Not for threads: the HDF4 library is not made for them, and the working directory is
-    changed meanwhile.
+    out: pyhdf has no annotations. Do not use it in threads: the HDF4 library does not support them, and the working
+    directory is changed meanwhile.
 
     Parameters
     ----------
     path : Path
-        The file; replaced if there is one.
+        The file; an existing one is replaced.
     structs : mapping of str to structured array
         Records of each struct by its name, shape (n,); any byte order and alignment, text as ``S<n>``.
     classes : mapping of str to str, optional
-        Class of each struct's Vdata; ``<Struct> data`` where not given.
+        Class of each struct's Vdata; ``<Struct> data`` by default.
     records_a_write : int, optional
-        Write so many records of each struct in turn. Files of real instruments were written record by record as the
-        data came, which leaves them in linked blocks. By default each struct is written at once.
+        Number of records of each struct that are written in turn. Files of real instruments were written record by
+        record, which leaves the data in linked blocks. By default each struct is written at once.
 
     Raises
     ------
     MissingExtraError
         pyhdf is not installed.
     UsageError
-        A field has a type that HDF4 has not.
+        A field has a type that HDF4 does not have.
     StorageError
         The library could not write the file.
 
@@ -257,8 +258,8 @@ def write_structs(
     longest = max((len(records) for records in structs.values()), default=0)
     step = records_a_write or max(longest, 1)
     try:
-        # The library keeps in the file the name it was opened by: opened from its own directory, the file is the same
-        # wherever that lies.
+        # The library writes the name by which the file was opened into the file. Opened from its own directory, the
+        # file has the same bytes in every directory.
         with contextlib.chdir(path.parent), contextlib.ExitStack() as closing:
             file = HDF(path.name, HC.WRITE | HC.CREATE | HC.TRUNC)
             closing.callback(file.close)
@@ -282,7 +283,7 @@ def write_structs(
 def check_types(name: str, dtype: np.dtype[Any]) -> None:
     """Refuse a struct that HDF4 cannot store."""
     for field in dtype.names or ():
-        element, _ = elements(dtype[field])
+        element, _ = split_dtype(dtype[field])
         if element.newbyteorder(">") not in TYPE_CODES:
             raise UsageError(f"struct {name}, field {field}: HDF4 has no type {element}")
     if all(is_large(dtype[field]) for field in dtype.names or ()):
@@ -290,8 +291,8 @@ def check_types(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def is_large(dtype: np.dtype[Any]) -> bool:
-    """Whether a field goes into an SDS."""
-    _, dimensions = elements(dtype)
+    """Return whether a field goes into an SDS."""
+    _, dimensions = split_dtype(dtype)
     return len(dimensions) > 1 or math.prod(dimensions) > MOST_ELEMENTS_IN_VDATA
 
 
@@ -301,7 +302,7 @@ class StructWriter:
     def __init__(
         self, name: str, dtype: np.dtype[Any], vdata_class: str, vdatas: VS, vgroups: V, data_sets: SD
     ) -> None:
-        stored = {field: elements(dtype[field]) for field in dtype.names or ()}
+        stored = {field: split_dtype(dtype[field]) for field in dtype.names or ()}
         codes = {field: TYPE_CODES[element.newbyteorder(">")] for field, (element, _) in stored.items()}
         small = [field for field in stored if not is_large(dtype[field])]
         # The library takes records packed and in the byte order of the machine.
@@ -320,7 +321,7 @@ class StructWriter:
             self._vgroup.add(NUMERIC_DATA_GROUP, data_set.ref())
 
     def write(self, begin: int, records: npt.NDArray[Any]) -> None:
-        """Append records; ``begin`` is the number of those written before."""
+        """Append records; ``begin`` is the number of records written before."""
         if not len(records):
             return
         packed = np.empty(len(records), self._record)
@@ -328,13 +329,13 @@ class StructWriter:
             packed[field] = records[field]
         append_records(self._vdata, packed)
         for field, data_set in self._large.items():
-            element, dimensions = elements(records.dtype[field])
+            element, dimensions = split_dtype(records.dtype[field])
             values = np.ascontiguousarray(records[field]).view(element).reshape(len(records), *dimensions)
             start = (begin, *(0 for _ in dimensions))
             data_set.set(values.astype(element.newbyteorder("="), copy=False), start, values.shape)
 
     def close(self) -> None:
-        """Write out the descriptions."""
+        """Write the descriptions and close the Vdata, Vgroup and SDS."""
         for data_set in self._large.values():
             data_set.endaccess()
         self._vdata.detach()
@@ -344,8 +345,8 @@ class StructWriter:
 def append_records(vdata: VD, packed: npt.NDArray[Any]) -> None:
     """Append packed records to a Vdata with one call of the library.
 
-    pyhdf's own ``write`` takes lists and converts value by value. This is the one place that goes below its documented
-    interface: the same VSwrite, with a buffer filled at once.
+    pyhdf's own ``write`` takes lists and converts value by value. Only this function goes below its documented
+    interface: it calls the same VSwrite with a whole buffer.
     """
     from pyhdf import hdfext
     from pyhdf.error import HDF4Error

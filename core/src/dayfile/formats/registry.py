@@ -1,4 +1,4 @@
-"""The formats that come with the core, and layouts that are read with their words."""
+"""The formats of the core, and reading layouts with their words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dayfile.layouts.reader import Layout
 __all__ = ["CORE_FORMATS", "read_layout"]
 
 CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4())
-"""What ``builtin`` offers; recognised in this order, by name first and then by content."""
+"""The formats that ``builtin`` offers, in the order in which they are asked: by name first, then by content."""
 
 
 def read_layout(text: str, name: str, formats: Sequence[Format] = CORE_FORMATS) -> Layout:

@@ -1,4 +1,4 @@
-"""Slot files: one day of one data type as C structs, in a file whose name says which; read and written."""
+"""The format of slot files: one day of one data type as C structs, with day and type in the file name."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dayfile.formats.slot_bytes import (
     HEADER_SIZE,
     OVERLAP,
     SlotFile,
-    in_time_order,
     lay_out,
     make_header,
     open_slot_file,
-    told_by_name,
+    parse_file_name,
+    sort_by_time,
 )
-from dayfile.formats.structs import StructWords, struct_of, structs_to_items
+from dayfile.formats.structs import StructWords, convert_structs, find_struct
 from dayfile.layouts.document import Document
 from dayfile.layouts.reader import Layout
 from dayfile.layouts.schema import Words
@@ -41,7 +41,7 @@ class FlatFileWords(Words):
 
     format: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="what such a file is called, for dayfile export --format, which writes it",
+        description="name of the format for dayfile export --format",
     )
     name: str = Field(description="template of the file name")
 
@@ -54,71 +54,71 @@ class SlotFiles(Format):
     words = FlatFileWords
 
     def check(self, layout: Layout, document: Document) -> None:
-        """Slot files hold structs, and their names say which day and data type."""
-        words = layout.section(FlatFileWords)
+        """Check that the layout has structs, and that file names have the day and the data type."""
+        words = layout.find_section(FlatFileWords)
         if words is None:
             if self.name in layout.words.sources:
                 place = ("sources", layout.words.sources.index(self.name))
-                document.fail(place, "the layout has no 'flat_files', which says how such files are named")
+                document.fail(place, "the layout has no 'flat_files', which declares the file names")
             return
-        if layout.section(StructWords) is None:
+        if layout.find_section(StructWords) is None:
             document.fail(("flat_files",), "flat files hold C structs; the layout has no 'structs'", at_key=True)
         check_name(words.name, layout, document)
         for data_type in layout.types:
             for code in {data_type.code, *(version.code for version in data_type.versions)}:
                 if len(code) > CODE_SIZE or not code.isascii():
-                    problem = f"is no name for the header of a flat file: ASCII, at most {CODE_SIZE} characters"
+                    problem = f"does not fit the header of a flat file: ASCII, at most {CODE_SIZE} characters"
                     document.fail(("types", data_type.type, "code"), f"{code!r} {problem}")
 
     def recognise(self, source: Source, layout: Layout) -> bool:
-        """A slot file is recognised by its name."""
-        return told_by_name(template_of(layout), layout.types, source.name) is not None
+        """Return whether the name is that of a slot file."""
+        return parse_file_name(get_template(layout), layout.types, source.name) is not None
 
     def decode(self, source: Source, layout: Layout) -> Blocks | None:
-        """Records of a slot file; numbers are those of its slots."""
-        found = told_by_name(template_of(layout), layout.types, source.name)
+        """Read a slot file; records have the numbers of their slots."""
+        found = parse_file_name(get_template(layout), layout.types, source.name)
         if found is None:
             return None
         data_type, day, part = found
-        file = open_slot_file(source, data_type, day, partial(struct_of, layout), part=part)
+        file = open_slot_file(source, data_type, day, partial(find_struct, layout), part=part)
         gave_way = part == "overlap" and find_store(data_type.placement.store).contends
         return Blocks(partial(read_items, file, layout, gave_way=gave_way))
 
     def exporters(self, layout: Layout) -> Iterable[Exporter]:
-        """What writes slot files, under the name that the layout gives them."""
-        words = layout.section(FlatFileWords)
+        """Return the exporter of slot files, with the format name of the layout."""
+        words = layout.find_section(FlatFileWords)
         return [] if words is None else [SlotFileExporter(words.format, layout)]
 
 
 @dataclass
 class SlotFileExporter(Exporter):
-    """Writes the slot file of a day and, where records contended for slots, its overlap file.
+    """Writes the slot file of a day, and its overlap file if records contended for slots.
 
     Parameters
     ----------
     name : str
-        What the layout calls such files.
+        Name of the format in the layout.
     layout : Layout
-        How they are named, and how structs are in memory.
+        The layout, which declares file names and structs.
     """
 
     name: str
     layout: Layout
 
     def serves(self, data_type: DataType) -> bool:
-        """Types of the layout's instrument."""
+        """Return whether a type belongs to the layout's instrument."""
         return data_type.instrument == self.layout.words.instrument
 
     def export(self, day: Day, directory: Path) -> list[Path]:
-        """Write the file, and the overlap file; an overlap file that is out of date is removed."""
+        """Write the file and the overlap file; without overlap, remove an older overlap file."""
         stored = day.tables.data_type
         header = make_header(day.data_type.code_of(len(stored.fields)), day.date, day.byte_order)
-        struct = struct_of(self.layout, stored, day.byte_order)
+        struct = find_struct(self.layout, stored, day.byte_order)
         sparse = find_store(stored.placement.store).sparse
-        rows = day.tables.rows if sparse else in_time_order(day.tables.rows, stored)
+        rows = day.tables.rows if sparse else sort_by_time(day.tables.rows, stored)
         content = header + lay_out(rows, struct).tobytes()
-        overlap = header + lay_out(in_time_order(day.tables.overlap, stored), struct).tobytes()
-        path = directory / day.data_type.fill(template_of(self.layout), day.date)
+        overlap = header + lay_out(sort_by_time(day.tables.overlap, stored), struct).tobytes()
+        path = directory / day.data_type.fill(get_template(self.layout), day.date)
         beside = path.with_name(path.name + OVERLAP)
         written = [write_file(path, content)]
         if len(day.tables.overlap):
@@ -128,18 +128,18 @@ class SlotFileExporter(Exporter):
         return written
 
 
-def template_of(layout: Layout) -> str:
-    """Template of the names of slot files; empty if the layout has none."""
-    words = layout.section(FlatFileWords)
+def get_template(layout: Layout) -> str:
+    """Return the template of the names of slot files; empty if the layout has none."""
+    words = layout.find_section(FlatFileWords)
     return words.name if words else ""
 
 
 def read_items(file: SlotFile, layout: Layout, *, gave_way: bool) -> Iterator[Batch | Rejected | Remark]:
-    """Records of a slot file, block by block, and at the end a remark on slots in conflict, if there are any."""
+    """Read the records of a slot file block by block; at the end comes a remark on slots in conflict, if any."""
     conflicts: list[int] = []
     for slots in file.read():
         conflicts += slots.conflicts.tolist()
-        for item in structs_to_items(file.form, slots.structs, layout):
+        for item in convert_structs(file.form, slots.structs, layout):
             if isinstance(item, Rejected):
                 numbers = tuple(slots.places[list(item.numbers)].tolist())
                 yield replace(item, numbers=numbers, offset=HEADER_SIZE + numbers[0] * file.struct.itemsize)
@@ -152,16 +152,16 @@ def read_items(file: SlotFile, layout: Layout, *, gave_way: bool) -> Iterator[Ba
 
 
 def check_name(template: str, layout: Layout, document: Document) -> None:
-    """The template of a file name says day and data type."""
+    """Check that the template of a file name has day and data type."""
     path = ("flat_files", "name")
     check_day_template(template, document, path)
     keys = {name for _, name, _, _ in Formatter().parse(template)}
     missing = [f"{{{key}}}" for key in ("year", "month", "day") if key not in keys]
     if missing or "/" in template:
-        document.fail(path, f"{template!r} must be a name without '/' that tells the day; missing: {missing or 'none'}")
+        document.fail(path, f"{template!r} must be a name without '/' and with the day; missing: {missing or 'none'}")
     seen: dict[str, str] = {}
     for data_type in layout.types:
         name = data_type.fill(template, DAY)
         if name in seen:
-            document.fail(path, f"{data_type.type} and {seen[name]} would have files of one name, such as {name!r}")
+            document.fail(path, f"{data_type.type} and {seen[name]} would share file names such as {name!r}")
         seen[name] = data_type.type

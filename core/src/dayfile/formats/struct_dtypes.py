@@ -1,4 +1,4 @@
-"""Layouts → NumPy dtypes of C structs: where each field lies in memory."""
+"""NumPy dtypes of C structs: the place of each field in memory."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy.typing as npt
 
 from dayfile.model.datatype import DataType, Field
 
-__all__ = ["struct_dtype", "to_records", "to_structs"]
+__all__ = ["make_struct_dtype", "to_records", "to_structs"]
 
 
-def struct_dtype(
+def make_struct_dtype(
     fields: Iterable[Field], byte_order: Literal["big", "little"], alignment: Literal["natural", "packed"]
 ) -> np.dtype[np.void]:
-    """The dtype of one C struct in memory.
+    """Make the dtype of one C struct in memory.
 
     Parameters
     ----------
     fields : iterable of Field
-        In the order of the C declaration.
+        The fields in the order of the C declaration.
     byte_order : {'big', 'little'}
-        Of the machine that wrote the struct.
+        Byte order of the machine that wrote the struct.
     alignment : {'natural', 'packed'}
         ``natural``: each field starts at a multiple of its element's size and the struct ends at a multiple of its
-        largest, as C compilers lay it out. ``packed``: no gaps.
+        largest element, as C compilers do it. ``packed``: no gaps.
 
     Returns
     -------
     numpy.dtype
-        With explicit offsets and size.
+        The dtype, with explicit offsets and size.
 
     Examples
     --------
     >>> fields = [Field("flag", "uint8"), Field("second", "uint32"), Field("rate", "uint16", (3,))]
-    >>> struct_dtype(fields, "big", "natural").itemsize, struct_dtype(fields, "big", "packed").itemsize
+    >>> make_struct_dtype(fields, "big", "natural").itemsize, make_struct_dtype(fields, "big", "packed").itemsize
     (16, 11)
     """
     names, formats, offsets = [], [], []
@@ -56,12 +56,12 @@ def struct_dtype(
 
 
 def to_records(structs: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
-    """Structs in any memory form → records in the dtype of the data type (packed, little-endian), shape kept."""
+    """Convert structs of any memory form to the dtype of the data type (packed, little-endian), with the same shape."""
     return structs.astype(data_type.dtype)
 
 
 def to_structs(records: npt.NDArray[Any], dtype: np.dtype[np.void]) -> npt.NDArray[Any]:
-    """Records → structs of a :func:`struct_dtype`, padding bytes zero, shape kept."""
+    """Convert records to structs of a :func:`make_struct_dtype`, with the same shape; padding bytes are zero."""
     structs = np.zeros(records.shape, dtype)
     for name in dtype.names or ():
         structs[name] = records[name]

@@ -1,6 +1,6 @@
-"""Struct streams: naturally aligned (or packed) C structs one after another, in a file named after the struct.
+"""The format of struct streams: C structs one after another, in a file named after the struct.
 
-How structs lie in memory is declared in the section ``structs`` of a layout. Other formats that hold structs go by it.
+The section ``structs`` of a layout declares how structs are in memory, also for other formats with structs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from dayfile.errors import RecordError, SourceError
 from dayfile.formats.base import Format
-from dayfile.formats.struct_dtypes import struct_dtype, to_records, to_structs
+from dayfile.formats.struct_dtypes import make_struct_dtype, to_records, to_structs
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.reader import Layout
 from dayfile.layouts.schema import TypeWords, Words
@@ -25,21 +25,13 @@ from dayfile.messages import plural
 from dayfile.model.batch import Batch, Blocks, Rejected, Source
 from dayfile.model.datatype import DataType
 
-__all__ = [
-    "StructWords",
-    "Structs",
-    "read_stream",
-    "stream_name",
-    "struct_of",
-    "structs_to_items",
-    "told_by_stream_name",
-]
+__all__ = ["StructWords", "Structs", "convert_structs", "find_struct", "name_stream", "parse_stream", "read_stream"]
 
 NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
 
 
 class StructWords(Words):
-    """How C structs of this instrument lie in memory."""
+    """How C structs of this instrument are in memory."""
 
     byte_order: Literal["big", "little"] = Field("big", description="byte order of the machine that wrote them")
     alignment: Literal["natural", "packed"] = Field(
@@ -48,56 +40,56 @@ class StructWords(Words):
 
 
 class Structs(Format):
-    """Streams of C structs."""
+    """Streams of C structs, naturally aligned or packed."""
 
     name = "struct_streams"
     section = "structs"
     words = StructWords
 
     def check(self, layout: Layout, document: Document) -> None:
-        """The struct of each type and version has the size that the layout declares."""
-        words = layout.section(StructWords)
+        """Check that the struct of each type and version has the size that the layout declares."""
+        words = layout.find_section(StructWords)
         for data_type in layout.types:
             path: Path = ("types", data_type.type)
-            for place, (size, count) in declared_sizes(layout.words.types[data_type.type], path).items():
+            for place, (size, count) in list_sizes(layout.words.types[data_type.type], path).items():
                 if words is None:
                     document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
-                made = struct_dtype(data_type.fields[:count], words.byte_order, words.alignment).itemsize
+                made = make_struct_dtype(data_type.fields[:count], words.byte_order, words.alignment).itemsize
                 if made != size:
                     what = f"a struct of {plural(made, 'byte')} ({words.alignment} alignment)"
                     document.fail((*place, "size"), f"the fields make {what}, not {size}")
 
     def recognise(self, source: Source, layout: Layout) -> bool:  # noqa: ARG002 - of the protocol
-        """A stream is recognised by its name."""
-        return told_by_stream_name(source.name) is not None
+        """Return whether the name is that of a stream."""
+        return parse_stream(source.name) is not None
 
     def decode(self, source: Source, layout: Layout) -> Blocks | None:
-        """Records of a stream, if the layout has its struct."""
-        code, byte_order = told_by_stream_name(source.name) or ("", "")
+        """Read a stream, if the layout has its struct."""
+        code, byte_order = parse_stream(source.name) or ("", "")
         if code not in layout.known:
             return None
         form = layout.known[code]
         if code == form.code and form.versions:
-            form = form_by_time(form, source, layout, byte_order)
-        struct = struct_of(layout, form, byte_order)
+            form = find_form_by_time(form, source, layout, byte_order)
+        struct = find_struct(layout, form, byte_order)
         check_length(source.size, struct, source.name)
         return Blocks(partial(read_blocks, source, form, struct, layout))
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes]:
-        """Records as a big-endian stream that is read as of the same form."""
+        """Encode records as a big-endian stream that is decoded in the same version."""
         whole = layout.by_code()[data_type.code]
         times = records[data_type.time]
         timed = times[data_type.clock.defined(times)]
         oldest = len(data_type.fields) == len(whole.forms[0].fields)
         if oldest and len(timed) and whole.form_on(data_type.clock.days(timed[:1])[0]) != whole.forms[0]:
-            # Under the type's own name they would be read as of the version of their time.
+            # With the name of the type, they would be decoded in the version of their time.
             data_type, records = whole, whole.conform(records)
-        name = stream_name(whole.code_of(len(data_type.fields)), "big")
-        return name, to_structs(records, struct_of(layout, data_type, "big")).tobytes()
+        name = name_stream(whole.code_of(len(data_type.fields)), "big")
+        return name, to_structs(records, find_struct(layout, data_type, "big")).tobytes()
 
 
-def declared_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
-    """The sizes that a type declares for its versions, and how many fields each has, by place in the layout."""
+def list_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
+    """List the declared size and the number of fields of each version of a type, by place in the layout."""
     count = len(words.fields)
     sizes = {path: (words.size, count)}
     for index, version in enumerate(words.later):
@@ -106,50 +98,50 @@ def declared_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
     return {place: (size, count) for place, (size, count) in sizes.items() if size is not None}
 
 
-def struct_of(layout: Layout, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
-    """The dtype of a data type's C struct in memory; in the layout's byte order if none is given."""
-    words = layout.section(StructWords) or StructWords()
+def find_struct(layout: Layout, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
+    """Make the dtype of a data type's C struct in memory, by default in the layout's byte order."""
+    words = layout.find_section(StructWords) or StructWords()
     order = byte_order or words.byte_order
-    return struct_dtype(data_type.fields, "little" if order == "little" else "big", words.alignment)
+    return make_struct_dtype(data_type.fields, "little" if order == "little" else "big", words.alignment)
 
 
-def stream_name(code: str, byte_order: str) -> str:
-    """The file name of a stream of structs."""
+def name_stream(code: str, byte_order: str) -> str:
+    """Make the file name of a stream of structs."""
     return f"{code}.{'be' if byte_order == 'big' else 'le'}.bin"
 
 
-def told_by_stream_name(name: str) -> tuple[str, str] | None:
-    """Struct and byte order that a file name tells; None for other names.
+def parse_stream(name: str) -> tuple[str, str] | None:
+    """Parse a file name into struct and byte order; None for other names.
 
     Examples
     --------
-    >>> told_by_stream_name("MuonHit.be.bin"), told_by_stream_name("notes.txt")
+    >>> parse_stream("MuonHit.be.bin"), parse_stream("notes.txt")
     (('MuonHit', 'big'), None)
     """
     match = NAME.fullmatch(name)
     return (match["code"], "big" if match["order"] == "be" else "little") if match else None
 
 
-def form_by_time(data_type: DataType, source: Source, layout: Layout, byte_order: str) -> DataType:
-    """The form of structs by the time of the first: a version adds behind what there was, so the time stays put."""
+def find_form_by_time(data_type: DataType, source: Source, layout: Layout, byte_order: str) -> DataType:
+    """Find the version of structs by the first time: later versions add fields at the end, so its place is fixed."""
     for form in data_type.forms:
-        struct = struct_of(layout, form, byte_order)
-        found = first_day(source, struct, form)
+        struct = find_struct(layout, form, byte_order)
+        found = find_first_day(source, struct, form)
         if found is None:
             continue
         place, day = found
         if place == 0:
             return data_type.form_on(day)
-        # The first has no time: that of another one tells, if it was read with the right form.
+        # The first struct has no time. A later one decides, if it was read in its own version.
         if source.size % struct.itemsize == 0 and data_type.form_on(day) == form:
             return form
-    # Where none has a time, the size may tell.
-    sizes = [(struct_of(layout, form, byte_order).itemsize, form) for form in data_type.forms]
+    # No struct has a time: the size may decide.
+    sizes = [(find_struct(layout, form, byte_order).itemsize, form) for form in data_type.forms]
     return next((form for size, form in sizes if source.size % size == 0), data_type)
 
 
-def first_day(source: Source, struct: np.dtype[np.void], form: DataType) -> tuple[int, np.datetime64] | None:
-    """Place and day of the first struct of a source that has a time; None if there is none."""
+def find_first_day(source: Source, struct: np.dtype[np.void], form: DataType) -> tuple[int, np.datetime64] | None:
+    """Find place and day of the first struct of a source that has a time; None if no struct has."""
     for offset, block in source.blocks(step=struct.itemsize):
         times = np.frombuffer(block, struct, len(block) // struct.itemsize)[form.time]
         timed = np.flatnonzero(form.clock.defined(times))
@@ -170,14 +162,14 @@ def check_length(size: int, dtype: np.dtype[np.void], where: str) -> None:
 
 
 def read_stream(content: bytes | memoryview, dtype: np.dtype[np.void], where: str) -> npt.NDArray[Any]:
-    """The structs of a stream, or of a block of it, as they are there.
+    """View the structs of a stream, or of a block of it.
 
     Parameters
     ----------
     content : bytes or memoryview
-        Its bytes.
+        The bytes.
     dtype : numpy.dtype
-        Of one struct in memory; see :func:`dayfile.formats.struct_dtypes.struct_dtype`.
+        The dtype of one struct in memory; see :func:`dayfile.formats.struct_dtypes.make_struct_dtype`.
     where : str
         Name for messages.
 
@@ -198,29 +190,29 @@ def read_stream(content: bytes | memoryview, dtype: np.dtype[np.void], where: st
 def read_blocks(
     source: Source, form: DataType, struct: np.dtype[np.void], layout: Layout
 ) -> Iterator[Batch | Rejected]:
-    """Records of a stream, block by block; what is rejected has its byte offset."""
+    """Read the records of a stream block by block; rejected records have their byte offset."""
     for offset, block in source.blocks(step=struct.itemsize):
         first = offset // struct.itemsize
-        for item in structs_to_items(form, read_stream(block, struct, source.name), layout, first):
+        for item in convert_structs(form, read_stream(block, struct, source.name), layout, first):
             if isinstance(item, Rejected):
                 yield replace(item, offset=item.numbers[0] * struct.itemsize)
             else:
                 yield item
 
 
-def structs_to_items(
+def convert_structs(
     data_type: DataType, structs: npt.NDArray[Any], layout: Layout, first: int = 0
 ) -> Iterator[Batch | Rejected]:
-    """Records of structs; those without a time are rejected, as a struct stream.
+    """Convert structs to records; those without a time are rejected, as a struct stream.
 
     Parameters
     ----------
     data_type : DataType
-        What they are.
+        The type of the structs.
     structs : structured array, shape (n,)
-        In any memory form with the fields of the data type.
+        The structs, in any memory form with the fields of the data type.
     layout : Layout
-        How structs are encoded.
+        The layout, which declares how structs are encoded.
     first : int
         Number of the first struct in its source.
     """

@@ -1,1 +1,1 @@
-"""YAML → data types → hook implementations."""
+"""The vocabulary of layouts, and the compiler from YAML to data types."""

@@ -1,4 +1,4 @@
-"""YAML as plain data with the place of every value, so that a complaint names file, line and column."""
+"""YAML as plain data, with the place of each value, so that an error names file, line and column."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["EMPTY", "Document", "Path"]
 Path = tuple[str | int, ...]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 16
-EMPTY = "nothing stands here; write a value, or leave the word out"
-NO_NAME = "is no name: letters, digits and _, not a digit first"
+EMPTY = "the value is missing; write one, or leave the word out"
+NO_NAME = "is not a name: letters, digits and _, not a digit first"
 RIGHT = {
-    "date_": "is no day; write it as 2024-05-02",
-    "datetime_": "is no date and time; write it as 2024-05-02T00:00:00",
+    "date_": "is not a day; write it as 2024-05-02",
+    "datetime_": "is not a date and time; write it as 2024-05-02T00:00:00",
     "string_pattern": NO_NAME,
     "string_too_short": "must have at least 1 character",
     "too_short": "must have at least 1 part",
     "dict_": "must be a mapping",
     "bool_": "must be true or false",
 }
-"""What would be right in place of a value, by the beginning of pydantic's name for what is wrong with it."""
+"""What a value must be, by the beginning of pydantic's name for the error."""
 Model = TypeVar("Model", bound=LayoutWords)
-TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
+YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
 class Document:
-    """YAML as plain data, with the place of every value."""
+    """YAML as plain data, with the place of each value."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -47,14 +47,12 @@ class Document:
 
     @classmethod
     def parse(cls, text: str, name: str) -> Document:
-        """Parse safely: scalars, lists and mappings; no tags that build anything else."""
+        """Parse scalars, lists and mappings; refuse tags, which could build anything else."""
         document = cls(name)
         if strange := Reader.NON_PRINTABLE.search(text):
-            line, column = (
-                text.count("\n", 0, strange.start()) + 1,
-                strange.start() - text.rfind("\n", 0, strange.start()),
-            )
-            problem = f"this is not YAML: the character {strange[0]!r} cannot stand in it"
+            before = text[: strange.start()]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            problem = f"this is not YAML: it must not contain the character {strange[0]!r}"
             raise LayoutError(problem, where=f"{name}:{line}:{column}")
         document._check_depth(text)
         loader = LOADER(text)
@@ -62,7 +60,7 @@ class Document:
             node = loader.get_single_node()
             if node is None:
                 raise LayoutError("the file is empty; a layout begins with 'instrument: <name>'", where=f"{name}:1:1")
-            document.data = document._plain(node, (), loader)
+            document.data = document._build(node, (), loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -73,7 +71,7 @@ class Document:
         return document
 
     def _check_depth(self, text: str) -> None:
-        """Refuse what is nested so deep that putting it together would end the process: libyaml recurses in C."""
+        """Refuse deep nesting: libyaml recurses in C when it builds the nodes, and could end the process."""
         depth = 0
         try:
             for event in yaml.parse(text, Loader=LOADER):
@@ -84,20 +82,20 @@ class Document:
                 if depth > DEEPEST:
                     mark = event.start_mark
                     where = f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
-                    raise LayoutError(f"nested more than {DEEPEST} deep; a layout never is", where=where)
+                    raise LayoutError(f"nested more than {DEEPEST} levels deep, which no layout needs", where=where)
         except yaml.YAMLError:
-            return  # told with its place when the text is put together
+            return  # reported with its place when the nodes are built
 
-    def _plain(self, node: yaml.Node, path: Path, loader: Any) -> Any:  # noqa: ANN401 - YAML holds anything
+    def _build(self, node: yaml.Node, path: Path, loader: Any) -> Any:  # noqa: ANN401 - YAML holds anything
         self.places[path] = node.start_mark
         if node in self.seen:
-            # An alias: a few of them, nested, unfold to more data than memory holds.
+            # This is an alias. A few nested aliases expand to more data than fits into memory.
             self.fail(path, "anchors and aliases (& and *) are not part of the vocabulary; write the value out")
         self.seen.add(node)
-        if node.tag not in TAGS:
+        if node.tag not in YAML_TAGS:
             self.fail(path, f"the tag {node.tag!r} is not part of the vocabulary; a layout is plain data")
         if isinstance(node, yaml.SequenceNode):
-            return [self._plain(child, (*path, index), loader) for index, child in enumerate(node.value)]
+            return [self._build(child, (*path, index), loader) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             mapping: dict[str, Any] = {}
             for key, value in node.value:
@@ -105,15 +103,15 @@ class Document:
                 here = (*path, word)
                 if word in mapping:
                     self.places[here] = key.start_mark
-                    self.fail(here, f"{word!r} stands here a second time")
-                mapping[word] = self._plain(value, here, loader)
+                    self.fail(here, f"{word!r} is here a second time")
+                mapping[word] = self._build(value, here, loader)
                 self.places[(*here, "")] = key.start_mark
             return mapping
         try:
             value = loader.construct_object(node)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-            # What PyYAML's constructors raise for scalars that only look like a number or a time.
-            self.fail(path, f"{str(node.value)[:60]!r} is no value of its kind ({error})")
+            # PyYAML's constructors raise these for scalars that only look like a number or a time.
+            self.fail(path, f"{str(node.value)[:60]!r} is not a valid value ({error})")
         if isinstance(value, int | float) and not isinstance(value, bool):
             problem = number_problem(node.value, value)
             if problem:
@@ -121,7 +119,7 @@ class Document:
         return value
 
     def fail(self, path: Path, problem: str, *, at_key: bool = False) -> NoReturn:
-        """Raise a LayoutError at the place of a path, or of the nearest place above it that exists."""
+        """Raise a LayoutError at the place of a path or, if the file does not have it, of the nearest one above it."""
         mark = self.places.get((*path, "")) if at_key else None
         at = path
         while mark is None:
@@ -132,7 +130,7 @@ class Document:
         raise LayoutError(f"{prefix}{problem}", where=f"{self.name}:{mark.line + 1}:{mark.column + 1}")
 
     def validate(self, model: type[Model]) -> Model:
-        """Check the data against a vocabulary; LayoutError where they differ."""
+        """Check the data against a vocabulary; raise a LayoutError where they differ."""
         self.model = model
         try:
             return model.model_validate(self.data)
@@ -140,29 +138,28 @@ class Document:
             self.fail_as(error)
 
     def fail_as(self, error: ValidationError) -> NoReturn:
-        """Raise one complaint of pydantic in our words.
+        """Raise one error of pydantic in our words.
 
-        The first in the file; but what is missing comes last, as it is often there under a misspelt name or with a
-        misspelt value.
+        It is the first in the file. Missing words come last: often they are there, but misspelt.
         """
 
-        def place(detail: Any) -> tuple[bool, int, int]:  # noqa: ANN401 - pydantic's ErrorDetails
-            mark = self.places.get(self._known(detail["loc"]))
+        def locate(detail: Any) -> tuple[bool, int, int]:  # noqa: ANN401 - pydantic's ErrorDetails
+            mark = self.places.get(self._strip(detail["loc"]))
             return detail["type"] in {"missing", "too_short"}, mark.line if mark else 0, mark.column if mark else 0
 
-        detail = min(error.errors(), key=place)
-        path, kind = self._known(detail["loc"]), detail["type"]
+        detail = min(error.errors(), key=locate)
+        path, kind = self._strip(detail["loc"]), detail["type"]
         if detail["loc"][-1:] == ("[key]",):
             self.fail(path, f"{path[-1]!r} {NO_NAME}", at_key=True)
         if kind == "extra_forbidden":
-            hint = suggest(str(path[-1]), vocabulary(path, self.model))
-            self.fail(path, f"{path[-1]!r} is not a word that may stand here{hint}", at_key=True)
+            hint = suggest(str(path[-1]), list_words(path, self.model))
+            self.fail(path, f"unknown key {path[-1]!r}{hint}", at_key=True)
         if kind == "missing":
             self.fail(path, f"{detail['loc'][-1]!r} is missing")
-        self.fail(path, what_is_wrong(detail, path, self.model))
+        self.fail(path, explain_error(detail, path, self.model))
 
-    def _known(self, loc: tuple[str | int, ...]) -> Path:
-        """Pydantic's path without what the file does not hold: names of union members, of key checks, of what lacks."""
+    def _strip(self, loc: tuple[str | int, ...]) -> Path:
+        """Strip the parts of pydantic's path that are not in the file: union members, key checks, missing words."""
         path: Path = ()
         for part in loc:
             if (*path, part) in self.places:
@@ -170,8 +167,8 @@ class Document:
         return path
 
 
-def what_is_wrong(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """A complaint of pydantic about a value in our words, with what would be right."""
+def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Describe an error of pydantic about a value in our words, and say what the value must be."""
     kind, value = detail["type"], detail["input"]
     if value is None:
         return EMPTY
@@ -185,7 +182,7 @@ def what_is_wrong(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
     if kind == "tuple_type":
         return f"{shown} must be a list" if isinstance(value, dict) else f"{shown} must be a list: [{value}]"
     if kind == "model_type":
-        words = list(vocabulary((*path, ""), model))[:2]
+        words = list(list_words((*path, ""), model))[:2]
         return f"{shown} must be a mapping: {{{': …, '.join(words)}: …}}"
     if path[-1:] == ("default",):
         return f"{shown} must be a number, or true or false"
@@ -198,19 +195,19 @@ def what_is_wrong(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
     return message
 
 
-def vocabulary(path: Path, layout: type[LayoutWords]) -> Iterable[str]:
-    """The words that may stand beside the last part of a path."""
+def list_words(path: Path, layout: type[LayoutWords]) -> Iterable[str]:
+    """List the words that are allowed in place of the last part of a path."""
     model: type[BaseModel] | None = layout
     for part in path[:-1]:
         if model is None or isinstance(part, int) or part not in model.model_fields:
             continue
-        model = next(iter(models_in(model.model_fields[part].annotation)), None)
+        model = next(iter(find_models(model.model_fields[part].annotation)), None)
     return [field.alias or name for name, field in model.model_fields.items()] if model else ()
 
 
-def models_in(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - any annotation
-    """The models that an annotation mentions."""
+def find_models(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    """Find the models in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from models_in(argument)
+        yield from find_models(argument)

@@ -1,4 +1,4 @@
-"""What fields hold: flags, elements and packed buffers of a layout, checked against the fields they are about."""
+"""The flags, elements and packed buffers of a layout, checked against the fields that they describe."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
 __all__ = ["compile_elements", "compile_flags", "compile_packed"]
 
-KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
+FLAG_KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
 SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
 def compile_flags(
     type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
 ) -> Iterable[Flag]:
-    """The flags of a type, shared lists written out."""
+    """Compile the flags of a type, with the flags of the shared lists that it names."""
     by_name = {field.name: field for field in fields}
-    for pattern, told in type_words.flags.items():
+    for pattern, declared in type_words.flags.items():
         place: Path = (*path, "flags", pattern)
-        flags: Iterable[FlagWords] = () if isinstance(told, str) else told
-        # What a flag may say depends on the type alone: one field of each is enough to check it.
-        meant = {by_name[name].type: by_name[name] for name in matching(by_name, pattern)}
+        flags: Iterable[FlagWords] = () if isinstance(declared, str) else declared
+        # Whether a flag is valid depends on the field's type alone, so one field of each type is checked.
+        meant = {by_name[name].type: by_name[name] for name in match_names(by_name, pattern)}
         if not meant:
             document.fail(place, f"no field is named {pattern!r}{suggest(pattern, by_name)}", at_key=True)
-        if isinstance(told, str):
-            if told not in words.flags:
-                document.fail(place, f"{told!r} is not a list of flags{suggest(told, words.flags)}")
-            place, flags = ("flags", told), words.flags[told]
+        if isinstance(declared, str):
+            if declared not in words.flags:
+                document.fail(place, f"{declared!r} is not a list of flags{suggest(declared, words.flags)}")
+            place, flags = ("flags", declared), words.flags[declared]
         for index, flag in enumerate(flags):
             yield compile_flag(pattern, flag, meant.values(), document, (*place, index))
 
 
-def matching(names: Collection[str], pattern: str) -> list[str]:
-    """The names that a pattern means; most patterns are a name."""
+def match_names(names: Collection[str], pattern: str) -> list[str]:
+    """Return the names that match a pattern; most patterns are a name."""
     return [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
 
 
 def compile_flag(pattern: str, flag: FlagWords, meant: Iterable[Field], document: Document, path: Path) -> Flag:
-    """One flag of all fields that a pattern means."""
-    kinds = [kind for kind in KINDS if getattr(flag, kind) is not None]
+    """Compile a flag of all fields that match a pattern."""
+    kinds = [kind for kind in FLAG_KINDS if getattr(flag, kind) is not None]
     if len(kinds) != 1:
-        document.fail(path, "a flag is one of 'bit', 'value' and 'index': write one of them, and only one")
+        document.fail(path, "a flag has exactly one of 'bit', 'value' and 'index'")
     kind, place = kinds[0], (*path, kinds[0])
     value = f"{flag.bit:#04x}" if flag.bit is not None else str(getattr(flag, kind))
-    if kind == "index" and span(value, document, place)[0] < 0:
-        document.fail(place, f"{value} is no place in a list; places count from 0")
+    if kind == "index" and parse_range(value, document, place)[0] < 0:
+        document.fail(place, f"{value} is not a place in a list; places count from 0")
     for field in meant:
         if flag.bit is not None:
             check_bit(flag.bit, field, document, place)
@@ -64,17 +64,17 @@ def compile_flag(pattern: str, flag: FlagWords, meant: Iterable[Field], document
 
 
 def check_bit(mask: int, field: Field, document: Document, path: Path) -> None:
-    """A mask is one bit of a field's elements."""
+    """Check that a mask is one bit of a field's elements."""
     if field.base.kind not in "iu":
         document.fail(path, f"{field.name} is {field.type}; only integers have bits")
     highest = 1 << 8 * field.base.itemsize - 1
     if not 0 < mask <= highest or mask & (mask - 1):
-        document.fail(path, f"{mask:#04x} is no bit of {field.name}; those of {field.type} are 0x01 to {highest:#x}")
+        document.fail(path, f"{mask:#04x} is not a bit of {field.name}; those of {field.type} are 0x01 to {highest:#x}")
 
 
 def check_value(text: str, field: Field, document: Document, path: Path) -> None:
-    """A value, or a range of them, can stand in a field."""
-    low, high = span(text, document, path)
+    """Check that a field can hold a value, or a range of values."""
+    low, high = parse_range(text, document, path)
     if field.base.kind in "iu":
         limits = np.iinfo(STORED_TYPES[field.type])
         if low < limits.min or high > limits.max:
@@ -82,21 +82,21 @@ def check_value(text: str, field: Field, document: Document, path: Path) -> None
             document.fail(path, problem)
 
 
-def span(text: str, document: Document, path: Path) -> tuple[int, int]:
-    """First and last of a range; of a single number, twice that number."""
+def parse_range(text: str, document: Document, path: Path) -> tuple[int, int]:
+    """Parse a range into its first and last number, which are equal for a single number."""
     found = SPAN.fullmatch(text.strip())
     if found is None:
         document.fail(path, f"{text!r} is neither a number nor a range such as 0-40")
     low, high = int(found[1]), int(found[2] or found[1])
     if low > high:
-        document.fail(path, f"{text} is empty; a range goes upwards")
+        document.fail(path, f"{text} is empty; the smaller number comes first")
     return low, high
 
 
 def compile_elements(
     type_words: TypeWords, fields: tuple[Field, ...], document: Document, path: Path
 ) -> Iterable[Element]:
-    """The elements of a type's array fields."""
+    """Compile the elements of a type's array fields."""
     by_name = {field.name: field for field in fields}
     for name, elements in type_words.elements.items():
         place: Path = (*path, "elements", name)
@@ -110,27 +110,27 @@ def compile_elements(
 
 
 def check_index(text: str, field: Field, document: Document, path: Path) -> None:
-    """An index, a range in each dimension, lies in the shape of its field."""
+    """Check that an index, with a range for each dimension, is within the shape of its field."""
     parts = text.split(",")
     if len(parts) != len(field.shape):
-        problem = f"{text} has {len(parts)} dimension(s), {field.name} has {len(field.shape)}; part them with commas"
+        problem = f"{text} has {plural(len(parts), 'dimension')}, {field.name} has {len(field.shape)}; use commas"
         document.fail(path, problem)
     for part, length in zip(parts, field.shape, strict=True):
-        low, high = span(part, document, path)
+        low, high = parse_range(part, document, path)
         if low < 0 or high >= length:
-            document.fail(path, f"{text} lies outside {field.name}, whose shape is {list(field.shape)}, counted from 0")
+            document.fail(path, f"{text} is outside {field.name}, of shape {list(field.shape)}; indexes count from 0")
 
 
 def compile_packed(
     type_words: TypeWords, fields: tuple[Field, ...], words: LayoutWords, document: Document, path: Path
 ) -> Packed | None:
-    """The packed buffer of a type; None if it has none."""
+    """Compile the packed buffer of a type; None if the type has no buffer."""
     packed, path = type_words.packed, (*path, "packed")
     if packed is None:
         if "packed" in type_words.model_fields_set:
             document.fail(path, EMPTY)
         return None
-    # A later version has all fields of the first; the other way round a record may lack them.
+    # Only the fields of the first version are in the records of every version.
     by_name = {field.name: field for field in fields[: len(type_words.fields)]}
     for word in ("field", "count", "continued"):
         check_packed_field(word, getattr(packed, word), by_name, document, (*path, word))
@@ -153,14 +153,14 @@ def compile_packed(
 
 
 def check_packed_field(word: str, name: str | None, by_name: dict[str, Field], document: Document, path: Path) -> None:
-    """The buffer is an array of bytes, and what counts its items or continues them is an integer."""
+    """Check that the buffer is an array of bytes, and that ``count`` and ``continued`` are integers."""
     if name is None:
         return
     if name not in by_name:
         document.fail(path, f"{name!r} is not a field{suggest(name, by_name)}")
     field = by_name[name]
     if word == "field" and (field.type != "uint8" or len(field.shape) != 1):
-        document.fail(path, f"{name} is no buffer; it must be uint8 and have one dimension")
+        document.fail(path, f"{name} is not a buffer: it must be uint8 and have one dimension")
     if word != "field" and (field.base.kind not in "iu" or field.shape):
         document.fail(path, f"{name} must be a single integer")
 
@@ -168,7 +168,7 @@ def check_packed_field(word: str, name: str | None, by_name: dict[str, Field], d
 def check_rows(
     packed: PackedWords, compiled: Packed, fields: tuple[Field, ...], document: Document, path: Path
 ) -> None:
-    """In the rows of the items every name is there once."""
+    """Check that each name occurs once in the rows of the items."""
     single = {field.name for field in fields if not field.array_shape} - set(compiled.fields)
     remedy = f"rows of items have {', '.join(COLUMNS)} of their own"
     for name in single & set(COLUMNS):
@@ -182,8 +182,8 @@ def check_rows(
 
 
 def check_room(compiled: Packed, size: int, document: Document, path: Path) -> None:
-    """The buffer can hold the longest item."""
+    """Check that the buffer can hold the longest item."""
     in_front = compiled.header_dtype.itemsize
     if not 1 <= compiled.longest <= size - in_front:
         problem = f"{plural(compiled.longest, 'byte')} and {in_front} in front do not fit into {compiled.field}"
-        document.fail(path, f"{problem}, which has {size}; 1 to {size - in_front} do")
+        document.fail(path, f"{problem}, which has {size}; use 1 to {size - in_front}")

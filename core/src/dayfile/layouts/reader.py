@@ -1,8 +1,9 @@
-"""YAML text → data types, with errors that name file, line and column and what would be right."""
+"""The compiler from YAML to data types; its errors name file, line and column, and say what would be right."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,11 +25,11 @@ from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import find_stamp_problem
 from dayfile.stores.registry import find_store, list_store_names
 
-__all__ = ["Layout", "Vocabulary", "read_layout", "vocabulary_with"]
+__all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
 
 LARGEST_RECORD = 2**28
-"""Bytes of a record; no table of this size would be of use."""
-MOST_DIMENSIONS = 8
+"""Bytes of a record; a table of such records would be of no use."""
+MOST_FIELD_DIMENSIONS = 8
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
@@ -36,22 +37,22 @@ Section = TypeVar("Section", bound=BaseModel)
 
 
 class Vocabulary(Protocol):
-    """What the compiler asks of a format: its words, and whether they agree with the rest of a layout."""
+    """What the compiler needs from a format: its words, and a check of them against the rest of a layout."""
 
     @property
     def name(self) -> str:
-        """The word under ``sources``."""
+        """Its name under ``sources``."""
 
     @property
     def section(self) -> str:
-        """The word under which its own words are; empty if it has none."""
+        """The section of a layout that has its words; empty if it has no words."""
 
     @property
     def words(self) -> type[Words] | None:
-        """Its own words."""
+        """The words of its section."""
 
     def check(self, layout: Layout, document: Document) -> None:
-        """Compare what its words say with the rest of a layout; LayoutError where they differ."""
+        """Compare its words with the rest of a layout; raise a LayoutError where they differ."""
 
 
 @dataclass(frozen=True)
@@ -61,34 +62,36 @@ class Layout:
     Parameters
     ----------
     words : LayoutWords
-        What the file says.
+        The words of the file.
     types : tuple of DataType
-        What it means.
+        The data types that they declare.
     """
 
     words: LayoutWords
     types: tuple[DataType, ...]
 
     def by_code(self) -> dict[str, DataType]:
-        """Data types by the instrument's own name of each."""
+        """Index the data types by the instrument's own name for each."""
         return {data_type.code: data_type for data_type in self.types}
 
-    def versions_by_code(self) -> dict[str, DataType]:
-        """Data types by the instrument's own names of their later versions, each as that version had it."""
-        return {
-            version.code: form
-            for data_type in self.types
-            for version, form in list(zip(data_type.versions, data_type.forms, strict=False))[1:]
-        }
+    def index_versions(self) -> dict[str, DataType]:
+        """Index the later versions of data types by the instrument's own name for each version."""
+        versions = (zip(data_type.versions, data_type.forms, strict=False) for data_type in self.types)
+        return {version.code: form for each in versions for version, form in list(each)[1:]}
 
     @cached_property
     def known(self) -> dict[str, DataType]:
-        """Data types by all names of their records; under a later version's own name, the type as it had it."""
-        return self.versions_by_code() | self.by_code()
+        """Data types by all names of their records; a later version's name means the type in that version."""
+        return self.index_versions() | self.by_code()
+
+    def find_section(self, model: type[Section]) -> Section | None:
+        """Return the words of a section by their model; None if the layout does not have it."""
+        return next((words for words in vars(self.words).values() if isinstance(words, model)), None)
 
     def section(self, model: type[Section]) -> Section | None:
-        """The words of a section, by their model; None if the layout does not have it."""
-        return next((words for words in vars(self.words).values() if isinstance(words, model)), None)
+        """Call :meth:`find_section`: the old name, for one version."""
+        warnings.warn("Layout.section is now Layout.find_section", DeprecationWarning, stacklevel=2)
+        return self.find_section(model)
 
 
 def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Layout:
@@ -101,22 +104,22 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
     name : str
         File name for messages.
     formats : sequence of Vocabulary
-        The formats whose words it may use.
+        The formats that add words to the vocabulary.
 
     Raises
     ------
     LayoutError
-        The text is no YAML, uses a word that is not in the vocabulary, or contradicts itself.
+        The text is not YAML, uses a word that is not in the vocabulary, or contradicts itself.
 
     Examples
     --------
     >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")
     Traceback (most recent call last):
         ...
-    dayfile.errors.LayoutError: bad.yaml:2:1: titel: 'titel' is not a word that may stand here; did you mean 'title'?
+    dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'?
     """
     document = Document.parse(text, name)
-    words = document.validate(vocabulary_with(formats))
+    words = document.validate(extend_vocabulary(formats))
     types = tuple(compile_types(words, document))
     check_day_files(words, types, document)
     check_tables(words, types, document)
@@ -126,19 +129,19 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
     return layout
 
 
-def vocabulary_with(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
-    """The vocabulary with the words of some formats: their names under ``sources``, and a section of each."""
+def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
+    """Extend the vocabulary by the words of formats: their names under ``sources``, and a section of each."""
     if not formats:
         return LayoutWords
     name: Any = Literal[tuple(each.name for each in formats)]
-    said = LayoutWords.model_fields["sources"].description
-    more: dict[str, Any] = {"sources": (tuple[name, ...], Word((), description=said))}
+    description = LayoutWords.model_fields["sources"].description
+    more: dict[str, Any] = {"sources": (tuple[name, ...], Word((), description=description))}
     more |= {each.section: (each.words | None, None) for each in formats if each.words is not None}
     return create_model("LayoutWords", __base__=LayoutWords, __doc__=LayoutWords.__doc__, **more)
 
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
-    """The data types of a layout; LayoutError where it contradicts itself."""
+    """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
     if not FIRST_YEAR <= words.clock.epoch.year <= LAST_YEAR:
         document.fail(("clock", "epoch"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
     clock = Clock(as_utc(words.clock.epoch), words.clock.unit, words.clock.leap_seconds, words.clock.undefined)
@@ -173,10 +176,10 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
 
 
 def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType:
-    """A data type without its versions and what its fields mean."""
+    """Compile a data type, without its versions, flags, elements and packed buffer."""
     path: Path = ("types", name)
     type_words = words.types[name]
-    declared = declared_fields(type_words, path)
+    declared = list_fields(type_words, path)
     fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
     size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     if size > LARGEST_RECORD:
@@ -201,7 +204,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
 
 
 def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
-    """Where the records of a type go."""
+    """Compile the path, table and store of a type."""
     node = Node(
         path=words.node.replace("{type}", name),
         titles=(*words.titles, type_words.title),
@@ -212,7 +215,7 @@ def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> P
 
 
 def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path) -> Plausible | None:
-    """The bounds of plausible times of a layout or of one of its types; None if it has none of its own."""
+    """Compile the bounds of plausible times of a layout or of a type; None if it declares no bounds."""
     valid, path = words.valid, (*path, "valid")
     if valid is None:
         if "valid" in words.model_fields_set:
@@ -222,19 +225,19 @@ def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path
         if name in valid.model_fields_set and getattr(valid, name) is None:
             document.fail((*path, word), EMPTY)
     if not valid.model_fields_set:
-        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be there")
+        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be given")
     if valid.since is None:
         return Plausible(days_ahead=valid.days_ahead)
     if not FIRST_YEAR <= valid.since.year <= LAST_YEAR:
         document.fail((*path, "from"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
     since = as_utc(valid.since)
-    # In messages a date has no time, and a time no fraction that is not there.
+    # Messages then show a date without a time, and a time without a fraction, if it has none.
     plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))
     return Plausible(since.astype(f"datetime64[{plain}]"), valid.days_ahead)
 
 
-def declared_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
-    """All fields of a type, in stored order, by their place in the file."""
+def list_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
+    """List all fields of a type, in stored order, by their place in the file."""
     places = {(*path, "fields", index): field for index, field in enumerate(type_words.fields)}
     for later, version in enumerate(type_words.later):
         for index, field in enumerate(version.fields):
@@ -243,7 +246,7 @@ def declared_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]
 
 
 def compile_versions(type_words: TypeWords, document: Document, path: Path) -> Iterable[Version]:
-    """The versions of a type, none if it has but one."""
+    """Compile the versions of a type; none if it has only one."""
     if not type_words.later:
         return
     count, before = len(type_words.fields), None
@@ -251,15 +254,15 @@ def compile_versions(type_words: TypeWords, document: Document, path: Path) -> I
     for index, words in enumerate(type_words.later):
         since = np.datetime64(words.since, "D")
         if before is not None and since <= before:
-            document.fail((*path, "later", index, "since"), f"{since} is not after {before}; the oldest stands first")
+            document.fail((*path, "later", index, "since"), f"{since} is not after {before}; the oldest comes first")
         count, before = count + len(words.fields), since
         yield Version(since, words.code, count)
 
 
 def compile_field(field: FieldWords, words: LayoutWords, document: Document, path: Path) -> Field:
-    """One field, with constants filled in."""
+    """Compile a field, with constants replaced by their values."""
     if RESERVED.match(field.name):
-        problem = f"{field.name!r} is a name that day files keep for themselves, by its beginning; take another one"
+        problem = f"{field.name!r} begins like a reserved name of day files; use another one"
         document.fail((*path, "name"), problem)
     shape = []
     for index, length in enumerate(field.shape):
@@ -268,21 +271,21 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
             document.fail((*path, "shape", index), problem)
         size = words.constants[length] if isinstance(length, str) else length
         if not 1 <= size <= LARGEST_RECORD:
-            document.fail((*path, "shape", index), f"{size} is no length; it must be 1 to {LARGEST_RECORD}")
+            document.fail((*path, "shape", index), f"{size} is not a length; it must be 1 to {LARGEST_RECORD}")
         shape.append(size)
-    if len(shape) > MOST_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
-        document.fail((*path, "shape"), f"more than {MOST_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
+    if len(shape) > MOST_FIELD_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
+        document.fail((*path, "shape"), f"more than {MOST_FIELD_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
     if field.type == "char" and not shape:
         document.fail(path, "a char field needs a shape: [number of bytes]")
     if field.blob and words.blobs is None:
-        document.fail((*path, "blob"), "the layout has no 'blobs', so there is nowhere to keep the value")
+        document.fail((*path, "blob"), "the layout has no 'blobs', so the value cannot be stored")
     if field.blob and field.type != "int32":
         document.fail((*path, "type"), "a blob field holds an index and must be int32")
     default = -1 if field.blob and "default" not in field.model_fields_set else field.default
     if field.blob and default != -1:
         document.fail((*path, "default"), "a blob field that was not sent holds -1; leave 'default' out")
     if field.counter and not field.type.startswith(("int", "uint")):
-        document.fail((*path, "type"), "a counter numbers rows and must be of an integer type")
+        document.fail((*path, "type"), "a counter numbers rows and must have an integer type")
     if field.counter and shape:
         document.fail((*path, "shape"), "a counter numbers rows and must be a single number")
     check_default(field, document, path)
@@ -294,14 +297,14 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         doc=field.doc,
         code=field.code,
         blob=field.blob,
-        default=math.nan if default != default else default,  # YAML's has its sign set
+        default=math.nan if default != default else default,  # the sign bit of YAML's NaN is set
         counter=field.counter,
         overflow=field.overflow or words.overflow,
     )
 
 
 def check_default(field: FieldWords, document: Document, path: Path) -> None:
-    """A default fits its field."""
+    """Check that a default fits its field."""
     if field.type == "char" or not field.default:
         return
     form = np.dtype(STORED_TYPES[field.type])
@@ -319,11 +322,11 @@ def check_type(
     document: Document,
     path: Path,
 ) -> None:
-    """Field names are unique, time and end exist from the first version on."""
+    """Check that field names are unique, and that time and end exist from the first version on."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
         if name in names[:index]:
-            document.fail((*places[index], "name"), f"{name!r} stands here a second time")
+            document.fail((*places[index], "name"), f"{name!r} is here a second time")
     first = names[: len(type_words.fields)]
     for word in ("time", "end"):
         name = getattr(type_words, word)
@@ -334,7 +337,7 @@ def check_type(
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
-    """The store takes records of the type."""
+    """Check that the store exists and can hold records of the type."""
     store, names = data_type.placement.store, list_store_names()
     if store not in names:
         document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")

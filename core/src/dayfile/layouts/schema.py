@@ -1,7 +1,7 @@
-"""The vocabulary of layouts: which words a YAML file may hold, and what they may say.
+"""The vocabulary of layouts: the words of a YAML file, and their values.
 
-Pure data, checked by pydantic; :mod:`dayfile.layouts.reader` turns its complaints into ``file:line:column`` errors.
-Formats of sources add words of their own: the names that ``sources`` may have, and a section each.
+Pure data, checked by pydantic; :mod:`dayfile.layouts.reader` turns its errors into errors with ``file:line:column``.
+Formats of sources add their words: a name for ``sources``, and a section.
 """
 
 from __future__ import annotations
@@ -46,36 +46,34 @@ HEADER_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-def one_line(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
+def fold_lines(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
     """Fold a text that was wrapped in the YAML file into one line."""
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
 Code = Annotated[str, StringConstraints(min_length=1)]
-Line = Annotated[str, BeforeValidator(one_line)]
+Line = Annotated[str, BeforeValidator(fold_lines)]
 
 
-def kinds_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - any annotation
-    """The types that an annotation is made of."""
-    inside = [kind for argument in get_args(annotation) for kind in kinds_in(argument)]
+def find_types(annotation: Any) -> set[Any]:  # noqa: ANN401 - any annotation
+    """Find the types in an annotation."""
+    inside = [kind for argument in get_args(annotation) for kind in find_types(argument)]
     return {annotation, *inside} if isinstance(annotation, type) else set(inside)
 
 
 class Words(BaseModel):
-    """A mapping of the vocabulary: no words but its own, values as written."""
+    """A mapping of the vocabulary: only its own words, values as written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def refuse_true_as_1(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever YAML holds
-        """Refuse true and false, also written as yes and no, where a number is expected: they are 1 and 0 to Python."""
-        kinds = kinds_in(cls.model_fields[info.field_name or ""].annotation)
+        """Refuse true and false (or yes and no) where a number is expected: Python takes them for 1 and 0."""
+        kinds = find_types(cls.model_fields[info.field_name or ""].annotation)
         values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
         if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
-            raise PydanticCustomError(
-                "number_type", "must be a number, not true or false (which yes, no, on and off are)"
-            )
+            raise PydanticCustomError("number_type", "must be a number, not true or false (or yes, no, on, off)")
         return value
 
 
@@ -115,7 +113,7 @@ class FieldWords(Words):
 
 
 class FlagWords(Words):
-    """What a bit or a value of a field means: ``bit``, ``value`` or ``index``, one of the three."""
+    """What a bit or a value of a field means: exactly one of ``bit``, ``value`` and ``index``."""
 
     bit: StrictInt | None = Field(None, description="mask of one bit, such as 0x40")
     value: StrictInt | str | None = Field(None, description="a value, or a range of values such as 0-40")
@@ -158,18 +156,18 @@ class PackedWords(Words):
     longest: int | str = Field(description="bytes of the longest item without its header: a number or a constant")
 
 
-def name_or_list(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
-    """Which of the two is meant, so that a complaint is about that one alone."""
+def choose_form(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Choose between a name and a list, so that an error is about that form only."""
     return "list" if isinstance(value, list) else "name"
 
 
 FlagList = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[tuple[FlagWords, ...], Tag("list")], Discriminator(name_or_list)
+    Annotated[Name, Tag("name")] | Annotated[tuple[FlagWords, ...], Tag("list")], Discriminator(choose_form)
 ]
 
 
 class VersionWords(Words):
-    """What a later version of a type added, behind the fields there were."""
+    """The fields that a later version of a type added, after all earlier fields."""
 
     since: dt.date = Field(description="UTC day from which it holds")
     code: Code = Field(description="the instrument's own name for records of this version")
@@ -178,17 +176,17 @@ class VersionWords(Words):
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields it added")
 
 
-def no_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Refuse a number where a date is needed: pydantic would take 1997 for seconds since 1970."""
+def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
+    """Refuse a number where a date is expected: pydantic would take 1997 for seconds since 1970."""
     if isinstance(value, int | float):
-        raise PydanticCustomError("datetime_type", "no date")
+        raise PydanticCustomError("datetime_type", "not a date")
     return value
 
 
 class ValidWords(Words):
-    """From when to when times are plausible; records outside go to quarantine. At least one of the two."""
+    """Bounds of plausible times, at least one of them; records outside go to quarantine."""
 
-    since: Annotated[dt.datetime, BeforeValidator(no_number)] | None = Field(
+    since: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
         None, alias="from", description="first plausible time, a UTC date or date and time"
     )
     days_ahead: float | None = Field(
@@ -242,7 +240,7 @@ class LayoutWords(Words):
     )
     path: str = Field(description="template of the day file's path")
     base: str = Field(
-        "", description="environment variable that tells another directory in place of the first one of 'path'"
+        "", description="environment variable that names another directory in place of the first one of 'path'"
     )
     node: str = Field("/{type}", description="template of the table's path in the day file")
     titles: tuple[Line, ...] = Field((), description="titles of the groups on that path")

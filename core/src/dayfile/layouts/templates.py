@@ -1,4 +1,4 @@
-"""Templates of a layout: they can be filled, and give every day and every table a place of its own."""
+"""Checks of the templates in a layout: they can be filled, and each day and table gets a place of its own."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ __all__ = ["DAY", "RESERVED", "check_day_files", "check_day_template", "check_no
 PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
 DAY = np.datetime64("2000-01-01")
 OTHER_DAYS = np.array(["2001-01-01", "2000-02-01", "2000-01-02", "2000-01-11", "2000-11-01"], "datetime64[D]")
-"""Of these and DAY, two have one path if year, month or day is not told, or run into each other: 1/11 and 11/1."""
+"""Two of these and DAY share a path if the template lacks year, month or day, or runs numbers together (1/11, 11/1)."""
 FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 KEY = r"\{[A-Za-z_]\w*\}"
 NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
 RESERVED = re.compile(r"_[cfgipv]_|__members__$")
-"""Names that PyTables does not take, or hides."""
+"""Names that PyTables refuses or hides."""
 
 
 def check_path(template: str, document: Document) -> None:
-    """The template of the day file's path can be filled."""
+    """Check that the template of the day file's path can be filled."""
     check_day_template(template, document, ("path",))
     if not template.endswith(".h5"):
-        document.fail(("path",), f"{template!r} does not end in .h5, as day files do")
+        document.fail(("path",), f"{template!r} does not end in .h5")
 
 
 def check_day_template(template: str, document: Document, path: Path) -> None:
-    """A template can be filled with a day and a data type."""
+    """Check that a template can be filled with a day and a data type."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        document.fail(path, f"{template!r} is no template: {error}")
+        document.fail(path, f"{template!r} is not a template: {error}")
     for _, name, form, _ in parts:
         if name is not None and not FORMAT.fullmatch(form or ""):
-            document.fail(path, f"{template!r} is no template: {{{name}}} can be written as {{{name}:02}}")
+            document.fail(path, f"{template!r} is not a template: {{{name}}} can be written as {{{name}:02}}")
         if name is not None and name not in PATH_KEYS:
-            document.fail(path, f"{{{name}}} is not known here{suggest(name, PATH_KEYS)}")
+            document.fail(path, f"unknown key {{{name}}}{suggest(name, PATH_KEYS)}")
     try:
         template.format(**PATH_KEYS)
     except (ValueError, AttributeError, LookupError) as error:
-        document.fail(path, f"{template!r} is no template: {error}")
+        document.fail(path, f"{template!r} is not a template: {error}")
 
 
 def check_nodes(words: LayoutWords, document: Document) -> None:
-    """Nodes and titles can be filled with the keys of a batch, and readers find these in the node of a table."""
+    """Check that nodes and titles can be filled with the keys of a batch, and keys be read back from a table's node."""
     nodes = {("node",): words.node} | ({("blobs", "node"): words.blobs.node} if words.blobs else {})
     for path, node in nodes.items():
         if not NODE.fullmatch(node):
-            problem = "is no path in a day file: '/' stands before each part, and a key as it is, such as {station}"
+            problem = "is not a path in a day file: '/' begins each part, and a key has no format, such as {station}"
             document.fail(path, f"{node!r} {problem}")
         check_parts(node, document, path)
     for index, title in enumerate(words.titles):
         if not TITLE.fullmatch(title):
-            document.fail(("titles", index), f"{title!r} is no template: a key stands as it is, such as {{station}}")
+            document.fail(("titles", index), f"{title!r} is not a template: a key has no format, such as {{station}}")
     keys = [key for key in re.findall(KEY, words.node) if key != "{type}"]
     for key in keys:
         if keys.count(key) > 1:
-            document.fail(("node",), f"{key} stands in {words.node!r} twice; once is enough to tell it")
+            document.fail(("node",), f"{key} is in {words.node!r} twice; once is enough")
     for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
         if key not in keys:
-            document.fail(("blobs", "node"), f"{key} is no key in 'node', which is all that readers know of a table")
+            document.fail(("blobs", "node"), f"{key} is not a key of 'node', where readers find the keys of a table")
 
 
 def check_day_files(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
-    """Every data type has a day file for each day, where an archive can have such."""
+    """Check that each day of a data type has its own day file, in a place where an archive can have day files."""
     for data_type in types:
         days: dict[str, np.datetime64] = {data_type.fill(words.path, DAY): DAY}
         (path,) = days
         if not may_be_day_file(path):
             own = ", ".join(sorted(DIRECTORIES))
-            problem = f"{path!r} is no place for the day files of {data_type.type}: it must lie below the archive, not"
+            problem = f"{path!r} cannot be a day file of {data_type.type}: it must be below the archive, not"
             document.fail(("path",), f"{problem} below its own {own}, and no part may begin with '.'")
         for day in OTHER_DAYS:
             other = days.setdefault(data_type.fill(words.path, day), day)
@@ -90,7 +90,7 @@ def check_day_files(words: LayoutWords, types: tuple[DataType, ...], document: D
 
 
 def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Document) -> None:
-    """No two tables and arrays of a day file stand in one place, and none in one that is taken already."""
+    """Check that tables and arrays of a day file each have a place of their own, with a name that is free."""
     taken: dict[tuple[str, str], str] = {}
     for data_type in types:
         name, file = data_type.type, data_type.fill(words.path, DAY)
@@ -100,7 +100,7 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
         for node in list_nodes(data_type):
             if (file, node) in taken:
                 remedy = "give it another name" if of_type else "put {type} into it, or into 'path'"
-                problem = f"records of {name} and {taken[file, node]} would stand in {node} of one day file; {remedy}"
+                problem = f"records of {name} and {taken[file, node]} would share {node} of one day file; {remedy}"
                 document.fail(place, problem, at_key=of_type)
             taken[file, node] = name
     if words.blobs is None:
@@ -111,13 +111,13 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
     for (file, node), name in taken.items():
         below = f"{node}/".startswith(f"{words.blobs.node}/") or f"{words.blobs.node}/".startswith(f"{node}/")
         if file in beside and below:
-            problem = f"{words.blobs.node!r} is, or is above or below, {node}, which is the table of {name}"
+            problem = f"{words.blobs.node!r} is, or is above or below, {node}, the table of {name}"
             document.fail(("blobs", "node"), f"{problem}; the array needs a place of its own")
 
 
 def check_parts(node: str, document: Document, place: Path, *, at_key: bool = False) -> None:
-    """No part of a node's path is a name that a day file, or PyTables, keeps for itself."""
+    """Check that no part of a node's path is a name that day files or PyTables reserve."""
     for part in node.split("/"):
         if part in {LEDGER, ".", ".."} or RESERVED.match(part):
-            problem = f"{part!r} in {node!r} is a name that day files keep for themselves; take another one"
+            problem = f"{part!r} in {node!r} is a reserved name in day files; use another one"
             document.fail(place, problem, at_key=at_key)

@@ -20,30 +20,32 @@ from typing import Literal, cast, get_args
 
 from dayfile.archive import disk
 from dayfile.errors import UsageError
+from dayfile.renamed import keep_old_names
 
-__all__ = ["STEP_KINDS", "Fault", "injected"]
+__all__ = ["STEP_KINDS", "Fault", "inject"]
 
+__getattr__ = keep_old_names(__name__, {"KINDS": "STEP_KINDS", "injected": "inject"})
 Action = Literal["fail", "kill"]
 STEP_KINDS = ("write", "fsync", "rename", "copy", "open", "unlink")
 
 
 @dataclass
 class Fault:
-    """What goes wrong, and where.
+    """A fault: which step fails, and how.
 
     Parameters
     ----------
     kind : str
         Kind of step, or ``any``.
     number : int
-        Which of them, from 1.
+        Number of the step among those of this kind, from 1.
     action : {'fail', 'kill'}
-        ``fail``: the step raises an OSError as a full disk does (ENOSPC). ``kill``: the process gets SIGKILL.
+        ``fail``: the step raises an OSError like a full disk (ENOSPC). ``kill``: the process gets SIGKILL.
 
     Attributes
     ----------
     steps : list of (str, Path)
-        The steps seen so far: kind and path.
+        Kind and path of each step so far.
 
     Examples
     --------
@@ -67,14 +69,15 @@ class Fault:
 
     @property
     def happened(self) -> bool:
-        """Whether the step it names was reached."""
+        """Whether its step was reached."""
         return self._count() >= self.number
 
     def _count(self) -> int:
+        """Count the steps so far of the fault's kind."""
         return sum(self.kind in (kind, "any") for kind, _ in self.steps)
 
     def __call__(self, kind: str, path: Path) -> None:
-        """Take note of a step, and make it fail or kill the process if it is the one."""
+        """Count a step; if it is the step of the fault, make it fail or kill the process."""
         self.steps.append((kind, path))
         if self.kind not in (kind, "any") or self._count() != self.number:
             return
@@ -84,15 +87,16 @@ class Fault:
 
 
 @contextmanager
-def injected(fault: Fault) -> Iterator[Fault]:
-    """Let a fault happen in this process and its workers, within the block.
+def inject(fault: Fault) -> Iterator[Fault]:
+    """Inject a fault into this process and its workers, within the block.
 
-    It does not happen in a fork that has a session of its own, as those in which sources are tried: whoever kills a
-    process from outside does not kill such a fork alone.
+    It does not happen in forks with a session of their own, which try sources: if somebody kills a process, such a fork
+    is not killed alone.
     """
     session = os.getsid(0)
 
     def take_note(kind: str, path: Path) -> None:
+        """Pass a step to the fault."""
         if os.getsid(0) == session:
             fault(kind, path)
 

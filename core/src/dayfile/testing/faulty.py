@@ -6,7 +6,7 @@ import sys
 
 from dayfile import cli
 from dayfile.errors import UsageError
-from dayfile.testing.faults import Fault, injected
+from dayfile.testing.faults import Fault, inject
 
 __all__ = ["main"]
 
@@ -19,7 +19,7 @@ def main() -> None:
     if command not in COMMANDS:
         raise UsageError(f"{command!r} is neither archive-run nor dayfile")
     sys.argv = [command, *arguments]
-    with injected(Fault.parse(text)):
+    with inject(Fault.parse(text)):
         COMMANDS[command]()
 
 

@@ -1,7 +1,7 @@
-"""What an instrument does on a sample day besides measuring: it is commanded and diagnosed, and sends more than usual.
+"""Operations of an instrument on a sample day: commands and diagnostics, during which it sends more than usual.
 
-For six minutes each morning it responds to commands, and for six minutes in the afternoon it is diagnosed. Meanwhile
-commands are echoed, and all bytes of each frame are sent. The table of commands comes down in segments, one a cycle.
+For six minutes each morning it responds to commands, and for six minutes in the afternoon it is diagnosed. Meanwhile it
+sends echoes of commands, and all bytes of each frame. The table of commands is sent in segments, one a cycle.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.testing.generators import Draw, Integers, Overrides, RecordArray, readings, with_bits
+from dayfile.testing.generators import Draw, Integers, Overrides, RecordArray, draw_readings, draw_with_bits
 from dayfile.testing.telemetry import TelemetryDay
 
-__all__ = ["Operations", "commands"]
+__all__ = ["Operations", "draw_commands"]
 
 RESPONSE, DIAGNOSIS, SECONDS = 18_300, 54_000, 360
-"""Second of the day at which each mode begins, and how many seconds it lasts."""
+"""Second of the day at which each mode begins, and its duration in seconds."""
 BETWEEN_ECHOES, BETWEEN_DIAGNOSTICS = 11, 90
 
 
-def commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
-    """Texts such as operators send: a verb and one to three hexadecimal words, at most 19 characters; shape (n,)."""
+def draw_commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
+    """Draw texts of commands: a verb and one to three hexadecimal words, at most 19 characters; shape (n,)."""
     verbs = rng.choice(["CTAB", "DUMP", "HVON", "PEEK", "POKE"], number).tolist()
     words = rng.integers(0, 0x10000, (number, 3)).tolist()
     lengths = rng.integers(1, 4, number).tolist()
@@ -37,16 +37,16 @@ def commands(number: int, rng: np.random.Generator) -> npt.NDArray[np.bytes_]:
 
 @dataclass(frozen=True)
 class Operations:
-    """The modes of an instrument on one day, and the records that it sends of them.
+    """The modes of an instrument on one day, and the records that it sends in them.
 
     Parameters
     ----------
     telemetry : TelemetryDay
         The day.
     first_echo : int
-        Frames from the begin of a mode to the first echo of a command.
+        Number of frames from the start of a mode to the first echo of a command.
     segments : int
-        Cycles in which a table of commands comes down.
+        Number of cycles in which a table of commands is sent.
     """
 
     telemetry: TelemetryDay
@@ -56,12 +56,12 @@ class Operations:
     @cached_property
     def responding(self) -> Integers:
         """Frames in command-response mode, shape (n,)."""
-        return self.telemetry.burst(RESPONSE, SECONDS)
+        return self.telemetry.list_burst(RESPONSE, SECONDS)
 
     @cached_property
     def diagnosing(self) -> Integers:
         """Frames in diagnostic mode, shape (n,)."""
-        return self.telemetry.burst(DIAGNOSIS, SECONDS)
+        return self.telemetry.list_burst(DIAGNOSIS, SECONDS)
 
     @cached_property
     def echoing(self) -> Integers:
@@ -69,73 +69,73 @@ class Operations:
         modes = (self.responding, self.diagnosing)
         return np.concatenate([frames[self.first_echo :: BETWEEN_ECHOES] for frames in modes])
 
-    def mode_bits(self, frames: Integers, *, sync: int, response: int, diagnostic: int) -> Draw:
-        """Let a byte array have the bits of the mode in its first byte; ``sync`` is set in the first half of a cycle.
+    def draw_mode_bits(self, frames: Integers, *, sync: int, response: int, diagnostic: int) -> Draw:
+        """Make a Draw for a byte array with the bits of the mode in its first byte.
 
         Parameters
         ----------
         frames : array of int64, shape (n,)
             The frames of the records.
         sync, response, diagnostic : int
-            The bits.
+            The bits; ``sync`` is set in the first half of a cycle.
         """
         cycle = self.telemetry.frame_clock.cycle
         bits = sync * (frames % cycle < cycle // 2)
         bits |= response * np.isin(frames, self.responding)
         bits |= diagnostic * np.isin(frames, self.diagnosing)
-        return with_bits(bits, sync | response | diagnostic)
+        return draw_with_bits(bits, sync | response | diagnostic)
 
-    def subset(self, code: str, summary: RecordArray, *, data: str, status: str, first: int) -> RecordArray:
-        """Records with all bytes of each frame in one of the modes; the rest they share with the summary.
+    def sample_subset(self, code: str, summary: RecordArray, *, data: str, status: str, first: int) -> RecordArray:
+        """Sample records with all bytes of each frame in one of the modes; other fields are those of the summary.
 
         Parameters
         ----------
         code : str
-            Of the data type.
+            Code of the data type.
         summary : structured array, shape (n,)
             One record for each frame of the day that was not lost.
         data : str
             The field with all bytes.
         status : str
-            The field of the summary whose bytes are among them.
+            The field of the summary that is a part of these bytes.
         first : int
-            Where among them they begin.
+            Place of the first byte of that part.
         """
-        frames = self.telemetry.frames()
+        frames = self.telemetry.list_frames()
         chosen = np.isin(frames, [self.responding, self.diagnosing])
         shared = [field.name for field in self.telemetry.types[code].fields if field.name != data]
-        values: Overrides = {**{name: summary[name][chosen] for name in shared}, data: readings}
-        made = self.telemetry.records(code, frames[chosen], overrides=values)
+        values: Overrides = {**{name: summary[name][chosen] for name in shared}, data: draw_readings}
+        made = self.telemetry.sample(code, frames[chosen], overrides=values)
         held = summary[status][chosen]
         made[data][:, first : first + held.shape[1]] = held
         return made
 
-    def echoes(self, code: str, *, text: str, length: str) -> RecordArray:
-        """One record a command, with its text and how many characters it has, in the fields of these names."""
-        texts = commands(len(self.echoing), self.telemetry.generator("commands"))
-        return self.telemetry.records(code, self.echoing, overrides={length: np.char.str_len(texts), text: texts})
+    def sample_echoes(self, code: str, *, text: str, length: str) -> RecordArray:
+        """Sample a record for each command, with its text and the length of the text in the fields of these names."""
+        texts = draw_commands(len(self.echoing), self.telemetry.make_generator("commands"))
+        return self.telemetry.sample(code, self.echoing, overrides={length: np.char.str_len(texts), text: texts})
 
-    def tables(self, code: str, values: Mapping[str, npt.ArrayLike | Draw], *, echoes: str) -> RecordArray:
-        """The first table of the day, and those with commands; from the cycle of the first segment to that of the last.
+    def sample_tables(self, code: str, values: Mapping[str, npt.ArrayLike | Draw], *, echoes: str) -> RecordArray:
+        """Sample the first table of the day, and those with commands; each lasts from its first to its last segment.
 
         Parameters
         ----------
         code : str
-            Of the data type.
+            Code of the data type.
         values : mapping of str to array or Draw
-            As for :func:`dayfile.testing.generators.records`.
+            As for :func:`dayfile.testing.generators.sample_records`.
         echoes : str
             The field that counts the commands.
         """
         cycle = self.telemetry.frame_clock.cycle
         length = cycle * self.segments
-        first = self.telemetry.frames(every=length)
+        first = self.telemetry.list_frames(every=length)
         numbers = (self.echoing // length == first[:, np.newaxis] // length).sum(axis=1)
         chosen = (numbers > 0) | (first == first[0])
         last = first[chosen] + length - cycle
-        return self.telemetry.records(code, first[chosen], last, {**values, echoes: numbers[chosen]})
+        return self.telemetry.sample(code, first[chosen], last, {**values, echoes: numbers[chosen]})
 
-    def diagnostics(self, code: str, values: Overrides, *, frames: int) -> RecordArray:
-        """Return four records of n frames each."""
+    def sample_diagnostics(self, code: str, values: Overrides, *, frames: int) -> RecordArray:
+        """Sample four records of n frames each."""
         first = self.diagnosing[20::BETWEEN_DIAGNOSTICS]
-        return self.telemetry.records(code, first, first + frames - 1, values)
+        return self.telemetry.sample(code, first, first + frames - 1, values)

@@ -1,6 +1,6 @@
-"""``dayfile selftest``: a load on a scratch archive, killed and restarted many times, then counted.
+"""``dayfile selftest``: put a load on a scratch archive, kill and restart it many times, then count the records.
 
-What is shown at the end is whether every record that was accepted is in a published day file exactly once.
+The result shows whether every accepted record is in a published day file exactly once.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ from dayfile.hookspecs import hookimpl
 from dayfile.instrument import Instrument
 from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
 from dayfile.plugins import Plugins
+from dayfile.renamed import keep_old_names
 from dayfile.settings import CoreSettings, Settings
-from dayfile.testing.faults import STEP_KINDS, Fault, injected
+from dayfile.testing.faults import STEP_KINDS, Fault, inject
 
 __all__ = ["Outcome", "Probe", "count_records", "make_load", "run_load", "selftest"]
 
+__getattr__ = keep_old_names(__name__, {"load": "make_load", "work": "run_load"})
 LAYOUT = """
 instrument: probe
 title: Invented records, one type for each store
@@ -79,7 +81,7 @@ types:
       - {name: last, type: uint32, unit: s}
       - {name: id, type: uint64}
 """
-# How many steps of each kind a round has, at the most; shares of rounds killed at a named step, and watching.
+# Largest number of steps of each kind in a round; shares of rounds that are killed at a named step, and that watch.
 MOST_KILLS = {"write": 30, "fsync": 40, "rename": 15, "copy": 6, "open": 20, "unlink": 4}
 NAMED, WATCHING = 0.6, 0.3
 # Shortly before midnight at the end of 2020-05-10, so that some sources have records of two days.
@@ -87,14 +89,14 @@ EVENING = int((np.datetime64("2020-05-10T23:50:00") - np.datetime64("2020-01-01T
 
 
 class Probe(Instrument):
-    """An instrument with a type for each store; its append type comes as lines of JSON, with texts as blobs."""
+    """An instrument with a type for each store; sources of its append type are lines of JSON, with texts as blobs."""
 
     def __init__(self) -> None:
         super().__init__(LAYOUT, "probe.yaml")
 
     @hookimpl
     def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
-        """Notes from ``*.notes``, the others from struct streams."""
+        """Decode notes from ``*.notes``, the other types from struct streams."""
         if not source.name.endswith(".notes"):
             return super().decode(source)
         notes = [json.loads(line) for line in source.content.splitlines()]
@@ -109,20 +111,20 @@ class Probe(Instrument):
 
 @dataclass
 class Outcome:
-    """What a selftest saw.
+    """The result of a selftest.
 
     Attributes
     ----------
     kills : Counter of str
         How often the process was killed, by the kind of step, or ``random moment``.
     accepted : int
-        Records in sources that were put into ``incoming/``.
+        Number of records in sources that were put into ``incoming/``.
     missing, doubled : int
-        Records that are not in the archive, or more than once.
+        Number of records that are not in the archive, or more than once.
     problems : list of str
-        What ``check --deep`` found, and what went to quarantine.
+        Findings of ``check --deep``, and entries of the quarantine.
     seconds : float
-        How long it took.
+        Duration.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
@@ -134,11 +136,11 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether everything is there exactly once."""
+        """Whether every record is there exactly once."""
         return not (self.missing or self.doubled or self.problems)
 
-    def lines(self) -> Iterator[str]:
-        """The outcome as a table."""
+    def format_lines(self) -> Iterator[str]:
+        """Format the outcome as a table."""
         yield f"{'killed at':<20}{'times':>8}"
         for kind, times in sorted(self.kills.items()):
             yield f"{kind:<20}{times:>8}"
@@ -152,10 +154,11 @@ class Outcome:
 
 
 def make_load(directory: Path, number: int) -> list[str]:
-    """Put the sources of one round into ``incoming/``, by rename; the identities of their records.
+    """Put the sources of one round into ``incoming/``, by rename; return the identities of their records.
 
-    Each round has notes, rates and runs: the first two before midnight, two on both sides of it, and all further ones
-    after it. Every second round has the times of the one before with other identities, so that slots are contended for.
+    Each round has notes, rates and runs: the first two rounds before midnight, two on both sides of it, and all later
+    ones after it. Every second round has the times of the round before with other identities, so that they contend for
+    slots.
     """
     probe = Probe()
     second = EVENING + 16 * 20 * (number % 4 // 2) + 16 * 40 * (number // 4 % 40)
@@ -183,27 +186,27 @@ def make_load(directory: Path, number: int) -> list[str]:
 
 
 def make_settings(*, settle: float = 0.0) -> Settings:
-    """Settings of a selftest: nothing waits."""
+    """Make the settings of a selftest, in which nothing waits."""
     core = CoreSettings(publish_after=0.02, publish_growth=0.5, watch_rescan=0.02, watch_settle=settle)
     return Settings(core, {"probe": make_plugins().settings_models["probe"]()})
 
 
 def make_plugins() -> Plugins:
-    """The plugins of a selftest."""
-    found = Plugins.none()
+    """Make the plugins of a selftest."""
+    found = Plugins.make_empty()
     found.add("probe", Probe())
     return found
 
 
 def run_load(directory: Path, *, watch: bool = False, fault: str | None = None, workers: int | None = None) -> None:
-    """One run on the scratch archive, in a process of its own that will be killed; or a watch, or with workers."""
+    """Run once on the scratch archive, in a process that will be killed; as a watch, or with workers, if so asked."""
     run = run_watch if watch else run_serial if workers is None else partial(run_processes, workers=workers)
-    with injected(Fault.parse(fault)) if fault else nullcontext():
+    with inject(Fault.parse(fault)) if fault else nullcontext():
         run(Root(directory), make_plugins(), make_settings())
 
 
 def count_records(directory: Path) -> Counter[str]:
-    """How often each record is in the published day files, by identity; notes only with their own text."""
+    """Count how often each record is in the published day files, by identity; notes only with their own text."""
     archive = open_archive(directory)
     found: Counter[str] = Counter()
     for name in archive.types():
@@ -227,19 +230,19 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
     directory : Path
         Scratch directory; emptied first.
     kills : int
-        How often to kill.
+        Number of kills.
     seed : int
-        Chooses the points and moments.
+        Seed for the choice of steps and moments.
 
     Returns
     -------
     Outcome
-        What was seen.
+        The result.
     """
     started = time.monotonic()
     shutil.rmtree(directory, ignore_errors=True)
     Root(directory).create()
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)  # noqa: S311 - not a secret
     outcome = Outcome()
     expected: list[str] = []
     context = multiprocessing.get_context("forkserver")
@@ -251,15 +254,12 @@ def selftest(directory: Path, kills: int, seed: int = 1) -> Outcome:
         kind = chance.choice(STEP_KINDS)
         fault = f"{kind}:{chance.randint(1, MOST_KILLS[kind])}:kill" if chance.random() < NAMED else None
         watch = chance.random() < WATCHING
-        # Of the rounds that are killed at a random moment and do not watch, every other has workers.
+        # Of the rounds that are killed at a random moment and do not watch, every second one has workers.
         workers = 2 if fault is None and not watch and number % 2 else None
         kwargs = {"watch": watch, "fault": fault, "workers": workers}
         process = context.Process(target=run_load, args=(directory,), kwargs=kwargs)
         process.start()
-        if fault is None:
-            process.join(chance.uniform(0.0, 0.12))
-        else:
-            process.join(0.5)
+        process.join(chance.uniform(0.0, 0.12) if fault is None else 0.5)
         if process.is_alive():
             process.kill()
             fault = None

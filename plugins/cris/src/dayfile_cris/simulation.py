@@ -24,11 +24,11 @@ from dayfile.testing.generators import (
     Integers,
     Overrides,
     RecordArray,
-    readings,
-    sent_when,
-    setting,
-    shares,
-    slow_walk,
+    draw_readings,
+    draw_setting,
+    draw_shares,
+    draw_slow_walk,
+    draw_when_sent,
 )
 from dayfile.testing.operations import Operations
 from dayfile.testing.telemetry import FrameClock, TelemetryDay
@@ -74,30 +74,30 @@ def sample_day(
     """
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, types, day, seed)
     operations = Operations(telemetry, first_echo=7, segments=TABLE_SEGMENTS)
-    cycles, sample = telemetry.cycles, telemetry.records
-    events = telemetry.generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
-    summary = sample("L1CrisSummary", telemetry.frames(), overrides=make_summaries(operations))
+    cycles, sample = telemetry.cycles, telemetry.sample
+    events = telemetry.make_generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
+    summary = sample("L1CrisSummary", telemetry.list_frames(), overrides=make_summaries(operations))
     streams = {
         "L1CrisSummary": summary,
-        "L1CrisHighPriorityRate": sample("L1CrisHighPriorityRate", telemetry.frames(every=16)),
+        "L1CrisHighPriorityRate": sample("L1CrisHighPriorityRate", telemetry.list_frames(every=16)),
         "L1CrisLowPriorityRate": sample(
             "L1CrisLowPriorityRate", cycles, None, make_low_priority_rates(telemetry, events)
         ),
         "L1CrisHskp": sample("L1CrisHskp", cycles, None, make_housekeeping(cycles)),
     }
     rest = {
-        "BrowseCris": sample("BrowseCris", cycles, cycles + CYCLE, {"WgtFact*": shares}),
-        "L1CrisCommandEcho": operations.echoes("L1CrisCommandEcho", text="CommandEcho", length="NumberChars"),
-        "L1CrisCommandTable": operations.tables(
-            "L1CrisCommandTable", {"[a-z]*": setting}, echoes="NumberCommandEchoes"
+        "BrowseCris": sample("BrowseCris", cycles, cycles + CYCLE, {"WgtFact*": draw_shares}),
+        "L1CrisCommandEcho": operations.sample_echoes("L1CrisCommandEcho", text="CommandEcho", length="NumberChars"),
+        "L1CrisCommandTable": operations.sample_tables(
+            "L1CrisCommandTable", {"[a-z]*": draw_setting}, echoes="NumberCommandEchoes"
         ),
-        "L1CrisDiagnosticEvent": operations.diagnostics(
+        "L1CrisDiagnosticEvent": operations.sample_diagnostics(
             "L1CrisDiagnosticEvent",
-            {**dict.fromkeys(("RawStack", "SoftEvent", "NormalEvent"), readings), "ContinuationFlag": 0},
+            {**dict.fromkeys(("RawStack", "SoftEvent", "NormalEvent"), draw_readings), "ContinuationFlag": 0},
             frames=40,
         ),
-        "L1CrisSubset": operations.subset("L1CrisSubset", summary, data="CrisData", status="CrisHskp", first=4),
-        "L1CrisEventCycle": telemetry.packed_records(
+        "L1CrisSubset": operations.sample_subset("L1CrisSubset", summary, data="CrisData", status="CrisHskp", first=4),
+        "L1CrisEventCycle": telemetry.sample_packed(
             "L1CrisEventCycle",
             cycles[:EVENT_CYCLES],
             events[:EVENT_CYCLES],
@@ -111,23 +111,23 @@ def sample_day(
 
 def make_summaries(operations: Operations) -> Overrides:
     """Make one record a minor frame."""
-    frames = operations.telemetry.frames()
+    frames = operations.telemetry.list_frames()
     turn = frames % 16
     return {
         "FormatId": 1,
         "MajorFrameCount": frames // 16 % 8,
         "MinorFrameCount": turn,
-        "MainBusVoltage": sent_when(turn == 3),
-        "Cris*Temperature*": sent_when(turn == 9),
-        "CrisCurrent": sent_when(turn == 10),
-        "CrisHskp": operations.mode_bits(frames, sync=0x80, response=0x40, diagnostic=0x20),
+        "MainBusVoltage": draw_when_sent(turn == 3),
+        "Cris*Temperature*": draw_when_sent(turn == 9),
+        "CrisCurrent": draw_when_sent(turn == 10),
+        "CrisHskp": operations.draw_mode_bits(frames, sync=0x80, response=0x40, diagnostic=0x20),
     }
 
 
 def make_low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
     """Make one record a cycle; the events are those of the event cycles, spread over 64 buffers on board."""
     return {
-        "NumberEvents": telemetry.generator("buffers").multinomial(events, np.full(64, 1 / 64)),
+        "NumberEvents": telemetry.make_generator("buffers").multinomial(events, np.full(64, 1 / 64)),
         **dict.fromkeys(("livetim", "h*livet"), draw_livetimes),
         **dict.fromkeys(("nsfterr", "nbadid", "n?ebful"), 0),
     }
@@ -142,7 +142,7 @@ def make_housekeeping(cycles: Integers) -> Overrides:
     """Make one record a cycle."""
     return {
         "CommandTableIndex": cycles // CYCLE % TABLE_SEGMENTS,
-        **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), slow_walk),
-        "Dac*": setting,
+        **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), draw_slow_walk),
+        "Dac*": draw_setting,
         **dict.fromkeys(("Heater*", "Status*"), 1),
     }

@@ -103,7 +103,7 @@ class Hisparc(Instrument):
         from dayfile_hisparc.clients import make_station_list, send
 
         outcome = send(url, day, seed, clients, seconds)
-        yield from outcome.lines()
+        yield from outcome.format_lines()
         if not outcome.stored and any(tally.uploads for tally in outcome.tallies):
             lines = ", ".join(make_station_list(clients).split()[:2])
             message = f"nothing was stored; the server's station list must have a line for each client, such as {lines}"

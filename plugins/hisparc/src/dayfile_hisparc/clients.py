@@ -27,7 +27,7 @@ import numpy as np
 
 from dayfile.errors import UsageError
 from dayfile.messages import plural
-from dayfile_hisparc.simulation import Event, events_of_station
+from dayfile_hisparc.simulation import Event, simulate_events
 
 __all__ = ["Identity", "Outcome", "Pysparc", "StationSoftware", "Tally", "make_station_list", "send"]
 
@@ -91,7 +91,7 @@ class Outcome:
         """Return all events that were answered 100."""
         return [identity for tally in self.tallies for identity in tally.stored]
 
-    def lines(self) -> list[str]:
+    def format_lines(self) -> list[str]:
         """Describe the outcome in lines of text."""
         uploads, retries = sum(tally.uploads for tally in self.tallies), sum(tally.retries for tally in self.tallies)
         others: Counter[str] = sum((tally.others for tally in self.tallies), Counter())
@@ -113,13 +113,13 @@ class StationSoftware:
     fewest, most = 100, 1000
     longest_pause = 60.0
 
-    def batches(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:
+    def split_events(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:
         """Yield the lists it uploads: all pending events, their number drawn at random."""
         rng = np.random.default_rng(seed)
         while batch := list(islice(events, int(rng.integers(self.fewest, self.most, endpoint=True)))):
             yield batch
 
-    def pause(self, failures: int) -> float:
+    def compute_pause(self, failures: int) -> float:
         """Return the seconds it waits after n failures in a row: twice as long each time."""
         return float(min(2.0 ** min(failures, 16), self.longest_pause))
 
@@ -131,11 +131,11 @@ class Pysparc:
     patience = 10.0
     types = ("CIC", "CFG")
 
-    def batches(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:  # noqa: ARG002
+    def split_events(self, events: Iterator[Event], seed: int) -> Iterator[list[Event]]:  # noqa: ARG002
         """Yield each event alone."""
         return ([event] for event in events if event["header"]["eventtype_uploadcode"] in self.types)
 
-    def pause(self, failures: int) -> float:  # noqa: ARG002
+    def compute_pause(self, failures: int) -> float:  # noqa: ARG002
         """Return a constant time."""
         return 0.4
 
@@ -254,7 +254,7 @@ def send(
     begin = time.monotonic()
     with ThreadPoolExecutor(clients, "station") as threads:
         try:
-            tallies = tuple(threads.map(simulation.station, range(clients), shares))
+            tallies = tuple(threads.map(simulation.upload_events, range(clients), shares))
         finally:
             simulation.stop.set()
     return Outcome(tallies, time.monotonic() - begin)
@@ -287,12 +287,12 @@ class Simulation:
     patience: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def station(self, number: int, most_uploads: int) -> Tally:
+    def upload_events(self, number: int, most_uploads: int) -> Tally:
         """Upload the events of one station, in order, and return the results."""
         client = Pysparc() if number % 2 else StationSoftware()
         tally = Tally(FIRST_STATION + number)
-        events = events_of_station(self.day, self.seed, tally.station, detectors=2 if number % 4 > 1 else 4)
-        for batch in client.batches(events, self.seed + number):
+        events = simulate_events(self.day, self.seed, tally.station, detectors=2 if number % 4 > 1 else 4)
+        for batch in client.split_events(events, self.seed + number):
             body = make_form(tally.station, batch, client.protocol)
             if not self._upload(body, client, tally, most_uploads):
                 break
@@ -310,5 +310,5 @@ class Simulation:
                 return True
             tally.others[answer] += 1
             failures += 1
-            self.stop.wait(min(client.pause(failures), max(0.0, self.end - time.monotonic())))
+            self.stop.wait(min(client.compute_pause(failures), max(0.0, self.end - time.monotonic())))
         return False

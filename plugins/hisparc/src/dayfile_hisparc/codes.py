@@ -27,7 +27,7 @@ class Target:
     field: Field
     element: int | None
 
-    def cells(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def select_cells(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the cells of records that the code fills: a view, shape (n,) or (n, *shape of the field)."""
         column = records[self.field.name]
         return column if self.element is None else column[:, self.element]

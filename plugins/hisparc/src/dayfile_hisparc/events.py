@@ -69,9 +69,7 @@ class Problems:
             self.partial.setdefault((code, reason), {}).setdefault(number, []).append(line)
             self.size += len(line)
         if self.size > MOST_UNFOLDED:
-            raise SourceError(
-                f"its unknown upload codes would take over {MOST_UNFOLDED} bytes; the upload is kept whole"
-            )
+            raise SourceError(f"unknown upload codes would take over {MOST_UNFOLDED} bytes; the upload is kept whole")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Dates:
     cutoff_year: int = 2020
     latest: float = LAST_SECOND
 
-    def problem(self, moment: dt.datetime, timestamp: int) -> str:
+    def find_problem(self, moment: dt.datetime, timestamp: int) -> str:
         """Return why an event cannot have this time; empty if it can."""
         if moment.year < self.cutoff_year:
             return self.too_early
@@ -104,7 +102,7 @@ class Dates:
         """Return why events from before the cutoff year are rejected."""
         return f"dated before {self.cutoff_year}, the cutoff year (hisparc.cutoff_year)"
 
-    def advice(self, reason: str, events: Sequence[Any]) -> str:
+    def advise(self, reason: str, events: Sequence[Any]) -> str:
         """Return the commands that archive events that were rejected for their dates, if these can be right."""
         if reason == TOO_LATE:
             return f"; if the dates are right: {again_with('hisparc.days_ahead=inf')}"
@@ -180,7 +178,7 @@ def decode_events(
             lines = tuple(f"{{{', '.join(part[1:-1] for part in parts)}}}" for parts in kept.values())
             yield Remark("hisparc", code, reason, tuple(kept), station, lines)
     for each in reject(upload, upload.station, upload.cluster, problems, name):
-        yield replace(each, reason=each.reason + dates.advice(each.reason, [upload.events[n] for n in each.numbers]))
+        yield replace(each, reason=each.reason + dates.advise(each.reason, [upload.events[n] for n in each.numbers]))
 
 
 def reject(upload: Upload, station: int, cluster: str, problems: Problems, name: str) -> Iterator[Rejected]:
@@ -246,7 +244,7 @@ def group_events(
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError):
             problems.drop(code if isinstance(code, str) else "", "not the form of an event", number)
             continue
-        reason = dates.problem(moment, timestamp)
+        reason = dates.find_problem(moment, timestamp)
         if reason:
             problems.drop(code, reason, number)
             continue
@@ -336,7 +334,7 @@ def index_blobs(
     for records, plan in filled:
         first = starts[done : done + len(records)]
         for number, target in enumerate(plan.blobs):
-            cells = target.cells(records)
+            cells = target.select_cells(records)
             cells[...] = (first + number).reshape((-1,) + (1,) * (cells.ndim - 1))
         done += len(records)
     values = list(chain.from_iterable(blobs[place] for place in order.tolist()))

@@ -83,7 +83,7 @@ def fill_one_by_one(
     """Fill cells code by code, in the order sent; return reasons why events cannot be stored, by index."""
     bad: dict[int, str] = {}
     for target in targets:
-        cells = target.cells(records)
+        cells = target.select_cells(records)
         if cells.ndim == 1:
             bad |= fill_cells(cells, columns[target.place], target.field)
         else:

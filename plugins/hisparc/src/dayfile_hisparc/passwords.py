@@ -26,8 +26,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["LIMITED", "Guesses", "HashingQueue", "Proofs", "Verdict", "hashed"]
+from dayfile.renamed import keep_old_names
 
+__all__ = ["LIMITED", "Guesses", "HashingQueue", "Proofs", "Verdict", "hash_password"]
+
+__getattr__ = keep_old_names(__name__, {"hashed": "hash_password"})
 SCHEME = "pbkdf2_sha256"
 ROUNDS = 600_000
 MOST_DIGITS = 9
@@ -42,12 +45,12 @@ WAITING = 64
 """Passwords that may wait to be hashed."""
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Hash a password for the station list: PBKDF2-HMAC-SHA-256 with a random salt.
 
     Examples
     --------
-    >>> hashed("secret").startswith("pbkdf2_sha256$600000$")
+    >>> hash_password("secret").startswith("pbkdf2_sha256$600000$")
     True
     """
     salt = secrets.token_hex(16)
@@ -209,7 +212,7 @@ class HashingQueue:
             if not last.done.done():
                 last.done.set_result(Verdict.UNKNOWN)
 
-    def _next(self) -> Waiting:
+    def _take_next(self) -> Waiting:
         """Take the next of the station whose turn it is: the one with the fewest wrong passwords, then the newest.
 
         The newest, as persistent guessers are already waiting when somebody else comes.
@@ -233,7 +236,7 @@ class HashingQueue:
         if self.thread is None:
             self.thread = ThreadPoolExecutor(1, "hashing", initializer=lower_priority)
         while self.lanes:
-            one = self._next()
+            one = self._take_next()
             verdict = self.proofs.judge(one.stored, one.password)
             if verdict is Verdict.UNKNOWN:  # otherwise the station's password was proved meanwhile
                 verdict = await loop.run_in_executor(self.thread, self.proofs.prove, one.stored, one.password)

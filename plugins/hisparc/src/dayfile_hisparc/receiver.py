@@ -263,7 +263,7 @@ class Receiver:
         try:
             payload = text.encode("latin-1")
         except UnicodeEncodeError:
-            self._set_aside(station, text.encode(), "a character above U+00FF, which is not a byte")
+            self._quarantine(station, text.encode(), "a character above U+00FF, which is not a byte")
             return self._answer(Answer.UNREADABLE, sender, f"station {station.number}: data is not a pickle")
         digest = hashlib.md5(payload, usedforsecurity=False).hexdigest().encode()
         if not hmac.compare_digest(digest, checksum):
@@ -272,7 +272,7 @@ class Receiver:
         content = make_queue_file(station, payload)
         problem = find_problem(station, content)
         if problem:
-            self._set_aside(station, payload, problem)
+            self._quarantine(station, payload, problem)
             return self._answer(Answer.UNREADABLE, sender, problem)
         self._store(station, content)
         return Answer.STORED
@@ -290,7 +290,7 @@ class Receiver:
                 making.unlink()
             raise
 
-    def _set_aside(self, station: Station, payload: bytes, message: str) -> None:
+    def _quarantine(self, station: Station, payload: bytes, message: str) -> None:
         """Quarantine an upload that can never be archived, once, however often it is sent."""
         reason = {
             "source": f"upload of station {station.number}",

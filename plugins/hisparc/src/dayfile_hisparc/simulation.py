@@ -22,7 +22,7 @@ import numpy.typing as npt
 from dayfile.errors import UsageError
 from dayfile.messages import plural
 
-__all__ = ["EVENTS_AN_UPLOAD", "SAMPLE_STATIONS", "events_of_station", "write_queue_files"]
+__all__ = ["EVENTS_AN_UPLOAD", "SAMPLE_STATIONS", "simulate_events", "write_queue_files"]
 
 Event = dict[str, Any]
 Datalist = list[dict[str, Any]]
@@ -266,7 +266,7 @@ def draw_timeline(rng: np.random.Generator) -> tuple[Integers, npt.NDArray[np.st
     return together[order], codes[order]
 
 
-def events_of_station(day: np.datetime64, seed: int, station: int, *, detectors: int = 4) -> Iterator[Event]:
+def simulate_events(day: np.datetime64, seed: int, station: int, *, detectors: int = 4) -> Iterator[Event]:
     """Simulate the events of one station from midnight on, in time order, until the day is over (about 135,000).
 
     Parameters
@@ -295,7 +295,7 @@ def events_of_station(day: np.datetime64, seed: int, station: int, *, detectors:
 
     Examples
     --------
-    >>> first = next(events_of_station(np.datetime64("2024-05-01"), 1, 501))
+    >>> first = next(simulate_events(np.datetime64("2024-05-01"), 1, 501))
     >>> first["header"]["eventtype_uploadcode"], first["header"]["time"], first["datalist"][-1]
     ('CFG', '00:00:00', {'data_uploadcode': 'CFG_SLV_CH2COMPOFF', 'data': 0.0})
     """
@@ -374,7 +374,7 @@ def write_queue_files(
         )
     directory.mkdir(parents=True, exist_ok=True)
     numbers = tuple(stations)
-    streams = [events_of_station(day, seed, number, detectors=stations[number]) for number in numbers]
+    streams = [simulate_events(day, seed, number, detectors=stations[number]) for number in numbers]
     paths = []
     for upload in range(uploads):
         turn, place = divmod(upload, len(numbers))

@@ -88,7 +88,7 @@ class NumpyType:
             case _:
                 raise RefusalError("has a NumPy type with the wrong state")
 
-    def value(self, content: bytes) -> bool | int | float | str | bytes:
+    def decode(self, content: bytes) -> bool | int | float | str | bytes:
         """Return the plain value of a scalar's bytes."""
         if len(content) != self.size:
             raise RefusalError(f"has a NumPy value of the size {len(content)} for a type of the size {self.size}")
@@ -104,7 +104,7 @@ def make_scalar(numpy_type: object, content: object) -> bool | int | float | str
     """Stand in for ``numpy.core.multiarray.scalar``."""
     if not isinstance(numpy_type, NumpyType):
         raise RefusalError("has a NumPy value without a type")
-    return numpy_type.value(to_bytes(content))
+    return numpy_type.decode(to_bytes(content))
 
 
 MOST_ARGUMENTS: Final = 8

@@ -20,9 +20,12 @@ from pathlib import Path
 from dayfile.archive import disk
 from dayfile.errors import SettingsError
 from dayfile.messages import plural
-from dayfile_hisparc.passwords import Proofs, Verdict, hashed
+from dayfile.renamed import keep_old_names
+from dayfile_hisparc.passwords import Proofs, Verdict, hash_password
 
-__all__ = ["Station", "StationList", "hashed", "open_list", "replace_list"]
+__all__ = ["Station", "StationList", "hash_password", "open_list", "replace_list"]
+
+__getattr__ = keep_old_names(__name__, {"hashed": "hash_password"})
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Station:
     cluster : str
         Its cluster, as spelt in the list.
     password : str
-        Never shown. In clear, or hashed by :func:`dayfile_hisparc.passwords.hashed`.
+        Never shown. In clear, or hashed by :func:`dayfile_hisparc.passwords.hash_password`.
     """
 
     number: int

@@ -39,12 +39,12 @@ def match_counted(characters: bytes, width: int = 1, longest: int = LONG_STRING 
     Lengths with the same first byte are grouped, so that few alternatives are tried.
     """
 
-    def with_first_byte(byte: int) -> Iterator[bytes]:
+    def add_first_byte(byte: int) -> Iterator[bytes]:
         for length in range(byte, longest + 1, 256):
             yield re.escape(length.to_bytes(width, "little")[1:]) + b"%s{%d}" % (characters, length)
 
     return match_one_of(
-        re.escape(bytes([byte])) + match_one_of(with_first_byte(byte)) for byte in range(min(longest + 1, 256))
+        re.escape(bytes([byte])) + match_one_of(add_first_byte(byte)) for byte in range(min(longest + 1, 256))
     )
 
 

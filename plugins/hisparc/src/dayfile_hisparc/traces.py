@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import SourceError
+from dayfile.renamed import keep_old_names
 
 if TYPE_CHECKING:
     from dayfile import Records
 
-__all__ = ["NANOSECONDS_A_SAMPLE", "adc_counts", "traces"]
+__all__ = ["NANOSECONDS_A_SAMPLE", "decode_trace", "read_traces"]
 
+__getattr__ = keep_old_names(__name__, {"adc_counts": "decode_trace", "traces": "read_traces"})
 NANOSECONDS_A_SAMPLE = 2.5
 # The longest trace of a station is 10 us, 4000 samples; a stream that inflates to more than this is not a trace.
 LONGEST = 2**20
@@ -29,7 +31,7 @@ MOST_INFLATED = 128 * 2**20
 COUNTS = re.compile(rb"-?\d{1,9}(?:,-?\d{1,9})*,?")
 
 
-def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
+def decode_trace(blob: bytes) -> npt.NDArray[np.int32]:
     """Return the ADC counts of a trace, shape (n_samples,), one every 2.5 ns.
 
     Parameters
@@ -44,7 +46,7 @@ def adc_counts(blob: bytes) -> npt.NDArray[np.int32]:
 
     Examples
     --------
-    >>> adc_counts(zlib.compress(b"203,204,1250,"))
+    >>> decode_trace(zlib.compress(b"203,204,1250,"))
     array([ 203,  204, 1250], dtype=int32)
     """
     text = inflate(blob)
@@ -110,7 +112,7 @@ def inflate(blob: bytes) -> bytes:
     raise ValueError("the trace does not inflate")
 
 
-def traces(records: Records, row: int) -> list[npt.NDArray[np.int32] | None]:
+def read_traces(records: Records, row: int) -> list[npt.NDArray[np.int32] | None]:
     """Read the traces of one event.
 
     Parameters
@@ -134,4 +136,4 @@ def traces(records: Records, row: int) -> list[npt.NDArray[np.int32] | None]:
     --------
     ``traces(archive.read("hisparc.events", "2017-02-26", station=501), 0)[0]`` is what the first detector saw.
     """
-    return [None if blob is None else adc_counts(blob) for blob in records.blobs("traces", row)]
+    return [None if blob is None else decode_trace(blob) for blob in records.blobs("traces", row)]

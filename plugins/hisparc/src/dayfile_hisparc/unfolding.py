@@ -45,13 +45,13 @@ class Unfolding:
     def count_calls(self, call: Callable[..., object]) -> Callable[..., object]:
         """Return a function that counts the bytes or the text that ``call`` makes of its arguments."""
 
-        def counted(*arguments: object) -> object:
+        def call_and_count(*arguments: object) -> object:
             made = call(*arguments)
             if isinstance(made, bytes | str):
                 self.add(len(made))
             return made
 
-        return counted
+        return call_and_count
 
     def check(self, value: object) -> None:
         """Count a whole value that was read: lists and dicts of plain values, a few levels deep."""

@@ -23,11 +23,11 @@ from dayfile.testing.generators import (
     Integers,
     Overrides,
     RecordArray,
-    readings,
-    sent_when,
-    setting,
-    shares,
-    slow_walk,
+    draw_readings,
+    draw_setting,
+    draw_shares,
+    draw_slow_walk,
+    draw_when_sent,
 )
 from dayfile.testing.operations import Operations
 from dayfile.testing.telemetry import FrameClock, TelemetryDay
@@ -72,32 +72,34 @@ def sample_day(
     """
     telemetry = TelemetryDay(SPACECRAFT_CLOCK, types, day, seed)
     operations = Operations(telemetry, first_echo=3, segments=TABLE_SEGMENTS)
-    cycles, sample = telemetry.cycles, telemetry.records
-    events = telemetry.generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
-    summary = sample("L1SisSummary", telemetry.frames(), overrides=make_summaries(operations))
+    cycles, sample = telemetry.cycles, telemetry.sample
+    events = telemetry.make_generator("events").poisson(EVENTS_A_CYCLE, len(cycles))
+    summary = sample("L1SisSummary", telemetry.list_frames(), overrides=make_summaries(operations))
     streams = {
         "L1SisSummary": summary,
-        "L1SisHighPriorityRate": sample("L1SisHighPriorityRate", telemetry.frames(every=32)),
+        "L1SisHighPriorityRate": sample("L1SisHighPriorityRate", telemetry.list_frames(every=32)),
         "L1SisLowPriorityRate": sample(
             "L1SisLowPriorityRate", cycles, None, make_low_priority_rates(telemetry, events)
         ),
         "L1SisHskp": sample("L1SisHskp", cycles, None, make_housekeeping(cycles)),
     }
     rest = {
-        "BrowseSis": sample("BrowseSis", cycles, cycles + CYCLE, {"WgtFact*": shares}),
-        "L1SisCommandEcho": operations.echoes("L1SisCommandEcho", text="CommandEcho", length="NumberChars"),
-        "L1SisCommandTable": operations.tables("L1SisCommandTable", {"[a-z]*": setting}, echoes="NumberCommandEchoes"),
+        "BrowseSis": sample("BrowseSis", cycles, cycles + CYCLE, {"WgtFact*": draw_shares}),
+        "L1SisCommandEcho": operations.sample_echoes("L1SisCommandEcho", text="CommandEcho", length="NumberChars"),
+        "L1SisCommandTable": operations.sample_tables(
+            "L1SisCommandTable", {"[a-z]*": draw_setting}, echoes="NumberCommandEchoes"
+        ),
         **{
-            code: sample(code, cycles[28::56], None, {"M*Dac": slow_walk})
+            code: sample(code, cycles[28::56], None, {"M*Dac": draw_slow_walk})
             for code in ("L1SisDacOffset0", "L1SisDacOffset1")
         },
-        "L1SisDiagnosticEvent": operations.diagnostics(
+        "L1SisDiagnosticEvent": operations.sample_diagnostics(
             "L1SisDiagnosticEvent",
-            dict.fromkeys(("RawStack", "NormalEvent"), readings),
+            dict.fromkeys(("RawStack", "NormalEvent"), draw_readings),
             frames=3,
         ),
-        "L1SisSubset": operations.subset("L1SisSubset", summary, data="SisData", status="SisHskp", first=0),
-        "L1SisEventCycle": telemetry.packed_records(
+        "L1SisSubset": operations.sample_subset("L1SisSubset", summary, data="SisData", status="SisHskp", first=0),
+        "L1SisEventCycle": telemetry.sample_packed(
             "L1SisEventCycle",
             cycles[:EVENT_CYCLES],
             events[:EVENT_CYCLES],
@@ -111,23 +113,23 @@ def sample_day(
 
 def make_summaries(operations: Operations) -> Overrides:
     """Make one record a minor frame."""
-    frames = operations.telemetry.frames()
+    frames = operations.telemetry.list_frames()
     turn = frames % 16
     return {
         "FormatId": 1,
         "MajorFrameCount": frames // 16 % 8,
         "MinorFrameCount": turn,
-        "MainBusVoltage": sent_when(turn == 3),
-        "Sis*Temperature*": sent_when(turn == 9),
-        "SisCurrent": sent_when(turn == 10),
-        "SisCoverTelltale": sent_when(turn == 10, setting),
-        "SisHskp": operations.mode_bits(frames, sync=0x80, response=0x40, diagnostic=0x20),
+        "MainBusVoltage": draw_when_sent(turn == 3),
+        "Sis*Temperature*": draw_when_sent(turn == 9),
+        "SisCurrent": draw_when_sent(turn == 10),
+        "SisCoverTelltale": draw_when_sent(turn == 10, draw_setting),
+        "SisHskp": operations.draw_mode_bits(frames, sync=0x80, response=0x40, diagnostic=0x20),
     }
 
 
 def make_low_priority_rates(telemetry: TelemetryDay, events: Integers) -> Overrides:
     """Make one record a cycle; the events are those of the event cycles, spread over 96 buffers and 4 classes."""
-    by_buffer = telemetry.generator("buffers").multinomial(events, np.full(384, 1 / 384)).reshape(-1, 96, 4)
+    by_buffer = telemetry.make_generator("buffers").multinomial(events, np.full(384, 1 / 384)).reshape(-1, 96, 4)
     return {"NumberEvents": by_buffer, **dict.fromkeys(("nbadid", "n?ebful"), 0)}
 
 
@@ -136,6 +138,6 @@ def make_housekeeping(cycles: Integers) -> Overrides:
     return {
         "CycleNumber": cycles // CYCLE,
         "CommandTableIndex": cycles // CYCLE % TABLE_SEGMENTS,
-        **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), slow_walk),
+        **dict.fromkeys(("Monitor*", "Temperature*", "PostDc*"), draw_slow_walk),
         "Status*": 1,
     }
