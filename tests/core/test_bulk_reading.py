@@ -17,7 +17,7 @@ from dayfile.archive.survey import open_leaves
 from dayfile.errors import StorageError, UsageError
 from dayfile.hdf5 import rows
 from dayfile.hdf5.vlen import VlenArray, open_vlen_array
-from dayfile.model.validity import find_valid_between
+from dayfile.model.validity import ALWAYS, NEVER, find_valid_between
 from dayfile.stores.blobs import SLICE, take_blobs
 from dayfile.stores.declarations import parse_data_type, read_data_type
 from dayfile.stores.slots import find_filled
@@ -36,7 +36,9 @@ def plainly(archive, name, start, stop):
                 if data_type.placement.store == "slots":
                     rows = rows[[record.tobytes().strip(b"\0") != b"" for record in rows]]
                     rows = rows[[record.tobytes().strip(b"\xff") != b"" for record in rows]]
-                found += list(rows[find_valid_between(rows, data_type, start, stop)])
+                first = data_type.clock.read(start) if np.isfinite(start) else ALWAYS
+                last = data_type.clock.read(stop) if np.isfinite(stop) else NEVER
+                found += list(rows[find_valid_between(rows, data_type, first, last)])
     return b"".join(record.tobytes() for record in sorted(found, key=lambda record: record["second"]))
 
 

@@ -16,7 +16,7 @@ from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
 from dayfile.formats.registry import read_layout
-from dayfile.model.validity import find_end_seconds, find_valid_at, find_valid_between
+from dayfile.model.validity import ALWAYS, NEVER, find_end_seconds, find_valid_at, find_valid_between
 
 DAYS = 3
 
@@ -34,6 +34,18 @@ def by_hand(data_type, record, start, stop):
     seen = first <= stop and last >= start and start <= stop
     at_start, at_stop = (first <= second <= last for second in (start, stop))
     return seen and (at_start or not at_stop)
+
+
+def valid_at(records, data_type, moment):
+    """Whether each record is valid at a value of its clock."""
+    return find_valid_at(records, data_type, data_type.clock.read(moment))
+
+
+def valid_between(records, data_type, start, stop):
+    """Whether each record belongs to a range of values of its clock; infinite ones bound nothing."""
+    first = data_type.clock.read(start) if math.isfinite(start) else ALWAYS
+    last = data_type.clock.read(stop) if math.isfinite(stop) else NEVER
+    return find_valid_between(records, data_type, first, last)
 
 
 # ---- Without an archive: any records, any seconds
@@ -67,10 +79,10 @@ def test_any_records_and_seconds_give_what_a_look_at_each_gives(narrow, name, ma
     records = made(data_type, many)
     assert find_end_seconds(records, data_type).tolist() == [last_second(data_type, record) for record in records]
     expected = [by_hand(data_type, record, start, stop) for record in records]
-    assert find_valid_between(records, data_type, start, stop).tolist() == expected
+    assert valid_between(records, data_type, start, stop).tolist() == expected
     at = [int(record[data_type.time]) <= start <= last_second(data_type, record) for record in records]
-    assert find_valid_at(records, data_type, start).tolist() == at
-    assert find_valid_between(records, data_type, start, start).tolist() == at
+    assert valid_at(records, data_type, start).tolist() == at
+    assert valid_between(records, data_type, start, start).tolist() == at
 
 
 @pytest.mark.parametrize("name", ["rates", "hits"])
@@ -79,16 +91,16 @@ def test_any_records_and_seconds_give_what_a_look_at_each_gives(narrow, name, ma
 def test_ranges_that_follow_one_another_give_every_record_once(narrow, name, many, first, steps):
     records = made(narrow[name], many)
     bounds = [-math.inf, *np.cumsum([first, *steps]).tolist(), math.inf]
-    times = [find_valid_between(records, narrow[name], *pair).astype(int) for pair in itertools.pairwise(bounds)]
+    times = [valid_between(records, narrow[name], *pair).astype(int) for pair in itertools.pairwise(bounds)]
     assert sum(times).tolist() == [1] * len(many)
 
 
 def test_a_record_that_ends_before_it_begins_is_in_the_range_of_its_time_all_the_same(narrow):
     runs = narrow["runs"]
     record = np.array([(10, 4, 0)], runs.dtype)
-    assert not find_valid_at(record, runs, 10).any()
-    assert not find_valid_at(record, runs, 5).any()
-    assert [bool(find_valid_between(record, runs, *span)[0]) for span in ((9, 10), (10, 11), (4, 9), (0, 99))] == [
+    assert not valid_at(record, runs, 10).any()
+    assert not valid_at(record, runs, 5).any()
+    assert [bool(valid_between(record, runs, *span)[0]) for span in ((9, 10), (10, 11), (4, 9), (0, 99))] == [
         True, False, False, True,
     ]  # fmt: skip
 
@@ -96,13 +108,13 @@ def test_a_record_that_ends_before_it_begins_is_in_the_range_of_its_time_all_the
 def test_without_bounds_every_record_counts(narrow):
     for data_type in narrow.values():
         records = made(data_type, [(1, 0), (30, 12)])
-        assert find_valid_between(records, data_type, -math.inf, math.inf).all()
+        assert valid_between(records, data_type, -math.inf, math.inf).all()
 
 
 def test_the_last_second_of_a_period_counts_whole(narrow):
     record = made(narrow["rates"], [(10, 0)])
     assert find_end_seconds(record, narrow["rates"]).tolist() == [13]
-    held = [bool(find_valid_at(record, narrow["rates"], moment)[0]) for moment in (9.9, 10, 13, 13.9, 14)]
+    held = [bool(valid_at(record, narrow["rates"], moment)[0]) for moment in (9.9, 10, 13, 13.9, 14)]
     assert held == [False, True, True, True, False]
 
 
@@ -119,7 +131,7 @@ def test_ticks_of_a_clock_are_counted_and_stamps_may_be_fractions(muon):
     records = np.zeros(1, rates.dtype)
     records["second"] = 1000.5
     assert find_end_seconds(records, rates).tolist() == [1000.5 - 1 + 256_000]
-    assert [bool(find_valid_at(records, rates, moment)[0]) for moment in (1000.4, 1000.5, 257_000.4, 257_000.5)] == [
+    assert [bool(valid_at(records, rates, moment)[0]) for moment in (1000.4, 1000.5, 257_000.4, 257_000.5)] == [
         False, True, True, False,
     ]  # fmt: skip
 

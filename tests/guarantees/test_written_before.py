@@ -74,9 +74,9 @@ def test_records_and_blobs_are_read(before):
 def test_each_record_is_found_at_its_time(before, data_type):
     opened = dayfile.open_archive(before)
     records = opened.read(data_type)
-    for second in np.unique(records[records.data_type.time]):
-        valid = opened.at(data_type, second).array
-        begun = records.array[records[records.data_type.time] == second]
+    for time in np.unique(records.times):
+        valid = opened.at(data_type, time).array
+        begun = records.array[records.times == time]
         assert {row.tobytes() for row in begun} <= {row.tobytes() for row in valid}
 
 
@@ -151,7 +151,7 @@ def attributes(path):
         }
 
 
-def test_tables_get_the_attributes_that_they_got_and_packed_buffers_one_more(before, command):
+def test_tables_get_the_attributes_that_they_got_their_timing_and_packed_buffers_one_more(before, command):
     day_files = sorted(before.rglob("*.h5"))
     old = {path: attributes(path) for path in day_files}
     for path in day_files:
@@ -161,6 +161,8 @@ def test_tables_get_the_attributes_that_they_got_and_packed_buffers_one_more(bef
         new = attributes(path)
         assert new.keys() == old[path].keys()
         for node, given in new.items():
+            fields = {field["name"] for field in json.loads(given["fields"])}
+            assert {*json.loads(given.pop("timing"))["time"].values()} & fields
             if given.keys() != old[path][node].keys():
                 more.add(node)
                 assert json.loads(given.pop("packed"))["field"] == "EventBuffer"

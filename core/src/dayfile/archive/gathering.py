@@ -16,7 +16,17 @@ from dayfile.model.datatype import DataType
 if TYPE_CHECKING:
     from dayfile.hdf5.rows import Table
 
-__all__ = ["READ_BYTES", "Arena", "Choice", "Part", "RowSlice", "join_parts", "list_key_names", "read_table"]
+__all__ = [
+    "READ_BYTES",
+    "Arena",
+    "Choice",
+    "Part",
+    "RowSlice",
+    "join_parts",
+    "list_key_names",
+    "read_table",
+    "take_timing",
+]
 
 READ_BYTES = 4 * 2**20
 """Bytes of the blocks in which tables are read."""
@@ -139,7 +149,7 @@ def drop_fields(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
 
 
 def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
-    """Merge several forms of a data type: the last one, with the fields of all, and title and placement of ``newest``.
+    """Merge several forms of a data type: the last one, with the fields of all, and the rest of ``newest``.
 
     The placement of the last one may be that of an overlap table.
     """
@@ -148,11 +158,23 @@ def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
     for data_type in types:
         fields.update({field.name: field for field in data_type.fields})
         last = data_type
-    return replace(last, title=newest.title, placement=newest.placement, fields=tuple(fields.values()))
+    merged = replace(last, title=newest.title, placement=newest.placement, fields=tuple(fields.values()))
+    return take_timing(merged, newest)
+
+
+def take_timing(data_type: DataType, newest: DataType) -> DataType:
+    """Return a data type with the timing of its newest declaration, if it has the fields of that."""
+    names = {field.name for field in data_type.fields}
+    if data_type.composed == newest.composed or not names.issuperset(newest.timing.field_names):
+        return data_type
+    return replace(data_type, time=newest.time, end=newest.end, clock=newest.clock, composed=newest.composed)
 
 
 def join_parts(newest: DataType, parts: list[Part], arena: Arena) -> Records:
-    """Join the records of several tables in one array, in time order."""
+    """Join the records of several tables in one array, by whole time.
+
+    Records of the same time are in the order of the parts: by day file, then by table, then by row.
+    """
     data_type = merge_forms(newest, (part.data_type for part in parts)) if parts else newest
     lengths = [len(part.rows.array) for part in parts]
     keys: dict[str, npt.NDArray[Any]] = {}
@@ -165,7 +187,7 @@ def join_parts(newest: DataType, parts: list[Part], arena: Arena) -> Records:
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), lengths)
     array = arena.join((part.rows for part in parts), data_type)
     parts.clear()  # sorting makes a copy: with the parts there would be three
-    times = array[data_type.time]
+    times = data_type.find_begins(array)
     if not (times[1:] >= times[:-1]).all():
         order = np.argsort(times, kind="stable")
         array, origins = drop_fields(array)[order].view(data_type.dtype), origins[order]

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
-from dayfile.archive.gathering import READ_BYTES, Arena, Choice, Part, join_parts, list_key_names, read_table
+from dayfile.archive.gathering import (
+    READ_BYTES,
+    Arena,
+    Choice,
+    Part,
+    join_parts,
+    list_key_names,
+    read_table,
+    take_timing,
+)
 from dayfile.archive.opening import name_trouble, open_day_file
 from dayfile.archive.records import Place, Records
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, TimeError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
-from dayfile.model.clock import Clock, Time, as_utc, parse_day
+from dayfile.model.clock import FIRST_DAY, LAST_DAY, Clock
 from dayfile.model.datatype import DataType
+from dayfile.model.instants import Time, as_utc, parse_day
 from dayfile.model.places import LEDGER
-from dayfile.model.validity import find_valid_at, find_valid_between
+from dayfile.model.validity import ALWAYS, NEVER, find_valid_at, find_valid_between
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,8 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-LEAP = np.timedelta64(2, "s")
-"""The catalogue's times are UTC, where a leap second shows as the midnight that follows it."""
+ALLOWANCE = np.timedelta64(5, "s")
+"""How far whole times may be outside the first and last time that the catalogue has of a file: older ones have whole
+seconds there, to which nanoseconds of up to 4.3 s are added, and UTC has no leap seconds."""
 
 
 class Reader:
@@ -91,8 +102,8 @@ class Reader:
         ``open_archive("archive").read("muon.hits", "2024-05-01", "2024-05-02")``
         """
         newest = self._find_newest(data_type)
-        first = -np.inf if start is None else newest.clock.number(start)
-        last = np.inf if stop is None else newest.clock.number(stop)
+        first = ALWAYS if start is None else newest.clock.read(start)
+        last = NEVER if stop is None else newest.clock.read(stop)
         return self._read(newest, first, last, lambda rows, form: find_valid_between(rows, form, first, last), keys)
 
     def at(self, data_type: str, second: Time, **keys: str | int) -> Records:
@@ -122,7 +133,7 @@ class Reader:
         ``open_archive("archive").at("muon.hits", 1714521600)``
         """
         newest = self._find_newest(data_type)
-        moment = newest.clock.number(second)
+        moment = newest.clock.read(second)
         return self._read(newest, moment, moment, lambda rows, form: find_valid_at(rows, form, moment), keys)
 
     def read_day(self, data_type: str, day: str | dt.date | np.datetime64 | int, **keys: str | int) -> Records:
@@ -149,7 +160,8 @@ class Reader:
         ``open_archive("archive").read_day("muon.hits", "2024-05-01")``
         ``open_archive("archive").read_day("muon.hits", 19845)``
         """
-        clock = self._find_newest(data_type).clock
+        newest = self._find_newest(data_type)
+        clock = newest.clock
         if isinstance(day, int | np.integer):
             try:
                 date = clock.epoch.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
@@ -157,7 +169,8 @@ class Reader:
                 raise TimeError(f"{day} is not the number of a day") from error
         else:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
-        return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)
+        first, last = clock.find_midnight(date), clock.find_midnight(date + np.timedelta64(1, "D"))
+        return self._read(newest, first, last, lambda rows, form: find_valid_between(rows, form, first, last), keys)
 
     def _rows(self, data_type: str) -> list[CatalogueRow]:
         """Return the rows of a type in the catalogue; UsageError without any."""
@@ -174,22 +187,26 @@ class Reader:
         problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
         for row in reversed(self._rows(name)):
             try:
-                for data_type, _ in self._tables(row):
-                    self._types[name] = data_type
-                    return data_type
+                for data_type, table in self._tables(row):
+                    is_declared = "timing" in table.attributes(("timing",))
+                    self._types[name] = data_type if is_declared else self._with_timing(data_type)
+                    return self._types[name]
             except StorageError as error:  # an older one will do as well
                 problem = error
         raise problem
 
-    def _read(
-        self, newest: DataType, first: float, last: float, choice: Choice, keys: Mapping[str, str | int]
-    ) -> Records:
+    def _with_timing(self, data_type: DataType) -> DataType:
+        """Return a data type with the timing of its plugin, as its day files are too old to declare one."""
+        declared = {each.name: each for each in self._recognisable()}.get(data_type.name, data_type)
+        return take_timing(data_type, declared)
+
+    def _read(self, newest: DataType, first: int, last: int, choice: Choice, keys: Mapping[str, str | int]) -> Records:
         """Read the records that a choice takes, from the day files that may have some between first and last."""
         names = list_key_names(newest)
         for name in keys.keys() - set(names):
             raise UsageError(f"{newest.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
-        period = np.timedelta64(newest.period, "s") + LEAP
-        begin, end = to_utc(newest.clock, first) - period, to_utc(newest.clock, last) + LEAP
+        period = np.timedelta64(newest.period, "s") + ALLOWANCE
+        begin, end = to_utc(newest.clock, first) - period, to_utc(newest.clock, last) + ALLOWANCE
         spans = [(row, row.first, row.last) for row in self._rows(newest.name) if row.first is not None]
         asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
         parts: list[Part] = []
@@ -197,8 +214,9 @@ class Reader:
         arena = Arena(0 if keys else sum(row.records for row, *_ in asked) * newest.dtype.itemsize)
         for row, earliest, latest in asked:
             # In most files all records are within the time, and need not be compared one by one.
-            inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * LEAP
-            for data_type, table in self._tables(row, lambda path: not has_other_keys(newest, path, keys)):
+            inside = first < last and begin + 2 * period < earliest and latest < end - period - 2 * ALLOWANCE
+            for declared, table in self._tables(row, lambda path: not has_other_keys(newest, path, keys)):
+                data_type = take_timing(declared, newest)
                 there = parse_keys(data_type, table.path) or {}
                 if any(str(there.get(name)) != str(value) for name, value in keys.items()):
                     continue
@@ -246,11 +264,10 @@ class Reader:
         return self._recognised
 
 
-def to_utc(clock: Clock, number: float) -> np.datetime64:
-    """Convert a clock value to UTC, datetime64[us], clipped to the range of the clock."""
-    first, last = clock.bounds
-    times = clock.to_datetime64(np.clip([float(number)], first, last - 1))
-    return np.datetime64(times[0], "us")
+def to_utc(clock: Clock, moment: int) -> np.datetime64:
+    """Convert a time in nanoseconds to UTC, datetime64[us], within the years of a clock."""
+    first, last = (clock.find_midnight(day) for day in (FIRST_DAY, LAST_DAY))
+    return np.datetime64(clock.to_utc(np.array([min(max(moment, first), last)]))[0], "us")
 
 
 def parse_keys(data_type: DataType, path: str) -> dict[str, str | int] | None:

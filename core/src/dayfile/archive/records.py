@@ -123,8 +123,26 @@ class Records:
 
     @property
     def times(self) -> npt.NDArray[np.datetime64]:
-        """Return the UTC time of each record, datetime64[ns], shape (n,)."""
-        return self.data_type.clock.to_datetime64(self.array[self.data_type.time])
+        """Return the UTC time of each record, datetime64[ns], shape (n,).
+
+        A time in a leap second, 23:59:60, is the last nanosecond before it: :attr:`in_leap_second` says which records
+        these are, and :attr:`nanoseconds` keeps them apart.
+        """
+        return self.data_type.clock.to_utc(self.nanoseconds)
+
+    @property
+    def nanoseconds(self) -> npt.NDArray[np.int64]:
+        """Return the whole time of each record in nanoseconds since 1970, shape (n,).
+
+        In TAI if the clock of the data type counts leap seconds, else in Unix time; so the difference of two is the
+        time between them.
+        """
+        return self.data_type.find_begins(self.array)
+
+    @property
+    def in_leap_second(self) -> npt.NDArray[np.bool_]:
+        """Find the records whose time is in a leap second, shape (n,)."""
+        return self.data_type.clock.in_leap_second(self.nanoseconds)
 
     @property
     def end_seconds(self) -> npt.NDArray[Any]:

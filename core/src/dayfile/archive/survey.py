@@ -105,9 +105,9 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
         held = rows[store.find_held(rows)] if store.sparse else rows
         records += len(held)
         if len(held):
-            ends = held[data_type.end] if data_type.end else held[data_type.time]
-            times = np.array([held[data_type.time].min(), ends.max()])
-            spans.append(data_type.clock.to_datetime64(times))
+            begins, end = data_type.find_begins(held), data_type.timing.end
+            ends = end.find(held, data_type.clock) if end else begins
+            spans.append(data_type.clock.to_utc(np.array([begins.min(), ends.max()])))
     return NodeSummary(
         table.path,
         table.nrows,

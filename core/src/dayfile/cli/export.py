@@ -43,7 +43,7 @@ def export(
     from dayfile.archive.identity import refuse_url
     from dayfile.errors import StorageError, UsageError
     from dayfile.export.base import Day
-    from dayfile.model.clock import parse_day
+    from dayfile.model.instants import parse_day
 
     refuse_url(out)
     loaded = discovery.load()

@@ -89,8 +89,10 @@ def show(
 
 def format_records(records: Records, names: list[str], rows: int) -> list[str]:
     """Format a table of times, keys and fields, cut to the width of a terminal."""
-    times = [str(time).removesuffix(".000000") for time in records.times[:rows].astype("datetime64[us]")]
-    columns = [["time", *times]]
+    shown = records.times[:rows]
+    plain = (shown.astype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns"))
+    times = next(times for times in plain if (times == shown).all())
+    columns = [["time", *times.astype(str)]]
     columns += [[name, *(format_cell(value) for value in records[name][:rows])] for name in [*records.keys, *names]]
     widths = [max(map(len, column)) for column in columns]
     lines = [

@@ -47,7 +47,7 @@ def simulate(
     from dayfile import discovery
     from dayfile.archive.identity import refuse_url
     from dayfile.errors import PluginError, StorageError, UsageError
-    from dayfile.model.clock import parse_day
+    from dayfile.model.instants import parse_day
 
     if out is not None:
         refuse_url(out)

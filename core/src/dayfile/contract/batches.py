@@ -65,10 +65,11 @@ def check_data_type(item: object) -> DataType:
         raise PluginError(f"the data type {item.name}: {found.message}")
     check_node(item)
     names = [field.name for field in item.fields]
-    for stamp in item.stamps:
-        if stamp not in names:
-            raise PluginError(f"the time {stamp!r} of {item.name} is not a field{suggest(stamp, names)}")
-        if problem := find_stamp_problem(item.field(stamp), item.clock):
+    for name in item.timing.field_names:
+        if name not in names:
+            raise PluginError(f"the time {name!r} of {item.name} is not a field{suggest(name, names)}")
+    for stamp in item.timing.stamps:
+        if problem := find_stamp_problem(stamp, {field.name: field for field in item.fields}, item.clock):
             raise PluginError(f"the time of {item.name}: {problem}")
     return item
 
@@ -237,8 +238,8 @@ def check_records(batch: Batch, data_type: DataType) -> None:
     if form is None:
         raise PluginError(f"the records of code {batch.code} have another dtype than {data_type.name}: {records.dtype}")
     check_keys(batch, data_type)
-    for stamp in data_type.stamps:
-        if not data_type.clock.defined(records[stamp]).all():
+    for stamp, values in data_type.stamps(records).items():
+        if not data_type.clock.defined(values).all():
             raise PluginError(f"records of {data_type.name} have no time in {stamp}; decode must reject them")
     store = data_type.placement.store
     if batch.gave_way and not find_store(store).contends:

@@ -227,7 +227,7 @@ class Decoder:
             batch = merge_batches(alike.batches, alike.places, self.blob_fields.get((first.instrument, first.code), ()))
             places = np.repeat(alike.places, [len(each) for each in alike.batches])
             data_type = self.plugins.classify(batch, alike.plugin)
-            days = data_type.clock.days(batch.records[data_type.time])
+            days = data_type.clock.days(data_type.count(batch.records))
             dated, rejected = partition(Dated(alike.plugin, data_type, batch, places, days), sources, self.plugins)
         except Exception as error:  # noqa: BLE001 - the plugin boundary: reported, and the others continue
             failure = Failure.of(alike.plugin, error)

@@ -44,7 +44,7 @@ def partition(dated: Dated, sources: Sequence[Source], plugins: Plugins) -> tupl
     places, inverse = np.unique(dated.sources, return_inverse=True)
     lasts = [plausible.last(data_type.clock, sources[place].arrived) for place in places]
     last = lasts[0] if len(lasts) == 1 else np.array(lasts)[inverse]
-    outside = plausible.outside(dated.batch.records, data_type.stamps, data_type.clock, last)
+    outside = plausible.outside(data_type.stamps(dated.batch.records), data_type.clock, last)
     if not outside.any():
         return dated, []
     rejected = [
@@ -67,7 +67,7 @@ def reject(dated: Dated, source: Source, plugins: Plugins) -> Rejected:
     return Rejected(
         instrument=batch.instrument,
         code=batch.code,
-        reason=data_type.plausible.why(batch.records, data_type.stamps, data_type.clock, source.arrived),
+        reason=data_type.plausible.why(data_type.stamps(batch.records), data_type.clock, source.arrived),
         error=RecordError.__name__,
         numbers=tuple((batch.numbers % SOURCE_STEP).tolist()),
         name=name,

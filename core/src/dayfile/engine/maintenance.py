@@ -18,7 +18,7 @@ from dayfile.engine.report import Report
 from dayfile.engine.starting import start_run
 from dayfile.errors import PluginError, StorageError, UsageError
 from dayfile.messages import plural
-from dayfile.model.clock import parse_day
+from dayfile.model.instants import parse_day
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 from dayfile.stores.ledger import Ledger

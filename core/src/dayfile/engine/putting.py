@@ -104,7 +104,7 @@ class Putting:
         good, reasons = judge(given, declared, time.time())
         plugins.encode(form, given[good])  # refuses types that cannot be put, before anything is written
         days = np.full(len(given), "NaT", "datetime64[D]")
-        days[good] = declared.clock.days(given[declared.time][good])
+        days[good] = declared.clock.days(declared.count(given[good]))
         self._limit(declared, np.unique(days[good]))
         # All work files are opened before any is written, so that an error changes none.
         for day in np.unique(days[good]):
@@ -185,9 +185,9 @@ def judge(
         reasons.append((np.flatnonzero(~good), data_type.why_untimed(records[~good])))
     plausible, clock = data_type.plausible, data_type.clock
     if plausible is not None:
-        outside = good & plausible.outside(records, data_type.stamps, clock, plausible.last(clock, arrived))
+        outside = good & plausible.outside(data_type.stamps(records), clock, plausible.last(clock, arrived))
         if outside.any():
-            reason = plausible.why(records[outside], data_type.stamps, clock, arrived)
+            reason = plausible.why(data_type.stamps(records[outside]), clock, arrived)
             reasons.append((np.flatnonzero(outside), reason))
             good &= ~outside
     return good, reasons

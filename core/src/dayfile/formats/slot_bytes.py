@@ -222,7 +222,7 @@ def lay_out(rows: npt.NDArray[Any], form: np.dtype[np.void]) -> npt.NDArray[Any]
 def sort_by_time(rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
     """Sort records by time, then by their bytes, so that the same records give the same file."""
     by_bytes = np.argsort(view_as_bytes(rows).view(np.dtype((np.void, rows.dtype.itemsize)))[:, 0], kind="stable")
-    by_time = np.argsort(rows[data_type.time][by_bytes], kind="stable")
+    by_time = np.argsort(data_type.count(rows)[by_bytes], kind="stable")
     return rows[by_bytes[by_time]]
 
 
@@ -335,7 +335,7 @@ def find_byte_order(
         held = stored[split(stored, periodic=periodic)[1]]
         records += len(held)
         for order, struct in structs.items():
-            values = held.view(struct)[:, 0][data_type.time]
+            values = data_type.count(held.view(struct)[:, 0])
             with np.errstate(invalid="ignore"):
                 inside[order] += int(((values >= first) & (values < end)).sum())
     best, other = sorted(inside, key=lambda order: inside[order], reverse=True)

@@ -78,7 +78,7 @@ class Structs(Format):
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes]:
         """Encode records as a big-endian stream that is decoded in the same version."""
         whole = layout.by_code()[data_type.code]
-        times = records[data_type.time]
+        times = data_type.count(records)
         timed = times[data_type.clock.defined(times)]
         oldest = len(data_type.fields) == len(whole.forms[0].fields)
         if oldest and len(timed) and whole.form_on(data_type.clock.days(timed[:1])[0]) != whole.forms[0]:
@@ -143,7 +143,7 @@ def find_form_by_time(data_type: DataType, source: Source, layout: Layout, byte_
 def find_first_day(source: Source, struct: np.dtype[np.void], form: DataType) -> tuple[int, np.datetime64] | None:
     """Find place and day of the first struct of a source that has a time; None if no struct has."""
     for offset, block in source.blocks(step=struct.itemsize):
-        times = np.frombuffer(block, struct, len(block) // struct.itemsize)[form.time]
+        times = form.count(np.frombuffer(block, struct, len(block) // struct.itemsize))
         timed = np.flatnonzero(form.clock.defined(times))
         if len(timed):
             return offset // struct.itemsize + int(timed[0]), form.clock.days(times[timed[:1]])[0]

@@ -13,16 +13,15 @@ import numpy as np
 from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
-from dayfile.layouts.document import EMPTY, Document, Path
+from dayfile.layouts.document import Document, Path
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_packed
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
+from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
 from dayfile.messages import plural, suggest
-from dayfile.model.clock import Clock, as_utc
+from dayfile.model.clock import Clock
 from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
-from dayfile.model.plausible import Plausible
-from dayfile.model.stamps import find_stamp_problem
 from dayfile.stores.registry import find_store, list_store_names
 
 __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
@@ -30,7 +29,6 @@ __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
 MOST_FIELD_DIMENSIONS = 8
-FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -142,12 +140,7 @@ def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
-    if not FIRST_YEAR <= words.clock.epoch.year <= LAST_YEAR:
-        document.fail(("clock", "epoch"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
-    clock = Clock(as_utc(words.clock.epoch), words.clock.unit, words.clock.leap_seconds, words.clock.undefined)
-    if problem := clock.problem():
-        document.fail(("clock", "epoch"), problem)
-    clock = replace(clock, epoch=clock.epoch.astype("datetime64[s]"))
+    clock = compile_clock(words, document)
     valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
@@ -186,6 +179,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
         document.fail((*path, "fields"), problem)
     check_type(type_words, fields, tuple(declared), clock, document, path)
+    timing = compile_timing(type_words)
     data_type = DataType(
         instrument=words.instrument,
         type=name,
@@ -193,11 +187,12 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         title=type_words.title,
         fields=fields,
         clock=clock,
-        time=type_words.time,
+        time=timing.time.field_names[0],
         placement=compile_placement(type_words, words, name),
-        end=type_words.end or "",
+        end=timing.end.field_names[0] if timing.end else "",
         period=type_words.period,
         layout=f"{words.instrument} {words.version}",
+        composed=timing if timing.is_composed else None,
     )
     check_store(data_type, tuple(declared), document, path)
     return data_type
@@ -212,28 +207,6 @@ def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> P
         blobs_title=words.blobs.title if words.blobs else "",
     )
     return Placement(type_words.store, words.path, node, suffix=type_words.suffix or name, base=words.base)
-
-
-def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path) -> Plausible | None:
-    """Compile the bounds of plausible times of a layout or of a type; None if it declares no bounds."""
-    valid, path = words.valid, (*path, "valid")
-    if valid is None:
-        if "valid" in words.model_fields_set:
-            document.fail(path, EMPTY)
-        return None
-    for word, name in (("from", "since"), ("days_ahead", "days_ahead")):
-        if name in valid.model_fields_set and getattr(valid, name) is None:
-            document.fail((*path, word), EMPTY)
-    if not valid.model_fields_set:
-        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be given")
-    if valid.since is None:
-        return Plausible(days_ahead=valid.days_ahead)
-    if not FIRST_YEAR <= valid.since.year <= LAST_YEAR:
-        document.fail((*path, "from"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
-    since = as_utc(valid.since)
-    # Messages then show a date without a time, and a time without a fraction, if it has none.
-    plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))
-    return Plausible(since.astype(f"datetime64[{plain}]"), valid.days_ahead)
 
 
 def list_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
@@ -328,12 +301,7 @@ def check_type(
         if name in names[:index]:
             document.fail((*places[index], "name"), f"{name!r} is here a second time")
     first = names[: len(type_words.fields)]
-    for word in ("time", "end"):
-        name = getattr(type_words, word)
-        if name is not None and name not in first:
-            document.fail((*path, word), f"{name!r} is not a field{suggest(name, first)}")
-        if name is not None and (problem := find_stamp_problem(fields[names.index(name)], clock)):
-            document.fail((*path, word), problem)
+    check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:

@@ -23,11 +23,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from dayfile.model.clock import Scale, Unit
 from dayfile.model.datatype import STORED_TYPES
 
 __all__ = [
     "BlobsWords",
+    "CalendarWords",
     "ClockWords",
+    "CountWords",
     "ElementWords",
     "FieldWords",
     "FlagWords",
@@ -80,11 +83,12 @@ class Words(BaseModel):
 class ClockWords(Words):
     """How times count."""
 
-    epoch: dt.datetime = Field(description="UTC date and time of tick 0")
-    unit: Literal["s", "ms", "us", "ns"] = Field("s", description="what one tick is")
+    epoch: dt.datetime = Field(description="date and time of tick 0, in the scale; down to the microsecond")
+    unit: Unit = Field("s", description="what one tick is; d is a day of 86,400 s")
     leap_seconds: Literal["ignored", "counted"] = Field(
-        "ignored", description="whether the clock runs on through leap seconds"
+        "ignored", description="whether a clock in UTC runs on through leap seconds; all others do"
     )
+    scale: Scale = Field("utc", description="time scale of the epoch")
     undefined: tuple[int, ...] = Field((), description="values that mean 'no time'; their records are rejected")
 
 
@@ -198,6 +202,50 @@ class ValidWords(Words):
     )
 
 
+class FractionWords(Words):
+    """A field that is added to a time, as its fraction."""
+
+    fraction: Name | None = Field(None, description="field that is added; 'undefined' values of the clock add nothing")
+    unit: Literal["s", "ms", "us", "ns"] = Field("ns", description="what 1 in that field is")
+
+
+class CountWords(FractionWords):
+    """A time that a field counts in ticks of the clock, perhaps with a fraction in a second field."""
+
+    field: Name = Field(description="field that counts; it decides day and slot")
+    whole: Name | None = Field(
+        None, description="field that has the whole time already, in nanoseconds since the epoch; 0 where it does not"
+    )
+    begins: Literal["moment", "tick"] = Field(
+        "moment",
+        description="with 'tick', a bound without a fraction compares whole ticks: records begin at their tick",
+    )
+
+
+class CalendarWords(FractionWords):
+    """A time in fields for the parts of date and time, in UTC."""
+
+    year: Name = Field(description="field of the year, such as 1997")
+    month: Name = Field(description="field of the month, from 1")
+    day: Name = Field(description="field of the day of the month, from 1")
+    hour: Name | None = Field(None, description="field of the hour")
+    minute: Name | None = Field(None, description="field of the minute")
+    second: Name | None = Field(None, description="field of the second, 60 in a leap second")
+
+
+def name_a_time(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Name the form of a time that is meant, so that a complaint is about that one alone."""
+    if not isinstance(value, dict | CountWords | CalendarWords):
+        return "name"
+    return "calendar" if isinstance(value, CalendarWords) or "year" in value else "count"
+
+
+TimeWords = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[CountWords, Tag("count")] | Annotated[CalendarWords, Tag("calendar")],
+    Discriminator(name_a_time),
+]
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -206,8 +254,8 @@ class TypeWords(Words):
     store: str = Field(
         description="how a day file holds the records: append, slots, intervals, or a store that a plugin brings"
     )
-    time: Name = Field(description="field that decides day and slot")
-    end: Name | None = Field(None, description="field with the end stamp")
+    time: TimeWords = Field(description="field that decides day and slot; or how the time is made of several fields")
+    end: TimeWords | None = Field(None, description="field with the end stamp; or how it is made of several fields")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")

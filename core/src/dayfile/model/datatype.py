@@ -14,6 +14,7 @@ from dayfile.model.clock import Clock
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Placement
 from dayfile.model.plausible import Plausible
+from dayfile.model.times import Count, Timing
 
 __all__ = ["DataType", "Element", "Field", "Flag", "Version"]
 
@@ -173,7 +174,7 @@ class DataType:
     clock : Clock
         How ``time`` and ``end`` count.
     time : str
-        Name of the field whose value decides the day (and the slot).
+        Name of the field whose value decides the day (and the slot); the first of them where these are several.
     placement : Placement
         Where the archive keeps the records.
     end : str
@@ -192,6 +193,8 @@ class DataType:
         The field that holds items one after another, if the type has one.
     plausible : Plausible, optional
         Bounds of plausible times; without them, every time of the clock is plausible.
+    composed : Timing, optional
+        How times are made of several fields; without it, of ``time`` alone, and of ``end`` if the type has one.
     """
 
     instrument: str
@@ -210,6 +213,7 @@ class DataType:
     elements: tuple[Element, ...] = ()
     packed: Packed | None = None
     plausible: Plausible | None = None
+    composed: Timing | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -291,14 +295,30 @@ class DataType:
         """Return the field of that name; KeyError if it does not exist."""
         return {field.name: field for field in self.fields}[name]
 
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """Return the names of the fields that have to be times: ``time`` and, if the type has one, ``end``."""
-        return (self.time, self.end) if self.end else (self.time,)
+    @cached_property
+    def timing(self) -> Timing:
+        """Return how times are made of fields."""
+        return self.composed or Timing(Count(self.time), Count(self.end) if self.end else None)
+
+    def count(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the clock values that decide the days and slots of records, shape (n,)."""
+        return self.timing.time.count(records, self.clock)
+
+    def find_begins(self, records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the whole times of records, in nanoseconds of the clock, shape (n,)."""
+        return self.timing.time.find(records, self.clock)
+
+    def stamps(self, records: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Return the clock values that have to be times, by the name of their field: ``time``, and ``end`` if any."""
+        stamps = {self.time: self.count(records)}
+        if self.timing.end:
+            stamps[self.end] = self.timing.end.count(records, self.clock)
+        return stamps
 
     def timed(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Find the records that have their times, shape (n,): the others have no day and cannot be archived."""
-        timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(records[stamp]) for stamp in self.stamps], axis=0)
+        stamps = self.stamps(records).values()
+        timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(values) for values in stamps], axis=0)
         return timed
 
     def why_untimed(self, records: npt.NDArray[Any]) -> str:
@@ -314,8 +334,7 @@ class DataType:
         'no time: second is 0, a mark for no time, or 1000000000000, not in the years 1900 to 2261; so there is no day'
         """
         reasons = []
-        for stamp in self.stamps:
-            values = records[stamp]
+        for stamp, values in self.stamps(records).items():
             marked = self.clock.marked(values)
             outside = ~marked & ~self.clock.defined(values)
             examples = [f"{value}, a mark for no time" for value in values[marked][:1]]

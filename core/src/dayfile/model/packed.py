@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.recfunctions import repack_fields
 
 from dayfile.errors import UsageError
 from dayfile.messages import plural
@@ -229,6 +228,8 @@ def group_cycles(
 ) -> tuple[IntegerArray, IntegerArray]:
     """Sort the records, those with the same stamps together: their indexes, and the number of each one's first item."""
     # Repacked, as a selection of fields drags the buffers along when it is sorted.
+    from numpy.lib.recfunctions import repack_fields  # imports numpy.ma, which takes long
+
     _, first, cycle = np.unique(repack_fields(records[stamps]), return_index=True, return_inverse=True)
     cycle = first[cycle]  # the cycles stay in the order in which they come
     flagged = records[continued] != 0 if continued else np.zeros(len(records), bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,8 @@ class Plausible:
     --------
     >>> mission = Plausible(np.datetime64("1997-08-25"), days_ahead=1)
     >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
-    >>> records = np.array([(5,), (60_000_000,), (4294967290,)], [("second", "<u4")])
-    >>> mission.outside(records, ["second"], clock, mission.last(clock, 1.8e9))
+    >>> seconds = np.array([5, 60_000_000, 4294967290], "<u4")
+    >>> mission.outside({"second": seconds}, clock, mission.last(clock, 1.8e9))
     array([ True, False,  True])
     """
 
@@ -52,44 +52,40 @@ class Plausible:
         return clock.number(np.datetime64(round(seconds * 1e6), "us"))
 
     def outside(
-        self, records: npt.NDArray[Any], stamps: Iterable[str], clock: Clock, last: float | npt.NDArray[Any]
+        self, stamps: Mapping[str, npt.NDArray[Any]], clock: Clock, last: float | npt.NDArray[Any]
     ) -> npt.NDArray[np.bool_]:
         """Find the records with a time that is not plausible, shape (n,).
 
         Parameters
         ----------
-        records : structured array, shape (n,)
-            For one without a time the result means nothing.
-        stamps : iterable of str
-            Names of the fields that are times.
+        stamps : dict of str to array, shape (n,)
+            Clock values by the name of their field. For a record without a time the result means nothing.
         clock : Clock
             How these count.
         last : int or float, or array of shape (n,)
             From :meth:`last`; one for each record where they came with several sources.
         """
         first = self.first(clock)
-        found = np.zeros(len(records), bool)
         with np.errstate(invalid="ignore"):
-            for stamp in stamps:
-                found |= (records[stamp] < first) | (records[stamp] > last)
+            each = [(values < first) | (values > last) for values in stamps.values()]
+        found: npt.NDArray[np.bool_] = np.any(each, axis=0)
         return found
 
-    def why(self, records: npt.NDArray[Any], stamps: Iterable[str], clock: Clock, arrived: float) -> str:
-        """Say what is wrong with records of one source that are :meth:`outside`, with an example of each kind.
+    def why(self, stamps: Mapping[str, npt.NDArray[Any]], clock: Clock, arrived: float) -> str:
+        """Say what is wrong with times of one source that are :meth:`outside`, with an example of each kind.
 
         Examples
         --------
-        >>> records = np.array([(5,), (4294967290,)], [("second", "<u4")])
+        >>> seconds = np.array([5, 4294967290], "<u4")
         >>> clock = Clock(np.datetime64("1996-01-01T00:00:00"))
-        >>> Plausible(np.datetime64("1997-08-25")).why(records[:1], ["second"], clock, 1.8e9)
+        >>> Plausible(np.datetime64("1997-08-25")).why({"second": seconds[:1]}, clock, 1.8e9)
         'implausible time: second is 1996-01-01T00:00:05 (5), before 1997-08-25 (valid: from)'
-        >>> Plausible(days_ahead=1).why(records[1:], ["second"], clock, 1.8e9)
+        >>> Plausible(days_ahead=1).why({"second": seconds[1:]}, clock, 1.8e9)
         'implausible time: second is 2132-02-07T06:28:10 (4294967290), more than 1 day after its source arrived on 2027-01-15T08:00:00 (valid: days_ahead)'
         """  # noqa: E501 - a message is one line
         first, last = self.first(clock), self.last(clock, arrived)
         reasons = []
-        for stamp in stamps:
-            values = records[stamp]
+        for stamp, values in stamps.items():
             days = f"{self.days_ahead or 0:g} day{'' if self.days_ahead == 1 else 's'}"
             ahead = f"more than {days} after its source arrived on {np.datetime64(int(arrived), 's')}"
             for these, bound in (

@@ -98,7 +98,7 @@ class View:
     """
 
     data_type: DataType
-    start: int
+    start: float
     table: StoredTable
     overlap: StoredTable | None = None
 
@@ -273,7 +273,7 @@ class Store(Protocol):
         rows: npt.NDArray[Any],  # noqa: ARG002
         first: int,  # noqa: ARG002
         data_type: DataType,  # noqa: ARG002
-        start: int,  # noqa: ARG002
+        start: float,  # noqa: ARG002
     ) -> npt.NDArray[np.int64]:
         """Find rows that hold a record of another row; ``first`` is the index in the table of the first of ``rows``."""
         return np.zeros(0, np.int64)

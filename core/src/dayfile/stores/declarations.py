@@ -18,10 +18,11 @@ from pydantic import BaseModel, Json
 
 from dayfile.hdf5.attributes import set_attributes
 from dayfile.hdf5.rows import Table
-from dayfile.model.clock import Clock
+from dayfile.model.clock import Clock, Scale, Unit
 from dayfile.model.datatype import DataType, Element, Field, Flag
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Node, Placement
+from dayfile.model.times import Timing
 from dayfile.stores.nodes import match_keys
 from dayfile.stores.registry import find_store
 
@@ -42,9 +43,10 @@ class StoredClock(BaseModel):
     """A clock, with its epoch as text."""
 
     epoch: str
-    unit: Literal["s", "ms", "us", "ns"]
+    unit: Unit
     leap_seconds: Literal["ignored", "counted"]
     undefined: tuple[int, ...]
+    scale: Scale = "utc"
 
 
 class Declaration(BaseModel):
@@ -64,6 +66,7 @@ class Declaration(BaseModel):
     flags: Json[tuple[Flag, ...]] = ()
     elements: Json[tuple[Element, ...]] = ()
     packed: Json[Packed] | None = None
+    timing: Json[Timing] | None = None
 
     @classmethod
     def of(cls, data_type: DataType) -> Declaration:
@@ -84,6 +87,7 @@ class Declaration(BaseModel):
             flags=data_type.flags,
             elements=data_type.elements,
             packed=data_type.packed,
+            timing=data_type.timing,
         )
 
     def type_of(self, title: str) -> DataType:
@@ -95,7 +99,7 @@ class Declaration(BaseModel):
             code=self.code,
             title=title,
             fields=self.fields,
-            clock=Clock(**{**vars(self.clock), "epoch": np.datetime64(self.clock.epoch, "s")}),
+            clock=Clock(**{**vars(self.clock), "epoch": np.datetime64(self.clock.epoch)}),
             time=self.time,
             placement=Placement(self.store, "", Node(self.node, blobs=self.blobs)),
             end=self.end,
@@ -104,6 +108,7 @@ class Declaration(BaseModel):
             flags=self.flags,
             elements=self.elements,
             packed=self.packed,
+            composed=self.timing if self.timing is not None and self.timing.is_composed else None,
         )
 
 
@@ -165,7 +170,11 @@ def parse_data_type(attributes: tuple[tuple[str, Any], ...]) -> DataType:
 def check_usable(data_type: DataType) -> None:
     """Compute everything that is derived from a data type, so that an unusable one raises its error here."""
     packed = data_type.packed.fields if data_type.packed else ()
-    missing = {data_type.time, data_type.end, *packed} - {""} - set(data_type.dtype.names or ())
+    missing = (
+        {data_type.time, data_type.end, *data_type.timing.field_names, *packed}
+        - {""}
+        - set(data_type.dtype.names or ())
+    )
     if missing:
         raise ValueError(f"no field {missing.pop()}")
     data_type.defaults  # noqa: B018 - computed for its errors

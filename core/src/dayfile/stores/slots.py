@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
+from dayfile.model.leap_seconds import SECOND
 from dayfile.model.status import Status
 from dayfile.stores.base import END, PERIOD, Change, Decision, OnConflict, Problem, Rules, Store, View
 from dayfile.stores.checksums import hash_rows
@@ -47,9 +48,12 @@ def find_uniform_starts(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]
     return alike
 
 
-def find_slots(records: npt.NDArray[Any], data_type: DataType, start: int) -> npt.NDArray[np.int64]:
+def find_slots(records: npt.NDArray[Any], data_type: DataType, start: float) -> npt.NDArray[np.int64]:
     """Find the slot of each record, shape (n,): ``floor((time - start of the day) / period)``."""
-    times = records[data_type.time]
+    times = data_type.count(records)
+    if data_type.clock.unit == "d":  # a fraction of a day is no exact number of seconds
+        nanoseconds = data_type.clock.to_nanoseconds(times) - data_type.clock.to_nanoseconds(start)
+        return nanoseconds // (data_type.period * SECOND)
     times = times.astype(np.float64 if times.dtype.kind == "f" else np.int64)
     slots: npt.NDArray[np.int64] = np.floor_divide(times - start, data_type.period * data_type.clock.ticks)
     return slots.astype(np.int64)
@@ -132,7 +136,7 @@ class Slots(Store):
         return conform_slots(rows, data_type)
 
     def find_misplaced(
-        self, rows: npt.NDArray[Any], first: int, data_type: DataType, start: int
+        self, rows: npt.NDArray[Any], first: int, data_type: DataType, start: float
     ) -> npt.NDArray[np.int64]:
         """Find slots that hold a record of another period."""
         held = np.flatnonzero(find_filled(rows))

@@ -44,7 +44,7 @@ class TypeTables:
         self,
         store: Store,
         table: WrittenTable,
-        start: int,
+        start: float,
         rules: Rules,
         overlap: WrittenTable | None,
         make_overlap: Callable[[], WrittenTable],

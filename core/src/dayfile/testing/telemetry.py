@@ -137,7 +137,7 @@ class FrameClock:
         UsageError
             The clock was not running yet at the start of the day.
         """
-        start, end = clock.day_start(day), clock.day_start(day + np.timedelta64(1, "D"))
+        start, end = int(clock.day_start(day)), int(clock.day_start(day + np.timedelta64(1, "D")))
         first = (start - self.second) * self.cycle * 10**6 // (self.cycle * 10**6 + self.creep) - 2
         frames = np.arange(first, first + end - start + 4)
         seconds, _ = self.compute_times(frames)

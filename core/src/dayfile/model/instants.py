@@ -1,0 +1,116 @@
+"""Times as people write them: ISO text, dates and datetimes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+import numpy as np
+
+from dayfile.errors import TimeError
+from dayfile.model.leap_seconds import has_leap_second
+
+__all__ = ["Time", "as_utc", "parse_day", "read_instant"]
+
+Time = str | int | float | np.integer[Any] | np.floating[Any] | dt.datetime | dt.date | np.datetime64
+"""What is accepted where a time is asked for: ISO text, a datetime, ``numpy.datetime64``, or a number of the clock."""
+
+ISO = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)([T ](?P<clock>\d\d:\d\d(:\d\d(\.\d{1,9})?)?))?"
+    r"(Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+)
+LEAP_TEXT = re.compile(r"(\d\d:\d\d):60(?=\D|$)")
+NANOSECOND = np.timedelta64(1, "ns")
+
+
+def as_utc(time: str | dt.datetime | dt.date | np.datetime64) -> np.datetime64:
+    """Convert a time to datetime64, UTC, in days or finer; ISO text without an offset and naive datetimes are UTC.
+
+    A time in a leap second, ``23:59:60``, is the last nanosecond before it.
+
+    Raises
+    ------
+    TimeError
+        It is not a time.
+
+    Examples
+    --------
+    >>> as_utc("2017-02-26T08:00+01:00")
+    np.datetime64('2017-02-26T07:00')
+    >>> as_utc("2016-12-31T23:59:60")
+    np.datetime64('2016-12-31T23:59:59.999999999')
+    """
+    moment, leap = read_instant(time)
+    if not leap:
+        return moment
+    midnight: np.datetime64 = moment.astype("datetime64[D]") + np.timedelta64(1, "D")
+    return np.datetime64(midnight - NANOSECOND)
+
+
+def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.datetime64, bool]:
+    """Convert a time to datetime64, UTC, and return whether it is in a leap second: one second after that, then.
+
+    Raises
+    ------
+    TimeError
+        It is not a time.
+
+    Examples
+    --------
+    >>> read_instant("2016-12-31T23:59:60.5")
+    (np.datetime64('2016-12-31T23:59:59.500'), True)
+    """
+    leap = False
+    try:
+        if isinstance(time, dt.datetime) and time.tzinfo is not None:
+            time = time.astimezone(dt.UTC).replace(tzinfo=None)
+        if isinstance(time, str):
+            text = LEAP_TEXT.sub(r"\1:59", time)
+            moment, leap = parse_iso(text), text != time
+        else:
+            moment = np.datetime64(time)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
+        raise TimeError(message) from error
+    if np.isnat(moment):
+        raise TimeError("NaT is not a time")
+    if leap:
+        day = moment.astype("datetime64[D]")
+        if moment.astype("datetime64[s]") != day + np.timedelta64(86_399, "s") or not has_leap_second(day):
+            raise TimeError(f"{time!r} is not a time: no leap second is known there")
+    return moment if moment.dtype != "datetime64[Y]" else moment.astype("datetime64[D]"), leap
+
+
+def parse_iso(text: str) -> np.datetime64:
+    """Parse ISO text to a time, shifted to UTC; ValueError if it is not one."""
+    match = ISO.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    moment = np.datetime64(f"{match['date']}T{match['clock']}" if match["clock"] else match["date"])
+    if moment.astype("datetime64[D]") != np.datetime64(match["date"]):
+        raise ValueError(text)  # out of the range of nanoseconds, where NumPy wraps
+    if match["hours"]:
+        sign = -1 if match["sign"] == "-" else 1
+        moment = moment - sign * np.timedelta64(60 * int(match["hours"]) + int(match["minutes"] or 0), "m")
+    return moment
+
+
+def parse_day(text: str) -> np.datetime64:
+    """Parse ISO text to a day, datetime64[D].
+
+    Raises
+    ------
+    TimeError
+        The text is not an ISO date.
+
+    Examples
+    --------
+    >>> parse_day("1997-10-31")
+    np.datetime64('1997-10-31')
+    """
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(f"{text!r} is not a day; write an ISO date such as 1997-10-31") from error
+    return np.datetime64(day, "D")
