@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.gathering import READ_BYTES, Arena, Choice, Part, join_parts, list_key_names, read_table
 from dayfile.archive.opening import name_trouble, open_day_file
 from dayfile.archive.records import Place, Records
@@ -55,7 +56,7 @@ class Reader:
 
     def types(self) -> list[str]:
         """Return the names of the data types that have records."""
-        return sorted({row.data_type for row in self.catalogue.rows()})
+        return self.catalogue.list_types()
 
     def read(self, data_type: str, start: Time | None = None, stop: Time | None = None, **keys: str | int) -> Records:
         """Read the records of the time from ``start`` to ``stop``.
@@ -159,20 +160,16 @@ class Reader:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
         return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)
 
-    def _rows(self, data_type: str) -> list[CatalogueRow]:
-        """Return the rows of a type in the catalogue; UsageError without any."""
-        rows = self.catalogue.rows(data_type)
-        if not rows:
-            hint = suggest(data_type, self.types()) or ", nor anything else yet"
-            raise UsageError(f"the archive holds no {data_type!r}{hint}", where=self.root.path)
-        return rows
-
     def _find_newest(self, name: str) -> DataType:
         """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
         if name in self._types:
             return self._types[name]
+        types = self.types()
+        if name not in types:
+            hint = suggest(name, types) or ", nor anything else yet"
+            raise UsageError(f"the archive holds no {name!r}{hint}", where=self.root.path)
         problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
-        for row in reversed(self._rows(name)):
+        for row in self.catalogue.find_newest(name):
             try:
                 for data_type, _ in self._tables(row):
                     self._types[name] = data_type
@@ -190,8 +187,8 @@ class Reader:
             raise UsageError(f"{newest.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
         period = np.timedelta64(newest.period, "s") + LEAP
         begin, end = to_utc(newest.clock, first) - period, to_utc(newest.clock, last) + LEAP
-        spans = [(row, row.first, row.last) for row in self._rows(newest.name) if row.first is not None]
-        asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
+        found = self.catalogue.find_between(newest.name, begin, end)
+        asked = [(row, row.first, row.last) for row in found if row.first is not None and row.last is not None]
         parts: list[Part] = []
         # The number of records with certain keys is unknown; if all records are read, they need the memory anyway.
         arena = Arena(0 if keys else sum(row.records for row, *_ in asked) * newest.dtype.itemsize)
