@@ -1,4 +1,4 @@
-"""A catalogue of the first form is replaced on the first run: digests stay, nothing is lost, wherever that is killed."""
+"""A catalogue of the first form is replaced by the first run: digests stay, whatever is killed nothing is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def older(fresh, make_first_form):
 def read_table(archive, table):
     """The rows of a table of the catalogue, in order."""
     connection = sqlite3.connect(archive.root.catalogue)
-    rows = sorted(connection.execute(f"SELECT * FROM {table}"))
+    rows = sorted(connection.execute(f"SELECT * FROM {table}"))  # noqa: S608
     connection.close()
     return rows
 

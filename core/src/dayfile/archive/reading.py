@@ -83,7 +83,7 @@ class Reader:
         Raises
         ------
         UsageError
-            The archive has no such type, or the type no such key.
+            The archive has no such type, or the type no such key; the message names those there are.
         TimeError
             A time cannot be understood.
 
@@ -160,14 +160,18 @@ class Reader:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
         return self.read(data_type, clock.day_start(date), clock.day_start(date + np.timedelta64(1, "D")), **keys)
 
-    def _find_newest(self, name: str) -> DataType:
-        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
-        if name in self._types:
-            return self._types[name]
+    def _check_type(self, name: str) -> None:
+        """Raise a UsageError for a data type of which the archive has nothing."""
         types = self.types()
         if name not in types:
             hint = suggest(name, types) or ", nor anything else yet"
             raise UsageError(f"the archive holds no {name!r}{hint}", where=self.root.path)
+
+    def _find_newest(self, name: str) -> DataType:
+        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
+        if name in self._types:
+            return self._types[name]
+        self._check_type(name)
         problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
         for row in self.catalogue.find_newest(name):
             try:
@@ -204,6 +208,8 @@ class Reader:
                 if len(rows.array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
                     parts.append(Part(data_type, rows, there, place))
+        if keys and not parts:
+            self.catalogue.check_keys(newest.name, keys)
         return join_parts(newest, parts, arena)
 
     def _tables(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable
@@ -13,8 +14,10 @@ import numpy as np
 from dayfile.archive.catalogue_forms import HOUR_COLUMNS
 from dayfile.archive.catalogue_rows import KeyCount, Publication, as_number, as_time
 
-__all__ = ["Total", "list_file_counts", "list_totals", "sum_days", "sum_hours", "write_day_file"]
+__all__ = ["Key", "Total", "list_file_counts", "list_totals", "sum_days", "sum_hours", "write_day_file"]
 
+Key = dict[str, str | int]
+"""Values by the name of their placeholder, in the order of the path."""
 COUNTED = ("records", "first", "last", *HOUR_COLUMNS)
 HELD_HOURS = " + ".join(f"(sum({column}) > 0)" for column in HOUR_COLUMNS)
 SUMS = ", ".join(f"sum({column})" for column in HOUR_COLUMNS)
@@ -33,8 +36,8 @@ class Total:
     ----------
     series : int
         Number of type and key in this catalogue.
-    key : str
-        The values of the placeholders in the path of the node, as a JSON object.
+    key : dict
+        The values of the placeholders in the path of the node, by name: ``{"station": 501}``; empty for a type without.
     days, records : int
         Number of days and records.
     first, last : numpy.datetime64
@@ -42,11 +45,11 @@ class Total:
     """
 
     series: int
-    key: str
+    key: Key
     days: int
     records: int
-    first: np.datetime64 | None
-    last: np.datetime64 | None
+    first: np.datetime64
+    last: np.datetime64
 
 
 def write_day_file(connection: sqlite3.Connection, path: str, publication: Publication) -> None:
@@ -115,7 +118,7 @@ def list_totals(connection: sqlite3.Connection, data_type: str) -> list[Total]:
     """List all keys of a data type with what they have, in the order in which they were first seen."""
     query = "SELECT series, key, days, records, first, last FROM totals WHERE data_type = ? ORDER BY series"
     return [
-        Total(series, key, days, records, as_time(first), as_time(last))
+        Total(series, json.loads(key), days, records, np.datetime64(first, "ns"), np.datetime64(last, "ns"))
         for series, key, days, records, first, last in connection.execute(query, (data_type,))
     ]
 

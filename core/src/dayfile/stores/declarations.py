@@ -64,6 +64,7 @@ class Declaration(BaseModel):
     flags: Json[tuple[Flag, ...]] = ()
     elements: Json[tuple[Element, ...]] = ()
     packed: Json[Packed] | None = None
+    main_key: str = ""
 
     @classmethod
     def of(cls, data_type: DataType) -> Declaration:
@@ -84,6 +85,7 @@ class Declaration(BaseModel):
             flags=data_type.flags,
             elements=data_type.elements,
             packed=data_type.packed,
+            main_key=node.main_key,
         )
 
     def type_of(self, title: str) -> DataType:
@@ -97,7 +99,7 @@ class Declaration(BaseModel):
             fields=self.fields,
             clock=Clock(**{**vars(self.clock), "epoch": np.datetime64(self.clock.epoch, "s")}),
             time=self.time,
-            placement=Placement(self.store, "", Node(self.node, blobs=self.blobs)),
+            placement=Placement(self.store, "", Node(self.node, blobs=self.blobs, main_key=self.main_key)),
             end=self.end,
             period=self.period,
             layout=self.layout,
