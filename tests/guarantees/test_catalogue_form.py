@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
+import tables
 
+from dayfile import open_archive
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.checking import check_archive, count_without_digest
+from dayfile.archive.counting import count_day_file
+from dayfile.engine.maintenance import reindex
+from dayfile.stores.declarations import read_data_type
 
 SHARES = 4
 
@@ -137,6 +144,60 @@ def test_a_day_file_that_cannot_be_counted_keeps_what_was_known_and_is_tried_aga
     assert finish(archive) == 0
     archive.assert_whole()
     assert_changed(archive)
+
+
+def ask(archive):
+    """What the archive says of all its types."""
+    opened = open_archive(archive.path)
+    found = {"listed": opened.catalogue.sum_types()}
+    for name in opened.types():
+        found[name] = [
+            len(opened.read(name)),
+            opened.totals(name),
+            *(opened.coverage(name, by=by).tolist() for by in ("hour", "month")),
+            opened.gaps(name).tolist(),
+            opened.days(name).tolist(),
+            str(opened.describe(name)),
+        ]
+    return found
+
+
+def test_readers_get_the_same_answers_before_the_first_run_and_write_nothing(fresh, make_first_form):
+    archive = fresh()
+    before = ask(archive)
+    make_first_form(archive.root.catalogue)
+    content = archive.root.catalogue.read_bytes()
+    assert ask(archive) == before
+    assert archive.root.catalogue.read_bytes() == content
+
+
+def test_readers_get_the_same_answers_when_only_a_part_is_counted(fresh, make_first_form):
+    archive = fresh()
+    before = ask(archive)
+    make_first_form(archive.root.catalogue)
+    catalogue = Catalogue(archive.root.catalogue)
+    (path, *_), (day, *_) = zip(*catalogue.list_uncounted().items(), strict=True)
+    catalogue.record({path: count_day_file(archive.root, path, day, read_data_type)})
+    assert len(read_table(archive, "uncounted")) == 2
+    assert ask(archive) == before
+
+
+def test_position_chain_and_arrivals_are_those_of_the_sources(older, finish):
+    archive = older()
+    assert read_table(archive, "digests")
+    assert finish(archive) == 0
+    files = {path: (position, chain) for _, path, position, chain in read_table(archive, "files")}
+    arrivals = {path: (first, last) for path, first, last in read_table(archive, "arrivals")}
+    assert files.keys() == arrivals.keys() == set(archive.root.list_day_files())
+    for path, (position, chain) in files.items():
+        with tables.open_file(archive.path / path) as file:
+            sources = [digest.decode() for digest in file.root.dayfile_ledger.sources.col("sha256")]
+        assert (position, chain) == (len(sources), hashlib.sha256("".join(sources).encode()).hexdigest())
+        first, last = arrivals[path]
+        assert time.time_ns() - 600 * 10**9 < first <= last < time.time_ns()
+    assert reindex(archive.root).day_files == 6
+    assert {path: (first, last) for path, first, last in read_table(archive, "arrivals")} == arrivals
+    assert {path: (position, chain) for _, path, position, chain in read_table(archive, "files")} == files
 
 
 def test_a_catalogue_of_a_later_version_is_refused_and_left_as_it_is(older, finish):

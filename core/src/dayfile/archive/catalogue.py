@@ -34,6 +34,13 @@ Count = Callable[[str, str], Publication]
 """Reads what a day file holds: its path below the root, and its day."""
 PAGE = 20
 """Rows that are read at once where mostly the first one will do."""
+EACH_TYPE = """
+    WITH RECURSIVE each(name) AS (
+        SELECT min(data_type) FROM types
+        UNION ALL SELECT (SELECT min(data_type) FROM types WHERE data_type > name) FROM each WHERE name IS NOT NULL
+    ) SELECT name FROM each WHERE name IS NOT NULL
+"""
+"""The data types, by one look into the index for each; DISTINCT would look at every day file."""
 BUSY = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH),
     *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
@@ -254,7 +261,7 @@ class Catalogue:
     def list_types(self) -> list[str]:
         """List the names of the data types, in order."""
         with self._read() as connection:
-            return [name for (name,) in connection.execute("SELECT DISTINCT data_type FROM types ORDER BY data_type")]
+            return [name for (name,) in connection.execute(EACH_TYPE)]
 
     def list_days(self, data_type: str) -> list[str]:
         """List the days on which a data type has records, ISO dates in order."""
@@ -325,5 +332,7 @@ def as_digest(size: int, inode: int, mtime: int, ctime: int, sha256: str, taken:
 
 def list_uncounted(connection: sqlite3.Connection, data_type: str | None = None) -> dict[str, str]:
     """List the day files, and their days, whose keys and hours are not known; all, or those with a data type."""
-    query = "SELECT path, day FROM types JOIN uncounted USING (path) WHERE ? IS NULL OR data_type = ? ORDER BY day"
+    # In this order of the tables: mostly nothing is uncounted.
+    tables = "uncounted CROSS JOIN types USING (path)"
+    query = f"SELECT path, day FROM {tables} WHERE ? IS NULL OR data_type = ? ORDER BY day"  # noqa: S608
     return dict(connection.execute(query, (data_type, data_type)))

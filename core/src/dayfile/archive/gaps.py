@@ -57,7 +57,7 @@ def find_gaps(
     start, stop : numpy.datetime64
         Where to look.
     longer_than : numpy.timedelta64
-        Shorter gaps, and gaps of this length, are left out.
+        Shorter gaps are left out.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def find_gaps(
     begins = np.concatenate([np.minimum(begins, stop), [stop]])
     found = np.zeros(len(ends), GAP)
     found["start"], found["stop"] = ends, begins
-    gaps: npt.NDArray[np.void] = found[begins - ends > longer_than]
+    gaps: npt.NDArray[np.void] = found[begins - ends >= np.maximum(longer_than, np.timedelta64(1, "ns"))]
     return gaps
 
 

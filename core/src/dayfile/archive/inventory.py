@@ -229,8 +229,8 @@ class Inventory(Reader):
             As for :meth:`read`: where to look. Silence after ``start`` and before ``stop`` is a gap as well. Without
             one, from the first or to the last record.
         longer_than : str, timedelta or numpy.timedelta64, optional
-            Leave out gaps of up to this length: ``"90 min"``, ``"2 h"``, ``"1 d"``. At least an hour; if not given, an
-            hour, or two periods where these are longer.
+            Leave out what is shorter: ``"90 min"``, ``"2 h"``, ``"1 d"``. At least an hour; if not given, an hour, or
+            two periods where these are longer.
         **keys : str or int
             Only of records with these keys, such as ``station=501``: a gap is where none of them has records.
 

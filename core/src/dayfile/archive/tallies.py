@@ -6,7 +6,7 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ __all__ = ["Key", "Total", "list_file_counts", "list_totals", "sum_days", "sum_h
 Key = dict[str, str | int]
 """Values by the name of their placeholder, in the order of the path."""
 COUNTED = ("records", "first", "last", *HOUR_COLUMNS)
-HELD_HOURS = " + ".join(f"(sum({column}) > 0)" for column in HOUR_COLUMNS)
+HELD = " + ".join(f"({column} > 0)" for column in HOUR_COLUMNS)
+HELD_BY_ANY = " + ".join(f"(sum({column}) > 0)" for column in HOUR_COLUMNS)
 SUMS = ", ".join(f"sum({column})" for column in HOUR_COLUMNS)
 UPSERT = f"""
     INSERT INTO counts (series, day, file, {", ".join(COUNTED)}) VALUES ({", ".join("?" * (len(COUNTED) + 3))})
@@ -44,7 +45,7 @@ class Total:
         UTC of the earliest time and latest time or end, datetime64[ns].
     """
 
-    series: int
+    series: int = field(compare=False)
     key: Key
     days: int
     records: int
@@ -144,14 +145,20 @@ def sum_days(
     list of (int, str, int, int)
         Series (0 for all), period, number of records, and number of hours with records.
     """
-    who = "series" if per_key else "0"
-    query = f"""
-        SELECT who, substr(day, 1, ?) AS period, sum(records), sum(hours) FROM (
-            SELECT {who} AS who, day, sum(records) AS records, {HELD_HOURS} AS hours
-            FROM counts WHERE {within(series)} GROUP BY who, day
-        ) GROUP BY who, period
-    """  # noqa: S608
-    return connection.execute(query, (letters, start, stop)).fetchall()
+    period = "day" if letters == len("2000-01-01") else f"substr(day, 1, {letters})"
+    if per_key:  # a key has one row a day, so that nothing has to be sorted
+        query = f"""
+            SELECT series, {period} AS period, sum(records), sum({HELD})
+            FROM counts WHERE {within(series)} GROUP BY series, period
+        """  # noqa: S608
+    else:
+        query = f"""
+            SELECT 0, {period} AS period, sum(records), sum(hours) FROM (
+                SELECT day, sum(records) AS records, {HELD_BY_ANY} AS hours
+                FROM counts WHERE {within(series)} GROUP BY day
+            ) GROUP BY period
+        """  # noqa: S608
+    return connection.execute(query, (start, stop)).fetchall()
 
 
 def sum_hours(

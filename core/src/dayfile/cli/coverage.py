@@ -161,7 +161,6 @@ def parse_keys_given(archive: Archive, data_type: str, given: list[str] | tuple[
         A value alone, and the type has no main key.
     """
     from dayfile.errors import UsageError
-    from dayfile.stores.nodes import parse_key
 
     keys: dict[str, Any] = {}
     for text in given:
@@ -171,8 +170,7 @@ def parse_keys_given(archive: Archive, data_type: str, given: list[str] | tuple[
             names = list(description.keys[0]) if description.keys else []
             name, value = description.main_key or (names[0] if len(names) == 1 else ""), text
             if not name:
-                raise UsageError(
-                    f"which key of {data_type} is {text}? Write one of {', '.join(names)}, such as NAME=VALUE"
-                )
-        keys[name] = parse_key(value)
+                there = f"write NAME={text}, with one of {', '.join(names)}" if names else "it has no keys"
+                raise UsageError(f"{data_type} has no main key that {text} could be; {there}")
+        keys[name] = value
     return keys
