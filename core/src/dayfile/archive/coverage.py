@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.catalogue_rows import HOURS
+from dayfile.archive.description import Total
 from dayfile.archive.keys import order_totals
-from dayfile.archive.tallies import Total, sum_days, sum_hours
+from dayfile.archive.tallies import sum_days, sum_hours
 from dayfile.errors import UsageError
 from dayfile.messages import suggest
 

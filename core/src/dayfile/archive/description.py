@@ -1,17 +1,43 @@
-"""What an archive says of one of its data types."""
+"""What an archive says of its data types, and of their keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dayfile.archive.tallies import Key
 from dayfile.messages import plural
 from dayfile.model.datatype import DataType, Field
 
-__all__ = ["Description"]
+__all__ = ["Description", "Key", "Total"]
+
+Key = dict[str, str | int]
+"""Values by the name of their placeholder, in the order of the path."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """All records of one key of a data type.
+
+    Parameters
+    ----------
+    series : int
+        Number of type and key in this catalogue.
+    key : dict
+        The values of the placeholders in the path of the node, by name: ``{"station": 501}``; empty for a type without.
+    days, records : int
+        Number of days and records.
+    first, last : numpy.datetime64
+        UTC of the earliest time and latest time or end, datetime64[ns].
+    """
+
+    series: int = field(compare=False)
+    key: Key
+    days: int
+    records: int
+    first: np.datetime64
+    last: np.datetime64
 
 
 @dataclass(frozen=True)
@@ -72,7 +98,7 @@ class Description:
             values = list(dict.fromkeys(str(key[name]) for key in self.keys if name in key))
             yield f"{name}: {', '.join(values[:10])}{f' and {len(values) - 10} more' if len(values) > 10 else ''}"
         rows = [("field", "type", "unit", "meaning")]
-        rows += [(field.name, f"{field.type}{list(field.shape) or ''}", field.unit, field.doc) for field in self.fields]
+        rows += [(each.name, f"{each.type}{list(each.shape) or ''}", each.unit, each.doc) for each in self.fields]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for row in rows:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from dayfile.archive.catalogue_rows import Publication
 from dayfile.archive.counting import count_day_file
 from dayfile.archive.coverage import Period, check_period, sum_coverage
-from dayfile.archive.description import Description
+from dayfile.archive.description import Description, Key, Total
 from dayfile.archive.gaps import HOUR, Length, find_gaps, parse_length
 from dayfile.archive.keys import choose_totals, order_totals
 from dayfile.archive.reading import Reader
-from dayfile.archive.tallies import Key, Total, list_totals, sum_days, sum_hours
+from dayfile.archive.tallies import list_totals, sum_days, sum_hours
 from dayfile.errors import TimeError, UsageError
 from dayfile.model.clock import Time, as_utc
 
@@ -202,6 +202,9 @@ class Inventory(Reader):
         with self._counted(data_type) as connection:
             totals = choose_totals(data_type, list_totals(connection, data_type), keys)
             begin, end = self._find_bounds(data_type, totals, start, stop)
+            if stop is None:  # the last record may end on a day of which there are no records
+                newest = next(self.catalogue.find_newest(data_type))
+                end = max(begin, min(end, np.datetime64(newest.day, "D") + 1))
             return sum_coverage(connection, totals, begin, end, by=by, per_key=per_key)
 
     def gaps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dayfile.archive.tallies import Total
+from dayfile.archive.description import Total
 from dayfile.errors import UsageError
 from dayfile.messages import suggest
 

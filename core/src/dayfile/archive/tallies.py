@@ -6,18 +6,16 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dayfile.archive.catalogue_forms import HOUR_COLUMNS
 from dayfile.archive.catalogue_rows import KeyCount, Publication, as_number, as_time
+from dayfile.archive.description import Total
 
-__all__ = ["Key", "Total", "list_file_counts", "list_totals", "sum_days", "sum_hours", "write_day_file"]
+__all__ = ["list_file_counts", "list_totals", "sum_days", "sum_hours", "write_day_file"]
 
-Key = dict[str, str | int]
-"""Values by the name of their placeholder, in the order of the path."""
 COUNTED = ("records", "first", "last", *HOUR_COLUMNS)
 HELD = " + ".join(f"({column} > 0)" for column in HOUR_COLUMNS)
 HELD_BY_ANY = " + ".join(f"(sum({column}) > 0)" for column in HOUR_COLUMNS)
@@ -27,30 +25,6 @@ UPSERT = f"""
     ON CONFLICT (series, day, file) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COUNTED)}
 """  # noqa: S608
 """Rows that stay are changed in place: the totals of a day that grows follow without a look at other days."""
-
-
-@dataclass(frozen=True)
-class Total:
-    """All records of one key of a data type.
-
-    Parameters
-    ----------
-    series : int
-        Number of type and key in this catalogue.
-    key : dict
-        The values of the placeholders in the path of the node, by name: ``{"station": 501}``; empty for a type without.
-    days, records : int
-        Number of days and records.
-    first, last : numpy.datetime64
-        UTC of the earliest time and latest time or end, datetime64[ns].
-    """
-
-    series: int = field(compare=False)
-    key: Key
-    days: int
-    records: int
-    first: np.datetime64
-    last: np.datetime64
 
 
 def write_day_file(connection: sqlite3.Connection, path: str, publication: Publication) -> None:
