@@ -196,6 +196,7 @@ def test_periodic_records_that_are_hours_apart_leave_no_gap(archive, plugins_of,
 def test_an_interval_fills_the_time_up_to_its_end(archive, muon):
     rows = [
         {"first": muon.start, "last": muon.start + 3 * DAY},
+        {"first": muon.start + DAY, "last": muon.start + DAY},
         {"first": muon.start + 4 * DAY, "last": muon.start + 4 * DAY},
     ]
     archive.drop("MuonRun.be.bin", muon.stream("runs", muon.records("runs", rows)))

@@ -87,10 +87,12 @@ def test_kill_at_any_step_of_the_change_loses_nothing(older, killed, finish, sha
     assert number > 60, "hardly any step was tried"
 
 
-# A cache of one page lets SQLite put changes into the file before they are complete, as it does where they are many.
+# A write of the catalogue, killed at one of its statements. A cache of one page lets SQLite put changes into the file
+# before they are complete, as it does where they are many.
 KILLED_STATEMENT = """
 import os, signal, sqlite3, sys
-from dayfile.archive.catalogue_forms import change_form
+from pathlib import Path
+from dayfile.archive.catalogue import Catalogue
 
 left = int(sys.argv[2])
 
@@ -100,12 +102,15 @@ def count(_statement):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-connection = sqlite3.connect(sys.argv[1])
-connection.execute("PRAGMA cache_size = 1")
-connection.execute("BEGIN IMMEDIATE")
-connection.set_trace_callback(count)
-change_form(connection)
-connection.commit()
+class Cut(sqlite3.Connection):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.execute("PRAGMA cache_size = 1")
+        self.set_trace_callback(count)
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Cut, **options)
+Catalogue(Path(sys.argv[1])).announce({})
 """
 
 
