@@ -132,17 +132,23 @@ def ask(name: str, asked: Round, data_type: str, small: Path, large: Path) -> It
         )
         value = statistics.median(a - b for a, b in zip(ours.seconds, few.seconds, strict=True))
         what = " ".join(("dayfile ls", *words))
-        yield Figure(f"{name}-ls{''.join(words)}", f"{of}{what}, beyond a small archive", "s", value, MOST_LIST)
+        yield Figure(
+            f"catalogue-{name}-ls{'-by' if words else ''}", f"{of}{what}, beyond a small archive", "s", value, MOST_LIST
+        )
     value = 1000 * more(lambda opened: opened.read(data_type, hour, hour + 1))
-    yield Figure(f"{name}-hour", f"{of}read an hour, beyond a small archive", "ms", value, MOST_READ)
+    yield Figure(f"catalogue-{name}-hour", f"{of}read an hour, beyond a small archive", "ms", value, MOST_READ)
     value = alone(lambda opened: opened.coverage(data_type, *year))
-    yield Figure(f"{name}-coverage", f"{of}coverage of a year by day", "s", value, MOST_COVERAGE)
+    yield Figure(f"catalogue-{name}-coverage", f"{of}coverage of a year by day", "s", value, MOST_COVERAGE)
     value = alone(lambda opened: opened.coverage(data_type, *year, by="hour"))
-    yield Figure(f"{name}-coverage-hours", f"{of}coverage of a year by hour", "s", value, MOST_COVERAGE)
+    yield Figure(f"catalogue-{name}-coverage-hours", f"{of}coverage of a year by hour", "s", value, MOST_COVERAGE)
     value = alone(lambda opened: opened.gaps(data_type, *year, **station))
-    yield Figure(f"{name}-gaps", f"{of}gaps of a year", "s", value, MOST_COVERAGE)
+    yield Figure(f"catalogue-{name}-gaps", f"{of}gaps of a year", "s", value, MOST_COVERAGE)
     if station:
         value = alone(lambda opened: opened.coverage(data_type, *year, **station))
-        yield Figure(f"{name}-coverage-one", f"{of}coverage of a year of one station", "s", value, MOST_COVERAGE)
+        yield Figure(
+            f"catalogue-{name}-coverage-one", f"{of}coverage of a year of one station", "s", value, MOST_COVERAGE
+        )
         value = alone(lambda opened: opened.coverage(data_type, *year, per_key=True))
-        yield Figure(f"{name}-coverage-each", f"{of}coverage of a year of each station", "s", value, MOST_COVERAGE)
+        yield Figure(
+            f"catalogue-{name}-coverage-each", f"{of}coverage of a year of each station", "s", value, MOST_COVERAGE
+        )

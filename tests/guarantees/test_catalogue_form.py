@@ -205,6 +205,16 @@ def test_position_chain_and_arrivals_are_those_of_the_sources(older, finish):
     assert {path: (position, chain) for _, path, position, chain in read_table(archive, "files")} == files
 
 
+def test_arrivals_follow_a_day_file_that_is_moved(older, finish):
+    archive = older()
+    assert finish(archive) == 0
+    path = archive.root.list_day_files()[0]
+    (old,) = (arrivals for where, *arrivals in read_table(archive, "arrivals") if where == path)
+    (archive.path / path).rename(archive.path / "moved.h5")
+    assert reindex(archive.root).day_files == 6
+    assert [arrivals for where, *arrivals in read_table(archive, "arrivals") if where == "moved.h5"] == [old]
+
+
 def test_a_catalogue_of_a_later_version_is_refused_and_left_as_it_is(older, finish):
     archive = older()
     with sqlite3.connect(archive.root.catalogue) as connection:

@@ -96,7 +96,9 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
     if trust:
         digests = {path: Digest.of(root.path / path, taken=True) for path in found}
     else:
-        digests |= follow_moves(root, digests, known, found)
+        moved = follow_moves(root, digests, known, found)
+        digests |= {path: digest for path, (_, digest) in moved.items()}
+        arrivals |= {path: arrivals[before] for path, (before, _) in moved.items() if before in arrivals}
     catalogue.record(
         {
             path: Publication(rows, digests.get(path), chains.get(path, NO_SOURCES), arrivals.get(path, ()))
@@ -189,14 +191,14 @@ def list_blob_arrays(content: Content) -> set[str]:
 
 def follow_moves(
     root: Root, digests: dict[str, Digest], known: dict[str, list[CatalogueRow]], found: dict[str, list[CatalogueRow]]
-) -> dict[str, Digest]:
-    """Find the digests of day files that were moved, by their new paths."""
+) -> dict[str, tuple[str, Digest]]:
+    """Find the day files that were moved: by their new paths the old ones, and their digests."""
     moved = {}
     gone = {make_claim(row): path for path in digests.keys() - found.keys() for row in known.get(path, [])}
     for path in found.keys() - digests.keys():
         before = next((gone[make_claim(row)] for row in found[path] if make_claim(row) in gone), None)
         if before is not None and digests[before].describes(root.path / path, deep=True):
-            moved[path] = Digest.of(root.path / path, digests[before].sha256, taken=digests[before].taken)
+            moved[path] = before, Digest.of(root.path / path, digests[before].sha256, taken=digests[before].taken)
     return moved
 
 
