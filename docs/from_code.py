@@ -26,6 +26,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
+from dayfile.archive import description
 from dayfile.cli import app
 from dayfile.cli.describe import describe_buffer, format_shape
 from dayfile.export import base as export_protocol
@@ -37,6 +38,9 @@ from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
 
 PLUGINS = ("hisparc", "cris", "sis")
+
+INTERNAL = "dayfile.archive."
+"""Where bases of public classes are that have no entry of their own: their members are shown with the class."""
 
 PLAIN_NAMES = {
     bool: "true or false",
@@ -391,7 +395,7 @@ def code(text: str) -> str:
 def api() -> Iterator[str]:
     """The public names of the package, its errors, its model, its protocols, and its tools for tests of plugins."""
     yield from documented(dayfile, leave_out={"__version__", *errors.__all__})
-    for package in (errors, model, format_protocol, export_protocol, testing):
+    for package in (errors, description, model, format_protocol, export_protocol, testing):
         for module in modules_of(package):
             yield from documented(module, leave_out=set(dayfile.__all__) - set(errors.__all__))
 
@@ -417,7 +421,9 @@ def documented(module: ModuleType, leave_out: set[str]) -> Iterator[str]:
     for name in names:
         public = getattr(module, name)
         if inspect.isclass(public):
-            yield from directive("autoclass", f"{module.__name__}.{name}", "members", "show-inheritance")
+            hidden = [base for base in public.__mro__[1:] if base.__module__.startswith(INTERNAL)]
+            inherited = ("inherited-members",) if hidden else ()
+            yield from directive("autoclass", f"{module.__name__}.{name}", "members", *inherited, "show-inheritance")
         elif inspect.isfunction(public):
             yield from directive("autofunction", f"{module.__name__}.{name}")
         else:

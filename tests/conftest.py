@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -203,5 +204,54 @@ def offender():
             function = eval(f"lambda self, {ARGUMENTS[hook]}: misbehave()", {"misbehave": misbehave})  # noqa: S307
             other[hook] = hookimpl(function)
         return type("Offender", (), other)()
+
+    return make
+
+
+FIRST_FORM = """
+CREATE TABLE day_files (
+    path TEXT NOT NULL,
+    data_type TEXT NOT NULL,
+    day TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    first INTEGER,
+    last INTEGER,
+    PRIMARY KEY (path, data_type)
+) WITHOUT ROWID;
+CREATE TABLE publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX day_files_by_type ON day_files (data_type, day);
+CREATE TABLE digests (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    ctime INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    taken INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE losses (
+    path TEXT NOT NULL,
+    data_type TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    PRIMARY KEY (path, data_type)
+) WITHOUT ROWID;
+INSERT INTO day_files SELECT * FROM now.types;
+INSERT INTO publishing SELECT * FROM now.publishing;
+INSERT INTO digests SELECT * FROM now.digests;
+INSERT INTO losses SELECT * FROM now.losses;
+"""
+
+
+@pytest.fixture(scope="session")
+def make_first_form():
+    """Replace a catalogue by one of the first form, made by the statements of the version that wrote such."""
+
+    def make(path):
+        old = path.with_name("first.db")
+        connection = sqlite3.connect(old, isolation_level=None)
+        connection.execute("ATTACH ? AS now", (str(path),))
+        connection.executescript(FIRST_FORM)
+        connection.close()
+        old.replace(path)
 
     return make

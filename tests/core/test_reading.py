@@ -244,11 +244,17 @@ def test_records_of_all_keys_come_together_and_tell_their_keys(stations, school)
     assert [str(station) for station in records["station"]] == ["501", "7", "roof", "501", "7"]
 
 
-@pytest.mark.parametrize(("station", "seconds"), [(501, [1, 5]), ("501", [1, 5]), ("roof", [4]), (8, [])])
+@pytest.mark.parametrize(("station", "seconds"), [(501, [1, 5]), ("501", [1, 5]), ("roof", [4])])
 def test_a_key_chooses_its_records(stations, school, station, seconds):
     records = stations.read("school.events", "2017-02-26", "2017-02-27", station=station)
     assert (records["timestamp"] - school.start).tolist() == seconds
     assert [str(told) for told in records.keys["station"]] == [str(station)] * len(seconds)
+
+
+def test_a_key_that_no_record_has_is_refused_with_those_there_are(stations):
+    with pytest.raises(UsageError, match=r"school.events has no station 8; there are 7, 501, roof"):
+        stations.read("school.events", "2017-02-26", "2017-02-27", station=8)
+    assert len(stations.read("school.events", "2017-03-01", "2017-03-02", station=7)) == 0
 
 
 def test_a_key_that_is_a_number_is_told_as_one(stations):

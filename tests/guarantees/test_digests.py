@@ -265,8 +265,9 @@ def test_an_archive_that_was_copied_or_moved_is_as_good_as_before(archive, comma
         assert command("archive-run", "up3", archive=name).code == 0
 
 
-def test_a_catalogue_of_an_older_form_says_how_many_files_have_no_digest(archive, command):
-    with sqlite3.connect(archive / "catalogue.db") as catalogue:
+def test_a_catalogue_of_the_first_form_says_how_many_files_have_no_digest(archive, command, make_first_form):
+    make_first_form(archive / "catalogue.db")
+    with sqlite3.connect(archive / "catalogue.db") as catalogue:  # as it was before there were digests
         catalogue.execute("DROP TABLE digests")
         catalogue.execute("DROP TABLE losses")
     assert events() == 15

@@ -18,7 +18,8 @@ import pytest
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, make_rows
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import make_rows
 from dayfile.archive.checking import check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
@@ -211,7 +212,7 @@ def held(root: Root) -> list[tuple[str, str, int]]:
     return sorted(
         (path, row.data_type, row.records)
         for path in root.list_day_files()
-        for row in make_rows(path, "", read_summaries(root.path / path))
+        for row in make_rows(path, "2020-05-10", read_summaries(root.path / path))
     )
 
 
@@ -235,7 +236,7 @@ import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA cache_size = 1")
 connection.execute("BEGIN")
-connection.execute("DELETE FROM day_files")
+connection.execute("DELETE FROM types")
 for number in range(500):
     connection.execute("INSERT INTO publishing VALUES (?, '2020-05-10')", (f"{number:0200}",))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -270,7 +271,7 @@ def test_the_catalogue_that_was_cut_off_is_really_cut_off(cut):
     archive, _ = cut
     connection = sqlite3.connect(f"{archive.root.catalogue.as_uri()}?mode=ro", uri=True)
     with pytest.raises(sqlite3.OperationalError):
-        connection.execute("SELECT * FROM day_files")
+        connection.execute("SELECT * FROM types")
     connection.close()
 
 

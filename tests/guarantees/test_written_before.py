@@ -151,7 +151,7 @@ def attributes(path):
         }
 
 
-def test_tables_get_the_attributes_that_they_got_their_timing_and_packed_buffers_one_more(before, command):
+def test_tables_get_the_attributes_that_they_got_their_timing_packed_buffers_and_main_keys(before, command):
     day_files = sorted(before.rglob("*.h5"))
     old = {path: attributes(path) for path in day_files}
     for path in day_files:
@@ -164,7 +164,10 @@ def test_tables_get_the_attributes_that_they_got_their_timing_and_packed_buffers
             fields = {field["name"] for field in json.loads(given["fields"])}
             assert {*json.loads(given.pop("timing"))["time"].values()} & fields
             if given.keys() != old[path][node].keys():
-                more.add(node)
-                assert json.loads(given.pop("packed"))["field"] == "EventBuffer"
+                (name,) = given.keys() - old[path][node].keys()
+                more.add((node.rpartition("/")[2], name))
+                added = given.pop(name)
+                assert added == "station" if name == "main_key" else json.loads(added)["field"] == "EventBuffer"
             assert repr(given) == repr(old[path][node])
-    assert more == {"/events"}
+    stations = {(name.partition(".")[2], "main_key") for name in TYPES if name.startswith("hisparc.")}
+    assert more == {("events", "packed"), *stations}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dayfile.archive.identity import refuse_url
-from dayfile.archive.reading import Reader
+from dayfile.archive.inventory import Inventory
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, settings_of
 from dayfile.engine.putting import PUBLISH_BYTES, Putting
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "create_archive", "open_archive"]
 
 
-class Archive(Reader):
+class Archive(Inventory):
     """An archive to read from and to put records into; :func:`open_archive` and :func:`create_archive` return one.
 
     Parameters

@@ -1,7 +1,8 @@
-"""The catalogue: the data types in each day file, with the number of their records and their time span.
+"""The catalogue: the data types in each day file, with the number of their records, by key and hour, and their span.
 
-It is derived from the day files, except for two things: the digest of each day file as it was published, and the
-records that were lost when a day file was missing and a new one was started in its place.
+It is derived from the day files, except for what it alone remembers: the digest of each day file as it was published,
+when its sources arrived, and the records that were lost when a day file was missing and a new one was started in its
+place.
 """
 
 from __future__ import annotations
@@ -9,60 +10,37 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.catalogue_forms import FORM, change_form, read_form, show_as_second_form
+from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_time
 from dayfile.archive.digests import Digest
-from dayfile.archive.survey import NodeSummary
+from dayfile.archive.keys import choose_totals
+from dayfile.archive.tallies import list_file_counts, list_totals, write_day_file
 from dayfile.errors import StorageError
 
 if TYPE_CHECKING:
     from dayfile.archive.root import Root
 
-__all__ = ["Catalogue", "CatalogueRow", "DamagedCatalogueError", "Publication", "find_losses", "make_rows"]
+__all__ = ["Catalogue", "CountRecords", "DamagedCatalogueError"]
 
-SCHEMA = (
-    """
-    CREATE TABLE IF NOT EXISTS day_files (
-        path TEXT NOT NULL,
-        data_type TEXT NOT NULL,
-        day TEXT NOT NULL,
-        records INTEGER NOT NULL,
-        first INTEGER,
-        last INTEGER,
-        PRIMARY KEY (path, data_type)
-    ) WITHOUT ROWID
-    """,
-    "CREATE TABLE IF NOT EXISTS publishing (path TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS day_files_by_type ON day_files (data_type, day)",
-    """
-    CREATE TABLE IF NOT EXISTS digests (
-        path TEXT PRIMARY KEY,
-        size INTEGER NOT NULL,
-        inode INTEGER NOT NULL,
-        mtime INTEGER NOT NULL,
-        ctime INTEGER NOT NULL,
-        sha256 TEXT NOT NULL,
-        taken INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS losses (
-        path TEXT NOT NULL,
-        data_type TEXT NOT NULL,
-        records INTEGER NOT NULL,
-        PRIMARY KEY (path, data_type)
-    ) WITHOUT ROWID
-    """,
-)
-MADE = {"day_files", "publishing"}
-"""Tables that every catalogue has; in an older catalogue the others are made at the next write."""
-ALL = MADE | {"digests", "losses"}
+CountRecords = Callable[[str, str], Publication]
+"""Reads what a day file holds: its path below the root, and its day."""
+PAGE = 20
+"""Rows that are read at once where mostly the first one will do."""
+EACH_TYPE = """
+    WITH RECURSIVE each(name) AS (
+        SELECT min(data_type) FROM types
+        UNION ALL SELECT (SELECT min(data_type) FROM types WHERE data_type > name) FROM each WHERE name IS NOT NULL
+    ) SELECT name FROM each WHERE name IS NOT NULL
+"""
+"""The data types, by one look into the index for each; DISTINCT would look at every day file."""
 BUSY = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH),
     *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
@@ -72,48 +50,6 @@ BUSY = {
 
 class DamagedCatalogueError(StorageError):
     """The catalogue is not a catalogue, or its bytes were changed."""
-
-
-@dataclass(frozen=True)
-class CatalogueRow:
-    """One data type in one day file.
-
-    Parameters
-    ----------
-    path : str
-        Path below the archive root.
-    data_type : str
-        Name of the type.
-    day : str
-        ISO date.
-    records : int
-        Number of records.
-    first, last : numpy.datetime64 or None
-        UTC of the earliest time and latest time or end, datetime64[ns].
-    """
-
-    path: str
-    data_type: str
-    day: str
-    records: int
-    first: np.datetime64 | None
-    last: np.datetime64 | None
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The new entry of the catalogue for a day file that was published.
-
-    Parameters
-    ----------
-    rows : list of CatalogueRow
-        What it holds, by type.
-    digest : Digest or None
-        The digest of its bytes; None where they are not known to be right, and the old digest stays.
-    """
-
-    rows: list[CatalogueRow]
-    digest: Digest | None
 
 
 class Catalogue:
@@ -146,18 +82,10 @@ class Catalogue:
             if write:
                 self._make_file()
             connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
-            try:
-                tables = list_tables(connection)
-                with connection:
-                    if write and not tables >= ALL:
-                        if not tables >= MADE:
-                            self._refuse_lost()
-                        connection.execute("BEGIN IMMEDIATE")
-                        for statement in SCHEMA:
-                            connection.execute(statement)
-                    yield connection
-            finally:
-                connection.close()
+            with closing(connection), connection:
+                if write and read_form(connection) != FORM:
+                    self._change_form(connection)
+                yield connection
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY:
                 message = (
@@ -166,6 +94,56 @@ class Catalogue:
                 raise StorageError(message, where=self.path) from error
             message = f"the catalogue cannot be used ({error}); rebuild it from the day files: dayfile reindex"
             raise DamagedCatalogueError(message, where=self.path) from error
+
+    def _change_form(self, connection: sqlite3.Connection) -> None:
+        """Give a new or older catalogue the tables of the second form, in the transaction that follows."""
+        if read_form(connection) == 0:
+            self._refuse_lost()
+        with disk.storage_errors("write", self.path):
+            disk.step("write", self.path)
+        connection.execute("BEGIN IMMEDIATE")
+        change_form(connection)
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """Open for reading, in the second form whatever it has; without tables if the archive is new."""
+        if not disk.exists(self.path):
+            self._refuse_lost()
+            with closing(sqlite3.connect(":memory:")) as nothing:
+                show_as_second_form(nothing)
+                yield nothing
+            return
+        with self._connect() as connection:
+            if read_form(connection) == 0:
+                self._refuse_lost()
+            show_as_second_form(connection)
+            yield connection
+
+    @contextmanager
+    def counted(self, data_type: str, count: CountRecords) -> Iterator[sqlite3.Connection]:
+        """Open for questions about keys and hours of a data type; see :mod:`dayfile.archive.tallies`.
+
+        Parameters
+        ----------
+        data_type : str
+            Name of the type.
+        count : callable
+            Reads a day file. Called for those whose keys and hours are not known, as they come from a catalogue of the
+            first form that no run has completed yet. What it returns is used for this question only: a reader may not
+            be able to write.
+        """
+        with self._read() as connection:
+            uncounted = list_uncounted(connection, data_type)
+            if not uncounted:
+                yield connection
+                return
+            copy = sqlite3.connect(":memory:")
+            connection.backup(copy)
+        with closing(copy):
+            change_form(copy)
+            for path, day in uncounted.items():
+                write_day_file(copy, path, count(path, day))
+            yield copy
 
     def _make_file(self) -> None:
         """Make the file if it is missing, with the usual mode: SQLite's would not be writable by a group.
@@ -187,7 +165,7 @@ class Catalogue:
         if not disk.exists(self.path):
             return False
         with self._connect() as connection:
-            return list_tables(connection) >= MADE
+            return read_form(connection) > 0
 
     def announce(self, paths: Mapping[str, np.datetime64], gone: Collection[str] = ()) -> dict[str, int]:
         """Record that day files are about to be published, so that a crash in between is noticed afterwards.
@@ -207,20 +185,20 @@ class Catalogue:
         with self._connect(write=True) as connection:
             rows = [(path, str(day)) for path, day in paths.items()]
             connection.executemany("INSERT OR REPLACE INTO publishing VALUES (?, ?)", rows)
-            lost = "SELECT path, data_type, records FROM day_files WHERE path = ? AND records > 0"
+            lost = "SELECT path, data_type, records FROM types WHERE path = ? AND records > 0"
             connection.executemany(f"INSERT OR IGNORE INTO losses {lost}", [(path,) for path in gone])
-            query = "SELECT sum(records) FROM day_files WHERE path = ?"
+            query = "SELECT sum(records) FROM types WHERE path = ?"
             known = {path: connection.execute(query, (path,)).fetchone()[0] for path in gone}
         return {path: records for path, records in known.items() if records}
 
     def list_announced(self) -> dict[str, np.datetime64]:
         """List the day files, and their days, that were announced and not recorded since."""
-        if not self.exists():
-            self._refuse_lost()
-            return {}
-        with self._connect() as connection:
-            rows = connection.execute("SELECT path, day FROM publishing ORDER BY path")
-            return {path: np.datetime64(day, "D") for path, day in rows}
+        return {path: np.datetime64(day, "D") for path, day in self._select("publishing", "true ORDER BY path")}
+
+    def list_uncounted(self) -> dict[str, str]:
+        """List the day files, and their days, whose keys and hours are not known: they come from the first form."""
+        with self._read() as connection:
+            return list_uncounted(connection)
 
     def record(self, day_files: Mapping[str, Publication]) -> None:
         """Record what day files hold now, replacing their old entries; they are no longer announced.
@@ -228,24 +206,19 @@ class Catalogue:
         Parameters
         ----------
         day_files : mapping of str to Publication
-            Their entries, by path below the archive root; see :func:`make_rows`.
+            Their entries, by path below the archive root; see :func:`dayfile.archive.catalogue_rows.make_rows`.
         """
-        rows = [
-            (row.path, row.data_type, row.day, row.records, as_number(row.first), as_number(row.last))
-            for publication in day_files.values()
-            for row in publication.rows
-        ]
         digests = [
-            (path, *astuple(digest))
-            for path, digest in ((path, publication.digest) for path, publication in day_files.items())
-            if digest is not None
+            (path, *astuple(publication.digest))
+            for path, publication in day_files.items()
+            if publication.digest is not None
         ]
         with self._connect(write=True) as connection:
             with disk.storage_errors("write", self.path):
                 disk.step("write", self.path)
-            for query in ("DELETE FROM day_files WHERE path = ?", "DELETE FROM publishing WHERE path = ?"):
-                connection.executemany(query, [(path,) for path in day_files])
-            connection.executemany("INSERT INTO day_files VALUES (?, ?, ?, ?, ?, ?)", rows)
+            for path, publication in day_files.items():
+                write_day_file(connection, path, publication)
+            connection.executemany("DELETE FROM publishing WHERE path = ?", [(path,) for path in day_files])
             connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?)", digests)
 
     def withdraw(self, paths: Iterable[str]) -> None:
@@ -262,6 +235,10 @@ class Catalogue:
         """Return all digests that are known, by path."""
         return {path: as_digest(*rest) for path, *rest in self._select("digests")}
 
+    def arrivals(self) -> dict[str, tuple[int, ...]]:
+        """Return when the first and the last known source of each day file arrived, ns since 1970, by path."""
+        return {path: (first, last) for path, first, last in self._select("arrivals")}
+
     def list_losses(self, path: str | None = None) -> list[tuple[str, str, int]]:
         """List lost records of day files that were missing when a new one was started: path, data type and number."""
         return self._select("losses", "? IS NULL OR path = ?", path, path)
@@ -276,18 +253,36 @@ class Catalogue:
         with self._connect(write=True) as connection:
             connection.execute("DELETE FROM losses WHERE path = ?", (path,))
 
-    def _select(self, table: str, condition: str = "true", *values: str | None) -> list[Any]:
-        """Return rows of a table; none where the catalogue does not exist yet, or is older and lacks the table."""
-        if not disk.exists(self.path):
-            self._refuse_lost()
-            return []
-        with self._connect() as connection:
-            tables = list_tables(connection)
-            if table in tables:
-                return connection.execute(f"SELECT * FROM {table} WHERE {condition}", values).fetchall()  # noqa: S608
-        if not tables >= MADE:
-            self._refuse_lost()
-        return []
+    def _select(self, table: str, condition: str = "true", *values: object) -> list[Any]:
+        """Return rows of a table."""
+        with self._read() as connection:
+            return connection.execute(f"SELECT * FROM {table} WHERE {condition}", values).fetchall()  # noqa: S608
+
+    def list_types(self) -> list[str]:
+        """List the names of the data types, in order."""
+        with self._read() as connection:
+            return [name for (name,) in connection.execute(EACH_TYPE)]
+
+    def list_days(self, data_type: str) -> list[str]:
+        """List the days on which a data type has records, ISO dates in order."""
+        query = "SELECT DISTINCT day FROM types WHERE data_type = ? AND records > 0 ORDER BY day"
+        with self._read() as connection:
+            return [day for (day,) in connection.execute(query, (data_type,))]
+
+    def sum_types(self) -> list[tuple[str, int, int, np.datetime64 | None, np.datetime64 | None]]:
+        """Return of each data type its name, days, records, first time and last time, in order of the names."""
+        query = (
+            "SELECT data_type, count(DISTINCT day), sum(records), min(first), max(last) FROM types GROUP BY data_type"
+        )
+        with self._read() as connection:
+            found = connection.execute(query).fetchall()
+        return [(name, days, records, as_time(first), as_time(last)) for name, days, records, first, last in found]
+
+    def check_keys(self, data_type: str, keys: Mapping[str, str | int]) -> None:
+        """Raise a UsageError for keys that no record of a data type has; what is not counted yet may have them."""
+        with self._read() as connection:
+            if not list_uncounted(connection, data_type):
+                choose_totals(data_type, list_totals(connection, data_type), keys)
 
     def find_elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
         """Find the day files, other than the one at a path, that have records of a data type's day."""
@@ -295,19 +290,38 @@ class Catalogue:
         return [row.path for row in rows]
 
     def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
-        """Return the rows, by type and day; of all types, or of one."""
-        return self._rows("? IS NULL OR data_type = ?", data_type, data_type)
+        """Return the rows without their keys, by type and day; of all types, or of one."""
+        return self._rows("true") if data_type is None else self._rows("data_type = ?", data_type)
+
+    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
+        """Find the rows of a data type that have records between two times, both included, by day."""
+        span = (int(time.astype("datetime64[ns]").astype(np.int64)) for time in (first, last))
+        return self._rows("data_type = ? AND last >= ? AND first <= ?", data_type, *span)
+
+    def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
+        """Yield the rows of a data type, those of the newest days first."""
+        start = 0
+        while rows := self._rows("data_type = ?", data_type, order=f"day DESC, path DESC LIMIT {PAGE} OFFSET {start}"):
+            yield from rows
+            start += PAGE
+
+    def find_day(self, data_type: str, day: str) -> list[CatalogueRow]:
+        """Find the rows of a day of a data type, mostly one."""
+        return self._rows("data_type = ? AND day = ?", data_type, day)
 
     def read_file_rows(self, path: str) -> list[CatalogueRow]:
-        """Return the rows of one day file, by type."""
-        return self._rows("path = ?", path)
+        """Return the rows of one day file with its keys and hours, by type."""
+        with self._read() as connection:
+            counts = list_file_counts(connection, path)
+        return [
+            replace(row, counts=None if counts is None else counts.get(row.data_type, ()))
+            for row in self._rows("path = ?", path)
+        ]
 
-    def _rows(self, condition: str, *values: str | None) -> list[CatalogueRow]:
+    def _rows(self, condition: str, *values: object, order: str = "data_type, day, path") -> list[CatalogueRow]:
         return [
             CatalogueRow(path, name, day, records, as_time(first), as_time(last))
-            for path, name, day, records, first, last in self._select(
-                "day_files", f"{condition} ORDER BY data_type, day, path", *values
-            )
+            for path, name, day, records, first, last in self._select("types", f"{condition} ORDER BY {order}", *values)
         ]
 
 
@@ -316,37 +330,9 @@ def as_digest(size: int, inode: int, mtime: int, ctime: int, sha256: str, taken:
     return Digest(size, inode, mtime, ctime, sha256, taken=bool(taken))
 
 
-def list_tables(connection: sqlite3.Connection) -> set[str]:
-    """List the names of the tables of a catalogue."""
-    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def make_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
-    """Make the rows of a day file: one for each data type, over all of its tables."""
-    rows: dict[str, CatalogueRow] = {}
-    for summary in summaries:
-        if summary.data_type is None:
-            continue
-        name = summary.data_type.name
-        before = rows.get(name, CatalogueRow(path, name, day, 0, None, None))
-        firsts = [time for time in (before.first, summary.first) if time is not None]
-        lasts = [time for time in (before.last, summary.last) if time is not None]
-        first, last = min(firsts, default=None), max(lasts, default=None)
-        rows[name] = CatalogueRow(path, name, day, before.records + summary.records, first, last)
-    return list(rows.values())
-
-
-def find_losses(known: Iterable[CatalogueRow], found: Iterable[CatalogueRow]) -> list[CatalogueRow]:
-    """Find the known rows of a day file for whose data types fewer records are found now."""
-    records = {row.data_type: row.records for row in found}
-    return [row for row in known if records.get(row.data_type, 0) < row.records]
-
-
-def as_number(time: np.datetime64 | None) -> int | None:
-    """Convert a time to nanoseconds since 1970."""
-    return None if time is None else int(time.astype("datetime64[ns]").astype(np.int64))
-
-
-def as_time(number: int | None) -> np.datetime64 | None:
-    """Convert nanoseconds since 1970 to a time."""
-    return None if number is None else np.datetime64(number, "ns")
+def list_uncounted(connection: sqlite3.Connection, data_type: str | None = None) -> dict[str, str]:
+    """List the day files, and their days, whose keys and hours are not known; all, or those with a data type."""
+    # In this order of the tables: mostly nothing is uncounted.
+    tables = "uncounted CROSS JOIN types USING (path)"
+    query = f"SELECT path, day FROM {tables} WHERE ? IS NULL OR data_type = ? ORDER BY day"  # noqa: S608
+    return dict(connection.execute(query, (data_type, data_type)))

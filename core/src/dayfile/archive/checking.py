@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy.typing as npt
 import tables
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.homes import Content, Homes, describe_second_copy, make_content
 from dayfile.archive.opening import REMEDY, DayFileError, name_trouble, open_day_file
@@ -120,7 +121,7 @@ def check_listed(root: Root, catalogue: Catalogue, homes: Homes, path: str, *, d
             return problems
         if digest is not None and not digest.describes(root.path / path, deep=deep):
             return [Defect(path, NOT_PUBLISHED)]
-        content = make_content(path, read_ledger_day(root, path), summaries)
+        content = make_content(path, read_ledger(root, path), summaries)
     except DayFileError as error:
         return [Defect(path, error.message)]
     problems = [Defect(path, message) for message in homes.find_misplaced(summaries)]
@@ -152,17 +153,17 @@ def describe_unlisted(root: Root, catalogue: Catalogue, homes: Homes, content: C
     return "it is not in the catalogue; add it with: dayfile reindex"
 
 
-def read_ledger_day(root: Root, path: str) -> str:
-    """Read the day of a day file from its ledger; empty without a ledger."""
+def read_ledger(root: Root, path: str) -> Ledger:
+    """Read the ledger of a day file."""
     with open_day_file(root.path / path) as file:
-        return Ledger.read(file).day
+        return Ledger.read(file)
 
 
 def are_equal(found: CatalogueRow | None, listed: CatalogueRow | None) -> bool:
-    """Return whether a day file and the catalogue agree about a type."""
+    """Return whether a day file and the catalogue agree about a type, and about each key that the catalogue knows."""
     if found is None or listed is None:
         return found is listed
-    return (found.records, found.first, found.last) == (listed.records, listed.first, listed.last)
+    return replace(found, counts=None) == replace(listed, counts=None) and listed.counts in (None, found.counts)
 
 
 def check_day_file(

@@ -92,13 +92,13 @@ def read_day(root: Root, name: str, day: np.datetime64) -> DayTables:
 def find_day_file(root: Root, name: str, day: np.datetime64) -> str:
     """Find the only day file of a type and day, below the root; UsageError if it does not exist."""
     catalogue = Catalogue.of(root)
-    rows = catalogue.rows(name)
-    if not rows:
-        hint = suggest(name, sorted({row.data_type for row in catalogue.rows()})) or ", nor anything else yet"
-        raise UsageError(f"the archive holds no {name!r}{hint}", where=root.path)
-    paths = [row.path for row in rows if row.day == str(day)]
+    paths = [row.path for row in catalogue.find_day(name, str(day))]
     if not paths:
-        near = ", ".join(find_nearest({row.day for row in rows}, day))
+        types = catalogue.list_types()
+        if name not in types:
+            hint = suggest(name, types) or ", nor anything else yet"
+            raise UsageError(f"the archive holds no {name!r}{hint}", where=root.path)
+        near = ", ".join(find_nearest(catalogue.list_days(name), day))
         raise UsageError(f"no {name} on {day}; nearest: {near}", where=root.path)
     if len(paths) > 1:
         message = f"{name} of {day} is in several day files ({', '.join(paths)}); move the wrong ones away"

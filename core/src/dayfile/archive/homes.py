@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dayfile.archive.catalogue import CatalogueRow, make_rows
+from dayfile.archive.catalogue_rows import CatalogueRow, make_rows
 from dayfile.archive.opening import open_day_file
 from dayfile.archive.root import Root
 from dayfile.archive.survey import NodeSummary, survey
@@ -17,7 +17,7 @@ from dayfile.errors import PluginError
 from dayfile.model.datatype import DataType
 from dayfile.plugins import Plugins
 from dayfile.stores.declarations import TypeFinder, make_type_finder
-from dayfile.stores.ledger import Ledger
+from dayfile.stores.ledger import Chain, Ledger
 from dayfile.stores.nodes import match_keys
 
 __all__ = ["Content", "Homes", "describe_second_copy", "make_content"]
@@ -37,12 +37,15 @@ class Content:
         Its records by type; empty for a file without tables of a data type.
     summaries : list of NodeSummary
         Its tables and blob arrays.
+    chain : Chain
+        Its sources.
     """
 
     path: str
     day: str
     rows: list[CatalogueRow]
     summaries: list[NodeSummary]
+    chain: Chain
 
     @property
     def claims(self) -> set[tuple[str, str]]:
@@ -82,7 +85,7 @@ class Homes:
         with open_day_file(path) as file:
             ledger = Ledger.read(file)
             summaries = survey(file, self.find_type)
-        return make_content(name, ledger.day, summaries)
+        return make_content(name, ledger, summaries)
 
     def find_home(self, data_type: str, day: str) -> str | None:
         """Find the path of the day file for a day of a data type; None if no plugin gives it."""
@@ -131,11 +134,11 @@ class Homes:
         return problems
 
 
-def make_content(path: str, day: str, summaries: list[NodeSummary]) -> Content:
+def make_content(path: str, ledger: Ledger, summaries: list[NodeSummary]) -> Content:
     """Make the content of a file from its summaries; without a ledger its day is that of the first record."""
     days = {str(time.astype("datetime64[D]")) for time in (summary.first for summary in summaries) if time is not None}
-    day = day or min(days, default="")
-    return Content(path, day, make_rows(path, day, summaries) if day else [], summaries)
+    day = ledger.day or min(days, default="")
+    return Content(path, day, make_rows(path, day, summaries) if day else [], summaries, ledger.chain)
 
 
 def describe_second_copy(content: Content, other: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.gathering import (
     READ_BYTES,
     Arena,
@@ -66,7 +67,7 @@ class Reader:
 
     def types(self) -> list[str]:
         """Return the names of the data types that have records."""
-        return sorted({row.data_type for row in self.catalogue.rows()})
+        return self.catalogue.list_types()
 
     def read(self, data_type: str, start: Time | None = None, stop: Time | None = None, **keys: str | int) -> Records:
         """Read the records of the time from ``start`` to ``stop``.
@@ -93,7 +94,7 @@ class Reader:
         Raises
         ------
         UsageError
-            The archive has no such type, or the type no such key.
+            The archive has no such type, or the type no such key; the message names those there are.
         TimeError
             A time cannot be understood.
 
@@ -172,20 +173,20 @@ class Reader:
         first, last = clock.find_midnight(date), clock.find_midnight(date + np.timedelta64(1, "D"))
         return self._read(newest, first, last, lambda rows, form: find_valid_between(rows, form, first, last), keys)
 
-    def _rows(self, data_type: str) -> list[CatalogueRow]:
-        """Return the rows of a type in the catalogue; UsageError without any."""
-        rows = self.catalogue.rows(data_type)
-        if not rows:
-            hint = suggest(data_type, self.types()) or ", nor anything else yet"
-            raise UsageError(f"the archive holds no {data_type!r}{hint}", where=self.root.path)
-        return rows
+    def _check_type(self, name: str) -> None:
+        """Raise a UsageError for a data type of which the archive has nothing."""
+        types = self.types()
+        if name not in types:
+            hint = suggest(name, types) or ", nor anything else yet"
+            raise UsageError(f"the archive holds no {name!r}{hint}", where=self.root.path)
 
     def _find_newest(self, name: str) -> DataType:
         """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
         if name in self._types:
             return self._types[name]
+        self._check_type(name)
         problem = StorageError(f"the day files of {name} do not hold it", where=self.root.path)
-        for row in reversed(self._rows(name)):
+        for row in self.catalogue.find_newest(name):
             try:
                 for data_type, table in self._tables(row):
                     is_declared = "timing" in table.attributes(("timing",))
@@ -207,8 +208,8 @@ class Reader:
             raise UsageError(f"{newest.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}")
         period = np.timedelta64(newest.period, "s") + ALLOWANCE
         begin, end = to_utc(newest.clock, first) - period, to_utc(newest.clock, last) + ALLOWANCE
-        spans = [(row, row.first, row.last) for row in self._rows(newest.name) if row.first is not None]
-        asked = [(row, a, b) for row, a, b in spans if b is not None and b >= begin and a <= end]
+        found = self.catalogue.find_between(newest.name, begin, end)
+        asked = [(row, row.first, row.last) for row in found if row.first is not None and row.last is not None]
         parts: list[Part] = []
         # The number of records with certain keys is unknown; if all records are read, they need the memory anyway.
         arena = Arena(0 if keys else sum(row.records for row, *_ in asked) * newest.dtype.itemsize)
@@ -225,6 +226,8 @@ class Reader:
                 if len(rows.array):
                     place = Place(self.root.path / row.path, data_type.placement.node.blobs.format(**there))
                     parts.append(Part(data_type, rows, there, place))
+        if keys and not parts:
+            self.catalogue.check_keys(newest.name, keys)
         return join_parts(newest, parts, arena)
 
     def _tables(

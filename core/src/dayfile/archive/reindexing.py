@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, CatalogueRow, DamagedCatalogueError, Publication
+from dayfile.archive.catalogue import Catalogue, DamagedCatalogueError
+from dayfile.archive.catalogue_rows import CatalogueRow, Publication
 from dayfile.archive.digests import Digest
 from dayfile.archive.homes import Content, Homes, describe_second_copy
 from dayfile.archive.opening import DayFileError, Trouble
@@ -14,6 +15,7 @@ from dayfile.archive.root import Root, resolve_links
 from dayfile.errors import LossError, StorageError
 from dayfile.messages import plural
 from dayfile.plugins import Plugins
+from dayfile.stores.ledger import NO_SOURCES, Chain
 
 __all__ = ["Reindexed", "make_catalogue"]
 
@@ -70,6 +72,7 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
     old = Catalogue(root.catalogue)
     try:
         known, digests, lost = group_by_path(old.rows()), old.digests(), old.list_losses()
+        arrivals = old.arrivals()
     except DamagedCatalogueError as error:
         # Nothing can be read from it; its digests and losses are lost.
         cause = error.__cause__
@@ -77,12 +80,13 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
             f"the catalogue was damaged ({cause}): kept as catalogue.db.damaged, its digests are lost"
         )
         disk.rename(root.catalogue, root.catalogue.with_name("catalogue.db.damaged"))
-        known, digests, lost = {}, {}, []
+        known, digests, lost, arrivals = {}, {}, [], {}
     homes = Homes(plugins)
     found: dict[str, list[CatalogueRow]] = {}
+    chains: dict[str, Chain] = {}
     contents = list(read_contents(root, homes, known, result, found, trust=trust))
     for content in choose(root, homes, contents, known, result):
-        found[content.path] = content.rows
+        found[content.path], chains[content.path] = content.rows, content.chain
     if not trust:
         refuse_losses(root, known, found, digests, result)
     place = resolve_links(root.catalogue)  # a link stays one
@@ -92,8 +96,15 @@ def make_catalogue(root: Root, plugins: Plugins | None, *, trust: bool = False) 
     if trust:
         digests = {path: Digest.of(root.path / path, taken=True) for path in found}
     else:
-        digests |= follow_moves(root, digests, known, found)
-    catalogue.record({path: Publication(rows, digests.get(path)) for path, rows in found.items()})
+        moved = follow_moves(root, digests, known, found)
+        digests |= {path: digest for path, (_, digest) in moved.items()}
+        arrivals |= {path: arrivals[before] for path, (before, _) in moved.items() if before in arrivals}
+    catalogue.record(
+        {
+            path: Publication(rows, digests.get(path), chains.get(path, NO_SOURCES), arrivals.get(path, ()))
+            for path, rows in found.items()
+        }
+    )
     if not trust:
         catalogue.remember_losses(lost)
     making = disk.bring_near(making, place)
@@ -131,7 +142,7 @@ def read_contents(
                 raise StorageError(f"{error}; the catalogue was not changed") from error
             result.problems.append(f"{path}: {error.message}")
             if path in known and not trust and error.trouble is Trouble.DAMAGED:
-                kept[path] = known[path]
+                kept[path] = Catalogue(root.catalogue).read_file_rows(path)
             continue
         if content.rows:
             yield content
@@ -180,14 +191,14 @@ def list_blob_arrays(content: Content) -> set[str]:
 
 def follow_moves(
     root: Root, digests: dict[str, Digest], known: dict[str, list[CatalogueRow]], found: dict[str, list[CatalogueRow]]
-) -> dict[str, Digest]:
-    """Find the digests of day files that were moved, by their new paths."""
+) -> dict[str, tuple[str, Digest]]:
+    """Find the day files that were moved: by their new paths the old ones, and their digests."""
     moved = {}
     gone = {make_claim(row): path for path in digests.keys() - found.keys() for row in known.get(path, [])}
     for path in found.keys() - digests.keys():
         before = next((gone[make_claim(row)] for row in found[path] if make_claim(row) in gone), None)
         if before is not None and digests[before].describes(root.path / path, deep=True):
-            moved[path] = Digest.of(root.path / path, digests[before].sha256, taken=digests[before].taken)
+            moved[path] = before, Digest.of(root.path / path, digests[before].sha256, taken=digests[before].taken)
     return moved
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ class NodeSummary:
         Number of rows that hold a record: slots may be empty.
     first, last : numpy.datetime64 or None
         UTC of the earliest time and the latest time (or end) of any record.
+    hours : array of int64, shape (n,)
+        Number of records by the hour of their time, from the hour of ``first`` on.
     """
 
     path: str
@@ -64,6 +67,7 @@ class NodeSummary:
     records: int = 0
     first: np.datetime64 | None = None
     last: np.datetime64 | None = None
+    hours: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
 
 
 def survey(file: tables.File, find_type: TypeFinder = read_data_type) -> list[NodeSummary]:
@@ -96,6 +100,7 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
     data_type = find_type(table)
     checksum, records = 0, 0
     spans: list[npt.NDArray[np.datetime64]] = []
+    hours: Counter[int] = Counter()
     for start, rows in iterate_blocks(table):
         checksum += sum_hashes(hash_rows(rows), start)
         if data_type is None:
@@ -108,6 +113,7 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
             begins, end = data_type.find_begins(held), data_type.timing.end
             ends = end.find(held, data_type.clock) if end else begins
             spans.append(data_type.clock.to_utc(np.array([begins.min(), ends.max()])))
+            hours.update(count_by_hour(data_type.clock.to_utc(begins)))
     return NodeSummary(
         table.path,
         table.nrows,
@@ -116,7 +122,16 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
         records,
         min(span[0] for span in spans) if spans else None,
         max(span[1] for span in spans) if spans else None,
+        np.array([hours[hour] for hour in range(min(hours), max(hours) + 1)] if hours else [], np.int64),
     )
+
+
+def count_by_hour(times: npt.NDArray[np.datetime64]) -> dict[int, int]:
+    """Count times, shape (n,), n > 0, by the hours since 1970 in which they are."""
+    hours = times.astype("datetime64[h]").astype(np.int64)
+    first = int(hours.min())
+    counts = np.bincount(hours - first)
+    return {first + int(place): int(counts[place]) for place in np.flatnonzero(counts)}
 
 
 def survey_blobs(array: VlenArray) -> NodeSummary:

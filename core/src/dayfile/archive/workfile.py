@@ -66,6 +66,8 @@ class WorkFile:
     answers : list of (str, array, array)
         Results of :meth:`write`, to compare with those of a hook: name of the data type, numbers of the records and
         their statuses. The reader removes them.
+    arrivals : list of int
+        When the sources that were entered had arrived, nanoseconds since 1970.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class WorkFile:
         self.tables: WorkTables | None = None
         self.sources = self.first_source = 0
         self.answers: list[WriteResult] = []
+        self.arrivals: list[int] = []
         self.failed: StorageError | None = None  # since a caller last set it to None
         self.waiting = self.grown = 0
         self.written = time.monotonic()
@@ -184,6 +187,8 @@ class WorkFile:
         """Enter a source into the ledger, once all its records of this day are written."""
         now = int(time.time())
         self.ledger.add(LedgerEntry(source.sha256, source.name, source.size, records, now))
+        if source.arrived:
+            self.arrivals.append(round(source.arrived * 1e9))
 
     def _open(self) -> WorkTables:
         """Return the tables of the open file; make it from the published one, or from an empty file, at first."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from dayfile.cli import describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
+from dayfile.cli import coverage, describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
 from dayfile.cli.output import replace_outputs, require_output
 from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError
@@ -39,6 +39,8 @@ def dayfile(
 app.command("init")(maintain.init)
 app.command("run")(run.run)
 app.command("ls")(require_output(inspect.ls))
+app.command("coverage")(require_output(coverage.coverage))
+app.command("gaps")(require_output(coverage.gaps))
 app.command("show")(require_output(inspect.show))
 app.command("export")(export.export)
 app.command("plugins")(require_output(inspect.plugins))

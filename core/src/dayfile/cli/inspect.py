@@ -16,6 +16,7 @@ from dayfile.messages import plural
 if TYPE_CHECKING:
     import numpy as np
 
+    from dayfile.api import Archive
     from dayfile.archive.records import Records
 
 __all__ = ["ls", "plugins", "show"]
@@ -23,28 +24,27 @@ __all__ = ["ls", "plugins", "show"]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) -> None:
+def ls(
+    archive: ArchiveOption = Path("archive"),
+    by: Annotated[str | None, typer.Option(metavar="KEY", help="For each value of a key, such as station.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the data types of an archive: days, records, first and last time."""
     from dayfile.api import open_archive
 
-    types: dict[str, dict[str, Any]] = {}
-    for row in open_archive(archive).catalogue.rows():
-        entry = types.setdefault(row.data_type, {"days": set(), "records": 0, "first": None, "last": None})
-        entry["days"].add(row.day)
-        entry["records"] += row.records
-        if row.first is not None and (entry["first"] is None or row.first < entry["first"]):
-            entry["first"] = row.first
-        if row.last is not None and (entry["last"] is None or row.last > entry["last"]):
-            entry["last"] = row.last
+    opened = open_archive(archive)
+    if by is not None:
+        list_by_key(opened, by, as_json=as_json)
+        return
     listing = [
         {
             "type": name,
-            "days": len(entry["days"]),
-            "records": entry["records"],
-            "first": format_second(entry["first"]),
-            "last": format_second(entry["last"]),
+            "days": days,
+            "records": records,
+            "first": format_second(first),
+            "last": format_second(last),
         }
-        for name, entry in types.items()
+        for name, days, records, first, last in opened.catalogue.sum_types()
     ]
     if as_json:
         typer.echo(json.dumps(listing, indent=2))
@@ -57,6 +57,43 @@ def ls(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) ->
         typer.echo(
             f"{entry['type']:<28}{entry['days']:>6}{entry['records']:>12}  {entry['first']:<20}  {entry['last']}"
         )
+
+
+def list_by_key(archive: Archive, by: str, *, as_json: bool) -> None:
+    """List what each data type has of each value of a key; UsageError if no type has the key."""
+    from dayfile.errors import UsageError
+    from dayfile.messages import suggest
+
+    totals = {name: archive.totals(name) for name in archive.types()}
+    names = list(dict.fromkeys(key for each in totals.values() for total in each for key in total.key))
+    if by not in names:
+        raise UsageError(f"no data type has the key {by!r}{suggest(by, names)}")
+    listing: list[dict[str, Any]] = []
+    for name, each in totals.items():
+        for value in dict.fromkeys(total.key[by] for total in each if by in total.key):
+            of_value = [total for total in each if total.key.get(by) == value]
+            days = of_value[0].days if len(of_value) == 1 else len(archive.days(name, **{by: value}))
+            listing.append(
+                {
+                    "type": name,
+                    by: value,
+                    "days": days,
+                    "records": sum(total.records for total in of_value),
+                    "first": format_second(min(total.first for total in of_value)),
+                    "last": format_second(max(total.last for total in of_value)),
+                }
+            )
+    if as_json:
+        typer.echo(json.dumps(listing, indent=2, ensure_ascii=False))
+        return
+    width = max(len(by), *(len(str(entry[by])) for entry in listing))
+    for name in dict.fromkeys(entry["type"] for entry in listing):
+        typer.echo(name)
+        typer.echo(f"  {by:<{width}}{'days':>7}{'records':>14}  {'first':<20}  last")
+        for entry in listing:
+            if entry["type"] == name:
+                row = f"{entry['days']:>7}{entry['records']:>14,}  {entry['first']:<20}  {entry['last']}"
+                typer.echo(f"  {entry[by]!s:<{width}}{row}")
 
 
 def format_second(time: np.datetime64 | None) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue, Publication, make_rows
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import Publication, make_rows
 from dayfile.archive.digests import NOT_PUBLISHED
 from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
 from dayfile.archive.root import Root, resolve_links
@@ -196,7 +197,8 @@ class DayFiles:
             self.used.pop(path, None)
             self.taken.pop(path, None)
             self.statuses.pop(path, None)
-            yield path, Publication(make_rows(path, str(work_file.day), summaries), digest)
+            rows = make_rows(path, str(work_file.day), summaries)
+            yield path, Publication(rows, digest, work_file.ledger.chain, tuple(work_file.arrivals))
 
     def forget_unchanged(self) -> None:
         """Drop work files without changes: they were only looked at, or could not take a record."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from dayfile.archive import disk
 from dayfile.archive.bases import check_mounted
-from dayfile.archive.catalogue import Catalogue, Publication
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import Publication
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.archive.catalogue import Publication
+from dayfile.archive.catalogue_rows import Publication
 from dayfile.archive.root import Root
 from dayfile.archive.sources import store_source
 from dayfile.cores import available_cores
@@ -341,7 +341,7 @@ class Foreman:
                 conclusion = self.run.pipeline.conclude(source, place, result.decoded, group.written)
                 conclusion = self.run.decide(arrival, conclusion, source)
                 if self.run.keeps_sources:
-                    again = Source(source.path, source.name, source.content, result.arrived)
+                    again = Source(source.path, source.name, source.content, source.arrived)
                     store_source(self.run.root, again, conclusion.days.values())
             except HeldError as error:
                 self._hold(arrival, result, error)

@@ -6,17 +6,19 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dayfile.archive import disk
 from dayfile.archive.bases import check_bases, check_links, link_base
-from dayfile.archive.catalogue import Catalogue, Publication, find_losses, make_rows
+from dayfile.archive.catalogue import Catalogue
+from dayfile.archive.catalogue_rows import find_losses
+from dayfile.archive.counting import complete_catalogue, count_day_file
 from dayfile.archive.digests import Digest
 from dayfile.archive.opening import DayFileError
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
-from dayfile.archive.survey import read_summaries
 from dayfile.engine.accepting import accept_each
 from dayfile.engine.intake import list_further
 from dayfile.engine.pipeline import Pipeline
@@ -26,7 +28,7 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.stores.declarations import make_type_finder
+from dayfile.stores.declarations import TypeFinder, make_type_finder
 
 __all__ = ["start_run"]
 
@@ -70,7 +72,9 @@ def start_run(
                 link_base(root, name, Path(os.environ[variable]), variable)
         check_links(root, plugins.data_types.values())
         replace_lost_catalogue(root, plugins)
-        record_announced(root, plugins)
+        find_type = make_type_finder(plugins.data_types.values())
+        record_announced(root, find_type)
+        complete_catalogue(root, find_type)
         Quarantine(root).repair()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
@@ -98,7 +102,7 @@ def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
         logger.warning("%s", note)
 
 
-def record_announced(root: Root, plugins: Plugins) -> None:
+def record_announced(root: Root, find_type: TypeFinder) -> None:
     """Record day files in the catalogue that a run announced, but did not record because it was killed.
 
     A file that cannot be read, for instance after a power cut, stays announced, with a warning: the rest of the run
@@ -106,16 +110,15 @@ def record_announced(root: Root, plugins: Plugins) -> None:
     records than the catalogue, the rows of the catalogue stay: no run has published that file.
     """
     catalogue = Catalogue(root.catalogue)
-    finder = make_type_finder(plugins.data_types.values())
     for path, day in catalogue.list_announced().items():
         published = root.day_file(path)
-        known = Publication(catalogue.read_file_rows(path), None)
         try:
             if disk.exists(published):
-                found = Publication(make_rows(path, str(day), read_summaries(published, finder)), Digest.of(published))
-                if not find_losses(known.rows, found.rows) or catalogue.list_losses(path):
-                    known = found
+                found = count_day_file(root, path, str(day), find_type, blobs=True)
+                if not find_losses(catalogue.read_file_rows(path), found.rows) or catalogue.list_losses(path):
+                    catalogue.record({path: replace(found, digest=Digest.of(published))})
+                    continue
         except DayFileError as error:
             logger.warning("%s", error)
             continue
-        catalogue.record({path: known})
+        catalogue.withdraw([path])

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dayfile.archive import disk
-from dayfile.archive.catalogue import Publication
+from dayfile.archive.catalogue_rows import Publication
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.decoding import Decoded, Decoder
@@ -50,6 +50,7 @@ class Identity(NamedTuple):
     name: str
     size: int = 0
     sha256: str = ""
+    arrived: float = 0.0
 
 
 class ReadAgain:
@@ -57,7 +58,7 @@ class ReadAgain:
 
     def __init__(self, path: Path, origin: Identity) -> None:
         self.path = path
-        self.name, self.size, self.sha256 = origin
+        self.name, self.size, self.sha256, self.arrived = origin
 
     @property
     def content(self) -> bytes:
@@ -88,15 +89,12 @@ class Decoding(NamedTuple):
         Why it could not be read.
     state : State or None
         State of its file when it was read.
-    arrived : float
-        When it was accepted, seconds since 1970.
     """
 
     origin: Identity
     decoded: Decoded
     unread: Unread | None = None
     state: State | None = None
-    arrived: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,8 @@ class Worker:
             read = read_source(arrival, self.largest)
             if isinstance(read, Read):
                 source = read.source
-                identity = Identity(source.name, source.size, source.sha256)
-                results.append(Decoding(identity, Decoded(), state=read.state, arrived=source.arrived))
+                identity = Identity(source.name, source.size, source.sha256, source.arrived)
+                results.append(Decoding(identity, Decoded(), state=read.state))
                 readable.append((place, source))
             else:
                 results.append(Decoding(Identity(arrival.path.name), Decoded(), read))

@@ -205,6 +205,7 @@ def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> P
         titles=(*words.titles, type_words.title),
         blobs=words.blobs.node if words.blobs else "",
         blobs_title=words.blobs.title if words.blobs else "",
+        main_key=words.main_key or "",
     )
     return Placement(type_words.store, words.path, node, suffix=type_words.suffix or name, base=words.base)
 

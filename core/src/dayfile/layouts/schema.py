@@ -291,6 +291,7 @@ class LayoutWords(Words):
         "", description="environment variable that names another directory in place of the first one of 'path'"
     )
     node: str = Field("/{type}", description="template of the table's path in the day file")
+    main_key: Name | None = Field(None, description="the key in 'node' that people ask by, such as station")
     titles: tuple[Line, ...] = Field((), description="titles of the groups on that path")
     blobs: BlobsWords | None = None
     overflow: Literal["raise", "wrap"] = Field("raise", description="overflow of fields that do not say")

@@ -67,6 +67,9 @@ def check_nodes(words: LayoutWords, document: Document) -> None:
     for key in keys:
         if keys.count(key) > 1:
             document.fail(("node",), f"{key} is in {words.node!r} twice; once is enough")
+    names = [key.strip("{}") for key in keys]
+    if words.main_key is not None and words.main_key not in names:
+        document.fail(("main_key",), f"{words.main_key!r} is not a key in 'node'{suggest(words.main_key, names)}")
     for key in re.findall(KEY, words.blobs.node) if words.blobs else ():
         if key not in keys:
             document.fail(("blobs", "node"), f"{key} is not a key of 'node', where readers find the keys of a table")

@@ -34,6 +34,10 @@ class Origin(Protocol):
     def sha256(self) -> str:
         """Return its identity: the SHA-256 of its bytes, in hex."""
 
+    @property
+    def arrived(self) -> float:
+        """Return when it was accepted, seconds since 1970; 0 if that is not known."""
+
 
 @dataclass(frozen=True)
 class Source:

@@ -26,12 +26,15 @@ class Node:
         Path of the blob array, empty if the type has none.
     blobs_title : str
         Its title.
+    main_key : str
+        The key in ``path`` that people ask by; empty if the layout names none.
     """
 
     path: str
     titles: tuple[str, ...] = ()
     blobs: str = ""
     blobs_title: str = ""
+    main_key: str = ""
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class Declaration(BaseModel):
     elements: Json[tuple[Element, ...]] = ()
     packed: Json[Packed] | None = None
     timing: Json[Timing] | None = None
+    main_key: str = ""
 
     @classmethod
     def of(cls, data_type: DataType) -> Declaration:
@@ -88,6 +89,7 @@ class Declaration(BaseModel):
             elements=data_type.elements,
             packed=data_type.packed,
             timing=data_type.timing,
+            main_key=node.main_key,
         )
 
     def type_of(self, title: str) -> DataType:
@@ -101,7 +103,7 @@ class Declaration(BaseModel):
             fields=self.fields,
             clock=Clock(**{**vars(self.clock), "epoch": np.datetime64(self.clock.epoch)}),
             time=self.time,
-            placement=Placement(self.store, "", Node(self.node, blobs=self.blobs)),
+            placement=Placement(self.store, "", Node(self.node, blobs=self.blobs, main_key=self.main_key)),
             end=self.end,
             period=self.period,
             layout=self.layout,

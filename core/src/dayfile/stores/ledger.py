@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
 
-__all__ = ["Ledger", "LedgerEntry", "make_empty_day_file"]
+__all__ = ["NO_SOURCES", "Chain", "Ledger", "LedgerEntry", "make_empty_day_file"]
 
 NAME_SIZE = 160
 SOURCES = np.dtype(
@@ -48,6 +49,25 @@ class LedgerEntry:
     size: int
     records: int
     archived: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The sources of a day file in their order: a file with a longer chain that begins with this one extends it.
+
+    Parameters
+    ----------
+    position : int
+        Number of sources in the ledger.
+    sha256 : str
+        SHA-256 over their digests, in hex, one after another in the order of the ledger.
+    """
+
+    position: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+
+
+NO_SOURCES = Chain()
 
 
 class Ledger:
@@ -88,6 +108,11 @@ class Ledger:
         for row in read_whole(file, "checksums"):
             ledger.checksums[row[0].decode()] = int(row[1]), int(row[2])
         return ledger
+
+    @property
+    def chain(self) -> Chain:
+        """Return the number of its sources, and the digest of all of them."""
+        return Chain(len(self.sources), hashlib.sha256("".join(self.sources).encode()).hexdigest())
 
     def add(self, entry: LedgerEntry) -> None:
         """Enter a source."""

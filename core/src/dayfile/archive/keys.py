@@ -1,0 +1,48 @@
+"""Keys of a data type: the values of the placeholders in the path of its node, such as a station."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dayfile.archive.description import Total
+from dayfile.errors import UsageError
+from dayfile.messages import suggest
+
+__all__ = ["choose_totals", "order_totals"]
+
+MOST_KEYS_NAMED = 40
+"""Values that a message lists."""
+
+
+def order_totals(totals: Iterable[Total]) -> list[Total]:
+    """Order totals by their keys: numbers by their value, before texts."""
+    return sorted(totals, key=lambda total: [(isinstance(value, str), value) for value in total.key.values()])
+
+
+def choose_totals(data_type: str, totals: Sequence[Total], wanted: Mapping[str, str | int]) -> list[Total]:
+    """Choose the totals of the keys that were asked for; all if none were.
+
+    Raises
+    ------
+    UsageError
+        The data type has no key of such a name, or no records with such a value.
+    """
+    chosen = list(totals)
+    for name, value in wanted.items():
+        names = list(dict.fromkeys(name for total in totals for name in total.key))
+        if name not in names:
+            there = f"its keys are {', '.join(names)}" if names else "it has no keys"
+            raise UsageError(f"{data_type} has no key {name!r}; {there}")
+        before, chosen = chosen, [total for total in chosen if str(total.key.get(name)) == str(value)]
+        if not chosen:
+            raise UsageError(f"{data_type} has no {name} {value}{describe_values(name, value, before)}")
+    return chosen
+
+
+def describe_values(name: str, value: str | int, totals: Iterable[Total]) -> str:
+    """Describe the values of a key that there are, for a message about one that does not exist."""
+    values = list(dict.fromkeys(str(total.key[name]) for total in order_totals(totals)))
+    if len(values) > MOST_KEYS_NAMED:
+        return f"; there are {len(values)}: {', '.join(values[:MOST_KEYS_NAMED])}, …"
+    hint = suggest(str(value), values)
+    return hint if "did you mean" in hint and not str(value).isdigit() else f"; there are {', '.join(values)}"
