@@ -70,6 +70,17 @@ def test_records_and_blobs_are_read(before):
     assert_holds(before, "first")
 
 
+def test_whole_times_are_read_that_no_day_file_declares(before):
+    opened = dayfile.open_archive(before)
+    events = opened.read("hisparc.events")
+    assert events.times.astype(np.int64).tolist() == events["ext_timestamp"].tolist()
+    assert sorted(events["ext_timestamp"]) == events["ext_timestamp"].tolist()
+    cycles = opened.read("cris.hskp")
+    assert (cycles.times.astype(np.int64) % 10**9 // 1000).tolist() == cycles["microsecond"].tolist()
+    half = events.times[0] + np.timedelta64(1, "ns")
+    assert len(opened.read("hisparc.events", half)) == len(events) - (events.times == events.times[0]).sum()
+
+
 @pytest.mark.parametrize("data_type", TYPES)
 def test_each_record_is_found_at_its_time(before, data_type):
     opened = dayfile.open_archive(before)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tables
 
+from dayfile import open_archive
 from dayfile_hisparc.pickles import read_upload
 
 DAY_FILE = Path("2017/2/2017_2_26.h5")
@@ -109,3 +111,13 @@ def test_an_event_before_the_cutoff_year_is_quarantined_and_nothing_else(samples
     told = json.loads(reason.read_text())
     assert "cutoff year" in told["message"]
     assert told["records"] == [0]
+
+
+def test_the_half_second_of_an_event_has_it(queue, tmp_path):
+    archive = open_archive(tmp_path / "A")
+    (time,) = archive.read("hisparc.events").times
+    second = time.astype("datetime64[s]")
+    halves = [second, second + np.timedelta64(500, "ms"), second + np.timedelta64(1, "s")]
+    found = [len(archive.read("hisparc.events", *span)) for span in pairwise(halves)]
+    assert found == ([0, 1] if time >= halves[1] else [1, 0])
+    assert len(archive.at("hisparc.events", time)) == 1

@@ -17,7 +17,7 @@ from dayfile.stores.ledger import Ledger
 __all__ = ["complete_catalogue", "count_day_file"]
 
 TOGETHER = 100
-"""Day files that are counted between two writes of the catalogue: so many are read again after a kill."""
+"""Day files that are counted between two writes of the catalogue, and read again after a kill at most."""
 
 logger = logging.getLogger(__name__)
 

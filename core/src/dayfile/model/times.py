@@ -49,12 +49,12 @@ class Count:
     field : str
         Name of the field that counts.
     fraction : str
-        Name of the field that is added to it; empty if there is none. Values that the clock has as ``undefined`` add
+        Name of the field that is added to it, or empty. Values that the clock has as ``undefined`` add
         nothing.
     per_second : int
         How many units of the fraction make a second.
     whole : str
-        Name of a field that has the whole time already, in nanoseconds since the epoch; empty if there is none. A
+        Name of a field that has the whole time already, in nanoseconds since the epoch, or empty. A
         record with 0 there, or a time outside the years of a clock, has none.
 
     Examples
@@ -103,7 +103,7 @@ class Calendar:
     hour, minute, second : str
         Names of fields; empty for parts that the records do not have, which are 0. A second may be 60 in a leap second.
     fraction : str
-        Name of the field that is added; empty if there is none.
+        Name of the field that is added, or empty.
     per_second : int
         How many units of the fraction make a second.
 
