@@ -19,9 +19,9 @@ from dayfile.messages import suggest
 __all__ = ["Period", "check_period", "sum_coverage"]
 
 Period = Literal["hour", "day", "month", "year"]
-UNITS = {"hour": "h", "day": "D", "month": "M", "year": "Y"}
+PERIOD_UNITS = {"hour": "h", "day": "D", "month": "M", "year": "Y"}
 """The periods, as NumPy calls them."""
-SUMS = [("records", np.int64), ("hours", np.int64)]
+SUM_FIELDS = [("records", np.int64), ("hours", np.int64)]
 
 
 def check_period(by: str) -> None:
@@ -62,17 +62,17 @@ def sum_coverage(
     periods = list_periods(start, stop, by)
     totals = order_totals(totals) if per_key else list(totals)
     places = {total.series: place for place, total in enumerate(totals)} if per_key else {0: 0}
-    sums = np.zeros((len(places), len(periods)), SUMS)
+    sums = np.zeros((len(places), len(periods)), SUM_FIELDS)
     if len(periods) and totals:
         series = [total.series for total in totals]
         fill = fill_hours if by == "hour" else fill_periods
         fill(sums, connection, series, places, periods, per_key=per_key)
-    return make_table(totals if per_key else [], periods, sums)
+    return tabulate(totals if per_key else [], periods, sums)
 
 
 def list_periods(start: np.datetime64, stop: np.datetime64, by: Period) -> npt.NDArray[np.datetime64]:
     """List the periods that have a part between two times; they are in the unit of the period."""
-    unit = f"datetime64[{UNITS[by]}]"
+    unit = f"datetime64[{PERIOD_UNITS[by]}]"
     first, end = start.astype(unit), stop.astype(unit)
     periods: npt.NDArray[np.datetime64] = np.arange(first, end if end == stop else end + 1, dtype=unit)
     return periods
@@ -119,17 +119,17 @@ def fill_hours(
         sums["hours"] = sums["records"] > 0
 
 
-def make_table(
+def tabulate(
     totals: Sequence[Total], periods: npt.NDArray[np.datetime64], sums: npt.NDArray[np.void]
 ) -> npt.NDArray[np.void]:
     """Make the table of periods, keys and sums; without keys the periods alone."""
     names = totals[0].key if totals else ()
     columns = {name: np.array([total.key[name] for total in totals]) for name in names}
-    dtype = [("time", "datetime64[ns]"), *((name, column.dtype) for name, column in columns.items()), *SUMS]
+    dtype = [("time", "datetime64[ns]"), *((name, column.dtype) for name, column in columns.items()), *SUM_FIELDS]
     table = np.zeros(sums.shape, dtype)
     table["time"] = periods
     for name, column in columns.items():
         table[name] = column[:, None]
-    for name, _ in SUMS:
+    for name, _ in SUM_FIELDS:
         table[name] = sums[name]
     return table.ravel()

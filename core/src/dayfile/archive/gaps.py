@@ -13,18 +13,18 @@ import numpy.typing as npt
 from dayfile.archive.catalogue_rows import HOURS
 from dayfile.errors import UsageError
 
-__all__ = ["HOUR", "Length", "find_gaps", "parse_length"]
+__all__ = ["HOUR", "Duration", "find_gaps", "parse_length"]
 
-Length = str | dt.timedelta | np.timedelta64
+Duration = str | dt.timedelta | np.timedelta64
 """What is accepted where a length of time is asked for: ``"90 min"``, or a difference of two times."""
 
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
-GAP = np.dtype([("start", "datetime64[ns]"), ("stop", "datetime64[ns]")])
-UNITS = {"s": "s", "min": "m", "h": "h", "d": "D"}
-LENGTH = re.compile(rf"(\d+) ?({'|'.join(UNITS)})")
+GAP_DTYPE = np.dtype([("start", "datetime64[ns]"), ("stop", "datetime64[ns]")])
+LENGTH_UNITS = {"s": "s", "min": "m", "h": "h", "d": "D"}
+LENGTH = re.compile(rf"(\d+) ?({'|'.join(LENGTH_UNITS)})")
 
 
-def parse_length(length: Length) -> np.timedelta64:
+def parse_length(length: Duration) -> np.timedelta64:
     """Parse a length of time, timedelta64[ns].
 
     Raises
@@ -41,7 +41,7 @@ def parse_length(length: Length) -> np.timedelta64:
         match = LENGTH.fullmatch(length.strip())
         if match is None:
             raise UsageError(f"{length!r} is not a length of time; write a number and s, min, h or d, such as 90 min")
-        length = np.timedelta64(int(match[1]), UNITS[match[2]])  # type: ignore[call-overload]  # one of four
+        length = np.timedelta64(int(match[1]), LENGTH_UNITS[match[2]])  # type: ignore[call-overload]  # one of four
     return np.timedelta64(length, "ns")
 
 
@@ -75,7 +75,7 @@ def find_gaps(
     begins, ends = find_spans(days)
     ends = np.maximum.accumulate(np.concatenate([[start], np.maximum(ends, start)]))
     begins = np.concatenate([np.minimum(begins, stop), [stop]])
-    found = np.zeros(len(ends), GAP)
+    found = np.zeros(len(ends), GAP_DTYPE)
     found["start"], found["stop"] = ends, begins
     gaps: npt.NDArray[np.void] = found[begins - ends >= np.maximum(longer_than, np.timedelta64(1, "ns"))]
     return gaps

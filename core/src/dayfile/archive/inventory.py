@@ -13,7 +13,7 @@ from dayfile.archive.catalogue_rows import Publication
 from dayfile.archive.counting import count_day_file
 from dayfile.archive.coverage import Period, check_period, sum_coverage
 from dayfile.archive.description import Description, Key, Total
-from dayfile.archive.gaps import HOUR, Length, find_gaps, parse_length
+from dayfile.archive.gaps import HOUR, Duration, find_gaps, parse_length
 from dayfile.archive.keys import choose_totals, order_totals
 from dayfile.archive.reading import Reader
 from dayfile.archive.tallies import list_totals, sum_days, sum_hours
@@ -213,7 +213,7 @@ class Inventory(Reader):
         start: Time | None = None,
         stop: Time | None = None,
         *,
-        longer_than: Length | None = None,
+        longer_than: Duration | None = None,
         **keys: str | int,
     ) -> npt.NDArray[np.void]:
         """Find the gaps of a data type: spans in which no record begins.
