@@ -20,8 +20,8 @@ Duration = str | dt.timedelta | np.timedelta64
 
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
 GAP_DTYPE = np.dtype([("start", "datetime64[ns]"), ("stop", "datetime64[ns]")])
-DURATION_UNITS = {"s": "s", "min": "m", "h": "h", "d": "D"}
-LENGTH = re.compile(rf"(\d+) ?({'|'.join(DURATION_UNITS)})")
+LENGTH_UNITS = {"s": "s", "min": "m", "h": "h", "d": "D"}
+LENGTH = re.compile(rf"(\d+) ?({'|'.join(LENGTH_UNITS)})")
 
 
 def parse_length(length: Duration) -> np.timedelta64:
@@ -41,7 +41,7 @@ def parse_length(length: Duration) -> np.timedelta64:
         match = LENGTH.fullmatch(length.strip())
         if match is None:
             raise UsageError(f"{length!r} is not a length of time; write a number and s, min, h or d, such as 90 min")
-        length = np.timedelta64(int(match[1]), DURATION_UNITS[match[2]])  # type: ignore[call-overload]  # one of four
+        length = np.timedelta64(int(match[1]), LENGTH_UNITS[match[2]])  # type: ignore[call-overload]  # one of four
     return np.timedelta64(length, "ns")
 
 

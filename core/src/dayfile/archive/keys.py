@@ -10,7 +10,7 @@ from dayfile.messages import suggest
 
 __all__ = ["choose_totals", "order_totals"]
 
-MOST_KEYS_NAMED = 40
+MOST_VALUES = 40
 """Values that a message lists."""
 
 
@@ -42,7 +42,7 @@ def choose_totals(data_type: str, totals: Sequence[Total], wanted: Mapping[str, 
 def describe_values(name: str, value: str | int, totals: Iterable[Total]) -> str:
     """Describe the values of a key that there are, for a message about one that does not exist."""
     values = list(dict.fromkeys(str(total.key[name]) for total in order_totals(totals)))
-    if len(values) > MOST_KEYS_NAMED:
-        return f"; there are {len(values)}: {', '.join(values[:MOST_KEYS_NAMED])}, …"
+    if len(values) > MOST_VALUES:
+        return f"; there are {len(values)}: {', '.join(values[:MOST_VALUES])}, …"
     hint = suggest(str(value), values)
     return hint if "did you mean" in hint and not str(value).isdigit() else f"; there are {', '.join(values)}"

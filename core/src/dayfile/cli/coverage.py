@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dayfile.cli.inspect import JsonOption
+from dayfile.cli.inspect import JsonOption, format_second
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
 
@@ -30,11 +30,11 @@ KeyOption = Annotated[
     typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; of the main key the value."),
 ]
 
-LONGEST_MONTH = 31
+DAYS_A_LINE = 31
 MARKS = ((24, "#"), (12, "+"), (1, "-"), (0, "."))
 """Hours of a day with records, at least, and how the calendar shows that."""
 LEGEND = "# all 24 hours have records   + 12 to 23   - 1 to 11   . none"
-DAYS_AHEAD = "".join(f"{day:<7}" for day in (1, 8, 15, 22, 29))[:LONGEST_MONTH]
+DAYS_AHEAD = "".join(f"{day:<7}" for day in (1, 8, 15, 22, 29))[:DAYS_A_LINE]
 
 
 class By(StrEnum):
@@ -76,9 +76,9 @@ def coverage(
 
 def format_calendar(table: npt.NDArray[np.void]) -> Iterator[str]:
     """Format the coverage of days: a line for each month, a mark for each day, and how many days have records."""
-    yield f"{'':9}{DAYS_AHEAD:<{LONGEST_MONTH + 2}}{'days':>7}{'records':>16}"
+    yield f"{'':9}{DAYS_AHEAD:<{DAYS_A_LINE + 2}}{'days':>7}{'records':>16}"
     for month, days in split_by(table, "M"):
-        marks = [" "] * LONGEST_MONTH
+        marks = [" "] * DAYS_A_LINE
         for day in days:
             place = int((day["time"].astype("M8[D]") - day["time"].astype("M8[M]")).astype(int))
             marks[place] = next(mark for least, mark in MARKS if day["hours"] >= least)
@@ -131,18 +131,13 @@ def gaps(
     opened = open_archive(archive)
     given = parse_keys_given(opened, data_type, key or ())
     found = opened.gaps(data_type, from_, to, longer_than=longer_than, **given)
-    rows = [(format_end(gap["start"]), format_end(gap["stop"]), gap["stop"] - gap["start"]) for gap in found]
+    rows = [(format_second(gap["start"]), format_second(gap["stop"]), gap["stop"] - gap["start"]) for gap in found]
     if as_json:
         typer.echo(json.dumps([{"start": start, "stop": stop} for start, stop, _ in rows], indent=2))
         return
     for start, stop, length in rows:
         typer.echo(f"{start:<20}  {stop:<20}  {format_length(length):>12}")
     typer.echo(plural(len(rows), "gap"))
-
-
-def format_end(time: np.datetime64) -> str:
-    """Format a time to the second, in UTC."""
-    return f"{time.astype('M8[s]')}Z"
 
 
 def format_length(length: np.timedelta64) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dayfile.api import Archive
     from dayfile.archive.records import Records
 
-__all__ = ["ls", "plugins", "show"]
+__all__ = ["format_second", "ls", "plugins", "show"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
