@@ -33,13 +33,13 @@ $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
-		-e "./core[hdf4,export,serve,watch]" $(PLUGINS:%=-e ./%)
+		-e "./core[hdf4,export,serve,watch,arrow,polars,xarray,astropy,dask]" $(PLUGINS:%=-e ./%)
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
 	@echo "== installing what tests, lint, types and docs need"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo
+		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs duckdb sphinx myst-parser furo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hisparc-sapphire \
 		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uwsgi \
@@ -82,7 +82,7 @@ lowest:
 	$(LOWEST_PYTHON) -m venv $(LOWEST)/venv
 	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt hatchling
 	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
-		-c constraints-lowest.txt "./core[hdf4,export,serve,watch]" $(PLUGINS:%=./%)
+		-c constraints-lowest.txt "./core[hdf4,export,serve,watch,arrow,polars,xarray,astropy,dask]" $(PLUGINS:%=./%)
 	$(LOWEST)/venv/bin/python -m pip check
 	$(LOWEST)/venv/bin/python tests/lowest/smoke.py $(LOWEST)/trial
 

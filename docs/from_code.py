@@ -53,6 +53,8 @@ PLAIN_NAMES = {
 }
 
 
+INHERITING = {dayfile.Archive, dayfile.Records}
+"""Classes whose inherited members are documented with them."""
 GENERATED = Path(__file__).parent / "reference" / "generated"
 
 

@@ -39,6 +39,7 @@ PACKAGES = (dayfile, dayfile_hisparc, dayfile_cris, dayfile_sis)
 PAGES_TO_FOLLOW = (
     "README.md",
     "docs/tutorial.md",
+    "docs/reading.md",
     "docs/instruments/hisparc.md",
     "docs/instruments/ace.md",
     *(f"{part}/README.md" for part in PARTS),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dayfile.api import Archive, create_archive, open_archive
+    from dayfile.archive.record import Record
     from dayfile.archive.records import Records
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
     from dayfile.hookspecs import hookimpl
@@ -38,6 +39,7 @@ __all__ = [
     "Node",
     "Placement",
     "Plausible",
+    "Record",
     "RecordError",
     "Records",
     "Rejected",
@@ -65,6 +67,7 @@ HOMES = {
     "Node": "model.placement",
     "Placement": "model.placement",
     "Plausible": "model.plausible",
+    "Record": "archive.record",
     "RecordError": "errors",
     "Records": "archive.records",
     "Rejected": "model.batch",

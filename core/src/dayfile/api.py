@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dayfile.archive.answering import DayReader
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.inventory import Inventory
+from dayfile.archive.question import KeyValues
+from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, settings_of
 from dayfile.engine.putting import PUBLISH_BYTES, Putting
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dayfile.archive.records import Records
+    from dayfile.model.instants import Time
 
 __all__ = ["Archive", "create_archive", "open_archive"]
 
@@ -70,6 +74,50 @@ class Archive(Inventory):
     def settings(self) -> Settings:
         """The settings that were given, over environment, ``archive.yaml`` and defaults; read when first needed."""
         return settings_of(self.root, self.plugins, self._given)
+
+    def to_dask(
+        self,
+        data_type: str,
+        start: Time | None = None,
+        stop: Time | None = None,
+        *,
+        fields: str | Iterable[str] | None = None,
+        where: str | None = None,
+        inside: bool = False,
+        **keys: KeyValues,
+    ) -> Any:  # noqa: ANN401 - dask has no types
+        """Make a DataFrame of dask, one partition a day, each read where it is worked on.
+
+        Its columns are those of :meth:`dayfile.Records.to_pandas`; its index is UTC time, with known divisions. The
+        directory must be at the same path for all workers. Threads of a process read one after the other.
+
+        Parameters
+        ----------
+        data_type, start, stop, fields, where, inside, **keys
+            As for :meth:`read`.
+
+        Raises
+        ------
+        UsageError, TimeError
+            As for :meth:`read`.
+        MissingExtraError
+            dask is not installed.
+
+        Examples
+        --------
+        ``open_archive("archive").to_dask("muon.hits", "2024", "2025")["energy"].mean().compute()``
+        """
+        from dayfile.handover.dask import make_dask_frame
+
+        question = ask_range(self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside)
+        days = DayReader(self.finder, question, self.read_bytes)
+        return make_dask_frame(days.read, len(days.divisions) - 1, days.divisions)
+
+    def _repr_html_(self) -> str:
+        """Show the data types as a table, as notebooks do."""
+        from dayfile.handover.markup import show_archive
+
+        return show_archive(str(self.root.path), self.catalogue.sum_types())
 
     def put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Put records into the day files of their times; they are published when this returns.

@@ -6,7 +6,16 @@ import re
 import sys
 from collections.abc import Iterable
 
-__all__ = ["again_with", "number_problem", "path_problem", "plural", "printable", "suggest"]
+__all__ = [
+    "again_with",
+    "list_some",
+    "number_problem",
+    "path_problem",
+    "plural",
+    "plural_of",
+    "printable",
+    "suggest",
+]
 
 
 def plural(number: int, noun: str) -> str:
@@ -25,6 +34,19 @@ def plural_of(noun: str) -> str:
     if noun[-1] == "y" and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def list_some(words: Iterable[str], most: int = 20) -> str:
+    """List words, and how many more there are.
+
+    Examples
+    --------
+    >>> list_some(["501", "502", "503"], most=2), list_some([])
+    ('501, 502 and 1 more', 'none')
+    """
+    known = list(words)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(known[:most]) or "none") + more
 
 
 def again_with(*pairs: str) -> str:

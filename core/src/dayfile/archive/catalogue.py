@@ -21,7 +21,7 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue_forms import FORM, change_form, read_form, show_as_second_form
 from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_time
 from dayfile.archive.digests import Digest
-from dayfile.archive.keys import choose_totals
+from dayfile.archive.keys import order_totals
 from dayfile.archive.tallies import list_file_counts, list_totals, write_day_file
 from dayfile.errors import StorageError
 
@@ -278,11 +278,12 @@ class Catalogue:
             found = connection.execute(query).fetchall()
         return [(name, days, records, as_time(first), as_time(last)) for name, days, records, first, last in found]
 
-    def check_keys(self, data_type: str, keys: Mapping[str, str | int]) -> None:
-        """Raise a UsageError for keys that no record of a data type has; what is not counted yet may have them."""
+    def list_keys(self, data_type: str) -> list[dict[str, str | int]] | None:
+        """List the keys of a data type that have records, in order; None where day files are not counted yet."""
         with self._read() as connection:
-            if not list_uncounted(connection, data_type):
-                choose_totals(data_type, list_totals(connection, data_type), keys)
+            if list_uncounted(connection, data_type):
+                return None
+            return [total.key for total in order_totals(list_totals(connection, data_type))]
 
     def find_elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
         """Find the day files, other than the one at a path, that have records of a data type's day."""

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.records import Place, Records
+from dayfile.archive.blob_places import Place
+from dayfile.archive.question import Key, Question, list_key_names
+from dayfile.archive.records import Records
 from dayfile.model.datatype import DataType
+from dayfile.model.forms import drop_fields, merge_forms, narrow, pick_fields
 
 if TYPE_CHECKING:
     from dayfile.hdf5.rows import Table
+    from dayfile.stores.base import Store
 
 __all__ = [
     "READ_BYTES",
     "Arena",
-    "Choice",
     "Part",
     "RowSlice",
     "join_parts",
-    "list_key_names",
+    "read_fields",
     "read_table",
-    "take_timing",
 ]
 
 READ_BYTES = 4 * 2**20
 """Bytes of the blocks in which tables are read."""
 SPARE = READ_BYTES
 """Bytes of an arena beyond the records that are expected."""
-
-Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
-"""Return which records are asked for, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Part:
 
     data_type: DataType
     rows: RowSlice
-    keys: dict[str, str | int]
+    keys: dict[str, Key]
     place: Place
 
 
@@ -108,74 +107,93 @@ class Arena:
         return np.concatenate([drop_fields(data_type.conform(array)) for array in arrays]).view(data_type.dtype)
 
 
-def list_key_names(data_type: DataType) -> list[str]:
-    """Return the names of the keys in the template of a type's node."""
-    return re.findall(r"\{(\w+)\}", data_type.placement.node.path)
+def read_fields(
+    table: Table, store: Store, start: int, stop: int, names: Sequence[str] | None, out: npt.NDArray[Any] | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Read named fields of a block of rows of a table; the only place where rows are read to be given to somebody.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    store : Store
+        How it holds its records.
+    start, stop : int
+        From which row on, and before which to stop.
+    names : sequence of str, or None
+        The fields; names that the table does not have are left out. All of them if None.
+    out : structured array, optional
+        Where to read whole rows to.
+
+    Returns
+    -------
+    rows : structured array, shape (n,)
+        With these fields.
+    held : array of bool, shape (n,)
+        Which rows hold a record: slots may be empty.
+    """
+    rows = table.read(start, stop, out=out)
+    held = store.find_held(rows) if store.sparse else np.ones(len(rows), bool)
+    if names is None:
+        return rows, held
+    return pick_fields(rows, [name for name in names if name in (rows.dtype.names or ())]), held
 
 
 def read_table(
-    table: Table, data_type: DataType, choice: Choice | None, arena: Arena, read_bytes: int = READ_BYTES
-) -> RowSlice:
-    """Read the records of a table that a choice takes (all without a choice), in the dtype of its data type.
+    table: Table,
+    data_type: DataType,
+    question: Question,
+    keys: Mapping[str, Key],
+    path: Path,
+    arena: Arena,
+    read_bytes: int = READ_BYTES,
+    *,
+    all_in_time: bool = False,
+) -> Part:
+    """Read the records of a table, which is in the day file at ``path``, that a question asks for.
 
-    All rows are read, in blocks of ``read_bytes``: a slot is only a rough guide to the time of the record in it.
+    All rows are read, in blocks of ``read_bytes``: a slot is only a rough guide to the time of the record in it. With
+    ``all_in_time``, every record is known to belong to the time of the question.
     """
     from dayfile.stores.registry import find_store
 
     store = find_store(data_type.placement.store)
+    form, names = data_type, question.read_names
+    if question.stored_names is not None:
+        newest = {field.name: field for field in question.data_type.fields}
+        form = narrow(data_type, question.stored_names, newest)
     length, step = table.nrows, max(1, read_bytes // table.dtype.itemsize)
-    # Rows are read to where they stay if all of them are taken.
-    reserved = arena.reserve(length, table.dtype)
+    # Whole rows are read to where they stay if all of them are taken.
+    reserved = arena.reserve(length, table.dtype if names is None else form.dtype)
     found = reserved.array
     count = 0
     for start in range(0, length, step):
         stop = min(start + step, length)
-        rows = table.read(start, stop, out=found[count : count + stop - start])
-        taken = np.ones(len(rows), bool) if choice is None else choice(rows, data_type)
-        if store.sparse:
-            taken &= store.find_held(rows)
-        if not taken.all():
-            rows = drop_fields(rows)[taken]
-            drop_fields(found)[count : count + len(rows)] = rows
+        room = found[count : count + stop - start] if names is None else None
+        rows, taken = read_fields(table, store, start, stop, names, room)
+        if not all_in_time:
+            taken &= question.choice(rows, data_type)
+        if question.where is not None:
+            taken &= question.satisfies(rows, keys)
+        if names is not None or not taken.all():
+            rows = drop_fields(rows)[taken].view(rows.dtype)
+            rows = rows if names is None else form.conform(rows)
+            drop_fields(found)[count : count + len(rows)] = drop_fields(rows)
         count += len(rows)
     kept = arena.keep(reserved, count)
-    conformed = data_type.conform(kept.array)
-    return kept if conformed is kept.array else RowSlice(conformed, None)
+    conformed = form.conform(kept.array)
+    rows_kept = kept if conformed is kept.array else RowSlice(conformed, None)
+    return Part(form, rows_kept, dict(keys), Place(path, data_type.placement.node.blobs.format(**keys)))
 
 
-def drop_fields(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
-    """View records without their fields: NumPy copies records field by field, and plain bytes ten times quicker."""
-    return records.view(np.dtype((np.void, records.dtype.itemsize)))
-
-
-def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
-    """Merge several forms of a data type: the last one, with the fields of all, and the rest of ``newest``.
-
-    The placement of the last one may be that of an overlap table.
-    """
-    fields = {}
-    last = newest
-    for data_type in types:
-        fields.update({field.name: field for field in data_type.fields})
-        last = data_type
-    merged = replace(last, title=newest.title, placement=newest.placement, fields=tuple(fields.values()))
-    return take_timing(merged, newest)
-
-
-def take_timing(data_type: DataType, newest: DataType) -> DataType:
-    """Return a data type with the timing of its newest declaration, if it has the fields of that."""
-    names = {field.name for field in data_type.fields}
-    if data_type.composed == newest.composed or not names.issuperset(newest.timing.field_names):
-        return data_type
-    return replace(data_type, time=newest.time, end=newest.end, clock=newest.clock, composed=newest.composed)
-
-
-def join_parts(newest: DataType, parts: list[Part], arena: Arena) -> Records:
+def join_parts(newest: DataType, parts: list[Part], arena: Arena, *, all_fields: bool = False) -> Records:
     """Join the records of several tables in one array, by whole time.
 
-    Records of the same time are in the order of the parts: by day file, then by table, then by row.
+    Records of the same time are in the order of the parts: by day file, then by table, then by row. With
+    ``all_fields``, they have those of the newest form even if no table has them.
     """
-    data_type = merge_forms(newest, (part.data_type for part in parts)) if parts else newest
+    forms = [*(part.data_type for part in parts), *([newest] if all_fields or not parts else [])]
+    data_type = merge_forms(newest, forms)
     lengths = [len(part.rows.array) for part in parts]
     keys: dict[str, npt.NDArray[Any]] = {}
     for name in list_key_names(data_type):

@@ -58,7 +58,7 @@ class Inventory(Reader):
         --------
         ``print(open_archive("archive").describe("muon.hits"))``
         """
-        found = self._find_newest(data_type)
+        found = self.finder.find_newest(data_type)
         for name, days, records, first, last in self.catalogue.sum_types():
             if name == data_type:
                 return Description(found, tuple(self.keys(data_type)), days, records, first, last)
@@ -139,7 +139,7 @@ class Inventory(Reader):
         ``open_archive("archive").days("muon.hits", station=501)``
         """
         if not keys:
-            self._check_type(data_type)
+            self.finder.check_type(data_type)
             return np.array(self.catalogue.list_days(data_type), "datetime64[D]")
         with self._counted(data_type) as connection:
             series = [total.series for total in choose_totals(data_type, list_totals(connection, data_type), keys)]
@@ -254,7 +254,7 @@ class Inventory(Reader):
         ``gaps = open_archive("archive").gaps("muon.hits", "2024-05-01", "2024-06-01", longer_than="2 h", station=501)``
         ``(gaps["stop"] - gaps["start"]).max()``
         """
-        newest = self._find_newest(data_type)
+        newest = self.finder.find_newest(data_type)
         usual = np.timedelta64(max(3600, 2 * newest.period), "s")
         least = usual if longer_than is None else parse_length(longer_than)
         if least < HOUR:
@@ -273,10 +273,10 @@ class Inventory(Reader):
     @contextmanager
     def _counted(self, data_type: str) -> Iterator[sqlite3.Connection]:
         """Open the catalogue for questions about keys and hours of a type; UsageError if there is no such type."""
-        self._check_type(data_type)
+        self.finder.check_type(data_type)
 
         def count(path: str, day: str) -> Publication:
-            return count_day_file(self.root, path, day, self.find_type)
+            return count_day_file(self.root, path, day, self.finder.find_type)
 
         with self.catalogue.counted(data_type, count) as connection:
             yield connection
@@ -296,7 +296,7 @@ class Inventory(Reader):
     def _as_utc(self, data_type: str, time: Any) -> np.datetime64:  # noqa: ANN401 - a Time
         """Convert a time, or a number of the type's clock, to datetime64[ns]."""
         if isinstance(time, int | float | np.integer | np.floating):
-            clock = self._find_newest(data_type).clock
+            clock = self.finder.find_newest(data_type).clock
             time = clock.to_datetime64(np.array([clock.number(time)]))[0]
         utc: np.datetime64 = as_utc(time).astype("datetime64[ns]")
         return utc

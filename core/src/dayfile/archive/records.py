@@ -1,93 +1,37 @@
-"""Records that were read: an array with its data type, and the places of its blobs."""
+"""Records that were read: a table of one data type, with times, keys and the places of its blobs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.errors import MissingExtraError, StorageError, UsageError
+from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
+from dayfile.archive.record import Record
+from dayfile.errors import UsageError
+from dayfile.handover.methods import HandedOn
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
+from dayfile.model.forms import as_floats, drop_fields, narrow, pick_fields, take_rows
 from dayfile.model.packed import Length, Packed, unpack
 from dayfile.model.validity import find_end_seconds
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Records"]
 
-__all__ = ["Place", "Records"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A table in a day file, for reading its blobs later.
-
-    Parameters
-    ----------
-    path : Path
-        The day file.
-    blobs : str
-        Path of the blob array beside the table; empty without one.
-    """
-
-    path: Path
-    blobs: str
-
-
-def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.object_]]:
-    """Read blobs by index, beside tables of one day file; None for a negative index.
-
-    Parameters
-    ----------
-    places : sequence of Place
-        The tables; all in the same day file, which is opened once.
-    indexes : sequence of array of int, of any shape
-        Indexes for each table.
-
-    Returns
-    -------
-    list of array of object
-        Bytes or None, in the shape of the indexes.
-
-    Raises
-    ------
-    StorageError
-        The day file does not have them.
-    """
-    from dayfile.archive.opening import open_day_file
-    from dayfile.hdf5.links import link_exists
-    from dayfile.hdf5.vlen import open_vlen_array
-    from dayfile.stores.blobs import take_blobs
-
-    if all((wanted < 0).all() for wanted in indexes):
-        return [np.full(wanted.shape, None, object) for wanted in indexes]
-    found = []
-    with open_day_file(places[0].path) as file:
-        for place, wanted in zip(places, indexes, strict=True):
-            highest = int(wanted.max(initial=-1))
-            if highest < 0:
-                found.append(np.full(wanted.shape, None, object))
-                continue
-            missing = StorageError(f"{place.blobs} does not have blob {highest}", where=place.path)
-            if not link_exists(file, place.blobs):
-                raise missing
-            with closing(open_vlen_array(file, place.blobs)) as array:
-                try:
-                    found.append(take_blobs(array, wanted.ravel()).reshape(wanted.shape))
-                except IndexError as error:
-                    raise missing from error
-    return found
+Rows = slice | Sequence[int] | Sequence[bool] | npt.NDArray[Any]
+"""Which records: a slice, their indexes, or a mask."""
 
 
 @dataclass(frozen=True, repr=False)
-class Records:
+class Records(HandedOn):
     """Records of one data type, in time order.
+
+    A table: ``records["hp"]`` is a field or key, ``records[["hp"]]`` the records with only some fields, ``records[5]``
+    one record, ``records[10:20]``, ``records[mask]`` and ``records[indexes]`` some of the records. Times, keys and
+    blobs are still those of each record.
 
     Parameters
     ----------
@@ -101,6 +45,10 @@ class Records:
         The tables they were read from.
     origins : array of unsigned integers, shape (n,)
         Index in ``places`` of each record's table.
+    stamps : structured array, shape (n,), optional
+        The fields that times are made of, if ``array`` does not have all of them.
+    nearest : tuple of datetime64[D]
+        If no records were found: the days before and after that have some.
     """
 
     data_type: DataType
@@ -108,6 +56,8 @@ class Records:
     keys: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     origins: npt.NDArray[np.unsignedinteger[Any]] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    stamps: npt.NDArray[Any] | None = None
+    nearest: tuple[np.datetime64, ...] = ()
 
     def __len__(self) -> int:
         return len(self.array)
@@ -115,11 +65,154 @@ class Records:
     def __repr__(self) -> str:
         times = self.times
         span = f", {times[0]} to {times[-1]}" if len(times) else ""
+        if self.nearest:
+            span = f"; nearest days: {', '.join(map(str, self.nearest))}"
         return f"<{plural(len(self), 'record')} of {self.data_type.name}{span}>"
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """Return one field (or key) of all records, shape (n, *shape of the field)."""
-        return self.keys[name] if name in self.keys else self.array[name]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the keys, then those of the fields."""
+        return (*self.keys, *(self.array.dtype.names or ()))
+
+    def __iter__(self) -> Iterator[Record]:
+        return (Record(self, index, time) for index, time in enumerate(self.times))
+
+    @overload
+    def __getitem__(self, wanted: str) -> npt.NDArray[Any]: ...
+    @overload
+    def __getitem__(self, wanted: int | np.integer[Any]) -> Record: ...
+    @overload
+    def __getitem__(self, wanted: list[str] | Rows) -> Records: ...
+    def __getitem__(
+        self, wanted: str | int | np.integer[Any] | list[str] | Rows
+    ) -> npt.NDArray[Any] | Record | Records:
+        """Return a field or key, some fields, one record, or some records.
+
+        Parameters
+        ----------
+        wanted : str, list of str, int, slice, array of bool, or array of int
+            The name of a field or key: an array, shape (n, *shape of the field). Names of fields: the records with
+            these alone. A number: one :class:`Record`. Anything else: these records.
+
+        Raises
+        ------
+        UsageError
+            No field or key has this name, or a mask is not as long as the records.
+        IndexError
+            There are not so many records.
+
+        Examples
+        --------
+        ``records[records["temperature"] > 20][["hp", "quality"]]``
+        """
+        if isinstance(wanted, str):
+            self._check_name(wanted)
+            return self.keys[wanted] if wanted in self.keys else self.array[wanted]
+        if isinstance(wanted, int | np.integer):
+            if not -len(self) <= wanted < len(self):
+                raise IndexError(f"no record {wanted}: there are {plural(len(self), 'record')}")
+            return Record(self, int(wanted) % len(self))
+        if isinstance(wanted, list) and wanted and all(isinstance(name, str) for name in wanted):
+            return self.select([str(name) for name in wanted])
+        return self._take(wanted if isinstance(wanted, slice) else np.asarray(wanted, None if len(wanted) else int))
+
+    def _check_name(self, name: str) -> None:
+        """Raise a UsageError if no field or key has a name."""
+        if name not in self.names:
+            raise UsageError(f"{self.data_type.name} has no field or key {name!r}{suggest(name, self.names)}")
+
+    def select(self, names: Iterable[str]) -> Records:
+        """Return the records with some of their fields, as ``records[[...]]`` does; keys are always there.
+
+        Raises
+        ------
+        UsageError
+            No field or key has one of the names.
+        """
+        names = list(names)
+        for name in names:
+            self._check_name(name)
+        chosen = [name for name in dict.fromkeys(names) if name not in self.keys]
+        timing = dict.fromkeys(self.data_type.timing.field_names)
+        return replace(
+            self,
+            data_type=narrow(self.data_type, chosen),
+            array=pick_fields(self.array, chosen),
+            stamps=None if timing.keys() <= set(chosen) else pick_fields(self._timed, timing),
+        )
+
+    def _take(self, rows: slice | npt.NDArray[Any]) -> Records:
+        """Return some of the records, by a slice, a mask or indexes."""
+        if not isinstance(rows, slice):
+            if rows.dtype.kind not in "biu" or rows.ndim != 1:
+                raise UsageError(f"records are chosen by names, a slice, a mask or indexes, not by {rows.dtype} values")
+            if rows.dtype == bool and len(rows) != len(self):
+                raise UsageError(f"the mask has {plural(len(rows), 'value')} for {plural(len(self), 'record')}")
+        return replace(
+            self,
+            array=take_rows(self.array, rows),
+            keys={name: column[rows] for name, column in self.keys.items()},
+            origins=self.origins[rows] if len(self.origins) else self.origins,
+            stamps=None if self.stamps is None else take_rows(self.stamps, rows),
+        )
+
+    @classmethod
+    def concatenate(cls, several: Iterable[Records]) -> Records:
+        """Put records of one data type one after the other, in the order given.
+
+        Parameters
+        ----------
+        several : iterable of Records
+            With the same fields.
+
+        Raises
+        ------
+        UsageError
+            There are none, or they differ in data type or fields.
+
+        Examples
+        --------
+        ``Records.concatenate(archive.read("muon.hits", day, day + 1) for day in days)``
+        """
+        parts = list(several)
+        if not parts:
+            raise UsageError("no records to concatenate: without any, there is no data type")
+        first = parts[0].data_type
+        for part in parts:
+            if part.data_type.name != first.name:
+                raise UsageError(f"{part.data_type.name} cannot be put after {first.name}: these are two data types")
+            if part.array.dtype != parts[0].array.dtype:
+                raise UsageError(f"these records of {first.name} do not have the same fields; select those of both")
+        places = {place: number for number, place in enumerate(dict.fromkeys(p for part in parts for p in part.places))}
+        kind = np.min_scalar_type(len(places))
+        moved = [np.array([places[place] for place in part.places], kind) for part in parts]
+        origins = [there[part.origins] for there, part in zip(moved, parts, strict=True) if len(part.origins)]
+        stamps = [part.stamps for part in parts if part.stamps is not None]
+        return cls(
+            parts[-1].data_type,
+            np.concatenate([drop_fields(part.array) for part in parts]).view(parts[0].array.dtype),
+            {name: join_columns([part.keys[name] for part in parts]) for name in parts[0].keys},
+            tuple(places),
+            np.concatenate(origins) if origins else np.zeros(0, kind),
+            np.concatenate(stamps) if stamps else None,
+            parts[0].nearest if not any(map(len, parts)) else (),
+        )
+
+    def mark_missing(self) -> Records:
+        """Return the records with NaN for what is missing: fields that have missing values become floats.
+
+        Fields of 8 and 16 bits become float32, longer ones float64.
+        """
+        array, data_type = as_floats(self.array, self.data_type)
+        timed = self.data_type.timing.field_names
+        changed = any(field.missing for field in self.data_type.fields if field.name in timed)
+        stamps = pick_fields(self._timed, timed) if changed and self.stamps is None else self.stamps
+        return replace(self, array=array, data_type=data_type, stamps=stamps)
+
+    @property
+    def _timed(self) -> npt.NDArray[Any]:
+        """Return the array that has the fields that times are made of."""
+        return self.array if self.stamps is None else self.stamps
 
     @property
     def times(self) -> npt.NDArray[np.datetime64]:
@@ -137,7 +230,7 @@ class Records:
         In TAI if the clock of the data type counts leap seconds, else in Unix time; so the difference of two is the
         time between them.
         """
-        return self.data_type.find_begins(self.array)
+        return self.data_type.find_begins(self._timed)
 
     @property
     def in_leap_second(self) -> npt.NDArray[np.bool_]:
@@ -147,7 +240,7 @@ class Records:
     @property
     def end_seconds(self) -> npt.NDArray[Any]:
         """Return the last tick at which each record is valid, shape (n,); see :mod:`dayfile.model.validity`."""
-        return find_end_seconds(self.array, self.data_type)
+        return find_end_seconds(self._timed, self.data_type)
 
     def blobs(self, name: str, row: int) -> list[bytes | None]:
         """Read the blobs of one field of one record from the day file; see :meth:`all_blobs` for all records.
@@ -197,16 +290,7 @@ class Records:
         --------
         ``open_archive("archive").read("muon.hits", telescope=5).all_blobs("traces")``
         """
-        indexes = self._get_blob_indexes(name)
-        found = np.full(indexes.shape, None, object)
-        order = np.argsort(self.origins, kind="stable")
-        rows = np.split(order, np.searchsorted(self.origins[order], np.arange(1, len(self.places))))
-        for _, numbers in groupby(range(len(self.places)), lambda number: self.places[number].path):
-            these = list(numbers)
-            wanted = [indexes[rows[number]] for number in these]
-            for number, there in zip(these, read_blobs([self.places[number] for number in these], wanted), strict=True):
-                found[rows[number]] = there
-        return found
+        return read_all_blobs(self.places, self.origins, self._get_blob_indexes(name))
 
     def _get_blob_indexes(self, name: str) -> npt.NDArray[Any]:
         """Return a field of blob indexes; UsageError for any other field."""
@@ -251,27 +335,13 @@ class Records:
             raise UsageError(f"{name} of {self.data_type.name} is not a packed buffer{there}")
         return unpack(self.array, packed, length)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Make a DataFrame indexed by UTC time; each element of an array field becomes a column, ``hp[0]``.
 
-        Raises
-        ------
-        MissingExtraError
-            pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            message = 'to_pandas needs pandas; install it with: pip install "dayfile[export]"'
-            raise MissingExtraError(message) from error
-
-        columns: dict[str, Any] = dict(self.keys)
-        for name in self.array.dtype.names or ():
-            values = self.array[name]
-            for place in np.ndindex(values.shape[1:]):
-                label = f"{name}[{','.join(map(str, place))}]" if place else name
-                columns[label] = values[(slice(None), *place)]
-        return pd.DataFrame(columns, index=pd.DatetimeIndex(self.times, name="time"))
+def join_columns(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join arrays of keys: texts beside numbers stay what they are, where NumPy would make the numbers texts too."""
+    there = [column for column in columns if len(column)] or columns[:1]
+    if len({column.dtype.kind for column in there}) > 1:
+        there = [column.astype(object) for column in there]
+    return np.concatenate(there)
 
 
 def find_declared_packed(data_type: DataType, name: str) -> Packed | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
+from dayfile.hdf5.chunks import Extent, copy_fields, list_extents, read_extents
 from dayfile.hdf5.datasets import (
     get_chunk_length,
     get_extent,
@@ -54,6 +56,9 @@ class Table(Protocol):
     def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
 
+    def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
+        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Read rows by their indexes, shape (n,)."""
 
@@ -72,6 +77,8 @@ class NativeTable:
 
     Parameters
     ----------
+    file : tables.File
+        The open file that it is in.
     dataset : int
         The library's identifier of the open table, which is closed by :meth:`close`.
     path : str
@@ -80,7 +87,8 @@ class NativeTable:
         Of its rows.
     """
 
-    def __init__(self, dataset: int, path: str, dtype: np.dtype[np.void]) -> None:
+    def __init__(self, file: tables.File, dataset: int, path: str, dtype: np.dtype[np.void]) -> None:
+        self.file = file
         self.dataset = dataset
         self.path = path
         self.dtype = dtype
@@ -111,6 +119,24 @@ class NativeTable:
             raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
         if stop > start:
             read_hyperslab(self.dataset, self.datatype, start, found)
+        return found
+
+    @cached_property
+    def extents(self) -> list[Extent] | None:
+        """Return where the rows are in the file; None if they are not there as they are in memory."""
+        if self.file.mode != "r":
+            return None  # rows may wait in memory
+        return list_extents(self.dataset, self.dtype.itemsize, self.nrows)
+
+    def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
+        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+        if not 0 <= start <= stop <= self.nrows:
+            raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
+        found = make_room(self.dtype, names, stop - start)
+        if self.extents is None:
+            copy_fields(self.read(start, stop), found)
+        else:
+            read_extents(self.file.fileno(), self.extents, start, found, self.dtype)
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -192,6 +218,12 @@ class ConvertedTable:
         found: npt.NDArray[Any] = self.table.read(start, stop, out=out)
         return found
 
+    def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
+        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+        found = make_room(self.dtype, names, stop - start)
+        copy_fields(self.read(start, stop), found)
+        return found
+
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Read rows by their indexes, shape (n,)."""
         found: npt.NDArray[Any] = self.table.read_coordinates(places)
@@ -211,6 +243,11 @@ class ConvertedTable:
         self.table.close()
 
 
+def make_room(dtype: np.dtype[np.void], names: Sequence[str], length: int) -> npt.NDArray[np.void]:
+    """Make room for some fields of n rows, without gaps."""
+    return np.empty(length, np.dtype([(name, dtype[name]) for name in names]))
+
+
 def open_if_table(file: tables.File, path: str) -> Table | None:
     """Open the table at a path of an open file; None if the node there is not a table.
 
@@ -223,7 +260,7 @@ def open_if_table(file: tables.File, path: str) -> Table | None:
     with close_on_error("H5Dclose", dataset):
         dtype = find_row_dtype(file, path, dataset)
         if dtype is not None:
-            return NativeTable(dataset, path, dtype)
+            return NativeTable(file, dataset, path, dtype)
     call("H5Dclose", dataset)
     node = file.get_node(path)
     return ConvertedTable(node) if isinstance(node, tables.Table) else None

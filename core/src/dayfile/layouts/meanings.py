@@ -1,9 +1,10 @@
-"""The flags, elements and packed buffers of a layout, checked against the fields that they describe."""
+"""Flags, elements, missing values and packed buffers of a layout, checked against the fields that they describe."""
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -12,13 +13,12 @@ import numpy as np
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
 from dayfile.messages import plural, suggest
-from dayfile.model.datatype import STORED_TYPES, Element, Field, Flag
+from dayfile.model.datatype import SPAN, STORED_TYPES, Element, Field, Flag
 from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
-__all__ = ["compile_elements", "compile_flags", "compile_packed"]
+__all__ = ["compile_elements", "compile_flags", "compile_missing", "compile_packed"]
 
 FLAG_KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
-SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
 def compile_flags(
@@ -119,6 +119,42 @@ def check_index(text: str, field: Field, document: Document, path: Path) -> None
         low, high = parse_range(part, document, path)
         if low < 0 or high >= length:
             document.fail(path, f"{text} is outside {field.name}, of shape {list(field.shape)}; indexes count from 0")
+
+
+def compile_missing(
+    type_words: TypeWords,
+    fields: tuple[Field, ...],
+    timing: Collection[str],
+    document: Document,
+    places: Iterable[Path],
+) -> Iterable[Field]:
+    """Compile the missing values of a type's fields: a field's own, or else the type's where they fit."""
+    declared = {each.name: each for each in (*type_words.fields, *(f for v in type_words.later for f in v.fields))}
+    for field, place in zip(fields, places, strict=True):
+        own = declared[field.name].missing
+        if own is None:
+            fitting = () if field.name in timing else type_words.missing
+            yield replace(field, missing=tuple(value for value in fitting if not why_never_missing(field, value)))
+            continue
+        for index, value in enumerate(own):
+            problem = "a time is never missing" if field.name in timing else why_never_missing(field, value)
+            if problem:
+                document.fail((*place, "missing", index), problem)
+        yield replace(field, missing=own)
+
+
+def why_never_missing(field: Field, value: float) -> str:
+    """Return why a value cannot be one that means "not measured" in a field; empty if it can."""
+    if field.type in ("bool", "char") or field.blob or field.counter:
+        kind = "a blob field" if field.blob else "a counter" if field.counter else field.type
+        return f"{field.name} is {kind}, which has no missing values"
+    if not math.isfinite(value):
+        return f"{value} is not a number; NaN always means 'not measured', in floats"
+    if field.base.kind in "iu":
+        limits = np.iinfo(STORED_TYPES[field.type])
+        if not isinstance(value, int) or not limits.min <= value <= limits.max:
+            return f"{value} does not fit {field.name}; {field.type} goes from {limits.min} to {limits.max}"
+    return ""
 
 
 def compile_packed(

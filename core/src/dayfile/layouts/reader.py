@@ -14,7 +14,7 @@ from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
 from dayfile.layouts.document import Document, Path
-from dayfile.layouts.meanings import compile_elements, compile_flags, compile_packed
+from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
@@ -180,6 +180,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         document.fail((*path, "fields"), problem)
     check_type(type_words, fields, tuple(declared), clock, document, path)
     timing = compile_timing(type_words)
+    fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
     data_type = DataType(
         instrument=words.instrument,
         type=name,

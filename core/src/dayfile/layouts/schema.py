@@ -114,6 +114,10 @@ class FieldWords(Words):
     default: bool | int | float = Field(0, description="value when not sent")
     counter: bool = Field(default=False, description="numbers the rows of the table from 1")
     overflow: Literal["raise", "wrap"] | None = Field(None, description="what an integer too wide does")
+    missing: tuple[int | float, ...] | None = Field(
+        None,
+        description="values that mean 'not measured'; those of the type if left out",
+    )
 
 
 class FlagWords(Words):
@@ -261,6 +265,10 @@ class TypeWords(Words):
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
     valid: ValidWords | None = Field(None, description="plausible times of this type, in place of the layout's")
+    missing: tuple[int | float, ...] = Field(
+        (),
+        description="values that mean 'not measured', in all numbers that can hold them; not in times and counters",
+    )
     fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields, in stored order")
     later: tuple[VersionWords, ...] = Field((), description="versions that came later, oldest first")
     flags: dict[str, FlagList] = Field(

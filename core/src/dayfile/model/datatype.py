@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,7 +17,10 @@ from dayfile.model.placement import Placement
 from dayfile.model.plausible import Plausible
 from dayfile.model.times import Count, Timing
 
-__all__ = ["DataType", "Element", "Field", "Flag", "Version"]
+__all__ = ["SPAN", "DataType", "Element", "Field", "Flag", "Version"]
+
+SPAN = re.compile(r"(-?\d+)(?:-(-?\d+))?")
+"""A number, or a range of numbers such as ``0-40``."""
 
 STORED_TYPES = {
     "bool": "?",
@@ -60,6 +64,8 @@ class Field:
         What a record holds when the field was not sent.
     overflow : {'raise', 'wrap'}
         What happens to an integer too wide for the field: the record is rejected, or two's complement wraps it.
+    missing : tuple of int or float
+        Values that mean that nothing was measured. NaN always means that, in floats.
     """
 
     name: str
@@ -72,6 +78,7 @@ class Field:
     counter: bool = False
     default: int | float | bool = 0
     overflow: Literal["raise", "wrap"] = "raise"
+    missing: tuple[int | float, ...] = ()
 
     @property
     def base(self) -> np.dtype[np.generic]:
@@ -82,6 +89,19 @@ class Field:
     def array_shape(self) -> tuple[int, ...]:
         """Return the shape as NumPy sees it: without the length of a text."""
         return self.shape[:-1] if self.type == "char" else self.shape
+
+    def is_missing(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Find the values of the field that mean that nothing was measured, of the same shape.
+
+        Examples
+        --------
+        >>> Field("height", "int16", missing=(-1, -999)).is_missing(np.array([3, -1, -999]))
+        array([False,  True,  True])
+        """
+        found = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+        for value in self.missing:
+            found |= values == value
+        return found
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,26 @@ class Flag:
         True
         """
         return fnmatchcase(field.name, self.field)
+
+    def is_set(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Find the values that have the bit, or are one of the flag's values, of the same shape.
+
+        Examples
+        --------
+        >>> Flag("quality", "bit", "0x40").is_set(np.array([0x41, 0x01]))
+        array([ True, False])
+        >>> Flag("channel", "value", "3-5").is_set(np.array([2, 3, 5]))
+        array([False,  True,  True])
+        """
+        if self.kind == "bit":
+            bits = values.astype(f"u{values.dtype.itemsize}")
+            found: npt.NDArray[np.bool_] = (bits & bits.dtype.type(int(self.value, 16))) != 0
+            return found
+        span = SPAN.fullmatch(self.value.strip())
+        if span is None:
+            return np.zeros(values.shape, bool)
+        inside: npt.NDArray[np.bool_] = (values >= int(span[1])) & (values <= int(span[2] or span[1]))
+        return inside
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Times as people write them: ISO text, dates and datetimes."""
+"""Times as people write them: ISO text, words, dates and datetimes, also those of pandas and astropy."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from dayfile.model.leap_seconds import has_leap_second
 __all__ = ["Time", "as_utc", "parse_day", "read_instant"]
 
 Time = str | int | float | np.integer[Any] | np.floating[Any] | dt.datetime | dt.date | np.datetime64
-"""What is accepted where a time is asked for: ISO text, a datetime, ``numpy.datetime64``, or a number of the clock."""
+"""What is accepted where a time is asked for: ISO text (a month or a year too), ``now``, ``today``, ``yesterday``, a
+datetime, ``pandas.Timestamp``, ``astropy.time.Time``, ``numpy.datetime64``, or a number of the clock."""
 
 ISO = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)([T ](?P<clock>\d\d:\d\d(:\d\d(\.\d{1,9})?)?))?"
     r"(Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
 )
+MONTH_OR_YEAR = re.compile(r"\d{4}(-\d\d)?")
+DAYS_AGO = {"today": 0, "yesterday": 1}
+"""Words for days, and how many days before the current one they are."""
 LEAP_TEXT = re.compile(r"(\d\d:\d\d):60(?=\D|$)")
 NANOSECOND = np.timedelta64(1, "ns")
 
@@ -60,8 +65,11 @@ def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.
     --------
     >>> read_instant("2016-12-31T23:59:60.5")
     (np.datetime64('2016-12-31T23:59:59.500'), True)
+    >>> read_instant("1997-10")
+    (np.datetime64('1997-10-01'), False)
     """
     leap = False
+    time = convert_foreign(time)
     try:
         if isinstance(time, dt.datetime) and time.tzinfo is not None:
             time = time.astimezone(dt.UTC).replace(tzinfo=None)
@@ -71,7 +79,10 @@ def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.
         else:
             moment = np.datetime64(time)
     except (ValueError, TypeError, OverflowError) as error:
-        message = f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00"
+        message = (
+            f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00, a month "
+            "(1997-10), a year (1997), now, today or yesterday"
+        )
         raise TimeError(message) from error
     if np.isnat(moment):
         raise TimeError("NaT is not a time")
@@ -79,11 +90,37 @@ def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.
         day = moment.astype("datetime64[D]")
         if moment.astype("datetime64[s]") != day + np.timedelta64(86_399, "s") or not has_leap_second(day):
             raise TimeError(f"{time!r} is not a time: no leap second is known there")
-    return moment if moment.dtype != "datetime64[Y]" else moment.astype("datetime64[D]"), leap
+    return moment.astype("datetime64[D]") if moment.dtype in ("datetime64[Y]", "datetime64[M]") else moment, leap
+
+
+def convert_foreign(time: Any) -> Any:  # noqa: ANN401 - whatever was given as a time
+    """Convert times of pandas and astropy, which have nanoseconds and leap seconds that a datetime has not.
+
+    Raises
+    ------
+    TimeError
+        An astropy time is an array of several.
+    """
+    if hasattr(time, "to_datetime64"):
+        return time.to_datetime64()  # of pandas: UTC if it has a time zone
+    astropy = sys.modules.get("astropy.time")
+    if astropy is not None and isinstance(time, astropy.Time):
+        if not time.isscalar:
+            raise TimeError(f"{time!r} is not a time but an array of {time.size}; give one of them")
+        utc = time.utc.copy(format="isot")
+        utc.precision = 9
+        return str(utc.value)
+    return time
 
 
 def parse_iso(text: str) -> np.datetime64:
-    """Parse ISO text to a time, shifted to UTC; ValueError if it is not one."""
+    """Parse ISO text, or a word such as ``now``, to a time, shifted to UTC; ValueError if it is not one."""
+    if text == "now":
+        return np.datetime64(dt.datetime.now(dt.UTC).replace(tzinfo=None), "us")
+    if text in DAYS_AGO:
+        return find_day_ago(DAYS_AGO[text])
+    if MONTH_OR_YEAR.fullmatch(text):
+        return np.datetime64(text)
     match = ISO.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -96,8 +133,13 @@ def parse_iso(text: str) -> np.datetime64:
     return moment
 
 
+def find_day_ago(days: int) -> np.datetime64:
+    """Return the UTC day so many days before the current one, datetime64[D]."""
+    return np.datetime64(dt.datetime.now(dt.UTC).date(), "D") - days
+
+
 def parse_day(text: str) -> np.datetime64:
-    """Parse ISO text to a day, datetime64[D].
+    """Parse ISO text, ``today`` or ``yesterday`` to a day, datetime64[D].
 
     Raises
     ------
@@ -109,6 +151,8 @@ def parse_day(text: str) -> np.datetime64:
     >>> parse_day("1997-10-31")
     np.datetime64('1997-10-31')
     """
+    if text in DAYS_AGO:
+        return find_day_ago(DAYS_AGO[text])
     try:
         day = dt.date.fromisoformat(text)
     except ValueError as error:

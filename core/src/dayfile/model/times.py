@@ -31,6 +31,11 @@ class WholeTime(Protocol):
         """Return the names of the fields, the one of the count first."""
         ...
 
+    @property
+    def count_names(self) -> tuple[str, ...]:
+        """Return the names of the fields of which the count is made."""
+        ...
+
     def count(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[Any]:
         """Return the clock values that decide days and slots, shape (n,); not ``defined`` where fields make no time."""
         ...
@@ -74,6 +79,11 @@ class Count:
     def field_names(self) -> tuple[str, ...]:
         """Return the names of the fields."""
         return tuple(name for name in (self.field, self.fraction, self.whole) if name)
+
+    @property
+    def count_names(self) -> tuple[str, ...]:
+        """Return the name of the field that counts."""
+        return (self.field,)
 
     def count(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[Any]:  # noqa: ARG002
         """Return the values of the field that counts."""

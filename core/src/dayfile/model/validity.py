@@ -22,7 +22,7 @@ import numpy.typing as npt
 from dayfile.model.datatype import DataType
 from dayfile.model.leap_seconds import SECOND
 
-__all__ = ["ALWAYS", "NEVER", "find_end_seconds", "find_valid_at", "find_valid_between"]
+__all__ = ["ALWAYS", "NEVER", "find_begins", "find_end_seconds", "find_inside", "find_valid_at", "find_valid_between"]
 
 ALWAYS, NEVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 """A start, and a stop, that bound nothing."""
@@ -117,3 +117,23 @@ def find_valid_between(records: npt.NDArray[Any], data_type: DataType, start: in
         return found
     found &= find_begins(records, data_type, start) > start
     return found | find_valid_at(records, data_type, start)
+
+
+def find_inside(records: npt.NDArray[Any], data_type: DataType, start: int, stop: int) -> npt.NDArray[np.bool_]:
+    """Find the records that begin from a start on and before a stop, shape (n,).
+
+    Parameters
+    ----------
+    records : structured array, shape (n,)
+        In any order.
+    data_type : DataType
+        What they are.
+    start, stop : int
+        Times in nanoseconds; ``ALWAYS`` and ``NEVER`` for no bound.
+    """
+    found = np.ones(len(records), bool)
+    if start != ALWAYS:
+        found &= find_begins(records, data_type, start) >= start
+    if stop != NEVER:
+        found &= find_begins(records, data_type, stop) < stop
+    return found

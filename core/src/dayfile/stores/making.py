@@ -74,7 +74,7 @@ def make_table(
     """
     create_titled_groups(file, path, data_type.placement.node.titles, keys)
     copy_from_image(make_empty_table(data_type, rows, chunk_rows), NODE, file, path)
-    return NativeTable(open_dataset(file, path), path, data_type.dtype)
+    return NativeTable(file, open_dataset(file, path), path, data_type.dtype)
 
 
 def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> VlenArray:

@@ -131,6 +131,13 @@ class Slots(Store):
         """Find the slots that are neither empty nor in conflict."""
         return find_filled(rows)
 
+    def list_held_fields(self, data_type: DataType) -> tuple[str, ...]:
+        """Return the fields of the time, if bytes that are all 0x00 or all 0xFF are none there; else all fields."""
+        marks = np.frombuffer(bytes([EMPTY_BYTE, CONFLICT_BYTE]), np.uint8).repeat(data_type.dtype.itemsize)
+        if data_type.timed(marks.view(data_type.dtype)).any():
+            return tuple(data_type.dtype.names or ())
+        return data_type.timing.time.count_names
+
     def conform(self, rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
         """Convert slots to a later version: empty ones stay empty, conflicts stay conflicts."""
         return conform_slots(rows, data_type)

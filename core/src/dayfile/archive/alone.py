@@ -1,0 +1,27 @@
+"""One lock around all reading of day files in a process: the HDF5 library is not made for several threads at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["reading_alone"]
+
+LOCKS = [threading.RLock()]
+
+
+@contextmanager
+def reading_alone() -> Iterator[None]:
+    """Keep other threads from reading day files meanwhile; the same thread can come again."""
+    with LOCKS[0]:
+        yield
+
+
+def renew_lock() -> None:
+    """Make a new lock in a fork: a thread that held the old one is not there to release it."""
+    LOCKS[0] = threading.RLock()
+
+
+os.register_at_fork(after_in_child=renew_lock)

@@ -1,0 +1,186 @@
+"""Find the day files and tables that have records of a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from dayfile.archive.alone import reading_alone
+from dayfile.archive.catalogue_rows import CatalogueRow
+from dayfile.archive.opening import open_day_file
+from dayfile.archive.question import Key, Question, parse_keys
+from dayfile.errors import StorageError, UnknownStoreError, UsageError
+from dayfile.messages import suggest
+from dayfile.model.clock import FIRST_DAY, LAST_DAY, Clock
+from dayfile.model.datatype import DataType
+from dayfile.model.forms import take_meanings
+from dayfile.model.places import LEDGER
+
+if TYPE_CHECKING:
+    from dayfile.hdf5.rows import Table
+
+__all__ = ["ALLOWANCE", "Finder", "Listing", "to_utc"]
+
+ALLOWANCE = np.timedelta64(5, "s")
+"""How far whole times may be outside the first and last time that the catalogue has of a file: older ones have whole
+seconds there, to which nanoseconds of up to 4.3 s are added, and UTC has no leap seconds."""
+
+
+class Listing(Protocol):
+    """What lists the day files of types: the catalogue."""
+
+    def list_types(self) -> list[str]:
+        """List the names of the data types, in order."""
+        ...
+
+    def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
+        """Return the rows, by type and day; of all types, or of one."""
+        ...
+
+    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
+        """Find the rows of a data type that have records between two times, both included, by day."""
+        ...
+
+    def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
+        """Yield the rows of a data type, those of the newest days first."""
+        ...
+
+    def list_keys(self, data_type: str) -> list[dict[str, Key]] | None:
+        """List the keys of a data type that have records; None if they are not known."""
+        ...
+
+
+class Finder:
+    """Finds the day files and tables that have records of a type.
+
+    Parameters
+    ----------
+    directory : Path
+        The directory that paths of day files are below.
+    listing : Listing
+        Lists the day files.
+    data_types : iterable of DataType, optional
+        Possible data types of tables that do not declare theirs; those of the installed plugins if not given.
+    """
+
+    def __init__(self, directory: Path, listing: Listing, data_types: Iterable[DataType] | None = None) -> None:
+        self.directory = directory
+        self.listing = listing
+        self._types: dict[str, DataType] = {}
+        self._recognised = None if data_types is None else list(data_types)
+
+    def types(self) -> list[str]:
+        """Return the names of the data types that have records."""
+        return self.listing.list_types()
+
+    def check_type(self, name: str) -> None:
+        """Raise a UsageError for a data type of which there is nothing."""
+        types = self.types()
+        if name not in types:
+            hint = suggest(name, types) or ", nor anything else yet"
+            raise UsageError(f"the archive holds no {name!r}{hint}", where=self.directory)
+
+    def find_newest(self, name: str) -> DataType:
+        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
+        if name in self._types:
+            return self._types[name]
+        self.check_type(name)
+        problem = StorageError(f"the day files of {name} do not hold it", where=self.directory)
+        for row in self.listing.find_newest(name):
+            try:
+                with reading_alone():
+                    for data_type, table in self.open_tables(row):
+                        is_declared = "timing" in table.attributes(("timing",))
+                        self._types[name] = data_type if is_declared else self._with_timing(data_type)
+                        return self._types[name]
+            except StorageError as error:  # an older one will do as well
+                problem = error
+        raise problem
+
+    def _with_timing(self, data_type: DataType) -> DataType:
+        """Return a data type with the timing of its plugin, as its day files are too old to declare one."""
+        declared = {each.name: each for each in self._recognisable()}.get(data_type.name, data_type)
+        return take_meanings(data_type, declared)
+
+    def list_files(self, question: Question) -> list[tuple[CatalogueRow, bool]]:
+        """List the day files that may have records of the time of a question, and whether all of theirs are."""
+        clock = question.data_type.clock
+        period = np.timedelta64(question.data_type.period, "s") + ALLOWANCE
+        begin, end = to_utc(clock, question.first) - period, to_utc(clock, question.last) + ALLOWANCE
+        files = []
+        for row in self.listing.find_between(question.data_type.name, begin, end):
+            if row.first is None or row.last is None:
+                continue
+            # In most files all records are within the time, and need not be compared one by one.
+            inside = begin + 2 * period < row.first and row.last < end - period - 2 * ALLOWANCE
+            files.append((row, question.first < question.last and bool(inside)))
+        return files
+
+    def list_keys(self, data_type: DataType) -> Iterator[dict[str, Key]]:
+        """List the keys of a type: as the listing has them, or of all tables, newest day files first."""
+        from dayfile.hdf5.groups import find_leaves
+
+        listed = self.listing.list_keys(data_type.name)
+        if listed is not None:
+            yield from listed
+            return
+        for row in self.listing.find_newest(data_type.name):
+            with suppress(StorageError), reading_alone(), open_day_file(self.directory / row.path) as file:
+                found = [parse_keys(data_type, path) for path in find_leaves(file.root, without=LEDGER)]
+                yield from (keys for keys in found if keys)
+
+    def find_nearest(self, question: Question) -> tuple[np.datetime64, ...]:
+        """Find the last day with records before the time of a question, and the first one after."""
+        clock = question.data_type.clock
+        begin, end = to_utc(clock, question.first), to_utc(clock, question.last)
+        rows = [row for row in self.listing.rows(question.data_type.name) if row.records]
+        before = [row.day for row in rows if row.first is not None and row.first < begin]
+        after = [row.day for row in rows if row.last is not None and row.last >= end]
+        days = {max(before, default=""), min(after, default="")} - {""}
+        return tuple(np.datetime64(day, "D") for day in sorted(days))
+
+    def open_tables(
+        self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
+    ) -> Iterator[tuple[DataType, Table]]:
+        """Yield each wanted table of a type in a day file, open while it is yielded, with its data type."""
+        from dayfile.hdf5.groups import find_leaves
+        from dayfile.hdf5.rows import open_if_table
+
+        with open_day_file(self.directory / row.path) as file:
+            for node in filter(wanted, find_leaves(file.root, without=LEDGER)):
+                table = open_if_table(file, node)
+                if table is None:
+                    continue
+                with closing(table):
+                    data_type = self.find_type(table)
+                    if data_type is not None and data_type.name == row.data_type:
+                        yield data_type, table
+
+    def find_type(self, table: Table) -> DataType | None:
+        """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""
+        from dayfile.stores.declarations import make_type_finder, read_data_type
+
+        try:
+            declared = read_data_type(table)
+        except UnknownStoreError:  # a plugin offers it
+            self._recognisable()
+            declared = read_data_type(table)
+        return make_type_finder(self._recognisable())(table) if declared is None else declared
+
+    def _recognisable(self) -> list[DataType]:
+        """Return the data types to recognise tables by; plugins are loaded only for tables that declare nothing."""
+        if self._recognised is None:
+            from dayfile import discovery
+
+            self._recognised = list(discovery.load().data_types.values()) if discovery.installed() else []
+        return self._recognised
+
+
+def to_utc(clock: Clock, moment: int) -> np.datetime64:
+    """Convert a time in nanoseconds to UTC, datetime64[us], within the years of a clock."""
+    first, last = (clock.find_midnight(day) for day in (FIRST_DAY, LAST_DAY))
+    return np.datetime64(clock.to_utc(np.array([min(max(moment, first), last)]))[0], "us")

@@ -1,0 +1,117 @@
+"""Records whose times are read at once, and whose fields are read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.alone import reading_alone
+from dayfile.archive.answering import READ_BYTES, answer, read_window
+from dayfile.archive.catalogue_rows import CatalogueRow
+from dayfile.archive.finding import Finder
+from dayfile.archive.opening import open_day_file
+from dayfile.archive.question import Question
+from dayfile.archive.records import Records
+from dayfile.errors import UsageError
+from dayfile.model.clock import FIRST_DAY, LAST_DAY
+from dayfile.model.places import LEDGER
+
+__all__ = ["LazyRecords", "find_in_file"]
+
+
+class LazyRecords:
+    """The records that a question asks for, with the fields left in the day files. It can be pickled.
+
+    Parameters
+    ----------
+    finder : Finder
+        Where the records are.
+    question : Question
+        Which records are asked for.
+    """
+
+    def __init__(self, finder: Finder, question: Question) -> None:
+        self.finder = finder
+        self.question = question
+        self.index: Records = answer(finder, replace(question, fields=()), READ_BYTES)
+        """The records without fields: their times and keys."""
+        self.nanoseconds = self.index.nanoseconds
+
+    def read_field(self, name: str, start: int, stop: int) -> Records:
+        """Read one field of the records from a start up to, not including, a stop; by index, in time order."""
+        question = replace(self.question, fields=(name,))
+        if start >= stop:
+            return answer(self.finder, replace(question, choice=take_none), READ_BYTES)
+        first, last = self.nanoseconds[start], self.nanoseconds[stop - 1]
+        files = [row for row, _ in self.finder.list_files(question)]
+        found = read_window(self.finder, question, files, (int(first), int(last) + 1), READ_BYTES)
+        before = start - int(np.searchsorted(self.nanoseconds, first))
+        return found[before : before + stop - start]
+
+
+def take_none(rows: npt.NDArray[Any], _: object) -> npt.NDArray[np.bool_]:
+    """Take no record."""
+    return np.zeros(len(rows), bool)
+
+
+class FileListing:
+    """Lists one day file, as a catalogue does that knows no times."""
+
+    def __init__(self) -> None:
+        self.known: list[CatalogueRow] = []
+
+    def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
+        """Return the rows of all types, or of one."""
+        return [row for row in self.known if data_type in (None, row.data_type)]
+
+    def list_types(self) -> list[str]:
+        """List the names of the data types, in order."""
+        return sorted({row.data_type for row in self.known})
+
+    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:  # noqa: ARG002
+        """Return the rows of a data type, which may have records of any time."""
+        return self.rows(data_type)
+
+    def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
+        """Yield the rows of a data type."""
+        yield from self.rows(data_type)
+
+    def list_keys(self, data_type: str) -> None:
+        """Return None: the keys are not known."""
+
+
+def find_in_file(path: Path) -> Finder:
+    """Make a finder for the records in one day file.
+
+    Raises
+    ------
+    UsageError
+        No table in it has a data type that is known.
+    DayFileError
+        It cannot be read.
+    """
+    from dayfile.hdf5.groups import find_leaves
+    from dayfile.hdf5.rows import open_if_table
+
+    listing = FileListing()
+    finder = Finder(path.parent, listing)
+    counts: dict[str, int] = {}
+    with reading_alone(), open_day_file(path) as file:
+        for node in find_leaves(file.root, without=LEDGER):
+            table = open_if_table(file, node)
+            if table is not None:
+                with closing(table):
+                    data_type = finder.find_type(table)
+                    if data_type is not None:
+                        counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
+    if not counts:
+        raise UsageError("no table of this file has a data type that is known", where=path)
+    for name, count in counts.items():
+        listing.known.append(CatalogueRow(path.name, name, "", count, FIRST_DAY, LAST_DAY))
+    return finder

@@ -1,0 +1,1 @@
+"""Records handed on to other libraries: one module for each, imported when it is used."""

@@ -1,0 +1,141 @@
+"""Forms of a data type: several merged, or some of its fields; and records in these forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.model.datatype import DataType, Field
+
+__all__ = [
+    "as_floats",
+    "drop_fields",
+    "float_field",
+    "merge_forms",
+    "narrow",
+    "pick_fields",
+    "take_meanings",
+    "take_rows",
+]
+
+
+def drop_fields(records: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+    """View records without their fields: NumPy copies records field by field, and plain bytes ten times quicker."""
+    return records.view(np.dtype((np.void, records.dtype.itemsize)))
+
+
+def pick_fields(records: npt.NDArray[Any], names: Iterable[str]) -> npt.NDArray[Any]:
+    """Copy some fields of records into a structured array without gaps, shape (n,).
+
+    Examples
+    --------
+    >>> pick_fields(np.array([(1, 2.5, 3)], [("a", "u1"), ("b", "<f4"), ("c", "u1")]), ["c", "a"])
+    array([(3, 1)], dtype=[('c', 'u1'), ('a', 'u1')])
+    """
+    chosen = list(names)
+    picked = np.empty(records.shape, np.dtype([(name, records.dtype[name]) for name in chosen]))
+    for name in chosen:
+        picked[name] = records[name]
+    return picked
+
+
+def take_rows(records: npt.NDArray[Any], rows: slice | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return some rows of a structured array, by a slice, a mask or indexes."""
+    taken: npt.NDArray[Any]
+    if isinstance(rows, slice) or not records.dtype.itemsize:
+        taken = records[rows]
+    else:
+        taken = drop_fields(records)[rows].view(records.dtype)
+    return taken
+
+
+def narrow(data_type: DataType, names: Iterable[str], more: Mapping[str, Field] | None = None) -> DataType:
+    """Return a data type with some of its fields, in the order of their names.
+
+    It still says how times are made, also of fields that it does not have any more.
+
+    Parameters
+    ----------
+    data_type : DataType
+        The data type.
+    names : iterable of str
+        Names of fields.
+    more : mapping of str to Field, optional
+        Fields of a newer form, for names that the data type does not have.
+    """
+    there = {**(more or {}), **{field.name: field for field in data_type.fields}}
+    fields = tuple(there[name] for name in names)
+    packed = data_type.packed
+    left = {field.name for field in fields}
+    if packed is not None and not left.issuperset(packed.fields):
+        packed = None
+    return replace(data_type, fields=fields, versions=(), packed=packed)
+
+
+def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
+    """Merge several forms of a data type: the last one, with the fields of all, and the rest of ``newest``.
+
+    The placement of the last one may be that of an overlap table.
+    """
+    fields: dict[str, Field] = {}
+    last = newest
+    for data_type in types:
+        fields.update({field.name: field for field in data_type.fields})
+        last = data_type
+    merged = replace(last, title=newest.title, placement=newest.placement, fields=tuple(fields.values()))
+    return take_meanings(merged, newest)
+
+
+def take_meanings(data_type: DataType, newest: DataType) -> DataType:
+    """Return a data type with what its newest declaration says of values: which are missing, and how times are made.
+
+    Its timing is taken if the data type has the fields for it.
+    """
+    missing = {field.name: field.missing for field in newest.fields}
+    if any(field.missing != missing.get(field.name, field.missing) for field in data_type.fields):
+        fields = tuple(replace(each, missing=missing.get(each.name, each.missing)) for each in data_type.fields)
+        data_type = replace(data_type, fields=fields)
+    names = {field.name for field in data_type.fields}
+    if data_type.composed == newest.composed or not names.issuperset(newest.timing.field_names):
+        return data_type
+    return replace(data_type, time=newest.time, end=newest.end, clock=newest.clock, composed=newest.composed)
+
+
+def as_floats(array: npt.NDArray[Any], data_type: DataType) -> tuple[npt.NDArray[Any], DataType]:
+    """Convert the fields of records that have missing values to floats, with NaN for what is missing.
+
+    Parameters
+    ----------
+    array : structured array, shape (n,)
+        With the fields of the data type.
+    data_type : DataType
+        What they are.
+
+    Returns
+    -------
+    array : structured array, shape (n,)
+        Fields of 8 and 16 bits are float32 now, longer ones float64. The array itself if no field has missing values.
+    data_type : DataType
+        With these fields.
+    """
+    if not any(field.missing for field in data_type.fields):
+        return array, data_type
+    converted = replace(data_type, fields=tuple(map(float_field, data_type.fields)), versions=())
+    floats = np.empty(array.shape, converted.dtype)
+    for field in data_type.fields:
+        floats[field.name] = array[field.name]
+        if field.missing:
+            floats[field.name][field.is_missing(array[field.name])] = np.nan
+    return floats, converted
+
+
+def float_field(field: Field) -> Field:
+    """Return a field as floats if it has missing values."""
+    if not field.missing:
+        return field
+    wide = field.base.itemsize > 2 and field.type != "float32"
+    return replace(field, type="float64" if wide else "float32", default=np.nan, missing=())
