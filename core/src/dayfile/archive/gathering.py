@@ -108,7 +108,13 @@ class Arena:
 
 
 def read_fields(
-    table: Table, store: Store, start: int, stop: int, names: Sequence[str] | None, out: npt.NDArray[Any] | None = None
+    table: Table,
+    data_type: DataType,
+    store: Store,
+    start: int,
+    stop: int,
+    names: Sequence[str] | None,
+    out: npt.NDArray[Any] | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Read named fields of a block of rows of a table; the only place where rows are read to be given to somebody.
 
@@ -116,6 +122,8 @@ def read_fields(
     ----------
     table : Table
         The table.
+    data_type : DataType
+        What its rows are.
     store : Store
         How it holds its records.
     start, stop : int
@@ -132,11 +140,16 @@ def read_fields(
     held : array of bool, shape (n,)
         Which rows hold a record: slots may be empty.
     """
-    rows = table.read(start, stop, out=out)
-    held = store.find_held(rows) if store.sparse else np.ones(len(rows), bool)
     if names is None:
-        return rows, held
-    return pick_fields(rows, [name for name in names if name in (rows.dtype.names or ())]), held
+        rows = table.read(start, stop, out=out)
+        return rows, store.find_held(rows) if store.sparse else np.ones(len(rows), bool)
+    chosen = [name for name in names if name in (table.dtype.names or ())]
+    if not store.sparse:
+        return table.read_fields(start, stop, chosen), np.ones(stop - start, bool)
+    deciding = store.list_held_fields(data_type)
+    rows = table.read_fields(start, stop, list(dict.fromkeys([*chosen, *deciding])))
+    held = store.find_held(rows[deciding[0]] if len(deciding) == 1 else pick_fields(rows, deciding))
+    return rows if len(rows.dtype.names or ()) == len(chosen) else pick_fields(rows, chosen), held
 
 
 def read_table(
@@ -170,16 +183,19 @@ def read_table(
     for start in range(0, length, step):
         stop = min(start + step, length)
         room = found[count : count + stop - start] if names is None else None
-        rows, taken = read_fields(table, store, start, stop, names, room)
+        rows, taken = read_fields(table, data_type, store, start, stop, names, room)
         if not all_in_time:
             taken &= question.choice(rows, data_type)
         if question.where is not None:
             taken &= question.satisfies(rows, keys)
-        if names is not None or not taken.all():
-            rows = drop_fields(rows)[taken].view(rows.dtype)
-            rows = rows if names is None else form.conform(rows)
-            drop_fields(found)[count : count + len(rows)] = drop_fields(rows)
-        count += len(rows)
+        if names is not None:
+            rows = form.conform(rows)
+        kept_rows = int(np.count_nonzero(taken))
+        if kept_rows < len(rows):
+            np.compress(taken, drop_fields(rows), out=drop_fields(found)[count : count + kept_rows])
+        elif names is not None:
+            drop_fields(found)[count : count + kept_rows] = drop_fields(rows)
+        count += kept_rows
     kept = arena.keep(reserved, count)
     conformed = form.conform(kept.array)
     rows_kept = kept if conformed is kept.array else RowSlice(conformed, None)
@@ -205,8 +221,8 @@ def join_parts(newest: DataType, parts: list[Part], arena: Arena, *, all_fields:
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), lengths)
     array = arena.join((part.rows for part in parts), data_type)
     parts.clear()  # sorting makes a copy: with the parts there would be three
-    times = data_type.find_begins(array)
-    if not (times[1:] >= times[:-1]).all():
+    if not data_type.is_in_order(array):
+        times = data_type.find_begins(array)
         order = np.argsort(times, kind="stable")
         array, origins = drop_fields(array)[order].view(data_type.dtype), origins[order]
         keys = {name: column[order] for name, column in keys.items()}

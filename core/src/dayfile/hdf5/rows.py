@@ -57,7 +57,7 @@ class Table(Protocol):
         """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
 
     def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
-        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+        """Read named fields of rows from ``start`` up to, not including, ``stop``, without gaps."""
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Read rows by their indexes, shape (n,)."""
@@ -129,7 +129,7 @@ class NativeTable:
         return list_extents(self.dataset, self.dtype.itemsize, self.nrows)
 
     def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
-        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+        """Read named fields of rows from ``start`` up to, not including, ``stop``, without gaps."""
         if not 0 <= start <= stop <= self.nrows:
             raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
         found = make_room(self.dtype, names, stop - start)
@@ -219,7 +219,7 @@ class ConvertedTable:
         return found
 
     def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
-        """Read named fields of rows from ``start`` up to, not including, ``stop``; packed, in the order of the names."""
+        """Read named fields of rows from ``start`` up to, not including, ``stop``, without gaps."""
         found = make_room(self.dtype, names, stop - start)
         copy_fields(self.read(start, stop), found)
         return found

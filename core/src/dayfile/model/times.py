@@ -6,7 +6,7 @@ ranges and the order of records are made of: the count with its fraction, in nan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -38,6 +38,10 @@ class WholeTime(Protocol):
 
     def count(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[Any]:
         """Return the clock values that decide days and slots, shape (n,); not ``defined`` where fields make no time."""
+        ...
+
+    def is_in_order(self, records: npt.NDArray[Any]) -> bool:
+        """Return whether records are seen at once to be in order of time; False if they have to be looked at."""
         ...
 
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:
@@ -90,6 +94,16 @@ class Count:
         values: npt.NDArray[Any] = records[self.field]
         return values
 
+    def is_in_order(self, records: npt.NDArray[Any]) -> bool:
+        """Return whether the counts increase, and no fraction makes a tick of a second or less longer."""
+        counts = records[self.field]
+        if self.whole or counts.dtype.kind == "f" or not (counts[1:] > counts[:-1]).all():
+            return False
+        if not self.fraction or not len(records):
+            return True
+        fractions = records[self.fraction]
+        return fractions.dtype.kind == "u" and int(fractions.max()) < self.per_second
+
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:
         """Return the whole times in nanoseconds."""
         times = clock.to_nanoseconds(records[self.field])
@@ -137,9 +151,12 @@ class Calendar:
     @property
     def field_names(self) -> tuple[str, ...]:
         """Return the names of the fields."""
-        return tuple(
-            getattr(self, each.name) for each in fields(self) if each.type == "str" and getattr(self, each.name)
-        )
+        return (*self.count_names, self.fraction) if self.fraction else self.count_names
+
+    @property
+    def count_names(self) -> tuple[str, ...]:
+        """Return the names of the fields of date and time, without the fraction."""
+        return tuple(name for name in (self.year, self.month, self.day, self.hour, self.minute, self.second) if name)
 
     def count(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[Any]:
         """Return clock values of the date and time without the fraction, int64 or float64."""
@@ -160,6 +177,10 @@ class Calendar:
         good &= (second < 60) | (seconds <= lengths - (1 if clock.runs_on else 0)) & (hour == 23) & (minute == 59)
         counts = starts + seconds * clock.ticks
         return np.where(good, counts, NO_DATE)
+
+    def is_in_order(self, records: npt.NDArray[Any]) -> bool:  # noqa: ARG002
+        """Return False: dates have to be looked at."""
+        return False
 
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:
         """Return the whole times in nanoseconds."""

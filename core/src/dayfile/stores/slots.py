@@ -19,6 +19,8 @@ __all__ = ["STORE_NAME", "Slots", "find_filled", "find_slots"]
 
 STORE_NAME = "slots"
 EMPTY_BYTE, CONFLICT_BYTE = 0x00, 0xFF
+WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""Unsigned integers by their bytes."""
 
 
 def view_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -28,6 +30,10 @@ def view_bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def find_filled(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Find the slots that hold a record: neither empty (all bytes 0x00) nor in conflict (all bytes 0xFF)."""
+    if rows.dtype.itemsize in WORDS:  # as one field alone may be
+        words = np.ascontiguousarray(rows).view(WORDS[rows.dtype.itemsize])
+        filled: npt.NDArray[np.bool_] = (words != 0) & (words != np.iinfo(words.dtype).max)
+        return filled
     content = view_bytes(rows)
     full = np.ones(len(rows), bool)
     # Few records begin like an empty slot or one in conflict: for all others the first bytes decide.
