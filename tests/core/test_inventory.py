@@ -81,7 +81,7 @@ def test_days_are_those_with_records_of_all_keys_or_of_one(stations):
 
 @pytest.mark.parametrize("ask", ["days", "coverage", "gaps", "read"])
 def test_an_unknown_key_is_an_error_that_names_those_there_are(stations, ask):
-    with pytest.raises(UsageError, match=r"school\.events has no station 999; there are 7, 501, roof"):
+    with pytest.raises(UsageError, match=r"no station 999; stations: 7, 501, roof"):
         getattr(stations, ask)("school.events", station=999)
     with pytest.raises(UsageError, match=r"school\.events has no key 'statoin'.*station"):
         getattr(stations, ask)("school.events", statoin=7)
@@ -287,4 +287,4 @@ def test_gaps_are_listed_with_their_length(show):
     assert lines == ["2017-02-26T23:01:00Z  2017-02-28T00:00:10Z     1 d 00:59", "1 gap"]
     (gap,) = json.loads("".join(show("gaps", "school.events", "--key", "7", "--longer-than", "2 h", "--json")))
     assert gap == {"start": "2017-02-26T23:01:00Z", "stop": "2017-02-28T00:00:10Z"}
-    assert "there are 7, 501, roof" in show("gaps", "school.events", "--key", "999", code=2)[0]
+    assert "stations: 7, 501, roof" in show("gaps", "school.events", "--key", "999", code=2)[0]

@@ -251,7 +251,7 @@ def test_a_key_chooses_its_records(stations, school, station, seconds):
 
 
 def test_a_key_that_no_record_has_is_refused_with_those_there_are(stations):
-    with pytest.raises(UsageError, match=r"school.events has no station 8; there are 7, 501, roof"):
+    with pytest.raises(UsageError, match=r"no station 8; stations: 7, 501, roof"):
         stations.read("school.events", "2017-02-26", "2017-02-27", station=8)
     assert len(stations.read("school.events", "2017-03-01", "2017-03-02", station=7)) == 0
 

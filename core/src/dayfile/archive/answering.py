@@ -15,7 +15,7 @@ from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import ALLOWANCE, Finder, to_utc
 from dayfile.archive.gathering import READ_BYTES, Arena, Part, join_parts, read_table
 from dayfile.archive.opening import name_trouble
-from dayfile.archive.question import Key, Question, parse_keys
+from dayfile.archive.question import KeyValue, Question, parse_keys
 from dayfile.archive.records import Records
 from dayfile.errors import UsageError
 from dayfile.messages import list_some, plural_of
@@ -50,7 +50,7 @@ def read_files(
     # The number of records that are asked for is unknown; if all are read, they need the memory anyway.
     chosen = question.keys or question.where is not None
     arena = Arena(0 if chosen else sum(row.records for row, _ in files) * form.dtype.itemsize)
-    seen: list[dict[str, Key]] = []
+    seen: list[dict[str, KeyValue]] = []
     with reading_alone():
         for row, all_in_time in files:
             path = finder.directory / row.path
@@ -77,7 +77,7 @@ def read_files(
     return records
 
 
-def check_key_values(finder: Finder, question: Question, seen: list[dict[str, Key]]) -> None:
+def check_key_values(finder: Finder, question: Question, seen: list[dict[str, KeyValue]]) -> None:
     """Raise a UsageError for values of keys that no record of the archive has.
 
     Day files outside the range are looked into only if those within it do not have all values.
@@ -89,7 +89,7 @@ def check_key_values(finder: Finder, question: Question, seen: list[dict[str, Ke
     }
     if not missing:
         return
-    known: dict[str, dict[Key, None]] = {name: {} for name in question.keys}
+    known: dict[str, dict[KeyValue, None]] = {name: {} for name in question.keys}
     for keys in finder.list_keys(question.data_type):
         missing -= {(name, str(value)) for name, value in keys.items()}
         if not missing:

@@ -12,7 +12,7 @@ import numpy as np
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.opening import open_day_file
-from dayfile.archive.question import Key, Question, parse_keys
+from dayfile.archive.question import KeyValue, Question, parse_keys
 from dayfile.errors import StorageError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import FIRST_DAY, LAST_DAY, Clock
@@ -49,7 +49,7 @@ class Listing(Protocol):
         """Yield the rows of a data type, those of the newest days first."""
         ...
 
-    def list_keys(self, data_type: str) -> list[dict[str, Key]] | None:
+    def list_keys(self, data_type: str) -> list[dict[str, KeyValue]] | None:
         """List the keys of a data type that have records; None if they are not known."""
         ...
 
@@ -120,7 +120,7 @@ class Finder:
             files.append((row, question.first < question.last and bool(inside)))
         return files
 
-    def list_keys(self, data_type: DataType) -> Iterator[dict[str, Key]]:
+    def list_keys(self, data_type: DataType) -> Iterator[dict[str, KeyValue]]:
         """List the keys of a type: as the listing has them, or of all tables, newest day files first."""
         from dayfile.hdf5.groups import find_leaves
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.blob_places import Place
-from dayfile.archive.question import Key, Question, list_key_names
+from dayfile.archive.question import KeyValue, Question, list_key_names
 from dayfile.archive.records import Records
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import drop_fields, merge_forms, narrow, pick_fields
@@ -58,7 +58,7 @@ class Part:
 
     data_type: DataType
     rows: RowSlice
-    keys: dict[str, Key]
+    keys: dict[str, KeyValue]
     place: Place
 
 
@@ -156,7 +156,7 @@ def read_table(
     table: Table,
     data_type: DataType,
     question: Question,
-    keys: Mapping[str, Key],
+    keys: Mapping[str, KeyValue],
     path: Path,
     arena: Arena,
     read_bytes: int = READ_BYTES,

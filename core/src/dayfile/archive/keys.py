@@ -6,12 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dayfile.archive.description import Total
 from dayfile.errors import UsageError
-from dayfile.messages import suggest
+from dayfile.messages import list_some, plural_of
 
 __all__ = ["choose_totals", "order_totals"]
-
-MOST_VALUES = 40
-"""Values that a message lists."""
 
 
 def order_totals(totals: Iterable[Total]) -> list[Total]:
@@ -35,14 +32,6 @@ def choose_totals(data_type: str, totals: Sequence[Total], wanted: Mapping[str, 
             raise UsageError(f"{data_type} has no key {name!r}; {there}")
         before, chosen = chosen, [total for total in chosen if str(total.key.get(name)) == str(value)]
         if not chosen:
-            raise UsageError(f"{data_type} has no {name} {value}{describe_values(name, value, before)}")
+            values = dict.fromkeys(str(total.key[name]) for total in order_totals(before))
+            raise UsageError(f"no {name} {value}; {plural_of(name)}: {list_some(values)}")
     return chosen
-
-
-def describe_values(name: str, value: str | int, totals: Iterable[Total]) -> str:
-    """Describe the values of a key that there are, for a message about one that does not exist."""
-    values = list(dict.fromkeys(str(total.key[name]) for total in order_totals(totals)))
-    if len(values) > MOST_VALUES:
-        return f"; there are {len(values)}: {', '.join(values[:MOST_VALUES])}, …"
-    hint = suggest(str(value), values)
-    return hint if "did you mean" in hint and not str(value).isdigit() else f"; there are {', '.join(values)}"

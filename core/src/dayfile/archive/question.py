@@ -16,10 +16,10 @@ from dayfile.model.conditions import Condition, parse_condition
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import float_field
 
-__all__ = ["Choice", "Key", "KeyValues", "Missing", "Question", "ask", "list_key_names", "parse_keys"]
+__all__ = ["Choice", "KeyValue", "KeyValues", "Missing", "Question", "ask", "list_key_names", "parse_keys"]
 
-Key = str | int
-KeyValues = Key | Iterable[Key]
+KeyValue = str | int
+KeyValues = KeyValue | Iterable[KeyValue]
 """One value of a key, or several."""
 Missing = Literal["keep", "nan"]
 Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
@@ -31,7 +31,7 @@ def list_key_names(data_type: DataType) -> list[str]:
     return re.findall(r"\{(\w+)\}", data_type.placement.node.path)
 
 
-def parse_keys(data_type: DataType, path: str) -> dict[str, Key] | None:
+def parse_keys(data_type: DataType, path: str) -> dict[str, KeyValue] | None:
     """Parse the keys of the records in a table from its path; None if tables of the type are not at such paths."""
     from dayfile.stores.nodes import match_keys, parse_key
 
@@ -86,7 +86,7 @@ class Question:
         needed = [name for name in (self.where.names if self.where else ()) if name in known]
         return tuple(dict.fromkeys([*self.stored_names, *sorted(needed)]))
 
-    def wants(self, keys: Mapping[str, Key]) -> bool:
+    def wants(self, keys: Mapping[str, KeyValue]) -> bool:
         """Return whether records with these keys are asked for."""
         return all(str(keys.get(name)) in values for name, values in self.keys.items())
 
@@ -95,7 +95,7 @@ class Question:
         there = parse_keys(self.data_type, path)
         return there is None or self.wants(there)
 
-    def satisfies(self, rows: npt.NDArray[Any], keys: Mapping[str, Key]) -> npt.NDArray[np.bool_]:
+    def satisfies(self, rows: npt.NDArray[Any], keys: Mapping[str, KeyValue]) -> npt.NDArray[np.bool_]:
         """Find the records of a table for which the condition holds, shape (n,)."""
         assert self.where is not None  # noqa: S101 - for mypy
 

@@ -11,10 +11,10 @@ from dayfile.handover.columns import Column, RecordTable, find_time_name, import
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["make_table"]
+__all__ = ["make_arrow_table"]
 
 
-def make_table(records: RecordTable, *, blobs: bool = False) -> pa.Table:
+def make_arrow_table(records: RecordTable, *, blobs: bool = False) -> pa.Table:
     """Make a table of Arrow; see :meth:`dayfile.Records.to_arrow`."""
     arrow = import_extra("pyarrow", "to_arrow", "arrow")
     times = arrow.array(records.times.astype(np.int64), arrow.timestamp("ns", tz="UTC"))

@@ -22,11 +22,11 @@ def make_astropy_table(records: RecordTable, *, blobs: bool = False) -> Any:  # 
     table = tables.Table(meta={"data_type": records.data_type.name, "title": records.data_type.title})
     table[find_time_name(records)] = make_times(records)
     for column in iterate_columns(records, blobs=blobs):
-        table[column.name] = make_column(tables, units, column)
+        table[column.name] = make_astropy_column(tables, units, column)
     return table
 
 
-def make_column(tables: Any, units: Any, column: Column) -> Any:  # noqa: ANN401 - of astropy, which has no types
+def make_astropy_column(tables: Any, units: Any, column: Column) -> Any:  # noqa: ANN401 - of astropy, which has no types
     """Make a column; missing values are masked, and a unit that astropy does not know is kept as its text."""
     told = {"name": column.name, "description": column.doc or None}
     told["unit"] = units.Unit(column.unit, parse_strict="silent") if column.unit else None

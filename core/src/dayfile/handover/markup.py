@@ -19,7 +19,7 @@ MOST_ROWS, MOST_COLUMNS, MOST_ELEMENTS = 10, 20, 4
 def show_records(records: RecordTable) -> str:
     """Show the first records as an HTML table, with units."""
     times = records.times
-    span = f", {format_time(times[0])} to {format_time(times[-1])}" if len(times) else ""
+    span = f", {format_plainly(times[0])} to {format_plainly(times[-1])}" if len(times) else ""
     if records.nearest:
         span = f"; nearest days: {', '.join(map(str, records.nearest))}"
     data_type = records.data_type
@@ -27,10 +27,10 @@ def show_records(records: RecordTable) -> str:
         f"<strong>{escape(data_type.name)}</strong> {escape(data_type.title)}: {plural(len(records), 'record')}{span}"
     )
     rows = min(len(records), MOST_ROWS)
-    columns = [("time", "UTC", "", [format_time(time) for time in times[:rows]])]
+    columns = [("time", "UTC", "", [format_plainly(time) for time in times[:rows]])]
     for column in iterate_columns(records[:rows], blobs=False):
         gone = column.missing
-        cells = [format_cell(column.values[row], None if gone is None else gone[row]) for row in range(rows)]
+        cells = [make_cell(column.values[row], None if gone is None else gone[row]) for row in range(rows)]
         columns.append((column.name, column.unit, column.doc, cells))
     notes = []
     if len(records) > rows:
@@ -83,13 +83,13 @@ def format_to_second(time: np.datetime64 | None) -> str:
     return "" if time is None else f"{time.astype('datetime64[s]')}Z"
 
 
-def format_time(time: np.datetime64) -> str:
+def format_plainly(time: np.datetime64) -> str:
     """Format a time without the zeros of its fraction."""
     text = str(time)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def format_cell(value: Any, missing: Any) -> str:  # noqa: ANN401 - a value of any field
+def make_cell(value: Any, missing: Any) -> str:  # noqa: ANN401 - a value of any field
     """Format a value, or the first elements of an array; a dash for what is missing."""
     values, gone = np.asarray(value), np.asarray(False if missing is None else missing)
     texts = [

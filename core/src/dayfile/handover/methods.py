@@ -58,13 +58,13 @@ class HandedOn:
         MissingExtraError
             pyarrow is not installed.
         """
-        from dayfile.handover.arrow import make_table
+        from dayfile.handover.arrow import make_arrow_table
 
         return make_table(self, blobs=blobs)
 
     def __arrow_c_stream__(self: RecordTable, requested_schema: object | None = None) -> object:
         """Hand the records on as an Arrow stream: polars, DuckDB, pandas and pyarrow take them as they are by this."""
-        from dayfile.handover.arrow import make_table
+        from dayfile.handover.arrow import make_arrow_table
 
         return make_table(self).__arrow_c_stream__(requested_schema)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dayfile.handover.arrow import make_table
+from dayfile.handover.arrow import make_arrow_table
 from dayfile.handover.columns import RecordTable, import_extra
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dayfile.hdf5.library import call, close_on_exit, to_hsize
 
 __all__ = ["Extent", "copy_fields", "list_extents", "read_extents"]
 
-READ_BYTES = 2**20
+BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
 UNDEFINED = 2**64 - 1
 """``HADDR_UNDEF``: the address of what is not in the file."""
@@ -109,7 +109,7 @@ def read_extents(
         The file ends before the rows do.
     """
     stop, filled = start + len(out), 0
-    buffer = bytearray(min(READ_BYTES, len(out) * rows.itemsize) // rows.itemsize * rows.itemsize or rows.itemsize)
+    buffer = bytearray(min(BUFFER_BYTES, len(out) * rows.itemsize) // rows.itemsize * rows.itemsize or rows.itemsize)
     step = len(buffer) // rows.itemsize
     for extent in extents:
         first, end = max(extent.first, start), min(extent.stop, stop)
