@@ -356,12 +356,13 @@ def test_what_is_wrong_with_a_question_is_said_before_the_first_piece_is_asked_f
     where=st.sampled_from([None, "counts[1] > 300", "not quality.BAD_CLOCK"]),
     fields=st.sampled_from([None, ["counts"], []]),
     read_bytes=st.sampled_from([50, 1000, 10**6]),
+    window_bytes=st.sampled_from([1, 1000, 10**6]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_all_ways_to_ask_agree(telescope, start, length, rows, inside, where, fields, read_bytes):
+def test_all_ways_to_ask_agree(telescope, start, length, rows, inside, where, fields, read_bytes, window_bytes):
     first = None if start is None else START + start
     last = None if start is None else START + start + length
-    reader = Reader(telescope.root, read_bytes=read_bytes)
+    reader = Reader(telescope.root, read_bytes=read_bytes, window_bytes=window_bytes)
     question = {"inside": inside, "where": where, "fields": fields}
     plain = telescope.read("muon.rates", *(() if inside else (first, last)))
     mask = np.ones(len(plain), bool)

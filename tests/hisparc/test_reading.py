@@ -158,3 +158,27 @@ def test_a_damaged_trace_is_kept_as_sent_and_said_to_be_damaged(damaged, message
     assert records.blobs("traces", 0)[1] == damaged
     with pytest.raises(ValueError, match=message):
         read_traces(records, 0)
+
+
+def test_a_detector_that_does_not_exist_has_no_values_where_events_are_handed_on(archive):
+    events = archive.read("hisparc.events", station=510)
+    assert {field.name for field in events.data_type.fields if field.missing == (-1, -999)} == {
+        *("baseline", "std_dev", "n_peaks", "pulseheights", "integrals"),
+    }
+    events.array["pulseheights"][0] = [100, -999, -1, -1]
+    assert events.to_arrow().column("pulseheights")[0].as_py() == [100, None, None, None]
+    assert events.to_pandas()["pulseheights[2]"].isna().all()
+    assert events.to_astropy()["pulseheights"].mask[0].tolist() == [False, True, True, True]
+    assert events["pulseheights"].dtype == np.int16
+
+
+def test_day_files_declare_missing_values_without_the_plugin(archive, tmp_path):
+    import json
+
+    import tables
+
+    with tables.open_file(archive.read("hisparc.events").places[0].path) as file:
+        fields = json.loads(file.get_node("/hisparc/cluster_amsterdam/station_501/events")._v_attrs.fields)
+    missing = {field["name"]: field["missing"] for field in fields if "missing" in field}
+    assert missing["pulseheights"] == [-1, -999]
+    assert "traces" not in missing

@@ -23,7 +23,7 @@ from dayfile.model.datatype import DataType
 from dayfile.model.forms import narrow, take_meanings
 from dayfile.model.validity import ALWAYS, NEVER
 
-__all__ = ["READ_BYTES", "answer", "answer_in_pieces", "find_bounds", "read_window"]
+__all__ = ["READ_BYTES", "WINDOW_BYTES", "DayReader", "answer", "answer_in_pieces", "find_bounds", "read_window"]
 
 WINDOW_BYTES = 64 * 2**20
 """Bytes of records, about, that :meth:`Reader.iter` reads at once to put them in order, if its pieces are smaller."""
@@ -101,11 +101,15 @@ def check_key_values(finder: Finder, question: Question, seen: list[dict[str, Ke
     raise UsageError(f"no {name} {value}; {plural_of(name)}: {list_some(map(str, there))}", where=finder.directory)
 
 
-def answer_in_pieces(finder: Finder, question: Question, rows: int, read_bytes: int) -> Iterator[Records]:
+def answer_in_pieces(
+    finder: Finder, question: Question, rows: int, read_bytes: int, window_bytes: int
+) -> Iterator[Records]:
     """Yield the records of a question in pieces of so many, the last one excepted."""
     files = [row for row, _ in finder.list_files(question)]
+    form = question.data_type if question.stored_names is None else narrow(question.data_type, question.stored_names)
+    most = max(rows, window_bytes // max(1, form.dtype.itemsize))
     waiting: list[Records] = []
-    for start, stop in pairwise(find_bounds(question, files, rows)):
+    for start, stop in pairwise(find_bounds(question, files, most)):
         records = read_window(finder, question, files, (start, stop), read_bytes)
         if not len(records):
             continue
@@ -120,18 +124,14 @@ def answer_in_pieces(finder: Finder, question: Question, rows: int, read_bytes: 
         yield Records.concatenate(waiting)
 
 
-def find_bounds(question: Question, files: list[CatalogueRow], rows: int) -> list[int]:
-    """Find times between which there are few enough records to be put in order in memory: days, or parts of one."""
-    newest = question.data_type
-    names = question.stored_names
-    form = newest if names is None else narrow(newest, names)
-    most = max(rows, WINDOW_BYTES // max(1, form.dtype.itemsize))
+def find_bounds(question: Question, files: list[CatalogueRow], most: int) -> list[int]:
+    """Find times between which there are, about, at most so many records: days, or parts of one."""
     counts: dict[str, int] = {}
     for row in files:
         counts[row.day] = counts.get(row.day, 0) + row.records
     bounds = []
     for day, count in sorted(counts.items()):
-        start, stop = (newest.clock.find_midnight(np.datetime64(day, "D") + each) for each in (0, 1))
+        start, stop = (question.data_type.clock.find_midnight(np.datetime64(day, "D") + each) for each in (0, 1))
         parts = -(-count // most) or 1
         bounds += [start + (stop - start) * part // parts for part in range(parts)]
     return [ALWAYS, *bounds[1:], NEVER]

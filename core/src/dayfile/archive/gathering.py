@@ -14,7 +14,7 @@ from dayfile.archive.blob_places import Place
 from dayfile.archive.question import KeyValue, Question, list_key_names
 from dayfile.archive.records import Records
 from dayfile.model.datatype import DataType
-from dayfile.model.forms import drop_fields, merge_forms, narrow, pick_fields
+from dayfile.model.forms import drop_fields, is_in_order, merge_forms, narrow, pick_fields
 
 if TYPE_CHECKING:
     from dayfile.hdf5.rows import Table
@@ -221,7 +221,7 @@ def join_parts(newest: DataType, parts: list[Part], arena: Arena, *, all_fields:
     origins = np.repeat(np.arange(len(parts), dtype=np.min_scalar_type(len(parts))), lengths)
     array = arena.join((part.rows for part in parts), data_type)
     parts.clear()  # sorting makes a copy: with the parts there would be three
-    if not data_type.is_in_order(array):
+    if not is_in_order(array, data_type):
         times = data_type.find_begins(array)
         order = np.argsort(times, kind="stable")
         array, origins = drop_fields(array)[order].view(data_type.dtype), origins[order]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dayfile.archive.answering import answer, answer_in_pieces
+from dayfile.archive.answering import WINDOW_BYTES, answer, answer_in_pieces
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.finding import Finder
 from dayfile.archive.gathering import READ_BYTES
@@ -40,14 +40,22 @@ class Reader:
         Possible data types of tables that do not declare theirs; those of the installed plugins if not given.
     read_bytes : int
         Bytes of the blocks in which tables are read.
+    window_bytes : int
+        Bytes of records, about, that :meth:`iter` reads at once to put them in order, if a piece has fewer.
     """
 
     def __init__(
-        self, root: Root, data_types: Iterable[DataType] | None = None, *, read_bytes: int = READ_BYTES
+        self,
+        root: Root,
+        data_types: Iterable[DataType] | None = None,
+        *,
+        read_bytes: int = READ_BYTES,
+        window_bytes: int = WINDOW_BYTES,
     ) -> None:
         self.root = root
         self.catalogue = Catalogue.of(root)
         self.read_bytes = read_bytes
+        self.window_bytes = window_bytes
         self.finder = Finder(root.path, self.catalogue, data_types)
 
     def types(self) -> list[str]:
@@ -159,7 +167,7 @@ class Reader:
         question = ask_range(
             self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
         )
-        return answer_in_pieces(self.finder, question, rows, self.read_bytes)
+        return answer_in_pieces(self.finder, question, rows, self.read_bytes, self.window_bytes)
 
     def at(self, data_type: str, second: Time, **keys: KeyValues) -> Records:
         """Read the records that are valid at one time: usually one or none.

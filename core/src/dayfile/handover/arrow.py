@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dayfile.handover.columns import Column, RecordTable, find_time_name, import_extra, iterate_columns
+from dayfile.handover.columns import FieldColumn, RecordTable, find_time_name, import_extra, iterate_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,7 @@ def make_arrow_table(records: RecordTable, *, blobs: bool = False) -> pa.Table:
     return table
 
 
-def make_array(arrow: Any, column: Column) -> Any:  # noqa: ANN401 - of pyarrow, which is imported where it is used
+def make_array(arrow: Any, column: FieldColumn) -> Any:  # noqa: ANN401 - of pyarrow, which is imported where it is used
     """Make an array of a column: missing values are null, and arrays of a fixed shape are lists of fixed size."""
     values = np.ascontiguousarray(column.values).ravel()
     if values.dtype == object:

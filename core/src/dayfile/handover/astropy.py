@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.handover.columns import Column, RecordTable, find_time_name, import_extra, iterate_columns
+from dayfile.handover.columns import FieldColumn, RecordTable, find_time_name, import_extra, iterate_columns
 from dayfile.model.leap_seconds import NANOSECONDS_A_DAY
 
 __all__ = ["make_astropy_table"]
@@ -26,7 +26,7 @@ def make_astropy_table(records: RecordTable, *, blobs: bool = False) -> Any:  # 
     return table
 
 
-def make_astropy_column(tables: Any, units: Any, column: Column) -> Any:  # noqa: ANN401 - of astropy, which has no types
+def make_astropy_column(tables: Any, units: Any, column: FieldColumn) -> Any:  # noqa: ANN401 - of astropy, which has no types
     """Make a column; missing values are masked, and a unit that astropy does not know is kept as its text."""
     told = {"name": column.name, "description": column.doc or None}
     told["unit"] = units.Unit(column.unit, parse_strict="silent") if column.unit else None

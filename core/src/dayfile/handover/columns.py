@@ -15,7 +15,7 @@ from dayfile.model.datatype import DataType, Field
 from dayfile.model.forms import float_field
 
 __all__ = [
-    "Column",
+    "FieldColumn",
     "RecordTable",
     "decode_texts",
     "find_time_name",
@@ -72,7 +72,7 @@ class RecordTable(Protocol):
 
 
 @dataclass(frozen=True)
-class Column:
+class FieldColumn:
     """A field or key of records.
 
     Parameters
@@ -103,10 +103,10 @@ class Column:
         return floats
 
 
-def iterate_columns(records: RecordTable, *, blobs: bool) -> Iterator[Column]:
+def iterate_columns(records: RecordTable, *, blobs: bool) -> Iterator[FieldColumn]:
     """Yield the keys of records, then their fields; with ``blobs``, fields of blobs have these, not indexes."""
     for name, values in records.keys.items():
-        yield Column(name, values if values.dtype != object else values.astype(str))
+        yield FieldColumn(name, values if values.dtype != object else values.astype(str))
     for field in records.data_type.fields:
         values = records.array[field.name]
         if field.type == "char":
@@ -114,7 +114,7 @@ def iterate_columns(records: RecordTable, *, blobs: bool) -> Iterator[Column]:
         if field.blob and blobs:
             values = records.all_blobs(field.name)
         missing = field.is_missing(values) if field.missing else None
-        yield Column(field.name, values, missing, field.unit, field.doc, field)
+        yield FieldColumn(field.name, values, missing, field.unit, field.doc, field)
 
 
 def decode_texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.str_]:
@@ -123,7 +123,7 @@ def decode_texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.str_]:
     return decoded
 
 
-def label_elements(column: Column) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def label_elements(column: FieldColumn) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield each element of a column with a label, ``hp[0]``, and NaN for what is missing."""
     values = column.fill_with_nan()
     for place in np.ndindex(values.shape[1:]):

@@ -19,7 +19,7 @@ MOST_ROWS, MOST_COLUMNS, MOST_ELEMENTS = 10, 20, 4
 def show_records(records: RecordTable) -> str:
     """Show the first records as an HTML table, with units."""
     times = records.times
-    span = f", {format_plainly(times[0])} to {format_plainly(times[-1])}" if len(times) else ""
+    span = f", {show_time(times[0])} to {show_time(times[-1])}" if len(times) else ""
     if records.nearest:
         span = f"; nearest days: {', '.join(map(str, records.nearest))}"
     data_type = records.data_type
@@ -27,10 +27,10 @@ def show_records(records: RecordTable) -> str:
         f"<strong>{escape(data_type.name)}</strong> {escape(data_type.title)}: {plural(len(records), 'record')}{span}"
     )
     rows = min(len(records), MOST_ROWS)
-    columns = [("time", "UTC", "", [format_plainly(time) for time in times[:rows]])]
+    columns = [("time", "UTC", "", [show_time(time) for time in times[:rows]])]
     for column in iterate_columns(records[:rows], blobs=False):
         gone = column.missing
-        cells = [make_cell(column.values[row], None if gone is None else gone[row]) for row in range(rows)]
+        cells = [show_value(column.values[row], None if gone is None else gone[row]) for row in range(rows)]
         columns.append((column.name, column.unit, column.doc, cells))
     notes = []
     if len(records) > rows:
@@ -59,11 +59,14 @@ def show_archive(path: str, rows: Sequence[Sequence[Any]]) -> str:
         One for each data type; times are datetime64[ns], or None without records.
     """
     titles = ["type", "days", "records", "first", "last"]
-    table = make_html_table(
-        [[f"<th>{title}</th>" for title in titles]],
-        ([str(cell) for cell in row[:3]] + [format_to_second(time) for time in row[3:]] for row in rows),
-    )
+    table = make_html_table([[f"<th>{title}</th>" for title in titles]], (make_archive_cells(row) for row in rows))
     return f"<div><p><strong>{escape(path)}</strong>: {plural(len(rows), 'data type')}</p>{table}</div>"
+
+
+def make_archive_cells(row: Sequence[Any]) -> list[str]:
+    """Format what there is of a data type, its times to the second."""
+    times = ["" if time is None else f"{time.astype('datetime64[s]')}Z" for time in row[3:]]
+    return [*map(str, row[:3]), *times]
 
 
 def make_html_table(heads: Iterable[Iterable[str]], rows: Iterable[Iterable[str]]) -> str:
@@ -78,18 +81,13 @@ def title_cell(name: str, doc: str) -> str:
     return f'<th title="{escape(doc)}">{escape(name)}</th>' if doc else f"<th>{escape(name)}</th>"
 
 
-def format_to_second(time: np.datetime64 | None) -> str:
-    """Format a time to the second; empty for None."""
-    return "" if time is None else f"{time.astype('datetime64[s]')}Z"
-
-
-def format_plainly(time: np.datetime64) -> str:
+def show_time(time: np.datetime64) -> str:
     """Format a time without the zeros of its fraction."""
     text = str(time)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def make_cell(value: Any, missing: Any) -> str:  # noqa: ANN401 - a value of any field
+def show_value(value: Any, missing: Any) -> str:  # noqa: ANN401 - a value of any field
     """Format a value, or the first elements of an array; a dash for what is missing."""
     values, gone = np.asarray(value), np.asarray(False if missing is None else missing)
     texts = [

@@ -60,13 +60,13 @@ class HandedOn:
         """
         from dayfile.handover.arrow import make_arrow_table
 
-        return make_table(self, blobs=blobs)
+        return make_arrow_table(self, blobs=blobs)
 
     def __arrow_c_stream__(self: RecordTable, requested_schema: object | None = None) -> object:
         """Hand the records on as an Arrow stream: polars, DuckDB, pandas and pyarrow take them as they are by this."""
         from dayfile.handover.arrow import make_arrow_table
 
-        return make_table(self).__arrow_c_stream__(requested_schema)
+        return make_arrow_table(self).__arrow_c_stream__(requested_schema)
 
     def to_xarray(self: RecordTable, *, blobs: bool = False) -> xr.Dataset:
         """Make a Dataset along ``time``, with keys as coordinates, and units and flags as attributes of CF.

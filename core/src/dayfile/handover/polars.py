@@ -16,5 +16,5 @@ __all__ = ["make_polars_frame"]
 def make_polars_frame(records: RecordTable, *, blobs: bool = False) -> pl.DataFrame:
     """Make a DataFrame of polars; see :meth:`dayfile.Records.to_polars`."""
     polars = import_extra("polars", "to_polars", "polars")
-    frame: pl.DataFrame = polars.from_arrow(make_table(records, blobs=blobs))
+    frame: pl.DataFrame = polars.from_arrow(make_arrow_table(records, blobs=blobs))
     return frame

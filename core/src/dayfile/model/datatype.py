@@ -344,13 +344,6 @@ class DataType:
         """Return the clock values that decide the days and slots of records, shape (n,)."""
         return self.timing.time.count(records, self.clock)
 
-    def is_in_order(self, records: npt.NDArray[Any]) -> bool:
-        """Return whether records are in the order of their whole times."""
-        if self.timing.time.is_in_order(records):
-            return True
-        times = self.find_begins(records)
-        return bool((times[1:] >= times[:-1]).all())
-
     def find_begins(self, records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the whole times of records, in nanoseconds of the clock, shape (n,)."""
         return self.timing.time.find(records, self.clock)

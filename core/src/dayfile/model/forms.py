@@ -15,6 +15,7 @@ __all__ = [
     "as_floats",
     "drop_fields",
     "float_field",
+    "is_in_order",
     "merge_forms",
     "narrow",
     "pick_fields",
@@ -41,6 +42,14 @@ def pick_fields(records: npt.NDArray[Any], names: Iterable[str]) -> npt.NDArray[
     for name in chosen:
         picked[name] = records[name]
     return picked
+
+
+def is_in_order(records: npt.NDArray[Any], data_type: DataType) -> bool:
+    """Return whether records are in the order of their whole times."""
+    if data_type.timing.time.is_in_order(records):
+        return True
+    times = data_type.find_begins(records)
+    return bool((times[1:] >= times[:-1]).all())
 
 
 def take_rows(records: npt.NDArray[Any], rows: slice | npt.NDArray[Any]) -> npt.NDArray[Any]:
