@@ -39,7 +39,8 @@ $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 $(VENV)/ready-dev: $(VENV)/ready
 	@echo "== installing what tests, lint, types and docs need"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs duckdb sphinx myst-parser furo
+		pytest pytest-xdist pytest-timeout hypothesis ruff mypy types-PyYAML pandas-stubs sphinx myst-parser furo \
+		duckdb h5py netCDF4 xarray astropy
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hisparc-sapphire \
 		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uwsgi \

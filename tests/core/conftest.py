@@ -79,6 +79,7 @@ path: "school/{year}_{month}_{day}.h5"
 node: /school/station_{station}/{type}
 titles: [School data, 'Station {station}']
 blobs: {node: '/school/station_{station}/blobs', title: Variable-length values}
+keeps: [time32]
 types:
   events:
     code: EVT

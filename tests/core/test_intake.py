@@ -144,12 +144,6 @@ def test_a_fifo_given_as_a_source_is_refused_and_not_waited_for(archive, hits, t
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
 
 
-def test_a_dash_as_a_source_is_refused_and_says_what_to_give_instead(command, tmp_path):
-    done = command("archive-run", "-")
-    assert (done.code, "save it to a file" in done.err) == (2, True), done.err
-    assert not (tmp_path / "archive").exists()
-
-
 def test_standard_input_is_taken_as_a_source_by_its_path(tmp_path):
     program = Path(sys.executable).with_name("archive-run")
     done = subprocess.run([program, "/dev/stdin"], input=b"of nobody", capture_output=True, cwd=tmp_path, check=False)
@@ -165,7 +159,7 @@ def test_a_compressed_source_is_named_as_such(archive, pack, name):
     archive.drop("MuonHit.be.bin.packed", pack(b"anything"))
     report = archive.run(run__unrecognised="quarantine")
     (entry,) = report.quarantine
-    assert f"it is compressed ({name}), and compressed files are not unpacked" in entry.reason
+    assert f"it is compressed ({name}), and only files named .gz are unpacked" in entry.reason
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=["not to be listed", "not to be entered"])

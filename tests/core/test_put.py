@@ -279,21 +279,6 @@ def test_a_type_that_no_plugin_has_is_refused_with_the_one_that_was_meant(opened
         opened.put("muon.rats", rates(muon, (0, 1)))
 
 
-def test_a_type_whose_records_come_from_sources_only_is_refused(opened, school):
-    with pytest.raises(UsageError, match=r"records of school\.events cannot be put, only archived from sources"):
-        opened.put("school.events", school.make_events([(1, 1.0, b"a", b"x", None)]).records)
-    assert list(opened.root.list_day_files()) == []
-
-
-def test_stations_uploads_cannot_be_put(opened):
-    types = pytest.importorskip("dayfile_hisparc").instrument.data_types()
-    events = next(data_type for data_type in types if data_type.name == "hisparc.events")
-    records = np.zeros(1, events.dtype)
-    records["timestamp"] = 1488067200
-    with pytest.raises(UsageError, match=r"hisparc\.events cannot be put, only archived from sources"):
-        opened.put("hisparc.events", records)
-
-
 # ---- Several puts
 
 

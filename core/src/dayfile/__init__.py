@@ -1,6 +1,6 @@
 """dayfile: archives what scientific instruments send into day files.
 
-HDF5, one file per day, found by date, readable by anyone. The public names are in ``__all__``; each is imported
+HDF5, one file per day, found by date. The public names are in ``__all__``; each is imported
 when it is first used, so that ``import dayfile`` costs next to nothing.
 """
 

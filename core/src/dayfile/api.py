@@ -15,18 +15,24 @@ from dayfile.archive.question import KeyValues
 from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, settings_of
+from dayfile.engine.executors import run_given
+from dayfile.engine.offering import list_offers
 from dayfile.engine.putting import PUBLISH_BYTES, Putting
 from dayfile.engine.starting import start_run
 from dayfile.errors import UsageError
 from dayfile.plugins import Plugins
-from dayfile.settings import Settings, from_program, resolve
+from dayfile.settings import Settings, from_program, keys_of, resolve
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from dayfile.archive.records import Records
+    from dayfile.engine.report import Report
     from dayfile.model.instants import Time
+
+GivenSource = str | Path | bytes | tuple[str, bytes]
+"""A source as a program gives it: a path, its content, or its name and content."""
 
 __all__ = ["Archive", "create_archive", "open_archive"]
 
@@ -119,7 +125,15 @@ class Archive(Inventory):
 
         return show_archive(str(self.root.path), self.catalogue.sum_types())
 
-    def put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    def put(
+        self,
+        data_type: str,
+        records: Records | npt.ArrayLike,
+        *,
+        blobs: Mapping[str, npt.ArrayLike] | None = None,
+        wait: float = 0.0,
+        **keys: object,
+    ) -> npt.NDArray[np.uint8]:
         """Put records into the day files of their times; they are published when this returns.
 
         Parameters
@@ -127,7 +141,15 @@ class Archive(Inventory):
         data_type : str
             Name of the type, ``muon.hits``.
         records : Records, structured array of shape (n,), or one struct
-            With the fields of the type, by name, in any byte order and alignment.
+            With the fields of the type, by name, in any byte order and alignment. Fields that number the rows of a
+            table, or hold indexes of blobs, may be left out. Records that were read bring their keys and blobs.
+        blobs : mapping of str to array of object, optional
+            Values of variable length by the name of their field, each bytes or None, one for each record and element,
+            as :meth:`dayfile.Records.all_blobs` returns them. A field of ``records`` may be of dtype object instead.
+        wait : float
+            Seconds to wait for another run on the archive to end; by default, that is an error at once.
+        **keys : str or int
+            The keys of the type, such as ``station=501``, for all of these records.
 
         Returns
         -------
@@ -140,11 +162,11 @@ class Archive(Inventory):
         ------
         UsageError
             No such type, or the records do not have its fields, or have values that do not fit them, or begin more new
-            days than ``run.most_new_days``. Nothing is put.
+            days than ``run.most_new_days``; or keys or blobs are not those of the type. Nothing is put.
         SettingsError
             A setting of ``archive.yaml`` or the environment does not exist, or has an impossible value.
         ArchiveLockedError
-            A run is working on the archive.
+            A run is working on the archive, and did not end within ``wait`` seconds.
         HeldError
             A day file cannot take records now: it cannot be read, or is not the one that was published.
         PluginError
@@ -156,18 +178,22 @@ class Archive(Inventory):
         Examples
         --------
         ``open_archive("archive").put("muon.hits", records)``
+
+        ``open_archive("archive").put("school.events", records, station=501, blobs={"traces": traces}, wait=10)``
         """
-        with self.putting() as put:
-            return put(data_type, records)
+        with self.putting(wait=wait) as put:
+            return put(data_type, records, blobs=blobs, **keys)
 
     @contextmanager
-    def putting(self, *, publish_bytes: int = PUBLISH_BYTES) -> Iterator[Putting]:
+    def putting(self, *, publish_bytes: int = PUBLISH_BYTES, wait: float = 0.0) -> Iterator[Putting]:
         """Put records in several calls, which is much quicker than as many calls of :meth:`put`.
 
         Parameters
         ----------
         publish_bytes : int
             Bytes of records to hold in memory, 64 MB if not given; once there are more, they are published.
+        wait : float
+            As for :meth:`put`.
 
         Yields
         ------
@@ -185,12 +211,72 @@ class Archive(Inventory):
         --------
         ``with archive.putting() as put: statuses = [put("muon.hits", record) for record in records]``
         """
-        with start_run(self.root, self.plugins, self.settings) as run:
+        with start_run(self.root, self.plugins, self.settings, wait=check_wait(wait)) as run:
             putting = Putting(run, publish_bytes)
             try:
                 yield putting
             finally:
                 putting.close()
+
+    def ingest(
+        self,
+        sources: GivenSource | Iterable[GivenSource],
+        *,
+        plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+        wait: float = 0.0,
+        **keys: str | int,
+    ) -> Report:
+        """Archive sources, as ``archive-run`` does; their day files are published when this returns.
+
+        Bytes are in ``accepted/``, on disk, before anything of them is archived. Files are read in place. What cannot
+        be archived is in quarantine, and in the report. Bytes that no plugin of the call recognises, while others that
+        are installed may, go to ``incoming/``.
+
+        Parameters
+        ----------
+        sources : str, Path, bytes or (str, bytes), or an iterable of these
+            Files and directories by their paths; the content of a source, or its name and content for formats that
+            recognise it by its name.
+        plugins : list of str, mapping of str to object, or Plugins, optional
+            The plugins that decode, as for :func:`open_archive`; those of this archive if not given.
+        wait : float
+            As for :meth:`put`.
+        **keys : str or int
+            What the sources do not say themselves, such as ``station=501``: settings of the plugins, by their names,
+            that hold for these sources. They are archived as parcels, which say them.
+
+        Returns
+        -------
+        Report
+            Numbers of sources and records, published day files, and what is in quarantine; its ``exit_code`` is 0 if
+            everything was archived.
+
+        Raises
+        ------
+        UsageError
+            A path does not exist, or something else than paths and bytes was given, or a plugin is not installed, or
+            takes no such key.
+        ArchiveLockedError
+            A run is working on the archive, and did not end within ``wait`` seconds.
+        StorageError
+            The archive could not be written. What was accepted is archived by the next ``archive-run``.
+
+        Examples
+        --------
+        ``open_archive("archive").ingest(["MuonHit.be.bin", ("MuonRates.be.bin", content)]).records["muon.hits"]``
+        """
+        chosen = self.plugins if plugins is None else choose_plugins(plugins)
+        known = keys_of(chosen.settings_models)  # the others are of plugins that are left out, and were checked before
+        given = {key: each for key, each in self._given.items() if key in known}
+        settings = settings_of(self.root, chosen, given)
+        return run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
+
+
+def check_wait(wait: float) -> float:
+    """Return a number of seconds to wait; UsageError if it is not one."""
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0:
+        raise UsageError(f"wait must be a number of seconds, from 0 on, not {wait!r}")
+    return float(wait)
 
 
 def open_archive(

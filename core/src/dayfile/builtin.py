@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dayfile.hookspecs import hookimpl
 from dayfile.stores.registry import CORE_STORES
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dayfile.archive.workfile import WorkFile
     from dayfile.formats.base import Format
-    from dayfile.model.batch import Batch
+    from dayfile.model.batch import Batch, Blobs, Blocks, Source
     from dayfile.model.datatype import DataType
     from dayfile.stores.base import Store
 
@@ -34,10 +34,26 @@ class Builtin:
 
     @hookimpl
     def formats(self) -> Iterable[Format]:
-        """Return the formats of C structs: streams, files of slots, HDF4."""
+        """Return the formats of C structs (streams, files of slots, HDF4), and the core's own."""
         from dayfile.formats.registry import CORE_FORMATS
 
         return CORE_FORMATS
+
+    @hookimpl
+    def decode(self, source: Source, data_types: Mapping[str, DataType]) -> Blocks | None:
+        """Decode records that a program put, of any data type."""
+        from dayfile.formats.parcels import decode_parcel, is_parcel
+
+        return decode_parcel(source, data_types) if is_parcel(source) else None
+
+    @hookimpl
+    def encode(
+        self, data_type: DataType, records: npt.NDArray[Any], keys: Mapping[str, str | int], blobs: Blobs
+    ) -> tuple[str, bytes]:
+        """Encode records of any data type, with their keys and blobs."""
+        from dayfile.formats.parcels import write_records
+
+        return write_records(data_type, records, keys, blobs)
 
     @hookimpl
     def stores(self) -> Iterable[Store]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dayfile.archive.root import Root
     from dayfile.export.base import ByteOrder, Exporter
     from dayfile.formats.base import Format
-    from dayfile.model.batch import Batch, Rejected, Remark, Source
+    from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
     from dayfile.stores.base import Store
 
@@ -45,6 +45,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 __all__ = [
     "classify",
+    "complete_keys",
     "data_types",
     "decode",
     "encode",
@@ -73,7 +74,7 @@ HOOKS = tuple(name for name in __all__ if name != "hookimpl")
 def data_types(formats: Mapping[str, Format]) -> Iterable[DataType]:  # type: ignore[empty-body]
     """Declare the data types of this instrument.
 
-    Called once, when the plugin is loaded. Every selected plugin is asked.
+    Called once, when the plugin is loaded, on every selected plugin.
 
     Parameters
     ----------
@@ -82,8 +83,7 @@ def data_types(formats: Mapping[str, Format]) -> Iterable[DataType]:  # type: ig
 
     Returns
     -------
-    iterable of DataType
-        Names must be unique over all plugins.
+    iterable of DataType, with names that are unique over all plugins
     """
 
 
@@ -111,8 +111,6 @@ def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
 
     Parameters
     ----------
-    batch : Batch
-        The batch.
     data_types : mapping of str to DataType
         The types that the batch can have: those of the plugin that decoded it, of the plugins that this plugin extends,
         and of the plugins that extend it.
@@ -124,6 +122,25 @@ def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
     """
 
 
+@hookspec
+def complete_keys(data_type: DataType, keys: Mapping[str, str | int]) -> Mapping[str, str | int] | None:
+    """Complete the keys that a program gives with records, as ``decode`` would for a source.
+
+    Called when a program puts records. Asked: plugins that extend the plugin of the data type, then that plugin.
+    Optional: without it, a program has to give all keys of the node as they are stored.
+
+    Parameters
+    ----------
+    keys : mapping of str to str or int
+        What the program gave; some may be missing, or unknown.
+
+    Returns
+    -------
+    mapping of str to str or int, or None
+        Keys as of a batch. None leaves them as they are.
+    """
+
+
 # ---- sources
 
 
@@ -132,7 +149,7 @@ def formats() -> Iterable[Format]:  # type: ignore[empty-body]
     """Offer formats of sources. Layouts name them under ``sources``, and can use their words.
 
     Called once, when the plugin is loaded, before any plugin declares its data types. Every selected plugin is asked,
-    and ``builtin``, which offers ``struct_streams``, ``hdf4`` and ``flat_files``. Optional.
+    and ``builtin``, which offers ``struct_streams``, ``hdf4``, ``flat_files`` and ``parcels``. Optional.
 
     Returns
     -------
@@ -142,19 +159,24 @@ def formats() -> Iterable[Format]:  # type: ignore[empty-body]
 
 
 @hookspec
-def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | Remark] | None:
+def decode(
+    source: Source, settings: BaseModel, data_types: Mapping[str, DataType]
+) -> Iterable[Batch | Rejected | Remark] | None:
     """Turn a source into batches of records.
 
-    Called once for each source. Every selected plugin is asked, in the order of selection, as one source can hold
-    records of several instruments. If one fails, the source is not released, and the records from the others are
-    archived.
+    Called once for each source, in the order of selection, on every selected plugin, as it can hold records of several
+    instruments. If one fails, the source is not released, and the records from the others are archived. About parcels,
+    the core's own format, only ``builtin`` is asked.
 
     Parameters
     ----------
     source : Source
-        The file as received.
+        The file as received; of a gzip file, its content, under its name without ``.gz``.
     settings : BaseModel
-        This plugin's own settings: an instance of the model that its ``settings`` hook returned.
+        This plugin's own settings: an instance of the model that its ``settings`` hook returned. Keys that a program
+        gave with the source (:meth:`dayfile.api.Archive.ingest`) are in place of settings of the same names.
+    data_types : mapping of str to DataType
+        The data types of all plugins of the run, by name.
 
     Returns
     -------
@@ -176,24 +198,26 @@ def decode(source: Source, settings: BaseModel) -> Iterable[Batch | Rejected | R
 
 
 @hookspec
-def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
+def encode(
+    data_type: DataType, records: npt.NDArray[Any], keys: Mapping[str, str | int], blobs: Blobs
+) -> tuple[str, bytes] | None:
     """Turn records into a source that ``decode`` turns back into them.
 
     Called when a program puts records. The ledger then lists them, and they can be kept or quarantined like any source.
-    Asked: plugins that extend the plugin of the data type, then that plugin. Optional: without it, records of a type
-    can only come from sources.
+    Asked: plugins that extend the plugin of the data type, then that plugin, then ``builtin``, which makes a parcel of
+    any records. For types with keys or blobs, only ``builtin`` is asked. Optional.
 
     Parameters
     ----------
     data_type : DataType
         The data type, in the version of the records.
-    records : structured array, shape (n,)
-        The records, in the dtype of the data type.
+    records, keys, blobs
+        The records, in the dtype of the data type, with their keys and blobs as of a batch.
 
     Returns
     -------
     (str, bytes), or None
-        Name and content of the source; None if records of the type cannot be put.
+        Name and content; None leaves it to the next plugin.
     """
 
 
@@ -201,9 +225,8 @@ def encode(data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] 
 def read_config(path: Path) -> dict[str, object] | None:
     """Read a settings file of another program that this plugin can stand in for.
 
-    Called with the file of ``--config`` before it is read as YAML. Every selected plugin is asked; it is an error if
-    two of them recognise the file. A plugin that fails is reported at the end, and the file is read as if the plugin
-    did not exist. Optional.
+    Called with the file of ``--config`` before it is read as YAML. Every selected plugin is asked; two that recognise
+    the file are an error. A plugin that fails is reported, and the file is read as if it did not exist. Optional.
 
     Returns
     -------
@@ -277,8 +300,8 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Offer formats in which a day of a data type can be written for other programs.
 
-    Called by ``dayfile export``. Every selected plugin is asked: an exporter can write data types of other plugins. Of
-    two with one name, that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
+    Called by ``dayfile export``. Every selected plugin is asked, also about data types of others. Of two with one name,
+    that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
 
     Returns
     -------
@@ -291,13 +314,8 @@ def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
 def export_formats(data_type: DataType) -> Iterable[str] | None:
     """Name the formats in which a day of a data type can be written for other programs.
 
-    The older way, with ``export``: ``exporters`` does both. Called by ``dayfile export``. Asked: plugins that extend
-    the plugin of the data type, and that plugin; all answers count. Optional.
-
-    Returns
-    -------
-    iterable of str, or None
-        Names as the user gives them with ``--format``.
+    The older way, with ``export``: ``exporters`` does both. Asked: plugins that extend the plugin of the data type, and
+    that plugin; all answers, names as for ``--format``, count. Optional.
     """
 
 
@@ -355,14 +373,7 @@ def simulate(day: np.datetime64, seed: int, directory: Path) -> Iterable[Path] |
     Returns
     -------
     iterable of Path
-        The files written, at least one, below the directory.
-
-    Raises
-    ------
-    UsageError
-        There cannot be sources of this day.
-    StorageError
-        A file could not be written.
+        The files written, at least one, below the directory. A UsageError if there cannot be sources of this day.
     """
 
 
@@ -378,18 +389,11 @@ def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) 
         The address of the server.
     day, seed
         As for ``simulate``.
-    clients : int
-        The number of clients that send at once.
-    seconds : float
-        The time after which no new upload begins.
+    clients, seconds
+        How many clients send at once, and after which time no new upload begins.
 
     Returns
     -------
     iterable of str
-        Lines that say what was sent and answered.
-
-    Raises
-    ------
-    StorageError
-        Something was sent, and nothing of it was stored.
+        Lines that say what was sent and answered. A StorageError if something was sent and nothing of it stored.
     """

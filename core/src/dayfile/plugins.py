@@ -6,191 +6,43 @@ plugins that extend that one. A failure is reported under the name of the plugin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from dayfile.builtin import Builtin
 from dayfile.contract import answers
-from dayfile.contract.asking import Hooks
 from dayfile.contract.batches import (
     Answering,
     check_answer,
     check_blocks,
-    check_data_type,
-    check_new,
     check_records,
     check_statuses,
     check_written,
     protect,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
-from dayfile.contract.offers import check_exporters, check_formats, check_new_format
+from dayfile.contract.offers import check_exporters
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import Day, Exporter
 from dayfile.export.older import OlderExporter
-from dayfile.formats.base import Format
-from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
+from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
+from dayfile.messages import suggest
+from dayfile.model.batch import NO_BLOBS, Batch, Blobs, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.registration import BUILTIN, Answer, Registered
 from dayfile.settings import Settings, from_plugin, resolve
-from dayfile.stores.registry import forget_store, register_stores
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
 
-BUILTIN = "builtin"
-Answer = TypeVar("Answer")
 
-
-@dataclass
-class Plugins:
-    """The plugins of a run; made by :meth:`make_empty` or :func:`dayfile.discovery.load`.
-
-    Attributes
-    ----------
-    names : list of str
-        The plugins that loaded, in the order of selection.
-    failures : list of Failure
-        Plugins that did not load, and those whose read_config or routes failed.
-    versions : dict of str to str
-        Version of the distribution of each plugin.
-    data_types : dict of str to DataType
-        The data types of all plugins by name.
-    owners : dict of str to str
-        The plugin of each data type.
-    store_owners : dict of str to str
-        The plugin of each store.
-    extends : dict of str to tuple of str
-        The plugins that each plugin extends.
-    settings_models : dict of str to type
-        What can be set for each plugin.
-    others : tuple of str
-        Plugins that are installed and not part of this run.
-    formats : dict of str to Format
-        The formats that the plugins of the run and ``builtin`` offer, by name.
-    """
-
-    _hooks: Hooks = field(default_factory=Hooks, repr=False)
-    names: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
-    data_types: dict[str, DataType] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
-    store_owners: dict[str, str] = field(default_factory=dict)
-    extends: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    settings_models: dict[str, type[BaseModel]] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
-    formats: dict[str, Format] = field(default_factory=dict)
-    _format_owners: dict[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def missing(self) -> list[str]:
-        """The selected plugins that did not load."""
-        return [name for name in self.versions if name not in self.names]
-
-    @classmethod
-    def make_empty(cls) -> Plugins:
-        """Make an object with the plugin ``builtin`` only; :meth:`add` adds others."""
-        plugins = cls()
-        plugins._hooks.register(BUILTIN, Builtin())
-        plugins._register_stores(BUILTIN)
-        plugins._register_formats(BUILTIN)
-        return plugins
-
-    @property
-    def bases(self) -> dict[str, str]:
-        """Directories of day files that can be elsewhere, and the environment variables that say where."""
-        return {at.path.partition("/")[0]: at.base for each in self.data_types.values() if (at := each.placement).base}
-
-    def add(self, name: str, plugin: object, version: str = "", installed: Collection[str] | None = None) -> None:
-        """Add a plugin; see :meth:`add_all`."""
-        self.add_all({name: (plugin, version)}, installed)
-
-    def add_all(self, offered: Mapping[str, tuple[object, str]], installed: Collection[str] | None = None) -> None:
-        """Add plugins. A plugin with a fault becomes a failure, and nothing of it is kept.
-
-        Parameters
-        ----------
-        offered : mapping of str to (object, str)
-            A module or an object with hooks, and its version, by name. The layout of each can use the formats of all.
-        installed : collection of str, optional
-            Plugins that they may extend; any, if not given.
-        """
-        registered = []
-        for name, (plugin, version) in offered.items():
-            if name == BUILTIN or name in self.names:
-                self.failures.append(Failure(name, f"plugin {name}: its name is taken", PluginError.__name__))
-                continue
-            self.versions[name] = version
-            with self._collect_failure(name):
-                self._register(name, plugin, installed)
-                registered.append(name)
-        for name in registered:
-            with self._collect_failure(name):
-                self._declare(name)
-                self.names.append(name)
-
-    @contextmanager
-    def _collect_failure(self, name: str) -> Iterator[None]:
-        """Turn an error of a plugin into a failure, and remove all that the plugin has registered."""
-        failed = len(self.failures)
-        with collect_failures(name, self.failures):
-            yield
-        if len(self.failures) > failed:
-            for owners, forget in ((self._format_owners, self.formats.pop), (self.store_owners, forget_store)):
-                for each in [each for each, owner in owners.items() if owner == name]:
-                    del owners[each]
-                    forget(each)
-            self._hooks.unregister(name)
-
-    def _register(self, name: str, plugin: object, installed: Collection[str] | None) -> None:
-        """Register a plugin with its stores and formats."""
-        answers.check_version(getattr(plugin, "hook_version", 1))
-        self._hooks.register(name, plugin)
-        self.extends[name] = answers.check_extends(getattr(plugin, "extends", ()), name, installed)
-        self._register_stores(name)
-        self._register_formats(name)
-
-    def _register_formats(self, name: str) -> None:
-        """Register the formats that a plugin offers."""
-        for item in self._ask(name, "formats", check_formats) or ():
-            check_new_format(item, self.formats, self._format_owners)
-            self.formats[item.name] = item
-            self._format_owners[item.name] = name
-
-    def _declare(self, name: str) -> None:
-        """Register the data types of a plugin, and what can be set for it."""
-        types: dict[str, DataType] = {}
-        for data_type in map(check_data_type, self._hooks.call(name, "data_types", formats=dict(self.formats)) or ()):
-            check_new(data_type, self.data_types | types, self.owners | dict.fromkeys(types, name))
-            types[data_type.name] = data_type
-        self.settings_models[name] = answers.check_model(self._hooks.call(name, "settings"))
-        self.data_types.update(types)
-        self.owners.update(dict.fromkeys(types, name))
-
-    def _register_stores(self, name: str) -> None:
-        """Register the stores of a plugin."""
-        found = answers.check_stores(self._hooks.call(name, "stores") or (), self.store_owners, name)
-        self.store_owners.update(dict.fromkeys(register_stores(found), name))
-
-    def _ask(
-        self,
-        name: str,
-        hook: str,
-        check: Callable[[Any], Answer],
-        passed: tuple[type[DayfileError], ...] = (),
-        **arguments: Any,  # noqa: ANN401 - each hook has its own
-    ) -> Answer | None:
-        """Call a hook of one plugin and check the answer (None: no answer); PluginError with its name if that fails."""
-        with blame("" if name == BUILTIN else name, hook, passed):
-            answer = self._hooks.call(name, hook, **arguments)
-            return None if answer is None else check(answer)
+class Plugins(Registered):
+    """The plugins of a run; made by :meth:`make_empty` or :func:`dayfile.discovery.load`."""
 
     def list_asked(self, owner: str) -> list[str]:
         """List the plugins that are asked about what belongs to one: those that extend it, itself, ``builtin``."""
@@ -208,17 +60,56 @@ class Plugins:
         return None
 
     def decode(
-        self, source: Source, settings: Mapping[str, BaseModel], *, in_blocks: bool = False
+        self, source: Source, settings: Settings, *, in_blocks: bool = False
     ) -> Iterator[tuple[str, Iterable[Batch | Rejected | Remark] | Failure]]:
         """Decode a source with each plugin, in Blocks if ``in_blocks`` and it can; skip plugins that say "not mine"."""
-        for name in self.names:
+        failures = list[Failure]()
+        with collect_failures("dayfile", failures):
+            source, keys = open_wrapped(source, settings.core.sources_largest)
+            own = self.set_keys(settings, keys, source.name)
+            asked = [BUILTIN] if is_parcel(source) else self.names
+        if failures:
+            yield "dayfile", failures[0]
+            return
+        for name in asked:
             answer, failures = None, list[Failure]()
             with collect_failures(name, failures):
-                items = self._hooks.call(name, "decode", source=source, settings=settings[name])
+                items = self._hooks.call(
+                    name, "decode", source=source, settings=own.get(name), data_types=self.data_types
+                )
                 blocks = in_blocks and isinstance(items, Blocks)
                 answer = None if items is None else check_blocks(items) if blocks else check_answer(items)
             if failures or answer is not None:
                 yield name, failures[0] if failures else answer or []
+
+    def add_keys(self, source: Source, settings: Settings, keys: Mapping[str, str | int]) -> tuple[str, bytes]:
+        """Make a source, name and content, that says the keys of another; errors as for :meth:`set_keys`."""
+        self.set_keys(settings, keys, source.name)
+        return write_source(source, keys)
+
+    def set_keys(self, settings: Settings, keys: Mapping[str, object], where: str) -> Mapping[str, BaseModel]:
+        """Return the settings of each plugin for a source that came with keys.
+
+        Raises
+        ------
+        UsageError
+            No plugin has a setting of the name of a key.
+        SettingsError
+            A key has an impossible value.
+        """
+        if not keys:
+            return settings.plugins
+        names = dict.fromkeys(key for model in self.settings_models.values() for key in model.model_fields)
+        for key in keys:
+            if key not in names:
+                raise UsageError(f"no plugin of this run takes the key {key!r}{suggest(key, names)}", where=where)
+        given = {
+            f"{name}.{key}": each
+            for name, model in self.settings_models.items()
+            for key, each in {**dict(settings.plugins[name]), **keys}.items()
+            if key in model.model_fields
+        }
+        return resolve(self.settings_models, from_plugin(given, Path(where))).plugins
 
     def read_config(self, path: Path) -> tuple[dict[str, Any] | None, list[Failure]]:
         """Read settings from a file of another program, if a plugin recognises it; return them and the failures.
@@ -288,6 +179,8 @@ class Plugins:
 
     def _list_types(self, decoder: str) -> dict[str, DataType]:
         """List the types that a plugin's batches can have: its own, and of plugins it extends or that extend it."""
+        if decoder == BUILTIN:
+            return self.data_types  # a parcel names its type
         extending = [name for name in self.names if decoder in self.extends[name]]
         return {
             name: data_type
@@ -304,22 +197,59 @@ class Plugins:
             raise PluginError(f"no plugin locates {data_type.name}")
         return path
 
-    def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes]:
-        """Turn records into a source, name and content, that ``decode`` turns back into them.
+    def encode_own(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:
+        """Turn records without keys and blobs into a source in a format of their plugin; None if it has none.
 
         Raises
         ------
-        UsageError
-            The data type is of a plugin whose records come from sources only.
         PluginError
             The plugin failed.
         """
         check = partial(answers.check_source, data_type=data_type, records=len(records))
+        arguments = {"data_type": data_type, "records": records, "keys": {}, "blobs": NO_BLOBS}
+        asked = self.list_asked(self.owners[data_type.name])[:-1]
+        found = (self._ask(name, "encode", check, (), **arguments) for name in asked)
+        return next((answer for answer in found if answer is not None), None)
+
+    def encode(
+        self,
+        data_type: DataType,
+        records: npt.NDArray[Any],
+        keys: Mapping[str, str | int] | None = None,
+        blobs: Blobs = NO_BLOBS,
+    ) -> tuple[str, bytes]:
+        """Turn records into a source, name and content, that ``decode`` turns back into them: if need be, a parcel.
+
+        Raises
+        ------
+        UsageError
+            ``decode`` would not know the type of a parcel again, as another one has its code.
+        PluginError
+            The plugin failed.
+        """
+        alone = not (data_type.placement.node.keys or data_type.blob_fields)
+        own = self.encode_own(data_type, records) if alone else None
+        if own is not None:
+            return own
+        self._check_code(data_type)
+        check = partial(answers.check_source, data_type=data_type, records=len(records))
+        arguments = {"data_type": data_type, "records": records, "keys": keys or {}, "blobs": blobs}
+        made = self._ask(BUILTIN, "encode", check, (), **arguments)
+        assert made is not None  # noqa: S101 - builtin encodes all records
+        return made
+
+    def _check_code(self, data_type: DataType) -> None:
+        """Check that no other type has the instrument and the code of a type, by which builtin classifies."""
+        for name, other in self.data_types.items():
+            if name != data_type.name and (other.instrument, other.code) == (data_type.instrument, data_type.code):
+                message = f"records of {data_type.name} cannot be put: {name} has its code, {data_type.code!r}, too"
+                raise UsageError(message)
+
+    def complete_keys(self, data_type: DataType, keys: Mapping[str, str | int]) -> Mapping[str, str | int]:
+        """Complete the keys that a program gave; PluginError if the plugin fails."""
         owner = self.owners[data_type.name]
-        answer = self._ask_first(owner, "encode", check, data_type=data_type, records=records)
-        if answer is None:
-            raise UsageError(f"records of {data_type.name} cannot be put, only archived from sources")
-        return answer
+        answer = self._ask_first(owner, "complete_keys", answers.check_keys_answer, data_type=data_type, keys=keys)
+        return keys if answer is None else answer
 
     def write(self, work_file: Answering, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
         """Write a batch into a work file; return a status for each record.

@@ -27,6 +27,7 @@ __all__ = [
     "from_file",
     "from_plugin",
     "from_program",
+    "keys_of",
     "resolve",
 ]
 

@@ -302,11 +302,16 @@ class Root:
         return not elsewhere or resolve_links(self.path / path) not in elsewhere
 
     @contextmanager
-    def hold_lock(self) -> Iterator[bool]:
+    def hold_lock(self, wait: float = 0.0) -> Iterator[bool]:
         """Hold the archive's lock, after emptying the workshop.
 
         The lock is the operating system's (flock): it ends with the last of the processes that hold it, the run's own
         and its workers, so a killed run blocks nobody. This waits for the workers of a killed run to end.
+
+        Parameters
+        ----------
+        wait : float
+            Seconds to wait for another run to end.
 
         Yields
         ------
@@ -316,13 +321,13 @@ class Root:
         Raises
         ------
         ArchiveLockedError
-            Another run holds it; the message names its process.
+            Another run holds it, and did not end in time; the message names its process.
 
         Notes
         -----
         A fork that leaves this context, as by ``sys.exit``, does not release the lock.
         """
-        lock, process = self._lock(), os.getpid()
+        lock, process = self._lock(wait), os.getpid()
         with disk.storage_errors("open", self.path):
             here = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # on exit its path may be another directory
         try:
@@ -350,9 +355,9 @@ class Root:
             os.unlink(self.holder.name, dir_fd=here)
         fcntl.flock(lock, fcntl.LOCK_UN)
 
-    def _lock(self) -> int:
+    def _lock(self, wait: float) -> int:
         """Take the lock; return its open file, which forks of this process hold too."""
-        end = time.monotonic() + PATIENCE
+        began = time.monotonic()
         with disk.storage_errors("lock the archive", self.path), ExitStack() as opened:
             lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, disk.PRIVATE_FILE)
             opened.callback(os.close, lock)
@@ -360,8 +365,11 @@ class Root:
                 if try_lock(lock, self.path):
                     opened.pop_all()
                     return lock
-                if time.monotonic() > end or not self._holder_ended():
-                    raise ArchiveLockedError(f"{self._describe_holder()} is working on this archive", where=self.path)
+                waited = time.monotonic() - began
+                if waited >= wait and (waited > PATIENCE or not self._holder_ended()):
+                    still = f", also after {wait:g} s" if wait else ""
+                    message = f"{self._describe_holder()} is working on this archive{still}"
+                    raise ArchiveLockedError(message, where=self.path)
                 time.sleep(0.01)
 
     def _holder_ended(self) -> bool:

@@ -15,7 +15,7 @@ from dayfile.archive.directories import list_directory, read_status
 from dayfile.archive.root import Root
 from dayfile.model.batch import Source
 
-__all__ = ["list_stored", "read_stored", "store_source"]
+__all__ = ["list_stored", "read_arrival", "read_stored", "store_source"]
 
 MAKING = ".making"
 """Name of an incomplete source; complete ones may be hidden too, if they came by the command line."""

@@ -7,6 +7,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,10 +29,14 @@ TO_A_FILE = 120
 
 def describe(
     data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile plugins.")],
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", "-a", metavar="DIR", help="As the newest day file there says; needs no plugin."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a data type: its fields, units and meanings, and those of bits, values and array elements."""
-    found = find_installed_type(data_type)
+    found = find_installed_type(data_type) if archive is None else find_archived_type(archive, data_type)
     if as_json:
         typer.echo(json.dumps({"name": found.name, **asdict(found)}, default=str, ensure_ascii=False, indent=2))
         return
@@ -52,6 +57,15 @@ def find_installed_type(name: str) -> DataType:
     for failure in loaded.failures:
         raise PluginError(failure.message)
     raise UsageError(f"{name!r} is not a data type{suggest(name if dot else '', loaded.data_types)}")
+
+
+def find_archived_type(archive: Path, name: str) -> DataType:
+    """Find the data type of a name as the newest day file of an archive declares it; no plugin is needed."""
+    from dayfile.api import open_archive
+
+    opened = open_archive(archive)
+    days = [row.day for row in opened.catalogue.rows(name)]
+    return opened.read_day(name, max(days, default="1970-01-01")).data_type
 
 
 def format_type(data_type: DataType, width: int) -> Iterator[str]:
@@ -87,7 +101,8 @@ def list_facts(data_type: DataType) -> Iterator[tuple[str, str]]:
     if data_type.end:
         yield "end", data_type.end
     yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}"
-    yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
+    if data_type.placement.path:  # which day files do not say of themselves
+        yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
     yield "table", data_type.placement.node.path
     if data_type.packed:
         yield "packed", describe_buffer(data_type.packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
@@ -14,6 +15,7 @@ from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     from dayfile.engine.executors import Progress
+    from dayfile.engine.offering import Offered
     from dayfile.engine.report import Report
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "run",
 ]
 
+PIPE, PIPED_NAME = "-", "standard-input"
+"""What stands for standard input, and the name of the source that it is, unless one is given."""
 # Sources between two plain lines about progress, without a terminal.
 LINE_EVERY = 1000
 
@@ -83,7 +87,10 @@ class Engine(StrEnum):
 def run(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SOURCES]...", help="Files or directories, in addition to DIR/incoming."),
+        typer.Argument(metavar="[SOURCES]...", help="Files or directories, in addition to DIR/incoming; - for a pipe."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the source that - reads from standard input.")
     ] = None,
     plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
@@ -114,6 +121,7 @@ def run(
     from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configured
     from dayfile.engine.executors import run_serial, show_nothing
+    from dayfile.engine.offering import Offered
     from dayfile.engine.processes import needs_processes, run_processes
     from dayfile.engine.watch import run_watch
     from dayfile.errors import UsageError
@@ -125,16 +133,20 @@ def run(
         raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
     if watch and engine is Engine.processes:
         raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
+    given = list_sources(sources or [], name)
+    piped = any(isinstance(each, Offered) for each in given)
+    if piped and (engine is Engine.processes or workers is not None):
+        raise UsageError("- is read in one process; leave out --engine and --workers")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
     log_as("run", resolved.core)
     with show_progress() if not quiet else nullcontext(show_nothing) as progress:
         several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
         if watch:
             done = run_watch(root, loaded, resolved, progress)
-        elif several or (engine is Engine.auto and needs_processes(root, sources or [])):
+        elif several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
             done = run_processes(root, loaded, resolved, sources or [], progress, workers)
         else:
-            done = run_serial(root, loaded, resolved, sources or [], progress)
+            done = run_serial(root, loaded, resolved, given, progress)
     # The report first: it must exist whatever happens to the output.
     try:
         if report is not None:
@@ -142,6 +154,25 @@ def run(
     finally:
         report_run(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
+
+
+def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
+    """List given sources, with standard input in place of ``-``.
+
+    Raises
+    ------
+    UsageError
+        ``-`` is given twice, or a name without it, or one that cannot be that of a source.
+    """
+    from dayfile.engine.offering import offer_pipe
+    from dayfile.errors import UsageError
+
+    pipes = [path for path in sources if str(path) == PIPE]
+    if len(pipes) > 1:
+        raise UsageError("- is standard input, which can be read only once")
+    if name is not None and not pipes:
+        raise UsageError("--name is the name of the source that - reads from standard input; files have names")
+    return [offer_pipe(sys.stdin.buffer, name or PIPED_NAME) if str(path) == PIPE else path for path in sources]
 
 
 @contextmanager

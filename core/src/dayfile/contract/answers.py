@@ -200,6 +200,13 @@ def check_source(answer: object, data_type: DataType, records: int) -> tuple[str
     return name, content
 
 
+def check_keys_answer(answer: object) -> dict[str, str | int]:
+    """Check the result of the complete_keys hook: a mapping of names to texts and whole numbers."""
+    if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):
+        raise PluginError(f"complete_keys must return a mapping of names to keys, not {BRIEF.repr(answer)}")
+    return dict(answer)
+
+
 def check_form_names(answer: object) -> list[str]:
     """Check the result of the export_formats hook: names of formats."""
     names = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)

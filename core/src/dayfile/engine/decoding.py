@@ -183,7 +183,7 @@ class Decoder:
             self._take_empty(source, decoded)
             return []
         batches: list[tuple[str, Batch]] = []
-        for plugin, answer in answers or self.plugins.decode(source, self.settings.plugins):
+        for plugin, answer in answers or self.plugins.decode(source, self.settings):
             decoded.claimed = True
             if isinstance(answer, Failure):
                 decoded.failures.append(answer)
@@ -198,7 +198,7 @@ class Decoder:
 
         An empty batch does not count, because a struct stream yields one; nor does a plugin that fails.
         """
-        answers = [answer for _, answer in self.plugins.decode(source, self.settings.plugins)]
+        answers = [answer for _, answer in self.plugins.decode(source, self.settings)]
         items = [item for answer in answers if not isinstance(answer, Failure) for item in answer]
         decoded.remarks.extend(item for item in items if isinstance(item, Remark))
         if decoded.remarks:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import accept_each
-from dayfile.engine.intake import Arrival, Incoming, group_arrivals, list_given, list_own
+from dayfile.engine.intake import Arrival, Incoming, group_arrivals, list_own
+from dayfile.engine.offering import Offered, accept_offered, add_keys, find_given
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
@@ -16,7 +17,7 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Progress", "count_waiting", "find_accepted", "find_arrivals", "run_serial", "show_nothing"]
+__all__ = ["Progress", "count_waiting", "find_accepted", "find_arrivals", "run_given", "run_serial", "show_nothing"]
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of sources done, their total, and the name of the next; the name is empty while publishing."""
@@ -30,7 +31,7 @@ def run_serial(
     root: Root,
     plugins: Plugins,
     settings: Settings,
-    given: Iterable[Path] = (),
+    given: Iterable[Path | Offered] = (),
     progress: Progress = show_nothing,
     *,
     tuning: Tuning = DEFAULTS,
@@ -45,8 +46,8 @@ def run_serial(
         The plugins that decode.
     settings : Settings
         Settings of the archive and of each plugin.
-    given : iterable of Path
-        Files and directories; they are read in place and never moved.
+    given : iterable of Path or Offered
+        Files and directories, which are read in place and never moved; bytes and pipes.
     progress : callable
         Called before each group of sources.
     tuning : Tuning
@@ -66,18 +67,67 @@ def run_serial(
     StorageError
         The archive could not be written; input is left in place.
     """
-    files = list_given(given)
+    sources = find_given(given)
     with start_run(root, plugins, settings, make=True, tuning=tuning) as run:
-        total = len(files) + count_waiting(root)
-        done = 0
-        for group, _ in group_arrivals(find_arrivals(run, settings.core.watch_settle, files), tuning):
-            progress(done, total, group[0].path.name)
-            run.take(group)
-            run.publish_idle(tuning.most_waiting)
-            done += len(group)
-        progress(total, total, "")
-        run.publish()
+        arrivals = find_arrivals(run, settings.core.watch_settle, accept_offered(run, sources))
+        take_all(run, arrivals, len(sources) + count_waiting(root), progress, tuning)
     return run.report
+
+
+def run_given(
+    root: Root,
+    plugins: Plugins,
+    settings: Settings,
+    given: Iterable[Path | Offered],
+    *,
+    keys: Mapping[str, str | int] | None = None,
+    wait: float = 0.0,
+    tuning: Tuning = DEFAULTS,
+) -> Report:
+    """Archive what is given, and nothing else; what other runs left, and ``incoming/``, are for the next full run.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    plugins, settings, given, tuning
+        As for :func:`run_serial`.
+    keys : mapping of str to str or int, optional
+        What the sources do not say themselves: settings of the plugins, by their names, for these sources.
+    wait : float
+        Seconds to wait for another run to end.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    UsageError, ArchiveLockedError, StorageError
+        As for :func:`run_serial`; a UsageError also if no plugin has a setting of the name of a key.
+    SettingsError
+        A key has an impossible value.
+    """
+    sources = find_given(given)
+    if keys:
+        sources = [add_keys(each, plugins, settings, keys) for each in sources]
+    with start_run(root, plugins, settings, wait=wait, tuning=tuning) as run:
+        arrivals = (arrival for arrival in accept_offered(run, sources) if arrival.path.absolute() not in run.skipped)
+        take_all(run, arrivals, len(sources), show_nothing, tuning)
+    return run.report
+
+
+def take_all(run: Run, arrivals: Iterable[Arrival], total: int, progress: Progress, tuning: Tuning) -> None:
+    """Archive sources, one group after the other, and publish their day files."""
+    done = 0
+    for group, _ in group_arrivals(arrivals, tuning):
+        progress(done, total, group[0].path.name)
+        run.take(group)
+        run.publish_idle(tuning.most_waiting)
+        done += len(group)
+    progress(total, total, "")
+    run.publish()
 
 
 def count_waiting(root: Root) -> int:

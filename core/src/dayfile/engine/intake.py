@@ -20,7 +20,16 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.errors import SettingsError, StorageError, UsageError
 from dayfile.model.places import DIRECTORIES
 
-__all__ = ["Arrival", "Incoming", "group_arrivals", "list_further", "list_given", "list_own", "list_visible"]
+__all__ = [
+    "Arrival",
+    "Incoming",
+    "estimate_size",
+    "group_arrivals",
+    "list_further",
+    "list_given",
+    "list_own",
+    "list_visible",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +42,9 @@ NOT_INPUT = {
 """Names of what is not input, by the file type in its mode."""
 IDLE_SECONDS, TIDY_SECONDS = 3600.0, 60.0
 """After how long without changes an empty directory in incoming/ is removed, and how often one looks for them."""
+SMALLEST_GZIP = 18
+"""Bytes of an empty gzip file, without a name."""
 NO_FILE = "no such file or directory"
-STANDARD_INPUT = "this name does not mean standard input; save it to a file and give that, or give /dev/stdin"
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def list_given(paths: Iterable[Path]) -> list[Arrival]:
             is_directory = S_ISDIR(path.stat().st_mode)
             kind = NOT_INPUT.get(S_IFMT(path.lstat().st_mode))  # a link may point to a pipe of the shell
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UsageError(STANDARD_INPUT if str(path) == "-" else NO_FILE, where=path) from error
+            raise UsageError(NO_FILE, where=path) from error
         except OSError as error:
             refuse_given(path, error)
         if kind is not None and not path.is_symlink():
@@ -242,6 +252,18 @@ def remove_idle(directory: Path) -> None:
                     path.rmdir()
 
 
+def estimate_size(path: Path, size: int) -> int:
+    """Estimate the bytes of a source that is read: those of the file, or what a gzip file says that it unfolds to.
+
+    The last four bytes say so of its last member. If there are more, the source takes more memory than it needs.
+    """
+    if not path.name.lower().endswith(".gz") or size < SMALLEST_GZIP:
+        return size
+    with path.open("rb") as file:
+        file.seek(size - 4)
+        return max(size, int.from_bytes(file.read(4), "little"))
+
+
 def group_arrivals(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterator[tuple[list[Arrival], int]]:
     """Group sources that are decoded and written together, in their order; yield each group with its size in bytes.
 
@@ -252,7 +274,7 @@ def group_arrivals(each: Iterable[Arrival], tuning: Tuning = DEFAULTS) -> Iterat
     for arrival in each:
         own = 0
         with suppress(OSError):  # it is reported when it is read
-            own = arrival.path.stat().st_size
+            own = estimate_size(arrival.path, arrival.path.stat().st_size)
         if group and own > tuning.block_bytes:
             yield group, size
             group, size = [], 0

@@ -48,7 +48,7 @@ class LargeDecoding:
     def __init__(self, decoder: Decoder, source: LargeSource) -> None:
         self.decoder = decoder
         self.source = source
-        self.answers: list[Reply] = list(decoder.plugins.decode(source, decoder.settings.plugins, in_blocks=True))
+        self.answers: list[Reply] = list(decoder.plugins.decode(source, decoder.settings, in_blocks=True))
         self.decoded = Decoded(claimed=bool(self.answers))
         self.counts: Counter[str] = Counter()
         self.days: dict[str, npt.NDArray[np.datetime64]] = {}

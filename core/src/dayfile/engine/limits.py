@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.root import Root
 from dayfile.engine.pieces import Dated
-from dayfile.errors import DayfileError, RecordError, SourceError, UsageError
+from dayfile.errors import DayfileError, RecordError, SourceError
 from dayfile.messages import again_with, plural
 from dayfile.model.batch import SOURCE_STEP, Rejected, Source
 from dayfile.model.datatype import DataType
@@ -62,8 +61,7 @@ def reject(dated: Dated, source: Source, plugins: Plugins) -> Rejected:
     name, content = source.name, source.content
     # Keys, blobs and lost slots are not in the records, which would not be the same without them.
     if not (batch.keys or batch.blobs.values or batch.gave_way):
-        with suppress(UsageError):  # records of this type only come from sources
-            name, content = plugins.encode(form, batch.records)
+        name, content = plugins.encode_own(form, batch.records) or (name, content)
     return Rejected(
         instrument=batch.instrument,
         code=batch.code,

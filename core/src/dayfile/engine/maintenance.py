@@ -13,7 +13,7 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.opening import DayFileError, Trouble, open_day_file
 from dayfile.archive.reindexing import Reindexed, make_catalogue
 from dayfile.archive.root import Root
-from dayfile.archive.sources import list_stored, read_stored
+from dayfile.archive.sources import list_stored, read_arrival, read_stored
 from dayfile.engine.report import Report
 from dayfile.engine.starting import start_run
 from dayfile.errors import PluginError, StorageError, UsageError
@@ -100,7 +100,9 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
         A kept source cannot be read, or the archive could not be written; the published file is unchanged.
     """
     day, listed = look_up_day(root, path)
-    sources = list_stored(root, day)
+    order = {sha256[:16]: place for place, sha256 in enumerate(listed)}
+    # As they were archived; without the ledger, as they arrived. Rows and blobs are in that order.
+    sources = sorted(list_stored(root, day), key=lambda each: (order.get(each[0], len(order)), read_arrival(each[1])))
     there = {short for short, _ in sources}
     missing = [name for sha256, name in listed.items() if sha256[:16] not in there]
     if missing or not sources:

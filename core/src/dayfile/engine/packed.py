@@ -1,4 +1,4 @@
-"""Advice on compressed files and file archives, which are not unpacked."""
+"""Advice on compressed files and file archives: only files named ``*.gz`` are unpacked."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import Iterable
 __all__ = ["advise", "advise_by_names"]
 
 PACKERS = {
-    "gzip": (b"\x1f\x8b", (".gz", ".tgz")),
+    "gzip": (b"\x1f\x8b", (".tgz",)),
     "bzip2": (b"BZh", (".bz2", ".tbz2")),
     "xz": (b"\xfd7zXZ\0", (".xz", ".txz")),
     "zstd": (b"\x28\xb5\x2f\xfd", (".zst",)),
     "zip": (b"PK\3\4", (".zip",)),
 }
 """The first bytes of each, and the endings of names."""
-ADVICE = "and compressed files are not unpacked; unpack it and give the files in it"
+ADVICE = "and only files named .gz are unpacked; unpack it and give the files in it"
 
 
-def advise(content: bytes) -> str:
-    """Return what to do about a source that is compressed; empty if it is not.
+def advise(name: str, content: bytes) -> str:
+    """Return what to do about a source, by its first bytes; empty if it is not compressed, or was unpacked.
 
     Examples
     --------
-    >>> advise(bytes.fromhex("1f8b08"))
-    'it is compressed (gzip), and compressed files are not unpacked; unpack it and give the files in it'
+    >>> advise("a.bz2", b"BZh9")
+    'it is compressed (bzip2), and only files named .gz are unpacked; unpack it and give the files in it'
     """
-    packer = next((name for name, (start, _) in PACKERS.items() if content.startswith(start)), "")
+    if name.lower().endswith(".gz"):
+        return ""
+    packer = next((each for each, (start, _) in PACKERS.items() if content.startswith(start)), "")
     return f"it is compressed ({packer}), {ADVICE}" if packer else ""
 
 

@@ -6,7 +6,8 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 from dayfile.archive.records import Records
 from dayfile.archive.sources import store_source
+from dayfile.engine.converting import convert
+from dayfile.engine.pieces import merge_batches
 from dayfile.engine.run import Run
 from dayfile.errors import HeldError, PluginError, RecordError, UsageError
 from dayfile.messages import suggest
@@ -32,11 +35,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Sent:
-    """Records of one form of a type that were put and not yet published, and how many belong to each day file."""
+    """Records of one form of a type, with the same keys, that were put and not yet published: a source in the making.
+
+    Attributes
+    ----------
+    batches : list of Batch
+        The records.
+    number : int
+        How many records there are.
+    counts : dict of str to int
+        How many belong to each day file.
+    """
 
     form: DataType
-    records: list[npt.NDArray[Any]] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    number: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> Batch:
+        """Add records, and return them with the numbers that they have in the source."""
+        batch = replace(batch, numbers=np.arange(self.number, self.number + len(batch)))
+        self.batches.append(batch)
+        self.number += len(batch)
+        return batch
 
 
 class Putting:
@@ -54,7 +75,9 @@ class Putting:
         self.run = run
         self.publish_bytes = publish_bytes
         self.pipeline = run.pipeline
-        self.sent: dict[DataType, Sent] = {}
+        self.sent: dict[Hashable, Sent] = {}
+        self.last: Hashable = None  # type, in its version, and keys of the last records with blobs
+        self.turns = 0
         self.judged: dict[str, dict[np.datetime64, bool]] = {}  # days by type, and whether each was new
         self.waiting = 0
         self.process = os.getpid()
@@ -62,7 +85,14 @@ class Putting:
         self.busy = threading.Lock()
         self.closed = False
 
-    def __call__(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    def __call__(
+        self,
+        data_type: str,
+        records: Records | npt.ArrayLike,
+        *,
+        blobs: Mapping[str, npt.ArrayLike] | None = None,
+        **keys: object,
+    ) -> npt.NDArray[np.uint8]:
         """Put records and return a status for each; see :meth:`dayfile.api.Archive.put`.
 
         Raises
@@ -79,7 +109,9 @@ class Putting:
         with self.busy:
             if self.closed:
                 raise UsageError("this putting() has ended; nothing was put")
-            return self._put(data_type, records)
+            declared = self._find_type(data_type)
+            form, batch = convert(records, declared, keys, blobs, self.pipeline.plugins.complete_keys)
+            return self._put(declared, form, batch)
 
     def close(self) -> None:
         """Publish what was put, after a call in progress has ended; in a fork, do nothing."""
@@ -88,45 +120,59 @@ class Putting:
                 self.closed = True
                 self.publish()
 
-    def _put(self, data_type: str, records: Records | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Check records, write those that can be archived, and quarantine the others."""
+    def _find_type(self, name: str) -> DataType:
+        """Find a data type by its name; UsageError if no plugin has it."""
         plugins = self.pipeline.plugins
-        if data_type not in plugins.data_types:
-            hint = suggest(data_type, plugins.data_types)
+        if name not in plugins.data_types:
+            hint = suggest(name, plugins.data_types)
             failed = "".join(f"; {failure.message}" for failure in plugins.failures)
-            raise UsageError(f"no installed plugin has the data type {data_type!r}{hint}{failed}")
-        declared = plugins.data_types[data_type]
-        if declared.placement.node.keys or any(field.blob for field in declared.fields):
-            what = f"a {' and a '.join(declared.placement.node.keys)}" if declared.placement.node.keys else "blobs"
-            message = f"records of {data_type} cannot be put, only archived from sources: they need {what}"
-            raise UsageError(message)
-        form, given = convert_records(records, declared)
-        good, reasons = judge(given, declared, time.time())
-        plugins.encode(form, given[good])  # refuses types that cannot be put, before anything is written
-        days = np.full(len(given), "NaT", "datetime64[D]")
-        days[good] = declared.clock.days(declared.count(given[good]))
-        self._limit(declared, np.unique(days[good]))
+            raise UsageError(f"no installed plugin has the data type {name!r}{hint}{failed}")
+        return plugins.data_types[name]
+
+    def _put(self, declared: DataType, form: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
+        """Write the records that can be archived, and quarantine the others; return a status for each."""
+        plugins, blob_fields = self.pipeline.plugins, form.blob_fields
+        good, reasons = judge(batch.records, declared, time.time())
+        sound = batch.select(good, blob_fields)
+        plugins.encode(form, sound.records, sound.keys, sound.blobs)  # a plugin that fails must do so now
+        dates = declared.clock.days(declared.count(sound.records))
+        days = np.unique(dates)
+        self._limit(declared, days)
         # All work files are opened before any is written, so that an error changes none.
-        for day in np.unique(days[good]):
+        for day in days:
             self.pipeline.day_files.open(self.pipeline.decoder.locate(declared, day), day, declared.name)
         for numbers, reason in reasons:
-            self._reject(form, given, numbers, reason)
-        statuses = np.full(len(given), Status.REJECTED, np.uint8)
-        sent = self.sent.setdefault(form, Sent(form))
-        sent.records.append(given[good])
-        for day in np.unique(days[good]):
-            these = np.flatnonzero(days == day)
+            self._reject(form, batch, numbers, reason)
+        sent = self._find_sent(form, batch)
+        sound = sent.add(sound)
+        written = np.empty(len(sound), np.uint8)
+        for day in days:
+            these = dates == day
             path = self.pipeline.decoder.locate(declared, day)
             work_file = self.pipeline.day_files.open(path, day, declared.name)
             if path not in sent.counts:
                 work_file.begin()
-            batch = Batch(declared.instrument, declared.code, given[these], these)
-            statuses[these] = plugins.write(work_file, declared, batch)
-            sent.counts[path] = sent.counts.get(path, 0) + len(these)
-        self.waiting += given.nbytes
+            written[these] = plugins.write(work_file, declared, sound.select(these, blob_fields))
+            sent.counts[path] = sent.counts.get(path, 0) + int(these.sum())
+        statuses = np.full(len(batch), Status.REJECTED, np.uint8)
+        statuses[good] = written
+        self.waiting += batch.records.nbytes + sum(map(len, batch.blobs.values))
         if self.waiting > self.publish_bytes:
             self.publish()
         return statuses
+
+    def _find_sent(self, form: DataType, batch: Batch) -> Sent:
+        """Find the source that records are added to.
+
+        Records with blobs begin a new one whenever type or keys change, because a day file has blobs in the order of
+        sources: so it can be rebuilt as it is.
+        """
+        key: Hashable = (form, *batch.keys.items())
+        if form.blob_fields:
+            if key != self.last:
+                self.last, self.turns = key, self.turns + 1
+            key = (key, self.turns)
+        return self.sent.setdefault(key, Sent(form))
 
     def _limit(self, data_type: DataType, days: npt.NDArray[np.datetime64]) -> None:
         """Raise a UsageError if the records, with those put before, have too many new days."""
@@ -140,9 +186,10 @@ class Putting:
             raise UsageError(f"{problem}; nothing of this was put")
         judged.update((day, limit.is_new(data_type, day, locate)) for day in others)
 
-    def _reject(self, form: DataType, records: npt.NDArray[Any], numbers: npt.NDArray[np.int64], reason: str) -> None:
+    def _reject(self, form: DataType, batch: Batch, numbers: npt.NDArray[np.int64], reason: str) -> None:
         """Quarantine records."""
-        name, content = self.pipeline.plugins.encode(form, records[numbers])
+        bad = batch.select(np.isin(batch.numbers, numbers), form.blob_fields)
+        name, content = self.pipeline.plugins.encode(form, bad.records, bad.keys, bad.blobs)
         error = RecordError.__name__
         rejected = Rejected(form.instrument, form.code, reason, error, tuple(numbers.tolist()), name, content)
         self.pipeline.quarantine_rejected(Source(Path(name), name, content), [rejected])
@@ -156,7 +203,7 @@ class Putting:
                 self._enter(sent)
             except PluginError as error:  # the records are published without a source
                 failures.append(error)
-        self.sent, self.waiting = {}, 0
+        self.sent, self.waiting, self.last = {}, 0, None
         self.run.publish()
         for setback in self.run.setbacks.values():
             raise HeldError(setback.reason)
@@ -165,7 +212,8 @@ class Putting:
 
     def _enter(self, sent: Sent) -> None:
         """Enter the records of a type into the ledgers of their day files, as a source."""
-        name, content = self.pipeline.plugins.encode(sent.form, np.concatenate(sent.records))
+        whole = merge_batches(sent.batches, [0] * len(sent.batches), sent.form.blob_fields)
+        name, content = self.pipeline.plugins.encode(sent.form, whole.records, whole.keys, whole.blobs)
         source = Source(Path(name), name, content)
         work_files = {path: self.pipeline.day_files.work_files[path] for path in sent.counts}
         for path, work_file in work_files.items():
@@ -191,59 +239,3 @@ def judge(
             reasons.append((np.flatnonzero(outside), reason))
             good &= ~outside
     return good, reasons
-
-
-def convert_records(records: Records | npt.ArrayLike, data_type: DataType) -> tuple[DataType, npt.NDArray[Any]]:
-    """Convert records to the dtype of a data type, in the version whose fields they have.
-
-    Returns
-    -------
-    (DataType, structured array of shape (n,))
-        The type in the version with these fields, and the records in its dtype.
-
-    Raises
-    ------
-    UsageError
-        Records lack fields, or have values that do not fit.
-    """
-    if isinstance(records, np.ma.MaskedArray):
-        raise UsageError(f"records of {data_type.name} are a masked array, whose mask would be lost; fill it in first")
-    try:
-        array = np.atleast_1d(records.array if isinstance(records, Records) else np.asarray(records))
-    except ValueError as error:
-        raise UsageError(f"records of {data_type.name} must be structs with its fields: {error}") from error
-    names = set(array.dtype.names or ())
-    form = next((form for form in reversed(data_type.forms) if names >= set(form.dtype.names or ())), None)
-    if form is None or array.ndim != 1:
-        missing = [name for name in data_type.forms[0].dtype.names or () if name not in names]
-        problem = f"they lack {', '.join(missing[:5])}" if missing else f"their shape is {array.shape}"
-        raise UsageError(f"records of {data_type.name} must be structs with its fields; {problem}")
-    sent = names & set(data_type.dtype.names or ())
-    wider = next(each for each in data_type.forms if sent <= set(each.dtype.names or ()))
-    if wider != form:
-        lost = ", ".join(sorted(sent.difference(form.dtype.names or ())))
-        needed = ", ".join(name for name in wider.dtype.names or () if name not in sent)
-        raise UsageError(f"records of {data_type.name} with {lost} need {needed} as well")
-    if array.dtype == form.dtype:
-        return form, array
-    for name in form.dtype.names or ():
-        check_values(array[name], form, name)
-    return form, form.conform(array)
-
-
-def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> None:
-    """Raise a UsageError if values would change in the type of their field."""
-    target = data_type.dtype[name]
-    if values.shape[1:] != target.shape:
-        raise UsageError(f"{data_type.name}: {name} has the shape {values.shape[1:]}, and must have {target.shape}")
-    if np.can_cast(values.dtype, target.base, "safe"):
-        return
-    try:
-        with np.errstate(all="ignore"):
-            cast = values.astype(target.base)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{data_type.name}: {name} does not fit {target.base}: {error}") from error
-    same = (cast == values) | ((cast != cast) & (values != values))  # NaN equals NaN here
-    if not np.all(same):
-        first = np.argwhere(~same)[0]
-        raise UsageError(f"{data_type.name}: {name} of record {first[0]} does not fit {target.base}")

@@ -13,12 +13,12 @@ from stat import S_ISREG
 from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from dayfile.archive import disk
-from dayfile.engine.intake import Arrival
+from dayfile.engine.intake import Arrival, estimate_size
 from dayfile.errors import HeldError, SourceError
 from dayfile.messages import plural
 from dayfile.model.batch import Source
 
-__all__ = ["NO_ROOM", "LargeSource", "Read", "State", "Unread", "read_source"]
+__all__ = ["NO_ROOM", "READ_BLOCK", "LargeSource", "Read", "State", "Unread", "read_source"]
 
 READ_TRIES = 3
 """How often a file is read if it changes meanwhile."""
@@ -180,7 +180,7 @@ def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) 
                 return Unread("is a link, and links are not followed; left in place", OSError.__name__)
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
-                large = block_bytes is not None and S_ISREG(status.st_mode) and block_bytes < status.st_size <= largest
+                large = block_bytes is not None and stays_on_disk(path, status, block_bytes, largest)
                 content = compute_digest(file, status.st_size) if large else read_bounded(file, status, largest)
                 after = State.of(os.fstat(file.fileno()))
             if State.of(status) == after:
@@ -196,6 +196,12 @@ def read_source(arrival: Arrival, largest: int, block_bytes: int | None = None) 
     except MemoryError:
         return NO_ROOM
     return CHANGING
+
+
+def stays_on_disk(path: Path, status: os.stat_result, block_bytes: int, largest: int) -> bool:
+    """Return whether a file stays on disk and is read in blocks: it has, or unfolds to, more than ``block_bytes``."""
+    readable = S_ISREG(status.st_mode) and status.st_size <= largest
+    return readable and estimate_size(path, status.st_size) > block_bytes
 
 
 def read_bounded(file: BinaryIO, status: os.stat_result, largest: int) -> bytes | None:

@@ -236,7 +236,7 @@ class Run:
         if not self.leaves[arrival.ours]:
             source = make_source(origin)
             first = source.part(0, FIRST_BYTES)
-            self.pipeline.quarantine_source(source, [explain_unrecognised(self.pipeline.plugins, first)])
+            self.pipeline.quarantine_source(source, [explain_unrecognised(self.pipeline.plugins, source.name, first)])
             return replace(conclusion, counted="quarantined")
         if arrival.ours:
             try:

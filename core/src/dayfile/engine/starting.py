@@ -43,18 +43,19 @@ def start_run(
     *,
     only: str | None = None,
     make: bool = False,
+    wait: float = 0.0,
     tuning: Tuning = DEFAULTS,
 ) -> Iterator[Run]:
     """Start a run in the archive's lock, after repairing what a killed run left behind.
 
-    With ``make``, create an archive if its path does not exist.
+    With ``make``, create an archive if its path does not exist. Wait at most ``wait`` seconds for another run to end.
 
     Raises
     ------
     UsageError, SettingsError
         The environment names an impossible base directory, or ``intake.also`` a directory that must not be moved.
     ArchiveLockedError
-        Another run works on the archive.
+        Another run works on the archive, and did not end in time.
     StorageError
         The archive does not exist, or could not be written; input is left in place.
     InstallationError
@@ -65,7 +66,7 @@ def start_run(
     unseen: list[tuple[Path, OSError]] = []
     also = list_further(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
-    with root.hold_lock() as crashed:
+    with root.hold_lock(wait) as crashed:
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):

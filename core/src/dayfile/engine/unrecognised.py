@@ -30,10 +30,10 @@ def leaves_unrecognised(plugins: Plugins, settings: Settings, *, incoming: bool)
     return bool(plugins.missing) or setting == "leave" or (setting is None and bool(plugins.others))
 
 
-def explain_unrecognised(plugins: Plugins, content: bytes) -> Failure:
+def explain_unrecognised(plugins: Plugins, name: str, content: bytes) -> Failure:
     """Make the failure of a source that no plugin recognises."""
     asked = ", ".join(plugins.names) or "none"
-    advice = advise(content) or "run with the plugin it belongs to"
+    advice = advise(name, content) or "run with the plugin it belongs to"
     message = f"no plugin of this run recognises it (asked: {asked}); {advice}"
     return Failure("dayfile", message, SourceError.__name__)
 

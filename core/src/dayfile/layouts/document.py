@@ -120,14 +120,18 @@ class Document:
 
     def fail(self, path: Path, problem: str, *, at_key: bool = False) -> NoReturn:
         """Raise a LayoutError at the place of a path or, if the file does not have it, of the nearest one above it."""
+        words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        prefix = f"{words}: " if words else ""
+        raise LayoutError(f"{prefix}{problem}", where=self.locate(path, at_key=at_key))
+
+    def locate(self, path: Path, *, at_key: bool = False) -> str:
+        """Return the place of a path, or of the nearest one above it that the file has: ``file:line:column``."""
         mark = self.places.get((*path, "")) if at_key else None
         at = path
         while mark is None:
             mark = self.places.get(at)
             at = at[:-1]
-        words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        prefix = f"{words}: " if words else ""
-        raise LayoutError(f"{prefix}{problem}", where=f"{self.name}:{mark.line + 1}:{mark.column + 1}")
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
 
     def validate(self, model: type[Model]) -> Model:
         """Check the data against a vocabulary; raise a LayoutError where they differ."""

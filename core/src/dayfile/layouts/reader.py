@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,13 @@ __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
 MOST_FIELD_DIMENSIONS = 8
+
+TIME32 = (
+    "h5py, netCDF4, xarray, astropy and MATLAB cannot read tables with a time32; write int32, or 'keeps: [time32]' at "
+    "the top of the layout if existing day files have it"
+)
+"""The warning of a layout with a field of HDF5's class H5T_TIME."""
+logger = logging.getLogger(__name__)
 
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -121,10 +129,21 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
     types = tuple(compile_types(words, document))
     check_day_files(words, types, document)
     check_tables(words, types, document)
+    warn_of_times(words, document)
     layout = Layout(words, types)
     for each in formats:
         each.check(layout, document)
     return layout
+
+
+def warn_of_times(words: LayoutWords, document: Document) -> None:
+    """Warn of a field that few programs can read, unless the layout says that existing day files have it."""
+    for name, type_words in words.types.items():
+        for number, field in enumerate(type_words.fields):
+            if field.type == "time32" and field.type not in words.keeps:
+                place = document.locate(("types", name, "fields", number, "type"))
+                logger.warning("%s: %s", place, TIME32)
+                return
 
 
 def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:

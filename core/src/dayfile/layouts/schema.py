@@ -303,6 +303,9 @@ class LayoutWords(Words):
     titles: tuple[Line, ...] = Field((), description="titles of the groups on that path")
     blobs: BlobsWords | None = None
     overflow: Literal["raise", "wrap"] = Field("raise", description="overflow of fields that do not say")
+    keeps: tuple[Literal["time32"], ...] = Field(
+        (), description="types of fields that few programs can read, and that existing day files have"
+    )
     types: dict[Name, TypeWords] = Field(
         min_length=1, description="the data types by name, the second half of their full names"
     )

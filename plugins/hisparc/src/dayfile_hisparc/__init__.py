@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -79,6 +79,12 @@ class Hisparc(Instrument):
         dates = Dates(settings.cutoff_year, time.time() + settings.days_ahead * SECONDS_A_DAY)
         named = Upload(station, cluster, upload.events)
         return decode_events(named, types, dates, source.name, settings.check_traces)
+
+    @hookimpl
+    def complete_keys(self, keys: Mapping[str, str | int]) -> Mapping[str, str | int] | None:
+        """Make the two keys of a cluster from its name: lower-case in paths, as it is in titles."""
+        cluster = keys.get("cluster")
+        return {"cluster_name": cluster, **keys, "cluster": cluster.lower()} if isinstance(cluster, str) else None
 
     @hookimpl
     def read_config(self, path: Path) -> dict[str, object] | None:
