@@ -35,7 +35,7 @@ TIME32 = (
     "h5py, netCDF4, xarray, astropy and MATLAB cannot read tables with a time32; write int32, or 'keeps: [time32]' at "
     "the top of the layout if existing day files have it"
 )
-"""The warning of a layout with a field of HDF5's class H5T_TIME."""
+"""The warning of a layout with a field of the class of times of HDF5, which few libraries read."""
 logger = logging.getLogger(__name__)
 
 
