@@ -276,6 +276,8 @@ def indexes(length):
     """Strategy for a number, a slice, and indexes along a dimension."""
     bounds = st.none() | st.integers(-length - 2, length + 2)
     slices = st.builds(slice, bounds, bounds, st.sampled_from([None, 1, 3, -1, -2]))
+    # xarray itself cannot take an empty slice with a negative step of any lazy field.
+    slices = slices.filter(lambda part: (part.step or 1) > 0 or len(range(length)[part]) > 0)
     return st.integers(-length, length - 1) | slices | st.lists(st.integers(0, length - 1), max_size=4)
 
 
