@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.trials import find_deadly
+from running import run_command
 
 # A telescope some of whose sources end the process, in the hook and the way that their name says.
 DEADLY = """
@@ -81,10 +80,8 @@ def run(tmp_path, installed, monkeypatch):
     root.create()
 
     def call(*words):
-        program = Path(sys.executable).with_name("archive-run")
-        words = (program, "--plugins", "lamp", "--set", "watch.settle=0", *words)
-        env = {**os.environ, "PYTHONPATH": str(site)}
-        return subprocess.run(words, env=env, capture_output=True, text=True, check=False, start_new_session=True)
+        words = ("--plugins", "lamp", "--set", "watch.settle=0", *words)
+        return run_command("archive-run", *words, environment={"PYTHONPATH": str(site)}, start_new_session=True)
 
     return call
 

@@ -20,6 +20,7 @@ from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, StorageError, UsageError
 from dayfile.formats.registry import read_layout
 from dayfile.testing.faults import Fault, inject
+from running import run_python
 
 VARIABLE = "MUON_DATA_BASE_DIRECTORY"
 RATES = "1997/10/muon.1997.10.31.rat.h5"
@@ -386,7 +387,7 @@ def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, mu
 # ---- Runs that are cut off, and disks that fail
 
 
-def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch, python):
+def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch):
     site = sys.path[0]  # where the plugin is installed
     monkeypatch.setenv(VARIABLE, str(base))
     opened.put("muon.rates", rates(muon, 0))
@@ -398,7 +399,7 @@ def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch
     for fault in faults:
         sent.append(sent[-1] + 300)
         (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, sent[-1], 86400)))
-        done = python("-m", "dayfile.testing.faulty", fault, *options, paths=[site])
+        done = run_python("-m", "dayfile.testing.faulty", fault, *options, paths=[site])
         assert done.returncode == -signal.SIGKILL, (fault, done.stderr)
         report = run_serial(opened.root, opened.plugins, opened.settings)
         assert (report.recovered, report.exit_code) == (True, 0)

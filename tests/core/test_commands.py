@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.errors import ArchiveLockedError
+from running import find_program, run_command, run_python, run_script
 
 # ---- The lock
 
@@ -30,16 +30,8 @@ with Root(Path(sys.argv[1])).hold_lock():
 @pytest.fixture
 def holder(archive):
     """A second process that holds the lock of the archive."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(archive.root.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "locked\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with run_script(HOLDER, archive.root.path) as process:
+        yield process
 
 
 def test_a_second_process_is_told_who_holds_the_archive_and_changes_nothing(archive, hits, holder):
@@ -79,7 +71,7 @@ ENTRY_POINT = "[dayfile.plugins]\nmuon = muon_of_the_test:plugin\n"
 
 
 @pytest.fixture
-def archive_run(archive, muon, python):
+def archive_run(archive, muon):
     """``archive-run`` with the muon telescope installed."""
     site = archive.path / "site"
     (site / "muon_of_the_test-1.0.dist-info").mkdir(parents=True)
@@ -92,7 +84,7 @@ def archive_run(archive, muon, python):
     def run(*arguments, root=archive.root.path):
         code = "from dayfile.cli import archive_run; archive_run()"
         options = ("--plugins", "muon", "--set", "watch.settle=0", "--archive", root)
-        return python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
+        return run_python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
 
     return run
 
@@ -171,8 +163,7 @@ def test_help_tells_what_holds_without_an_option(command):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 def test_output_to_a_full_disk_ends_in_a_message():
     with Path("/dev/full").open("w") as full:
-        command = [Path(sys.executable).with_name("dayfile"), "plugins"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = run_command("dayfile", "plugins", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 4
     assert done.stderr == "dayfile: the output could not be written: No space left on device\n"
 
@@ -188,7 +179,7 @@ archive_run()
 def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
     options = ["--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
-    done = subprocess.run([sys.executable, "-c", FEW_FILES, *options], capture_output=True, text=True, check=False)
+    done = run_python("-c", FEW_FILES, *options)
     assert done.returncode == 2
     assert re.search("only [0-9]+ of 200 processes could be started .*--workers N$", done.stderr.strip())
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
@@ -201,8 +192,7 @@ def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, 
 def test_every_way_in_says_its_version(program, tmp_path):
     from dayfile import __version__
 
-    words = [str(Path(sys.executable).with_name(program[0])), *program[1:], "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = run_command(find_program(program[0]), *program[1:], "--version", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"dayfile {__version__}\n", "")
 
 
@@ -231,7 +221,7 @@ entry.load()()
 
 @pytest.mark.parametrize("name", ["dayfile", "archive-run"])
 def test_an_interrupt_while_the_program_loads_ends_it_in_one_line(name):
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT, name], capture_output=True, text=True, check=False)
+    done = run_python("-c", INTERRUPTED_IMPORT, name)
     assert (done.returncode, done.stderr) == (130, "dayfile: stopped\n")
 
 

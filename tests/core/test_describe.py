@@ -22,6 +22,7 @@ from dayfile.model.datatype import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
 from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile.stores.making import make_table
+from running import run_python
 
 LAYOUT = """\
 instrument: muons
@@ -229,9 +230,9 @@ def test_a_plugin_that_does_not_load_is_told_with_its_reason(installed):
         described("torn.rates")
 
 
-def test_describing_a_type_imports_no_hdf5(installed, python):
+def test_describing_a_type_imports_no_hdf5(installed):
     code = "import sys; from dayfile.cli import app; app(['describe', 'muons.rates'], standalone_mode=False)"
-    done = python(
+    done = run_python(
         "-c", f"{code}; print([name for name in ('tables', 'pandas') if name in sys.modules])", paths=[installed]
     )
     assert done.returncode == 0, done.stderr

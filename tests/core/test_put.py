@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from dayfile.errors import ArchiveLockedError, HeldError, UsageError
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile.instrument import Instrument
 from dayfile.stores.ledger import Ledger
+from running import run_script
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = Status
 RATES, NEXT_RATES = (f"muon/1997/{month}/muon.1997.{month}.{day}.rat.h5" for month, day in (("10", "31"), ("11", "01")))
@@ -389,13 +388,10 @@ def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
     hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
     hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
-    command = [sys.executable, "-c", hold, str(opened.root.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "held\n"
+    with run_script(hold, opened.root.path) as other:
         with pytest.raises(ArchiveLockedError, match=f"process {other.pid} on"):
             opened.put("muon.rates", rates(muon, (0, 1)))
         assert json.loads(opened.root.holder.read_text())["process"] == other.pid
-        other.communicate()
     assert opened.put("muon.rates", rates(muon, (0, 1))).tolist() == [WRITTEN]
 
 

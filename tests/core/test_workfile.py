@@ -16,6 +16,7 @@ from dayfile.errors import HeldError, StorageError
 from dayfile.instrument import Instrument
 from dayfile.model.batch import Source
 from dayfile.stores.ledger import Ledger
+from running import run_python
 
 
 def source(tmp_path, content=b"abc", name="upload_17"):
@@ -323,10 +324,10 @@ except StorageError as error:
 
 
 @pytest.mark.parametrize("room", [0, 50_000, 1_000_000])
-def test_a_disk_that_takes_no_more_is_noticed_and_the_old_file_stays(muon, python, published, tmp_path, room):
+def test_a_disk_that_takes_no_more_is_noticed_and_the_old_file_stays(muon, published, tmp_path, room):
     content = published.read_bytes()
     (tmp_path / "muon.yaml").write_text(muon.layout)
-    done = python("-c", FULL_DISK, tmp_path, room)
+    done = run_python("-c", FULL_DISK, tmp_path, room)
     assert done.returncode == StorageError.exit_code, done.stderr
     assert "File too large" in done.stdout
     assert published.read_bytes() == content

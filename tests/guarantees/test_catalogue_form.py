@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,6 +15,7 @@ from dayfile.archive.checking import check_archive, count_without_digest
 from dayfile.archive.counting import count_day_file
 from dayfile.engine.maintenance import reindex
 from dayfile.stores.declarations import read_data_type
+from running import run_python
 
 SHARES = 4
 
@@ -119,8 +118,7 @@ def test_kill_at_any_statement_of_the_change_leaves_the_one_form_or_the_other(ol
     while True:
         archive = older()
         before = Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")
-        command = [sys.executable, "-c", KILLED_STATEMENT, str(archive.root.catalogue), str(number)]
-        code = subprocess.run(command, check=False).returncode
+        code = run_python("-c", KILLED_STATEMENT, archive.root.catalogue, number).returncode
         assert (Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")) == before
         assert list(check_archive(archive.root, deep=True)) == []
         forms.add(sqlite3.connect(archive.root.catalogue).execute("PRAGMA user_version").fetchone())

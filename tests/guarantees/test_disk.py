@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile_cris import instrument as cris
+from running import run_command, run_python
 
 COULD_NOT_WRITE = StorageError.exit_code
 
@@ -223,7 +223,7 @@ def mounted(*arguments: str) -> None:
     """Mount a file system, or skip."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root may mount a file system")
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    done = run_command("mount", *arguments)
     if done.returncode:
         pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
 
@@ -235,7 +235,7 @@ def small_disk(tmp_path):
     place.mkdir()
     mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    run_command("umount", "-l", place, check=True)
 
 
 def fill_up(disk_: Path, free: int) -> Path:
@@ -294,12 +294,7 @@ def hskp(tmp_path):
 def command(*arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
     """``archive-run`` in a process that does something before."""
     program = f"import sys\n{before}\nfrom dayfile.cli import archive_run\nsys.argv[0] = 'archive-run'\narchive_run()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments), "--plugins", "cris"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python("-c", program, *arguments, "--plugins", "cris")
 
 
 def assert_told(done: subprocess.CompletedProcess[str]):
@@ -356,7 +351,7 @@ def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
         assert contents(archive.path) == before
         assert list(check_archive(archive.root, deep=True)) == []
     finally:
-        subprocess.run(["umount", "-l", str(archive.path)], check=True)
+        run_command("umount", "-l", archive.path, check=True)
     assert finish(archive) == 0
     archive.assert_whole()
 

@@ -10,8 +10,6 @@ import json
 import pickle
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +33,7 @@ from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_sis import instrument as sis
+from running import run_python
 
 LONGEST = 2.0
 """Seconds of the processor that an input may take."""
@@ -450,5 +449,5 @@ try:
 except LayoutError:
     print("told")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    done = run_python("-c", script)
     assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

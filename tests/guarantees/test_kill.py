@@ -10,8 +10,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +26,7 @@ from dayfile.errors import StorageError
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
+from running import run_python
 
 MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
 COULD_NOT_WRITE = StorageError.exit_code
@@ -248,7 +247,7 @@ def cut(fresh):
     """An archive whose catalogue was being written when the process was killed."""
     archive = fresh()
     before = told(archive.root)
-    subprocess.run([sys.executable, "-c", CUT_TRANSACTION, str(archive.root.catalogue)], check=False)
+    run_python("-c", CUT_TRANSACTION, archive.root.catalogue)
     assert archive.root.catalogue.with_name("catalogue.db-journal").stat().st_size > 0
     return archive, before
 

@@ -19,6 +19,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.testing.faults import Fault, inject
+from running import run_python, run_script
 
 LETTER = b"Dear archive"
 REASON = {"source": "letter.txt", "message": "no plugin of this run recognises it"}
@@ -264,8 +265,7 @@ print("killed" if os.WIFSIGNALED(status) else "ended")
 
 def killed_at(root, command, number, way):
     linking = "x" if way == "by link and unlink" else ""
-    command = [sys.executable, "-c", KILLED, str(root.path), command, str(number), linking]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_python("-c", KILLED, root.path, command, number, linking, check=True)
     return done.stdout.strip() == "killed"
 
 
@@ -329,12 +329,8 @@ sys.stdin.readline()
 @pytest.fixture
 def holder(root):
     """Another process that holds the quarantine's lock."""
-    command = [sys.executable, "-c", HOLDER, str(root.path / ".quarantine.lock")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    yield process
-    process.kill()
-    process.communicate()
+    with run_script(HOLDER, root.path / ".quarantine.lock") as process:
+        yield process
 
 
 @pytest.mark.parametrize("do", ["put", "requeue", "drop"])

@@ -11,7 +11,6 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -45,6 +44,7 @@ from dayfile_hisparc.clients import (
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.wsgi import read_body
+from running import Server, find_free_port, start_command, stop, until
 
 DAY = np.datetime64("2024-05-01")
 BODY_LIMIT = 8 * 2**20
@@ -56,43 +56,19 @@ GOOD = make_form(501, EVENTS, 0)
 FORM = "application/x-www-form-urlencoded"
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def until(true):
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
-
-
 def peak_memory(pid: int) -> float:
     """The most memory a process ever had, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-class Server:
-    """A process that listens, and its archive."""
+class UploadServer(Server):
+    """A process that receives uploads, and its archive."""
 
-    def __init__(self, command: list[object], port: int, archive: Path, **options: object) -> None:
-        self.port = port
+    def __init__(self, command: list[object], port: int, archive: Path, **environment: str) -> None:
         self.root = Root(archive)
-        self.log = archive.parent / f"{port}.txt"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, **options)
-        until(lambda: self.listens or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log.read_text()
-
-    @property
-    def listens(self) -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+        log = archive.parent / f"{port}.txt"
+        super().__init__(*command, port=port, log=log, environment=environment, patience=PATIENCE)
 
     @property
     def workers(self) -> list[int]:
@@ -107,29 +83,13 @@ class Server:
 
     def post(self, body: bytes, path: str = "/hisparc/upload", method: str = "POST"):
         """Status, content type and body of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body, {"Content-Type": FORM})
-            answer = connection.getresponse()
-            return answer.status, answer.headers.get_content_type(), answer.read()
-        finally:
-            connection.close()
+        answer, content = self.ask(body, path, method, {"Content-Type": FORM})
+        return answer.status, answer.headers.get_content_type(), content
 
     def opened(self, *headers: str) -> socket.socket:
         """A connection on which the header of an upload was sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         lines = ["POST / HTTP/1.1", "Host: localhost", f"Content-Type: {FORM}", *headers, "", ""]
-        connection.sendall("\r\n".join(lines).encode())
-        return connection
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        return self.connect("\r\n".join(lines).encode())
 
 
 OK = (200, "text/plain")
@@ -153,18 +113,18 @@ def serve(tmp_path_factory):
     """Start servers, each with an archive of its own that lets stations 501 to 520 in."""
     started = []
 
-    def start(**settings: object) -> Server:
+    def start(**settings: object) -> UploadServer:
         directory = tmp_path_factory.mktemp("serve")
         Root(directory / "archive").create()
         (directory / "stations.csv").write_text(make_station_list(20))
         chosen = {"serve__body_limit": BODY_LIMIT, "serve__body_seconds": BODY_SECONDS, **settings}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in chosen.items()]
         pairs.append(f"hisparc.station_list={directory / 'stations.csv'}")
-        port = free_port()
+        port = find_free_port()
         program = Path(sys.executable).with_name("dayfile")
         command = [program, "serve", "--plugins", "hisparc", "--archive", directory / "archive", "--port", port]
         started.append(
-            Server([*command, *(word for pair in pairs for word in ("--set", pair))], port, directory / "archive")
+            UploadServer([*command, *(word for pair in pairs for word in ("--set", pair))], port, directory / "archive")
         )
         return started[-1]
 
@@ -174,7 +134,7 @@ def serve(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(serve) -> Server:
+def server(serve) -> UploadServer:
     return serve()
 
 
@@ -302,7 +262,7 @@ def test_a_body_that_breaks_off_stores_nothing(server):
     assert len(list_visible(server.root.incoming)) == before + 1
 
 
-def slow_bodies(server: Server) -> list[socket.socket]:
+def slow_bodies(server: UploadServer) -> list[socket.socket]:
     """Uploads that have begun and go on no further."""
     slow = [server.opened(f"Content-Length: {BODY_LIMIT}") for _ in range(50)]
     for connection in slow:
@@ -503,12 +463,12 @@ def address(web: http.server.HTTPServer) -> str:
     return f"http://127.0.0.1:{web.server_address[1]}"
 
 
-def proxied(server: Server) -> xmlrpc.client.ServerProxy:
+def proxied(server: UploadServer) -> xmlrpc.client.ServerProxy:
     return xmlrpc.client.ServerProxy(f"http://127.0.0.1:{server.port}/RPC2")
 
 
 @pytest.fixture(scope="module")
-def renewing(serve, publisher) -> Server:
+def renewing(serve, publisher) -> UploadServer:
     return serve(hisparc__station_list_source=f"{address(publisher)}/config/datastore")
 
 
@@ -598,9 +558,9 @@ make_server("127.0.0.1", int(sys.argv[1]), validator(application)).serve_forever
 
 
 def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
-    port = free_port()
-    environment = {**os.environ, "DAYFILE_CONFIG": str(deployed / "config.ini")}
-    server = Server([sys.executable, "-c", WSGI, port], port, deployed / "data", env=environment)
+    port = find_free_port()
+    config = str(deployed / "config.ini")
+    server = UploadServer([sys.executable, "-c", WSGI, port], port, deployed / "data", DAYFILE_CONFIG=config)
     try:
         assert server.post(GOOD) == (*OK, b"100")
         assert server.post(make_form(503, EVENTS, 2)) == (*OK, b"206")
@@ -637,14 +597,16 @@ def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
     (data / "partial" / "tmpaaaa").write_bytes(write_upload(501, "Amsterdam", EVENTS[:10]))
     (data / "suspicious" / "tmpbbbb").write_bytes(write_upload(501, "Amsterdam", [old, *EVENTS[10:20]]))
     (data / "incoming" / "tmpcccc").write_bytes(write_upload(501, "Amsterdam", EVENTS[20:30]))
-    program = Path(sys.executable).with_name("archive-run")
-    command = [program, "--plugins", "hisparc", "--config", deployed / "config.ini", "--watch"]
-    process = subprocess.Popen(
-        [*map(str, command), "--report", str(deployed / "report.json")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    words = [
+        "--plugins",
+        "hisparc",
+        "--config",
+        deployed / "config.ini",
+        "--watch",
+        "--report",
+        deployed / "report.json",
+    ]
+    process = start_command("archive-run", *words, log=deployed / "watch.txt")
     try:
         until(lambda: not any(list_visible(data / name) for name in ("incoming", "partial", "suspicious")))
         until(lambda: list(Quarantine(Root(data)).entries()))
@@ -653,9 +615,8 @@ def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
         late.rename(data / "incoming" / late.name)
         until(lambda: not list_visible(data / "incoming"))
     finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+        stop(process)
+    assert process.returncode == 0, (deployed / "watch.txt").read_text()
     archived = open_archive(data)
     assert sum(len(archived.read(name)) for name in archived.types()) == 40
     assert (data / "2024" / "5" / "2024_5_1.h5").exists()

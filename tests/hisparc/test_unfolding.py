@@ -7,7 +7,6 @@ import hashlib
 import json
 import pickle
 import resource
-import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
@@ -25,6 +24,7 @@ from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.stations import StationList
 from dayfile_hisparc.structure import check_structure
 from dayfile_hisparc.unfolding import MOST_UNFOLDED
+from running import run_python
 
 MOMENT = dt.datetime(2024, 5, 1, 12)
 MB = 2**20
@@ -111,7 +111,7 @@ def measure():
 @pytest.fixture(scope="module")
 def outcomes():
     """What comes of each bomb, in a child process."""
-    child = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
+    child = run_python(__file__, paths=Path(__file__).parents[1:2])
     assert child.returncode == 0, child.stderr[-1000:]
     return json.loads(child.stdout)
 
