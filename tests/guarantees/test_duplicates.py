@@ -9,7 +9,7 @@ import shutil
 import sys
 from base64 import b64encode
 from collections import Counter
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -248,12 +248,20 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
     found = {"NativeTable": repeated, "VlenArray": 2 * repeated} if repeated else {}
     assert costs == [{}, *[found] * (count - 1)]
     assert read_back - before == {"NativeTable": records, "VlenArray": 2 * records}
-    assert counted_in(one_run) == SimpleNamespace(written=records, identical=(count - 1) * repeated)
+    assert counted_in(one_run) == Counted(written=records, identical=(count - 1) * repeated)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What became of the records of a run."""
+
+    written: int
+    identical: int
 
 
 def counted_in(one_run):
     counts = one_run.report.records["hisparc.events"]
-    return SimpleNamespace(written=counts["written"], identical=counts["identical"])
+    return Counted(written=counts["written"], identical=counts["identical"])
 
 
 def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
@@ -282,6 +290,6 @@ def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_oth
             source.write_bytes(upload(*(shower(1, b"%d" % (number * ROWS + place)) for place in range(ROWS))))
             one_run.take([Arrival(source, ours=False)])
             one_run.pipeline.day_files.work_files[DAY_FILE].flush()
-        assert counted_in(one_run) == SimpleNamespace(written=10 * ROWS, identical=0)
+        assert counted_in(one_run) == Counted(written=10 * ROWS, identical=0)
         one_run.pipeline.abandon()
     assert read_back["Table"] <= 10 * ROWS, f"{read_back['Table']} rows were read again to store {10 * ROWS}"
