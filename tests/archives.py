@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,17 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dayfile import open_archive, settings
+from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.checking import Defect, check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
+from dayfile.engine import maintenance
 from dayfile.engine.executors import run_serial, show_nothing
+from dayfile.engine.intake import list_visible
 from dayfile.engine.processes import run_processes
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.plugins import Plugins
 
 if TYPE_CHECKING:
     from dayfile.archive.entry import Entry
+    from dayfile.archive.reindexing import Reindexed
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Quarantined, Report
     from dayfile.engine.tuning import Tuning
@@ -54,15 +60,44 @@ def run_archive(
     **given: object,
 ) -> Report:
     """Run once, in this process or with further workers; settings as those of :func:`make_settings`."""
-    chosen, paths = make_settings(plugins, **given), [Path(path) for path in sources]
+    chosen = make_settings(plugins, **given)
+    return run_with(root, plugins, chosen, *sources, workers=workers, progress=progress, tuning=tuning)
+
+
+def run_with(
+    root: Root,
+    plugins: Plugins,
+    chosen: Settings,
+    *sources: Path | str,
+    workers: int | None = None,
+    progress: Progress = show_nothing,
+    tuning: Tuning = DEFAULTS,
+) -> Report:
+    """Run once, as :func:`run_archive`, with settings that were made before."""
+    paths = [Path(path) for path in sources]
     if workers is None:
         return run_serial(root, plugins, chosen, paths, progress, tuning=tuning)
     return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=tuning)
 
 
+def rebuild_day(root: Root, plugins: Plugins, chosen: Settings, path: str) -> Report:
+    """Make a day file again from its kept sources, as ``dayfile rebuild``."""
+    return maintenance.rebuild(root, plugins, chosen, path)
+
+
+def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) -> Reindexed:
+    """Make the catalogue again from the day files, as ``dayfile reindex``."""
+    return maintenance.reindex(root, plugins, trust=trust)
+
+
 def find_defects(root: Root, *, deep: bool = True) -> list[Defect]:
     """Return all that is wrong with an archive; as ``dayfile check --deep``."""
     return list(check_archive(root, deep=deep))
+
+
+def put_in_quarantine(root: Root, name: str, content: bytes, reason: dict[str, object]) -> Path:
+    """Put a source into quarantine, as a run or the receiver does; return its entry."""
+    return Quarantine(root).put(name, content, reason)
 
 
 def list_entries(root: Root) -> list[Entry]:
@@ -74,6 +109,19 @@ def list_catalogue(root: Root, data_type: str | None = None) -> list[CatalogueRo
     """Return the rows of the catalogue, of one type or of all."""
     catalogue = Catalogue(root.catalogue)
     return catalogue.rows() if data_type is None else catalogue.rows(data_type)
+
+
+def list_waiting(directory: Path) -> list[Path]:
+    """Return the files below incoming, accepted or the like that a run would take; hidden ones are still written."""
+    return list_visible(directory)
+
+
+def watch_steps(observer: Callable[[str, Path], None]) -> AbstractContextManager[None]:
+    """Call an observer before each step that changes the disk, with the kind of the step and a path.
+
+    It can note the steps, or raise what the step shall fail with.
+    """
+    return disk.watch_steps(observer)
 
 
 def list_files(directory: Path) -> list[str]:

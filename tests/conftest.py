@@ -101,9 +101,9 @@ def plain_command(tmp_path, monkeypatch):
     def call(program: str, *words: object, archive: object = "archive") -> Done:
         where = [] if archive is None else ["--archive", str(archive)]
         settle = {"DAYFILE_WATCH__SETTLE": "0"}
-        done = run_command(program, *words, *where, preexec_fn=drop_powers, environment=settle)
-        assert "Traceback" not in done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
+        done = Done.of(run_command(program, *words, *where, preexec_fn=drop_powers, environment=settle))
+        assert "Traceback" not in done.err
+        return done
 
     yield call
     for here, below, files in os.walk(tmp_path):

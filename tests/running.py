@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import socket
@@ -10,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 PATIENCE = 300.0
 """Seconds after which what is waited for will not come; a busy machine is slow."""
@@ -65,6 +67,11 @@ class Done:
     out: str
     err: str
 
+    @classmethod
+    def of(cls, process: subprocess.CompletedProcess[str]) -> Done:
+        """Return the same of a process that ended."""
+        return cls(process.returncode, process.stdout, process.stderr)
+
 
 def find_program(name: str) -> str:
     """Return the path of ``dayfile`` or ``archive-run`` as it is installed beside this Python."""
@@ -100,6 +107,20 @@ def run_python(
 ) -> subprocess.CompletedProcess[str]:
     """Run Python to its end, with further directories to import from: ``run_python("-c", SCRIPT, directory)``."""
     return run_command(sys.executable, *arguments, environment=make_environment(environment, paths), **options)
+
+
+def call_command(*words: object) -> Done:
+    """Run one of our commands in this process, as its entry point does: ``call_command("dayfile", "ls")``."""
+    from dayfile import cli
+
+    programs = {"archive-run": cli.archive_run, "dayfile": cli.main}
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with mock.patch.object(sys, "argv", [*map(str, words)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            programs[words[0]]()
+        except SystemExit as end:
+            code = end.code
+    return Done(code or 0, out.getvalue(), err.getvalue())
 
 
 # ---- Processes that go on

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import dayfile.settings
-from dayfile import Batch, Rejected, Remark, Source, discovery
+from dayfile import Batch, Clock, DataType, Field, Instrument, Node, Placement, Rejected, Remark, Source, discovery
 from dayfile.archive.day_tables import DayTables, read_day
 from dayfile.archive.root import Root
 from dayfile.cli import app
@@ -25,10 +25,6 @@ from dayfile.export.base import Day
 from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, parse_file_name, read_header
 from dayfile.formats.slot_files import get_template
 from dayfile.formats.struct_dtypes import make_struct_dtype
-from dayfile.instrument import Instrument
-from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Field
-from dayfile.model.placement import Node, Placement
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from archives import list_entries
 from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.trials import find_deadly
 from running import run_command
@@ -106,7 +106,7 @@ def test_a_source_that_ends_the_process_goes_to_quarantine_and_the_others_are_ar
     assert run(*engine).returncode != 3
     assert run(*engine).returncode == 3
     assert records() == [10, 11, 12]
-    (entry,) = Quarantine(Root(Path("archive"))).entries()
+    (entry,) = list_entries(Root(Path("archive")))
     assert entry.content.read_bytes() == b"precious"
     assert "ended the process twice" in entry.reason["message"]
     assert run(*engine).returncode == 0
@@ -130,7 +130,7 @@ def test_of_several_each_is_found(run):
     Path("archive/incoming/LAMP.le.bin").write_bytes(content(5))
     run("--engine", "serial")
     assert run("--engine", "serial").returncode == 3
-    assert sorted(entry.content.read_bytes() for entry in Quarantine(Root(Path("archive"))).entries()) == [
+    assert sorted(entry.content.read_bytes() for entry in list_entries(Root(Path("archive")))) == [
         b"exit",
         b"group",
         b"kill",

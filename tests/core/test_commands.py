@@ -8,10 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from dayfile.archive.root import Root
-from dayfile.cli import app
 from dayfile.errors import ArchiveLockedError
 from running import find_program, run_command, run_python, run_script
 
@@ -19,9 +16,8 @@ from running import find_program, run_command, run_python, run_script
 
 HOLDER = """
 import sys
-from pathlib import Path
-from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).hold_lock():
+import dayfile
+with dayfile.open_archive(sys.argv[1]).root.hold_lock():
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -60,7 +56,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(archive, hits, holder):
 def test_reading_goes_on_while_a_run_holds_the_archive(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
-    with Root(archive.root.path).hold_lock():
+    with archive.root.hold_lock():
         assert archive.seconds() == [1]
 
 
@@ -152,10 +148,11 @@ def test_a_report_that_cannot_be_written_is_told_after_what_was_done(archive, ar
     assert archive.seconds() == [1]
 
 
-@pytest.mark.parametrize("command", ["run", "serve"])
-def test_help_tells_what_holds_without_an_option(command):
-    answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    told = " ".join(answer.output.split())
+@pytest.mark.parametrize("word", ["run", "serve"])
+def test_help_tells_what_holds_without_an_option(command, monkeypatch, word):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    told = " ".join(command("dayfile", word, "--help", archive=None).out.split())
     for default in ("(all installed)", "(that of --config, or archive)", "(one "):
         assert f"[default: {default}" in told
 
@@ -169,16 +166,15 @@ def test_output_to_a_full_disk_ends_in_a_message():
 
 
 FEW_FILES = """
-import resource, sys
-from dayfile.cli import archive_run
+import resource, runpy
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-archive_run()
+runpy.run_module("dayfile", run_name="__main__")
 """
 
 
 def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
-    options = ["--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
+    options = ["run", "--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
     done = run_python("-c", FEW_FILES, *options)
     assert done.returncode == 2
     assert re.search("only [0-9]+ of 200 processes could be started .*--workers N$", done.stderr.strip())

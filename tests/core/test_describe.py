@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Node, Placement
+from dayfile import Instrument, Node, Placement
 from dayfile.cli import app
 from dayfile.cli.describe import format_type
 from dayfile.errors import PluginError, UsageError
-from dayfile.formats.registry import read_layout
 from dayfile.model.datatype import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
 from dayfile.stores.declarations import make_attributes, read_data_type
@@ -59,7 +58,7 @@ types:
     fields:
       - {name: second, type: uint32}
 """
-RATES, HITS = read_layout(LAYOUT, "muons.yaml").types
+RATES, HITS = Instrument(LAYOUT, "muons.yaml").layout.types
 
 
 @pytest.fixture

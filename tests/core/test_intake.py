@@ -334,7 +334,7 @@ from dayfile import settings
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.errors import DayfileError
-from dayfile.instrument import Instrument
+from dayfile import Instrument
 from dayfile.plugins import Plugins
 
 directory = Path(sys.argv[1])

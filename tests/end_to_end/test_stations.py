@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.engine.intake import list_visible
+from archives import list_entries, list_waiting
+from dayfile import create_archive, open_archive
 from dayfile_hisparc.clients import Identity, Tally, make_station_list, send
 from running import PATIENCE, Server, find_free_port, kill, read_holder, start_command, until
 
@@ -37,8 +35,7 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.root = Root(directory / "archive")
-        self.root.create()
+        self.root = create_archive(directory / "archive").root
         self.port = find_free_port()
         (directory / "stations.csv").write_text(make_station_list(STATIONS))
         listed = f"hisparc.station_list={directory / 'stations.csv'}"
@@ -92,7 +89,7 @@ class Site:
     def finish(self) -> None:
         """Stop the server, let the watcher take what is left, and stop it."""
         self.server.stop()
-        until(lambda: not list_visible(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
+        until(lambda: not list_waiting(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
         self.watcher.terminate()
         assert self.watcher.wait(PATIENCE) == 0, (self.directory / "archive-run.txt").read_text()
 
@@ -101,9 +98,9 @@ class Site:
             kill(process)
 
 
-def archived(root: Root) -> Counter[Identity]:
+def archived(path: Path) -> Counter[Identity]:
     """What the day files hold: each event, and how often."""
-    archive = open_archive(root.path)
+    archive = open_archive(path)
     found: Counter[Identity] = Counter()
     for name in archive.types():
         records = archive.read(name)
@@ -128,7 +125,7 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     tallies = site.outcome(seconds)
     site.finish()
     stored = Counter(identity for tally in tallies for identity in tally.stored)
-    found = archived(site.root)
+    found = archived(site.root.path)
     assert len(stored) == stored.total()
     assert many(tallies)
     assert stored - found == Counter(), "answered 100 and not archived"
@@ -136,8 +133,8 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     # A request whose answer was lost may be there as well; here none was.
     assert sum(tally.others.total() for tally in tallies) == 0
     assert found == stored
-    assert list_visible(site.root.incoming) == list_visible(site.root.accepted) == []
-    assert list(Quarantine(site.root).entries()) == []
+    assert list_waiting(site.root.incoming) == list_waiting(site.root.accepted) == []
+    assert list_entries(site.root) == []
     checked = archive_run("check", "--deep", "--archive", site.root.path, command="dayfile")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert (site.directory / "archive-run.txt").read_text().count("was interrupted") > 0

@@ -9,9 +9,10 @@ import time
 import pytest
 import tables
 
+from archives import find_defects
 from dayfile import open_archive
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.checking import check_archive, count_without_digest
+from dayfile.archive.checking import count_without_digest
 from dayfile.archive.counting import count_day_file
 from dayfile.engine.maintenance import reindex
 from dayfile.stores.declarations import read_data_type
@@ -43,7 +44,7 @@ def read_table(archive, table):
 def assert_changed(archive):
     """The catalogue has the second form, and knows the keys and hours of every day file."""
     assert read_table(archive, "uncounted") == []
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     assert count_without_digest(archive.root) == 0
     by_type, by_key = {}, {}
     for row in Catalogue(archive.root.catalogue).rows():
@@ -120,7 +121,7 @@ def test_kill_at_any_statement_of_the_change_leaves_the_one_form_or_the_other(ol
         before = Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")
         code = run_python("-c", KILLED_STATEMENT, archive.root.catalogue, number).returncode
         assert (Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")) == before
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
         forms.add(sqlite3.connect(archive.root.catalogue).execute("PRAGMA user_version").fetchone())
         if number % 5 == 1 or code == 0:
             assert finish(archive) == 0

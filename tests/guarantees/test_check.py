@@ -16,10 +16,10 @@ import pytest
 import tables
 
 import dayfile
-from dayfile.archive.catalogue import Catalogue
+from dayfile import open_archive
 from dayfile.errors import StorageError
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 from running import run_command, run_python
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
@@ -34,7 +34,7 @@ def stream(*records, clock=0):
     array = np.zeros(len(records), HSKP.dtype)
     array["Second1996"] = START + np.array(records)
     array["ClockCycle"] = 1000 + clock + np.arange(len(records))
-    return to_structs(array, cris.struct(HSKP)).tobytes()
+    return make_stream(cris, HSKP, array)
 
 
 def trace(number):
@@ -616,7 +616,7 @@ def test_a_day_file_that_was_damaged_before_it_was_recorded_stops_neither_other_
     tmp_path, archive, run
 ):
     before = records_of(archive / SLOTS)
-    Catalogue(archive / "catalogue.db").announce({SLOTS: np.datetime64("1997-10-31")})
+    open_archive(archive).catalogue.announce({SLOTS: np.datetime64("1997-10-31")})
     with (archive / SLOTS).open("r+b") as file:
         file.truncate(1000)
     give(tmp_path, {"new/upload_5": upload(shower(40, 40))})
@@ -626,7 +626,7 @@ def test_a_day_file_that_was_damaged_before_it_was_recorded_stops_neither_other_
     assert SLOTS in run("dayfile", "check").err
     assert run("dayfile", "rebuild", SLOTS).code == 0
     assert records_of(archive / SLOTS) == before
-    assert Catalogue(archive / "catalogue.db").list_announced() == {}
+    assert open_archive(archive).catalogue.list_announced() == {}
     assert run("dayfile", "check", "--deep").code == 0
 
 

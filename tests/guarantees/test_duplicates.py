@@ -20,11 +20,11 @@ from dayfile.archive.root import Root
 from dayfile.discovery import load
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import start_run
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import NativeTable
 from dayfile.hdf5.vlen import VlenArray
 from dayfile.settings import resolve
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 
 DAY_FILE = "2024/5/2024_5_1.h5"
 STATION = "/hisparc/cluster_amsterdam/station_501"
@@ -159,7 +159,7 @@ def test_the_same_slot_record_and_the_same_interval_again_are_identical(tmp_path
         for field in {data_type.time, data_type.end} - {""}:
             records[field] = 57801601 + 256 * np.array([0, 1, 1])
         source = tmp_path / f"{code}.be.bin"
-        source.write_bytes(to_structs(records, cris.struct(data_type)).tobytes())
+        source.write_bytes(make_stream(cris, data_type, records))
         done = archive_run(source, "--archive", "archive", "--plugins", "cris", "--report", "report.json")
         assert done.returncode == 0, done.stderr
         counts = json.loads((tmp_path / "report.json").read_text())["records"][data_type.name]

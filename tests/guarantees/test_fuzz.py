@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dayfile import discovery, settings
-from dayfile.archive.checking import check_archive
+from archives import find_defects
+from dayfile import Instrument, Source, discovery, settings
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
-from dayfile.formats.registry import read_layout
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.model.batch import Source
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
@@ -266,7 +264,7 @@ class Taking:
         assert quarantined <= report.sources["quarantined"]
         assert len(report.day_files) == 0
         pipeline.publish()
-        assert list(check_archive(self.root, deep=True)) == []
+        assert find_defects(self.root) == []
 
     def check_kept(self, report: Report, told: int, name: str, content: bytes) -> None:
         """What was set aside of the source just taken is kept: whole, or the records that were rejected."""
@@ -388,7 +386,7 @@ def read_wrong_layouts(seed: int, number: int) -> None:
         text = next(texts)
         began = time.process_time()
         try:
-            layout = read_layout(text, "wrong.yaml")
+            layout = Instrument(text, "wrong.yaml").layout
         except LayoutError as error:
             refused += 1
             assert str(error).startswith("wrong.yaml")
@@ -437,7 +435,7 @@ NONSENSE = {
 @pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE.keys())
 def test_a_layout_that_is_nonsense_is_told_by_its_place(text):
     with pytest.raises(LayoutError, match=r"^wrong\.yaml:\d+:\d+: "):
-        read_layout(text, "wrong.yaml")
+        _ = Instrument(text, "wrong.yaml").layout
 
 
 def test_a_layout_that_is_nested_without_end_does_not_end_the_process():

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from archives import watch_steps
 from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
@@ -123,7 +124,7 @@ def test_a_numbered_directory_that_is_removed_meanwhile_is_made_again(tmp_path, 
             path.parent.rmdir()
             removed.append(path)
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         assert disk.move_into(tmp_path / "file", tmp_path / "target") == tmp_path / "target/1/file"
     assert ((tmp_path / "target/1/file").read_text(), len(removed)) == ("file", 1)
 
@@ -148,7 +149,7 @@ def test_what_arrives_in_incoming_during_a_requeue_is_not_replaced(root, box, wa
         if (kind, path) == ("rename", arriving) and not arriving.exists():
             arriving.write_bytes(b"arrived meanwhile")
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         target = box.requeue(next(box.entries()))
     assert (target, target.read_bytes()) == (root.incoming / "1" / "letter.txt", LETTER)
     assert arriving.read_bytes() == b"arrived meanwhile"
@@ -176,7 +177,7 @@ def test_bytes_that_are_quarantined_again_while_they_are_requeued_are_kept(root,
                 threads[-1].start()
                 threads[-1].join(0.2)
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         box.requeue(next(box.entries()))
     for thread in threads:
         thread.join()
@@ -188,7 +189,7 @@ def test_bytes_that_are_quarantined_again_while_they_are_requeued_are_kept(root,
 def test_a_file_is_synced_before_it_has_its_name_in_incoming(root, box):
     box.put("letter.txt", LETTER, REASON)
     steps = []
-    with disk.watch_steps(lambda kind, path: steps.append((kind, path.name if kind == "fsync" else str(path)))):
+    with watch_steps(lambda kind, path: steps.append((kind, path.name if kind == "fsync" else str(path)))):
         box.requeue(next(box.entries()))
     renamed = steps.index(("rename", str(root.incoming / "letter.txt")))
     assert ("fsync", "letter.txt") in steps[:renamed]

@@ -20,12 +20,11 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile import create_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.formats.struct_dtypes import to_structs
+from archives import put_in_quarantine
+from dayfile import create_archive, open_archive
 from dayfile.testing.faults import Fault, inject
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 from running import Done
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
@@ -39,7 +38,7 @@ def stream(*seconds, order="big"):
     records = np.zeros(len(seconds), HSKP.dtype)
     records["Second1996"] = [0 if second is None else START + second for second in seconds]
     records["ClockCycle"] = np.arange(1, len(seconds) + 1)
-    return to_structs(records, cris.struct(HSKP, order)).tobytes()
+    return make_stream(cris, HSKP, records, order)
 
 
 def event(second, *, year=2024, code="SIN", values=(("MAS_CH1_LOW", 7),)):
@@ -136,7 +135,7 @@ def test_the_reason_of_single_records_tells_which_they_were_and_where_they_lay(b
     content = stream(1, None, 300, None, order="little")
     assert box.give({"L1CrisHskp.le.bin": content}).code == 3
     _, reason, kept = box.only()
-    assert kept == {STREAM: to_structs(with_cycles(2, 4), STRUCT).tobytes()}
+    assert kept == {STREAM: make_stream(cris, HSKP, with_cycles(2, 4))}
     assert (reason["plugin"], reason["version"]) == ("cris", importlib.metadata.version("dayfile-cris"))
     assert (reason["error"], reason["code"]) == ("RecordError", "L1CrisHskp")
     assert "no time" in reason["message"]
@@ -529,7 +528,7 @@ def test_the_old_reason_stays_known_when_a_requeued_source_comes_back_for_anothe
     create_archive(box.root)
     refused = {"source": "upload of station 501", "plugin": "hisparc", "error": "SourceError"}
     refused["message"] = "upload of station 501: it names os.system"
-    Quarantine(Root(box.root)).put("upload-501", b"of no plugin", refused)
+    put_in_quarantine(open_archive(box.root).root, "upload-501", b"of no plugin", refused)
     for _ in range(2):
         assert run("dayfile", "quarantine", "requeue", "--all").code == 0
         assert run("archive-run").code == 3

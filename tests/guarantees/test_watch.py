@@ -21,8 +21,8 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 from running import PATIENCE, find_program, kill, read_holder, until
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
@@ -36,7 +36,7 @@ def stream(*slots):
     """A struct stream of housekeeping records for slots of the day."""
     records = np.zeros(len(slots), HSKP.dtype)
     records["Second1996"] = START + 256 * np.array(slots)
-    return to_structs(records, cris.struct(HSKP)).tobytes()
+    return make_stream(cris, HSKP, records)
 
 
 @dataclass(frozen=True)

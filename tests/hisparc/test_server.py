@@ -24,12 +24,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.discovery import load
-from dayfile.engine.intake import list_visible
-from dayfile.engine.maintenance import adopt
+from archives import list_entries, list_waiting
+from dayfile import create_archive, open_archive
 from dayfile.errors import UsageError
 from dayfile_hisparc.clients import (
     Identity,
@@ -44,7 +40,7 @@ from dayfile_hisparc.clients import (
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.wsgi import read_body
-from running import Server, find_free_port, start_command, stop, until
+from running import Server, call_command, find_free_port, start_command, stop, until
 
 DAY = np.datetime64("2024-05-01")
 BODY_LIMIT = 8 * 2**20
@@ -66,7 +62,7 @@ class UploadServer(Server):
     """A process that receives uploads, and its archive."""
 
     def __init__(self, command: list[object], port: int, archive: Path, **environment: str) -> None:
-        self.root = Root(archive)
+        self.root = open_archive(archive).root
         log = archive.parent / f"{port}.txt"
         super().__init__(*command, port=port, log=log, environment=environment, patience=PATIENCE)
 
@@ -115,7 +111,7 @@ def serve(tmp_path_factory):
 
     def start(**settings: object) -> UploadServer:
         directory = tmp_path_factory.mktemp("serve")
-        Root(directory / "archive").create()
+        create_archive(directory / "archive")
         (directory / "stations.csv").write_text(make_station_list(20))
         chosen = {"serve__body_limit": BODY_LIMIT, "serve__body_seconds": BODY_SECONDS, **settings}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in chosen.items()]
@@ -186,9 +182,9 @@ def bad_uploads(mark: Path) -> dict[bytes, list[bytes]]:
 
 @pytest.mark.parametrize("path", ["/", "/hisparc/upload", "/a/b//c", "/x?station_id=9", "/RPC2", "/%00%ff"])
 def test_an_upload_is_taken_at_any_path(server, path):
-    before = len(list_visible(server.root.incoming))
+    before = len(list_waiting(server.root.incoming))
     assert server.post(GOOD, path) == (*OK, b"100")
-    assert len(list_visible(server.root.incoming)) == before + 1
+    assert len(list_waiting(server.root.incoming)) == before + 1
 
 
 def test_the_answer_is_always_200_and_plain_text_of_three_digits(server, tmp_path):
@@ -253,13 +249,13 @@ def test_a_body_that_comes_in_pieces_is_whole(server):
 
 
 def test_a_body_that_breaks_off_stores_nothing(server):
-    before = len(list_visible(server.root.incoming))
+    before = len(list_waiting(server.root.incoming))
     for sent in (0, 10, len(GOOD) // 2, len(GOOD) - 1):
         connection = server.opened(f"Content-Length: {len(GOOD)}")
         connection.sendall(GOOD[:sent])
         connection.close()
     assert server.post(GOOD) == (*OK, b"100")
-    assert len(list_visible(server.root.incoming)) == before + 1
+    assert len(list_waiting(server.root.incoming)) == before + 1
 
 
 def slow_bodies(server: UploadServer) -> list[socket.socket]:
@@ -404,7 +400,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
 
     def kill(left: threading.Event) -> None:
         nonlocal stored
-        if left.wait(0.1) or (now := len(list_visible(server.root.incoming))) < stored + 10:
+        if left.wait(0.1) or (now := len(list_waiting(server.root.incoming))) < stored + 10:
             return
         if alive := set(server.workers) - killed:
             pid = min(alive)
@@ -420,7 +416,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
                 break
     assert len(killed) > 3
     assert server.process.poll() is None
-    queued = [read_upload(path.read_bytes(), where="") for path in list_visible(server.root.incoming)]
+    queued = [read_upload(path.read_bytes(), where="") for path in list_waiting(server.root.incoming)]
     assert set(answered) - {identify(upload.station, event) for upload in queued for event in upload.events} == set()
 
 
@@ -544,7 +540,7 @@ def deployed(tmp_path) -> Path:
         f"[General]\nlog={tmp_path}/log/hisparc\nloglevel=debug\nstation_list={tmp_path}/stations.csv\n"
         f"data_dir={tmp_path}/data\n\n[Writer]\nsleep=1\n"
     )
-    adopt(Root(tmp_path / "data"), load(["hisparc"]))
+    assert call_command("dayfile", "adopt", tmp_path / "data", "--plugins", "hisparc").code == 0
     return tmp_path
 
 
@@ -573,7 +569,7 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
         assert told(server.opened(f"Content-Length: {10**12}", "Connection: close")) in (b"400", b"")
     finally:
         server.stop()
-    assert len(list_visible(server.root.incoming)) == 1
+    assert len(list_waiting(server.root.incoming)) == 1
     (log,) = (deployed / "log").iterdir()
     assert log.name == "hisparc-serve"
     assert "503 is not in the station list" in log.read_text()
@@ -608,19 +604,19 @@ def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
     ]
     process = start_command("archive-run", *words, log=deployed / "watch.txt")
     try:
-        until(lambda: not any(list_visible(data / name) for name in ("incoming", "partial", "suspicious")))
-        until(lambda: list(Quarantine(Root(data)).entries()))
+        until(lambda: not any(list_waiting(data / name) for name in ("incoming", "partial", "suspicious")))
+        until(lambda: list_entries(open_archive(data).root))
         late = data / "tmp" / "tmpdddd"
         late.write_bytes(write_upload(501, "Amsterdam", EVENTS[30:40]))
         late.rename(data / "incoming" / late.name)
-        until(lambda: not list_visible(data / "incoming"))
+        until(lambda: not list_waiting(data / "incoming"))
     finally:
         stop(process)
     assert process.returncode == 0, (deployed / "watch.txt").read_text()
     archived = open_archive(data)
     assert sum(len(archived.read(name)) for name in archived.types()) == 40
     assert (data / "2024" / "5" / "2024_5_1.h5").exists()
-    (entry,) = Quarantine(archived.root).entries()
+    (entry,) = list_entries(archived.root)
     assert "2020" in entry.reason["message"]
     assert json.loads((deployed / "report.json").read_text())["sources"]["archived"] == 4
     assert (deployed / "log" / "hisparc-run").exists()
@@ -726,7 +722,7 @@ def test_the_command_sends_and_tells(serve, archive_run):
     server = serve()
     url = f"http://127.0.0.1:{server.port}/hisparc/upload"
     seconds = 1
-    while not list_visible(server.root.incoming):  # a busy machine draws no event in a second
+    while not list_waiting(server.root.incoming):  # a busy machine draws no event in a second
         assert seconds < PATIENCE
         options = ("--upload", url, "--clients", 3, "--seconds", seconds)
         done = archive_run("simulate", "hisparc", *options, command="dayfile")
