@@ -7,11 +7,9 @@ import logging
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,11 @@ from hypothesis import settings
 
 from dayfile import hookimpl
 from dayfile.errors import SettingsError, StorageError
+
+# Tests import what they share from modules beside this one, however pytest is started.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from running import Done, run_command
 
 # A promise that is kept slowly is kept: no example has to be done within a time.
 settings.register_profile("dayfile", deadline=None)
@@ -43,32 +46,16 @@ def archive_run(tmp_path: Path):
     """Run ``archive-run`` as a user does: its exit code, standard output and standard error."""
 
     def run(*arguments: object, command: str = "archive-run"):
-        program = Path(sys.executable).with_name(command)
-        return subprocess.run(
-            [str(program), *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, check=False
-        )
+        return run_command(command, *arguments, cwd=tmp_path)
 
     return run
 
 
-@dataclass(frozen=True)
-class Done:
-    """A command that ended: its exit code and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    """Call ``archive-run`` or ``dayfile`` in this process, in an empty directory: ``command("dayfile", "check")``.
-
-    The archive is ``archive`` there, unless it is named; no command may end in a traceback.
-    """
+def command_here(monkeypatch, capsys):
+    """Call ``archive-run`` or ``dayfile`` in this process, in the working directory; as ``command``."""
     from dayfile import cli
 
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAYFILE_WATCH__SETTLE", "0")
     programs = {"archive-run": cli.archive_run, "dayfile": cli.main}
 
@@ -90,6 +77,16 @@ def command(tmp_path, monkeypatch, capsys):
     logger.setLevel(level)
 
 
+@pytest.fixture
+def command(tmp_path, monkeypatch, command_here):
+    """Call ``archive-run`` or ``dayfile`` in this process, in an empty directory: ``command("dayfile", "check")``.
+
+    The archive is ``archive`` there, unless it is named; no command may end in a traceback.
+    """
+    monkeypatch.chdir(tmp_path)
+    return command_here
+
+
 def drop_powers() -> None:
     """Let permissions apply to what this process starts, also where it is root's (Linux capabilities)."""
     for capability in (1, 2, 3):  # DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
@@ -103,16 +100,10 @@ def plain_command(tmp_path, monkeypatch):
 
     def call(program: str, *words: object, archive: object = "archive") -> Done:
         where = [] if archive is None else ["--archive", str(archive)]
-        done = subprocess.run(
-            [Path(sys.executable).with_name(program), *map(str, words), *where],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=drop_powers,
-            env={**os.environ, "DAYFILE_WATCH__SETTLE": "0"},
-        )
-        assert "Traceback" not in done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
+        settle = {"DAYFILE_WATCH__SETTLE": "0"}
+        done = Done.of(run_command(program, *words, *where, preexec_fn=drop_powers, environment=settle))
+        assert "Traceback" not in done.err
+        return done
 
     yield call
     for here, below, files in os.walk(tmp_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,20 +14,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import dayfile.settings
-from dayfile import Batch, Rejected, Remark, Source, discovery
+from dayfile import Batch, Clock, DataType, Field, Instrument, Node, Placement, Rejected, Remark, Source, discovery
 from dayfile.archive.day_tables import DayTables, read_day
 from dayfile.archive.root import Root
 from dayfile.cli import app
 from dayfile.engine.executors import run_serial
+from dayfile.engine.report import Report
 from dayfile.errors import DayfileError, LayoutError, SourceError, StorageError, UsageError
 from dayfile.export.base import Day
 from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, parse_file_name, read_header
 from dayfile.formats.slot_files import get_template
 from dayfile.formats.struct_dtypes import make_struct_dtype
-from dayfile.instrument import Instrument
-from dayfile.model.clock import Clock
-from dayfile.model.datatype import DataType, Field
-from dayfile.model.placement import Node, Placement
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 
@@ -71,13 +68,21 @@ SUFFIXES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Archived:
+    """An archive, and the report of the run that sources were given to."""
+
+    root: Root
+    report: Report
+
+
 def archived(directory, *paths, on_conflict="overlap"):
     """An archive that has taken sources in, and the report of the run."""
     loaded = discovery.load(["cris", "sis"])
     root = Root(directory)
     chosen = dayfile.settings.from_command_line([f"on_conflict={on_conflict}"])
     report = run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models, chosen), paths)
-    return SimpleNamespace(root=root, report=report)
+    return Archived(root, report)
 
 
 def exported(root, name, directory, order="big"):

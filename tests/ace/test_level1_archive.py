@@ -12,8 +12,8 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archives import find_defects
 from dayfile import Status, create_archive
-from dayfile.archive.checking import check_archive
 from dayfile.configuration import configured
 from dayfile.discovery import load
 from dayfile.engine.executors import run_serial
@@ -22,6 +22,7 @@ from dayfile.formats.hdf4_structs import write_structs
 from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
+from instruments import make_stream
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 TYPES = {t.name: t for i in (cris, sis) for t in i.layout.types}
@@ -178,7 +179,7 @@ def test_structs_of_each_type_can_be_put(every):
     assert first == {name: [WRITTEN, WRITTEN] for name in TYPES}
     assert again == {name: [IDENTICAL, IDENTICAL] for name in TYPES}
     assert archive.types() == sorted(TYPES)
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -236,7 +237,7 @@ def test_records_that_drift_over_the_edges_of_slots_are_all_found(archive, step)
     for second in (*seconds[[0, 1, 300, 337, 338]].tolist(), 86399, 86400, int(seconds[-1])):
         valid = seconds[(seconds <= second) & (second < seconds + 256)].tolist()
         assert seconds_of(archive.at("sis.hskp", START + second)) == valid
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 def test_two_structs_of_a_continued_cycle_are_both_there(archive):
@@ -345,7 +346,7 @@ def test_a_browse_struct_is_read_in_the_version_that_it_is_of(archive, tmp_path,
             write_structs(source, {"BrowseSis": records})
         else:
             source = directory / f"{'BrowseSis' if 'time' in told else code}.be.bin"
-            source.write_bytes(to_structs(records, sis.struct(form, "big")).tobytes())
+            source.write_bytes(make_stream(sis, form, records, "big"))
         report = run(archive, source)
         assert (report.records[BROWSE.name]["written"], report.exit_code) == (2, 0)
         read = archive.read(BROWSE.name, day, np.datetime64(day) + 1)
@@ -356,14 +357,14 @@ def test_a_browse_struct_is_read_in_the_version_that_it_is_of(archive, tmp_path,
         np.testing.assert_array_equal(everything[name], np.concatenate(sent)[name])
     assert np.isnan(everything["RateT4"]).tolist() == [True] * 4 + [False] * 2
     assert np.isnan(everything["CounterRtsw0"]).all(axis=1).tolist() == [True, True] + [False] * 4
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 def test_a_browse_struct_without_a_time_costs_the_others_of_its_stream_nothing(archive, tmp_path):
     records = made(BROWSE.name, START + 100 * np.arange(4), [1, 2, 3, 4], 50, BROWSE.forms[0])
     records["bin_start"][0] = 0
     source = tmp_path / "BrowseSis.be.bin"
-    source.write_bytes(to_structs(records, sis.struct(BROWSE.forms[0], "big")).tobytes())
+    source.write_bytes(make_stream(sis, BROWSE.forms[0], records, "big"))
     counts = run(archive, source).records[BROWSE.name]
     assert (counts["written"], counts["rejected"]) == (3, 1)
 
@@ -387,5 +388,5 @@ def test_day_files_of_each_instrument_lie_below_its_base_directory(archive, tmp_
         assert len(archive.read(name)) == 1
     files = sorted(path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*.h5"))
     assert files == ["cris/1997/10/cris.1997.10.31.hsk.h5", "sis/1997/10/sis.1997.10.31.hsk.h5"]
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     assert reindex(archive.root).day_files == 2

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
+from instruments import make_stream
 
 TYPES = {t.code: (i, t) for i in (cris, sis) for t in i.layout.types}
 
@@ -20,7 +20,7 @@ def stream(archive, code: str) -> bytes:
     """Big-endian, naturally aligned bytes of all records of a type, in time order."""
     instrument, data_type = TYPES[code]
     records = archive.read(data_type.name)
-    return to_structs(records.array, instrument.struct(records.data_type, "big")).tobytes()
+    return make_stream(instrument, records.data_type, records.array, "big")
 
 
 @pytest.fixture(scope="module")

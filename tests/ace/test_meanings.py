@@ -11,11 +11,11 @@ import pytest
 import tables
 
 import dayfile
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import open_table
 from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
+from instruments import make_stream
 
 TYPES = {t.code: (i, t) for i in (cris, sis) for t in i.layout.types}
 KINDS = {"bit": "bit", "enum": "value", "index": "index"}
@@ -114,7 +114,7 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     instrument, data_type = TYPES[code]
     record = np.zeros(1, data_type.dtype)
     record["Second1996"] = 57801700
-    (tmp_path / f"{code}.be.bin").write_bytes(to_structs(record, instrument.struct(data_type, "big")).tobytes())
+    (tmp_path / f"{code}.be.bin").write_bytes(make_stream(instrument, data_type, record, "big"))
     done = archive_run(f"{code}.be.bin", "--plugins", data_type.instrument, "--archive", "A")
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -25,6 +22,7 @@ from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import SPACECRAFT_CLOCK
 from dayfile_sis import instrument as sis
 from dayfile_sis.simulation import SPACECRAFT_CLOCK as CLOCK_OF_SIS
+from running import run_python
 
 DAY = np.datetime64("1997-10-31")
 NEXT = np.datetime64("1997-11-01")
@@ -91,8 +89,7 @@ def test_same_day_and_seed_give_same_names_and_bytes_in_any_process_and_time_zon
         f"import sys, pathlib, numpy; from dayfile_{name} import instrument\n"
         "instrument.simulate(numpy.datetime64('1997-10-31'), 1, pathlib.Path(sys.argv[1]))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "2", "TZ": "Pacific/Kiritimati"}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    run_python("-c", code, tmp_path, environment={"PYTHONHASHSEED": "2", "TZ": "Pacific/Kiritimati"}, check=True)
     assert digests(tmp_path.iterdir()) == digests(files[name, DAY])
 
 

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from archives import watch_steps
 from dayfile import hookimpl, open_archive
-from dayfile.archive import disk
-from dayfile.engine.processes import run_processes
 from dayfile.errors import StorageError
-from dayfile.settings import from_command_line, resolve
 
 STREAM = "MuonHit.be.bin"
 
@@ -29,7 +27,7 @@ def at(kind, matches, do):
             marker.append(path)
             do()
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         yield marker
 
 
@@ -44,7 +42,7 @@ def test_a_file_is_on_disk_before_its_name_is_in_accepted(archive, hits):
     for number in range(3):
         archive.drop(STREAM, hits(number), str(number))
     steps = []
-    with disk.watch_steps(lambda kind, path: steps.append((kind, str(path.relative_to(archive.root.path))))):
+    with watch_steps(lambda kind, path: steps.append((kind, str(path.relative_to(archive.root.path))))):
         assert archive.run().sources["archived"] == 3
     for number, name in enumerate((STREAM, f"1/{STREAM}", f"2/{STREAM}")):
         synced = steps.index(("fsync", f"incoming/{number}/{STREAM}"))
@@ -62,7 +60,7 @@ def test_a_file_that_cannot_be_synced_stays_in_incoming(archive, hits):
         if (kind, step) == ("fsync", path):
             raise OSError(5, "Input/output error")
 
-    with disk.watch_steps(failing), pytest.raises(StorageError, match="could not sync to disk: Input/output error"):
+    with watch_steps(failing), pytest.raises(StorageError, match="could not sync to disk: Input/output error"):
         archive.run()
     assert path.read_bytes() == hits(1)
     assert archive.files(archive.root.accepted) == []
@@ -172,19 +170,16 @@ def test_a_source_that_is_gone_before_it_is_read_costs_no_other(archive, hits, r
 
 
 @pytest.mark.parametrize("engine_settings", [{}, {"sources__keep": "always"}], ids=["", "kept"])
-def test_bytes_that_are_read_again_are_those_that_were_decoded(archive, hits, muon, plugins_of, engine_settings):
+def test_bytes_that_are_read_again_are_those_that_were_decoded(archive, hits, engine_settings):
     """Of several processes one decodes a source, and another one reads it again to quarantine or keep it."""
     me = os.getpid()
     content = hits(1, 2) if engine_settings else hits(1, 2)[:30]
     archive.drop(STREAM, content)
     archive.drop("MuonHit.le.bin", hits(3, order="little"))
     path = archive.root.accepted / STREAM
-    loaded = plugins_of(muon=muon.instrument)
-    pairs = ["watch.settle=0", *(f"{key.replace('__', '.')}={value}" for key, value in engine_settings.items())]
-    chosen = resolve(loaded.settings_models, from_command_line(pairs))
     again = lambda old: old == path and os.getpid() == me  # noqa: E731
     with at("open", again, lambda: path.write_bytes(hits(4))) as done:
-        report = run_processes(archive.root, loaded, chosen, workers=2)
+        report = archive.run(workers=2, **engine_settings)
     assert done
     assert report.sources["held"] == 1
     assert not report.quarantine
@@ -194,17 +189,13 @@ def test_bytes_that_are_read_again_are_those_that_were_decoded(archive, hits, mu
     assert {3, 4} <= set(archive.seconds())
 
 
-def test_what_several_processes_quarantine_is_what_was_decoded_also_if_more_was_appended(
-    archive, hits, muon, plugins_of
-):
+def test_what_several_processes_quarantine_is_what_was_decoded_also_if_more_was_appended(archive, hits):
     me, content = os.getpid(), hits(1, 2)
     archive.drop(STREAM, content[:30])
     path = archive.root.accepted / STREAM
-    loaded = plugins_of(muon=muon.instrument)
-    chosen = resolve(loaded.settings_models, from_command_line(["watch.settle=0"]))
     again = lambda old: old == path and os.getpid() == me  # noqa: E731
     with at("open", again, lambda: append(path, content[30:])):
-        report = run_processes(archive.root, loaded, chosen, workers=2)
+        report = archive.run(workers=2)
     assert archive.set_aside(report.quarantine[0]) == (STREAM, content[:30])
     assert archive.run().exit_code == 0
     assert archive.seconds() == [1, 2]
@@ -324,7 +315,7 @@ def test_the_arrival_of_a_source_is_when_it_was_accepted_also_after_a_crash(arch
             raise OSError(28, "No space left on device")
 
     before = time.time()
-    with disk.watch_steps(full), pytest.raises(StorageError):
+    with watch_steps(full), pytest.raises(StorageError):
         archive.run(plugins=plugins)
     after = time.time()
     time.sleep(0.1)

@@ -9,10 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dayfile import hookimpl, open_archive
+from dayfile import Batch, Blobs, Instrument, Rejected, Remark, hookimpl, open_archive
 from dayfile.errors import SourceError
-from dayfile.instrument import Instrument
-from dayfile.model.batch import Batch, Blobs, Rejected, Remark
 
 SAND = """\
 instrument: sand

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from archives import list_entries
 from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.trials import find_deadly
+from running import run_command
 
 # A telescope some of whose sources end the process, in the hook and the way that their name says.
 DEADLY = """
@@ -81,10 +80,8 @@ def run(tmp_path, installed, monkeypatch):
     root.create()
 
     def call(*words):
-        program = Path(sys.executable).with_name("archive-run")
-        words = (program, "--plugins", "lamp", "--set", "watch.settle=0", *words)
-        env = {**os.environ, "PYTHONPATH": str(site)}
-        return subprocess.run(words, env=env, capture_output=True, text=True, check=False, start_new_session=True)
+        words = ("--plugins", "lamp", "--set", "watch.settle=0", *words)
+        return run_command("archive-run", *words, environment={"PYTHONPATH": str(site)}, start_new_session=True)
 
     return call
 
@@ -109,7 +106,7 @@ def test_a_source_that_ends_the_process_goes_to_quarantine_and_the_others_are_ar
     assert run(*engine).returncode != 3
     assert run(*engine).returncode == 3
     assert records() == [10, 11, 12]
-    (entry,) = Quarantine(Root(Path("archive"))).entries()
+    (entry,) = list_entries(Root(Path("archive")))
     assert entry.content.read_bytes() == b"precious"
     assert "ended the process twice" in entry.reason["message"]
     assert run(*engine).returncode == 0
@@ -133,7 +130,7 @@ def test_of_several_each_is_found(run):
     Path("archive/incoming/LAMP.le.bin").write_bytes(content(5))
     run("--engine", "serial")
     assert run("--engine", "serial").returncode == 3
-    assert sorted(entry.content.read_bytes() for entry in Quarantine(Root(Path("archive"))).entries()) == [
+    assert sorted(entry.content.read_bytes() for entry in list_entries(Root(Path("archive")))) == [
         b"exit",
         b"group",
         b"kill",

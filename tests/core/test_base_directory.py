@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import reindex
+from archives import find_defects, reindex, run_with
+from dayfile import Instrument, create_archive, open_archive
 from dayfile.errors import LayoutError, StorageError, UsageError
-from dayfile.formats.registry import read_layout
 from dayfile.testing.faults import Fault, inject
+from running import run_python
 
 VARIABLE = "MUON_DATA_BASE_DIRECTORY"
 RATES = "1997/10/muon.1997.10.31.rat.h5"
@@ -28,6 +25,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - another file system than that of tempo
 
 def of_another_file_system(path):
     return MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and MEMORY.stat().st_dev != path.stat().st_dev
+
+
+def run(opened, *sources):
+    return run_with(opened.root, opened.plugins, opened.settings, *sources)
 
 
 @pytest.fixture(params=["beside", "on another file system"])
@@ -85,7 +86,7 @@ def test_reading_checking_and_reindexing_go_through_it_also_without_the_variable
     opened.put("muon.rates", rates(muon, 0, 86400))
     monkeypatch.delenv(VARIABLE)
     assert found(open_archive(opened.root.path), muon) == [0, 86400]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
     assert sorted(opened.root.list_day_files()) == [f"muon/{name}" for name in below(base)]
     opened.root.catalogue.unlink()
     assert reindex(opened.root).day_files == 2
@@ -93,7 +94,7 @@ def test_reading_checking_and_reindexing_go_through_it_also_without_the_variable
     assert opened.put("muon.rates", rates(muon, 300)).tolist() == [0]
     assert (base / RATES).stat().st_size > 0
     (base / RATES).write_bytes(b"damaged")
-    assert [problem.path for problem in check_archive(opened.root)] == [f"muon/{RATES}"]
+    assert [problem.path for problem in find_defects(opened.root, deep=False)] == [f"muon/{RATES}"]
 
 
 def test_sources_go_there_too(opened, muon, base, monkeypatch, tmp_path):
@@ -101,7 +102,7 @@ def test_sources_go_there_too(opened, muon, base, monkeypatch, tmp_path):
     source.write_bytes(muon.stream("rates", rates(muon, 0, 300)))
     monkeypatch.setenv(VARIABLE, str(base))
     for expected in ("archived", "already"):
-        assert run_serial(opened.root, opened.plugins, opened.settings, [source]).sources[expected] == 1
+        assert run(opened, source).sources[expected] == 1
         assert below(base) == [RATES]
     assert found(opened, muon) == [0, 300]
 
@@ -222,11 +223,11 @@ def test_a_base_that_cannot_be_made_is_told(opened, muon, tmp_path, monkeypatch)
 def test_a_layout_without_a_first_directory_to_replace_is_refused(layout, path):
     text = layout.replace('"muon/{year}/{month:02}/muon.{year}.{month:02}.{day:02}.{suffix}.h5"', f'"{path}"')
     with pytest.raises(LayoutError, match="it takes the place of the first directory of 'path'"):
-        read_layout(text, "muon.yaml")
+        _ = Instrument(text, "muon.yaml").layout
 
 
 def test_the_base_directory_of_a_layout_is_told_with_each_of_its_types(layout):
-    assert {data_type.placement.base for data_type in read_layout(layout, "muon.yaml").types} == {VARIABLE}
+    assert {data_type.placement.base for data_type in Instrument(layout, "muon.yaml").layout.types} == {VARIABLE}
 
 
 OWN = ["incoming", "accepted", "workshop", "workshop/deeper", "quarantine", "sources", ".", "muon/1997", ".."]
@@ -254,7 +255,7 @@ def test_the_directory_where_day_files_are_without_a_base_may_be_named(opened, m
     opened.put("muon.rates", rates(muon, 0))
     monkeypatch.delenv(VARIABLE)
     opened.put("muon.rates", rates(muon, 300))
-    assert (found(opened, muon), list(check_archive(opened.root))) == ([0, 300], [])
+    assert (found(opened, muon), find_defects(opened.root, deep=False)) == ([0, 300], [])
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def test_two_instruments_may_have_one_directory(opened, muon, pion, tmp_path, mo
     for _ in range(2):
         assert list(opened.root.list_day_files()) == [f"muon/{RATES}", f"pion/{RATES.replace('muon', 'pion')}"]
         assert [len(opened.read(name)) for name in names] == [1, 1]
-        assert list(check_archive(opened.root, deep=True)) == []
+        assert find_defects(opened.root) == []
         assert reindex(opened.root).day_files == 2
 
 
@@ -328,19 +329,19 @@ def test_a_base_that_is_not_mounted_stops_a_run_before_anything_is_done(
     (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, 300)))
     held = states(opened.root.path)
     link = opened.root.path / "muon"
-    for command in (run_serial, reindex):
+    for work in (lambda: run(opened), lambda: reindex(opened.root, opened.plugins)):
         with pytest.raises(StorageError) as refused:
-            command(opened.root, opened.plugins, *([opened.settings] if command is run_serial else []))
+            work()
         told = str(refused.value)
         assert f"the day files of muon are in {base}, but {base / '.archive'} is missing" in told
         assert "mount it and run again" in told
         assert f"remove {link} and name their new directory" in told
     assert states(opened.root.path) == held
-    assert {problem.message.split(";")[0] for problem in check_archive(opened.root)} == {
+    assert {problem.message.split(";")[0] for problem in find_defects(opened.root, deep=False)} == {
         "it is in the catalogue but not on disk"
     }
     unmounted()
-    assert run_serial(opened.root, opened.plugins, opened.settings).sources["archived"] == 1
+    assert run(opened).sources["archived"] == 1
     assert found(opened, muon) == [0, 300, 86400]
 
 
@@ -377,16 +378,16 @@ def test_rows_of_a_day_file_that_cannot_be_seen_stay_in_the_catalogue(opened, mu
     (opened.root.path / "muon").rename(opened.root.path.parent / "away")
     opened.catalogue.announce({f"muon/{RATES}": muon.day})
     for _ in range(2):
-        (problem,) = check_archive(opened.root)
+        (problem,) = find_defects(opened.root, deep=False)
         assert "it is in the catalogue but not on disk" in problem.message
-        run_serial(opened.root, opened.plugins, opened.settings)
+        run(opened)
         assert (opened.catalogue.rows(), opened.catalogue.list_announced()) == (rows, {})
 
 
 # ---- Runs that are cut off, and disks that fail
 
 
-def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch, python):
+def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch):
     site = sys.path[0]  # where the plugin is installed
     monkeypatch.setenv(VARIABLE, str(base))
     opened.put("muon.rates", rates(muon, 0))
@@ -398,12 +399,12 @@ def test_a_run_that_was_killed_is_taken_up_again(opened, muon, base, monkeypatch
     for fault in faults:
         sent.append(sent[-1] + 300)
         (opened.root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates(muon, sent[-1], 86400)))
-        done = python("-m", "dayfile.testing.faulty", fault, *options, paths=[site])
+        done = run_python("-m", "dayfile.testing.faulty", fault, *options, paths=[site])
         assert done.returncode == -signal.SIGKILL, (fault, done.stderr)
-        report = run_serial(opened.root, opened.plugins, opened.settings)
+        report = run(opened)
         assert (report.recovered, report.exit_code) == (True, 0)
         assert found(opened, muon) == [*sent, 86400]
-        assert list(check_archive(opened.root, deep=True)) == []
+        assert find_defects(opened.root) == []
         assert list(opened.root.accepted.iterdir()) == []
     assert below(base) == [RATES, "1997/11/muon.1997.11.01.rat.h5"]
 
@@ -420,7 +421,7 @@ def test_a_disk_that_fails_leaves_the_day_files_as_they_were(opened, muon, base,
             opened.put("muon.rates", rates(muon, 0, 300))
         if not fault.happened:
             break
-        assert list(check_archive(Root(opened.root.path), deep=True)) == []
+        assert find_defects(opened.root) == []
         number += 1
     assert number > 1
     assert before != (base / RATES).read_bytes()

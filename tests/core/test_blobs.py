@@ -9,8 +9,8 @@ import tables
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dayfile import Batch, Blobs
 from dayfile.hdf5.vlen import open_vlen_array
-from dayfile.model.batch import Batch, Blobs
 from dayfile.stores.blobs import BlobArray
 
 EVENTS, ERRORS, BLOBS = (f"/school/station_7/{name}" for name in ("events", "errors", "blobs"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dayfile import Clock
 from dayfile.errors import TimeError
-from dayfile.model.clock import Clock
 from dayfile.model.instants import parse_day
 
 ACE = Clock(np.datetime64("1996-01-01T00:00:00"), leap_seconds="counted", undefined=(0, 0xFFFFFFFF))

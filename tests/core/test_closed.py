@@ -5,15 +5,15 @@ from __future__ import annotations
 import multiprocessing.popen_fork  # noqa: F401 - who gave up root's powers may not be able to import it later
 import os
 import signal
-import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from dayfile import cli, open_archive
+from archives import make_settings
+from dayfile import open_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.sources import list_stored
@@ -21,7 +21,6 @@ from dayfile.engine.executors import run_serial
 from dayfile.engine.processes import needs_processes, run_processes
 from dayfile.engine.watch import run_watch
 from dayfile.errors import StorageError
-from dayfile.settings import from_command_line, resolve
 
 STREAM = "MuonHit.be.bin"
 ENGINES = {"serial": run_serial, "processes": run_processes, "watch": run_watch}
@@ -44,24 +43,15 @@ def root(plain_user):
 def run(root, muon, plugins_of):
     def call(engine=run_serial, **core):
         loaded = plugins_of(muon=muon.instrument)
-        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-        return engine(root, loaded, resolve(loaded.settings_models, from_command_line(pairs)))
+        return engine(root, loaded, make_settings(loaded, **core))
 
     return call
 
 
 @pytest.fixture
-def command(root, monkeypatch, capsys):
-    """``dayfile`` in this process: its exit code and what it says."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["dayfile", *map(str, words), "--archive", str(root.path)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, text=said.out + said.err, out=said.out, err=said.err)
-
-    return call
+def dayfile(root, command_here):
+    """``dayfile`` in this process, with this archive."""
+    return partial(command_here, "dayfile", archive=root.path)
 
 
 def drop(path, content):
@@ -244,34 +234,34 @@ def entries(root):
 
 
 @pytest.mark.parametrize("words", [["ls"], ["ls", "--json"], ["show", "x"], ["requeue", "--all"], ["drop", "--all"]])
-def test_a_quarantine_that_may_not_be_listed_is_no_empty_one(root, entries, command, words):
+def test_a_quarantine_that_may_not_be_listed_is_no_empty_one(root, entries, dayfile, words):
     root.quarantine.chmod(0o300)
-    done = command("quarantine", *words)
+    done = dayfile("quarantine", *words)
     assert done.code == 4
-    assert f"{root.quarantine}: cannot be read (Permission denied)" in done.text
-    assert "0 entries" not in done.text
+    assert f"{root.quarantine}: cannot be read (Permission denied)" in done.out + done.err
+    assert "0 entries" not in done.out + done.err
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444], ids=oct)
-def test_one_closed_entry_is_named_and_hides_no_other(root, entries, command, mode):
+def test_one_closed_entry_is_named_and_hides_no_other(root, entries, dayfile, mode):
     closed, other = entries
     closed.chmod(mode)
     for words in (["ls"], ["ls", "--json"]):
-        done = command("quarantine", *words)
+        done = dayfile("quarantine", *words)
         assert done.code == 3
         assert closed.name in done.out
         assert other.name in done.out
         assert "cannot be read (Permission denied)" in done.out
-    done = command("quarantine", "show", closed.name)
+    done = dayfile("quarantine", "show", closed.name)
     assert (done.code, f"{closed}: cannot be read (Permission denied)" in done.err) == (4, True)
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o555], ids=oct)
 @pytest.mark.parametrize("word", ["requeue", "drop"])
-def test_one_closed_entry_stays_and_keeps_no_other_from_leaving(root, entries, command, word, mode):
+def test_one_closed_entry_stays_and_keeps_no_other_from_leaving(root, entries, dayfile, word, mode):
     closed, other = entries
     closed.chmod(mode)
-    done = command("quarantine", word, "--all")
+    done = dayfile("quarantine", word, "--all")
     assert done.code == 4
     assert str(closed) in done.err
     assert other.name in done.out
@@ -279,7 +269,7 @@ def test_one_closed_entry_stays_and_keeps_no_other_from_leaving(root, entries, c
     closed.chmod(0o755)
     assert (closed / "a.txt").read_bytes() == b"a.txt"
     assert [path.name for path in root.incoming.iterdir()] == (["b.txt"] if word == "requeue" else [])
-    assert command("quarantine", word, "--all").code == 0
+    assert dayfile("quarantine", word, "--all").code == 0
     assert list(root.quarantine.iterdir()) == []
 
 
@@ -304,10 +294,10 @@ def test_a_leftover_that_cannot_be_removed_stops_nothing(root, entries, run, hit
     left.chmod(0o755)
 
 
-def test_a_reader_who_may_not_write_sees_the_quarantine(root, entries, command):
+def test_a_reader_who_may_not_write_sees_the_quarantine(root, entries, dayfile):
     root.path.chmod(0o555)
     root.quarantine.chmod(0o555)
     (root.path / ".quarantine.lock").chmod(0o444)
-    done = command("quarantine", "ls")
+    done = dayfile("quarantine", "ls")
     assert (done.code, done.out.splitlines()[-1]) == (0, "2 entries; --all lists each")
     assert Path(entries[0]).name in done.out

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from dayfile.archive.root import Root
-from dayfile.cli import app
 from dayfile.errors import ArchiveLockedError
+from running import find_program, run_command, run_python, run_script
 
 # ---- The lock
 
 HOLDER = """
 import sys
-from pathlib import Path
-from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).hold_lock():
+import dayfile
+with dayfile.open_archive(sys.argv[1]).root.hold_lock():
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -30,16 +26,8 @@ with Root(Path(sys.argv[1])).hold_lock():
 @pytest.fixture
 def holder(archive):
     """A second process that holds the lock of the archive."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(archive.root.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "locked\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with run_script(HOLDER, archive.root.path) as process:
+        yield process
 
 
 def test_a_second_process_is_told_who_holds_the_archive_and_changes_nothing(archive, hits, holder):
@@ -68,7 +56,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(archive, hits, holder):
 def test_reading_goes_on_while_a_run_holds_the_archive(archive, hits, tmp_path):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
-    with Root(archive.root.path).hold_lock():
+    with archive.root.hold_lock():
         assert archive.seconds() == [1]
 
 
@@ -79,7 +67,7 @@ ENTRY_POINT = "[dayfile.plugins]\nmuon = muon_of_the_test:plugin\n"
 
 
 @pytest.fixture
-def archive_run(archive, muon, python):
+def archive_run(archive, muon):
     """``archive-run`` with the muon telescope installed."""
     site = archive.path / "site"
     (site / "muon_of_the_test-1.0.dist-info").mkdir(parents=True)
@@ -92,7 +80,7 @@ def archive_run(archive, muon, python):
     def run(*arguments, root=archive.root.path):
         code = "from dayfile.cli import archive_run; archive_run()"
         options = ("--plugins", "muon", "--set", "watch.settle=0", "--archive", root)
-        return python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
+        return run_python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
 
     return run
 
@@ -160,10 +148,11 @@ def test_a_report_that_cannot_be_written_is_told_after_what_was_done(archive, ar
     assert archive.seconds() == [1]
 
 
-@pytest.mark.parametrize("command", ["run", "serve"])
-def test_help_tells_what_holds_without_an_option(command):
-    answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    told = " ".join(answer.output.split())
+@pytest.mark.parametrize("word", ["run", "serve"])
+def test_help_tells_what_holds_without_an_option(command, monkeypatch, word):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    told = " ".join(command("dayfile", word, "--help", archive=None).out.split())
     for default in ("(all installed)", "(that of --config, or archive)", "(one "):
         assert f"[default: {default}" in told
 
@@ -171,24 +160,22 @@ def test_help_tells_what_holds_without_an_option(command):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 def test_output_to_a_full_disk_ends_in_a_message():
     with Path("/dev/full").open("w") as full:
-        command = [Path(sys.executable).with_name("dayfile"), "plugins"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = run_command("dayfile", "plugins", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 4
     assert done.stderr == "dayfile: the output could not be written: No space left on device\n"
 
 
 FEW_FILES = """
-import resource, sys
-from dayfile.cli import archive_run
+import resource, runpy
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-archive_run()
+runpy.run_module("dayfile", run_name="__main__")
 """
 
 
 def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
-    options = ["--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
-    done = subprocess.run([sys.executable, "-c", FEW_FILES, *options], capture_output=True, text=True, check=False)
+    options = ["run", "--archive", archive.root.path, "--plugins", "cris", "--engine", "processes", "--workers", "200"]
+    done = run_python("-c", FEW_FILES, *options)
     assert done.returncode == 2
     assert re.search("only [0-9]+ of 200 processes could be started .*--workers N$", done.stderr.strip())
     assert archive.files(archive.root.incoming) == ["MuonHit.be.bin"]
@@ -201,8 +188,7 @@ def test_more_processes_than_can_be_started_are_refused_with_a_message(archive, 
 def test_every_way_in_says_its_version(program, tmp_path):
     from dayfile import __version__
 
-    words = [str(Path(sys.executable).with_name(program[0])), *program[1:], "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = run_command(find_program(program[0]), *program[1:], "--version", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"dayfile {__version__}\n", "")
 
 
@@ -231,7 +217,7 @@ entry.load()()
 
 @pytest.mark.parametrize("name", ["dayfile", "archive-run"])
 def test_an_interrupt_while_the_program_loads_ends_it_in_one_line(name):
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT, name], capture_output=True, text=True, check=False)
+    done = run_python("-c", INTERRUPTED_IMPORT, name)
     assert (done.returncode, done.stderr) == (130, "dayfile: stopped\n")
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import find_defects
 from dayfile import Instrument, create_archive
-from dayfile.archive.checking import check_archive
 from dayfile.errors import LayoutError
 
 LAYOUT = """\
@@ -168,7 +168,7 @@ def test_floating_days_have_their_days_and_slots(tmp_path):
     found = opened.read_day("mjd.nights", "2024-05-02")
     assert found["magnitude"].tolist() == [slot for slot in range(0, 288, 7) if slot >= 144]
     assert found.times[0] == np.datetime64("2024-05-02T00:30")
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 @pytest.mark.parametrize(

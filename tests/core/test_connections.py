@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -15,6 +13,7 @@ import pytest
 from dayfile.errors import SettingsError
 from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings, from_command_line, resolve
+from running import Server, find_free_port, until
 
 PATIENCE = 60  # seconds; a busy machine is slow
 HEAD = b"POST /take HTTP/1.1\r\nHost: x\r\n"
@@ -52,43 +51,31 @@ serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), 1)
 """
 
 
-class Server:
-    """A server with one worker."""
+class OneWorker(Server):
+    """A server with one worker, and the connections that a test opened to it."""
 
     def __init__(self, directory: Path, settings: dict[str, object], *descriptors: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self.connections: list[socket.socket] = []
-        self.log = directory / "log.txt"
-        with self.log.open("w") as log:
-            words = [sys.executable, "-c", SERVER, str(self.port), repr(settings), *map(str, descriptors)]
-            self.process = subprocess.Popen(words, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE
-        while True:
+        port = find_free_port()
+        words = [sys.executable, "-c", SERVER, port, repr(settings), *descriptors]
+        super().__init__(*words, port=port, log=directory / "log.txt", patience=PATIENCE)
+
+        def takes() -> bool:
             with suppress(OSError):
-                self.take(b"x")
-                break
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end
-            time.sleep(0.05)
+                return self.take(b"x") == "1"
+            return False
+
+        until(lambda: takes() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
 
     def take(self, body: bytes, source: str = "127.0.0.1", path: str = "/take") -> str:
         """Post a body, and return the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, source_address=(source, 0))
-        try:
-            connection.request("POST", path, body)
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
+        return self.ask(body, path, source=source)[1].decode()
 
     def connect(self, sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
-        """Open a connection, and send the beginning of something."""
-        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
-        self.connections.append(connection)
-        with suppress(ConnectionError):
-            connection.sendall(sent)
-        return connection
+        """Open a connection until the end of the test, and send the beginning of something."""
+        self.connections.append(super().connect(sent, source))
+        return self.connections[-1]
 
 
 @pytest.fixture
@@ -96,16 +83,15 @@ def serve(tmp_path):
     """Start a server; it stops with the test."""
     started = []
 
-    def start(*descriptors: int, **settings: object) -> Server:
-        started.append(Server(tmp_path, settings, *descriptors))
+    def start(*descriptors: int, **settings: object) -> OneWorker:
+        started.append(OneWorker(tmp_path, settings, *descriptors))
         return started[-1]
 
     yield start
     for server in started:
         for connection in server.connections:
             connection.close()
-        server.process.terminate()
-        server.process.wait(PATIENCE)
+        server.stop()
 
 
 def received(connection: socket.socket) -> bytes:
@@ -256,7 +242,7 @@ def test_a_full_descriptor_table_neither_stops_the_server_nor_fills_the_log(serv
     assert server.log.stat().st_size < 100_000
 
 
-def cpu_seconds(server: Server) -> float:
+def cpu_seconds(server: OneWorker) -> float:
     pid = server.process.pid
     worker = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
     fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()

@@ -12,6 +12,7 @@ from dayfile import open_archive
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
+from running import run_python
 
 # PyTables itself crashes on some damage, in what it reads of groups and attributes when it opens a node. So each
 # damaged file is opened by PyTables alone first, in a process of its own: what that survives, reading must survive.
@@ -114,9 +115,9 @@ def blob_file(school, work_file):
 
 
 @pytest.mark.parametrize("made", ["slot_file", "blob_file"])
-def test_no_damage_stops_the_process_and_all_is_told(request, made, python, tmp_path):
+def test_no_damage_stops_the_process_and_all_is_told(request, made, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
-    done = python(tmp_path / "program.py", request.getfixturevalue(made), 0, 50)
+    done = run_python(tmp_path / "program.py", request.getfixturevalue(made), 0, 50)
     assert done.returncode == 0, done.stderr
     found = {answer: len(seeds) for answer, seeds in json.loads(done.stdout).items()}
     assert found.keys() <= {"well", "damaged", "not tried"}, (done.stdout, done.stderr)

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dayfile import Node, Placement
+from dayfile import Instrument, Node, Placement
 from dayfile.cli import app
 from dayfile.cli.describe import format_type
 from dayfile.errors import PluginError, UsageError
-from dayfile.formats.registry import read_layout
 from dayfile.model.datatype import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
 from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile.stores.making import make_table
+from running import run_python
 
 LAYOUT = """\
 instrument: muons
@@ -58,7 +58,7 @@ types:
     fields:
       - {name: second, type: uint32}
 """
-RATES, HITS = read_layout(LAYOUT, "muons.yaml").types
+RATES, HITS = Instrument(LAYOUT, "muons.yaml").layout.types
 
 
 @pytest.fixture
@@ -229,9 +229,9 @@ def test_a_plugin_that_does_not_load_is_told_with_its_reason(installed):
         described("torn.rates")
 
 
-def test_describing_a_type_imports_no_hdf5(installed, python):
+def test_describing_a_type_imports_no_hdf5(installed):
     code = "import sys; from dayfile.cli import app; app(['describe', 'muons.rates'], standalone_mode=False)"
-    done = python(
+    done = run_python(
         "-c", f"{code}; print([name for name in ('tables', 'pandas') if name in sys.modules])", paths=[installed]
     )
     assert done.returncode == 0, done.stderr

@@ -11,9 +11,8 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import Status
+from dayfile import Batch, Status
 from dayfile.hdf5.rows import NativeTable, open_table
-from dayfile.model.batch import Batch
 from dayfile.stores.base import Rules
 from dayfile.stores.checksums import hash_rows, sum_hashes
 from dayfile.stores.making import make_table

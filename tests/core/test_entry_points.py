@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from running import run_python
+
 
 @pytest.fixture
 def distribution(tmp_path, muon):
@@ -50,12 +52,12 @@ plugin = Sand()
 
 
 @pytest.fixture
-def command(python, tmp_path):
+def command(tmp_path):
     """Run ``dayfile`` or ``archive-run`` with the sample distributions installed."""
 
     def run(name, *arguments):
         code = f"from dayfile.cli import {name}; {name}()"
-        return python("-c", code, *arguments, paths=[tmp_path / "site"], cwd=tmp_path)
+        return run_python("-c", code, *arguments, paths=[tmp_path / "site"], cwd=tmp_path)
 
     return run
 
@@ -126,7 +128,7 @@ def test_an_unknown_plugin_is_refused_with_the_one_that_was_meant(distribution, 
     assert "Traceback" not in done.stderr
 
 
-def test_help_imports_no_plugin_and_no_heavy_library(distribution, python, tmp_path):
+def test_help_imports_no_plugin_and_no_heavy_library(distribution, tmp_path):
     distribution("muon", f"open({str(tmp_path / 'imported')!r}, 'w')")
     code = (
         "import sys; from dayfile.cli import main; sys.argv = ['dayfile', '--help']\n"
@@ -134,6 +136,6 @@ def test_help_imports_no_plugin_and_no_heavy_library(distribution, python, tmp_p
         "except SystemExit: pass\n"
         "print(sorted({'numpy', 'tables', 'pandas', 'xarray', 'h5py'} & set(sys.modules)))"
     )
-    done = python("-c", code, paths=[tmp_path / "site"])
+    done = run_python("-c", code, paths=[tmp_path / "site"])
     assert done.stdout.splitlines()[-1] == "[]"
     assert not Path(tmp_path / "imported").exists()

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from archives import make_plugins
 from dayfile import Instrument, hookimpl, open_archive
-from dayfile.plugins import Plugins
 
 DAY = 86400
 
@@ -156,7 +156,7 @@ def test_a_plugin_with_the_codes_of_another_takes_none_of_its_batches(archive, h
     ],
 )
 def test_what_a_plugin_extends_is_checked_when_it_is_loaded(muon, offender, extends, words):
-    loaded = Plugins.make_empty()
+    loaded = make_plugins()
     loaded.add("badx", offender("raises", "classify", extends=extends), installed=["badx", "muon"])
     loaded.add("muon", muon.instrument, installed=["badx", "muon"])
     assert loaded.names == ["muon"]

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from dayfile import hookimpl, open_archive
+from dayfile import Instrument, hookimpl, open_archive
 from dayfile.engine.decoding import find_appended
 from dayfile.engine.pieces import Piece, merge_batches
 from dayfile.engine.tuning import Tuning
 from dayfile.engine.writing import split_into_rounds
 from dayfile.errors import PluginError
-from dayfile.instrument import Instrument
 from dayfile.model.batch import SOURCE_STEP, Source
 
 texts = st.none() | st.binary(max_size=6)

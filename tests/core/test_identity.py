@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import dayfile
+from archives import watch_steps
 from dayfile import create_archive, open_archive
-from dayfile.archive import disk
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import adopt
 from dayfile.errors import StorageError, UsageError
@@ -45,7 +45,7 @@ def test_an_archive_has_an_id_of_its_own(tmp_path):
 
 def test_the_marker_is_on_disk_before_it_has_its_name(tmp_path):
     steps = []
-    with disk.watch_steps(lambda kind, path: steps.append((kind, path.name.partition(".json")[0]))):
+    with watch_steps(lambda kind, path: steps.append((kind, path.name.partition(".json")[0]))):
         (tmp_path / "archive").mkdir()
         create_archive(tmp_path / "archive")
     named = steps.index(("rename", "archive"))

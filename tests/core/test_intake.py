@@ -8,8 +8,6 @@ import lzma
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import pytest
 from dayfile.archive.root import Root
 from dayfile.engine.intake import Incoming, list_further, list_given, list_visible
 from dayfile.errors import SettingsError, StorageError, UsageError
+from running import run_command, run_python, run_script
 
 HITS = "muon/1997/10/muon.1997.10.31.hit.h5"
 
@@ -151,9 +150,8 @@ def test_a_dash_as_a_source_is_refused_and_says_what_to_give_instead(command, tm
 
 
 def test_standard_input_is_taken_as_a_source_by_its_path(tmp_path):
-    program = Path(sys.executable).with_name("archive-run")
-    done = subprocess.run([program, "/dev/stdin"], input=b"of nobody", capture_output=True, cwd=tmp_path, check=False)
-    assert (done.returncode, b"no plugin of this run recognises it" in done.stderr) == (3, True), done.stderr
+    done = run_command("archive-run", "/dev/stdin", input="of nobody", cwd=tmp_path)
+    assert (done.returncode, "no plugin of this run recognises it" in done.stderr) == (3, True), done.stderr
     (kept,) = (tmp_path / "archive/quarantine").glob("*/stdin")
     assert kept.read_bytes() == b"of nobody"
 
@@ -203,14 +201,8 @@ def test_a_source_that_cannot_be_read_is_told_and_costs_no_other(archive, hits):
 def test_a_file_that_is_still_growing_waits_for_the_next_run(archive, hits):
     path = archive.drop("MuonHit.be.bin", hits(1))
     os.utime(path, (time.time() + 3600, time.time() + 3600))
-    writer = subprocess.Popen(
-        [sys.executable, "-c", GROWING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        writer.stdout.readline()
+    with run_script(GROWING, path):
         report = archive.run(watch__settle=1.0)
-    finally:
-        writer.communicate("\n", timeout=60)
     assert sum(report.sources.values()) == 0
     assert report.growing == ["incoming/MuonHit.be.bin"]
     assert report.exit_code == 0
@@ -218,10 +210,11 @@ def test_a_file_that_is_still_growing_waits_for_the_next_run(archive, hits):
 
 
 GROWING = """
-import select, sys, time
+import sys, time
 with open(sys.argv[1], "ab") as file:
     print("writing", flush=True)
-    while not select.select([sys.stdin], [], [], 0.02)[0]:
+    while True:
+        time.sleep(0.02)
         file.write(b"x")
         file.flush()
 """
@@ -314,12 +307,12 @@ def test_a_source_with_the_name_of_a_numbered_directory_stops_no_run(archive, hi
     assert archive.files(archive.root.accepted) == []
 
 
-def test_a_disk_that_takes_no_more_leaves_the_source_and_the_next_run_archives_it(archive, muon, python):
+def test_a_disk_that_takes_no_more_leaves_the_source_and_the_next_run_archives_it(archive, muon):
     """Every file of the process is limited, as a full disk limits it."""
     content = muon.stream("hits", records_with_noise(muon, 20_000))
     archive.drop("MuonHit.be.bin", content)
     (archive.path / "muon.yaml").write_text(muon.layout)
-    done = python("-c", FULL_DISK, archive.path)
+    done = run_python("-c", FULL_DISK, archive.path)
     assert done.returncode == StorageError.exit_code, done.stderr
     assert [path.read_bytes() for path in archive.root.accepted.iterdir()] == [content]
     assert not (archive.root.path / HITS).exists()
@@ -341,7 +334,7 @@ from dayfile import settings
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.errors import DayfileError
-from dayfile.instrument import Instrument
+from dayfile import Instrument
 from dayfile.plugins import Plugins
 
 directory = Path(sys.argv[1])

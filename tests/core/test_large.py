@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archives import list_entries
 from dayfile import Blocks, Instrument, SourceError, hookimpl, open_archive, settings
 from dayfile.archive.day_tables import read_day
 from dayfile.archive.opening import open_day_file
-from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.executors import run_serial
 from dayfile.engine.intake import Arrival
@@ -90,7 +90,7 @@ def archives(tmp_path, plugins_of):
             return found
 
         def entries(self):
-            return list(Quarantine(self.root).entries())
+            return list_entries(self.root)
 
         def read(self, name="flood.levels"):
             return open_archive(self.root.path).read(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dayfile.archive import disk
+from archives import list_entries, watch_steps
 from dayfile.archive.quarantine import Quarantine
 from dayfile.engine.intake import Arrival
 from dayfile.engine.reading import Read, Unread, read_source
@@ -40,7 +40,7 @@ def huge(archive, hits):
 def test_a_source_larger_than_the_largest_goes_to_quarantine_by_rename(archive, run, huge):
     before = huge.stat()
     report = run()
-    (entry,) = Quarantine(archive.root).entries()
+    (entry,) = list_entries(archive.root)
     after = entry.content.stat()
     assert (after.st_ino, after.st_size, entry.content.name) == (before.st_ino, before.st_size, "huge.bin")
     assert f"{before.st_size:,} bytes, and sources.largest is {4 * 2**30:,}" in entry.reason["message"]
@@ -70,11 +70,11 @@ def test_the_commands_of_the_quarantine_know_it(archive, huge, command):
     where = archive.root.path
     (listed,) = json.loads(command("dayfile", "quarantine", "ls", "--json", archive=where).out)
     assert "sources.largest" in json.dumps(listed)
-    (entry,) = Quarantine(archive.root).entries()
+    (entry,) = list_entries(archive.root)
     for words in (("show", entry.name), ("requeue", entry.name)):
         assert command("dayfile", "quarantine", *words, archive=where).code == 0
     archive.run()
-    (entry,) = Quarantine(archive.root).entries()
+    (entry,) = list_entries(archive.root)
     assert command("dayfile", "quarantine", "drop", entry.name, archive=where).code == 0
 
 
@@ -117,11 +117,11 @@ def test_a_process_killed_before_the_rename_leaves_the_file_and_the_next_run_mov
         if kind == "rename" and path.name == "huge.bin" and "quarantine" in path.parts:
             raise KeyboardInterrupt
 
-    with disk.watch_steps(killed), pytest.raises(KeyboardInterrupt):
+    with watch_steps(killed), pytest.raises(KeyboardInterrupt):
         archive.run()
     assert archive.files(archive.root.accepted).count("huge.bin") == 1
     assert archive.run().sources["quarantined"] == 1
-    (entry,) = Quarantine(archive.root).entries()
+    (entry,) = list_entries(archive.root)
     assert entry.content.name == "huge.bin"
 
 
@@ -130,11 +130,11 @@ def test_one_that_cannot_be_moved_to_quarantine_is_held(archive, run, huge):
         if kind == "rename" and path.name == "huge.bin" and "quarantine" in path.parts:
             raise OSError(18, "Invalid cross-device link")
 
-    with disk.watch_steps(refused):
+    with watch_steps(refused):
         report = run()
     (held,) = report.held
     assert "cannot be moved to quarantine (Invalid cross-device link); left in place" in held.message
-    assert list(Quarantine(archive.root).entries()) == []
+    assert list_entries(archive.root) == []
     assert archive.seconds() == [1, 2]
 
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from dayfile import Instrument
 from dayfile.errors import LayoutError
-from dayfile.formats.registry import read_layout
 from dayfile.model.packed import HeaderField, Packed
 
 LAYOUT = """\
@@ -46,7 +46,7 @@ def complaint(marked):
     before = marked[: marked.index(HERE)]
     place = f"muon.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
     with pytest.raises(LayoutError) as caught:
-        read_layout(marked.replace(HERE, ""), "muon.yaml")
+        _ = Instrument(marked.replace(HERE, ""), "muon.yaml").layout
     return caught.value, place
 
 
@@ -56,7 +56,7 @@ def changed(old, new):
 
 
 def test_the_layout_without_a_mistake_is_read():
-    rates, runs = read_layout(LAYOUT, "muon.yaml").types
+    rates, runs = Instrument(LAYOUT, "muon.yaml").layout.types
     assert (rates.name, rates.period, rates.fields[1].shape) == ("muon.rates", 256, (3,))
     assert (runs.name, runs.time, runs.end, runs.placement.suffix) == ("muon.runs", "first", "last", "runs")
 
@@ -269,7 +269,7 @@ def test_a_mistake_is_told_at_its_place_with_what_would_be_right(name, old, new,
 
 def test_a_blob_that_was_not_sent_is_none():
     field = LAST + "{name: x, type: int32, blob: base64}\nblobs: {node: /blobs}"
-    (*_, runs) = read_layout(changed("- {name: last, type: uint32}", field), "muon.yaml").types
+    (*_, runs) = Instrument(changed("- {name: last, type: uint32}", field), "muon.yaml").layout.types
     assert runs.field("x").default == -1
 
 
@@ -294,7 +294,7 @@ def test_a_blob_in_slots_is_refused_as_they_would_lose_its_value():
 )
 def test_a_file_that_is_no_layout_at_all_is_told_at_its_place(text, place, words):
     with pytest.raises(LayoutError) as caught:
-        read_layout(text, "muon.yaml")
+        _ = Instrument(text, "muon.yaml").layout
     assert caught.value.where == f"muon.yaml:{place}"
     assert words in caught.value.message
 
@@ -302,7 +302,7 @@ def test_a_file_that_is_no_layout_at_all_is_told_at_its_place(text, place, words
 @pytest.mark.parametrize("byte", ["\x00", "\x07"])
 def test_a_file_with_control_characters_is_no_yaml(byte):
     with pytest.raises(LayoutError, match=r"muon\.yaml.*not YAML"):
-        read_layout(f"instrument: mu{byte}on\n", "muon.yaml")
+        _ = Instrument(f"instrument: mu{byte}on\n", "muon.yaml").layout
 
 
 def test_an_alias_is_refused_by_its_path_at_the_place_of_the_value_to_be_written_out():
@@ -324,7 +324,7 @@ def test_nested_aliases_that_would_fill_the_memory_are_refused():
     for here, above in zip("bcdefghijkl", "abcdefghijk", strict=True):
         bomb += f"{here}: &{here} [{', '.join([f'*{above}'] * 9)}]\n"
     with pytest.raises(LayoutError, match=r"muon\.yaml:\d+:\d+: b\[\d\].*aliases"):
-        read_layout(bomb, "muon.yaml")
+        _ = Instrument(bomb, "muon.yaml").layout
 
 
 TAGGED = {
@@ -351,13 +351,13 @@ def test_no_tag_runs_code(tmp_path):
         f"!!python/object/apply:os.system ['touch {target}']",
     ):
         with pytest.raises(LayoutError):
-            read_layout(changed("title: Rates", f"title: {value}"), "muon.yaml")
+            _ = Instrument(changed("title: Rates", f"title: {value}"), "muon.yaml").layout
     assert not target.exists()
 
 
 def test_an_epoch_with_an_offset_from_utc_is_refused_or_means_the_same_instant():
     try:
-        layout = read_layout(changed("1996-01-01T00:00:00", "1996-01-01T02:00:00+02:00"), "muon.yaml")
+        layout = Instrument(changed("1996-01-01T00:00:00", "1996-01-01T02:00:00+02:00"), "muon.yaml").layout
     except LayoutError as error:
         assert "epoch" in str(error)
     else:
@@ -391,14 +391,14 @@ def test_a_title_that_cannot_be_filled_is_refused_when_the_layout_is_read(title)
 
 def test_in_nodes_and_titles_a_key_may_stand_twice_where_readers_do_not_look_for_it():
     words = ["node: '/{type}/x{station}y/{type}'", "blobs: {node: '/{station}/{station}'}", "titles: ['{name} {name}']"]
-    (rates, _) = read_layout(changed("path:", "\n".join([*words, "path:"])), "muon.yaml").types
+    (rates, _) = Instrument(changed("path:", "\n".join([*words, "path:"])), "muon.yaml").layout.types
     assert rates.placement.node.path == "/rates/x{station}y/rates"
 
 
 def test_the_first_mistake_in_the_file_is_told_first():
     text = changed("title: Muon", "titel: Muon").replace("uint16", "unit16")
     with pytest.raises(LayoutError, match=r"^muon\.yaml:2:1: titel"):
-        read_layout(text, "muon.yaml")
+        _ = Instrument(text, "muon.yaml").layout
 
 
 def test_a_misspelt_type_is_told_also_where_it_is_the_only_field():
@@ -407,22 +407,22 @@ def test_a_misspelt_type_is_told_also_where_it_is_the_only_field():
         "      - {name: second, type: uimt32}\n"
     )
     with pytest.raises(LayoutError, match="'uimt32' is not a type; did you mean 'uint32'"):
-        read_layout(text, "muon.yaml")
+        _ = Instrument(text, "muon.yaml").layout
 
 
 def test_what_is_missing_is_told_only_if_nothing_is_misspelt():
     with pytest.raises(LayoutError, match="unknown key 'instrumnt'; did you mean 'instrument'"):
-        read_layout(changed("instrument", "instrumnt"), "muon.yaml")
+        _ = Instrument(changed("instrument", "instrumnt"), "muon.yaml").layout
 
 
 def test_a_text_over_several_lines_becomes_one_line():
-    layout = read_layout(changed("title: Rates", "title: >\n      Rates of the\n      telescope"), "muon.yaml")
+    layout = Instrument(changed("title: Rates", "title: >\n      Rates of the\n      telescope"), "muon.yaml").layout
     assert layout.types[0].title == "Rates of the telescope"
 
 
 def test_a_struct_has_the_size_the_layout_tells_under_either_alignment():
     packed = LAYOUT.replace("alignment: natural", "alignment: packed").replace("size: 12", "size: 10")
-    assert read_layout(packed, "muon.yaml").words.types["rates"].size == 10
+    assert Instrument(packed, "muon.yaml").layout.words.types["rates"].size == 10
 
 
 MEANINGS = (
@@ -486,7 +486,7 @@ WRONG_MEANINGS = {
 
 
 def test_flags_and_elements_without_a_mistake_are_read():
-    rates, runs = read_layout(MEANINGS, "muon.yaml").types
+    rates, runs = Instrument(MEANINGS, "muon.yaml").layout.types
     told = [(flag.field, flag.kind, flag.value, flag.name) for flag in rates.flags]
     assert told == [
         ("Quality*", "bit", "0x01", "LATE"),
@@ -552,7 +552,7 @@ WRONG_PACKED = {
 
 
 def test_a_packed_buffer_without_a_mistake_is_read():
-    rates, runs = read_layout(PACKED, "muon.yaml").types
+    rates, runs = Instrument(PACKED, "muon.yaml").layout.types
     header = (HeaderField("delay", "uint16", "us"), HeaderField("layer", "uint8"))
     assert rates.packed == Packed("buffer", "hits", 3, continued="more", header=header)
     assert runs.packed is None
@@ -603,12 +603,12 @@ def test_what_would_hide_or_mix_the_tables_of_a_day_file_is_refused_when_the_lay
 
 @pytest.mark.parametrize("node", ["/data", "/{station}/data"])
 def test_types_with_a_day_file_each_may_have_the_same_node(node):
-    types = read_layout(changed("path:", f"node: '{node}'\npath:"), "muon.yaml").types
+    types = Instrument(changed("path:", f"node: '{node}'\npath:"), "muon.yaml").layout.types
     assert [data_type.placement.node.path for data_type in types] == [node, node]
 
 
 def test_a_type_may_be_named_as_the_overlap_of_one_that_has_no_slots():
-    types = read_layout(ONE_FILE.replace("  rates:", "  runs_overlap:"), "muon.yaml").types
+    types = Instrument(ONE_FILE.replace("  rates:", "  runs_overlap:"), "muon.yaml").layout.types
     assert [data_type.type for data_type in types] == ["runs_overlap", "runs"]
 
 
@@ -661,7 +661,9 @@ def test_a_suffix_cannot_lead_out_of_the_archive():
     "path", ["{year}/{month}/{year}_{month}_{day}.h5", "{day:02}{month:02}{year}.h5", "x/{type}{year}-{month}-{day}.h5"]
 )
 def test_a_path_that_tells_the_day_is_taken(path):
-    assert read_layout(changed("muon/{year}/{month:02}/{day:02}.{suffix}.h5", path), "muon.yaml").words.path == path
+    assert (
+        Instrument(changed("muon/{year}/{month:02}/{day:02}.{suffix}.h5", path), "muon.yaml").layout.words.path == path
+    )
 
 
 YAML_WORDS = {
@@ -743,7 +745,9 @@ def test_a_number_that_yaml_1_1_and_1_2_read_differently_is_refused(old, new, wo
 
 
 def test_a_number_that_all_readers_of_yaml_agree_on_is_taken():
-    layout = read_layout(changed("period: 256", "period: 0x100").replace("undefined: [0]", "undefined: [00, -1]"), "m")
+    layout = Instrument(
+        changed("period: 256", "period: 0x100").replace("undefined: [0]", "undefined: [00, -1]"), "m"
+    ).layout
     assert layout.types[0].period == 256
     assert layout.types[0].clock.undefined == (0, -1)
 
@@ -764,5 +768,5 @@ def test_an_epoch_from_which_times_would_be_off_is_refused(clock, words):
 
 def test_the_first_epoch_from_which_leap_seconds_are_counted_is_taken():
     clock = "{epoch: 1972-01-01T00:00:00, leap_seconds: counted}"
-    layout = read_layout(changed("{epoch: 1996-01-01T00:00:00, undefined: [0]}", clock), "muon.yaml")
+    layout = Instrument(changed("{epoch: 1996-01-01T00:00:00, undefined: [0]}", clock), "muon.yaml").layout
     assert str(layout.types[0].clock.to_datetime64([1714521600 - 63072000 + 27])[0])[:19] == "2024-05-01T00:00:00"

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from archives import list_entries, put_in_quarantine
 from dayfile import hookimpl
-from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.executors import run_serial
-from dayfile.engine.processes import run_processes
-from dayfile.settings import from_command_line, resolve
 
 STREAM, LATER = "MuonHit.be.bin", "MuonHit.le.bin"
 MB = 2**20
@@ -59,17 +56,13 @@ def run(archive, muon, plugins_of, request):
 
     def call(**core):
         loaded = plugins_of(muon=Hungry(muon.instrument))
-        pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-        chosen = resolve(loaded.settings_models, from_command_line(pairs))
+        workers = None if request.param == "serial" else 2
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 limit(LIMIT)
-                if request.param == "serial":
-                    report = run_serial(archive.root, loaded, chosen)
-                else:
-                    report = run_processes(archive.root, loaded, chosen, workers=2)
+                report = archive.run(plugins=loaded, workers=workers, **core)
                 words = [str(report.sources), *(held.message for held in report.held)]
                 words += [entry.message for entry in report.quarantine]
             except BaseException as error:  # noqa: BLE001 - a child must not go on with the tests
@@ -92,7 +85,7 @@ def test_a_source_whose_decoding_takes_too_much_memory_goes_to_quarantine_alone(
     text = run()
     assert "'archived': 2" in text, text
     assert "the memory is too small for it" in text
-    (entry,) = Quarantine(archive.root).entries()
+    (entry,) = list_entries(archive.root)
     assert (entry.content.read_bytes(), entry.reason["error"]) == (hits(2), "MemoryError")
     assert archive.seconds() == [1, 3]
     assert archive.files(archive.root.accepted) == []
@@ -104,7 +97,7 @@ def test_sources_that_are_too_much_together_are_archived_one_by_one(archive, hit
     text = run()
     assert "'archived': 5" in text, text
     assert archive.seconds() == [0, 1, 2, 3, 4]
-    assert list(Quarantine(archive.root).entries()) == []
+    assert list_entries(archive.root) == []
 
 
 def test_a_source_that_does_not_fit_into_the_memory_is_held_and_archived_when_it_does(archive, hits, run):
@@ -122,15 +115,16 @@ def test_a_source_that_does_not_fit_into_the_memory_is_held_and_archived_when_it
 
 def test_what_is_put_into_quarantine_is_compared_without_a_copy(archive):
     content = bytes(300 * MB)
-    quarantine = Quarantine(archive.root)
     child = os.fork()
     if child == 0:
         limit(50 * MB)
         try:
-            first = quarantine.put("source", content, {"message": "of no use"})
-            os._exit(0 if quarantine.put("source", content, {"message": "of no use"}) == first else 1)
+            first, second = (
+                put_in_quarantine(archive.root, "source", content, {"message": "of no use"}) for _ in range(2)
+            )
+            os._exit(0 if first == second else 1)
         except BaseException:  # noqa: BLE001 - a child must not go on with the tests
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    (entry,) = quarantine.entries()
+    (entry,) = list_entries(archive.root)
     assert entry.content.stat().st_size == len(content)

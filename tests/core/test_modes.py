@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from archives import find_defects, watch_steps
 from dayfile import create_archive, open_archive
 from dayfile.archive import disk
-from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import StorageError
@@ -83,7 +83,7 @@ def test_what_is_accepted_is_closed_to_others(archive, hits):
     seen = []
     arrived = archive.drop("MuonHit.be.bin", hits(1))
     arrived.chmod(0o644)
-    with disk.watch_steps(
+    with watch_steps(
         lambda kind, path: (
             seen.append(oct(mode(path))) if kind == "open" and path.parent == archive.root.accepted else None
         )
@@ -95,7 +95,7 @@ def test_what_is_accepted_is_closed_to_others(archive, hits):
 def test_a_file_that_only_its_owner_may_read_is_not_opened_to_the_group(archive, hits):
     seen = []
     archive.drop("MuonHit.be.bin", hits(1)).chmod(0o600)
-    with disk.watch_steps(
+    with watch_steps(
         lambda kind, path: (
             seen.append(oct(mode(path))) if kind == "open" and path.parent == archive.root.accepted else None
         )
@@ -148,7 +148,7 @@ def test_a_replaced_day_file_keeps_mode_and_group(archive, hits):
     archive.run()
     assert archive.seconds() == [1, 2]
     assert (oct(mode(published)), published.stat().st_gid) == (oct(0o600), gid)
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -219,7 +219,7 @@ def test_a_day_file_that_is_a_link_stays_one_and_its_target_is_replaced(archive,
     assert oct(mode(target)) == oct(0o640)
     assert archive.seconds() == [1, 2]
     assert sorted(path.name for path in target.parent.iterdir()) == ["day.h5"]
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     assert reindex(archive.root, plugins_of(muon=muon.instrument)).notes == []
 
 
@@ -236,7 +236,7 @@ def test_a_link_to_another_file_system_is_followed(archive, hits, linked):
         assert oct(mode(target)) == oct(0o600)
         assert archive.seconds() == [1, 2]
         assert [path.name for path in Path(directory).iterdir()] == ["day.h5"]
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
 
 
 @pytest.mark.parametrize("kind", ["nowhere", "circle", "directory"])
@@ -266,7 +266,7 @@ def test_nothing_is_published_through_a_link_that_is_changed_during_a_run(archiv
             published.symlink_to(other)
 
     archive.drop("MuonHit.be.bin", hits(2))
-    with disk.watch_steps(change), suppress(StorageError):
+    with watch_steps(change), suppress(StorageError):
         archive.run()
     assert published.readlink() == other
     assert other.read_bytes() == content

@@ -7,10 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from dayfile import Batch, Instrument, create_archive, hookimpl, open_archive, settings
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import rebuild
-from dayfile.engine.processes import run_processes
+from archives import make_settings, rebuild_day, run_archive
+from dayfile import Batch, Instrument, create_archive, hookimpl, open_archive
 from dayfile.errors import UsageError
 
 LAYOUT = """\
@@ -38,7 +36,7 @@ types:
 """
 PLAIN = LAYOUT.replace("NODE", "{type}")
 A_DAY = 86400
-ENGINES = pytest.mark.parametrize("engine", [run_serial, run_processes])
+ENGINES = pytest.mark.parametrize("workers", [pytest.param(None, id="run_serial"), pytest.param(2, id="run_processes")])
 
 
 def stream(days, order="<"):
@@ -61,9 +59,8 @@ def lamp(plugins_of):
     return plugins_of(lamp=Lamp(PLAIN, "lamp.yaml"))
 
 
-def run(archive, plugins, engine=run_serial, **core):
-    pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-    return engine(archive.root, plugins, settings.resolve(plugins.settings_models, settings.from_command_line(pairs)))
+def run(archive, plugins, workers=None, **core):
+    return run_archive(archive.root, plugins, workers=workers, **core)
 
 
 def day_files(archive):
@@ -72,11 +69,11 @@ def day_files(archive):
 
 @ENGINES
 @pytest.mark.parametrize("code", ["Hours", "Cycles"])
-def test_a_source_of_too_many_new_days_goes_to_quarantine_whole(archive, lamp, engine, code):
+def test_a_source_of_too_many_new_days_goes_to_quarantine_whole(archive, lamp, workers, code):
     flood = stream(range(401))
     archive.drop(f"{code}.le.bin", flood)
     archive.drop(f"{code}.le.bin", stream([500, 501]), "good")
-    report = run(archive, lamp, engine)
+    report = run(archive, lamp, workers)
     (entry,) = report.quarantine
     assert (entry.records, archive.set_aside(entry)) == (None, (f"{code}.le.bin", flood))
     for words in (
@@ -94,10 +91,10 @@ def test_a_source_of_too_many_new_days_goes_to_quarantine_whole(archive, lamp, e
 
 
 @ENGINES
-def test_as_many_new_days_as_the_setting_says_are_archived(archive, lamp, engine):
+def test_as_many_new_days_as_the_setting_says_are_archived(archive, lamp, workers):
     archive.drop("Hours.le.bin", stream(range(5)))
     archive.drop("Hours.le.bin", stream(range(100, 106)), "more")
-    report = run(archive, lamp, engine, run__most_new_days=5)
+    report = run(archive, lamp, workers, run__most_new_days=5)
     assert [entry.source for entry in report.quarantine] == ["Hours.le.bin"]
     assert report.quarantine[0].reason.startswith("6 days of lamp.hours")
     assert open_archive(archive.root.path).read("lamp.hours")["second"].tolist() == [day * A_DAY for day in range(5)]
@@ -115,7 +112,7 @@ def test_days_that_have_a_day_file_do_not_count(archive, lamp):
 
 
 @ENGINES
-def test_days_of_all_batches_of_a_source_count_together(archive, plugins_of, engine):
+def test_days_of_all_batches_of_a_source_count_together(archive, plugins_of, workers):
     """Of each key, and of batches that cannot be put together."""
 
     class Keyed(Instrument):
@@ -132,7 +129,7 @@ def test_days_of_all_batches_of_a_source_count_together(archive, plugins_of, eng
 
     archive.drop("junk", b"precious")
     keyed = plugins_of(lamp=Keyed(LAYOUT.replace("NODE", "l{lamp}/{type}"), "lamp.yaml"))
-    report = run(archive, keyed, engine, run__most_new_days=5)
+    report = run(archive, keyed, workers, run__most_new_days=5)
     assert archive.set_aside(report.quarantine[0]) == ("junk", b"precious")
     assert day_files(archive) == 0
 
@@ -159,9 +156,9 @@ def test_a_rebuild_has_no_limit_of_days(archive, lamp):
     first, *others = sorted((archive.root.path / "lamp").rglob("*.h5"))
     for path in others:
         path.unlink()
-    words = settings.from_command_line(["run.most_new_days=1"])
+    chosen = make_settings(lamp, run__most_new_days=1)
     path = str(first.relative_to(archive.root.path))
-    rebuild(archive.root, lamp, settings.resolve(lamp.settings_models, words), path)
+    rebuild_day(archive.root, lamp, chosen, path)
     assert day_files(archive) == 1
 
 

@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Status, open_archive
+from dayfile import Batch, Instrument, Status, open_archive
 from dayfile.archive import reading
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.records import Place, read_blobs
 from dayfile.archive.survey import open_leaves, read_summaries, survey, verify
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import LayoutError, StorageError
-from dayfile.formats.registry import read_layout
 from dayfile.hdf5.rows import open_table
-from dayfile.model.batch import Batch
 from dayfile.stores.checksums import hash_rows, sum_hashes
 from dayfile.stores.declarations import make_type_finder
 
@@ -243,7 +241,7 @@ WIDER = """\
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 @pytest.mark.parametrize("reopened", [False, True])
 def test_rows_of_versions_in_any_order_are_right_in_one_session_and_in_several(muon, tmp_path, order, reopened):
-    runs = next(each for each in read_layout(muon.layout + WIDER, "muon.yaml").types if each.type == "runs")
+    runs = next(each for each in Instrument(muon.layout + WIDER, "muon.yaml").layout.types if each.type == "runs")
     assert [len(form.fields) for form in runs.forms] == [3, 4, 5]
     work = WorkFile(tmp_path / "day.h5", tmp_path / "work.h5", muon.day)
     sent = []

@@ -6,14 +6,13 @@ import errno
 import fcntl
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tables
 
 from dayfile.archive.opening import DayFileError, Trouble, open_day_file
+from running import run_command, run_python
 
 
 @pytest.fixture
@@ -145,13 +144,11 @@ def failing(tmp_path_factory):
     if compiler is None:
         pytest.skip("no C compiler")
     words = [compiler, "-shared", "-fPIC", "-o", directory / "fails.so", directory / "fails.c", "-ldl"]
-    subprocess.run(words, check=True)
+    run_command(*words, check=True)
 
     def run(path, call, number):
-        env = {**os.environ, "LD_PRELOAD": str(directory / "fails.so"), "FAILS": call, "WITH": str(number)}
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(path)], env=env, capture_output=True, text=True, check=False
-        )
+        failing = {"LD_PRELOAD": str(directory / "fails.so"), "FAILS": call, "WITH": str(number)}
+        done = run_python("-c", PROGRAM, path, environment=failing)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

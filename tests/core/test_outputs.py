@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-DAYFILE = str(Path(sys.executable).with_name("dayfile"))
-ARCHIVE_RUN = str(Path(sys.executable).with_name("archive-run"))
+from running import run_command
+
 RATES = "L1CrisHighPriorityRate.be.bin"
 
 
 def run_into(output, *words, cwd, errors=subprocess.STDOUT):
     """Run a command with an output that cannot be written; its exit code, and its errors if they are asked for."""
-    done = subprocess.run([*map(str, words)], stdout=output, stderr=errors, cwd=cwd, check=False, timeout=60)
-    return done.returncode, (done.stderr or b"").decode()
+    done = run_command(*words, capture_output=False, stdout=output, stderr=errors, cwd=cwd)
+    return done.returncode, done.stderr or ""
 
 
 @pytest.fixture(params=["closed pipe", "full disk"])
@@ -40,8 +40,7 @@ def gone(request):
 @pytest.fixture
 def sources(tmp_path):
     """A file that is archived, and one that goes to quarantine."""
-    simulate = [DAYFILE, "simulate", "cris", "--day", "1997-10-31", "--out", "in"]
-    subprocess.run(simulate, cwd=tmp_path, check=True, capture_output=True)
+    run_command("dayfile", "simulate", "cris", "--day", "1997-10-31", "--out", "in", cwd=tmp_path, check=True)
     for path in (tmp_path / "in").iterdir():
         if path.name != RATES:
             path.unlink()
@@ -52,27 +51,27 @@ def sources(tmp_path):
 @pytest.mark.parametrize("engine", ["serial", "processes"])
 def test_a_run_without_output_archives_reports_and_ends_with_its_own_exit_code(sources, gone, engine):
     words = ("in", "--plugins", "cris", "--report", "report.json", "--engine", engine, "--set", "log.level=debug")
-    code, _ = run_into(gone, ARCHIVE_RUN, *words, cwd=sources)
+    code, _ = run_into(gone, "archive-run", *words, cwd=sources)
     report = json.loads((sources / "report.json").read_text())
     assert (code, report["sources"]["archived"], report["sources"]["quarantined"]) == (3, 1, 1)
     (sources / "in" / "L1CrisHskp.be.bin").unlink()
-    code, _ = run_into(gone, ARCHIVE_RUN, "in", "--plugins", "cris", cwd=sources)
+    code, _ = run_into(gone, "archive-run", "in", "--plugins", "cris", cwd=sources)
     assert code == 0
 
 
 @pytest.mark.parametrize("words", [["plugins"], ["ls"], ["check"], ["quarantine", "ls"], ["describe", "cris.hskp"]])
 def test_a_listing_into_a_closed_pipe_ends_like_other_programs_without_a_word(sources, words):
-    run_into(subprocess.DEVNULL, ARCHIVE_RUN, "in", "--plugins", "cris", cwd=sources)
+    run_into(subprocess.DEVNULL, "archive-run", "in", "--plugins", "cris", cwd=sources)
     reader, writer = os.pipe()
     os.close(reader)
-    code, errors = run_into(writer, DAYFILE, *words, cwd=sources, errors=subprocess.PIPE)
+    code, errors = run_into(writer, "dayfile", *words, cwd=sources, errors=subprocess.PIPE)
     os.close(writer)
     assert (code, errors) == (141, "")
 
 
 def test_help_and_version_without_output_end_without_a_traceback(tmp_path, gone):
     for words in (["--help"], ["--version"], ["ls", "--help"]):
-        _, errors = run_into(gone, DAYFILE, *words, cwd=tmp_path, errors=subprocess.PIPE)
+        _, errors = run_into(gone, "dayfile", *words, cwd=tmp_path, errors=subprocess.PIPE)
         assert "Traceback" not in errors
         assert "Exception ignored" not in errors
 
@@ -80,9 +79,9 @@ def test_help_and_version_without_output_end_without_a_traceback(tmp_path, gone)
 def test_a_command_that_changes_something_does_all_of_it_without_output(sources, gone):
     for number in range(3):
         (sources / "in" / "L1CrisHskp.be.bin").write_bytes(b"cut off %d" % number)
-        run_into(subprocess.DEVNULL, ARCHIVE_RUN, "in", "--plugins", "cris", cwd=sources)
+        run_into(subprocess.DEVNULL, "archive-run", "in", "--plugins", "cris", cwd=sources)
     assert len(list((sources / "archive" / "quarantine").glob("[0-9]*"))) == 3
-    code, _ = run_into(gone, DAYFILE, "quarantine", "drop", "--all", cwd=sources)
+    code, _ = run_into(gone, "dayfile", "quarantine", "drop", "--all", cwd=sources)
     assert code == 0
     assert list((sources / "archive" / "quarantine").glob("[0-9]*")) == []
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import hookimpl, open_archive, settings
+from dayfile import Instrument, hookimpl, open_archive, settings
 from dayfile.archive.checking import check_archive
 from dayfile.engine.maintenance import reindex
 from dayfile.engine.processes import run_processes
 from dayfile.errors import LossError, PluginError, SourceError, UsageError
-from dayfile.instrument import Instrument
 from dayfile.stores.nodes import fill_path
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from dayfile import Field, hookimpl, open_archive
+from dayfile import Field, Instrument, hookimpl, open_archive
 from dayfile.discovery import load
 from dayfile.errors import SourceError
-from dayfile.instrument import Instrument
 from dayfile.plugins import Plugins
 
 # ---- What is wrong when a plugin is taken in

@@ -18,10 +18,9 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from dayfile import open_archive, settings
-from dayfile.archive import disk
+from archives import find_defects, watch_steps
+from dayfile import Batch, Instrument, Rejected, Remark, hookimpl, open_archive, settings
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.checking import check_archive
 from dayfile.archive.root import Root
 from dayfile.cli.run import Engine
 from dayfile.cli.run import run as archive_run_command
@@ -34,9 +33,6 @@ from dayfile.engine.processes import WORTH_BYTES, run_processes
 from dayfile.engine.tuning import Tuning
 from dayfile.engine.worker import Worker
 from dayfile.errors import StorageError
-from dayfile.hookspecs import hookimpl
-from dayfile.instrument import Instrument
-from dayfile.model.batch import Batch, Rejected, Remark
 from dayfile.testing.faults import Fault
 
 
@@ -204,7 +200,7 @@ def test_day_files_report_and_quarantine_are_those_of_a_serial_run(plugins, make
         assert there.keys() == here.keys()
         assert [place for place in there if there[place] != here[place]] == []
         assert left_over(several) == left_over(one) == []
-    assert list(check_archive(several, deep=True)) == []
+    assert find_defects(several) == []
 
 
 @pytest.fixture
@@ -232,7 +228,7 @@ def complete(filled, plugins):
         assert str(here) == str(there)
     assert types
     assert left_over(root) == []
-    assert list(check_archive(root, deep=True)) == []
+    assert find_defects(root) == []
 
 
 def test_failures_in_several_day_files_are_told_in_the_order_of_their_paths(plugins, tmp_path):
@@ -277,11 +273,11 @@ def test_a_full_disk_or_a_kill_in_a_worker_ends_the_run_and_the_next_run_goes_on
             fault(kind, path)
 
     message = "No space left" if action == "fail" else r"a worker process ended \(exit code -9\)"
-    with disk.watch_steps(in_a_worker), pytest.raises(StorageError, match=message) as caught:
+    with watch_steps(in_a_worker), pytest.raises(StorageError, match=message) as caught:
         run_processes(root, plugins, resolved(plugins), workers=2)
     assert caught.value.exit_code == 4
     assert sources_of(root) == waiting
-    assert list(check_archive(root, deep=True)) == []
+    assert find_defects(root) == []
     complete(filled, plugins)
 
 
@@ -477,5 +473,5 @@ def test_of_many_days_those_not_written_for_long_are_published_before_the_end(mu
     assert report.records["muon.hits"]["written"] == 44
     serial, several = (open_archive(root.path).read("muon.hits").array for root in archives)
     assert serial.tobytes() == several.tobytes()
-    assert list(check_archive(archives[1], deep=True)) == []
+    assert find_defects(archives[1]) == []
     assert [path for path in archives[1].accepted.rglob("*") if path.is_file()] == []

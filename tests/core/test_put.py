@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tables
 
-from dayfile import Source, Status, create_archive, open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.archive.quarantine import Quarantine
+from archives import find_defects, list_entries
+from dayfile import Instrument, Source, Status, create_archive, open_archive
 from dayfile.engine.day_files import OPEN_FILES
 from dayfile.engine.maintenance import rebuild
 from dayfile.errors import ArchiveLockedError, HeldError, UsageError
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.instrument import Instrument
 from dayfile.stores.ledger import Ledger
+from running import run_script
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = Status
 RATES, NEXT_RATES = (f"muon/1997/{month}/muon.1997.{month}.{day}.rat.h5" for month, day in (("10", "31"), ("11", "01")))
@@ -68,7 +65,7 @@ def test_statuses_come_in_the_order_of_the_records_also_of_one_slot(opened, muon
     assert statuses.dtype == np.uint8
     assert statuses.tolist() == [WRITTEN, WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, WRITTEN, IN_CONFLICT]
     assert found(opened, muon) == [(0, 1), (5, 2), (7, 3), (300, 9), (600, 1)]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_records_of_both_sides_of_midnight_go_to_their_own_days(opened, muon):
@@ -134,7 +131,7 @@ def test_a_record_without_a_time_is_kept_in_quarantine_and_costs_the_others_noth
     records["second"][1] = 0xFFFFFFFF
     assert opened.put("muon.rates", records).tolist() == [WRITTEN, REJECTED, WRITTEN]
     assert found(opened, muon) == [(0, 1), (600, 3)]
-    (entry,) = Quarantine(opened.root).entries()
+    (entry,) = list_entries(opened.root)
     assert entry.reason["records"] == [1]
     assert entry.reason["message"].endswith("no time: second is 4294967295, a mark for no time; so there is no day")
     assert (entry.content.name, entry.content.read_bytes()) == ("MuonRates.be.bin", muon.stream("rates", records[1:2]))
@@ -144,13 +141,13 @@ def test_a_record_without_a_time_is_kept_in_quarantine_and_costs_the_others_noth
 def test_a_record_without_an_end_stamp_is_kept_in_quarantine_too(opened, muon):
     runs = muon.records("runs", [{"first": muon.start}, {"first": muon.start, "last": muon.start}])
     assert opened.put("muon.runs", runs).tolist() == [REJECTED, WRITTEN]
-    assert len(opened.read("muon.runs")) == len(list(Quarantine(opened.root).entries())) == 1
+    assert len(opened.read("muon.runs")) == len(list_entries(opened.root)) == 1
 
 
 def test_records_that_all_lack_a_time_make_no_day_file(opened, muon):
     assert opened.put("muon.rates", muon.records("rates", [{}, {}])).tolist() == [REJECTED] * 2
     assert list(opened.root.list_day_files()) == []
-    assert [entry.reason["records"] for entry in Quarantine(opened.root).entries()] == [[0, 1]]
+    assert [entry.reason["records"] for entry in list_entries(opened.root)] == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +314,7 @@ def test_what_was_put_before_an_exception_is_published(opened, muon):
         raise ZeroDivisionError
     assert found(opened, muon) == [(0, 1)]
     assert len(opened.read("muon.hits")) == 1
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
     assert opened.put("muon.rates", rates(muon, (300, 1))).tolist() == [WRITTEN]
 
 
@@ -382,20 +379,17 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
         report = rebuild(opened.root, opened.plugins, opened.settings, path)
         assert (report.exit_code, report.day_files) == (0, [path])
     assert found(opened, muon) == before
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
     hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
     hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
-    command = [sys.executable, "-c", hold, str(opened.root.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "held\n"
+    with run_script(hold, opened.root.path) as other:
         with pytest.raises(ArchiveLockedError, match=f"process {other.pid} on"):
             opened.put("muon.rates", rates(muon, (0, 1)))
         assert json.loads(opened.root.holder.read_text())["process"] == other.pid
-        other.communicate()
     assert opened.put("muon.rates", rates(muon, (0, 1))).tolist() == [WRITTEN]
 
 

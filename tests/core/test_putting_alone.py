@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
-import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import pytest
 import dayfile
 from dayfile.errors import ArchiveLockedError, UsageError
 from dayfile_cris import instrument
+from running import run_command, run_python
 
 (RATES,) = [kind for kind in instrument.data_types() if kind.name == "cris.high_priority_rates"]
 
@@ -32,37 +31,36 @@ def archive(tmp_path):
 
 def locked_for_others(archive):
     """Whether another process is refused the archive."""
-    words = [sys.executable, "-c", "from dayfile.cli import archive_run; archive_run()", "-a", archive.root.path, "-q"]
-    return subprocess.run(words, capture_output=True, check=False).returncode == ArchiveLockedError.exit_code
+    done = run_command("archive-run", "-a", archive.root.path, "-q")
+    return done.returncode == ArchiveLockedError.exit_code
 
 
 FORKING = """
-import os, subprocess, sys, time
+import os, sys, time
 import numpy as np
 import dayfile
-sys.path.insert(0, sys.argv[2])
 from test_putting_alone import RATES, locked_for_others, rates
 archive = dayfile.create_archive(sys.argv[1])
 with archive.putting() as put:
     put(RATES.name, rates(10))
     child = os.fork()
     if child == 0:
-        if sys.argv[3] == "late":
+        if sys.argv[2] == "late":
             time.sleep(1)
-        if sys.argv[3] == "puts":
+        if sys.argv[2] == "puts":
             try:
                 put(RATES.name, rates(5, 100))
             except dayfile.DayfileError as error:
                 print(error, flush=True)
-        if sys.argv[3] == "raises":
+        if sys.argv[2] == "raises":
             raise ValueError("in the child")
         sys.exit(0)
-    if sys.argv[3] != "late":
+    if sys.argv[2] != "late":
         os.waitpid(child, 0)
     print("locked", locked_for_others(archive), flush=True)
     for first in range(10, 50, 10):
         put(RATES.name, rates(10, first))
-    if sys.argv[3] == "late":
+    if sys.argv[2] == "late":
         os.waitpid(child, 0)
     print("workshop", len(list(archive.root.workshop.iterdir())), flush=True)
     put(RATES.name, rates(10, 50))
@@ -72,9 +70,7 @@ print("records", len(archive.read(RATES.name)))
 
 @pytest.mark.parametrize("how", ["ends", "late", "puts", "raises"])
 def test_a_fork_that_ends_while_its_parent_puts_takes_nothing_from_it(tmp_path, how):
-    here = os.path.dirname(__file__)  # noqa: PTH120 - a path for sys.path
-    words = [sys.executable, "-c", FORKING, tmp_path / "a", here, how]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    done = run_python("-c", FORKING, tmp_path / "a", how, paths=Path(__file__).parents[:2])
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "locked True" in lines
@@ -83,12 +79,7 @@ def test_a_fork_that_ends_while_its_parent_puts_takes_nothing_from_it(tmp_path, 
     assert ("belongs to process" in done.stdout) == (how == "puts")
     assert ("in the child" in done.stderr) == (how == "raises")
     assert "HDF5" not in done.stderr
-    checked = subprocess.run(
-        [sys.executable, "-m", "dayfile", "check", "--deep", "-a", tmp_path / "a"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checked = run_command("dayfile", "check", "--deep", "-a", tmp_path / "a")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

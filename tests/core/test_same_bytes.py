@@ -7,12 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile import open_archive, settings
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import rebuild
-from dayfile.engine.processes import run_processes
-from dayfile.instrument import Instrument
+from archives import make_settings, rebuild_day, run_archive
+from dayfile import Instrument, create_archive, open_archive
 
 START = 1714521600  # 2024-05-01
 DAY_FILE = "weather/2024-05-01.h5"
@@ -45,7 +41,7 @@ def weather(request, plugins_of):
     return plugins_of(weather=Instrument(LAYOUT.format(store=request.param), "weather.yaml"))
 
 
-@pytest.fixture(params=[run_serial, run_processes])
+@pytest.fixture(params=[None, 2], ids=["run_serial", "run_processes"])
 def run(request, weather, tmp_path):
     """Archive files of these names, all with the same three records; the report."""
 
@@ -56,15 +52,10 @@ def run(request, weather, tmp_path):
         for path in paths:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(records.tobytes())
-        root = Root(tmp_path / "archive")
-        root.create()
-        return request.param(root, weather, chosen(weather, core), paths)
+        root = create_archive(tmp_path / "archive").root
+        return run_archive(root, weather, *paths, workers=request.param, **core)
 
     return archived
-
-
-def chosen(weather, core):
-    return settings.Settings(settings.CoreSettings(**core), {"weather": weather.settings_models["weather"]()})
 
 
 def held(tmp_path):
@@ -95,9 +86,9 @@ def test_it_is_so_in_runs_one_after_the_other(run, tmp_path):
 
 
 def test_a_rebuild_takes_all_that_have_the_same_bytes(run, weather, tmp_path):
-    run(*TWINS, sources_keep="always")
-    root = Root(tmp_path / "archive")
+    run(*TWINS, sources__keep="always")
+    root = open_archive(tmp_path / "archive").root
     assert len([path for path in Path(root.sources).rglob("*") if path.is_file()]) == 2
-    report = rebuild(root, weather, chosen(weather, {}), DAY_FILE)
+    report = rebuild_day(root, weather, make_settings(weather), DAY_FILE)
     assert report.failures == []
     assert held(tmp_path) == BOTH

@@ -6,7 +6,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
+
+from running import Server, find_free_port, until
 
 LIMIT = 2**20  # bytes
 BODY_SECONDS = 300  # longer than any test takes that is not held up
@@ -58,15 +59,6 @@ serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), workers)
 """
 
 
-def until(true):
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
-
-
 def is_running(pid: int) -> bool:
     """Whether a process is there and has not ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -85,33 +77,18 @@ def pushed(connection: socket.socket, most: int) -> int:
     return sent
 
 
-class Server:
+class Workers(Server):
     """A server with several workers."""
 
     def __init__(self, directory: Path, workers: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self.work = directory / "work.txt"
-        self.log = directory / "log.txt"
-        with self.log.open("w") as log:
-            command = [sys.executable, "-c", SERVER, str(self.port), str(workers), str(self.work)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(lambda: self.process.poll() is not None or self.listens())
-        assert self.process.poll() is None, self.log.read_text()
+        port = find_free_port()
+        words = [sys.executable, "-c", SERVER, port, workers, self.work]
+        super().__init__(*words, port=port, log=directory / "log.txt", patience=PATIENCE)
         self.workers = self.seen(workers)
 
-    def listens(self) -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", self.port)) == 0
-
     def get(self, path: str, body: bytes = b"") -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request("POST", path, body)
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
+        return self.ask(body, path)[1].decode()
 
     def seen(self, number: int) -> set[int]:
         """The processes that answer, once there are so many."""
@@ -127,9 +104,7 @@ class Server:
 
     def announced(self, length: int) -> socket.socket:
         """A body of which only the header was sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
-        connection.sendall(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
-        return connection
+        return self.connect(b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
 
     def stalled(self, sent: int) -> socket.socket:
         """A body of the limit that is not whole and goes on no further."""
@@ -152,8 +127,8 @@ def serve(tmp_path):
     """Start a server."""
     started = []
 
-    def start(workers: int = 2) -> Server:
-        started.append(Server(tmp_path, workers))
+    def start(workers: int = 2) -> Workers:
+        started.append(Workers(tmp_path, workers))
         return started[-1]
 
     yield start
@@ -261,7 +236,7 @@ def test_a_signal_ends_all_after_what_is_under_way_is_answered(serve, number):
     for pid in server.workers if number == signal.SIGINT else ():
         os.kill(pid, number)  # as a terminal does
     server.process.send_signal(number)
-    until(lambda: not server.listens())
+    until(lambda: not server.listens)
     assert server.process.poll() is None
     for connection in slow:
         connection.sendall(b"a")
@@ -280,7 +255,7 @@ def test_a_second_interrupt_waits_for_nobody(serve):
     slow = server.stalled(10)
     until(lambda: int(server.get("/held")) == LIMIT)
     server.process.send_signal(signal.SIGINT)
-    until(lambda: not server.listens())
+    until(lambda: not server.listens)
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(PATIENCE) == 0
     assert not any(map(is_running, server.workers))
@@ -292,4 +267,4 @@ def test_no_worker_is_left_behind_when_the_first_process_is_killed(serve):
     server.process.kill()
     server.process.wait()
     until(lambda: not any(map(is_running, server.workers)))
-    assert not server.listens()
+    assert not server.listens

@@ -12,12 +12,9 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import Status, open_archive
+from dayfile import Batch, Clock, Instrument, Status, open_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
-from dayfile.formats.registry import read_layout
-from dayfile.model.batch import Batch
-from dayfile.model.clock import Clock
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 
@@ -188,7 +185,7 @@ def test_negative_zero_is_another_record_than_zero(muon, work_file):
     [(256, "1997-10-31", 338), (1, "1998-12-31", 86401), (32, "1998-12-31", 2701), (86400, "1997-10-31", 1)],
 )
 def test_a_day_has_as_many_slots_as_periods_begin_in_it(muon, work_file, period, day, slots):
-    layout = read_layout(muon.layout.replace("period: 256", f"period: {period}"), "muon.yaml")
+    layout = Instrument(muon.layout.replace("period: 256", f"period: {period}"), "muon.yaml").layout
     rates, moment = layout.types[0], np.datetime64(day)
     start, end = rates.clock.day_start(moment), rates.clock.day_start(moment + 1)
     work = work_file(moment)
@@ -204,7 +201,7 @@ def test_slots_follow_the_ticks_of_the_clock_and_fractions_of_the_time(muon, wor
     text = muon.layout.replace("unit: s, leap", "unit: ms, leap").replace(
         "type: uint32, unit: s, doc", "type: float64, doc"
     )
-    rates = read_layout(text.replace("    size: 28\n", ""), "muon.yaml").types[0]
+    rates = Instrument(text.replace("    size: 28\n", ""), "muon.yaml").layout.types[0]
     assert rates.clock == Clock(rates.clock.epoch, "ms", "counted", (0, 0xFFFFFFFF))
     work = work_file(muon.day)
     records = np.zeros(4, rates.dtype)
@@ -216,7 +213,7 @@ def test_slots_follow_the_ticks_of_the_clock_and_fractions_of_the_time(muon, wor
 
 
 def test_only_touched_chunks_of_a_day_are_stored(muon, work_file):
-    layout = read_layout(muon.layout.replace("period: 256", "period: 1"), "muon.yaml")
+    layout = Instrument(muon.layout.replace("period: 256", "period: 1"), "muon.yaml").layout
     work = work_file(muon.day)
     rows = [{"second": muon.start + second} for second in (*range(60), 86399)]
     work.write(layout.types[0], muon.batch("rates", muon.records("rates", rows)))
@@ -228,7 +225,7 @@ def test_only_touched_chunks_of_a_day_are_stored(muon, work_file):
 @pytest.mark.parametrize("byte", [0x00, 0xFF])
 def test_a_record_that_looks_like_an_empty_slot_or_a_conflict_is_not_lost(muon, work_file, byte):
     text = muon.layout.replace("1996-01-01T00:00:00", "1997-10-31T00:00:00").replace(", undefined: [0, 0xFFFFFFFF]", "")
-    rates = read_layout(text, "muon.yaml").types[0]
+    rates = Instrument(text, "muon.yaml").layout.types[0]
     records = np.frombuffer(bytes([byte]) * rates.dtype.itemsize, rates.dtype)
     assert rates.clock.defined(records["second"]).all()
     day = rates.clock.days(records["second"])[0]

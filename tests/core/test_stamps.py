@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dayfile import Clock, DataType, Field, LayoutError, Node, Placement, hookimpl
-from dayfile.formats.registry import read_layout
+from dayfile import Clock, DataType, Field, Instrument, LayoutError, Node, Placement, hookimpl
 
 LAYOUT = """\
 instrument: lamp
@@ -70,7 +69,7 @@ def test_a_field_that_cannot_count_times_is_refused_when_the_plugin_is_loaded(
 ):
     text = LAYOUT.format(unit=unit, first=first, last=last, odd=words)
     with pytest.raises(LayoutError, match=message) as caught:
-        read_layout(text, "lamp.yaml")
+        _ = Instrument(text, "lamp.yaml").layout
     line = 11 if first == "odd" else 12
     assert str(caught.value).startswith(f"lamp.yaml:{line}:{text.splitlines()[line - 1].index('odd') + 1}: ")
     (failure,) = plugins_of(lamp=Made(made(unit, words, time=first, end=last))).failures
@@ -89,5 +88,5 @@ GOOD = {
 @pytest.mark.parametrize(("unit", "form"), [(unit, form) for unit, forms in GOOD.items() for form in forms])
 def test_a_field_that_counts_times_is_taken(plugins_of, unit, form):
     words = f"type: {form}"
-    assert read_layout(LAYOUT.format(unit=unit, first="good", last="odd", odd=words), "lamp.yaml").types
+    assert Instrument(LAYOUT.format(unit=unit, first="good", last="odd", odd=words), "lamp.yaml").layout.types
     assert plugins_of(lamp=Made(made(unit, words, time="odd", end="good"))).failures == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import time
 from pathlib import Path
 
 import pytest
 
 import dayfile
+from running import start_command, stop, until
 
 RATES = "L1CrisHighPriorityRate.be.bin"
 SECOND = 57801611
@@ -115,24 +116,18 @@ def test_the_input_of_a_plugin_that_does_not_load_stays(archive, hits, muon, plu
 
 
 def test_a_watch_leaves_it_and_says_so_once(mixed, tmp_path):
-    import signal
-    import subprocess
-    import sys
-    import time
-
     dayfile.create_archive("archive")
     Path("archive/incoming/note.txt").write_text("of another detector")
     words = ["--plugins", "cris", "--watch", "--set", "watch.rescan=0.2", "--set", "publish.after=0.2"]
-    program = Path(sys.executable).with_name("archive-run")
-    with subprocess.Popen([program, *words], stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
+    process = start_command("archive-run", *words, log=Path("watch.txt"))
+    try:
         time.sleep(2)
         Path("archive/incoming", f".{RATES}").write_bytes(rates(SECOND))
         Path("archive/incoming", f".{RATES}").rename(f"archive/incoming/{RATES}")
-        end = time.monotonic() + 60
-        while not list(Path("archive").glob("cris/**/*.h5")) and time.monotonic() < end:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        until(lambda: list(Path("archive").glob("cris/**/*.h5")))
+    finally:
+        stop(process)
+    errors = Path("watch.txt").read_text()
     assert found() == 1
     assert sum("not recognised" in line and "WARNING" in line for line in errors.splitlines()) == 1
     assert Path("archive/incoming/note.txt").read_text() == "of another detector"

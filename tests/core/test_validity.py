@@ -11,11 +11,10 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check_archive
+from archives import find_defects
+from dayfile import Instrument, create_archive, open_archive
 from dayfile.archive.root import Root
 from dayfile.engine.maintenance import reindex
-from dayfile.formats.registry import read_layout
 from dayfile.model.validity import ALWAYS, NEVER, find_end_seconds, find_valid_at, find_valid_between
 
 DAYS = 3
@@ -54,7 +53,7 @@ def valid_between(records, data_type, start, stop):
 @pytest.fixture(scope="module")
 def narrow(muon):
     """The types of the muon telescope, with a period short enough for every second to matter."""
-    types = read_layout(muon.layout.replace("period: 256", "period: 4"), "muon.yaml").types
+    types = Instrument(muon.layout.replace("period: 256", "period: 4"), "muon.yaml").layout.types
     return {data_type.type: data_type for data_type in types}
 
 
@@ -127,7 +126,7 @@ def test_ticks_of_a_clock_are_counted_and_stamps_may_be_fractions(muon):
     layout = muon.layout.replace("unit: s, leap", "unit: ms, leap").replace(
         "type: uint32, unit: s, doc", "type: float64, doc"
     )
-    rates = read_layout(layout.replace("    size: 28\n", ""), "muon.yaml").types[0]
+    rates = Instrument(layout.replace("    size: 28\n", ""), "muon.yaml").layout.types[0]
     records = np.zeros(1, rates.dtype)
     records["second"] = 1000.5
     assert find_end_seconds(records, rates).tolist() == [1000.5 - 1 + 256_000]
@@ -251,7 +250,8 @@ def test_a_record_outside_its_slot_is_found(installed, muon, tmp_path, told):
     start, stop = muon.start + 2600, muon.start + 5200
     assert archive.read("muon.rates", start, stop)["temperature"].tolist() == [2560]
     assert any(
-        "holds a record of another time" in problem.message for problem in check_archive(Root(archive.root.path))
+        "holds a record of another time" in problem.message
+        for problem in find_defects(Root(archive.root.path), deep=False)
     )
 
 

@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Source, Status, create_archive, open_archive, settings
-from dayfile.archive.checking import check_archive
+from archives import find_defects
+from dayfile import Batch, Instrument, Source, Status, create_archive, open_archive, settings
 from dayfile.engine.executors import run_serial
 from dayfile.engine.maintenance import reindex
 from dayfile.errors import LayoutError, UsageError
 from dayfile.formats.hdf4_structs import write_structs
-from dayfile.formats.registry import read_layout
-from dayfile.formats.struct_dtypes import to_structs
-from dayfile.instrument import Instrument
-from dayfile.model.batch import Batch
 from dayfile.stores.base import Rules
+from instruments import make_stream
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
 EARLY, MIDDLE, LATE = (np.datetime64(day) for day in ("1997-10-31", "1998-12-02", "2001-11-14"))
@@ -90,7 +87,7 @@ def made(data_type, day, seconds, values=1, version=2):
 
 def stream(telescope, data_type, records):
     form = next(form for form in data_type.forms if form.dtype == records.dtype)
-    return to_structs(records, telescope.struct(form, "big")).tobytes()
+    return make_stream(telescope, form, records, "big")
 
 
 def columns(archive, name):
@@ -154,7 +151,7 @@ def test_records_take_the_form_of_another_version_with_defaults_for_what_they_la
 def test_versions_that_cannot_be_are_refused(layout, old, new, message):
     assert old in layout
     with pytest.raises(LayoutError, match=message):
-        read_layout(layout.replace(old, new, 1), "muon.yaml")
+        _ = Instrument(layout.replace(old, new, 1), "muon.yaml").layout
 
 
 # ---- Which version a record is of
@@ -180,7 +177,7 @@ def test_a_record_is_of_the_version_of_its_time_its_name_or_its_fields(
     assert [filled(records.array[row : row + 1], version) for row, version in enumerate((0, 1, 2))] == [True] * 3
     assert records["layers"].tolist() == [[-1, -1], [7, 7], [7, 7]]
     assert records["comment"].tolist() == [b"", b"", b"abc"]
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])
@@ -241,7 +238,7 @@ def test_a_table_gets_the_fields_of_records_that_have_more(opened, types, name):
     for records in sent:
         assert opened.put(data_type.name, records).tolist() == [WRITTEN, WRITTEN]
         widths += columns(opened, name).values()
-        assert list(check_archive(opened.root, deep=True)) == []
+        assert find_defects(opened.root) == []
     assert widths == [len(form.fields) for form in data_type.forms]
     records = opened.read(data_type.name)
     for version in range(3):
@@ -271,7 +268,7 @@ def test_records_of_an_old_form_go_into_a_wide_table(opened, types, name):
     assert opened.put(data_type.name, old).tolist() == [IDENTICAL, IDENTICAL]
     assert list(columns(opened, name).values()) == [len(data_type.fields)]
     assert filled(opened.read(data_type.name).array[1:], 0)
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_empty_slots_of_a_new_day_are_zero_bytes_whatever_the_defaults_of_the_fields(opened, types):
@@ -280,7 +277,7 @@ def test_empty_slots_of_a_new_day_are_zero_bytes_whatever_the_defaults_of_the_fi
     with tables.open_file(opened.root.path / path) as file:
         content = file.root.rates.read().view(np.uint8).reshape(338, -1)
     assert np.flatnonzero(content.any(axis=1)).tolist() == [1]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_conflicts_stay_conflicts_and_empty_slots_empty_when_a_day_gets_wider(opened, types):
@@ -302,7 +299,7 @@ def test_conflicts_stay_conflicts_and_empty_slots_empty_when_a_day_gets_wider(op
     assert opened.put("muon.rates", old).tolist() == [IN_CONFLICT] * 5
     assert opened.put("muon.rates", new).tolist() == [IN_CONFLICT] * 4
     assert sorted(opened.read("muon.rates")["temperature"].tolist()) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_a_day_gets_wider_in_the_midst_of_a_series(opened, types):
@@ -322,7 +319,7 @@ def test_a_day_gets_wider_in_the_midst_of_a_series(opened, types):
         ]
     assert statuses == [WRITTEN, WRITTEN, CONFLICT, IDENTICAL, WRITTEN, IN_CONFLICT, IN_CONFLICT]
     assert opened.read("muon.rates")["temperature"].tolist() == [1, 3, 2, 4]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 @pytest.mark.parametrize("name", ["rates", "runs", "hits"])
@@ -333,7 +330,7 @@ def test_what_waits_to_be_stored_is_there_when_a_day_gets_wider(opened, types, n
             put(f"muon.{name}", records)
     values = next(field for field in ("temperature", "energy", "gain") if field in sent[0].dtype.names)
     assert opened.read(f"muon.{name}")[values].tolist() == [1, 1, 2, 2, 3, 3]
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 def test_fields_of_an_earlier_day_are_read_though_a_later_one_lacks_them(opened, types):
@@ -400,7 +397,7 @@ def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, typ
             path.write_bytes(stream(telescope, rates, sources[path]))
             assert run_serial(made_here.root, plugins, told, [path]).sources["archived"] == 1
             assert run_serial(made_here.root, plugins, told, [path]).sources["already"] == 1
-            assert list(check_archive(made_here.root, deep=True)) == []
+            assert find_defects(made_here.root) == []
         found.append(sorted(one.tobytes() for one in made_here.read("muon.rates").array))
     assert found[0] == found[1]
     assert len(found[0]) == 5

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import hookimpl, open_archive
-from dayfile.archive.checking import check_archive
+from archives import find_defects
+from dayfile import Instrument, Source, hookimpl, open_archive
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import HeldError, StorageError
-from dayfile.instrument import Instrument
-from dayfile.model.batch import Source
 from dayfile.stores.ledger import Ledger
+from running import run_python
 
 
 def source(tmp_path, content=b"abc", name="upload_17"):
@@ -300,8 +299,8 @@ from pathlib import Path
 import numpy as np
 from dayfile.archive.workfile import WorkFile
 from dayfile.errors import StorageError
-from dayfile.instrument import Instrument
-from dayfile.model.batch import Batch
+from dayfile import Instrument
+from dayfile import Batch
 
 directory = Path(sys.argv[1])
 hits = Instrument((directory / "muon.yaml").read_text(), "muon.yaml").layout.types[1]
@@ -323,10 +322,10 @@ except StorageError as error:
 
 
 @pytest.mark.parametrize("room", [0, 50_000, 1_000_000])
-def test_a_disk_that_takes_no_more_is_noticed_and_the_old_file_stays(muon, python, published, tmp_path, room):
+def test_a_disk_that_takes_no_more_is_noticed_and_the_old_file_stays(muon, published, tmp_path, room):
     content = published.read_bytes()
     (tmp_path / "muon.yaml").write_text(muon.layout)
-    done = python("-c", FULL_DISK, tmp_path, room)
+    done = run_python("-c", FULL_DISK, tmp_path, room)
     assert done.returncode == StorageError.exit_code, done.stderr
     assert "File too large" in done.stdout
     assert published.read_bytes() == content
@@ -350,7 +349,7 @@ def test_a_key_of_any_letters_names_a_table_that_is_kept_and_read(archive, schoo
     for name in ("one", "two"):  # the second run opens what the first has published
         archive.drop(name, name.encode())
         assert archive.run(plugins=plugins).exit_code == 0
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     records = open_archive(archive.root.path).read("school.events", station=station)
     assert records["station"].tolist() == [station] * 2
     assert records.all_blobs("traces")[:, 0].tolist() == [b"x1", b"x2"]

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 
 
 def hskp_stream(count=3) -> bytes:
     data_type = cris.layout.by_code()["L1CrisHskp"]
     records = np.zeros(count, data_type.dtype)
     records["Second1996"] = 57801601 + 256 * np.arange(count)
-    return to_structs(records, cris.struct(data_type)).tobytes()
+    return make_stream(cris, data_type, records)
 
 
 class Evil:
@@ -100,7 +100,7 @@ def test_a_record_without_a_time_is_quarantined_alone_and_can_be_given_again(tmp
     records = np.zeros(3, data_type.dtype)
     records["Second1996"] = [57801601, 0, 57801601 + 256]
     records["ClockCycle"] = [1, 2, 3]
-    content = to_structs(records, cris.struct(data_type)).tobytes()
+    content = make_stream(cris, data_type, records)
     (tmp_path / "L1CrisHskp.be.bin").write_bytes(content)
     done = archive_run("L1CrisHskp.be.bin", "--plugins", "cris", "--archive", "archive")
     assert done.returncode == 3

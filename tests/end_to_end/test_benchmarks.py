@@ -6,21 +6,19 @@ import json
 import os
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from benchmarks.measuring import Measured
 from benchmarks.putting import compiled
 
+from running import run_command, run_python
+
 ROOT = Path(__file__).parents[2]
 
 
 def benchmarks(*words, **variables):
-    command = [sys.executable, "-m", "benchmarks", *map(str, words)]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    return run_python("-m", "benchmarks", *words, cwd=ROOT, environment=variables)
 
 
 NAMES = (
@@ -85,7 +83,7 @@ def test_the_plain_puts_give_the_statuses_of_the_archives_of_1998(tmp_path):
     same_slot = [struct.pack(">IQ", start + slot * 16, content) for content in (1, 1, 2, 3)]
     (tmp_path / "stream").write_bytes(b"".join(same_slot))
     line = f"{tmp_path}/stream {tmp_path}/day 12 16 0\n"
-    told = subprocess.run([program, str(start)], input=line, capture_output=True, text=True, check=True)
+    told = run_command(program, start, input=line, check=True)
     assert told.stdout.split() == ["1", "1", "1", "1"]
     day = (tmp_path / "day").read_bytes()
     assert len(day) == 32 + 12 * 5400
@@ -126,7 +124,7 @@ def test_the_peak_memory_of_a_command_is_its_own_and_not_that_of_who_started_it(
         "print(json.dumps([asdict(run([sys.executable, '-c', text])) for text in sys.argv[1:]]))"
     )
     words = ["pass", "held = b'x' * 100_000_000", "import time; time.sleep(0.5); raise SystemExit(3)"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = run_python("-c", code, *words, cwd=ROOT, check=True)
     small, large, slow = json.loads(done.stdout)
     assert small["peak_bytes"] < 50e6
     assert 100e6 < large["peak_bytes"] < 150e6

@@ -31,6 +31,7 @@ from dayfile.cli import app
 from dayfile.formats.registry import CORE_FORMATS
 from dayfile.layouts import schema
 from dayfile.settings import CoreSettings
+from running import run_python
 
 CHECKOUT = Path(__file__).parents[2]
 PARTS = ("core", "plugins/hisparc", "plugins/cris", "plugins/sis")
@@ -183,8 +184,7 @@ def built(tmp_path_factory) -> Path:
     shutil.copytree(CHECKOUT / "docs", copy / "docs", ignore=shutil.ignore_patterns("_build", "__pycache__"))
     for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(CHECKOUT / page, copy)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "built"]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    done = run_python("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "built", cwd=copy)
     assert done.returncode == 0, done.stderr
     return copy / "built"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+
+from running import run_command, run_python
 
 ROOT = Path(__file__).parents[2]
 START = "import sys; sys.path[:0] = sys.argv[1:3]; sys.argv[:3] = ['dayfile']; from dayfile.cli import main; main()"
@@ -29,13 +29,12 @@ def test_core_and_one_plugin_are_an_archiver_for_that_instrument_and_nothing_els
     parts = tmp_path / "parts"
     for part in (ROOT / "core", ROOT / "plugins" / plugin):
         copy = tmp_path / f"source-{part.name}"
-        subprocess.run(["cp", "-r", part, copy], check=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-        subprocess.run([*pip, "--disable-pip-version-check", "--target", parts, copy], check=True)
+        run_command("cp", "-r", part, copy, check=True)
+        pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+        run_python(*pip, "--disable-pip-version-check", "--target", parts, copy, check=True)
 
     def dayfile(*arguments: object) -> str:
-        command = [sys.executable, "-I", "-S", "-c", START, parts, others, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        done = run_python("-I", "-S", "-c", START, parts, others, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.engine.intake import list_visible
+from archives import list_entries, list_waiting
+from dayfile import create_archive, open_archive
 from dayfile_hisparc.clients import Identity, Tally, make_station_list, send
+from running import PATIENCE, Server, find_free_port, kill, read_holder, start_command, until
 
 DAY = np.datetime64("2024-05-01")
 STATIONS = 50
 KILLS = 5
-PATIENCE = 300  # seconds; a busy machine is slow
 CODES = {"events": "CIC", "singles": "SIN", "weather": "WTR", "config": "CFG", "errors": "ERR"}
 # So that publishing goes on all the time, and a kill finds something in the midst of it.
 SETTINGS = ("publish.after=0.5", "watch.rescan=0.5", "watch.settle=0", "log.level=info")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def until(true, seconds: float = PATIENCE):
-    """Wait until something is true."""
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
 
 
 def many(tallies: list[Tally]) -> bool:
@@ -56,43 +35,31 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.root = Root(directory / "archive")
-        self.root.create()
-        self.port = free_port()
+        self.root = create_archive(directory / "archive").root
+        self.port = find_free_port()
         (directory / "stations.csv").write_text(make_station_list(STATIONS))
         listed = f"hisparc.station_list={directory / 'stations.csv'}"
         patient = f"serve.body_seconds={PATIENCE}"
-        self.server = self.begin("dayfile", "serve", "--port", str(self.port), "--set", listed, "--set", patient)
-        until(self.listens)
+        words = ["dayfile", "serve", "--port", self.port, "--set", listed, "--set", patient, *self.common]
+        self.server = Server(*words, port=self.port, log=directory / "dayfile.txt")
         self.watcher = self.watch()
 
-    def begin(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [str(Path(sys.executable).with_name(program)), *arguments]
-        command += ["--plugins", "hisparc", "--archive", str(self.root.path)]
-        with (self.directory / f"{program}.txt").open("a") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log)
-
-    def listens(self) -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+    @property
+    def common(self) -> list[object]:
+        """What the commands of all its programs have in common."""
+        return ["--plugins", "hisparc", "--archive", self.root.path]
 
     def watch(self) -> subprocess.Popen[bytes]:
         """Start a watcher and wait until it holds the archive."""
-        process = self.begin("archive-run", "--watch", *(word for pair in SETTINGS for word in ("--set", pair)))
-
-        def holds() -> bool:
-            with suppress(OSError, ValueError):
-                return json.loads(self.root.holder.read_text())["process"] == process.pid
-            return False
-
-        until(lambda: holds() or process.poll() is not None)
+        words = ["archive-run", "--watch", *(word for pair in SETTINGS for word in ("--set", pair)), *self.common]
+        process = start_command(*words, log=self.directory / "archive-run.txt")
+        until(lambda: read_holder(self.root.path) == process.pid or process.poll() is not None)
         assert process.poll() is None, (self.directory / "archive-run.txt").read_text()
         return process
 
     def kill_and_watch_again(self) -> None:
         assert self.watcher.poll() is None, (self.directory / "archive-run.txt").read_text()
-        self.watcher.kill()
-        self.watcher.wait()
+        kill(self.watcher)
         self.watcher = self.watch()
 
     def outcome(self, seconds: float) -> list[Tally]:
@@ -121,22 +88,19 @@ class Site:
 
     def finish(self) -> None:
         """Stop the server, let the watcher take what is left, and stop it."""
-        self.server.terminate()
-        self.server.wait(PATIENCE)
-        until(lambda: not list_visible(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
+        self.server.stop()
+        until(lambda: not list_waiting(self.root.incoming) or self.watcher.poll() is not None, 2 * PATIENCE)
         self.watcher.terminate()
         assert self.watcher.wait(PATIENCE) == 0, (self.directory / "archive-run.txt").read_text()
 
     def end(self) -> None:
-        for process in (self.server, self.watcher):
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        for process in (self.server.process, self.watcher):
+            kill(process)
 
 
-def archived(root: Root) -> Counter[Identity]:
+def archived(path: Path) -> Counter[Identity]:
     """What the day files hold: each event, and how often."""
-    archive = open_archive(root.path)
+    archive = open_archive(path)
     found: Counter[Identity] = Counter()
     for name in archive.types():
         records = archive.read(name)
@@ -161,7 +125,7 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     tallies = site.outcome(seconds)
     site.finish()
     stored = Counter(identity for tally in tallies for identity in tally.stored)
-    found = archived(site.root)
+    found = archived(site.root.path)
     assert len(stored) == stored.total()
     assert many(tallies)
     assert stored - found == Counter(), "answered 100 and not archived"
@@ -169,8 +133,8 @@ def test_every_event_answered_100_is_archived_once_though_the_watcher_is_killed_
     # A request whose answer was lost may be there as well; here none was.
     assert sum(tally.others.total() for tally in tallies) == 0
     assert found == stored
-    assert list_visible(site.root.incoming) == list_visible(site.root.accepted) == []
-    assert list(Quarantine(site.root).entries()) == []
+    assert list_waiting(site.root.incoming) == list_waiting(site.root.accepted) == []
+    assert list_entries(site.root) == []
     checked = archive_run("check", "--deep", "--archive", site.root.path, command="dayfile")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert (site.directory / "archive-run.txt").read_text().count("was interrupted") > 0

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dayfile.archive.checking import check_archive
-from dayfile.archive.quarantine import Quarantine
+from archives import find_defects, list_entries
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
@@ -92,9 +91,9 @@ class Archive:
         counted = selftest.count_records(self.path)
         assert [(record, counted[record]) for record in self.expected if counted[record] != 1] == []
         assert counted.total() == len(self.expected)
-        assert list(check_archive(self.root, deep=True)) == []
+        assert find_defects(self.root) == []
         assert files(self.root.incoming) == files(self.root.accepted) == files(self.root.workshop) == []
-        assert [entry.reason for entry in Quarantine(self.root).entries()] == []
+        assert [entry.reason for entry in list_entries(self.root)] == []
 
 
 Start = Callable[..., multiprocessing.Process]

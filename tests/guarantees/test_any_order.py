@@ -14,12 +14,10 @@ import tables
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dayfile import open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
-from dayfile.formats.struct_dtypes import to_structs
+from archives import find_defects, run_with
+from dayfile import create_archive, open_archive
 from dayfile.testing import selftest
+from instruments import make_stream
 
 PROBE = selftest.Probe()
 MIDNIGHT = int((np.datetime64("2020-05-11T00:00:00") - np.datetime64("2020-01-01T00:00:00")).astype(np.int64))
@@ -44,7 +42,7 @@ def source(code: str, rows: list[tuple[int, int]]) -> tuple[str, bytes]:
     records["id"] = [i for _, i in rows]
     if code == "Run":
         records["last"] = records["first"] + 5
-    return f"{code}.be.bin", to_structs(records, PROBE.struct(data_type)).tobytes()
+    return f"{code}.be.bin", make_stream(PROBE, data_type, records)
 
 
 def archived(directory: Path, runs: list[list[tuple[str, bytes]]]) -> dict[str, Counter[bytes]]:
@@ -53,17 +51,17 @@ def archived(directory: Path, runs: list[list[tuple[str, bytes]]]) -> dict[str, 
     Rows of slots go by place, as a slot is what its place says; the numbers of rows and blobs do not matter.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    root = Root(directory / "archive")
+    root = create_archive(directory / "archive").root
     for number, run in enumerate(runs):
         paths = []
         for place, (name, content) in enumerate(run):
             paths.append(directory / f"{number}-{place}" / name)
             paths[-1].parent.mkdir(parents=True)
             paths[-1].write_bytes(content)
-        report = run_serial(root, selftest.make_plugins(), selftest.make_settings(), paths)
+        report = run_with(root, selftest.make_plugins(), selftest.make_settings(), *paths)
         assert report.exit_code == 0
         assert sum(report.sources.values()) == len(run)
-    assert list(check_archive(root, deep=True)) == []
+    assert find_defects(root) == []
     return {f"{path}:{name}": rows for path in root.list_day_files() for name, rows in held(root.path / path).items()}
 
 

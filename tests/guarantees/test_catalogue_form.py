@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import subprocess
-import sys
 import time
 
 import pytest
 import tables
 
+from archives import find_defects
 from dayfile import open_archive
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.checking import check_archive, count_without_digest
+from dayfile.archive.checking import count_without_digest
 from dayfile.archive.counting import count_day_file
 from dayfile.engine.maintenance import reindex
 from dayfile.stores.declarations import read_data_type
+from running import run_python
 
 SHARES = 4
 
@@ -44,7 +44,7 @@ def read_table(archive, table):
 def assert_changed(archive):
     """The catalogue has the second form, and knows the keys and hours of every day file."""
     assert read_table(archive, "uncounted") == []
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     assert count_without_digest(archive.root) == 0
     by_type, by_key = {}, {}
     for row in Catalogue(archive.root.catalogue).rows():
@@ -119,10 +119,9 @@ def test_kill_at_any_statement_of_the_change_leaves_the_one_form_or_the_other(ol
     while True:
         archive = older()
         before = Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")
-        command = [sys.executable, "-c", KILLED_STATEMENT, str(archive.root.catalogue), str(number)]
-        code = subprocess.run(command, check=False).returncode
+        code = run_python("-c", KILLED_STATEMENT, archive.root.catalogue, number).returncode
         assert (Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")) == before
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
         forms.add(sqlite3.connect(archive.root.catalogue).execute("PRAGMA user_version").fetchone())
         if number % 5 == 1 or code == 0:
             assert finish(archive) == 0

@@ -13,7 +13,7 @@ import pytest
 import tables
 
 import dayfile
-from dayfile.archive.catalogue import Catalogue
+from dayfile import open_archive
 from dayfile.errors import HeldError
 
 DAY_FILE, NEXT_DAY = "2024/5/2024_5_1.h5", "2024/5/2024_5_2.h5"
@@ -181,7 +181,7 @@ def test_a_flipped_bit_is_found_although_the_times_of_the_file_are_as_they_were(
         start = file.get_node(EVENTS).read()["pulseheights"].tobytes()
     content[content.index(start[:8])] ^= 1
     before = path.stat()
-    digest = Catalogue(archive / "catalogue.db").digest(DAY_FILE)
+    digest = open_archive(archive).catalogue.digest(DAY_FILE)
     path.write_bytes(content)
     with sqlite3.connect(archive / "catalogue.db") as catalogue:
         now = path.stat()
@@ -282,17 +282,17 @@ def test_a_catalogue_of_the_first_form_says_how_many_files_have_no_digest(archiv
 
 
 def test_a_plain_reindex_never_renews_a_digest(archive, command):
-    before = Catalogue(archive / "catalogue.db").digests()
+    before = open_archive(archive).catalogue.digests()
     with tables.open_file(archive / DAY_FILE, "a") as file:
         table = file.get_node(EVENTS)
         table.modify_column(0, 1, colname="event_rate", column=[9.0])
     assert command("dayfile", "reindex").code == 0
-    assert Catalogue(archive / "catalogue.db").digests() == before
+    assert open_archive(archive).catalogue.digests() == before
     assert command("dayfile", "check").code == 3
 
 
 def test_what_a_killed_run_had_published_is_recorded_and_an_older_copy_is_not(archive, command):
-    catalogue = Catalogue(archive / "catalogue.db")
+    catalogue = open_archive(archive).catalogue
     known = catalogue.digest(DAY_FILE)
     roll_back(archive)
     catalogue.announce({DAY_FILE: np.datetime64("2024-05-01")})

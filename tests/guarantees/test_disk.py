@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,16 +13,14 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import open_archive
-from dayfile.archive import disk
-from dayfile.archive.checking import check_archive
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
+from archives import find_defects, run_with, watch_steps
+from dayfile import create_archive, open_archive
 from dayfile.errors import StorageError
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile_cris import instrument as cris
+from instruments import make_stream
+from running import run_command, run_python
 
 COULD_NOT_WRITE = StorageError.exit_code
 
@@ -33,11 +30,11 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def day_files(root: Root) -> dict[str, bytes]:
+def day_files(root) -> dict[str, bytes]:
     return {path: (root.path / path).read_bytes() for path in root.list_day_files()}
 
 
-def sources(root: Root) -> list[bytes]:
+def sources(root) -> list[bytes]:
     """Content of what waits in ``incoming/`` or ``accepted/``."""
     return sorted([*contents(root.incoming).values(), *contents(root.accepted).values()])
 
@@ -47,7 +44,7 @@ def sources(root: Root) -> list[bytes]:
 
 def run(archive, given: Path, fault: Fault | None = None):
     with inject(fault or Fault("any", 10**9, "fail")):
-        return run_serial(archive.root, selftest.make_plugins(), selftest.make_settings(), [given])
+        return run_with(archive.root, selftest.make_plugins(), selftest.make_settings(), given)
 
 
 @pytest.fixture
@@ -94,7 +91,7 @@ def test_every_step_that_fails_stops_the_run_and_the_next_run_completes(two_ways
         renamed = {path for at, (kind, path) in enumerate(fault.steps, 1) if kind == "rename" and at != number}
         for path, content in day_files(archive.root).items():
             assert content == old.get(path) or archive.path / path in renamed
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
         counted = selftest.count_records(archive.path)
         assert sources(archive.root) == waiting or all(counted[record] for record in archive.expected)
         assert run(archive, given).exit_code == 0
@@ -114,7 +111,7 @@ def test_a_step_that_fails_in_any_of_several_processes_stops_the_run_and_the_nex
         failures += code == COULD_NOT_WRITE
         assert contents(given) == held
         assert old.keys() <= day_files(archive.root).keys()
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
         arrived = {record for record, times in selftest.count_records(archive.path).items() if times == 1}
         assert sources(archive.root) == waiting or len(arrived) > len(old)
         assert run(archive, given).exit_code == 0
@@ -162,7 +159,7 @@ def test_a_write_that_was_lost_is_noticed_although_pytables_reports_nothing(two_
                 damage(path)
                 steps.append("damaged")
 
-    with disk.watch_steps(harm), pytest.raises(StorageError, match="is the disk full"):
+    with watch_steps(harm), pytest.raises(StorageError, match="is the disk full"):
         run(archive, given)
     assert steps[-1] == "damaged"
     place = f"probe/2020/05/{name}"
@@ -194,7 +191,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 def assert_untouched_or_published(archive, old, waiting):
     """After a failure: every day file can be read, no source is gone but those whose records are all published."""
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
     assert old.keys() <= day_files(archive.root).keys()
     counted = selftest.count_records(archive.path)
     assert sources(archive.root) == waiting or all(counted[record] for record in archive.expected)
@@ -223,7 +220,7 @@ def mounted(*arguments: str) -> None:
     """Mount a file system, or skip."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root may mount a file system")
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    done = run_command("mount", *arguments)
     if done.returncode:
         pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
 
@@ -235,7 +232,7 @@ def small_disk(tmp_path):
     place.mkdir()
     mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    run_command("umount", "-l", place, check=True)
 
 
 def fill_up(disk_: Path, free: int) -> Path:
@@ -285,7 +282,7 @@ def hskp(tmp_path):
                 records[name] = np.random.default_rng(day).integers(1, 100, records[name].shape)
         path = tmp_path / f"given {day}" / "L1CrisHskp.be.bin"
         path.parent.mkdir()
-        path.write_bytes(to_structs(records, cris.struct(data_type)).tobytes())
+        path.write_bytes(make_stream(cris, data_type, records))
         return path
 
     return make
@@ -294,12 +291,7 @@ def hskp(tmp_path):
 def command(*arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
     """``archive-run`` in a process that does something before."""
     program = f"import sys\n{before}\nfrom dayfile.cli import archive_run\nsys.argv[0] = 'archive-run'\narchive_run()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments), "--plugins", "cris"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python("-c", program, *arguments, "--plugins", "cris")
 
 
 def assert_told(done: subprocess.CompletedProcess[str]):
@@ -310,7 +302,7 @@ def assert_told(done: subprocess.CompletedProcess[str]):
 
 @pytest.mark.parametrize("limit", [100, 4096, 30_000, 90_000])
 def test_the_command_ends_with_its_own_exit_code_where_files_may_not_grow(tmp_path, hskp, limit):
-    root, sent = Root(tmp_path / "archive"), [hskp(0), hskp(1)]
+    root, sent = create_archive(tmp_path / "archive").root, [hskp(0), hskp(1)]
     assert command(sent[0], "--archive", root.path).returncode == 0
     old, held = day_files(root), [path.read_bytes() for path in sent]
     shutil.copy(sent[1], root.incoming)
@@ -321,12 +313,12 @@ def test_the_command_ends_with_its_own_exit_code_where_files_may_not_grow(tmp_pa
     assert sources(root) == held[1:]
     assert command(*sent, "--archive", root.path).returncode == 0
     assert len(open_archive(root.path).read("cris.hskp")) == 2 * 337
-    assert list(check_archive(root, deep=True)) == []
+    assert find_defects(root) == []
 
 
 @pytest.mark.parametrize("fault", ["fsync:2", "rename:2", "write:2", "copy:1", "any:16"])
 def test_the_command_ends_with_its_own_exit_code_where_a_step_fails(tmp_path, hskp, fault):
-    root, sent = Root(tmp_path / "archive"), [hskp(0), hskp(1)]
+    root, sent = create_archive(tmp_path / "archive").root, [hskp(0), hskp(1)]
     assert command(sent[0], "--archive", root.path).returncode == 0
     data_type = cris.layout.by_code()["L1CrisHskp"]
     (root.incoming / "L1CrisHskp.be.bin").write_bytes(sent[0].read_bytes()[-cris.struct(data_type).itemsize :] * 2)
@@ -354,9 +346,9 @@ def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
         mounted("-o", "remount,bind,ro", str(archive.path))
         assert finish(archive) == COULD_NOT_WRITE
         assert contents(archive.path) == before
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
     finally:
-        subprocess.run(["umount", "-l", str(archive.path)], check=True)
+        run_command("umount", "-l", archive.path, check=True)
     assert finish(archive) == 0
     archive.assert_whole()
 

@@ -9,7 +9,7 @@ import shutil
 import sys
 from base64 import b64encode
 from collections import Counter
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -20,11 +20,11 @@ from dayfile.archive.root import Root
 from dayfile.discovery import load
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import start_run
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile.hdf5.rows import NativeTable
 from dayfile.hdf5.vlen import VlenArray
 from dayfile.settings import resolve
 from dayfile_cris import instrument as cris
+from instruments import make_stream
 
 DAY_FILE = "2024/5/2024_5_1.h5"
 STATION = "/hisparc/cluster_amsterdam/station_501"
@@ -159,7 +159,7 @@ def test_the_same_slot_record_and_the_same_interval_again_are_identical(tmp_path
         for field in {data_type.time, data_type.end} - {""}:
             records[field] = 57801601 + 256 * np.array([0, 1, 1])
         source = tmp_path / f"{code}.be.bin"
-        source.write_bytes(to_structs(records, cris.struct(data_type)).tobytes())
+        source.write_bytes(make_stream(cris, data_type, records))
         done = archive_run(source, "--archive", "archive", "--plugins", "cris", "--report", "report.json")
         assert done.returncode == 0, done.stderr
         counts = json.loads((tmp_path / "report.json").read_text())["records"][data_type.name]
@@ -248,12 +248,20 @@ def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back
     found = {"NativeTable": repeated, "VlenArray": 2 * repeated} if repeated else {}
     assert costs == [{}, *[found] * (count - 1)]
     assert read_back - before == {"NativeTable": records, "VlenArray": 2 * records}
-    assert counted_in(one_run) == SimpleNamespace(written=records, identical=(count - 1) * repeated)
+    assert counted_in(one_run) == Counted(written=records, identical=(count - 1) * repeated)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What became of the records of a run."""
+
+    written: int
+    identical: int
 
 
 def counted_in(one_run):
     counts = one_run.report.records["hisparc.events"]
-    return SimpleNamespace(written=counts["written"], identical=counts["identical"])
+    return Counted(written=counts["written"], identical=counts["identical"])
 
 
 def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
@@ -282,6 +290,6 @@ def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_oth
             source.write_bytes(upload(*(shower(1, b"%d" % (number * ROWS + place)) for place in range(ROWS))))
             one_run.take([Arrival(source, ours=False)])
             one_run.pipeline.day_files.work_files[DAY_FILE].flush()
-        assert counted_in(one_run) == SimpleNamespace(written=10 * ROWS, identical=0)
+        assert counted_in(one_run) == Counted(written=10 * ROWS, identical=0)
         one_run.pipeline.abandon()
     assert read_back["Table"] <= 10 * ROWS, f"{read_back['Table']} rows were read again to store {10 * ROWS}"

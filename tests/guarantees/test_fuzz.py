@@ -10,8 +10,6 @@ import json
 import pickle
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,21 +18,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dayfile import discovery, settings
-from dayfile.archive.checking import check_archive
+from archives import find_defects
+from dayfile import Instrument, Source, discovery, settings
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
-from dayfile.formats.registry import read_layout
 from dayfile.formats.struct_dtypes import to_structs
-from dayfile.model.batch import Source
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_sis import instrument as sis
+from running import run_python
 
 LONGEST = 2.0
 """Seconds of the processor that an input may take."""
@@ -267,7 +264,7 @@ class Taking:
         assert quarantined <= report.sources["quarantined"]
         assert len(report.day_files) == 0
         pipeline.publish()
-        assert list(check_archive(self.root, deep=True)) == []
+        assert find_defects(self.root) == []
 
     def check_kept(self, report: Report, told: int, name: str, content: bytes) -> None:
         """What was set aside of the source just taken is kept: whole, or the records that were rejected."""
@@ -389,7 +386,7 @@ def read_wrong_layouts(seed: int, number: int) -> None:
         text = next(texts)
         began = time.process_time()
         try:
-            layout = read_layout(text, "wrong.yaml")
+            layout = Instrument(text, "wrong.yaml").layout
         except LayoutError as error:
             refused += 1
             assert str(error).startswith("wrong.yaml")
@@ -438,7 +435,7 @@ NONSENSE = {
 @pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE.keys())
 def test_a_layout_that_is_nonsense_is_told_by_its_place(text):
     with pytest.raises(LayoutError, match=r"^wrong\.yaml:\d+:\d+: "):
-        read_layout(text, "wrong.yaml")
+        _ = Instrument(text, "wrong.yaml").layout
 
 
 def test_a_layout_that_is_nested_without_end_does_not_end_the_process():
@@ -450,5 +447,5 @@ try:
 except LayoutError:
     print("told")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    done = run_python("-c", script)
     assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

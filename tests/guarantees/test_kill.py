@@ -10,24 +10,22 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tables
 
+from archives import find_defects, list_entries
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.catalogue_rows import make_rows
-from dayfile.archive.checking import check_archive
-from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
+from running import run_python
 
 MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
 COULD_NOT_WRITE = StorageError.exit_code
@@ -224,7 +222,7 @@ def test_kill_between_publishing_and_catalogue_leaves_a_catalogue_that_agrees_af
         archive = fresh()
         assert killed(archive, f"any:{number + 2}:kill")  # after the rename comes the fsync of its directory
         assert told(archive.root) != held(archive.root)
-        assert list(check_archive(archive.root, deep=True)) == []  # it was announced, so it is no false alarm
+        assert find_defects(archive.root) == []  # it was announced, so it is no false alarm
         assert finish(archive) == 0
         assert told(archive.root) == held(archive.root)
         archive.assert_whole()
@@ -248,7 +246,7 @@ def cut(fresh):
     """An archive whose catalogue was being written when the process was killed."""
     archive = fresh()
     before = told(archive.root)
-    subprocess.run([sys.executable, "-c", CUT_TRANSACTION, str(archive.root.catalogue)], check=False)
+    run_python("-c", CUT_TRANSACTION, archive.root.catalogue)
     assert archive.root.catalogue.with_name("catalogue.db-journal").stat().st_size > 0
     return archive, before
 
@@ -263,7 +261,7 @@ def test_kill_while_the_catalogue_is_written_stops_no_reader(cut):
     archive, before = cut
     assert told(archive.root) == before
     assert sum(count_records(archive.path).values()) == 60
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 def test_the_catalogue_that_was_cut_off_is_really_cut_off(cut):
@@ -349,7 +347,7 @@ def mixed(tmp_path, new_archive):
 
 def assert_set_aside(root: Root):
     """The bad sources, and the bad record, are in quarantine once and whole, and nowhere else."""
-    entries = list(Quarantine(root).entries())
+    entries = list_entries(root)
     assert len(entries) == sum(1 for _ in root.quarantine.glob("[!.]*"))
     assert sorted(entry.reason["source"] for entry in entries) == sorted([*BAD, "upload"])
     for entry in entries:
@@ -386,7 +384,7 @@ def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, 
         assert finish(archive, script=TAKING, at=0) == 0
         assert_set_aside(archive.root)
         assert messages(archive.root) == ["one", "two"]
-        assert list(check_archive(archive.root, deep=True)) == []
+        assert find_defects(archive.root) == []
         assert len({path.read_bytes() for path in archive.root.sources.glob("*/*/upload")}) == 1
     assert call > 50
 

@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from dayfile.archive import disk
-from dayfile.archive.checking import check_archive
+from archives import find_defects, watch_steps
 from dayfile.engine.executors import run_serial
 from dayfile.errors import ArchiveLockedError
 from dayfile.testing import selftest
@@ -91,7 +90,7 @@ def test_check_during_a_busy_watch_reports_nothing_false(busy, tmp_path, start, 
         archive.load(number)
         until = time.monotonic() + 0.12
         while time.monotonic() < until:
-            assert list(check_archive(archive.root, deep=looks % 2 == 0)) == []
+            assert find_defects(archive.root, deep=looks % 2) == []
             looks += 1
     done = archive_run("check", "--archive", archive.path, command="dayfile")
     assert done.returncode == 0, done.stderr
@@ -193,7 +192,7 @@ def test_directories_that_come_and_go_in_accepted_give_check_no_trouble(busy, tm
     archive = busy.copied(tmp_path / "archive")
     other = coming_and_going(archive.root.accepted)
     for _ in range(50):
-        assert list(check_archive(archive.root)) == []
+        assert find_defects(archive.root, deep=False) == []
     assert other.exitcode is None
 
 
@@ -207,7 +206,7 @@ def test_a_source_that_is_taken_back_stops_no_run(busy, tmp_path, step):
         if path.parent == archive.root.accepted and kind == "rename":
             taken.unlink(missing_ok=True)
 
-    with disk.watch_steps(take_back):
+    with watch_steps(take_back):
         report = run_serial(archive.root, selftest.make_plugins(), selftest.make_settings())
     assert sum(report.sources.values()) == 5
     assert run_serial(archive.root, selftest.make_plugins(), selftest.make_settings()).exit_code == 0

@@ -14,11 +14,13 @@ import time
 
 import pytest
 
+from archives import watch_steps
 from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.testing.faults import Fault, inject
+from running import run_python, run_script
 
 LETTER = b"Dear archive"
 REASON = {"source": "letter.txt", "message": "no plugin of this run recognises it"}
@@ -122,7 +124,7 @@ def test_a_numbered_directory_that_is_removed_meanwhile_is_made_again(tmp_path, 
             path.parent.rmdir()
             removed.append(path)
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         assert disk.move_into(tmp_path / "file", tmp_path / "target") == tmp_path / "target/1/file"
     assert ((tmp_path / "target/1/file").read_text(), len(removed)) == ("file", 1)
 
@@ -147,7 +149,7 @@ def test_what_arrives_in_incoming_during_a_requeue_is_not_replaced(root, box, wa
         if (kind, path) == ("rename", arriving) and not arriving.exists():
             arriving.write_bytes(b"arrived meanwhile")
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         target = box.requeue(next(box.entries()))
     assert (target, target.read_bytes()) == (root.incoming / "1" / "letter.txt", LETTER)
     assert arriving.read_bytes() == b"arrived meanwhile"
@@ -175,7 +177,7 @@ def test_bytes_that_are_quarantined_again_while_they_are_requeued_are_kept(root,
                 threads[-1].start()
                 threads[-1].join(0.2)
 
-    with disk.watch_steps(observer):
+    with watch_steps(observer):
         box.requeue(next(box.entries()))
     for thread in threads:
         thread.join()
@@ -187,7 +189,7 @@ def test_bytes_that_are_quarantined_again_while_they_are_requeued_are_kept(root,
 def test_a_file_is_synced_before_it_has_its_name_in_incoming(root, box):
     box.put("letter.txt", LETTER, REASON)
     steps = []
-    with disk.watch_steps(lambda kind, path: steps.append((kind, path.name if kind == "fsync" else str(path)))):
+    with watch_steps(lambda kind, path: steps.append((kind, path.name if kind == "fsync" else str(path)))):
         box.requeue(next(box.entries()))
     renamed = steps.index(("rename", str(root.incoming / "letter.txt")))
     assert ("fsync", "letter.txt") in steps[:renamed]
@@ -264,8 +266,7 @@ print("killed" if os.WIFSIGNALED(status) else "ended")
 
 def killed_at(root, command, number, way):
     linking = "x" if way == "by link and unlink" else ""
-    command = [sys.executable, "-c", KILLED, str(root.path), command, str(number), linking]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_python("-c", KILLED, root.path, command, number, linking, check=True)
     return done.stdout.strip() == "killed"
 
 
@@ -329,12 +330,8 @@ sys.stdin.readline()
 @pytest.fixture
 def holder(root):
     """Another process that holds the quarantine's lock."""
-    command = [sys.executable, "-c", HOLDER, str(root.path / ".quarantine.lock")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    yield process
-    process.kill()
-    process.communicate()
+    with run_script(HOLDER, root.path / ".quarantine.lock") as process:
+        yield process
 
 
 @pytest.mark.parametrize("do", ["put", "requeue", "drop"])

@@ -10,19 +10,22 @@ import os
 import pickle
 import re
 import shutil
-import sys
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import dayfile
-from dayfile import cli, create_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.formats.struct_dtypes import to_structs
+from archives import put_in_quarantine
+from dayfile import create_archive, open_archive
 from dayfile.testing.faults import Fault, inject
 from dayfile_cris import instrument as cris
+from instruments import make_stream
+from running import Done
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
 STRUCT = cris.struct(HSKP)
@@ -35,7 +38,7 @@ def stream(*seconds, order="big"):
     records = np.zeros(len(seconds), HSKP.dtype)
     records["Second1996"] = [0 if second is None else START + second for second in seconds]
     records["ClockCycle"] = np.arange(1, len(seconds) + 1)
-    return to_structs(records, cris.struct(HSKP, order)).tobytes()
+    return make_stream(cris, HSKP, records, order)
 
 
 def event(second, *, year=2024, code="SIN", values=(("MAS_CH1_LOW", 7),)):
@@ -51,48 +54,57 @@ def upload(*events):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """The commands of the entry points, called in this process; settings that make no file in incoming/ wait."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAYFILE_WATCH__SETTLE", "0")
-    programs = {"archive-run": cli.archive_run, "dayfile": cli.main}
-
-    def call(program, *arguments):
-        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            programs[program]()
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return SimpleNamespace(returncode=ended.value.code or 0, stdout=told.out, stderr=told.err)
-
-    return call
+def run(command):
+    """The commands of the entry points, called in this process; the archive is the default one."""
+    return partial(command, archive=None)
 
 
-@pytest.fixture
-def box(tmp_path, run):
-    """The quarantine of ``archive``: give sources to a run, look at its entries."""
+@dataclass(frozen=True)
+class Box:
+    """The quarantine of ``archive``: give sources to a run, look at its entries.
 
-    def give(sources, *arguments):
-        given = tmp_path / "given"
+    Parameters
+    ----------
+    directory : Path
+        Where the archive is.
+    run : callable
+        The fixture of this name.
+    """
+
+    directory: Path
+    run: Callable[..., Done]
+
+    @property
+    def root(self) -> Path:
+        """The directory of the archive."""
+        return self.directory / "archive"
+
+    def give(self, sources: Mapping[str, bytes], *arguments: object) -> Done:
+        """Run once, with sources of these names and bytes."""
+        given = self.directory / "given"
         shutil.rmtree(given, ignore_errors=True)
         given.mkdir()
         for name, content in sources.items():
             (given / name).write_bytes(content)
-        return run("archive-run", given, *arguments)
+        return self.run("archive-run", given, *arguments)
 
-    def entries():
-        """Name of each entry, with its reason and the names and bytes of what it keeps."""
+    def entries(self) -> dict[str, tuple[dict[str, Any], dict[str, bytes]]]:
+        """Return the name of each entry, with its reason and the names and bytes of what it keeps."""
         found = {}
-        for path in sorted((tmp_path / "archive" / "quarantine").iterdir()):
+        for path in sorted((self.root / "quarantine").iterdir()):
             kept = {file.name: file.read_bytes() for file in path.iterdir()}
             found[path.name] = (json.loads(kept.pop("reason.json")), kept)
         return found
 
-    def only():
-        ((name, (reason, kept)),) = entries().items()
+    def only(self) -> tuple[str, dict[str, Any], dict[str, bytes]]:
+        """Return the name of the only entry, its reason, and the names and bytes of what it keeps."""
+        ((name, (reason, kept)),) = self.entries().items()
         return name, reason, kept
 
-    return SimpleNamespace(give=give, entries=entries, only=only, root=tmp_path / "archive")
+
+@pytest.fixture
+def box(tmp_path, run):
+    return Box(tmp_path, run)
 
 
 def records(tmp_path, data_type):
@@ -105,7 +117,7 @@ def records(tmp_path, data_type):
 def test_the_reason_of_a_whole_source_tells_who_refused_it_why_where_and_when(box):
     before = dt.datetime.now(dt.UTC).replace(microsecond=0)
     content = stream(1, 2)[:-5]
-    assert box.give({STREAM: content}).returncode == 3
+    assert box.give({STREAM: content}).code == 3
     name, reason, kept = box.only()
     assert kept == {STREAM: content}
     assert reason["plugin"] == "cris"
@@ -121,9 +133,9 @@ def test_the_reason_of_a_whole_source_tells_who_refused_it_why_where_and_when(bo
 
 def test_the_reason_of_single_records_tells_which_they_were_and_where_they_lay(box):
     content = stream(1, None, 300, None, order="little")
-    assert box.give({"L1CrisHskp.le.bin": content}).returncode == 3
+    assert box.give({"L1CrisHskp.le.bin": content}).code == 3
     _, reason, kept = box.only()
-    assert kept == {STREAM: to_structs(with_cycles(2, 4), STRUCT).tobytes()}
+    assert kept == {STREAM: make_stream(cris, HSKP, with_cycles(2, 4))}
     assert (reason["plugin"], reason["version"]) == ("cris", importlib.metadata.version("dayfile-cris"))
     assert (reason["error"], reason["code"]) == ("RecordError", "L1CrisHskp")
     assert "no time" in reason["message"]
@@ -159,21 +171,21 @@ def test_ls_tells_each_entry_in_a_line_and_as_json_and_show_tells_one_whole(box,
     box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
     listed = run("dayfile", "quarantine", "ls", "--all")
     entries = box.entries()
-    assert listed.returncode == 0
+    assert listed.code == 0
     for name, (reason, _) in entries.items():
-        (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
+        (line,) = (line for line in listed.out.splitlines() if line.startswith(name))
         assert f"{reason['source']}: " in line
         assert re.sub(f"^{reason['source']}[:,] ", "", reason["message"]) in line
         assert reason["plugin"] in line
-    assert "1 record of L1CrisHskp.be.bin" in listed.stdout
-    assert listed.stdout.splitlines()[-1] == "2 entries"
-    as_json = json.loads(run("dayfile", "quarantine", "ls", "--json").stdout)
+    assert "1 record of L1CrisHskp.be.bin" in listed.out
+    assert listed.out.splitlines()[-1] == "2 entries"
+    as_json = json.loads(run("dayfile", "quarantine", "ls", "--json").out)
     assert as_json == [{"entry": name, **reason} for name, (reason, _) in entries.items()]
     for name, (reason, kept) in entries.items():
         for asked in (name, name.rpartition("-")[2]):
             shown = run("dayfile", "quarantine", "show", asked)
-            text, path = shown.stdout.rstrip().rsplit("\n", 1)
-            assert (shown.returncode, json.loads(text)) == (0, reason)
+            text, path = shown.out.rstrip().rsplit("\n", 1)
+            assert (shown.code, json.loads(text)) == (0, reason)
             assert {(box.root.parent / path).name: (box.root.parent / path).read_bytes()} == kept
 
 
@@ -194,7 +206,7 @@ def test_what_has_one_reason_is_one_line_of_the_list_with_plugin_size_and_age(bo
     reason["time"] = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2, hours=1)).isoformat()
     (box.root / "quarantine" / oldest / "reason.json").write_text(json.dumps(reason))
     listed = run("dayfile", "quarantine", "ls")
-    lines = listed.stdout.splitlines()
+    lines = listed.out.splitlines()
     assert (len(lines), lines[-1]) == (5, "201 entries; --all lists each")
     groups = sorted(line for line in lines if not line.startswith("  "))
     assert re.fullmatch(r"1 entry  cris  3 B  (\d+ s|2 days)  .*not a whole number.*", groups[0])
@@ -202,8 +214,8 @@ def test_what_has_one_reason_is_one_line_of_the_list_with_plugin_size_and_age(bo
         r"200 entries  dayfile  3.4 kB  (\d+ s|2 days)  no plugin of this run recognises it.*", groups[1]
     )
     assert any("2 days" in group for group in groups)
-    assert " and 197 more" in listed.stdout
-    each = run("dayfile", "quarantine", "ls", "--all").stdout.splitlines()
+    assert " and 197 more" in listed.out
+    each = run("dayfile", "quarantine", "ls", "--all").out.splitlines()
     assert {line[:23] for line in each[:-1]} == box.entries().keys()
 
 
@@ -212,8 +224,8 @@ def test_one_entry_that_cannot_be_read_hides_no_other(box, run):
     broken, whole = box.entries()
     (box.root / "quarantine" / broken / "reason.json").write_text("{")
     listed = run("dayfile", "quarantine", "ls")
-    assert whole in listed.stdout + listed.stderr
-    assert broken in listed.stdout + listed.stderr
+    assert whole in listed.out + listed.err
+    assert broken in listed.out + listed.err
 
 
 # ---- requeue
@@ -223,13 +235,13 @@ def test_events_before_the_cutoff_year_are_archived_when_the_setting_was_mended_
     tmp_path, box, run
 ):
     done = box.give({"upload_17": upload(event(1, year=2017), event(2), event(3, year=2016), event(4, year=1999))})
-    assert done.returncode == 3
+    assert done.code == 3
     name, reason, _ = box.only()
     first, second = reason["message"].partition(": ")[2].split(", then ")
     assert (first, second) == ("dayfile quarantine requeue --all", "archive-run --set hisparc.cutoff_year=2016")
-    assert second in done.stderr
+    assert second in done.err
     done = run(*first.split())
-    assert (done.returncode, done.stdout) == (0, f"{name} -> incoming/upload_17\n")
+    assert (done.code, done.out) == (0, f"{name} -> incoming/upload_17\n")
     assert box.entries() == {}
     done = run(*second.split(), "--report", "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["records"]["hisparc.singles"]["written"] == 2
@@ -248,7 +260,7 @@ def test_what_is_requeued_without_being_mended_comes_back(box, run):
     box.give({"upload_17": upload(event(1, year=2016))})
     _, reason, kept = box.only()
     run("dayfile", "quarantine", "requeue", "--all")
-    assert run("archive-run").returncode == 3
+    assert run("archive-run").code == 3
     _, again, kept_again = box.only()
     assert kept_again == kept
     assert again["message"] == reason["message"]
@@ -256,14 +268,14 @@ def test_what_is_requeued_without_being_mended_comes_back(box, run):
 
 def test_a_bare_upload_is_archived_when_its_station_was_set_and_it_is_requeued(tmp_path, box, run):
     content = pickle.dumps([event(1), event(2)], 0)
-    assert box.give({"bare": content}).returncode == 3
+    assert box.give({"bare": content}).code == 3
     _, reason, kept = box.only()
     assert "archive-run --set hisparc.station=NUMBER --set hisparc.cluster=NAME" in reason["message"]
     assert kept == {"bare": content}
-    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+    assert run("dayfile", "quarantine", "requeue", "--all").code == 0
     (box.root / "archive.yaml").write_text("hisparc: {station: 502, cluster: Leiden}\n")
     done = run("archive-run")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     found = records(tmp_path, "hisparc.singles")
     assert (found["station"].tolist(), set(found["cluster"])) == ([502, 502], {"leiden"})
     assert not list((box.root / "incoming").iterdir())
@@ -314,9 +326,9 @@ def test_requeued_sources_with_one_name_do_not_replace_each_other(tmp_path, box,
     for content in contents:
         box.give({"bare": content})
     (box.root / "incoming" / "bare").write_bytes(pickle.dumps([event(4)], 2))
-    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
+    assert run("dayfile", "quarantine", "requeue", "--all").code == 0
     done = run("archive-run", "--set", "hisparc.station=502", "--set", "hisparc.cluster=Leiden")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert records(tmp_path, "hisparc.singles")["timestamp"].tolist() == [
         1714521600 + second for second in (1, 2, 3, 4)
     ]
@@ -326,9 +338,9 @@ def test_a_requeue_that_was_cut_short_loses_nothing_when_the_source_is_bad_still
     """The bytes are back in incoming/, and the rest of the entry is still there: nobody else keeps them."""
     box.give({"letter.txt": b"Dear archive"})
     with inject(Fault("unlink", 1, "fail")):
-        assert run("dayfile", "quarantine", "requeue", "--all").returncode == 4
+        assert run("dayfile", "quarantine", "requeue", "--all").code == 4
     assert (box.root / "incoming" / "letter.txt").read_bytes() == b"Dear archive"
-    assert run("archive-run").returncode == 3
+    assert run("archive-run").code == 3
     kept = [path.read_bytes() for path in box.root.rglob("letter.txt")]
     assert kept == [b"Dear archive"]
 
@@ -339,7 +351,7 @@ def test_a_drop_that_was_cut_short_loses_nothing_when_the_source_comes_again(box
     name, _, _ = box.only()
     for file in gone:
         (box.root / "quarantine" / name / file).unlink()
-    assert box.give({"letter.txt": b"Dear archive"}).returncode == 3
+    assert box.give({"letter.txt": b"Dear archive"}).code == 3
     assert box.only()[2] == {"letter.txt": b"Dear archive"}
 
 
@@ -350,26 +362,26 @@ def test_drop_throws_away_what_is_named_and_nothing_else(box, run):
     box.give({"a.txt": b"first", "b.txt": b"second", "c.txt": b"third"})
     first, second, third = box.entries()
     done = run("dayfile", "quarantine", "drop", first, third.rpartition("-")[2])
-    assert (done.returncode, done.stdout) == (0, f"{first} dropped\n{third} dropped\n")
+    assert (done.code, done.out) == (0, f"{first} dropped\n{third} dropped\n")
     assert list(box.entries()) == [second]
-    assert run("dayfile", "quarantine", "drop", "--all").returncode == 0
+    assert run("dayfile", "quarantine", "drop", "--all").code == 0
     assert box.entries() == {}
-    assert run("dayfile", "quarantine", "ls").stdout == "0 entries\n"
+    assert run("dayfile", "quarantine", "ls").out == "0 entries\n"
 
 
-@pytest.mark.parametrize("command", ["requeue", "drop"])
-def test_entries_are_named_or_all_are_meant(box, run, command):
+@pytest.mark.parametrize("word", ["requeue", "drop"])
+def test_entries_are_named_or_all_are_meant(box, run, word):
     box.give({"letter.txt": b"Dear archive"})
     name, _, _ = box.only()
     for arguments in ((), (name, "--all")):
-        done = run("dayfile", "quarantine", command, *arguments)
-        assert done.returncode == 2
-        assert "name the entries, or say --all" in done.stderr
+        done = run("dayfile", "quarantine", word, *arguments)
+        assert done.code == 2
+        assert "name the entries, or say --all" in done.err
     assert list(box.entries()) == [name]
 
 
-@pytest.mark.parametrize("command", ["show", "requeue", "drop"])
-def test_unknown_and_ambiguous_names_are_refused_and_nothing_is_done(box, run, command):
+@pytest.mark.parametrize("word", ["show", "requeue", "drop"])
+def test_unknown_and_ambiguous_names_are_refused_and_nothing_is_done(box, run, word):
     box.give({"a.txt": b"first", "b.txt": b"second"})
     first, _ = box.entries()
     short = first.rpartition("-")[2]
@@ -387,11 +399,11 @@ def test_unknown_and_ambiguous_names_are_refused_and_nothing_is_done(box, run, c
     }
     for name, words in names.items():
         # One of the names is good: all or nothing.
-        good = () if command == "show" else (first,)
-        done = run("dayfile", "quarantine", command, *good, name)
-        assert done.returncode == 2, name
-        assert words in done.stderr
-        assert "dayfile quarantine ls" in done.stderr
+        good = () if word == "show" else (first,)
+        done = run("dayfile", "quarantine", word, *good, name)
+        assert done.code == 2, name
+        assert words in done.err
+        assert "dayfile quarantine ls" in done.err
     assert box.entries() == before
     assert not list((box.root / "incoming").iterdir())
 
@@ -403,8 +415,8 @@ def test_the_same_bad_source_twice_is_kept_once_and_told_each_time(box):
     """On the same day, and on another."""
     for day in range(3):
         done = box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
-        assert "letter.txt: no plugin of this run recognises it" in done.stderr
-        assert done.returncode == 3
+        assert "letter.txt: no plugin of this run recognises it" in done.err
+        assert done.code == 3
         assert len(box.entries()) == 2
         for name in box.entries() if day == 1 else ():
             (box.root / "quarantine" / name).rename(box.root / "quarantine" / f"2000-01-01-{name.rpartition('-')[2]}")
@@ -436,14 +448,14 @@ HOSTILE = {
 
 def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, box, run):
     sources = {name: f"of nobody {number}".encode() for number, name in enumerate(HOSTILE)}
-    assert box.give(sources).returncode == 3
+    assert box.give(sources).code == 3
     entries = box.entries()
     told = {reason["source"]: kept for reason, kept in entries.values()}
     assert told == {name: {HOSTILE[name]: content} for name, content in sources.items()}
     assert all(name[:2] == "20" and name.isascii() for name in entries)
-    assert run("dayfile", "quarantine", "ls").returncode == 0
-    assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
-    assert run("archive-run").returncode == 3
+    assert run("dayfile", "quarantine", "ls").code == 0
+    assert run("dayfile", "quarantine", "requeue", "--all").code == 0
+    assert run("archive-run").code == 3
     kept = sorted(content for _, kept in box.entries().values() for content in kept.values())
     assert kept == sorted(sources.values())
     assert {path.name for path in tmp_path.iterdir()} == {"archive", "given"}
@@ -454,7 +466,7 @@ def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, b
 
 def test_a_listing_has_one_line_an_entry_whatever_the_names_are(box, run):
     box.give({"a\n2026-01-01-000000000000  b": b"of nobody", "\x1b[2J": b"of nobody either"})
-    listed = run("dayfile", "quarantine", "ls", "--all").stdout
+    listed = run("dayfile", "quarantine", "ls", "--all").out
     assert len(listed.splitlines()) == 3
     assert "\x1b" not in listed
 
@@ -473,9 +485,9 @@ def test_a_name_that_is_no_unicode_stops_no_command(tmp_path, archive_run, monke
 
 def test_a_hidden_file_that_was_given_is_taken_again_when_it_is_requeued(tmp_path, box, run):
     (tmp_path / ".upload").write_bytes(pickle.dumps([event(1)], 2))
-    assert run("archive-run", ".upload").returncode == 3
+    assert run("archive-run", ".upload").code == 3
     run("dayfile", "quarantine", "requeue", "--all")
-    assert run("archive-run", "--set", "hisparc.station=502", "--set", "hisparc.cluster=Leiden").returncode == 0
+    assert run("archive-run", "--set", "hisparc.station=502", "--set", "hisparc.cluster=Leiden").code == 0
     assert len(records(tmp_path, "hisparc.singles")) == 1
 
 
@@ -516,17 +528,17 @@ def test_the_old_reason_stays_known_when_a_requeued_source_comes_back_for_anothe
     create_archive(box.root)
     refused = {"source": "upload of station 501", "plugin": "hisparc", "error": "SourceError"}
     refused["message"] = "upload of station 501: it names os.system"
-    Quarantine(Root(box.root)).put("upload-501", b"of no plugin", refused)
+    put_in_quarantine(open_archive(box.root).root, "upload-501", b"of no plugin", refused)
     for _ in range(2):
-        assert run("dayfile", "quarantine", "requeue", "--all").returncode == 0
-        assert run("archive-run").returncode == 3
+        assert run("dayfile", "quarantine", "requeue", "--all").code == 0
+        assert run("archive-run").code == 3
         name, reason, kept = box.only()
         assert kept == {"upload-501": b"of no plugin"}
         assert reason["message"].startswith("no plugin of this run recognises it")
         assert [each["message"] for each in reason["earlier"]] == [refused["message"]]
         assert {reason["earlier"][0][part] for part in ("plugin", "error")} == {"hisparc", "SourceError"}
         for words in (("ls",), ("ls", "--all"), ("show", name)):
-            assert "it names os.system" in run("dayfile", "quarantine", *words).stdout
+            assert "it names os.system" in run("dayfile", "quarantine", *words).out
 
 
 def test_a_requeued_source_that_was_archived_leaves_no_reason_behind_for_good(box, run):
@@ -534,7 +546,7 @@ def test_a_requeued_source_that_was_archived_leaves_no_reason_behind_for_good(bo
     run("dayfile", "quarantine", "requeue", "--all")
     (known,) = (box.root / ".requeued").iterdir()
     os.utime(known, (0, 0))
-    assert run("archive-run", "--set", "hisparc.cutoff_year=2016").returncode == 0
+    assert run("archive-run", "--set", "hisparc.cutoff_year=2016").code == 0
     assert not list((box.root / ".requeued").iterdir())
 
 
@@ -544,7 +556,7 @@ def test_what_a_killed_process_left_hidden_in_the_quarantine_is_gone_when_a_run_
     for name in (".gone-2026-01-01-0123456789ab", ".0123456789ab"):
         (box.root / "quarantine" / name).mkdir()
         (box.root / "quarantine" / name / "letter.txt").write_bytes(b"Dear archive")
-    assert run("archive-run").returncode == 0
+    assert run("archive-run").code == 0
     assert box.entries() == kept
 
 

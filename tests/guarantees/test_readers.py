@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 
 import pytest
 
 from dayfile import open_archive
-
-PATIENCE = 300  # seconds; a busy machine is slow
+from running import PATIENCE, kill, start_script, until
 
 # Opens the day files of an archive again and again, and counts records: blobs of notes, filled slots and overlap.
 # Says "ready" once, and at the end of its input how often it looked and what was wrong.
@@ -52,26 +49,16 @@ with tables.open_file(sys.argv[1]) as file:
 """
 
 
-def process(script: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.fixture
 def readers(busy, tmp_path):
     """Two readers of a copy of the busy archive, at work."""
     archive = busy.copied(tmp_path / "archive")
-    started = [process(READER, archive.path) for _ in range(2)]
+    started = [start_script(READER, archive.path) for _ in range(2)]
     for reader in started:
         assert reader.stdout.readline() == "ready\n"
     yield archive, started
     for reader in started:
-        reader.kill()
-        reader.communicate()
+        kill(reader)
 
 
 def assert_content(readers):
@@ -81,15 +68,6 @@ def assert_content(readers):
         looks, problems, *first = told.splitlines()
         assert (int(problems), first) == (0, [])
         assert int(looks) > 100
-
-
-def until(true):
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
 
 
 def identities(archive) -> set[tuple[int, int]]:
@@ -131,7 +109,7 @@ def test_readers_see_whole_day_files_while_a_watch_publishes_again_and_again(rea
 
 def test_a_reader_that_keeps_a_day_file_open_hinders_no_publish_and_reads_on(busy, tmp_path, finish):
     archive = busy.copied(tmp_path / "archive")
-    holder = process(HOLDER, archive.path / "probe/2020/05/notes.2020.05.10.h5")
+    holder = start_script(HOLDER, archive.path / "probe/2020/05/notes.2020.05.10.h5")
 
     def seen() -> str:
         holder.stdin.write("\n")

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import shutil
-import subprocess
-import sys
 import time
 import urllib.parse
-from pathlib import Path
 
 import pytest
 
@@ -22,8 +19,8 @@ from dayfile_hisparc import wsgi
 from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.server import receive
 from dayfile_hisparc.stations import StationList
+from running import PATIENCE, kill, start_command, until
 
-PATIENCE = 60.0
 GONE = "the archive that was opened is no longer here"
 
 
@@ -77,21 +74,15 @@ def test_a_watch_whose_root_goes_says_so_and_ends(tmp_path, way):
     path = create_archive(tmp_path / "archive").root.path
     log = tmp_path / "log"
     words = ["--watch", "--plugins", "cris", "--archive", path, "--set", "watch.rescan=0.1"]
-    with log.open("wb") as output:
-        program = Path(sys.executable).with_name("archive-run")
-        process = subprocess.Popen([program, *words], stdout=output, stderr=output)
+    process = start_command("archive-run", *words, log=log)
     try:
-        end = time.monotonic() + PATIENCE
-        while not (path / ".lock.json").exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until((path / ".lock.json").exists)
         time.sleep(0.3)
         way(path)
         before = tree(path) if path.exists() else None
         assert process.wait(PATIENCE) == 4
     finally:
-        process.kill()
-        process.wait()
+        kill(process)
     assert GONE in log.read_text()
     assert str(path) in log.read_text()
     after = tree(path) if path.exists() else None

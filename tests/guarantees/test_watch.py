@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile_cris import instrument as cris
+from instruments import make_stream
+from running import PATIENCE, find_program, kill, read_holder, until
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
 START = 57801601  # second of the spacecraft's clock at the beginning of 1997-10-31
 STREAM = "L1CrisHskp.be.bin"
 DAY_FILE = "cris/1997/10/cris.1997.10.31.hsk.h5"
-PATIENCE = 300.0  # seconds; a busy machine is slow
 NEVER = 3600
 
 
@@ -36,16 +36,17 @@ def stream(*slots):
     """A struct stream of housekeeping records for slots of the day."""
     records = np.zeros(len(slots), HSKP.dtype)
     records["Second1996"] = START + 256 * np.array(slots)
-    return to_structs(records, cris.struct(HSKP)).tobytes()
+    return make_stream(cris, HSKP, records)
 
 
-def until(true):
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
+@dataclass(frozen=True)
+class Ended:
+    """A watch that ended: its exit code, what it printed, and its report if it wrote one."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    report: dict[str, Any] | None
 
 
 class Watcher:
@@ -60,7 +61,7 @@ class Watcher:
         self.report_path = directory / "report.json"
         chosen = {"publish__after": NEVER, "publish__growth": 1e12, "watch__rescan": NEVER, "watch__settle": 0}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in {**chosen, **settings}.items()]
-        command = [*program] or [str(Path(sys.executable).with_name("archive-run"))]
+        command = [*program] or [find_program("archive-run")]
         command += ["--watch", "--plugins", "cris", "--archive", str(self.archive), "--report", str(self.report_path)]
         self.process = subprocess.Popen(
             [*command, *(word for pair in pairs for word in ("--set", pair))],
@@ -73,8 +74,7 @@ class Watcher:
 
     def ready(self):
         """Wait until it has taken its signals, and the archive's lock."""
-        lock = self.archive / ".lock.json"
-        until(lambda: told(lock) == self.process.pid or self.process.poll() is not None)
+        until(lambda: read_holder(self.archive) == self.process.pid or self.process.poll() is not None)
         assert self.process.poll() is None, self.process.communicate()
         return self
 
@@ -104,13 +104,7 @@ class Watcher:
     def ended(self):
         out, err = self.process.communicate(timeout=PATIENCE)
         report = json.loads(self.report_path.read_text()) if self.report_path.exists() else None
-        return SimpleNamespace(returncode=self.process.returncode, stdout=out, stderr=err, report=report)
-
-
-def told(lock):
-    """The process that holds an archive, as far as the archive tells."""
-    with suppress(OSError, ValueError):
-        return json.loads(lock.read_text())["process"]
+        return Ended(self.process.returncode, out, err, report)
 
 
 @pytest.fixture
@@ -124,9 +118,7 @@ def watch(tmp_path):
 
     yield start
     for watcher in started:
-        if watcher.process.poll() is None:
-            watcher.process.kill()
-        watcher.process.communicate()
+        kill(watcher.process)
 
 
 def test_what_arrives_is_archived_at_once_and_published_after_a_time_of_quiet(watch):
@@ -435,10 +427,7 @@ def test_sources_that_are_archived_already_are_released_though_nothing_is_publis
         (root.accepted / name).write_bytes(content)
     watch = subprocess.Popen([sys.executable, "-c", WATCH_PROBE, root.path])
     try:
-        end = time.monotonic() + PATIENCE
-        while any(root.accepted.iterdir()) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not any(root.accepted.iterdir())
+        until(lambda: not any(root.accepted.iterdir()))
     finally:
         watch.terminate()
         assert watch.wait(PATIENCE) == 0

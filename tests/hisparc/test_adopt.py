@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import re
 import shutil
-import sys
 import zlib
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,10 +22,10 @@ import tables
 from benchmarks.rowwise import write_uploads
 
 import dayfile
-from dayfile.cli import main
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import write_queue_files
 from dayfile_hisparc.traces import read_traces
+from running import Done, call_command
 
 DAYS = ("2024-05-01", "2024-05-02")
 DAY_FILES = ("2024/5/2024_5_1.h5", "2024/5/2024_5_2.h5")
@@ -71,31 +66,9 @@ def data(written, tmp_path) -> Path:
     return data
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command answered."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def command(*words: object) -> Done:
-    """Run a ``dayfile`` command in this process, as its entry point does."""
-    arguments = ["dayfile", *map(str, words)]
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with mock.patch.object(sys, "argv", arguments), redirect_stdout(stdout), redirect_stderr(stderr):
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-    return Done(code or 0, stdout.getvalue(), stderr.getvalue())
-
-
 def run(*words: object) -> Done:
     """Archive uploads."""
-    return command("run", "--plugins", "hisparc", *words)
+    return call_command("dayfile", "run", "--plugins", "hisparc", *words)
 
 
 def repacked(path: Path, *changes: Callable[[str, Rows], Rows]) -> None:
@@ -154,8 +127,8 @@ def content(path: Path) -> dict[str, Rows | list[bytes]]:
 
 def listed(done) -> dict[str, tuple[int, int]]:
     """Days and records of each type that ``dayfile ls --json`` tells."""
-    assert done.returncode == 0, done.stderr
-    return {row["type"]: (row["days"], row["records"]) for row in json.loads(done.stdout)}
+    assert done.code == 0, done.err
+    return {row["type"]: (row["days"], row["records"]) for row in json.loads(done.out)}
 
 
 def held(directory: Path) -> dict[str, tuple[int, int]]:
@@ -225,10 +198,10 @@ def older(data: Path) -> None:
 def test_adopted_files_are_listed_and_read_in_place_and_not_a_byte_changes(form, data, uploads):
     form(data)
     before = hashes(data)
-    done = command("adopt", data)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "the catalogue lists 2 day files\n"
-    assert listed(command("ls", "--json", "-a", data)) == held(data)
+    done = call_command("dayfile", "adopt", data)
+    assert done.code == 0, done.err
+    assert done.out == "the catalogue lists 2 day files\n"
+    assert listed(call_command("dayfile", "ls", "--json", "-a", data)) == held(data)
     all_uploads = [path for paths in uploads.values() for path in paths[:FIRST]]
     assert read_in_place(data, all_uploads) == len(sent_traces(all_uploads))
     assert hashes(data) == before
@@ -236,7 +209,7 @@ def test_adopted_files_are_listed_and_read_in_place_and_not_a_byte_changes(form,
 
 
 def test_one_day_and_station_of_adopted_files_is_what_their_rows_say(data):
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     records = dayfile.open_archive(data).read("hisparc.singles", DAYS[1], "2024-05-03", station=510)
     rows = content(data / DAY_FILES[1])[f"{CLUSTER}/station_510/singles"]
     assert records.array.tobytes() == rows[np.argsort(rows["timestamp"], kind="stable")].tobytes()
@@ -245,7 +218,7 @@ def test_one_day_and_station_of_adopted_files_is_what_their_rows_say(data):
 def test_columns_that_an_older_file_lacks_hold_their_default_and_narrow_ones_their_value(data):
     singles = content(data / DAY_FILES[0])[f"{CLUSTER}/station_501/singles"]
     older(data)
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     archive = dayfile.open_archive(data)
     events = archive.read("hisparc.events")
     assert set(events["event_rate"]) == {0.0}
@@ -256,35 +229,35 @@ def test_columns_that_an_older_file_lacks_hold_their_default_and_narrow_ones_the
 
 
 def test_adopting_again_gives_the_same_catalogue(data):
-    command("adopt", data)
-    first = command("ls", "--json", "-a", data).stdout
-    assert command("adopt", data).returncode == 0
-    assert command("ls", "--json", "-a", data).stdout == first
+    call_command("dayfile", "adopt", data)
+    first = call_command("dayfile", "ls", "--json", "-a", data).out
+    assert call_command("dayfile", "adopt", data).code == 0
+    assert call_command("dayfile", "ls", "--json", "-a", data).out == first
 
 
 def test_plugins_are_named_as_for_a_run(data):
-    done = command("adopt", data, "--plugins", "cris, hisparc")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "the catalogue lists 2 day files\n", "")
-    assert listed(command("ls", "--json", "-a", data)) == held(data)
+    done = call_command("dayfile", "adopt", data, "--plugins", "cris, hisparc")
+    assert (done.code, done.out, done.err) == (0, "the catalogue lists 2 day files\n", "")
+    assert listed(call_command("dayfile", "ls", "--json", "-a", data)) == held(data)
 
 
 def test_check_finds_nothing_wrong_with_adopted_files(data):
-    assert command("adopt", data).returncode == 0
+    assert call_command("dayfile", "adopt", data).code == 0
     for depth in ((), ("--deep",)):
-        done = command("check", *depth, "-a", data)
-        assert (done.returncode, done.stderr) == (0, "")
+        done = call_command("dayfile", "check", *depth, "-a", data)
+        assert (done.code, done.err) == (0, "")
 
 
 def test_a_file_with_only_a_root_group_is_passed_over_and_can_be_filled_later(data, uploads):
     with tables.open_file(data / DAY_FILES[1], "w"):
         pass
-    done = command("adopt", data)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = call_command("dayfile", "adopt", data)
+    assert (done.code, done.err) == (0, "")
     passed_over = f"{DAY_FILES[1]}: skipped: it has no records of a known data type"
-    assert done.stdout.splitlines() == [passed_over, "the catalogue lists 1 day file"]
-    assert run("-a", data, *uploads[DAYS[1]]).returncode == 0
+    assert done.out.splitlines() == [passed_over, "the catalogue lists 1 day file"]
+    assert run("-a", data, *uploads[DAYS[1]]).code == 0
     assert read_in_place(data, [path for paths in uploads.values() for path in paths]) > 0
-    assert listed(command("ls", "--json", "-a", data)) == held(data)
+    assert listed(call_command("dayfile", "ls", "--json", "-a", data)) == held(data)
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_are_adopted(data, uploads):
@@ -293,40 +266,40 @@ def test_files_that_cannot_be_read_are_named_and_the_others_are_adopted(data, up
     (data / "2024" / "5" / "2024_5_4.h5").write_bytes(whole[: len(whole) // 2])
     (data / "2024" / "5" / "2024_5_5.h5").write_bytes(b"")
     before = hashes(data)
-    done = command("adopt", data)
-    assert done.returncode == 3
-    assert "Traceback" not in done.stderr
-    assert re.findall(r"^dayfile: (\S+): is damaged: cannot be read", done.stderr, re.MULTILINE) == [
+    done = call_command("dayfile", "adopt", data)
+    assert done.code == 3
+    assert "Traceback" not in done.err
+    assert re.findall(r"^dayfile: (\S+): is damaged: cannot be read", done.err, re.MULTILINE) == [
         f"2024/5/2024_5_{day}.h5" for day in (3, 4, 5)
     ]
-    assert done.stdout == "the catalogue lists 2 day files\n"
+    assert done.out == "the catalogue lists 2 day files\n"
     assert read_in_place(data, [path for paths in uploads.values() for path in paths[:FIRST]]) > 0
     assert hashes(data) == before
 
 
 def test_the_real_commands_adopt_and_tell_what_there_is(data, archive_run):
     before = hashes(data)
-    done = archive_run("adopt", data, command="dayfile")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "the catalogue lists 2 day files\n", "")
-    assert listed(archive_run("ls", "--json", "-a", data, command="dayfile")) == held(data)
+    done = Done.of(archive_run("adopt", data, command="dayfile"))
+    assert (done.code, done.out, done.err) == (0, "the catalogue lists 2 day files\n", "")
+    assert listed(Done.of(archive_run("ls", "--json", "-a", data, command="dayfile"))) == held(data)
     assert hashes(data) == before
 
 
 def test_a_directory_that_is_not_there_is_said_to_be_missing(tmp_path):
-    done = command("adopt", tmp_path / "nothing")
-    assert done.returncode == 2
-    assert "this directory does not exist" in done.stderr
+    done = call_command("dayfile", "adopt", tmp_path / "nothing")
+    assert done.code == 2
+    assert "this directory does not exist" in done.err
 
 
 @pytest.mark.parametrize("form", [as_written, packed], ids=["as written", "repacked"])
 def test_a_run_adds_uploads_to_an_adopted_day_and_keeps_what_was_there(form, data, uploads):
     form(data)
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     before = content(data / DAY_FILES[0])
     other = hashes(data)[DAY_FILES[1]]
     # The old uploads come again, as after a lost answer, and are not stored twice.
     done = run("-a", data, *uploads[DAYS[0]])
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     after = content(data / DAY_FILES[0])
     assert hashes(data)[DAY_FILES[1]] == other
     for node, old in before.items():
@@ -345,7 +318,7 @@ def test_a_run_adds_uploads_to_an_adopted_day_and_keeps_what_was_there(form, dat
 @pytest.mark.parametrize("form", [as_written, packed], ids=["as written", "repacked"])
 def test_readers_of_the_old_layout_find_all_in_an_adopted_day_that_was_added_to(form, data, uploads):
     form(data)
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     run("-a", data, *uploads[DAYS[0]])
     expected = sent_traces(uploads[DAYS[0]])
     found = 0
@@ -372,25 +345,25 @@ def counts_of(blob: bytes) -> list[int]:
 
 
 def test_after_a_run_catalogue_and_check_know_all_of_an_adopted_day(data, uploads):
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     # One station sends singles and nothing else: what the others have, and its other tables, are not touched.
     upload = read_upload(uploads[DAYS[0]][FIRST].read_bytes(), where="")
     singles = [event for event in upload.events if event["header"]["eventtype_uploadcode"] == "SIN"]
     (data / "incoming" / "singles").write_bytes(write_upload(upload.station, upload.cluster, singles))
     done = run("-a", data)
-    assert done.returncode == 0, done.stderr
-    assert listed(command("ls", "--json", "-a", data)) == held(data)
+    assert done.code == 0, done.err
+    assert listed(call_command("dayfile", "ls", "--json", "-a", data)) == held(data)
     for depth in ((), ("--deep",)):
-        done = command("check", *depth, "-a", data)
-        assert (done.returncode, done.stderr) == (0, "")
+        done = call_command("dayfile", "check", *depth, "-a", data)
+        assert (done.code, done.err) == (0, "")
 
 
 def test_a_new_day_beside_adopted_ones_is_a_day_file_of_its_own(data, uploads, tmp_path):
     (data / DAY_FILES[1]).unlink()
     flat(data)
     before = hashes(data)
-    command("adopt", data)
-    assert run("-a", data, *uploads[DAYS[1]]).returncode == 0
+    call_command("dayfile", "adopt", data)
+    assert run("-a", data, *uploads[DAYS[1]]).code == 0
     assert hashes(data) | before == hashes(data)
     assert set(hashes(data)) == {"2024_5_1.h5", DAY_FILES[1]}
     assert read_in_place(data, [*uploads[DAYS[0]][:FIRST], *uploads[DAYS[1]]]) > 0
@@ -398,27 +371,27 @@ def test_a_new_day_beside_adopted_ones_is_a_day_file_of_its_own(data, uploads, t
 
 def test_an_upload_for_a_day_whose_tables_have_other_fields_is_set_aside_and_the_file_stays_as_it_is(data, uploads):
     older(data)
-    command("adopt", data)
-    before, told = hashes(data), command("ls", "--json", "-a", data).stdout
+    call_command("dayfile", "adopt", data)
+    before, told = hashes(data), call_command("dayfile", "ls", "--json", "-a", data).out
     done = run("-a", data, uploads[DAYS[0]][FIRST])
-    assert done.returncode == 3
-    assert "/station_501/events has other fields: it was written by layout another program" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 3
+    assert "/station_501/events has other fields: it was written by layout another program" in done.err
+    assert "Traceback" not in done.err
     (entry,) = (data / "quarantine").iterdir()
     assert uploads[DAYS[0]][FIRST].read_bytes() in [path.read_bytes() for path in entry.iterdir()]
     assert hashes(data) == before
-    assert command("ls", "--json", "-a", data).stdout == told
+    assert call_command("dayfile", "ls", "--json", "-a", data).out == told
 
 
 def test_records_of_types_that_fit_are_added_to_such_a_day_and_nothing_there_changes(data, uploads):
     repacked(data / DAY_FILES[0], without_rate)
-    command("adopt", data)
+    call_command("dayfile", "adopt", data)
     before = content(data / DAY_FILES[0])
     done = run("-a", data, uploads[DAYS[0]][FIRST])
-    assert done.returncode == 3
-    assert "/station_501/events has other fields" in done.stderr
+    assert done.code == 3
+    assert "/station_501/events has other fields" in done.err
     after = content(data / DAY_FILES[0])
     for node, old in before.items():
         same = after[node] == old if node.endswith("/blobs") else after[node][: len(old)].tobytes() == old.tobytes()
         assert same, node
-    assert listed(command("ls", "--json", "-a", data)) == held(data)
+    assert listed(call_command("dayfile", "ls", "--json", "-a", data)) == held(data)

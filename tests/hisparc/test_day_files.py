@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tables
 
+from dayfile import Batch
 from dayfile.archive.workfile import WorkFile
-from dayfile.model.batch import Batch
 from dayfile_hisparc import instrument
 
 KEYS = {"cluster": "science park", "cluster_name": "Science Park", "station": 501}

@@ -27,6 +27,7 @@ from dayfile.errors import SourceError
 from dayfile_hisparc import pickles
 from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
 from dayfile_hisparc.structure import LARGEST_STRUCTURE, LONG_STRING, check_structure, looks_like_pickle
+from running import run_python
 
 PROTOCOLS = range(6)
 MOMENT = dt.datetime(2017, 2, 26, 7, 26, 4)
@@ -550,7 +551,7 @@ def measure(name, make):
 @pytest.fixture(scope="module")
 def measured():
     """What comes of each bomb, measured in a child process."""
-    child = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
+    child = run_python(__file__, paths=Path(__file__).parents[1:2])
     assert child.returncode == 0, child.stderr[-1000:]
     return {name: rest for name, *rest in map(json.loads, child.stdout.splitlines())}
 

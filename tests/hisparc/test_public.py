@@ -6,9 +6,7 @@ import asyncio
 import http.client
 import os
 import shutil
-import socket
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -29,6 +27,7 @@ from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.server import fetch, strip_secrets
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.stations import StationList, parse_list, replace_list
+from running import Server, find_free_port
 
 PATIENCE = 60  # seconds; a busy machine is slow
 EVENTS = [event for event, _ in zip(simulate_events(np.datetime64("2024-05-01"), 1, 501), range(10), strict=False)]
@@ -36,38 +35,14 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CALL = xmlrpc.client.dumps((), "system.listMethods").encode()
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def running(command: list[object], port: int, log: Path, **environment: str):
     """Run a server until the end of the block."""
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=output, stderr=output, env={**os.environ, **environment}
-        )
+    server = Server(*command, port=port, log=log, environment=environment, patience=PATIENCE)
     try:
-        end = time.monotonic() + PATIENCE
-        while not listens(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        yield process
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()
 
 
 @contextmanager
@@ -75,8 +50,8 @@ def receiving(directory: Path, stations: str, *settings: str):
     """Run ``dayfile serve``; its port."""
     (directory / "stations.csv").write_text(stations)
     create_archive(directory / "archive")
-    port = free_port()
-    command = [Path(sys.executable).with_name("dayfile"), "serve", "--plugins", "hisparc", "--workers", 1]
+    port = find_free_port()
+    command = ["dayfile", "serve", "--plugins", "hisparc", "--workers", 1]
     command += ["--archive", directory / "archive", "--port", port]
     for pair in (f"hisparc.station_list={directory / 'stations.csv'}", *settings):
         command += ["--set", pair]
@@ -197,7 +172,7 @@ http {{
 def test_behind_nginx_uploads_of_any_size_arrive_and_the_client_is_the_true_one(tmp_path):
     settings = ("hisparc.station_list_source=http://127.0.0.1:1/l", "hisparc.reload_from=127.0.0.5")
     with receiving(tmp_path, listing(501), *settings, "serve.proxies=127.0.0.1") as upstream:
-        port = free_port()
+        port = find_free_port()
         (tmp_path / "nginx.conf").write_text(NGINX.format(here=tmp_path, port=port, upstream=upstream))
         command = ["nginx", "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf", "-p", tmp_path]
         with running(command, port, tmp_path / "nginx.txt"):
@@ -228,7 +203,7 @@ UWSGI = shutil.which("uwsgi", path=os.pathsep.join([str(Path(sys.executable).par
 
 @pytest.mark.skipif(UWSGI is None, reason="uwsgi is neither in this environment nor on the PATH")
 def test_under_uwsgi_uploads_of_any_size_arrive_and_the_client_is_the_true_one(tmp_path):
-    port = free_port()
+    port = find_free_port()
     (tmp_path / "stations.csv").write_text(listing(501) + listing(502, clear=False))
     (tmp_path / "uwsgi.ini").write_text(UWSGI_INI.format(port=port))
     environment = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dayfile
+from archives import run_archive
 from dayfile.errors import UsageError
 from dayfile_hisparc.pickles import write_upload
 from dayfile_hisparc.traces import read_traces
@@ -45,21 +46,14 @@ def message(second: int, text: str):
 @pytest.fixture(scope="module")
 def archived(tmp_path_factory):
     """Give a function that archives uploads, a list of (station, events), and opens the archive."""
-    from dayfile import discovery, settings
-    from dayfile.archive.root import Root
-    from dayfile.engine.executors import run_serial
-
-    loaded = discovery.load(["hisparc"])
 
     def archive(*uploads) -> dayfile.Archive:
         directory = tmp_path_factory.mktemp("uploads")
         for number, (station, events) in enumerate(uploads):
             (directory / f"{number:03d}").write_bytes(write_upload(station, "Amsterdam", events))
-        report = run_serial(
-            Root(directory / "archive"), loaded, settings.resolve(loaded.settings_models), [directory], lambda *_: None
-        )
-        assert not report.quarantine
-        return dayfile.open_archive(directory / "archive")
+        made = dayfile.create_archive(tmp_path_factory.mktemp("archive"), plugins=["hisparc"])
+        assert not run_archive(made.root, made.plugins, directory).quarantine
+        return dayfile.open_archive(made.root.path)
 
     return archive
 

@@ -18,13 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dayfile import open_archive
-from dayfile.archive import disk
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
+from archives import list_entries, list_waiting, run_with, watch_steps
+from dayfile import create_archive, open_archive
 from dayfile.configuration import configured
-from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import list_visible
 from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
@@ -60,10 +56,8 @@ class Form(dict):
 
 
 @pytest.fixture
-def root(tmp_path) -> Root:
-    root = Root(tmp_path / "archive")
-    root.create()
-    return root
+def root(tmp_path):
+    return create_archive(tmp_path / "archive").root
 
 
 @pytest.fixture
@@ -78,7 +72,7 @@ def receiver(root, stations) -> Receiver:
     return Receiver(root, StationList(stations))
 
 
-def queued(root: Root) -> list[Path]:
+def queued(root) -> list[Path]:
     return sorted(root.incoming.iterdir())
 
 
@@ -169,7 +163,7 @@ def test_what_is_no_pickled_list_of_events_is_answered_208_and_kept_once(receive
     for _ in range(3):
         assert receiver.answer(Form(payload).body) is Answer.UNREADABLE
     assert queued(root) == []
-    (entry,) = Quarantine(root).entries()
+    (entry,) = list_entries(root)
     assert entry.content.read_bytes() == payload
     assert entry.reason["source"] == "upload of station 501"
 
@@ -177,7 +171,7 @@ def test_what_is_no_pickled_list_of_events_is_answered_208_and_kept_once(receive
 def test_a_character_that_is_no_byte_is_answered_208_and_kept_once(receiver, root):
     for _ in range(3):
         assert receiver.answer(Form(data="(lp0\nV€\na.").body) is Answer.UNREADABLE
-    (entry,) = Quarantine(root).entries()
+    (entry,) = list_entries(root)
     assert entry.content.read_bytes() == "(lp0\nV€\na.".encode()
 
 
@@ -356,9 +350,9 @@ def test_what_is_answered_100_can_be_read_by_a_run(receiver, root, payload):
     assert answer is (Answer.STORED if queued(root) else Answer.UNREADABLE)
 
 
-def archived(root: Root, stations: Path):
+def archived(root, stations: Path):
     """Archive what lies in incoming/."""
-    return run_serial(*configured(root.path, "hisparc", ["watch.settle=0"], None))
+    return run_with(*configured(root.path, "hisparc", ["watch.settle=0"], None))
 
 
 def test_old_and_dateless_events_are_answered_100_and_kept_by_the_run_that_archives_the_others(
@@ -369,11 +363,11 @@ def test_old_and_dateless_events_are_answered_100_and_kept_by_the_run_that_archi
     assert receiver.answer(Form(pickle.dumps(bad)).body) is Answer.STORED
     archived(root, stations)
     assert len(open_archive(root.path).read("hisparc.errors")) == 2
-    kept = [entry.content.read_bytes() for entry in Quarantine(root).entries()]
+    kept = [entry.content.read_bytes() for entry in list_entries(root)]
     events = [event for content in kept for event in read_upload(content, where="").events]
     assert all(event in events for event in bad)
     assert all(event not in events for event in EVENTS)
-    assert list_visible(root.incoming) == list_visible(root.accepted) == []
+    assert list_waiting(root.incoming) == list_waiting(root.accepted) == []
 
 
 def test_numpy_values_of_pysparc_are_archived(receiver, root, stations):
@@ -408,7 +402,7 @@ def test_a_pickle_that_names_os_system_is_refused_and_kept_once_and_never_run(
     payload = pickle.dumps([Attack(mark)], protocol)
     for _ in range(3):
         assert receiver.answer(Form(payload).body) is Answer.UNREADABLE
-    (entry,) = Quarantine(root).entries()
+    (entry,) = list_entries(root)
     assert entry.content.read_bytes() == payload
     archived(root, stations)
     assert not mark.exists()
@@ -427,7 +421,7 @@ def test_100_is_answered_after_file_and_directory_are_on_disk(receiver, root):
             (making,) = root.incoming.iterdir()
             synced.append(making.read_bytes())
 
-    with disk.watch_steps(seen):
+    with watch_steps(seen):
         assert receiver.answer(Form().body) is Answer.STORED
     assert steps == [("write", "hidden"), ("fsync", "hidden"), ("rename", "file"), ("fsync", "incoming")]
     assert synced == [queued(root)[0].read_bytes()]
@@ -446,12 +440,12 @@ def test_what_cannot_be_stored_is_answered_500_with_nothing_half_in_incoming(rec
                 path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with disk.watch_steps(full):
+    with watch_steps(full):
         assert receive(receiver, Form().body, "10.0.0.1") is Answer.NOT_STORED
         with pytest.raises(StorageError):
             receiver.answer(Form().body)
     whole = make_queue_file(STATION, pickle.dumps(EVENTS))
-    assert [path.read_bytes() for path in list_visible(root.incoming) if path.read_bytes() != whole] == []
+    assert [path.read_bytes() for path in list_waiting(root.incoming) if path.read_bytes() != whole] == []
     assert "No space left on device" in caplog.text
     assert receiver.answer(Form().body) is Answer.STORED
     archived(root, receiver.stations.path)
@@ -470,7 +464,7 @@ def test_a_disk_that_fails_again_and_again_is_not_filled_with_what_was_not_store
 
     for _ in range(3):
         count = 0
-        with disk.watch_steps(failing):
+        with watch_steps(failing):
             assert receive(receiver, Form().body, "") is Answer.NOT_STORED
     assert queued(root) == []
 
@@ -503,7 +497,7 @@ def test_the_same_junk_at_the_same_time_is_kept_once(root, stations):
     for thread in threads:
         thread.join()
     assert answers == [Answer.UNREADABLE] * 80
-    assert len(list(Quarantine(root).entries())) == 10
+    assert len(list_entries(root)) == 10
 
 
 # ---- Passwords

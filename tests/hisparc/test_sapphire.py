@@ -7,7 +7,6 @@ It is the package ``hisparc-sapphire``. Where the environment of the tests does 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from benchmarks.rowwise import write_uploads
 
 from dayfile_hisparc.simulation import write_queue_files
+from running import run_command
 
 DAY = np.datetime64("2024-05-01")
 DAY_FILE = Path("2024/5/2024_5_1.h5")
@@ -58,15 +58,14 @@ def uploads(tmp_path_factory) -> list[Path]:
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
     """Give a function that lets the library process a day file: its results by station and table."""
-    there = subprocess.run([PYTHON, "-c", "import sapphire"], capture_output=True, text=True, check=False)
+    there = run_command(PYTHON, "-c", "import sapphire")
     if there.returncode:
         why = (there.stderr.strip().splitlines() or ["it cannot be imported"])[-1]
         pytest.skip(f"hisparc-sapphire is not to be had from {PYTHON} ({why}); set DAYFILE_SAPPHIRE_PYTHON")
 
     def process(day_file: Path) -> dict[str, np.ndarray]:
         results = tmp_path_factory.mktemp("results") / "results.npz"
-        command = [PYTHON, "-c", PROCESS, str(day_file), str(results), *map(str, STATIONS)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_command(PYTHON, "-c", PROCESS, day_file, results, *STATIONS)
         assert done.returncode == 0, done.stderr
         with np.load(results) as found:
             return dict(found)

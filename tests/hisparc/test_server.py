@@ -11,7 +11,6 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -25,12 +24,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.discovery import load
-from dayfile.engine.intake import list_visible
-from dayfile.engine.maintenance import adopt
+from archives import list_entries, list_waiting
+from dayfile import create_archive, open_archive
 from dayfile.errors import UsageError
 from dayfile_hisparc.clients import (
     Identity,
@@ -45,6 +40,7 @@ from dayfile_hisparc.clients import (
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.wsgi import read_body
+from running import Server, call_command, find_free_port, start_command, stop, until
 
 DAY = np.datetime64("2024-05-01")
 BODY_LIMIT = 8 * 2**20
@@ -56,43 +52,19 @@ GOOD = make_form(501, EVENTS, 0)
 FORM = "application/x-www-form-urlencoded"
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def until(true):
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
-    return found
-
-
 def peak_memory(pid: int) -> float:
     """The most memory a process ever had, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-class Server:
-    """A process that listens, and its archive."""
+class UploadServer(Server):
+    """A process that receives uploads, and its archive."""
 
-    def __init__(self, command: list[object], port: int, archive: Path, **options: object) -> None:
-        self.port = port
-        self.root = Root(archive)
-        self.log = archive.parent / f"{port}.txt"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, **options)
-        until(lambda: self.listens or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log.read_text()
-
-    @property
-    def listens(self) -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+    def __init__(self, command: list[object], port: int, archive: Path, **environment: str) -> None:
+        self.root = open_archive(archive).root
+        log = archive.parent / f"{port}.txt"
+        super().__init__(*command, port=port, log=log, environment=environment, patience=PATIENCE)
 
     @property
     def workers(self) -> list[int]:
@@ -107,29 +79,13 @@ class Server:
 
     def post(self, body: bytes, path: str = "/hisparc/upload", method: str = "POST"):
         """Status, content type and body of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body, {"Content-Type": FORM})
-            answer = connection.getresponse()
-            return answer.status, answer.headers.get_content_type(), answer.read()
-        finally:
-            connection.close()
+        answer, content = self.ask(body, path, method, {"Content-Type": FORM})
+        return answer.status, answer.headers.get_content_type(), content
 
     def opened(self, *headers: str) -> socket.socket:
         """A connection on which the header of an upload was sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         lines = ["POST / HTTP/1.1", "Host: localhost", f"Content-Type: {FORM}", *headers, "", ""]
-        connection.sendall("\r\n".join(lines).encode())
-        return connection
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        return self.connect("\r\n".join(lines).encode())
 
 
 OK = (200, "text/plain")
@@ -153,18 +109,18 @@ def serve(tmp_path_factory):
     """Start servers, each with an archive of its own that lets stations 501 to 520 in."""
     started = []
 
-    def start(**settings: object) -> Server:
+    def start(**settings: object) -> UploadServer:
         directory = tmp_path_factory.mktemp("serve")
-        Root(directory / "archive").create()
+        create_archive(directory / "archive")
         (directory / "stations.csv").write_text(make_station_list(20))
         chosen = {"serve__body_limit": BODY_LIMIT, "serve__body_seconds": BODY_SECONDS, **settings}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in chosen.items()]
         pairs.append(f"hisparc.station_list={directory / 'stations.csv'}")
-        port = free_port()
+        port = find_free_port()
         program = Path(sys.executable).with_name("dayfile")
         command = [program, "serve", "--plugins", "hisparc", "--archive", directory / "archive", "--port", port]
         started.append(
-            Server([*command, *(word for pair in pairs for word in ("--set", pair))], port, directory / "archive")
+            UploadServer([*command, *(word for pair in pairs for word in ("--set", pair))], port, directory / "archive")
         )
         return started[-1]
 
@@ -174,7 +130,7 @@ def serve(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(serve) -> Server:
+def server(serve) -> UploadServer:
     return serve()
 
 
@@ -226,9 +182,9 @@ def bad_uploads(mark: Path) -> dict[bytes, list[bytes]]:
 
 @pytest.mark.parametrize("path", ["/", "/hisparc/upload", "/a/b//c", "/x?station_id=9", "/RPC2", "/%00%ff"])
 def test_an_upload_is_taken_at_any_path(server, path):
-    before = len(list_visible(server.root.incoming))
+    before = len(list_waiting(server.root.incoming))
     assert server.post(GOOD, path) == (*OK, b"100")
-    assert len(list_visible(server.root.incoming)) == before + 1
+    assert len(list_waiting(server.root.incoming)) == before + 1
 
 
 def test_the_answer_is_always_200_and_plain_text_of_three_digits(server, tmp_path):
@@ -293,16 +249,16 @@ def test_a_body_that_comes_in_pieces_is_whole(server):
 
 
 def test_a_body_that_breaks_off_stores_nothing(server):
-    before = len(list_visible(server.root.incoming))
+    before = len(list_waiting(server.root.incoming))
     for sent in (0, 10, len(GOOD) // 2, len(GOOD) - 1):
         connection = server.opened(f"Content-Length: {len(GOOD)}")
         connection.sendall(GOOD[:sent])
         connection.close()
     assert server.post(GOOD) == (*OK, b"100")
-    assert len(list_visible(server.root.incoming)) == before + 1
+    assert len(list_waiting(server.root.incoming)) == before + 1
 
 
-def slow_bodies(server: Server) -> list[socket.socket]:
+def slow_bodies(server: UploadServer) -> list[socket.socket]:
     """Uploads that have begun and go on no further."""
     slow = [server.opened(f"Content-Length: {BODY_LIMIT}") for _ in range(50)]
     for connection in slow:
@@ -444,7 +400,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
 
     def kill(left: threading.Event) -> None:
         nonlocal stored
-        if left.wait(0.1) or (now := len(list_visible(server.root.incoming))) < stored + 10:
+        if left.wait(0.1) or (now := len(list_waiting(server.root.incoming))) < stored + 10:
             return
         if alive := set(server.workers) - killed:
             pid = min(alive)
@@ -460,7 +416,7 @@ def test_a_worker_that_is_killed_loses_no_upload_that_was_answered_100(serve):
                 break
     assert len(killed) > 3
     assert server.process.poll() is None
-    queued = [read_upload(path.read_bytes(), where="") for path in list_visible(server.root.incoming)]
+    queued = [read_upload(path.read_bytes(), where="") for path in list_waiting(server.root.incoming)]
     assert set(answered) - {identify(upload.station, event) for upload in queued for event in upload.events} == set()
 
 
@@ -503,12 +459,12 @@ def address(web: http.server.HTTPServer) -> str:
     return f"http://127.0.0.1:{web.server_address[1]}"
 
 
-def proxied(server: Server) -> xmlrpc.client.ServerProxy:
+def proxied(server: UploadServer) -> xmlrpc.client.ServerProxy:
     return xmlrpc.client.ServerProxy(f"http://127.0.0.1:{server.port}/RPC2")
 
 
 @pytest.fixture(scope="module")
-def renewing(serve, publisher) -> Server:
+def renewing(serve, publisher) -> UploadServer:
     return serve(hisparc__station_list_source=f"{address(publisher)}/config/datastore")
 
 
@@ -584,7 +540,7 @@ def deployed(tmp_path) -> Path:
         f"[General]\nlog={tmp_path}/log/hisparc\nloglevel=debug\nstation_list={tmp_path}/stations.csv\n"
         f"data_dir={tmp_path}/data\n\n[Writer]\nsleep=1\n"
     )
-    adopt(Root(tmp_path / "data"), load(["hisparc"]))
+    assert call_command("dayfile", "adopt", tmp_path / "data", "--plugins", "hisparc").code == 0
     return tmp_path
 
 
@@ -598,9 +554,9 @@ make_server("127.0.0.1", int(sys.argv[1]), validator(application)).serve_forever
 
 
 def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
-    port = free_port()
-    environment = {**os.environ, "DAYFILE_CONFIG": str(deployed / "config.ini")}
-    server = Server([sys.executable, "-c", WSGI, port], port, deployed / "data", env=environment)
+    port = find_free_port()
+    config = str(deployed / "config.ini")
+    server = UploadServer([sys.executable, "-c", WSGI, port], port, deployed / "data", DAYFILE_CONFIG=config)
     try:
         assert server.post(GOOD) == (*OK, b"100")
         assert server.post(make_form(503, EVENTS, 2)) == (*OK, b"206")
@@ -613,7 +569,7 @@ def test_the_wsgi_callable_takes_the_settings_of_the_datastore(deployed):
         assert told(server.opened(f"Content-Length: {10**12}", "Connection: close")) in (b"400", b"")
     finally:
         server.stop()
-    assert len(list_visible(server.root.incoming)) == 1
+    assert len(list_waiting(server.root.incoming)) == 1
     (log,) = (deployed / "log").iterdir()
     assert log.name == "hisparc-serve"
     assert "503 is not in the station list" in log.read_text()
@@ -637,29 +593,30 @@ def test_a_watch_takes_over_what_the_datastore_left_behind(deployed):
     (data / "partial" / "tmpaaaa").write_bytes(write_upload(501, "Amsterdam", EVENTS[:10]))
     (data / "suspicious" / "tmpbbbb").write_bytes(write_upload(501, "Amsterdam", [old, *EVENTS[10:20]]))
     (data / "incoming" / "tmpcccc").write_bytes(write_upload(501, "Amsterdam", EVENTS[20:30]))
-    program = Path(sys.executable).with_name("archive-run")
-    command = [program, "--plugins", "hisparc", "--config", deployed / "config.ini", "--watch"]
-    process = subprocess.Popen(
-        [*map(str, command), "--report", str(deployed / "report.json")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    words = [
+        "--plugins",
+        "hisparc",
+        "--config",
+        deployed / "config.ini",
+        "--watch",
+        "--report",
+        deployed / "report.json",
+    ]
+    process = start_command("archive-run", *words, log=deployed / "watch.txt")
     try:
-        until(lambda: not any(list_visible(data / name) for name in ("incoming", "partial", "suspicious")))
-        until(lambda: list(Quarantine(Root(data)).entries()))
+        until(lambda: not any(list_waiting(data / name) for name in ("incoming", "partial", "suspicious")))
+        until(lambda: list_entries(open_archive(data).root))
         late = data / "tmp" / "tmpdddd"
         late.write_bytes(write_upload(501, "Amsterdam", EVENTS[30:40]))
         late.rename(data / "incoming" / late.name)
-        until(lambda: not list_visible(data / "incoming"))
+        until(lambda: not list_waiting(data / "incoming"))
     finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+        stop(process)
+    assert process.returncode == 0, (deployed / "watch.txt").read_text()
     archived = open_archive(data)
     assert sum(len(archived.read(name)) for name in archived.types()) == 40
     assert (data / "2024" / "5" / "2024_5_1.h5").exists()
-    (entry,) = Quarantine(archived.root).entries()
+    (entry,) = list_entries(archived.root)
     assert "2020" in entry.reason["message"]
     assert json.loads((deployed / "report.json").read_text())["sources"]["archived"] == 4
     assert (deployed / "log" / "hisparc-run").exists()
@@ -765,7 +722,7 @@ def test_the_command_sends_and_tells(serve, archive_run):
     server = serve()
     url = f"http://127.0.0.1:{server.port}/hisparc/upload"
     seconds = 1
-    while not list_visible(server.root.incoming):  # a busy machine draws no event in a second
+    while not list_waiting(server.root.incoming):  # a busy machine draws no event in a second
         assert seconds < PATIENCE
         options = ("--upload", url, "--clients", 3, "--seconds", seconds)
         done = archive_run("simulate", "hisparc", *options, command="dayfile")

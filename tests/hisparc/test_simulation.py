@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-import os
 import pickle
-import subprocess
-import sys
 import zlib
 from collections import Counter
 from itertools import islice, pairwise
@@ -21,6 +18,7 @@ from hypothesis import strategies as st
 
 from dayfile.errors import UsageError
 from dayfile_hisparc.simulation import simulate_events, write_queue_files
+from running import run_python
 
 DAY = np.datetime64("2024-05-01")
 KINDS = {"CFG", "CIC", "SIN", "WTR", "ERR"}
@@ -67,8 +65,7 @@ def test_same_arguments_give_same_names_and_bytes_in_any_process_and_time_zone(s
         "import sys, pathlib, numpy; from dayfile_hisparc.simulation import write_queue_files\n"
         "write_queue_files(numpy.datetime64('2024-05-01'), 7, pathlib.Path(sys.argv[1]))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TZ": time_zone, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    run_python("-c", code, tmp_path, environment={"PYTHONHASHSEED": hash_seed, "TZ": time_zone}, check=True)
     assert digest(sorted(tmp_path.iterdir())) == digest(sorted(sample))
 
 

@@ -7,15 +7,14 @@ import hashlib
 import json
 import pickle
 import resource
-import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
 
 import pytest
 
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
+from archives import list_entries
+from dayfile import create_archive
 from dayfile.errors import SourceError
 from dayfile_hisparc import instrument
 from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, find_plan, remember_plan
@@ -25,6 +24,7 @@ from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.stations import StationList
 from dayfile_hisparc.structure import check_structure
 from dayfile_hisparc.unfolding import MOST_UNFOLDED
+from running import run_python
 
 MOMENT = dt.datetime(2024, 5, 1, 12)
 MB = 2**20
@@ -111,7 +111,7 @@ def measure():
 @pytest.fixture(scope="module")
 def outcomes():
     """What comes of each bomb, in a child process."""
-    child = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
+    child = run_python(__file__, paths=Path(__file__).parents[1:2])
     assert child.returncode == 0, child.stderr[-1000:]
     return json.loads(child.stdout)
 
@@ -149,8 +149,7 @@ def test_what_is_shared_is_copied_once_where_texts_of_python_2_become_bytes():
 
 
 def test_the_receiver_answers_208_for_such_an_upload_and_keeps_it_once(tmp_path):
-    root = Root(tmp_path / "archive")
-    root.create()
+    root = create_archive(tmp_path / "archive").root
     (tmp_path / "stations.csv").write_text("501,Amsterdam,secret\n")
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     payload = BOMBS["traces"]()
@@ -162,7 +161,7 @@ def test_the_receiver_answers_208_for_such_an_upload_and_keeps_it_once(tmp_path)
     }
     for _ in range(2):
         assert receiver.answer(urllib.parse.urlencode(form).encode()) is Answer.UNREADABLE
-    (entry,) = Quarantine(root).entries()
+    (entry,) = list_entries(root)
     assert entry.content.read_bytes() == payload
     assert "unfolds to more than 256 MB" in entry.reason["message"]
     assert list(root.incoming.iterdir()) == []

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dayfile
-from dayfile import discovery, settings
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
+from archives import run_archive
 from dayfile_hisparc.pickles import write_upload
 
 FIRST = dt.datetime(2024, 5, 1, 23, 59, 56)
@@ -40,12 +38,9 @@ def archive(tmp_path_factory) -> dayfile.Archive:
     for number, station in enumerate((501, 502, 501)):
         events = [event(each) for each in range(number, 120, 3)]
         (directory / f"{number}").write_bytes(write_upload(station, "Amsterdam", events))
-    loaded = discovery.load(["hisparc"])
-    report = run_serial(
-        Root(directory / "archive"), loaded, settings.resolve(loaded.settings_models), [directory], lambda *_: None
-    )
-    assert report.quarantine == []
-    return dayfile.open_archive(directory / "archive")
+    made = dayfile.create_archive(tmp_path_factory.mktemp("archive"), plugins=["hisparc"])
+    assert run_archive(made.root, made.plugins, directory).quarantine == []
+    return dayfile.open_archive(made.root.path)
 
 
 def expected_times(name: str) -> list[int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import permutations
 
 import numpy as np
@@ -17,6 +15,7 @@ from dayfile.errors import UnknownStoreError
 from dayfile.stores import registry
 from dayfile.stores.base import Change, Decision, Store
 from dayfile.stores.registry import find_store
+from running import run_python
 
 LAYOUT = """\
 instrument: buoy
@@ -150,8 +149,7 @@ def test_a_store_of_a_plugin_that_does_not_load_is_forgotten(plugins_named):
 def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buoy):
     create_archive(tmp_path / "archive", plugins=buoy).put("buoy.state", states((10, 1.0)))
     program = "import dayfile, sys; dayfile.open_archive(sys.argv[1], plugins=['hisparc']).read('buoy.state')"
-    command = [sys.executable, "-c", program, str(tmp_path / "archive")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_python("-c", program, tmp_path / "archive")
     assert "the store 'latest' is unknown; load the plugin that offers it" in done.stderr
 
 

@@ -1,0 +1,198 @@
+"""What tests do with an archive in their own process: run, check, and look at what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dayfile import open_archive, settings
+from dayfile.archive import disk
+from dayfile.archive.catalogue import Catalogue, CatalogueRow
+from dayfile.archive.checking import Defect, check_archive
+from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.root import Root
+from dayfile.engine import maintenance
+from dayfile.engine.executors import run_serial, show_nothing
+from dayfile.engine.intake import list_visible
+from dayfile.engine.processes import run_processes
+from dayfile.engine.tuning import DEFAULTS
+from dayfile.plugins import Plugins
+
+if TYPE_CHECKING:
+    from dayfile.archive.entry import Entry
+    from dayfile.archive.reindexing import Reindexed
+    from dayfile.engine.executors import Progress
+    from dayfile.engine.report import Quarantined, Report
+    from dayfile.engine.tuning import Tuning
+    from dayfile.settings import Settings
+    from instruments import Muon
+
+
+def make_plugins(**objects: object) -> Plugins:
+    """Return the plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
+    plugins = Plugins.make_empty()
+    for name, plugin in objects.items():
+        plugins.add(name, plugin, "1.0")
+    return plugins
+
+
+def make_settings(plugins: Plugins, **given: object) -> Settings:
+    """Return the settings of a run: by name, with ``__`` for the dot. Files need not settle, if nothing else is given.
+
+    Environment and ``archive.yaml`` are not read.
+    """
+    pairs = [f"{name.replace('__', '.')}={value}" for name, value in {"watch__settle": 0, **given}.items()]
+    return settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
+
+
+def run_archive(
+    root: Root,
+    plugins: Plugins,
+    *sources: Path | str,
+    workers: int | None = None,
+    progress: Progress = show_nothing,
+    tuning: Tuning = DEFAULTS,
+    **given: object,
+) -> Report:
+    """Run once, in this process or with further workers; settings as those of :func:`make_settings`."""
+    chosen = make_settings(plugins, **given)
+    return run_with(root, plugins, chosen, *sources, workers=workers, progress=progress, tuning=tuning)
+
+
+def run_with(
+    root: Root,
+    plugins: Plugins,
+    chosen: Settings,
+    *sources: Path | str,
+    workers: int | None = None,
+    progress: Progress = show_nothing,
+    tuning: Tuning = DEFAULTS,
+) -> Report:
+    """Run once, as :func:`run_archive`, with settings that were made before."""
+    paths = [Path(path) for path in sources]
+    if workers is None:
+        return run_serial(root, plugins, chosen, paths, progress, tuning=tuning)
+    return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=tuning)
+
+
+def rebuild_day(root: Root, plugins: Plugins, chosen: Settings, path: str) -> Report:
+    """Make a day file again from its kept sources, as ``dayfile rebuild``."""
+    return maintenance.rebuild(root, plugins, chosen, path)
+
+
+def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) -> Reindexed:
+    """Make the catalogue again from the day files, as ``dayfile reindex``."""
+    return maintenance.reindex(root, plugins, trust=trust)
+
+
+def find_defects(root: Root, *, deep: bool = True) -> list[Defect]:
+    """Return all that is wrong with an archive; as ``dayfile check --deep``."""
+    return list(check_archive(root, deep=deep))
+
+
+def put_in_quarantine(root: Root, name: str, content: bytes, reason: dict[str, object]) -> Path:
+    """Put a source into quarantine, as a run or the receiver does; return its entry."""
+    return Quarantine(root).put(name, content, reason)
+
+
+def list_entries(root: Root) -> list[Entry]:
+    """Return the entries of the quarantine."""
+    return list(Quarantine(root).entries())
+
+
+def list_catalogue(root: Root, data_type: str | None = None) -> list[CatalogueRow]:
+    """Return the rows of the catalogue, of one type or of all."""
+    catalogue = Catalogue(root.catalogue)
+    return catalogue.rows() if data_type is None else catalogue.rows(data_type)
+
+
+def list_waiting(directory: Path) -> list[Path]:
+    """Return the files below incoming, accepted or the like that a run would take; hidden ones are still written."""
+    return list_visible(directory)
+
+
+def watch_steps(observer: Callable[[str, Path], None]) -> AbstractContextManager[None]:
+    """Call an observer before each step that changes the disk, with the kind of the step and a path.
+
+    It can note the steps, or raise what the step shall fail with.
+    """
+    return disk.watch_steps(observer)
+
+
+def list_files(directory: Path) -> list[str]:
+    """Return the paths of all files below a directory, relative to it."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True, repr=False)
+class MuonArchive:
+    """An archive of the muon telescope: ``drop`` a source into incoming, ``run``, look at ``root``.
+
+    Parameters
+    ----------
+    path : Path
+        An empty directory; the archive is ``archive`` in it.
+    muon : Muon
+        The telescope.
+    """
+
+    path: Path
+    muon: Muon
+
+    def __post_init__(self) -> None:
+        self.root.create()
+
+    @property
+    def root(self) -> Root:
+        """The directory of the archive."""
+        return Root(self.path / "archive")
+
+    def drop(self, name: str, content: bytes, below: str = "") -> Path:
+        """Put a source into incoming, or into a directory there."""
+        path = self.root.incoming / below / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def run(self, *sources: Path | str, plugins: Plugins | None = None, **given: object) -> Report:
+        """Run once, with the plugin of the telescope or with others; see :func:`run_archive`."""
+        return run_archive(self.root, plugins or make_plugins(muon=self.muon.instrument), *sources, **given)
+
+    def files(self, directory: Path) -> list[str]:
+        """Return the paths of all files below a directory, relative to it."""
+        return list_files(directory)
+
+    def seconds(self, name: str = "muon.hits") -> list[int]:
+        """Return the seconds of the day of the records of a type, in order."""
+        return (open_archive(self.root.path).read(name)["second"].astype(np.int64) - self.muon.start).tolist()
+
+    def counts(self, report: Report, name: str = "muon.hits") -> dict[str, int]:
+        """Return what became of the records of a type, by the report."""
+        return {word: number for word, number in report.records[name].items() if number}
+
+    def set_aside(self, entry: Quarantined) -> tuple[str, bytes]:
+        """Return name and content of what an entry of the report holds."""
+        (path,) = (path for path in (self.root.path / entry.entry).iterdir() if path.name != "reason.json")
+        return path.name, path.read_bytes()
+
+
+class GoodArchive(MuonArchive):
+    """An archive with two sources in incoming, which must be archived whatever else goes on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for second, order in enumerate(("big", "little")):
+            records = self.muon.records("hits", [{"second": self.muon.start + second}])
+            self.drop(f"MuonHit.{order[0]}e.bin", self.muon.stream("hits", records, order))
+
+    def assert_unharmed(self, report: Report) -> None:
+        """The two sources are archived, and nothing is left over."""
+        assert report.records["muon.hits"]["written"] == 2
+        assert report.sources["archived"] >= 2
+        assert len(open_archive(self.root.path).read("muon.hits")) == 2
+        assert self.files(self.root.incoming) == self.files(self.root.accepted) == []
