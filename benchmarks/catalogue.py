@@ -23,7 +23,7 @@ from benchmarks.uploads import queue_file
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.catalogue_rows import CatalogueRow, KeyCount, Publication
 from dayfile.engine.executors import run_serial
-from dayfile_hisparc.simulation import events_of_station
+from dayfile_hisparc.simulation import simulate_events
 
 __all__ = ["ask_large_catalogues"]
 
@@ -73,7 +73,7 @@ def make_space_archive(path: Path) -> None:
 
 def make_roof_archive(path: Path) -> None:
     """An archive with the last day of one station."""
-    events = list(events_of_station(LAST_DAY, 1, 501, detectors=2))
+    events = list(simulate_events(LAST_DAY, 1, 501, detectors=2))
     events = [event for event in events if event["header"]["eventtype_uploadcode"] == "CIC"][:2000]
     source = path.parent / "upload"
     source.write_bytes(queue_file(501, events))

@@ -20,7 +20,7 @@ from dayfile.engine.converting import convert
 from dayfile.engine.pieces import merge_batches
 from dayfile.engine.run import Run
 from dayfile.errors import HeldError, PluginError, RecordError, UsageError
-from dayfile.messages import suggest
+from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
@@ -193,7 +193,7 @@ class Putting:
         error = RecordError.__name__
         rejected = Rejected(form.instrument, form.code, reason, error, tuple(numbers.tolist()), name, content)
         self.pipeline.quarantine_rejected(Source(Path(name), name, content), [rejected])
-        logger.warning("%s: %d of the records that were put are in quarantine: %s", form.name, len(numbers), reason)
+        logger.warning("%s: %s put in quarantine: %s", form.name, plural(len(numbers), "record"), reason)
 
     def publish(self) -> None:
         """Publish what was put, with an entry in the ledgers for the records of each type."""
