@@ -12,7 +12,7 @@ from dayfile import open_archive
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.survey import read_summaries
 from dayfile.errors import StorageError
-from running import run_python
+from running import run_command, run_python
 
 # PyTables itself crashes on some damage, in what it reads of groups and attributes when it opens a node. So each
 # damaged file is opened by PyTables alone first, in a process of its own: what that survives, reading must survive.
@@ -28,7 +28,7 @@ from dayfile.errors import StorageError
 warnings.simplefilter("ignore")
 path, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 content, work = path.read_bytes(), path.with_name("damaged.h5")
-read_summaries(path)  # the types of its rows are known from then on
+check_day_file(path, "day.h5", deep=True)  # the types of its rows are known from then on
 dense = [place for place, byte in enumerate(content) if byte]
 
 
@@ -159,18 +159,40 @@ def test_every_byte_of_a_record_that_changes_is_told(request, made):
         assert check_day_file(path, "day.h5", deep=True)[1]
 
 
-@pytest.mark.parametrize(
+DAMAGED_DECLARATIONS = pytest.mark.parametrize(
     ("right", "wrong"),
     [(b'{"epoch"', b"{epoch::"), (b'"name":"second"', b'"mane":"second"'), (b"muon.hits", b"muon\xff\xffits")],
     ids=["no JSON", "no field", "no text"],
 )
-def test_a_reader_tells_of_a_damaged_day_file_which_it_is(archive, muon, right, wrong):
-    hits = muon.records("hits", [{"second": muon.start + 5}])
-    archive.drop("MuonHit.be.bin", muon.stream("hits", hits))
-    archive.run()
-    (path,) = archive.root.path.rglob("*.hit.h5")
+
+
+def damage(archive, right, wrong):
+    """Damage the first day file of an archive, and return its path."""
+    path = min(archive.root.path.rglob("*.hit.h5"))
     content = path.read_bytes()
     assert content.count(right)
     path.write_bytes(content.replace(right, wrong))
-    with pytest.raises(StorageError, match=r"\.hit\.h5"):
-        open_archive(archive.root.path).read("muon.hits")
+    return path
+
+
+@DAMAGED_DECLARATIONS
+def test_a_reader_tells_of_a_damaged_day_file_which_it_is(archive, muon, right, wrong):
+    archive.drop("MuonHit.be.bin", muon.stream("hits", muon.records("hits", [{"second": muon.start + 5}])))
+    archive.run()
+    path = damage(archive, right, wrong)
+    shown = run_command("dayfile", "show", "muon.hits", "--archive", archive.root.path)
+    assert shown.returncode == 4, shown.stderr
+    assert path.name in shown.stderr
+    assert "is damaged" in shown.stderr
+
+
+@DAMAGED_DECLARATIONS
+def test_records_whose_declaration_is_damaged_are_read_by_its_digest_and_found_by_check(archive, muon, right, wrong):
+    seconds = [{"second": muon.start + 5}, {"second": muon.start + 86400}]
+    archive.drop("MuonHit.be.bin", muon.stream("hits", muon.records("hits", seconds)))
+    archive.run()
+    path = damage(archive, right, wrong)
+    assert open_archive(archive.root.path).read("muon.hits")["second"].tolist() == [each["second"] for each in seconds]
+    checked = run_command("dayfile", "check", "--deep", "--archive", archive.root.path)
+    assert checked.returncode == 3
+    assert path.name in checked.stdout + checked.stderr

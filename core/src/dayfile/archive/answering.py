@@ -51,11 +51,13 @@ def read_files(
     chosen = question.keys or question.where is not None
     arena = Arena(0 if chosen else sum(row.records for row, _ in files) * form.dtype.itemsize)
     seen: list[dict[str, KeyValue]] = []
+    earlier, data_type = newest, take_meanings(newest, newest)
     with reading_alone():
         for row, all_in_time in files:
             path = finder.directory / row.path
             for declared, table in finder.open_tables(row, question.wants_path):
-                data_type = take_meanings(declared, newest)
+                if declared is not earlier:  # as it is in most files
+                    earlier, data_type = declared, take_meanings(declared, newest)
                 keys = parse_keys(data_type, table.path) or {}
                 if not question.wants(keys):
                     continue

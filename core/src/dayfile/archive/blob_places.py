@@ -54,7 +54,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
         The day file does not have them.
     """
     from dayfile.archive.alone import reading_alone
-    from dayfile.archive.opening import open_day_file
+    from dayfile.archive.opening import open_to_read
     from dayfile.hdf5.links import link_exists
     from dayfile.hdf5.vlen import open_vlen_array
     from dayfile.stores.blobs import take_blobs
@@ -62,7 +62,7 @@ def read_blobs(places: Sequence[Place], indexes: Sequence[npt.NDArray[Any]]) -> 
     if all((wanted < 0).all() for wanted in indexes):
         return [np.full(wanted.shape, None, object) for wanted in indexes]
     found = []
-    with reading_alone(), open_day_file(places[0].path) as file:
+    with reading_alone(), open_to_read(places[0].path) as file:
         for place, wanted in zip(places, indexes, strict=True):
             highest = int(wanted.max(initial=-1))
             if highest < 0:

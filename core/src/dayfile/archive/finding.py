@@ -11,7 +11,7 @@ import numpy as np
 
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
-from dayfile.archive.opening import open_day_file
+from dayfile.archive.opening import open_to_read
 from dayfile.archive.question import KeyValue, Question, parse_keys
 from dayfile.errors import StorageError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
@@ -129,8 +129,8 @@ class Finder:
             yield from listed
             return
         for row in self.listing.find_newest(data_type.name):
-            with suppress(StorageError), reading_alone(), open_day_file(self.directory / row.path) as file:
-                found = [parse_keys(data_type, path) for path in find_leaves(file.root, without=LEDGER)]
+            with suppress(StorageError), reading_alone(), open_to_read(self.directory / row.path) as file:
+                found = [parse_keys(data_type, path) for path in find_leaves(file, without=LEDGER)]
                 yield from (keys for keys in found if keys)
 
     def find_nearest(self, question: Question) -> tuple[np.datetime64, ...]:
@@ -150,8 +150,8 @@ class Finder:
         from dayfile.hdf5.groups import find_leaves
         from dayfile.hdf5.rows import open_if_table
 
-        with open_day_file(self.directory / row.path) as file:
-            for node in filter(wanted, find_leaves(file.root, without=LEDGER)):
+        with open_to_read(self.directory / row.path) as file:
+            for node in filter(wanted, find_leaves(file, without=LEDGER)):
                 table = open_if_table(file, node)
                 if table is None:
                     continue

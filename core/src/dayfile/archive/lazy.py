@@ -15,7 +15,7 @@ from dayfile.archive.alone import reading_alone
 from dayfile.archive.answering import READ_BYTES, answer, read_window
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import Finder
-from dayfile.archive.opening import open_day_file
+from dayfile.archive.opening import open_to_read
 from dayfile.archive.question import Question
 from dayfile.archive.records import Records
 from dayfile.errors import UsageError
@@ -102,8 +102,8 @@ def find_in_file(path: Path) -> Finder:
     listing = FileListing()
     finder = Finder(path.parent, listing)
     counts: dict[str, int] = {}
-    with reading_alone(), open_day_file(path) as file:
-        for node in find_leaves(file.root, without=LEDGER):
+    with reading_alone(), open_to_read(path) as file:
+        for node in find_leaves(file, without=LEDGER):
             table = open_if_table(file, node)
             if table is not None:
                 with closing(table):

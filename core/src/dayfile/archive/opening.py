@@ -21,6 +21,7 @@ from dayfile.archive import disk
 from dayfile.errors import HeldError, StorageError, UnknownStoreError
 from dayfile.hdf5.errors import find_errno
 from dayfile.hdf5.files import open_file
+from dayfile.hdf5.readonly import OpenFile, open_read_only
 from dayfile.messages import path_problem
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "follow_link",
     "name_trouble",
     "open_day_file",
+    "open_to_read",
 ]
 
 DAMAGED = (
@@ -123,6 +125,20 @@ def open_day_file(path: Path) -> Iterator[tables.File]:
     """
     check_regular(path)
     with name_trouble(path), open_file(path) as file:
+        yield file
+
+
+@contextmanager
+def open_to_read(path: Path) -> Iterator[OpenFile]:
+    """Open a day file for its rows and values alone, faster than :func:`open_day_file`, and close it on exit.
+
+    Raises
+    ------
+    DayFileError
+        As :func:`open_day_file` raises it.
+    """
+    check_regular(path)
+    with name_trouble(path), open_read_only(path) as file:
         yield file
 
 

@@ -88,7 +88,7 @@ def survey(file: tables.File, find_type: TypeFinder = read_data_type) -> list[No
 
 def open_leaves(file: tables.File) -> Iterator[Table | VlenArray]:
     """Open the tables and blob arrays of a day file, except its ledger; each is open while it is yielded."""
-    for path in find_leaves(file.root, without=LEDGER):
+    for path in find_leaves(file, without=LEDGER):
         node = open_if_vlen_array(file, path) or open_if_table(file, path)
         if node is not None:
             with closing(node):

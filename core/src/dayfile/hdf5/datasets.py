@@ -12,6 +12,7 @@ import tables
 
 from dayfile.hdf5.library import DEFAULT, call, close_on_exit, to_hsize
 from dayfile.hdf5.links import get_root_id
+from dayfile.hdf5.readonly import OpenFile
 
 __all__ = [
     "get_chunk_length",
@@ -28,7 +29,7 @@ MAX_RANK = 32
 """``H5S_MAX_RANK``: no dataset has more."""
 
 
-def open_dataset(file: tables.File, path: str) -> int:
+def open_dataset(file: OpenFile, path: str) -> int:
     """Open the dataset at a path of an open file, and return the library's identifier of it."""
     return call("H5Dopen2", get_root_id(file), path.encode(), DEFAULT)
 

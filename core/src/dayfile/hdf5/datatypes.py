@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import tables
 
-from dayfile.hdf5.library import call, close_on_exit
+from dayfile.hdf5.library import call
+from dayfile.hdf5.readonly import OpenFile
 
 __all__ = ["FLOAT", "INTEGER", "STRING", "UTF_8", "VLEN", "encode_datatype", "find_row_dtype"]
 
@@ -23,24 +24,33 @@ ROW_DTYPES: dict[bytes, np.dtype[np.void] | None] = {}
 MOST_ROW_DTYPES = 1000
 
 
-def find_row_dtype(file: tables.File, path: str, dataset: int) -> np.dtype[np.void] | None:
-    """Return the dtype of the rows of an open table; None if the rows in the file are not laid out as NumPy's.
+def find_row_dtype(file: OpenFile, path: str, datatype: int) -> np.dtype[np.void] | None:
+    """Return the dtype of the rows of a table; None if the rows in the file are not laid out as NumPy's.
 
     PyTables is asked for it, once for each datatype.
+
+    Parameters
+    ----------
+    file : tables.File or ReadOnlyFile
+        Open.
+    path : str
+        Of the table.
+    datatype : int
+        The library's identifier of its open datatype.
     """
-    with close_on_exit("H5Tclose", call("H5Dget_type", dataset)) as datatype:
-        if call("H5Tget_class", datatype) != COMPOUND:
-            return None
-        if call("H5Tget_order", datatype) not in {ORDERS[sys.byteorder], NO_ORDER}:
-            return None
-        code, itemsize = encode_datatype(datatype), call("H5Tget_size", datatype)
+    if call("H5Tget_class", datatype) != COMPOUND:
+        return None
+    if call("H5Tget_order", datatype) not in {ORDERS[sys.byteorder], NO_ORDER}:
+        return None
+    code = encode_datatype(datatype)
     if code not in ROW_DTYPES:
         if len(ROW_DTYPES) >= MOST_ROW_DTYPES:
             ROW_DTYPES.clear()
         table = file.get_node(path)
         # Times in microseconds are stored as two numbers, and are one in NumPy.
         native = isinstance(table, tables.Table) and "time64" not in table.coltypes.values()
-        ROW_DTYPES[code] = table.dtype if native and table.dtype.itemsize == itemsize else None
+        same = native and table.dtype.itemsize == call("H5Tget_size", datatype)
+        ROW_DTYPES[code] = table.dtype if same else None
         table.close()
     return ROW_DTYPES[code]
 

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tables
 
+from dayfile.hdf5.library import DEFAULT, call, close_on_exit
+from dayfile.hdf5.links import get_root_id
+from dayfile.hdf5.readonly import OpenFile
+
 __all__ = ["allow_any_names", "create_groups", "find_leaves", "is_group"]
+
+GROUP, DATASET = 0, 1
+"""Types of links (``H5G_obj_t``)."""
+BY_NAME, ASCENDING = 0, 0
+"""``H5_INDEX_NAME`` and ``H5_ITER_INC``"""
+HIDDEN = ("_i_", "_p_")
+"""Beginnings of the names of PyTables' own nodes, such as the index of a column."""
+MOST_LEVELS = 32
+"""Levels of groups; day files have 4."""
+
+
+class GroupInfo(ctypes.Structure):
+    """The library's ``H5G_info_t``."""
+
+    _fields_ = (
+        ("storage_type", ctypes.c_int),
+        ("links", ctypes.c_uint64),
+        ("highest_order", ctypes.c_int64),
+        ("mounted", ctypes.c_bool),
+    )
 
 
 @contextmanager
@@ -45,9 +70,45 @@ def create_groups(file: tables.File, path: str, title_of: Callable[[int], str]) 
                 group = file.create_group(group, name, title_of(depth))
 
 
-def find_leaves(group: tables.Group, *, without: str) -> Iterator[str]:
-    """Find the paths of all tables and arrays of a group and those below it, except in groups of one name."""
-    yield from (f"{group._v_pathname.rstrip('/')}/{name}" for name in sorted(group._v_leaves))
-    for name in sorted(group._v_groups):
-        if name != without:
-            yield from find_leaves(group[name], without=without)
+def find_leaves(file: OpenFile, *, without: str) -> Iterator[str]:
+    """Find the paths of all tables and arrays of an open file, those of a group first, except in groups of one name.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        A group cannot be read, or groups are more than ``MOST_LEVELS`` deep.
+    """
+    yield from find_below(get_root_id(file), "", without, MOST_LEVELS)
+
+
+def find_below(location: int, path: str, without: str, levels: int) -> Iterator[str]:
+    """Find the paths of all tables and arrays below a group of an open file."""
+    if not levels:
+        raise tables.HDF5ExtError(f"groups are more than {MOST_LEVELS} deep")
+    members = list_members(location, path or "/")
+    yield from (f"{path}/{name}" for name, kind in members if kind == DATASET)
+    for name, kind in members:
+        if kind == GROUP and name != without:
+            yield from find_below(location, f"{path}/{name}", without, levels - 1)
+
+
+def list_members(location: int, path: str) -> list[tuple[str, int]]:
+    """List the names in a group, in order, with the type of each: soft and external links are of another."""
+    found = []
+    with close_on_exit("H5Gclose", call("H5Gopen2", location, path.encode(), DEFAULT)) as group:
+        info = GroupInfo()
+        call("H5Gget_info", group, ctypes.byref(info))
+        for number in range(info.links):
+            name = get_name(group, number)
+            if not name.startswith(HIDDEN):
+                found.append((name, call("H5Gget_objtype_by_idx", group, number)))
+    return sorted(found)
+
+
+def get_name(group: int, number: int) -> str:
+    """Return the name of a link of an open group by its number."""
+    place = (group, b".", BY_NAME, ASCENDING, number)
+    size = call("H5Lget_name_by_idx", *place, None, 0, DEFAULT) + 1
+    buffer = ctypes.create_string_buffer(size)
+    call("H5Lget_name_by_idx", *place, buffer, size, DEFAULT)
+    return buffer.value.decode()

@@ -27,6 +27,15 @@ STATUS, HID, INT = ctypes.c_int, ctypes.c_int64, ctypes.c_int
 """``herr_t`` and ``htri_t``; ``hid_t``; and ``int``."""
 SIZE, POINTER, TEXT = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "H5Fopen": (HID, TEXT, ctypes.c_uint, HID),
+    "H5Fget_intent": (STATUS, HID, POINTER),
+    "H5Fget_vfd_handle": (STATUS, HID, HID, POINTER),
+    "H5Fclose": (STATUS, HID),
+    "H5Gopen2": (HID, HID, TEXT, HID),
+    "H5Gget_info": (STATUS, HID, POINTER),
+    "H5Gclose": (STATUS, HID),
+    "H5Gget_objtype_by_idx": (INT, HID, ctypes.c_uint64),
+    "H5Lget_name_by_idx": (INT, HID, TEXT, INT, INT, ctypes.c_uint64, POINTER, SIZE, HID),
     "H5Lexists": (STATUS, HID, TEXT, HID),
     "H5Ldelete": (STATUS, HID, TEXT, HID),
     "H5Ocopy": (STATUS, HID, TEXT, HID, TEXT, HID, HID),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import tables
 
 from dayfile.hdf5.library import DEFAULT, call
+from dayfile.hdf5.readonly import OpenFile, ReadOnlyFile
 
 __all__ = ["copy_object", "delete_link", "get_root_id", "link_exists"]
 
 
-def get_root_id(file: tables.File) -> int:
-    """Return the library's identifier of the root group of an open file."""
-    return int(file.root._v_objectid)
+def get_root_id(file: OpenFile) -> int:
+    """Return the library's identifier of an open file or of its root group: paths begin at either."""
+    return file.identifier if isinstance(file, ReadOnlyFile) else int(file.root._v_objectid)
 
 
-def link_exists(file: tables.File, path: str) -> bool:
+def link_exists(file: OpenFile, path: str) -> bool:
     """Return whether an open file has a node at a path."""
     parts = path.strip("/").split("/")
     root = get_root_id(file)

@@ -23,9 +23,18 @@ from dayfile.hdf5.datasets import (
 )
 from dayfile.hdf5.datatypes import find_row_dtype
 from dayfile.hdf5.library import call, close_on_error
+from dayfile.hdf5.readonly import OpenFile
 from dayfile.messages import plural
 
-__all__ = ["ConvertedTable", "NativeTable", "Table", "extend_with_zeros", "open_if_table", "open_table"]
+__all__ = [
+    "ConvertedTable",
+    "NativeTable",
+    "Table",
+    "extend_with_zeros",
+    "open_if_table",
+    "open_native_table",
+    "open_table",
+]
 
 
 class Table(Protocol):
@@ -77,23 +86,23 @@ class NativeTable:
 
     Parameters
     ----------
-    file : tables.File
+    file : tables.File or ReadOnlyFile
         The open file that it is in.
-    dataset : int
-        The library's identifier of the open table, which is closed by :meth:`close`.
+    dataset, datatype : int
+        The library's identifiers of the open table and of its datatype, which are closed by :meth:`close`.
     path : str
         Path in the day file.
     dtype : numpy.dtype
         Of its rows.
     """
 
-    def __init__(self, file: tables.File, dataset: int, path: str, dtype: np.dtype[np.void]) -> None:
+    def __init__(self, file: OpenFile, dataset: int, datatype: int, path: str, dtype: np.dtype[np.void]) -> None:
         self.file = file
         self.dataset = dataset
+        self.datatype = datatype
         self.path = path
         self.dtype = dtype
         self._nrows = get_extent(dataset)
-        self.datatype = call("H5Dget_type", dataset)
 
     @property
     def nrows(self) -> int:
@@ -248,7 +257,7 @@ def make_room(dtype: np.dtype[np.void], names: Sequence[str], length: int) -> np
     return np.empty(length, np.dtype([(name, dtype[name]) for name in names]))
 
 
-def open_if_table(file: tables.File, path: str) -> Table | None:
+def open_if_table(file: OpenFile, path: str) -> Table | None:
     """Open the table at a path of an open file; None if the node there is not a table.
 
     Raises
@@ -258,15 +267,25 @@ def open_if_table(file: tables.File, path: str) -> Table | None:
     """
     dataset = open_dataset(file, path)
     with close_on_error("H5Dclose", dataset):
-        dtype = find_row_dtype(file, path, dataset)
-        if dtype is not None:
-            return NativeTable(file, dataset, path, dtype)
+        datatype = call("H5Dget_type", dataset)
+        with close_on_error("H5Tclose", datatype):
+            dtype = find_row_dtype(file, path, datatype)
+            if dtype is not None:
+                return NativeTable(file, dataset, datatype, path, dtype)
+        call("H5Tclose", datatype)
     call("H5Dclose", dataset)
     node = file.get_node(path)
     return ConvertedTable(node) if isinstance(node, tables.Table) else None
 
 
-def open_table(file: tables.File, path: str) -> Table:
+def open_native_table(file: OpenFile, path: str, dtype: np.dtype[np.void]) -> NativeTable:
+    """Open the table at a path of an open file, whose rows are known to be of a dtype."""
+    dataset = open_dataset(file, path)
+    with close_on_error("H5Dclose", dataset):
+        return NativeTable(file, dataset, call("H5Dget_type", dataset), path, dtype)
+
+
+def open_table(file: OpenFile, path: str) -> Table:
     """Open the table at a path of an open file.
 
     Raises

@@ -19,6 +19,7 @@ import tables
 from dayfile.hdf5.datasets import get_extent, open_dataset, select_hyperslab, set_extent, write_hyperslab
 from dayfile.hdf5.datatypes import FLOAT, INTEGER, VLEN
 from dayfile.hdf5.library import DEFAULT, call, close_on_error, close_on_exit
+from dayfile.hdf5.readonly import OpenFile
 
 __all__ = ["VlenArray", "open_if_vlen_array", "open_vlen_array"]
 
@@ -103,7 +104,7 @@ class VlenArray:
         call("H5Dclose", self.dataset)
 
 
-def open_if_vlen_array(file: tables.File, path: str) -> VlenArray | None:
+def open_if_vlen_array(file: OpenFile, path: str) -> VlenArray | None:
     """Open the array of values of variable length at a path of an open file; None if the node there is not one.
 
     Raises
@@ -124,7 +125,7 @@ def open_if_vlen_array(file: tables.File, path: str) -> VlenArray | None:
     return None
 
 
-def open_vlen_array(file: tables.File, path: str) -> VlenArray:
+def open_vlen_array(file: OpenFile, path: str) -> VlenArray:
     """Open the array of values of variable length at a path of an open file.
 
     Raises

@@ -6,9 +6,10 @@ file's path are not among the attributes: they matter to writing only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -116,8 +117,15 @@ class Declaration(BaseModel):
 
 WRITING_ONLY = {"fields": {"__all__": {"code", "overflow"}}}
 """Parts that are not declared, as they matter to writing only."""
-ATTRIBUTES = ("TITLE", *Declaration.model_fields)
-"""The attributes of a table that are read; the title is PyTables' own."""
+TITLE = "TITLE"
+"""PyTables' own attribute."""
+ATTRIBUTES = (TITLE, *Declaration.model_fields)
+"""The attributes of a table that declare its data type."""
+DIGEST = "declaration_sha256"
+"""The attribute that says which they are."""
+BY_DIGEST: dict[str, DataType] = {}
+"""Data types that were read in this process, by the digest of their declaration."""
+MOST_KNOWN = 1000
 
 
 def make_attributes(data_type: DataType) -> dict[str, str | int]:
@@ -135,18 +143,32 @@ def make_attributes(data_type: DataType) -> dict[str, str | int]:
 
 
 def write_attributes(table: tables.Table, data_type: DataType) -> None:
-    """Write the attributes that declare a table's data type."""
-    set_attributes(table, make_attributes(data_type))
+    """Write the attributes that declare a table's data type, and their digest."""
+    attributes = make_attributes(data_type)
+    digest = digest_attributes({**attributes, TITLE: str(table.title)})
+    set_attributes(table, {**attributes, DIGEST: digest})
+
+
+def digest_attributes(attributes: Mapping[str, str | int]) -> str:
+    """Compute the digest of the attributes that declare a data type; an empty one counts as absent."""
+    content = json.dumps({name: value for name, value in attributes.items() if value != ""}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_data_type(table: Table) -> DataType | None:
     """Read the data type of a table from its attributes alone; None for a table without them.
+
+    They are read and parsed once for each digest: nearly all tables of a type have the same.
 
     Raises
     ------
     tables.HDF5ExtError
         The attributes are damaged.
     """
+    digest = table.attributes((DIGEST,)).get(DIGEST)
+    known = BY_DIGEST.get(str(digest))
+    if known is not None and known.dtype == table.dtype:
+        return known
     attributes = table.attributes(ATTRIBUTES)
     if "data_type" not in attributes or "fields" not in attributes:
         return None
@@ -157,6 +179,10 @@ def read_data_type(table: Table) -> DataType | None:
         raise tables.HDF5ExtError(message) from error
     if table.dtype != data_type.dtype:
         raise tables.HDF5ExtError(f"the columns of {table.path} are not those that its attributes describe")
+    if digest == digest_attributes(attributes):
+        if len(BY_DIGEST) >= MOST_KNOWN:
+            BY_DIGEST.clear()
+        BY_DIGEST[digest] = data_type
     return data_type
 
 

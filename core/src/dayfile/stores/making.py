@@ -13,7 +13,7 @@ import tables
 from dayfile.hdf5.datasets import open_dataset
 from dayfile.hdf5.files import copy_from_image, make_image
 from dayfile.hdf5.groups import allow_any_names, create_groups
-from dayfile.hdf5.rows import NativeTable, extend_with_zeros
+from dayfile.hdf5.rows import NativeTable, extend_with_zeros, open_native_table
 from dayfile.hdf5.vlen import VlenArray
 from dayfile.model.datatype import DataType, Field
 from dayfile.stores.declarations import write_attributes
@@ -74,7 +74,7 @@ def make_table(
     """
     create_titled_groups(file, path, data_type.placement.node.titles, keys)
     copy_from_image(make_empty_table(data_type, rows, chunk_rows), NODE, file, path)
-    return NativeTable(file, open_dataset(file, path), path, data_type.dtype)
+    return open_native_table(file, path, data_type.dtype)
 
 
 def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -> VlenArray:
