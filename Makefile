@@ -8,7 +8,7 @@ PEERS := $(BUILD)/peers
 LOWEST := $(BUILD)/lowest
 # Wheels of the lowest versions exist for the lowest Python.
 LOWEST_PYTHON ?= $(shell command -v python3.11 || echo $(PYTHON))
-PARSERS := ccsdspy construct dissect.cstruct space_packet_parser
+PARSERS := ccsdspy construct dissect.cstruct space_packet_parser duckdb polars
 PLUGINS := plugins/hisparc plugins/cris plugins/sis
 PROJECTS := core $(PLUGINS)
 SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import catalogue, decoding, level1, mission, putting, reading, receiving, scale, uploads
+from benchmarks import catalogue, columns, decoding, level1, mission, putting, reading, receiving, scale, uploads
 from benchmarks.archiving import runners
 from benchmarks.measuring import HEADER, Figure, Round, Row, machine
 
@@ -36,6 +36,7 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "decode": lambda asked: decoding.decode(asked, options.peers),
         "read-days": reading.read_days,
         "read-events": reading.read_events,
+        "columns": lambda asked: columns.read_columns(asked, options.peers),
         "level1": level1.read_level1,
         "start": scale.start_up,
         "catalogue": catalogue.ask_large_catalogues,

@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["HEADER", "Figure", "Measured", "Round", "Row", "Side", "absent", "machine", "measured", "timed"]
 
 HEADER = (
-    f"{'row':<18} {'ours':>11} {'peer':>13} {'ratio':>7} {'aim':>7} {'floor':>11} {'ratio':>6} {'aim':>6}"
+    f"{'row':<20} {'ours':>11} {'peer':>13} {'ratio':>7} {'aim':>7} {'floor':>11} {'ratio':>6} {'aim':>6}"
     f"  {'unit':<10} what, and against what"
 )
 ABSENT = "not installed"
@@ -137,7 +137,7 @@ class Row:
             cells = (shown, number(self.ours.ratio(other)), f">={aim:g}" if aim else "")
             numbers += "".join(f" {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
             words += [f"{kind}: {other.name}"] if other else []
-        return f"{self.name:<18} {number(self.ours.rate):>11}{numbers}  {self.unit:<10} {'; '.join(words)}"
+        return f"{self.name:<20} {number(self.ours.rate):>11}{numbers}  {self.unit:<10} {'; '.join(words)}"
 
     def as_json(self) -> dict[str, object]:
         """The row as plain data."""
@@ -172,7 +172,7 @@ class Figure:
         """The figure as text, below HEADER."""
         aim = f"<={self.most:g}" if self.most else ""
         gap = " " * 21
-        return f"{self.name:<18} {number(self.value):>11} {gap} {aim:>7} {gap}     {self.unit:<10} {self.work}"
+        return f"{self.name:<20} {number(self.value):>11} {gap} {aim:>7} {gap}     {self.unit:<10} {self.work}"
 
     def as_json(self) -> dict[str, object]:
         """The figure as plain data."""

@@ -23,6 +23,7 @@ def benchmarks(*words, **variables):
 
 NAMES = (
     *("uploads-100", "uploads-1", "list-2000", "put-day", "decode", "read-days", "read-events", "level1"),
+    *("columns",),
     *("receive-100", "receive-1", "start", "catalogue", "scale", "mission"),
 )
 
