@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ import tables
 
 from dayfile.hdf5.library import call, close_on_exit, to_hsize
 
-__all__ = ["Extent", "copy_fields", "list_extents", "read_extents"]
+__all__ = ["Extent", "copy_fields", "list_extents", "read_fields", "read_rows"]
 
 BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
@@ -85,7 +86,31 @@ def copy_fields(rows: npt.NDArray[np.void], out: npt.NDArray[np.void]) -> None:
         out[name] = rows[name]
 
 
-def read_extents(
+def read_rows(descriptor: int, extents: list[Extent], start: int, out: npt.NDArray[np.void]) -> None:
+    """Read whole rows from the file, straight to where they go.
+
+    Parameters
+    ----------
+    descriptor, extents, start
+        As for :func:`read_fields`.
+    out : structured array, shape (n,)
+        Contiguous, in the dtype of the rows in the file; rows that were never written become zeros.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        The file ends before the rows do.
+    """
+    content, itemsize = out.view(np.uint8), out.dtype.itemsize
+    for first, end, offset in cut_extents(extents, start, start + len(out), itemsize):
+        part = content[(first - start) * itemsize : (end - start) * itemsize]
+        if offset is None:
+            part[:] = 0
+        else:
+            fill(descriptor, part.data, offset)
+
+
+def read_fields(
     descriptor: int, extents: list[Extent], start: int, out: npt.NDArray[np.void], rows: np.dtype[np.void]
 ) -> None:
     """Read fields of rows from the file.
@@ -108,19 +133,38 @@ def read_extents(
     tables.HDF5ExtError
         The file ends before the rows do.
     """
-    stop, filled = start + len(out), 0
-    buffer = bytearray(min(BUFFER_BYTES, len(out) * rows.itemsize) // rows.itemsize * rows.itemsize or rows.itemsize)
-    step = len(buffer) // rows.itemsize
+    step = max(1, min(BUFFER_BYTES // rows.itemsize, len(out)))
+    buffer = memoryview(bytearray(step * rows.itemsize))
+    for first, end, offset in cut_extents(extents, start, start + len(out), rows.itemsize):
+        if offset is None:
+            out[first - start : end - start] = np.zeros((), out.dtype)
+            continue
+        for row in range(first, end, step):
+            count = min(step, end - row)
+            view = buffer[: count * rows.itemsize]
+            fill(descriptor, view, offset + (row - first) * rows.itemsize)
+            copy_fields(np.frombuffer(view, rows), out[row - start : row - start + count])
+
+
+def cut_extents(extents: list[Extent], start: int, stop: int, itemsize: int) -> Iterator[tuple[int, int, int | None]]:
+    """Cut rows where extents begin and end: yield first and last row, and offset in the file, None if not there."""
+    done = start
     for extent in extents:
         first, end = max(extent.first, start), min(extent.stop, stop)
         if first >= end:
             continue
-        out[filled : first - start] = np.zeros((), out.dtype)
-        for row in range(first, end, step):
-            count = min(step, end - row)
-            view = memoryview(buffer)[: count * rows.itemsize]
-            if os.preadv(descriptor, [view], extent.offset + (row - extent.first) * rows.itemsize) != len(view):
-                raise tables.HDF5ExtError("the file ends before the rows of a chunk do")
-            copy_fields(np.frombuffer(view, rows), out[row - start : row - start + count])
-        filled = end - start
-    out[filled:] = np.zeros((), out.dtype)
+        if done < first:
+            yield done, first, None
+        yield first, end, extent.offset + (first - extent.first) * itemsize
+        done = end
+    if done < stop:
+        yield done, stop, None
+
+
+def fill(descriptor: int, view: memoryview, offset: int) -> None:
+    """Fill memory from the file."""
+    while view:
+        count = os.preadv(descriptor, [view], offset)
+        if not count:
+            raise tables.HDF5ExtError("the file ends before the rows of a chunk do")
+        view, offset = view[count:], offset + count

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
-from dayfile.hdf5.chunks import Extent, copy_fields, list_extents, read_extents
+from dayfile.hdf5.chunks import Extent, copy_fields, list_extents, read_fields, read_rows
 from dayfile.hdf5.datasets import (
     get_chunk_length,
     get_extent,
@@ -126,7 +126,9 @@ class NativeTable:
         found = np.empty(stop - start, self.dtype) if out is None else out
         if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
             raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
-        if stop > start:
+        if self.extents is not None:
+            read_rows(self.file.fileno(), self.extents, start, found)
+        elif stop > start:
             read_hyperslab(self.dataset, self.datatype, start, found)
         return found
 
@@ -145,7 +147,7 @@ class NativeTable:
         if self.extents is None:
             copy_fields(self.read(start, stop), found)
         else:
-            read_extents(self.file.fileno(), self.extents, start, found, self.dtype)
+            read_fields(self.file.fileno(), self.extents, start, found, self.dtype)
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
