@@ -17,10 +17,11 @@ import tables
 
 from dayfile.hdf5.library import call, close_on_exit, to_hsize
 
-__all__ = ["Extent", "copy_fields", "list_extents", "read_fields", "read_rows"]
+__all__ = ["Extent", "begins_with_superblock", "copy_fields", "fill_fields", "fill_rows", "list_extents"]
 
 BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
 """``HADDR_UNDEF``: the address of what is not in the file."""
 
@@ -80,19 +81,24 @@ def list_extents(dataset: int, itemsize: int, length: int) -> list[Extent] | Non
     return sorted(extents, key=lambda extent: extent.first)
 
 
+def begins_with_superblock(descriptor: int) -> bool:
+    """Return whether an open file has no user block before its superblock: offsets would not count that."""
+    return os.pread(descriptor, len(SIGNATURE), 0) == SIGNATURE
+
+
 def copy_fields(rows: npt.NDArray[np.void], out: npt.NDArray[np.void]) -> None:
     """Copy the fields that ``out`` has from rows, both of shape (n,)."""
     for name in out.dtype.names or ():
         out[name] = rows[name]
 
 
-def read_rows(descriptor: int, extents: list[Extent], start: int, out: npt.NDArray[np.void]) -> None:
+def fill_rows(descriptor: int, extents: list[Extent], start: int, out: npt.NDArray[np.void]) -> None:
     """Read whole rows from the file, straight to where they go.
 
     Parameters
     ----------
     descriptor, extents, start
-        As for :func:`read_fields`.
+        As for :func:`fill_fields`.
     out : structured array, shape (n,)
         Contiguous, in the dtype of the rows in the file; rows that were never written become zeros.
 
@@ -107,10 +113,10 @@ def read_rows(descriptor: int, extents: list[Extent], start: int, out: npt.NDArr
         if offset is None:
             part[:] = 0
         else:
-            fill(descriptor, part.data, offset)
+            read_bytes(descriptor, part.data, offset)
 
 
-def read_fields(
+def fill_fields(
     descriptor: int, extents: list[Extent], start: int, out: npt.NDArray[np.void], rows: np.dtype[np.void]
 ) -> None:
     """Read fields of rows from the file.
@@ -142,12 +148,12 @@ def read_fields(
         for row in range(first, end, step):
             count = min(step, end - row)
             view = buffer[: count * rows.itemsize]
-            fill(descriptor, view, offset + (row - first) * rows.itemsize)
+            read_bytes(descriptor, view, offset + (row - first) * rows.itemsize)
             copy_fields(np.frombuffer(view, rows), out[row - start : row - start + count])
 
 
 def cut_extents(extents: list[Extent], start: int, stop: int, itemsize: int) -> Iterator[tuple[int, int, int | None]]:
-    """Cut rows where extents begin and end: yield first and last row, and offset in the file, None if not there."""
+    """Cut rows where extents begin and end: yield from and before which row, and the offset, None for no place."""
     done = start
     for extent in extents:
         first, end = max(extent.first, start), min(extent.stop, stop)
@@ -161,7 +167,7 @@ def cut_extents(extents: list[Extent], start: int, stop: int, itemsize: int) -> 
         yield done, stop, None
 
 
-def fill(descriptor: int, view: memoryview, offset: int) -> None:
+def read_bytes(descriptor: int, view: memoryview, offset: int) -> None:
     """Fill memory from the file."""
     while view:
         count = os.preadv(descriptor, [view], offset)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
-from dayfile.hdf5.chunks import Extent, copy_fields, list_extents, read_fields, read_rows
+from dayfile.hdf5.chunks import Extent, begins_with_superblock, copy_fields, fill_fields, fill_rows, list_extents
 from dayfile.hdf5.datasets import (
     get_chunk_length,
     get_extent,
@@ -127,7 +127,7 @@ class NativeTable:
         if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
             raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
         if self.extents is not None:
-            read_rows(self.file.fileno(), self.extents, start, found)
+            fill_rows(self.file.fileno(), self.extents, start, found)
         elif stop > start:
             read_hyperslab(self.dataset, self.datatype, start, found)
         return found
@@ -135,7 +135,7 @@ class NativeTable:
     @cached_property
     def extents(self) -> list[Extent] | None:
         """Return where the rows are in the file; None if they are not there as they are in memory."""
-        if self.file.mode != "r":
+        if self.file.mode != "r" or not begins_with_superblock(self.file.fileno()):
             return None  # rows may wait in memory
         return list_extents(self.dataset, self.dtype.itemsize, self.nrows)
 
@@ -147,7 +147,7 @@ class NativeTable:
         if self.extents is None:
             copy_fields(self.read(start, stop), found)
         else:
-            read_fields(self.file.fileno(), self.extents, start, found, self.dtype)
+            fill_fields(self.file.fileno(), self.extents, start, found, self.dtype)
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
