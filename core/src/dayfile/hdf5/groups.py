@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import tables
 
-from dayfile.hdf5.library import DEFAULT, call, close_on_exit
+from dayfile.hdf5.library import DEFAULT, call, close_on_exit, load_library
 from dayfile.hdf5.links import get_root_id
 from dayfile.hdf5.readonly import OpenFile
 
@@ -93,14 +93,14 @@ def find_below(location: int, path: str, without: str, levels: int) -> Iterator[
 
 
 def list_members(location: int, path: str) -> list[tuple[str, int]]:
-    """List the names in a group, in order, with the type of each: soft and external links are of another."""
+    """List the names in a group, in order, with the type of each, without soft and external links."""
     found = []
     with close_on_exit("H5Gclose", call("H5Gopen2", location, path.encode(), DEFAULT)) as group:
         info = GroupInfo()
         call("H5Gget_info", group, ctypes.byref(info))
         for number in range(info.links):
             name = get_name(group, number)
-            if not name.startswith(HIDDEN):
+            if not name.startswith(HIDDEN) and not is_soft(group, name):
                 found.append((name, call("H5Gget_objtype_by_idx", group, number)))
     return sorted(found)
 
@@ -112,3 +112,8 @@ def get_name(group: int, number: int) -> str:
     buffer = ctypes.create_string_buffer(size)
     call("H5Lget_name_by_idx", *place, buffer, size, DEFAULT)
     return buffer.value.decode()
+
+
+def is_soft(group: int, name: str) -> bool:
+    """Return whether a link of an open group leads to a path, perhaps of another file, and not to an object."""
+    return bool(load_library().H5Lget_val(group, name.encode(), None, 0, DEFAULT) >= 0)  # a hard link has no value

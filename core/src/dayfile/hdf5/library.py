@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "H5Gclose": (STATUS, HID),
     "H5Gget_objtype_by_idx": (INT, HID, ctypes.c_uint64),
     "H5Lget_name_by_idx": (INT, HID, TEXT, INT, INT, ctypes.c_uint64, POINTER, SIZE, HID),
+    "H5Lget_val": (STATUS, HID, TEXT, POINTER, SIZE, HID),
     "H5Lexists": (STATUS, HID, TEXT, HID),
     "H5Ldelete": (STATUS, HID, TEXT, HID),
     "H5Ocopy": (STATUS, HID, TEXT, HID, TEXT, HID, HID),
