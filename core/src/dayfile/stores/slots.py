@@ -50,7 +50,7 @@ def find_uniform_starts(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]
         return np.ones(len(content), bool)
     start = np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size})
     # The number after eight bytes 0xFF is 0, that after eight bytes 0x00 is 1.
-    alike: npt.NDArray[np.bool_] = content.view(start)["word"].ravel() + np.uint64(1) <= np.uint64(1)
+    alike: npt.NDArray[np.bool_] = content.view(start)["word"][:, 0] + np.uint64(1) <= np.uint64(1)
     return alike
 
 
