@@ -247,11 +247,11 @@ ROW = st.tuples(st.integers(0, 80000), st.floats(width=32), st.binary(max_size=4
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_records_come_back_from_a_parcel(school, rows, station):
-    from dayfile.formats.parcels import Parcels
+    from dayfile.formats.parcels import decode_parcel, is_parcel
 
     source, batch = parcel(school, rows, station)
-    assert Parcels().recognise(source, school.instrument.layout)
-    (found,) = Parcels().decode(source, school.instrument.layout)
+    assert is_parcel(source)
+    (found,) = decode_parcel(source, {"school.events": school.events})
     assert isinstance(found, Batch)
     assert (found.records.tobytes(), dict(found.keys)) == (batch.records.tobytes(), {"station": station})
     assert list(found.blobs.values) == list(batch.blobs.values)
@@ -262,7 +262,7 @@ def test_any_records_come_back_from_a_parcel(school, rows, station):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_to_a_parcel_is_one_clear_error(school, rows, data):
     from dayfile.errors import SourceError
-    from dayfile.formats.parcels import Parcels, is_parcel
+    from dayfile.formats.parcels import decode_parcel, is_parcel
 
     source, _ = parcel(school, rows)
     content = source.content
@@ -272,7 +272,7 @@ def test_any_damage_to_a_parcel_is_one_clear_error(school, rows, data):
     if not is_parcel(damaged):
         return
     with pytest.raises(SourceError, match=r"school\.events\.parcel: this parcel is truncated or damaged"):
-        Parcels().decode(damaged, school.instrument.layout)
+        decode_parcel(damaged, {"school.events": school.events})
 
 
 FORGED = [

@@ -34,7 +34,7 @@ class Builtin:
 
     @hookimpl
     def formats(self) -> Iterable[Format]:
-        """Return the formats of C structs (streams, files of slots, HDF4), and the core's own."""
+        """Return the formats of C structs: streams, files of slots, HDF4."""
         from dayfile.formats.registry import CORE_FORMATS
 
         return CORE_FORMATS

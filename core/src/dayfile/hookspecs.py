@@ -149,7 +149,7 @@ def formats() -> Iterable[Format]:  # type: ignore[empty-body]
     """Offer formats of sources. Layouts name them under ``sources``, and can use their words.
 
     Called once, when the plugin is loaded, before any plugin declares its data types. Every selected plugin is asked,
-    and ``builtin``, which offers ``struct_streams``, ``hdf4``, ``flat_files`` and ``parcels``. Optional.
+    and ``builtin``, which offers ``struct_streams``, ``hdf4`` and ``flat_files``. Optional.
 
     Returns
     -------

@@ -26,38 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import RecordError, SourceError
-from dayfile.formats.base import Format
 from dayfile.formats.compressed import unfold
-from dayfile.layouts.reader import Layout
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs, Blocks, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.stores.nodes import Keys
 
-__all__ = ["Parcels", "decode_parcel", "is_parcel", "open_parcel", "open_wrapped", "write_records", "write_source"]
+__all__ = ["decode_parcel", "is_parcel", "open_parcel", "open_wrapped", "write_records", "write_source"]
 
 OPENING = b"\x89dayfile 1\r\n"
 NUMBER = np.dtype("<u4")
 BLOB = np.dtype([("owner", "<i8"), ("size", "<i8")])
 DECODED_BYTES = 16 * 2**20
 """Bytes of records, with their blobs, that are decoded at once."""
-
-
-class Parcels(Format):
-    """Parcels of records that a program put; they are recognised whether or not a layout names this format."""
-
-    name = "parcels"
-
-    def recognise(self, source: Source, layout: Layout) -> bool:  # noqa: ARG002 - of the protocol
-        """Return whether the first bytes are those of a parcel."""
-        return is_parcel(source)
-
-    def decode(self, source: Source, layout: Layout) -> Blocks | None:
-        """Read the records of a type of the layout."""
-        return decode_parcel(source, {data_type.name: data_type for data_type in layout.types})
-
-    def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes]:  # noqa: ARG002
-        """Encode records of a type without keys and blobs."""
-        return write_records(data_type, records)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from dayfile.formats.base import Format
 from dayfile.formats.hdf4 import Hdf4
-from dayfile.formats.parcels import Parcels
 from dayfile.formats.slot_files import SlotFiles
 from dayfile.formats.structs import Structs
 from dayfile.layouts import reader
@@ -14,7 +13,7 @@ from dayfile.layouts.reader import Layout
 
 __all__ = ["CORE_FORMATS", "read_layout"]
 
-CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4(), Parcels())
+CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4())
 """The formats that ``builtin`` offers, in the order in which they are asked: by name first, then by content."""
 
 
