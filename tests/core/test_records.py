@@ -108,7 +108,7 @@ def test_a_record_is_a_mapping_of_its_keys_and_fields(events):
         ("heigth", r"school\.events has no field or key 'heigth'; did you mean 'height'\?"),
         (["height", "stations"], "no field or key 'stations'; did you mean 'station'"),
         (np.array([True, False]), "the mask has 2 values for 6 records"),
-        (np.array([1.5]), "not by float64 values"),
+        (np.array([1.5]), "not by values of float64"),
     ],
 )
 def test_what_does_not_exist_is_an_error_that_says_what_there_is(events, wanted, message):

@@ -98,7 +98,7 @@ def check_key_values(finder: Finder, question: Question, seen: list[dict[str, Ke
             values[keys[name]] = None
     name, value = min(missing)
     there = sorted(known[name], key=lambda each: (isinstance(each, str), each))
-    raise UsageError(f"no {name} {value}; {plural_of(name)}: {list_some(map(str, there))}", where=finder.directory)
+    raise UsageError(f"no {name} {value}; {plural_of(name)}: {list_some(map(str, there))}")
 
 
 def answer_in_pieces(

@@ -145,7 +145,9 @@ class Records(HandedOn):
         """Return some of the records, by a slice, a mask or indexes."""
         if not isinstance(rows, slice):
             if rows.dtype.kind not in "biu" or rows.ndim != 1:
-                raise UsageError(f"records are chosen by names, a slice, a mask or indexes, not by {rows.dtype} values")
+                raise UsageError(
+                    f"records are chosen by names, a slice, a mask or indexes, not by values of {rows.dtype}"
+                )
             if rows.dtype == bool and len(rows) != len(self):
                 raise UsageError(f"the mask has {plural(len(rows), 'value')} for {plural(len(self), 'record')}")
         return replace(

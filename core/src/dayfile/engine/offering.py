@@ -17,6 +17,7 @@ from dayfile.engine.intake import Arrival, list_given
 from dayfile.engine.reading import READ_BLOCK
 from dayfile.engine.run import Run
 from dayfile.errors import SourceError, UsageError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
@@ -169,5 +170,6 @@ def limit_parts(parts: Iterable[bytes], largest: int) -> Iterator[bytes]:
     for part in parts:
         size += len(part)
         if size > largest:
-            raise SourceError(f"more than {largest:,} bytes, the largest source that is read (sources.largest)")
+            limit = f"{plural(largest, 'byte')}, the largest source that is read (sources.largest)"
+            raise SourceError(f"more than {limit}")
         yield part

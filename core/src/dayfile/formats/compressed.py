@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from dayfile.errors import SourceError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 
 __all__ = ["Unfolded", "unfold"]
@@ -105,8 +106,8 @@ def unfold(source: Source, largest: int) -> Source:
     for part in unfold_parts(source):
         size += len(part)
         if size > largest:
-            message = f"unfolds to more than {largest:,} bytes, the largest source that is read; raise sources.largest"
-            raise SourceError(message, where=source.name)
+            limit = f"{plural(largest, 'byte')}, the largest source that is read; raise sources.largest"
+            raise SourceError(f"unfolds to more than {limit}", where=source.name)
         if size <= WHOLE_BYTES:
             parts.append(part)
     unfolded = Unfolded(source, size)
