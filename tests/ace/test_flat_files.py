@@ -599,7 +599,7 @@ def test_the_command_writes_the_file_and_tells_its_size(contended, tmp_path):
     ("changed", "message"),
     [
         ({"--day": "1997-11-05"}, "no cris.high_priority_rates on 1997-11-05; nearest: 1997-10-31"),
-        ({"--day": "yesterday"}, "is not a day"),
+        ({"--day": "31 October"}, "is not a day"),
         ({"--format": "level2"}, "no format 'level2'; its formats are: level1.1"),
         ({"TYPE": "cris.hp"}, "holds no 'cris.hp'; one of cris.high_priority_rates"),
     ],

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from dayfile import Instrument, create_archive, hookimpl, open_archive
 from dayfile.errors import MissingExtraError, UsageError
+from running import run_python
 
 LAYOUT = """\
 instrument: muon
@@ -392,14 +393,14 @@ def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(
         getattr(rates, method)()
 
 
-def test_reading_imports_none_of_them(archive, python):
+def test_reading_imports_none_of_them(archive):
     code = (
         f"import dayfile, sys; dayfile.open_archive({str(archive.root.path)!r}).read('muon.rates', where='good')[3]; "
     )
     code += (
         "print([name for name in ('pandas', 'pyarrow', 'polars', 'xarray', 'astropy', 'dask') if name in sys.modules])"
     )
-    assert python("-c", code).stdout.strip() == "[]"
+    assert run_python("-c", code).stdout.strip() == "[]"
 
 
 # ---- notebooks

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dayfile import create_archive
+from running import run_python
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures by /proc")
 
@@ -50,9 +51,9 @@ def large(tmp_path_factory, muon):
     return archive.root.path
 
 
-def test_memory_for_pieces_is_that_of_a_day_and_not_of_the_range(large, python):
-    whole = list(map(int, python("-c", MEASURE, large, "read").stdout.split()))
-    pieces = list(map(int, python("-c", MEASURE, large, "iter").stdout.split()))
+def test_memory_for_pieces_is_that_of_a_day_and_not_of_the_range(large):
+    whole = list(map(int, run_python("-c", MEASURE, large, "read").stdout.split()))
+    pieces = list(map(int, run_python("-c", MEASURE, large, "iter").stdout.split()))
     assert pieces[:2] == whole[:2]
     assert whole[0] == DAYS * A_DAY
     assert whole[2] * 1024 > 50 * MB

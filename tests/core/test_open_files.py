@@ -12,7 +12,7 @@ import pytest
 import tables
 
 from dayfile import Batch, Instrument, Status, open_archive
-from dayfile.archive import reading
+from dayfile.archive import answering
 from dayfile.archive.checking import check_day_file
 from dayfile.archive.records import Place, read_blobs
 from dayfile.archive.survey import open_leaves, read_summaries, survey, verify
@@ -131,11 +131,11 @@ def test_a_reader_that_is_stopped_leaves_nothing_open(archive, muon, monkeypatch
     archive.drop("MuonRates.be.bin", muon.stream("rates", rates(muon, (1, 1), (1, 2)).records))
     archive.run()
 
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "read_table", stopped)
+        patched.setattr(answering, "read_table", stopped)
         with pytest.raises(KeyboardInterrupt):
             open_archive(archive.root.path).read(f"muon.{which}")
     gc.collect()
