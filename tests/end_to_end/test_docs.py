@@ -136,9 +136,10 @@ def commands_of(text: str) -> Iterator[tuple[str, list[str]]]:
 def normal(line: str) -> str:
     """A line without what differs from run to run or from one zlib to another: seconds, sizes, spaces at its end.
 
-    Nor where the reader's directory is.
+    Nor where the reader's directory is, nor the name of an entry in quarantine.
     """
     line = re.sub(r"^made the archive /.*/", "made the archive ", line)
+    line = re.sub(r"quarantine/\d{4}-\d\d-\d\d-\w{12}$", "quarantine/DATE-ID", line)
     return re.sub(r"\b\d+\.\d+ ?(s|MB)\b", r"N \1", line.rstrip())
 
 

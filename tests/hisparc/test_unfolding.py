@@ -12,6 +12,8 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archives import list_entries
 from dayfile import create_archive
@@ -19,11 +21,11 @@ from dayfile.errors import SourceError
 from dayfile_hisparc import instrument
 from dayfile_hisparc.codes import LONGEST_CODE, MOST_CODES, find_plan, remember_plan
 from dayfile_hisparc.events import MOST_UNKNOWN, Dates, decode_events
-from dayfile_hisparc.pickles import Upload, read_pickle, read_upload, write_upload
+from dayfile_hisparc.pickles import DEEPEST, Reader, Upload, check_values, read_pickle, read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver
 from dayfile_hisparc.stations import StationList
-from dayfile_hisparc.structure import check_structure
-from dayfile_hisparc.unfolding import MOST_UNFOLDED
+from dayfile_hisparc.structure import LONGEST_IN_RUN, check_structure
+from dayfile_hisparc.unfolding import MOST_UNFOLDED, Unfolding, find_largest_size
 from running import run_python
 
 MOMENT = dt.datetime(2024, 5, 1, 12)
@@ -133,6 +135,65 @@ def test_an_upload_that_unfolds_to_less_is_read_as_it_is():
         read_upload(pickle.dumps(shared_traces(number + 1), 2), where="")
 
 
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+ZONE = dt.timezone(dt.timedelta(days=-1, seconds=86399, microseconds=999999))
+TEXTS = st.builds(
+    lambda letter, number: letter * number, st.sampled_from("a\xff\u20ac\U0010ffff'\n"), st.integers(0, 3000)
+)
+LEAVES = st.one_of(
+    TEXTS,
+    TEXTS.map(str.encode),
+    st.integers(-(2**64), 2**64),
+    st.floats(),
+    st.none(),
+    st.builds(lambda name: MOMENT.replace(tzinfo=dt.timezone(ZONE.utcoffset(None), name)), TEXTS),
+    st.just(MOMENT.replace(tzinfo=ZONE)),
+)
+USES = st.integers(0, 300)
+SHARED = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(lambda value, uses: [value] * uses, inner, USES),
+        st.builds(lambda value, uses: dict.fromkeys(range(uses), value), inner, USES),
+        st.builds(lambda key, value, uses: [{key: value}] * uses, TEXTS, inner, USES),
+    ),
+    max_leaves=2,
+)
+
+
+@given(SHARED, st.sampled_from(PROTOCOLS))
+def test_no_value_unfolds_to_more_than_the_largest_size_of_so_many_values(value, protocol):
+    content = pickle.dumps(value, protocol)
+    number = check_values(Reader(content).load(), MB * MB)
+    counted = Unfolding(sys.maxsize)
+    counted.check(Reader(content).load())
+    assert counted.size <= find_largest_size(number, check_structure(content, where="").longest) + 100
+
+
+def test_no_bytes_of_python_2_unfold_to_more_than_the_largest_size():
+    content = b"](T" + (5000).to_bytes(4, "little") + b"\xff" * 5000 + b"q\0" + b"h\0" * 300 + b"e."
+    counted = Unfolding()
+    counted.check(Reader(content).load())
+    number = check_values(Reader(content).load(), MB)
+    assert counted.size <= find_largest_size(number, check_structure(content, where="").longest)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("make", [str, str.encode])
+def test_the_longest_string_of_a_pickle_is_known_unless_it_is_short(make, protocol):
+    for length in (LONGEST_IN_RUN - 10, *range(LONGEST_IN_RUN - 3, LONGEST_IN_RUN + 4), 5000, 100_000):
+        content = pickle.dumps([make("a" * length), make("b" * 50)], protocol)
+        longest = check_structure(content, where="").longest
+        assert max(length, LONGEST_IN_RUN) <= longest <= max(length, LONGEST_IN_RUN) + 12
+
+
+def test_the_number_of_values_is_not_too_small_however_deep_they_are():
+    value = "a"
+    for _ in range(DEEPEST - 2):
+        value = [value, value]
+    assert check_values([value, {"a": value}], MB) >= 2 * 2 ** (DEEPEST - 2)
+
+
 def test_an_upload_has_at_most_so_many_events():
     assert len(read_upload(write_upload(None, None, [0, 1, 2]), where="", most_events=3).events) == 3
     for station in (None, 501):
@@ -142,7 +203,7 @@ def test_an_upload_has_at_most_so_many_events():
 
 def test_what_is_shared_is_copied_once_where_texts_of_python_2_become_bytes():
     content = b"](U\x01\xffq\x00](h\x00h\x00eq\x01h\x01h\x01}q\x02(U\x01ah\x00uh\x02e."
-    assert check_structure(content, where="")
+    assert check_structure(content, where="").foreign
     first, *lists, one, other = read_pickle(content, where="")
     assert (first, *lists, one) == (b"\xff", *[[b"\xff"] * 2] * 3, {"a": b"\xff"})
     assert (lists[0] is lists[1] is lists[2], one is other, lists[0][0] is first) == (True, True, True)

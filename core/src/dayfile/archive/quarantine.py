@@ -48,6 +48,11 @@ DROPPED = re.compile(r"\.gone-.+|\.[0-9a-f]{12}")
 """Names of entries that are being dropped, and of incomplete entries, whose bytes still are in their source."""
 
 
+def format_reason(reason: Mapping[str, Any]) -> bytes:
+    """Format a reason as JSON, indented, with a line feed at its end."""
+    return f"{json.dumps(reason, indent=2, ensure_ascii=False)}\n".encode(errors="backslashreplace")
+
+
 class Quarantine:
     """The directory of an archive with an entry, ``<date>-<short id>/``, for each input that cannot be archived.
 
@@ -165,7 +170,7 @@ class Quarantine:
         disk.make_directory(making, private=True)
         earlier = self.requeued.recall(short, reason.get("message"))
         dated = {"time": now.isoformat(timespec="seconds"), **reason} | ({"earlier": earlier} if earlier else {})
-        written = json.dumps(dated, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+        written = format_reason(dated)
         disk.write(making / REASON, written, private=True)
         disk.sync(making)
         return making, f"{now:%Y-%m-%d}"
@@ -202,7 +207,7 @@ class Quarantine:
             merged["count"] = int(known.get("count", 0)) + records
             merged["source"] = plural(before.count('"sha256"') + len(fresh), "source")
             content = "".join(f"{line}\n" for lines in fresh.values() for line in lines)
-            written = json.dumps(merged, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+            written = format_reason(merged)
             if known:
                 disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
                 disk.unlink(entry / NEW_REASON)  # left by a process that was killed here

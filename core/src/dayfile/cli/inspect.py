@@ -29,7 +29,10 @@ def ls(
     by: Annotated[str | None, typer.Option(metavar="KEY", help="For each value of a key, such as station.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the data types of an archive: days, records, first and last time."""
+    """List the data types of an archive: days, records, first and last time.
+
+    Records that are valid for a time end when that is over: the last time can be on the day after the last day file.
+    """
     from dayfile.api import open_archive
 
     opened = open_archive(archive)

@@ -60,6 +60,7 @@ class DayFiles:
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
         self.used: dict[str, WorkFile] = {}  # those that may be open, least recently used first
+        self.alone: dict[str, set[str]] = {}  # types of each that no other day file has on its day
         # Names of the sources of each work file by identity: a source may come again before it is in the ledger.
         self.taken: dict[str, dict[str, str]] = {}
         # Statuses of the records written to each, to be taken back if it is given up.
@@ -84,8 +85,9 @@ class DayFiles:
         work_file = self.work_files[path]
         if work_file.ledger.day != str(day):
             raise PluginError(f"locate_file puts {day} into {path}, which is the day file of {work_file.ledger.day}")
-        if work_file.base is None and not self.new:
+        if work_file.base is None and not self.new and data_type not in self.alone[path]:
             self._check_elsewhere(path, day, data_type)
+            self.alone[path].add(data_type)
         self.used.pop(path, None)
         self.used[path] = work_file
         while len(self.used) > OPEN_FILES or (
@@ -107,6 +109,7 @@ class DayFiles:
         if other != path:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
+        self.alone[path] = set()
         try:
             digest = None if self.new else self.catalogue.digest(path)
             work_file = WorkFile(

@@ -27,7 +27,7 @@ from dayfile.errors import SourceError
 from dayfile.messages import plural
 from dayfile_hisparc.stand_ins import PERMITTED, Permitted, RefusalError, make_printable
 from dayfile_hisparc.structure import LARGEST, check_structure
-from dayfile_hisparc.unfolding import Unfolding
+from dayfile_hisparc.unfolding import MOST_UNFOLDED, Unfolding, find_largest_size
 
 __all__ = ["Upload", "read_pickle", "read_upload", "write_upload"]
 
@@ -52,7 +52,7 @@ class Reader(pickle.Unpickler):
         if permitted is None:
             full_name = make_printable(f"{module}.{name}")
             raise RefusalError(f"names {full_name}, which is not one of the permitted names; nothing of it was run")
-        return Permitted(self.made.count_calls(permitted.call)) if permitted.makes_texts else permitted
+        return Permitted(permitted.call, count=self.made.add) if permitted.makes_texts else permitted
 
 
 class Prefetched(io.BytesIO):
@@ -63,21 +63,25 @@ class Prefetched(io.BytesIO):
         return self.getvalue() if self.tell() == 0 else b""
 
 
-def check_values(value: object, most: int) -> None:
+def check_values(value: object, most: int) -> int:
     """Refuse anything but lists and dicts, too many levels, or the same lists or dicts in too many places.
 
     So accepted values can be walked, compared and pickled again in a time bounded by ``most``, a number of values on
     one level. Only objects that the garbage collector tracks are checked; others are plain values, or dicts of them.
+
+    Returns a number of values, keys among them, that is not too small, with each counted as often as it is used.
     """
-    level: list[Any] = [value] if gc.is_tracked(value) else []
-    for _ in range(DEEPEST):
+    found, number = [value], 0
+    for _ in range(DEEPEST + 1):
+        number += len(found) + 2 * sum(map(len, [item for item in found if type(item) is dict]))
+        level: list[Any] = [*filter(gc.is_tracked, found)]
+        if not level:
+            return number
         for kind in {*map(type, level)} - {list, dict, tuple}:
             raise RefusalError(f"holds a {kind.__name__}, which is not a value of an event")
         if sum(map(len, level)) > most:
             raise RefusalError("holds the same lists or dicts in too many places")
-        level = [*filter(gc.is_tracked, gc.get_referents(*level))]
-        if not level:
-            return
+        found = gc.get_referents(*level)
     raise RefusalError(f"holds lists or dicts more than {DEEPEST} deep")
 
 
@@ -159,11 +163,12 @@ def read_pickle(content: bytes, *, where: str) -> object:
     Traceback (most recent call last):
     dayfile.errors.SourceError: upload_17: the pickle names os.system, which is not one of the permitted names; ...
     """
-    foreign = check_structure(content, where=where)
+    foreign, longest = check_structure(content, where=where)
     try:
         value = convert_event_tuples(Reader(content).load())
-        check_values(value, max(len(content), MOST_VALUES))
-        Unfolding().check(value)
+        number = check_values(value, max(len(content), MOST_VALUES))
+        if find_largest_size(number, longest) > MOST_UNFOLDED:
+            Unfolding().check(value)
     except RefusalError as error:
         raise SourceError(f"the pickle {error}", where=where) from error
     except MALFORMED as error:

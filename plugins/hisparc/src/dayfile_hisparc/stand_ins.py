@@ -115,20 +115,26 @@ class Permitted:
     """A name that a pickle may call. It has no state: the BUILD opcode could change a plain function.
 
     ``makes_texts`` says whether a call makes bytes or a text as long as its arguments, which a pickle can use any
-    number of times.
+    number of times; ``count`` is called with the length of each that is made.
     """
 
-    __slots__ = ("call", "makes_texts")
+    __slots__ = ("call", "count", "makes_texts")
 
-    def __init__(self, call: Callable[..., object], *, makes_texts: bool = False) -> None:
+    def __init__(
+        self, call: Callable[..., object], *, makes_texts: bool = False, count: Callable[[int], None] | None = None
+    ) -> None:
         self.call = call
         self.makes_texts = makes_texts
+        self.count = count
 
     def __call__(self, *arguments: object) -> object:
         """Call the stand-in with the arguments."""
         if len(arguments) > MOST_ARGUMENTS:
             raise RefusalError(f"has a call with {len(arguments)} arguments")
-        return self.call(*arguments)
+        made = self.call(*arguments)
+        if self.count is not None and isinstance(made, (bytes, str)):
+            self.count(len(made))
+        return made
 
     def __setstate__(self, state: object) -> NoReturn:
         raise RefusalError("sets the state of a name")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from dayfile.errors import SourceError
 from dayfile.messages import plural
 
-__all__ = ["OPENING_SIZE", "check_structure", "looks_like_pickle"]
+__all__ = ["OPENING_SIZE", "Strings", "check_structure", "looks_like_pickle"]
 
 # Limits. Stations send at most 1000 events at once: 1.4 MB of showers, or 84,000 dicts if all are configurations.
 LARGEST: Final = 32 * 2**20
@@ -26,6 +26,8 @@ MOST_CONTAINERS: Final = 300_000
 """Lists and dicts of a pickle: an empty dict is 1 byte and costs 80."""
 LONG_STRING: Final = 32
 """Length of the shortest string that counts as long."""
+LONGEST_IN_RUN: Final = 1023
+"""Length of the longest string that is not left to Python; traces have some hundreds of characters, few more."""
 
 
 def match_one_of(expressions: Iterable[bytes]) -> bytes:
@@ -116,8 +118,7 @@ def compile_run(text: bytes, longest: int = LONG_STRING - 1) -> re.Pattern[bytes
     return re.compile(rb"(?s)" + run + rb"(?:" + STRING + rb"|)")
 
 
-# Traces have some hundreds of characters; few have more than 1000.
-RUN: Final = compile_run(rb"[^\n]*+", 1023)
+RUN: Final = compile_run(rb"[^\n]{0,%d}+" % LONGEST_IN_RUN, LONGEST_IN_RUN)
 RUN_OF_SHORT_STRINGS: Final = compile_run(rb"[^\n]{0,99}+")
 """Leaves all long strings to Python, so that the bytes beside them can be counted."""
 ARGUMENT: Final = PUT + rb"?" + CALL
@@ -154,7 +155,22 @@ def looks_like_pickle(content: bytes) -> bool:
     return OPENING.match(content) is not None
 
 
-def check_structure(content: bytes, *, where: str) -> bool:
+class Strings(NamedTuple):
+    """What a walk over the opcodes found of the strings.
+
+    Parameters
+    ----------
+    foreign : bool
+        Whether there may be a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
+    longest : int
+        None has more bytes; at least :data:`LONGEST_IN_RUN`.
+    """
+
+    foreign: bool
+    longest: int
+
+
+def check_structure(content: bytes, *, where: str) -> Strings:
     r"""Refuse a pickle that could do harm while it is read, before reading any of it.
 
     An accepted pickle has only the opcodes that lists and dicts of plain values need, up to protocol 5. Reading it
@@ -169,8 +185,8 @@ def check_structure(content: bytes, *, where: str) -> bool:
 
     Returns
     -------
-    bool
-        Whether it may have a ``str`` of Python 2 that is neither ASCII nor the argument of a call.
+    Strings
+        What was found of its strings.
 
     Raises
     ------
@@ -180,13 +196,13 @@ def check_structure(content: bytes, *, where: str) -> bool:
     Examples
     --------
     >>> check_structure(b"(lp0\n.", where="upload_17")
-    False
+    Strings(foreign=False, longest=1023)
     >>> check_structure(b"(cos\nsystem\nS'true'\no.", where="upload_17")
     Traceback (most recent call last):
     dayfile.errors.SourceError: upload_17, byte 20: the pickle has the opcode OBJ in a place or form ...
     """
     check_size(content, where)
-    foreign = False
+    foreign, longest = False, LONGEST_IN_RUN
     runs = RUN if len(content) <= LARGEST_STRUCTURE else RUN_OF_SHORT_STRINGS
     end = strings = 0
     while run := runs.match(content, end):
@@ -213,6 +229,7 @@ def check_structure(content: bytes, *, where: str) -> bool:
         if end > len(content):
             raise SourceError("the pickle has a string that is cut off", where=f"{where}, byte {position}")
         strings += end - position - LONG_STRING
+        longest = max(longest, end - position)
     events = EVENT_TUPLE.match(content, position)
     if opcode != b"." and not events:
         cut = "" if content.endswith(b".") else "; it does not end with STOP and may be cut off"
@@ -222,7 +239,8 @@ def check_structure(content: bytes, *, where: str) -> bool:
         raise SourceError(
             f"{plural(len(content) - end, 'byte')} after the end of the pickle", where=f"{where}, byte {end}"
         )
-    return foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
+    foreign = foreign or (content[:1] != PROTO and FOREIGN_TEXT.search(content) is not None)
+    return Strings(foreign, longest)
 
 
 def check_size(content: bytes, where: str) -> None:
