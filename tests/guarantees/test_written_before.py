@@ -162,18 +162,20 @@ def attributes(path):
         }
 
 
-def test_tables_get_the_attributes_that_they_got_their_timing_packed_buffers_and_main_keys(before, command):
+def test_tables_get_the_attributes_that_they_got_and_what_is_declared_since(before, command):
     day_files = sorted(before.rglob("*.h5"))
     old = {path: attributes(path) for path in day_files}
     for path in day_files:
         assert command("dayfile", "rebuild", path.relative_to(before)).code == 0
-    more = set()
+    more, missing = set(), set()
     for path in day_files:
         new = attributes(path)
         assert new.keys() == old[path].keys()
         for node, given in new.items():
-            fields = {field["name"] for field in json.loads(given["fields"])}
-            assert {*json.loads(given.pop("timing"))["time"].values()} & fields
+            fields = json.loads(given["fields"])
+            assert {*json.loads(given.pop("timing"))["time"].values()} & {field["name"] for field in fields}
+            missing |= {(node.rpartition("/")[2], field["name"]) for field in fields if "missing" in field}
+            given["fields"] = np.str_(given["fields"].replace(',"missing":[-1,-999]', ""))
             if given.keys() != old[path][node].keys():
                 (name,) = given.keys() - old[path][node].keys()
                 more.add((node.rpartition("/")[2], name))
@@ -182,3 +184,5 @@ def test_tables_get_the_attributes_that_they_got_their_timing_packed_buffers_and
             assert repr(given) == repr(old[path][node])
     stations = {(name.partition(".")[2], "main_key") for name in TYPES if name.startswith("hisparc.")}
     assert more == {("events", "packed"), *stations}
+    named = ("baseline", "std_dev", "n_peaks", "pulseheights", "integrals")
+    assert missing == {("events", name) for name in named}
