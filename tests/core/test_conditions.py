@@ -163,6 +163,8 @@ def test_a_key_may_be_a_text_or_a_number_and_is_never_equal_to_the_other():
         ("second > 1j", "is not in the grammar"),
         ("x" * 3000, "a condition has at most 2000 letters"),
         ("second > 5\0", "cannot be parsed"),
+        ("label == '\ud800'", "surrogates not allowed"),
+        ("label == '\\ud800'", "surrogates not allowed"),
         (17, "17 is not a condition"),
     ],
 )
@@ -179,6 +181,13 @@ def test_any_text_is_a_condition_or_a_usage_error(text):
     except DayfileError:
         return
     condition.holds(lambda name: 501 if name == "station" else np.zeros(2, HITS.dtype)[name], 2)
+
+
+def test_a_number_may_have_any_digits():
+    digits = "1" + "0" * 400
+    assert select(f"big < {digits} and energy < {digits} and not counts[0] < -{digits}", np.zeros(1, HITS.dtype)) == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("where", ["not " * 400 + "good", "(" * 500 + "good" + ")" * 500, "-" * 1000 + "1 > 0"])

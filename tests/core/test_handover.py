@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dayfile import Instrument, create_archive, hookimpl, open_archive
-from dayfile.errors import MissingExtraError, UsageError
+from dayfile.errors import MissingExtraError, StorageError, UsageError
 from running import run_python
 
 LAYOUT = """\
@@ -293,6 +293,19 @@ def test_any_part_of_a_lazy_field_is_that_part(archive, whole, part):
     name, index = part
     opened = xr.open_dataset(archive.root.path, engine="dayfile", group="muon.rates")
     xr.testing.assert_identical(opened[name][index].load(), whole[name][index])
+
+
+@pytest.mark.parametrize("added", [slice(1, None, 2), slice(7, 8)], ids=["many", "one"])
+def test_a_field_read_later_never_gets_the_times_of_other_records(tmp_path, archive, rates, added):
+    instrument = Instrument(LAYOUT, "muon.yaml")
+    later = create_archive(tmp_path / "archive", plugins={"muon": instrument})
+    later.put("muon.rates", rates[::2])
+    opened = xr.open_dataset(later.root.path, engine="dayfile")
+    first = opened["counts"].load()
+    later.put("muon.rates", rates[added])
+    with pytest.raises(StorageError, match=r"added or replaced since they were opened here; open them again"):
+        opened["grid"].load()
+    xr.testing.assert_identical(first, rates[::2].to_xarray()["counts"])
 
 
 def test_a_lazy_data_set_is_worked_on_by_dask_and_can_be_pickled(archive, rates):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +97,45 @@ def test_what_is_no_source_is_refused_and_nothing_is_done(opened, given):
     with pytest.raises(UsageError, match=r"a source is a path, bytes, or|name"):
         opened.ingest(given)
     assert list(opened.root.list_day_files()) == []
+
+
+@pytest.mark.parametrize("given", ["", [b"x", ""]])
+def test_an_empty_text_is_not_the_current_directory(opened, muon, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MuonHit.be.bin").write_bytes(muon.stream("hits", hits(muon, 1)))
+    with pytest.raises(UsageError, match="an empty text is not the path of a source"):
+        opened.ingest(given)
+    assert opened.types() == []
+
+
+def test_the_lines_of_an_open_file_are_no_sources(opened, tmp_path):
+    (tmp_path / "text").write_bytes(b"one\ntwo\n")
+    with (tmp_path / "text").open("rb") as file, pytest.raises(UsageError, match=r"not BufferedReader"):
+        opened.ingest(file)
+    assert list(Quarantine(opened.root).entries()) == []
+
+
+def test_keys_may_be_integers_of_numpy(tmp_path, hisparc_plugin):
+    archive = create_archive(tmp_path / "archive", plugins=["hisparc"])
+    event = {"datetime": dt.datetime(2024, 5, 1), "nanoseconds": 0, "eventtype_uploadcode": "CIC"}
+    content = pickle.dumps([{"header": event, "datalist": []}])
+    given = {"station": np.int64(501), "cluster": np.str_("Amsterdam")}
+    assert archive.ingest(content, **given).records["hisparc.events"]["written"] == 1
+    assert archive.ingest(content, station=501, cluster="Amsterdam").sources["already"] == 1
+    with pytest.raises(UsageError, match=r"the key station must be a text or a whole number, not b'5'"):
+        archive.ingest(content, station=b"5")
+
+
+def test_files_with_keys_are_read_one_after_the_other(tmp_path, hisparc_plugin):
+    archive = create_archive(tmp_path / "archive", plugins=["hisparc"])
+    (tmp_path / "sources").mkdir()
+    for number in range(30):
+        (tmp_path / "sources" / str(number)).write_bytes(bytes([number]) * 2**20)
+    tracemalloc.start()
+    archive.ingest(tmp_path / "sources", station=501)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 15 * 2**20
 
 
 def test_a_path_that_does_not_exist_is_refused_and_nothing_is_archived(opened, muon):

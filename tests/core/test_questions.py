@@ -7,6 +7,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import time as astropy_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,6 +177,18 @@ def test_an_unknown_station_is_an_error_that_lists_the_stations(stations, statio
         stations.read("school.events", "2017-02-26", station=station)
 
 
+@pytest.mark.parametrize("station", [None, 5.0, b"5", True, [5, None], np.array(5.0)], ids=repr)
+def test_what_cannot_be_a_key_is_an_error(stations, station):
+    with pytest.raises(UsageError, match=r"station=.*: a key is a text or a whole number, or a list of them"):
+        stations.read("school.events", station=station)
+
+
+@pytest.mark.parametrize("fields", [5, b"counts", [["counts"]], [None]], ids=repr)
+def test_what_cannot_be_a_field_is_an_error(telescope, fields):
+    with pytest.raises(UsageError, match=r"muon\.rates has no field"):
+        telescope.read("muon.rates", fields=fields)
+
+
 def test_a_station_without_records_in_a_range_has_none_there(stations):
     found = stations.read("school.events", "2017-02-26", "2017-02-27", station=502)
     assert (len(found), found.names[0]) == (0, "station")
@@ -274,6 +287,24 @@ def test_what_only_looks_like_a_month_or_a_word_is_refused(telescope, text):
         telescope.read("muon.hits", text)
 
 
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        (np.timedelta64(1, "D"), "is not a time"),
+        (np.timedelta64(5), "is not a time"),
+        (astropy_time.Time(1e9, format="jd"), "is not a time"),
+    ],
+    ids=str,
+)
+def test_what_is_no_time_is_an_error_that_says_what_is(telescope, time, said):
+    with pytest.raises(TimeError, match=said):
+        telescope.read("muon.hits", time)
+
+
+def test_a_time_may_be_finer_than_a_nanosecond(telescope):
+    assert len(telescope.read("muon.hits", np.datetime64("1970-01-02T00:00:00", "ps"))) == 900
+
+
 # ---- missing
 
 
@@ -344,8 +375,9 @@ def test_no_records_make_no_pieces(telescope):
 def test_what_is_wrong_with_a_question_is_said_before_the_first_piece_is_asked_for(telescope):
     with pytest.raises(UsageError, match="did you mean 'counts'"):
         telescope.iter("muon.rates", fields=["count"])
-    with pytest.raises(UsageError, match="a piece has at least 1 record"):
-        telescope.iter("muon.rates", rows=0)
+    for rows in (0, 1.5, "x", None, True):
+        with pytest.raises(UsageError, match=f"rows={rows!r}: a piece has at least 1 record"):
+            telescope.iter("muon.rates", rows=rows)
 
 
 @given(

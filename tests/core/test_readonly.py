@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
+import h5py
 import numpy as np
 import pytest
 import tables
@@ -104,6 +105,25 @@ def test_rows_that_were_never_written_are_zeros(tmp_path):
         table.truncate(100)
     expected = np.concatenate([make_rows(20), np.zeros(80, ROWS)])
     with open_read_only(tmp_path / "file.h5") as file, closing(open_table(file, "/rows")) as table:
+        assert table.read(0, 100).tobytes() == expected.tobytes()
+        assert table.read_fields(10, 60, ["counts"])["counts"].tolist() == expected["counts"][10:60].tolist()
+
+
+@pytest.mark.parametrize("more", [{}, {"chunks": (16,), "fillvalue": make_rows(9)[8]}], ids=["in one piece", "filled"])
+@pytest.mark.parametrize("written", [0, 20, 100])
+def test_tables_of_other_programs_hold_what_these_find_in_them(tmp_path, more, written):
+    """In one piece is how h5py makes datasets; rows that were never written hold the value that it was told."""
+    path = make_file(tmp_path / "file.h5")
+    with open_read_only(path) as file, closing(open_table(file, "/of/rows")):
+        pass  # now the type of the rows is known
+    with h5py.File(path, "a") as file:
+        attributes = dict(file["/of/rows"].attrs)
+        del file["/of/rows"]
+        dataset = file.create_dataset("/of/rows", (100,), ROWS, **more)
+        dataset.attrs.update(attributes)
+        dataset[:written] = make_rows(written)
+        expected = dataset[:]
+    with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
         assert table.read(0, 100).tobytes() == expected.tobytes()
         assert table.read_fields(10, 60, ["counts"])["counts"].tolist() == expected["counts"][10:60].tolist()
 

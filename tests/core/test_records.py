@@ -108,6 +108,10 @@ def test_a_record_is_a_mapping_of_its_keys_and_fields(events):
         ("heigth", r"school\.events has no field or key 'heigth'; did you mean 'height'\?"),
         (["height", "stations"], "no field or key 'stations'; did you mean 'station'"),
         (np.array([True, False]), "the mask has 2 values for 6 records"),
+        (True, "not by values of bool"),
+        (None, "not by values of object"),
+        (1.5, "not by values of float64"),
+        (np.array(5), "not by values of int64"),
         (np.array([1.5]), "not by values of float64"),
     ],
 )

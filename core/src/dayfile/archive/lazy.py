@@ -18,7 +18,7 @@ from dayfile.archive.finding import Finder
 from dayfile.archive.opening import open_to_read
 from dayfile.archive.question import Question
 from dayfile.archive.records import Records
-from dayfile.errors import UsageError
+from dayfile.errors import StorageError, UsageError
 from dayfile.model.clock import FIRST_DAY, LAST_DAY
 from dayfile.model.places import LEDGER
 
@@ -44,7 +44,13 @@ class LazyRecords:
         self.nanoseconds = self.index.nanoseconds
 
     def read_field(self, name: str, start: int, stop: int) -> Records:
-        """Read one field of the records from a start up to, not including, a stop; by index, in time order."""
+        """Read one field of the records from a start up to, not including, a stop; by index, in time order.
+
+        Raises
+        ------
+        StorageError
+            Other records are there than when the times were read.
+        """
         question = replace(self.question, fields=(name,))
         if start >= stop:
             return answer(self.finder, replace(question, choice=take_none), READ_BYTES)
@@ -52,7 +58,18 @@ class LazyRecords:
         files = [row for row, _ in self.finder.list_files(question)]
         found = read_window(self.finder, question, files, (int(first), int(last) + 1), READ_BYTES)
         before = start - int(np.searchsorted(self.nanoseconds, first))
-        return found[before : before + stop - start]
+        found = found[before : before + stop - start]
+        self.check_same(found, self.index[start:stop])
+        return found
+
+    def check_same(self, found: Records, expected: Records) -> None:
+        """Raise a StorageError if records are not those whose times were read: values would get the times of others."""
+        same = np.array_equal(found.nanoseconds, expected.nanoseconds) and all(
+            np.array_equal(found.keys[name], column) for name, column in expected.keys.items()
+        )
+        if not same:
+            message = f"records of {self.question.data_type.name} were added or replaced since they were opened here"
+            raise StorageError(f"{message}; open them again", where=self.finder.directory)
 
 
 def take_none(rows: npt.NDArray[Any], _: object) -> npt.NDArray[np.bool_]:

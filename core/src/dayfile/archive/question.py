@@ -118,10 +118,21 @@ def list_key_values(data_type: DataType, keys: Mapping[str, KeyValues]) -> dict[
     for name in keys.keys() - set(names):
         near = suggest(name, names) if names else ""
         raise UsageError(f"{data_type.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}{near}")
-    return {
-        name: (str(value),) if isinstance(value, str | int | np.integer) else tuple(map(str, value))
-        for name, value in keys.items()
-    }
+    found = {}
+    for name, given in keys.items():
+        values = list_several(given)
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+                raise UsageError(f"{name}={value!r}: a key is a text or a whole number, or a list of them")
+        found[name] = tuple(map(str, values))
+    return found
+
+
+def list_several(given: object) -> list[object]:
+    """List one thing that was given, or several."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        return [given]
+    return list(given)
 
 
 def list_field_names(data_type: DataType, fields: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -134,12 +145,12 @@ def list_field_names(data_type: DataType, fields: str | Iterable[str] | None) ->
     """
     if fields is None:
         return None
-    wanted = list(dict.fromkeys([fields] if isinstance(fields, str) else fields))
+    wanted = list_several(fields)
     keys, names = list_key_names(data_type), data_type.dtype.names or ()
     for name in wanted:
         if name not in names and name not in keys:
             raise UsageError(f"{data_type.name} has no field {name!r}{suggest(str(name), names)}")
-    return tuple(name for name in wanted if name not in keys)
+    return tuple(str(name) for name in dict.fromkeys(wanted) if name not in keys)
 
 
 def ask(

@@ -162,8 +162,8 @@ class Reader:
         --------
         ``sum(len(piece) for piece in open_archive("archive").iter("muon.hits", "2024", "2025"))``
         """
-        if rows < 1:
-            raise UsageError(f"rows={rows}: a piece has at least 1 record")
+        if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
+            raise UsageError(f"rows={rows!r}: a piece has at least 1 record")
         question = ask_range(
             self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
         )

@@ -108,13 +108,16 @@ class Records(HandedOn):
         if isinstance(wanted, str):
             self._check_name(wanted)
             return self.keys[wanted] if wanted in self.keys else self.array[wanted]
-        if isinstance(wanted, int | np.integer):
+        if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
             if not -len(self) <= wanted < len(self):
                 raise IndexError(f"no record {wanted}: there are {plural(len(self), 'record')}")
             return Record(self, int(wanted) % len(self))
         if isinstance(wanted, list) and wanted and all(isinstance(name, str) for name in wanted):
             return self.select([str(name) for name in wanted])
-        return self._take(wanted if isinstance(wanted, slice) else np.asarray(wanted, None if len(wanted) else int))
+        if isinstance(wanted, slice):
+            return self._take(wanted)
+        rows = np.asarray(wanted)
+        return self._take(rows if rows.size else rows.astype(int))
 
     def _check_name(self, name: str) -> None:
         """Raise a UsageError if no field or key has a name."""

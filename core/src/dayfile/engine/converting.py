@@ -51,6 +51,8 @@ def convert(
     UsageError
         Records lack fields or have values that do not fit, or keys or blobs are not those of the type.
     """
+    if blobs is not None and not isinstance(blobs, Mapping):
+        raise UsageError(f"blobs of {data_type.name} must be values by the name of their field: blobs={{'name': …}}")
     if isinstance(records, Records):
         keys = find_keys(records, data_type) | dict(keys)
         blobs = {name: records.all_blobs(name) for name in records.data_type.blob_fields} | dict(blobs or {})
@@ -242,7 +244,7 @@ def check_values(values: npt.NDArray[Any], data_type: DataType, name: str) -> No
     try:
         with np.errstate(all="ignore"):
             cast = values.astype(target.base)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(f"{data_type.name}: {name} does not fit {target.base}: {error}") from error
     same = (cast == values) | ((cast != cast) & (values != values))  # NaN equals NaN here
     if not np.all(same):

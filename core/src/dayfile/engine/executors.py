@@ -9,7 +9,7 @@ from pathlib import Path
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import accept_each
 from dayfile.engine.intake import Arrival, Incoming, group_arrivals, list_own
-from dayfile.engine.offering import Offered, accept_offered, add_keys, find_given
+from dayfile.engine.offering import Offered, accept_offered, add_keys_to_all, convert_given, find_given
 from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
@@ -110,10 +110,11 @@ def run_given(
         A key has an impossible value.
     """
     sources = find_given(given)
+    offered: Iterable[Arrival | Offered] = sources
     if keys:
-        sources = [add_keys(each, plugins, settings, keys) for each in sources]
+        offered = add_keys_to_all(sources, plugins, settings, convert_given(keys))
     with start_run(root, plugins, settings, wait=wait, tuning=tuning) as run:
-        arrivals = (arrival for arrival in accept_offered(run, sources) if arrival.path.absolute() not in run.skipped)
+        arrivals = (arrival for arrival in accept_offered(run, offered) if arrival.path.absolute() not in run.skipped)
         take_all(run, arrivals, len(sources), show_nothing, tuning)
     return run.report
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from dayfile.archive import disk
 from dayfile.engine.accepting import accept_each
@@ -22,7 +25,17 @@ from dayfile.model.batch import Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
-__all__ = ["Offered", "accept_offered", "add_keys", "find_given", "list_offers", "offer_bytes", "offer_pipe"]
+__all__ = [
+    "Offered",
+    "accept_offered",
+    "add_keys",
+    "add_keys_to_all",
+    "convert_given",
+    "find_given",
+    "list_offers",
+    "offer_bytes",
+    "offer_pipe",
+]
 
 NAME_BYTES = 240
 """Bytes of the longest name of a source: file systems allow 255."""
@@ -85,13 +98,15 @@ def list_offers(sources: object) -> list[Path | Offered]:
         Something else was given, or a name that cannot be that of a source.
     """
     if isinstance(sources, str | os.PathLike):
+        if not os.fspath(sources):
+            raise UsageError("an empty text is not the path of a source")  # to Path, the current directory
         return [Path(sources)]
     if isinstance(sources, bytes | bytearray | memoryview):
         return [offer_bytes(bytes(sources))]
     match sources:
         case (str() as name, bytes() | bytearray() | memoryview() as content):
             return [offer_bytes(bytes(content), name)]
-    if not isinstance(sources, Iterable):
+    if not isinstance(sources, Iterable) or hasattr(sources, "read"):  # the lines of an open file are no sources
         raise UsageError(f"a source is a path, bytes, or (name, bytes), not {type(sources).__name__}")
     return list(chain.from_iterable(map(list_offers, sources)))
 
@@ -99,6 +114,24 @@ def list_offers(sources: object) -> list[Path | Offered]:
 def find_given(given: Iterable[Path | Offered]) -> list[Arrival | Offered]:
     """Find the files of given paths, and leave everything else as it is; UsageError if a path does not exist."""
     return [each for item in given for each in ([item] if isinstance(item, Offered) else list_given([item]))]
+
+
+def convert_given(keys: Mapping[str, object]) -> dict[str, str | int]:
+    """Convert keys to texts and integers of Python; UsageError if one is neither."""
+    found: dict[str, str | int] = {}
+    for name, value in keys.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+            raise UsageError(f"the key {name} must be a text or a whole number, not {value!r}")
+        found[name] = str(value) if isinstance(value, str) else int(value)
+    return found
+
+
+def add_keys_to_all(
+    given: Sequence[Arrival | Offered], plugins: Plugins, settings: Settings, keys: Mapping[str, str | int]
+) -> Iterator[Arrival | Offered]:
+    """Offer sources together with keys, as :func:`add_keys`: the first one now, and each other when it is its turn."""
+    add = partial(add_keys, plugins=plugins, settings=settings, keys=keys)
+    return chain([add(each) for each in given[:1]], map(add, given[1:]))
 
 
 def add_keys(

@@ -89,7 +89,7 @@ def open_parcel(source: Source) -> Parcel:
     length = int(np.frombuffer(source.part(len(OPENING), NUMBER.itemsize), NUMBER)[0])
     try:
         head = json.loads(source.part(start, min(length, checked - start)))
-        if start + length + head["size"] != checked:
+        if type(head["size"]) is not int or start + length + head["size"] != checked:
             raise damaged
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise damaged from error
@@ -209,7 +209,7 @@ def read_dtype(parcel: Parcel) -> np.dtype[np.void]:
         fields = [(str(name), np.dtype(str(base)), tuple(shape)) for name, base, shape in parcel.head["fields"]]
         dtype = np.dtype(fields)
         keys, sizes = parcel.head["keys"], [parcel.head[name] for name in ("records", "blobs")]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, SyntaxError) as error:  # NumPy parses some texts as Python
         raise wrong from error
     if not (isinstance(keys, dict) and all(type(size) is int and size >= 0 for size in sizes) and dtype.itemsize):
         raise wrong

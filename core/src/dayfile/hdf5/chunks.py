@@ -22,6 +22,8 @@ __all__ = ["Extent", "begins_with_superblock", "copy_fields", "fill_fields", "fi
 BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+CHUNKED, USER_DEFINED = 2, 2
+"""``H5D_CHUNKED`` of the layouts, and ``H5D_FILL_VALUE_USER_DEFINED`` of the states of a fill value."""
 UNDEFINED = 2**64 - 1
 """``HADDR_UNDEF``: the address of what is not in the file."""
 
@@ -49,7 +51,7 @@ def list_extents(dataset: int, itemsize: int, length: int) -> list[Extent] | Non
     Parameters
     ----------
     dataset : int
-        The library's identifier; one dimension, in chunks.
+        The library's identifier; one dimension.
     itemsize : int
         Bytes of a row.
     length : int
@@ -58,11 +60,31 @@ def list_extents(dataset: int, itemsize: int, length: int) -> list[Extent] | Non
     Returns
     -------
     list of Extent, or None
-        In order; rows that are in none were never written, and are zeros. None for a dataset with filters.
+        In order; rows that are in none were never written, and are zeros. None for a dataset with filters, for one that
+        is not in chunks, and where rows that were never written are not zeros.
     """
     with close_on_exit("H5Pclose", call("H5Dget_create_plist", dataset)) as properties:
-        if call("H5Pget_nfilters", properties):
+        if call("H5Pget_layout", properties) != CHUNKED or call("H5Pget_nfilters", properties):
             return None
+        extents = list_chunks(dataset, itemsize, length)
+        written = sum(extent.stop - extent.first for extent in extents)
+        return extents if written == length or is_filled_with_zeros(dataset, properties, itemsize) else None
+
+
+def is_filled_with_zeros(dataset: int, properties: int, itemsize: int) -> bool:
+    """Return whether the rows of a dataset that were never written are zeros: another program may have set a value."""
+    defined = ctypes.c_int(0)
+    call("H5Pfill_value_defined", properties, ctypes.byref(defined))
+    if defined.value != USER_DEFINED:
+        return True
+    row = ctypes.create_string_buffer(itemsize)
+    with close_on_exit("H5Tclose", call("H5Dget_type", dataset)) as datatype:
+        call("H5Pget_fill_value", properties, datatype, row)
+    return not any(row.raw)
+
+
+def list_chunks(dataset: int, itemsize: int, length: int) -> list[Extent]:
+    """List where the chunks of an open dataset are in the file, joined where one follows the other, in order."""
     count, first, address, size = to_hsize(0), to_hsize(0), to_hsize(0), to_hsize(0)
     mask = ctypes.c_uint(0)
     extents: list[Extent] = []

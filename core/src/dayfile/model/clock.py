@@ -235,6 +235,7 @@ class Clock:
         >>> Clock(np.datetime64("1970-01-01T00:00:00")).read("2017-02-26T07:26:04.5")
         1488093964500000000
         """
+        refuse_difference(time)
         if isinstance(time, int | float | np.integer | np.floating):
             if not math.isfinite(time):
                 raise TimeError(f"{time} is not a time")
@@ -259,8 +260,15 @@ class Clock:
         >>> Clock(np.datetime64("1970-01-01T00:00:00")).number("2017-02-26T07:26:04")
         1488093964
         """
+        refuse_difference(time)
         if isinstance(time, int | float | np.integer | np.floating):
             if not math.isfinite(time):
                 raise TimeError(f"{time} is not a time")
             return time if isinstance(time, int | float) else time.item()
         return self._count(self.read(time))
+
+
+def refuse_difference(time: object) -> None:
+    """Raise a TimeError for a difference of times, which is an integer to NumPy."""
+    if isinstance(time, np.timedelta64):
+        raise TimeError(f"{time!r} is not a time but a difference of times")

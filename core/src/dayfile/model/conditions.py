@@ -158,7 +158,7 @@ def fit_number(value: Any) -> Any:  # noqa: ANN401 - a number, and one that arra
     """Return a number in a form that arrays of any integers can be compared with; the largest become floats."""
     if isinstance(value, float) or -(2**63) <= value < 2**63:
         return value
-    return np.uint64(value) if 0 <= value < 2**64 else float(value)
+    return np.uint64(value) if 0 <= value < 2**64 else float(str(value))  # of text, as that may become infinite
 
 
 def parse_condition(text: str, data_type: DataType, keys: Collection[str] = ()) -> Condition:
@@ -201,7 +201,7 @@ def parse_condition(text: str, data_type: DataType, keys: Collection[str] = ()) 
     try:
         root = parser.parse_truth(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        detail = getattr(error, "msg", None) or "it is nested too deeply"
+        detail = getattr(error, "msg", None) or getattr(error, "reason", None) or "it is nested too deeply"
         raise UsageError(f"where: {text!r} cannot be parsed ({detail})") from error
     return Condition(text, frozenset(parser.names), root)
 
@@ -294,6 +294,8 @@ class Parser:
         """Parse what is compared: a constant, a key, a field, an element or a flag."""
         match node:
             case ast.Constant(value=bool() | int() | float() | str() as value):
+                if isinstance(value, str):
+                    value.encode()  # half of a surrogate pair is no text: ValueError
                 return Constant(fit_number(value) if isinstance(value, int) else value)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=ast.Constant(value=int() | float() as value)):
                 return Constant(fit_number(-value if isinstance(sign, ast.USub) else value))

@@ -26,6 +26,8 @@ MONTH_OR_YEAR = re.compile(r"\d{4}(-\d\d)?")
 DAYS_AGO = {"today": 0, "yesterday": 1}
 """Words for days, and how many days before the current one they are."""
 LEAP_TEXT = re.compile(r"(\d\d:\d\d):60(?=\D|$)")
+FINER = ("ps", "fs", "as")
+"""Units of NumPy in which it cannot count days."""
 NANOSECOND = np.timedelta64(1, "ns")
 
 
@@ -69,8 +71,8 @@ def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.
     (np.datetime64('1997-10-01'), False)
     """
     leap = False
-    time = convert_foreign(time)
     try:
+        time = convert_foreign(time)
         if isinstance(time, dt.datetime) and time.tzinfo is not None:
             time = time.astimezone(dt.UTC).replace(tzinfo=None)
         if isinstance(time, str):
@@ -78,6 +80,8 @@ def read_instant(time: str | dt.datetime | dt.date | np.datetime64) -> tuple[np.
             moment, leap = parse_iso(text), text != time
         else:
             moment = np.datetime64(time)
+            if np.datetime_data(moment.dtype)[0] in FINER:
+                moment = moment.astype("datetime64[ns]")
     except (ValueError, TypeError, OverflowError) as error:
         message = (
             f"{time!r} is not a time; write an ISO date or time such as 1997-10-31 or 1997-10-31T12:00:00, a month "
