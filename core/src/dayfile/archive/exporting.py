@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from dayfile.export.base import BlobReader
     from dayfile.model.instants import Time
 
-__all__ = ["PIECE_BYTES", "select_records"]
+__all__ = ["EXPORT_BYTES", "select_records"]
 
-PIECE_BYTES = 4 * 2**20
+EXPORT_BYTES = 4 * 2**20
 """Bytes of the records of a piece."""
 SMALL_WINDOW_BYTES = 16 * 2**20
 """Bytes of records, about, that are read at once to put them in order."""
@@ -70,13 +70,13 @@ def select_records(
     ).select(newest.dtype.names or () if question.fields is None else question.fields)
     blobs = empty.data_type.blob_fields
     most = MOST_ROWS_WITH_BLOBS if blobs else MOST_ROWS
-    rows = min(most, max(1, PIECE_BYTES // max(1, empty.data_type.dtype.itemsize)))
+    rows = min(most, max(1, EXPORT_BYTES // max(1, empty.data_type.dtype.itemsize)))
     chosen = {name: reader for name, reader in (readers or {}).items() if name in blobs}
-    read = partial(read_pieces, archive, question, empty, rows)
+    read = partial(read_small, archive, question, empty, rows)
     return Selection(empty.data_type, dtypes, read, empty, chosen)
 
 
-def read_pieces(archive: Inventory, question: Question, empty: Records, rows: int) -> Iterator[Records]:
+def read_small(archive: Inventory, question: Question, empty: Records, rows: int) -> Iterator[Records]:
     """Read the records of a question in pieces, all with the fields and the types of keys of empty ones."""
     for piece in answer_in_pieces(archive.finder, question, rows, archive.read_bytes, SMALL_WINDOW_BYTES):
         keys = {name: piece.keys[name].astype(column.dtype) for name, column in empty.keys.items()}

@@ -12,7 +12,7 @@ import typer
 from dayfile.cli.coverage import FromOption, KeyOption, ToOption, parse_keys_given
 from dayfile.cli.output import end_for_lost_output, find_output_error
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural, printable, suggest
+from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,8 +120,7 @@ def choose_exporter(
     formats = ", ".join(sorted(exporters))
     if form is not None:
         if form not in exporters:
-            hint = suggest(form, exporters)
-            raise UsageError(f"{data_type.name} has no format {form!r}{hint}; its formats are: {formats}")
+            raise UsageError(f"{data_type.name} has no format {form!r}; its formats are: {formats}")
         return exporters[form]
     suffix = out.suffix.lower()
     for name, exporter in exporters.values():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dayfile.errors import StorageError, UsageError
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import BLOCK_BYTES, Block, iterate_blocks
+from dayfile.export.blocks import SAMPLE_BYTES, Block, read_blocks
 from dayfile.export.cdf_records import CdfRecords
 from dayfile.export.cdf_variables import CdfVariable, describe_file, describe_variables
 from dayfile.handover.columns import FieldColumn, RecordTable, import_extra
@@ -40,7 +40,7 @@ class CdfExporter(RangeExporter):
         writing = import_extra("cdflib.cdfwrite", "export to CDF", "cdf")
         # CDF has no arrays of variable length, so blobs are read twice: first for the longest.
         longest = find_longest(selection) if any(each.blob for each in selection.data_type.fields) else {}
-        blocks = iterate_blocks(selection)
+        blocks = read_blocks(selection)
         first = next(blocks, None)
         variables = describe_variables(selection, longest)
         file = writing.CDF(path, cdf_spec={"Encoding": 6, "Majority": "row_major"}, delete=True)
@@ -56,7 +56,7 @@ class CdfExporter(RangeExporter):
 def find_longest(selection: Selection) -> dict[str, int]:
     """Find how long the longest blob of each field is: in samples, or in bytes as they are written."""
     longest: dict[str, int] = {}
-    for block in iterate_blocks(selection):
+    for block in read_blocks(selection):
         for name, values in block.blobs.items():
             lengths = [len(convert_blob(each)) for each in values.ravel() if each is not None]
             longest[name] = max([longest.get(name, 0), *lengths])
@@ -112,7 +112,7 @@ def convert_texts(column: FieldColumn, variable: CdfVariable, records: RecordTab
         texts: npt.NDArray[Any] = records.array[column.name]
     elif column.values.dtype == object:
         converted = [b"" if each is None else convert_blob(each) for each in column.values.ravel()]
-        check_length(variable, max(map(len, converted), default=0))
+        check_longest(variable, max(map(len, converted), default=0))
         texts = np.array(converted, f"S{variable.elements}").reshape(column.values.shape)
     else:
         texts = np.char.encode(column.values, "utf-8")
@@ -123,18 +123,18 @@ def pad_samples(values: npt.NDArray[np.object_], variable: CdfVariable) -> Itera
     """Yield samples with fill values behind the last, in parts that are not too large for the memory."""
     longest = variable.shape[-1]
     dtype = np.dtype(variable.dtype)
-    step = max(1, BLOCK_BYTES // (int(np.prod(variable.shape)) * dtype.itemsize))
+    step = max(1, SAMPLE_BYTES // (int(np.prod(variable.shape)) * dtype.itemsize))
     for start in range(0, len(values), step):
         part = values[start : start + step]
         padded = np.full((*part.shape, longest), variable.fill, dtype)
         for place in np.ndindex(part.shape):
             if part[place] is not None:
-                check_length(variable, len(part[place]))
+                check_longest(variable, len(part[place]))
                 padded[place][: len(part[place])] = part[place]
         yield padded
 
 
-def check_length(variable: CdfVariable, length: int) -> None:
+def check_longest(variable: CdfVariable, length: int) -> None:
     """Raise a StorageError for a blob that is longer than the longest was when they were first read."""
     if length > (variable.shape[-1] if variable.dtype else variable.elements):
         raise StorageError("records were added to the archive meanwhile; export again")

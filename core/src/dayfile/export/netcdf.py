@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import BLOCK_BYTES, Block, iterate_blocks
+from dayfile.export.blocks import SAMPLE_BYTES, Block, read_blocks
 from dayfile.handover.columns import FieldColumn, find_time_name, import_extra
 from dayfile.handover.xarray import describe_variable, name_dimensions
 from dayfile.model.datatype import Field
@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**17
 """Bytes of a chunk, about, before it is compressed."""
 WRITTEN_BYTES = 8 * 2**20
 """Bytes of records, about, that are written at once, so that most chunks are written whole."""
-TIME_UNITS = "nanoseconds since 1970-01-01T00:00:00"
+CF_TIME = "nanoseconds since 1970-01-01T00:00:00"
 
 
 class NetcdfExporter(RangeExporter):
@@ -48,7 +48,7 @@ def gather_blocks(selection: Selection) -> Iterator[list[Block]]:
     """Read a selection, in blocks that together have enough records to be written at once."""
     size = max(1, selection.data_type.dtype.itemsize)
     waiting: list[Block] = []
-    for block in iterate_blocks(selection):
+    for block in read_blocks(selection):
         waiting.append(block)
         if block.blobs or sum(len(each.records) for each in waiting) * size >= WRITTEN_BYTES:
             yield waiting
@@ -76,7 +76,7 @@ class NetcdfWriter:
         data_type = selection.data_type
         file.attrs.update({"Conventions": "CF-1.11", "title": data_type.title, "data_type": data_type.name})
         file.dimensions[self.along] = None
-        described = {"standard_name": "time", "long_name": "UTC time", "units": TIME_UNITS, "calendar": "standard"}
+        described = {"standard_name": "time", "long_name": "UTC time", "units": CF_TIME, "calendar": "standard"}
         self.make(self.along, (), np.dtype(np.int64), described)
         for name, dtype in selection.keys.items():
             self.make(name, (), dtype, {"long_name": name})
@@ -160,7 +160,7 @@ class NetcdfWriter:
         self.file.variables[f"{name}_length"][self.rows : self.rows + len(values)] = lengths.astype(np.int32)
         variable, dtype = self.file.variables[name], np.dtype(self.selection.readers[name].dtype)
         item = int(np.prod(values.shape[1:])) * max(1, longest) * dtype.itemsize
-        step = max(1, BLOCK_BYTES // item)
+        step = max(1, SAMPLE_BYTES // item)
         for start in range(0, len(values), step):
             part = values[start : start + step]
             padded = np.full((*part.shape, longest), find_fill(dtype), dtype)

@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import Block, holds_bytes, iterate_blocks
+from dayfile.export.blocks import Block, holds_bytes, read_blocks
 from dayfile.handover.arrow import make_arrow_table
 from dayfile.handover.columns import import_extra
 from dayfile.model.datatype import Field
 
 __all__ = ["ParquetExporter"]
 
-GROUP_BYTES = 16 * 2**20
+GROUP_BYTES = 4 * 2**20
 """Bytes of a row group, about, before it is compressed."""
+GROUP_VALUES = 1 * 2**20
+"""Values of the largest array in a row group: while they are written, each needs eight bytes, whatever its type."""
 
 
 class ParquetExporter(RangeExporter):
@@ -35,11 +37,14 @@ class ParquetExporter(RangeExporter):
         """Write row group after row group; MissingExtraError without pyarrow."""
         arrow = import_extra("pyarrow", "export to Parquet", "arrow")
         parquet = import_extra("pyarrow.parquet", "export to Parquet", "arrow")
-        schema = make_table(arrow, selection, Block(selection.empty)).schema
+        schema = make_block_table(arrow, selection, Block(selection.empty)).schema
+        largest = max((int(np.prod(each.array_shape)) for each in selection.data_type.fields), default=1)
+        rows = max(1, GROUP_VALUES // max(1, largest))
         with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-            for tables in gather_tables(make_table(arrow, selection, block) for block in iterate_blocks(selection)):
-                table = arrow.concat_tables([table.cast(schema) for table in tables])
-                writer.write_table(table, row_group_size=max(1, len(table)))
+            for tables in gather_tables(make_block_table(arrow, selection, block) for block in read_blocks(selection)):
+                table = arrow.concat_tables(tables)
+                writer.write_table(table, row_group_size=rows)
+                arrow.default_memory_pool().release_unused()
 
 
 def gather_tables(tables: Iterator[Any]) -> Iterator[list[Any]]:
@@ -54,7 +59,7 @@ def gather_tables(tables: Iterator[Any]) -> Iterator[list[Any]]:
         yield waiting
 
 
-def make_table(arrow: Any, selection: Selection, block: Block) -> Any:  # noqa: ANN401 - of pyarrow, which has no types
+def make_block_table(arrow: Any, selection: Selection, block: Block) -> Any:  # noqa: ANN401 - of pyarrow, which has no types
     """Make a table of Arrow with the blobs of a block in place of their indexes."""
     table = make_arrow_table(block.records)
     for field in selection.data_type.fields:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import Selection, TextExporter
-from dayfile.export.blocks import Block, iterate_blocks
+from dayfile.export.blocks import Block, read_blocks
 from dayfile.handover.columns import FieldColumn, find_time_name
 
 __all__ = ["CsvExporter", "JsonLinesExporter"]
@@ -61,7 +61,7 @@ class JsonLinesExporter(TextExporter):
         for block in iterate_small(selection):
             columns = list(block.columns())
             names = [time, *(column.name for column in columns)]
-            rows = zip(format_times(block), *(convert_column(column, finite=True) for column in columns), strict=True)
+            rows = zip(format_times(block), *(list_plain(column, finite=True) for column in columns), strict=True)
             lines = (make_line(dict(zip(names, row, strict=True))) for row in rows)
             yield "".join(lines)
 
@@ -69,7 +69,7 @@ class JsonLinesExporter(TextExporter):
 def iterate_small(selection: Selection) -> Iterator[Block]:
     """Read a selection in blocks of about so many values that they do not need much memory as Python objects."""
     cells = sum(max(1, int(np.prod(each.array_shape))) for each in selection.data_type.fields)
-    for block in iterate_blocks(selection):
+    for block in read_blocks(selection):
         yield from block.split(max(1, CELLS // max(1, cells)))
 
 
@@ -87,13 +87,13 @@ def format_csv(rows: Any) -> str:  # noqa: ANN401 - rows of cells
 
 def make_line(record: dict[str, Any]) -> str:
     """Make a line of a record."""
-    return f"{json.dumps(record, ensure_ascii=False, separators=(',', ':'), default=convert_value)}\n"
+    return f"{json.dumps(record, ensure_ascii=False, separators=(',', ':'), default=list_blob)}\n"
 
 
 def label_cells(column: FieldColumn) -> Iterator[tuple[str, list[Any]]]:
     """Yield the cells of each element of a column, with its label."""
     converted = np.empty(column.values.shape, object)
-    converted[...] = convert_values(column)
+    converted[...] = make_plain(column)
     for place in np.ndindex(column.values.shape[1:]):
         label = f"{column.name}[{','.join(map(str, place))}]" if place else column.name
         cells = converted[(slice(None), *place)].tolist()
@@ -102,13 +102,13 @@ def label_cells(column: FieldColumn) -> Iterator[tuple[str, list[Any]]]:
         yield label, [format_blob(cell) for cell in cells] if column.values.dtype == object else cells
 
 
-def convert_column(column: FieldColumn, *, finite: bool) -> list[Any]:
+def list_plain(column: FieldColumn, *, finite: bool) -> list[Any]:
     """Convert the values of a column to Python objects, arrays to lists; with ``finite``, infinity is missing too."""
-    found: list[Any] = convert_values(column, finite=finite).tolist()
+    found: list[Any] = make_plain(column, finite=finite).tolist()
     return found
 
 
-def convert_values(column: FieldColumn, *, finite: bool = False) -> npt.NDArray[np.object_]:
+def make_plain(column: FieldColumn, *, finite: bool = False) -> npt.NDArray[np.object_]:
     """Convert values to Python objects; what is missing, and NaN, becomes None.
 
     A float32 becomes the shortest number that means it: 13.07, not 13.069999694824219.
@@ -126,19 +126,19 @@ def convert_values(column: FieldColumn, *, finite: bool = False) -> npt.NDArray[
     return converted
 
 
-def convert_value(value: Any) -> Any:  # noqa: ANN401 - samples or bytes
+def list_blob(value: Any) -> Any:  # noqa: ANN401 - samples or bytes
     """Convert samples to a list, and bytes to base64."""
-    return b64encode(value).decode() if isinstance(value, bytes) else convert_samples(value)
+    return b64encode(value).decode() if isinstance(value, bytes) else list_samples(value)
 
 
-def convert_samples(samples: npt.NDArray[Any]) -> list[Any]:
+def list_samples(samples: npt.NDArray[Any]) -> list[Any]:
     """Convert samples to a list."""
-    return convert_column(FieldColumn("", samples), finite=True)
+    return list_plain(FieldColumn("", samples), finite=True)
 
 
 def format_blob(value: Any) -> Any:  # noqa: ANN401 - samples, text, bytes or None
     """Format a blob for a cell."""
     if value is None or isinstance(value, str):
         return value
-    found = convert_value(value)
+    found = list_blob(value)
     return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"))
