@@ -189,7 +189,7 @@ def test_polars_duckdb_and_pandas_read_parquet(files, rates):
     frame = pl.read_parquet(files[".parquet"])
     assert nanoseconds(frame["time"].to_numpy()) == nanoseconds(rates.times)
     assert frame["counts"].to_list() == rates.to_arrow().column("counts").to_pylist()
-    total = duckdb.sql(f"SELECT sum(quality), count(pressure) FROM '{files['.parquet']}'").fetchall()
+    total = duckdb.read_parquet(str(files[".parquet"])).aggregate("sum(quality), count(pressure)").fetchall()
     assert total == [(int(rates["quality"].sum()), int((~missing(rates, "pressure")).sum()))]
     assert pd.read_parquet(files[".parquet"])["label"].tolist() == labels(rates)
 
@@ -428,8 +428,7 @@ def test_blobs_are_lists_of_samples_where_a_plugin_reads_them(roofs, tmp_path, s
     selection = select_records(roofs, "school.events", readers={"traces": READER})
     path = tmp_path / f"events{suffix}"
     FORMATS[suffix].write(selection, path)
-    assert read_lists(path) == (SAMPLES, ["501", "roof", "501", "roof", "501"]) or suffix == ".csv"
-    assert read_lists(path)[0] == SAMPLES
+    assert read_lists(path) == (SAMPLES, ["501", "roof", "501", "roof", "501"])
     assert selection.damaged == {"traces": 1}
 
 
@@ -471,7 +470,7 @@ def test_a_reader_of_samples_is_offered_by_a_plugin(school):
 
 
 def test_a_reader_that_breaks_its_word_is_a_failure_of_the_plugin(roofs, tmp_path):
-    reader = BlobReader("school.events", "traces", "int8", lambda blob: np.zeros(3, np.int64))
+    reader = BlobReader("school.events", "traces", "int8", lambda _blob: np.zeros(3, np.int64))
     selection = select_records(roofs, "school.events", readers={"traces": reader})
     with pytest.raises(PluginError, match="declares int8; it returned int64"):
         FORMATS[".csv"].write(selection, tmp_path / "x.csv")

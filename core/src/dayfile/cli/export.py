@@ -47,7 +47,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="csv, jsonl, parquet, netcdf, cdf, or one of a plugin or layout.",
+            help="One of csv, jsonl, parquet, netcdf, cdf, or of a plugin or layout.",
             show_default="by the suffix of FILE: .csv .jsonl .parquet .nc .cdf",
         ),
     ] = None,

@@ -14,7 +14,7 @@ from dayfile.export.base import BlobReader, Selection
 from dayfile.handover.columns import FieldColumn, RecordTable, iterate_columns
 from dayfile.model.datatype import Field
 
-__all__ = ["SAMPLE_BYTES", "Block", "holds_bytes", "read_blocks"]
+__all__ = ["SAMPLE_BYTES", "Block", "holds_bytes", "read_selection"]
 
 SAMPLE_BYTES = 8 * 2**20
 """Bytes of samples in a block, if it has more than one record."""
@@ -53,7 +53,7 @@ def holds_bytes(selection: Selection, item: Field) -> bool:
     return item.blob == "base64" and item.name not in selection.readers
 
 
-def read_blocks(selection: Selection, *, most_bytes: int = SAMPLE_BYTES) -> Iterator[Block]:
+def read_selection(selection: Selection, *, most_bytes: int = SAMPLE_BYTES) -> Iterator[Block]:
     """Read a selection in blocks whose samples have no more than so many bytes, if they have more than one record.
 
     Parameters

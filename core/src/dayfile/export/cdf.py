@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dayfile.errors import StorageError, UsageError
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import SAMPLE_BYTES, Block, read_blocks
+from dayfile.export.blocks import SAMPLE_BYTES, Block, read_selection
 from dayfile.export.cdf_records import CdfRecords
 from dayfile.export.cdf_variables import CdfVariable, describe_file, describe_variables
 from dayfile.handover.columns import FieldColumn, RecordTable, import_extra
@@ -40,7 +40,7 @@ class CdfExporter(RangeExporter):
         writing = import_extra("cdflib.cdfwrite", "export to CDF", "cdf")
         # CDF has no arrays of variable length, so blobs are read twice: first for the longest.
         longest = find_longest(selection) if any(each.blob for each in selection.data_type.fields) else {}
-        blocks = read_blocks(selection)
+        blocks = read_selection(selection)
         first = next(blocks, None)
         variables = describe_variables(selection, longest)
         file = writing.CDF(path, cdf_spec={"Encoding": 6, "Majority": "row_major"}, delete=True)
@@ -56,7 +56,7 @@ class CdfExporter(RangeExporter):
 def find_longest(selection: Selection) -> dict[str, int]:
     """Find how long the longest blob of each field is: in samples, or in bytes as they are written."""
     longest: dict[str, int] = {}
-    for block in read_blocks(selection):
+    for block in read_selection(selection):
         for name, values in block.blobs.items():
             lengths = [len(convert_blob(each)) for each in values.ravel() if each is not None]
             longest[name] = max([longest.get(name, 0), *lengths])

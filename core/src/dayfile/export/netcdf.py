@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import SAMPLE_BYTES, Block, read_blocks
+from dayfile.export.blocks import SAMPLE_BYTES, Block, read_selection
 from dayfile.handover.columns import FieldColumn, find_time_name, import_extra
 from dayfile.handover.xarray import describe_variable, name_dimensions
 from dayfile.model.datatype import Field
@@ -48,7 +48,7 @@ def gather_blocks(selection: Selection) -> Iterator[list[Block]]:
     """Read a selection, in blocks that together have enough records to be written at once."""
     size = max(1, selection.data_type.dtype.itemsize)
     waiting: list[Block] = []
-    for block in read_blocks(selection):
+    for block in read_selection(selection):
         waiting.append(block)
         if block.blobs or sum(len(each.records) for each in waiting) * size >= WRITTEN_BYTES:
             yield waiting

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import RangeExporter, Selection
-from dayfile.export.blocks import Block, holds_bytes, read_blocks
+from dayfile.export.blocks import Block, holds_bytes, read_selection
 from dayfile.handover.arrow import make_arrow_table
 from dayfile.handover.columns import import_extra
 from dayfile.model.datatype import Field
@@ -41,7 +41,9 @@ class ParquetExporter(RangeExporter):
         largest = max((int(np.prod(each.array_shape)) for each in selection.data_type.fields), default=1)
         rows = max(1, GROUP_VALUES // max(1, largest))
         with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-            for tables in gather_tables(make_block_table(arrow, selection, block) for block in read_blocks(selection)):
+            for tables in gather_tables(
+                make_block_table(arrow, selection, block) for block in read_selection(selection)
+            ):
                 table = arrow.concat_tables(tables)
                 writer.write_table(table, row_group_size=rows)
                 arrow.default_memory_pool().release_unused()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.export.base import Selection, TextExporter
-from dayfile.export.blocks import Block, read_blocks
+from dayfile.export.blocks import Block, read_selection
 from dayfile.handover.columns import FieldColumn, find_time_name
 
 __all__ = ["CsvExporter", "JsonLinesExporter"]
@@ -69,7 +69,7 @@ class JsonLinesExporter(TextExporter):
 def iterate_small(selection: Selection) -> Iterator[Block]:
     """Read a selection in blocks of about so many values that they do not need much memory as Python objects."""
     cells = sum(max(1, int(np.prod(each.array_shape))) for each in selection.data_type.fields)
-    for block in read_blocks(selection):
+    for block in read_selection(selection):
         yield from block.split(max(1, CELLS // max(1, cells)))
 
 
