@@ -27,6 +27,11 @@ COMMANDS = (
     "dayfile ls",
     "dayfile show cris.hskp --rows 2 --fields Second1996",
     "dayfile export cris.hskp --day 1997-10-31 --format level1.1 --out flat",
+    "dayfile export cris.hskp -o hskp.csv",
+    "dayfile export cris.hskp -o hskp.jsonl",
+    "dayfile export hisparc.events -o events.parquet",
+    "dayfile export hisparc.events -o events.nc",
+    "dayfile export hisparc.events -o events.cdf",
     "dayfile check --deep",
     "archive-run in -q --engine processes",
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dayfile.archive.workfile import WorkFile
+    from dayfile.export.base import RangeExporter
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Blobs, Blocks, Source
     from dayfile.model.datatype import DataType
@@ -59,6 +60,13 @@ class Builtin:
     def stores(self) -> Iterable[Store]:
         """Return the core's own stores."""
         return CORE_STORES
+
+    @hookimpl
+    def exporters(self) -> Iterable[RangeExporter]:
+        """Return the exporters of CSV, JSON lines, Parquet, netCDF and CDF."""
+        from dayfile.export.registry import CORE_EXPORTERS
+
+        return CORE_EXPORTERS
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from dayfile.archive.day_tables import DayTables
     from dayfile.archive.root import Root
-    from dayfile.export.base import ByteOrder, Exporter
+    from dayfile.export.base import BlobReader, ByteOrder, Exporter, RangeExporter
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
@@ -297,16 +297,16 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 
 
 @hookspec
-def exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
-    """Offer formats in which a day of a data type can be written for other programs.
+def exporters() -> Iterable[Exporter | RangeExporter | BlobReader]:  # type: ignore[empty-body]
+    """Offer formats in which records can be written for other programs, and what reads blobs as samples.
 
     Called by ``dayfile export``. Every selected plugin is asked, also about data types of others. Of two with one name,
     that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
 
     Returns
     -------
-    iterable of Exporter
-        See :class:`dayfile.export.base.Exporter`.
+    iterable of Exporter, RangeExporter or BlobReader
+        See :mod:`dayfile.export.base`.
     """
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile import hookspecs
-from dayfile.export.base import Exporter
+from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format
 from dayfile.formats.registry import CORE_FORMATS, read_layout
 from dayfile.formats.structs import convert_structs, find_struct
@@ -93,7 +93,7 @@ class Instrument:
         return next((source for source in sources if source is not None), None)
 
     @hookimpl
-    def exporters(self) -> Iterable[Exporter]:
+    def exporters(self) -> Iterable[Exporter | RangeExporter | BlobReader]:
         """Return the exporters of all formats for this layout."""
         return [exporter for each in self._formats for exporter in each.exporters(self.layout)]
 

@@ -29,7 +29,8 @@ from dayfile.contract.batches import (
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
 from dayfile.contract.offers import check_exporters
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
-from dayfile.export.base import Day, Exporter
+from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection
+from dayfile.export.files import replace_file
 from dayfile.export.older import OlderExporter
 from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
 from dayfile.messages import suggest
@@ -284,26 +285,50 @@ class Plugins(Registered):
                 raise PluginError(f"write of {data_type.name} wrote records and answered None", plugin=name)
         raise PluginError(f"no plugin writes {data_type.name}")
 
-    def exporters(self, data_type: DataType) -> dict[str, tuple[str, Exporter]]:
-        """Return the exporters that can write days of a data type, by name, each with the plugin that offers it.
+    def exporters(self, data_type: DataType) -> dict[str, tuple[str, Exporter | RangeExporter]]:
+        """Return the exporters that can write records of a data type, by name, each with the plugin that offers it.
 
-        A failure of a plugin that the data type does not belong to is added to the failures, and not raised.
+        The data type may be of a plugin that is not installed. A failure of a plugin that the data type does not belong
+        to is added to the failures, and not raised.
         """
-        asked = self.list_asked(self.owners[data_type.name])
-        found: dict[str, tuple[str, Exporter]] = {}
-        for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
+        found: dict[str, tuple[str, Exporter | RangeExporter]] = {}
+        for name, offers in self._list_export_offers(data_type):
+            serving = [each for each in offers if not isinstance(each, BlobReader) and each.serves(data_type)]
+            found = {each.name: (name, each) for each in serving} | found
+        return found
+
+    def blob_readers(self, data_type: DataType) -> dict[str, BlobReader]:
+        """Return what reads the blobs of a data type as samples, by field; of two, as for :meth:`exporters`."""
+        found: dict[str, BlobReader] = {}
+        for _, offers in self._list_export_offers(data_type):
+            readers = [each for each in offers if isinstance(each, BlobReader) and each.data_type == data_type.name]
+            found = {each.field: each for each in readers if each.field in data_type.blob_fields} | found
+        return found
+
+    def _list_export_offers(
+        self, data_type: DataType
+    ) -> Iterator[tuple[str, list[Exporter | RangeExporter | BlobReader]]]:
+        """Yield what each plugin offers for exports, those first whose offers count if two have one name."""
+        owner = self.owners.get(data_type.name)
+        asked = [] if owner is None else self.list_asked(owner)[:-1]
+        for name in dict.fromkeys([*asked, *self.names, BUILTIN]):
+            offered: list[Exporter | RangeExporter | BlobReader] = []
             with nullcontext() if name in asked else collect_failures(name, self.failures):
-                offered = self._ask(name, "exporters", partial(check_exporters, data_type=data_type)) or []
+                offered += self._ask(name, "exporters", check_exporters) or []
                 if name in asked:
                     older = self._ask(name, "export_formats", answers.check_form_names, data_type=data_type) or []
                     offered += [OlderExporter(form, partial(self._hooks.call, name, "export")) for form in older]
-                found = {exporter.name: (name, exporter) for exporter in offered} | found
-        return found
+            yield name, offered
 
     def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
         """Write a day with an exporter and return the files; PluginError or StorageError if that fails."""
         with convert_disk_errors(directory), blame(name, "export", FOR_USERS):
             return answers.check_files(exporter.export(day, directory), "export", directory)
+
+    def export_range(self, name: str, exporter: RangeExporter, selection: Selection, path: Path) -> None:
+        """Write records with an exporter, under a hidden name until the file is whole; errors as for :meth:`export`."""
+        with convert_disk_errors(path), replace_file(path, exporter.suffix) as hidden, blame(name, "write", FOR_USERS):
+            exporter.write(selection, hidden)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
         """Write sample sources of a plugin and return the files; errors as for :meth:`export`."""

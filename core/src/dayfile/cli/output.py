@@ -14,14 +14,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, cast
 
 import typer
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["replace_outputs", "require_output"]
+__all__ = ["end_for_lost_output", "find_output_error", "replace_outputs", "require_output"]
 
 P = ParamSpec("P")
 CLOSED_PIPE = 128 + 13
@@ -113,8 +113,13 @@ def require_output(command: Callable[P, None]) -> Callable[P, None]:
                 raise
         error = find_output_error(sys.stdout)
         if error is not None:
-            if error.errno == errno.EPIPE:
-                raise typer.Exit(CLOSED_PIPE)
-            raise error
+            end_for_lost_output(error)
 
     return answer
+
+
+def end_for_lost_output(error: OSError) -> NoReturn:
+    """End a command whose output could not be written: silently if a pipe was closed, else with the error."""
+    if error.errno == errno.EPIPE:
+        raise typer.Exit(CLOSED_PIPE)
+    raise error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from dayfile.contract.answers import BRIEF
 from dayfile.errors import PluginError
-from dayfile.export.base import Exporter
+from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format, Words
 from dayfile.layouts.schema import LayoutWords
-from dayfile.model.datatype import DataType
 
 __all__ = ["check_exporters", "check_formats", "check_new_format"]
 
@@ -41,12 +42,27 @@ def check_new_format(item: Format, known: Mapping[str, Format], owners: Mapping[
             raise PluginError(f"the section {item.section} of the format {item.name} is that of {name} already")
 
 
-def check_exporters(answer: object, data_type: DataType) -> list[Exporter]:
-    """Check the result of the exporters hook: exporters, each with a name; return those that serve a data type."""
-    exporters = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
-    if exporters is None or not all(isinstance(each, Exporter) and not isinstance(each, type) for each in exporters):
-        raise PluginError(f"exporters must return a list of dayfile.export.base.Exporter, not {BRIEF.repr(answer)}")
-    for each in exporters:
-        if not isinstance(each.name, str) or not each.name or not each.name.isprintable():
+def check_exporters(answer: object) -> list[Exporter | RangeExporter | BlobReader]:
+    """Check the result of the exporters hook: exporters, each with a name, and what reads blobs."""
+    offers = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    known = (Exporter, RangeExporter, BlobReader)
+    if offers is None or not all(isinstance(each, known) and not isinstance(each, type) for each in offers):
+        names = "dayfile.export.base.Exporter, RangeExporter or BlobReader"
+        raise PluginError(f"exporters must return a list of {names}, not {BRIEF.repr(answer)}")
+    for each in offers:
+        if isinstance(each, BlobReader):
+            check_reader(each)
+        elif not isinstance(each.name, str) or not each.name or not each.name.isprintable():
             raise PluginError(f"exporters returned an exporter whose name is {BRIEF.repr(each.name)}")
-    return [each for each in exporters if each.serves(data_type)]
+    return offers
+
+
+def check_reader(reader: BlobReader) -> None:
+    """Check that samples of a reader of blobs are numbers."""
+    try:
+        kind = str(np.dtype(reader.dtype).kind)
+    except TypeError:
+        kind = ""
+    if kind not in ("i", "u", "f") or not callable(reader.read):
+        message = f"the reader of {reader.data_type} {reader.field} must have a function, and samples of a number type"
+        raise PluginError(f"{message}, not {BRIEF.repr(reader.dtype)}")

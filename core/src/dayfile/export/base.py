@@ -1,23 +1,27 @@
-"""The protocol of an exporter, which writes a day of a data type as a file of another program.
+"""The protocols of exporters, which write records as files of other programs.
 
-Plugins offer exporters through the hook ``exporters``; ``dayfile export --format NAME`` calls one.
+An :class:`Exporter` writes one day as it is stored, slots and overlap included; a :class:`RangeExporter` writes the
+records of any range as one file. Plugins offer both through the hook ``exporters``, and with them what reads their
+blobs; ``dayfile export --format NAME`` calls one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
+from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
 
 if TYPE_CHECKING:
     from dayfile.archive.day_tables import DayTables
 
-__all__ = ["ByteOrder", "Day", "Exporter"]
+__all__ = ["BlobReader", "ByteOrder", "Day", "Exporter", "RangeExporter", "Selection", "TextExporter"]
 
 ByteOrder = Literal["big", "little"]
 
@@ -93,5 +97,129 @@ class Exporter(Protocol):
             This day cannot be exported.
         StorageError
             A file could not be written.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class BlobReader:
+    """Reads the blobs of a field as samples.
+
+    Parameters
+    ----------
+    data_type, field : str
+        Name of the data type, and of its field.
+    dtype : str
+        What a sample is, as NumPy calls it: ``int32``.
+    read : callable
+        Returns the samples of a blob, shape (n_samples,); raises ValueError for a blob that is damaged.
+    unit, doc : str
+        Physical unit and meaning of a sample.
+    """
+
+    data_type: str
+    field: str
+    dtype: str
+    read: Callable[[bytes], npt.NDArray[Any]]
+    unit: str = ""
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Records to be written to a file, in time order.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they are, with the fields that were asked for.
+    keys : mapping of str to dtype
+        Their keys by name: ``int64``, or text that is as long as the longest one.
+    read : callable
+        Returns the records from the first on, in pieces that are small; all have these fields and keys.
+    empty : RecordTable
+        The same without a record.
+    readers : mapping of str to BlobReader
+        What reads the blobs of some fields. The others hold text (``latin-1``) or bytes (``base64``), as the layout
+        says.
+    damaged : dict of str to int
+        How many blobs of each field a reader could not read; exporters count here.
+    """
+
+    data_type: DataType
+    keys: Mapping[str, np.dtype[Any]]
+    read: Callable[[], Iterator[RecordTable]]
+    empty: RecordTable
+    readers: Mapping[str, BlobReader] = field(default_factory=dict)
+    damaged: dict[str, int] = field(default_factory=dict)
+
+
+@runtime_checkable
+class RangeExporter(Protocol):
+    r"""Writes the records of a range as one file, in one format.
+
+    Attributes
+    ----------
+    name : str
+        Name of the format, for ``--format``.
+    suffix : str
+        Suffix of its files, such as ``.csv``, by which it is chosen without ``--format``.
+
+    Examples
+    --------
+    >>> class Times(RangeExporter):
+    ...     name, suffix = "times", ".times"
+    ...     def write(self, selection, path):
+    ...         with path.open("w") as file:
+    ...             for records in selection.read():
+    ...                 file.writelines(f"{time}\n" for time in records.times)
+    >>> Times().serves(None)
+    True
+    """
+
+    name: str
+    suffix: str
+
+    def serves(self, data_type: DataType) -> bool:  # noqa: ARG002 - for those that override it
+        """Return whether it writes records of a data type; by default of all."""
+        return True
+
+    def write(self, selection: Selection, path: Path) -> None:
+        """Write a file. The range may be larger than the memory: read it in pieces.
+
+        Parameters
+        ----------
+        selection : Selection
+            The records.
+        path : Path
+            A hidden name beside the file, with the suffix of the format; it is renamed when this returns.
+
+        Raises
+        ------
+        UsageError
+            These records cannot be written in this format.
+        MissingExtraError
+            A library is not installed.
+        """
+        raise NotImplementedError
+
+
+@runtime_checkable
+class TextExporter(RangeExporter, Protocol):
+    """Writes the records of a range as text, so that it can also write to standard output."""
+
+    def write(self, selection: Selection, path: Path) -> None:
+        """Write a file in UTF-8."""
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            for text in self.format(selection):
+                stream.write(text)
+
+    def format(self, selection: Selection) -> Iterator[str]:
+        """Yield the text in pieces of whole lines.
+
+        Parameters
+        ----------
+        selection : Selection
+            The records.
         """
         raise NotImplementedError

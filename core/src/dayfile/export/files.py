@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dayfile.errors import StorageError
 
-__all__ = ["remove_file", "write_file"]
+__all__ = ["remove_file", "replace_file", "write_file"]
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -25,14 +25,28 @@ def write_file(path: Path, content: bytes) -> Path:
     StorageError
         It could not be written; an existing file of its name is unchanged.
     """
-    with convert_errors(path):
-        hidden = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            hidden.write_bytes(content)
-            hidden.replace(path)
-        finally:
-            hidden.unlink(missing_ok=True)
+    with convert_errors(path), replace_file(path) as hidden:
+        hidden.write_bytes(content)
     return path
+
+
+@contextmanager
+def replace_file(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Give a hidden name beside a file; at the end of the block the file of that name replaces the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    suffix : str
+        What the hidden name ends in.
+    """
+    hidden = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield hidden
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def remove_file(path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dayfile.errors import TimeError
 from dayfile.model.instants import Time, read_instant
-from dayfile.model.leap_seconds import FIRST_COUNTED, NANOSECONDS_A_DAY, SECOND, find_midnight, find_utc
+from dayfile.model.leap_seconds import FIRST_COUNTED, NANOSECONDS_A_DAY, SECOND, find_midnight, find_tai, find_utc
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "SECONDS_A_DAY", "Clock", "Scale", "Unit"]
 
@@ -145,6 +145,10 @@ class Clock:
         """Return UTC, datetime64[ns], of times in nanoseconds; in a leap second, the last nanosecond before it."""
         utc = find_utc(nanoseconds) if self.runs_on else nanoseconds
         return utc.astype("datetime64[ns]")
+
+    def to_tai(self, nanoseconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return TAI, in nanoseconds since 1970, of times in nanoseconds."""
+        return nanoseconds if self.runs_on else find_tai(nanoseconds)
 
     def in_leap_second(self, nanoseconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Find the times, in nanoseconds, that are in a leap second; none if the clock ignores them."""

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FIRST_COUNTED", "SECOND", "find_midnight", "find_utc", "has_leap_second"]
+__all__ = ["FIRST_COUNTED", "SECOND", "find_midnight", "find_tai", "find_utc", "has_leap_second"]
 
 SECOND = 1_000_000_000
 NANOSECONDS_A_DAY = 86_400 * SECOND
@@ -54,6 +54,14 @@ def find_utc(tai: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     step = np.searchsorted(starts, tai, side="right") - 1
     utc: npt.NDArray[np.int64] = np.minimum(tai - offsets[step], lasts[step])
     return utc
+
+
+def find_tai(unix: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the TAI of Unix times, both in nanoseconds; a leap second has no Unix time."""
+    days, seconds = read_leap_seconds()
+    step = np.maximum(np.searchsorted(days, unix // NANOSECONDS_A_DAY, side="right") - 1, 0)
+    tai: npt.NDArray[np.int64] = unix + seconds[step] * SECOND
+    return tai
 
 
 def has_leap_second(day: np.datetime64) -> bool:

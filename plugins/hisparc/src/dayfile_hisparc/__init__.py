@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from dayfile.archive.root import Root
+    from dayfile.export.base import BlobReader, Exporter, RangeExporter
 
 SECONDS_A_DAY = 86400
 
@@ -85,6 +86,16 @@ class Hisparc(Instrument):
         """Make the two keys of a cluster from its name: lower-case in paths, as it is in titles."""
         cluster = keys.get("cluster")
         return {"cluster_name": cluster, **keys, "cluster": cluster.lower()} if isinstance(cluster, str) else None
+
+    @hookimpl
+    def exporters(self) -> Iterable[Exporter | RangeExporter | BlobReader]:
+        """Return what reads traces as ADC counts."""
+        from dayfile.export.base import BlobReader
+        from dayfile_hisparc.traces import decode_trace
+
+        doc = "trace of each detector, one sample every 2.5 ns, baseline not subtracted"
+        traces = BlobReader("hisparc.events", "traces", "int32", decode_trace, "ADC count", doc)
+        return [*super().exporters(), traces]
 
     @hookimpl
     def read_config(self, path: Path) -> dict[str, object] | None:
