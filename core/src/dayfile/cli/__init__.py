@@ -9,7 +9,8 @@ from typing import NoReturn
 
 import typer
 
-from dayfile.cli import coverage, describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
+from dayfile.cli import coverage, describe, export, inspect, maintain, plot, quarantine, run, selftest, serve, simulate
+from dayfile.cli.keys import KeyCommand
 from dayfile.cli.output import replace_outputs, require_output
 from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError
@@ -24,7 +25,7 @@ app = typer.Typer(
     name="dayfile",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode=None,
     context_settings=HELP,
 )
 
@@ -39,9 +40,10 @@ def dayfile(
 app.command("init")(maintain.init)
 app.command("run")(run.run)
 app.command("ls")(require_output(inspect.ls))
-app.command("coverage")(require_output(coverage.coverage))
-app.command("gaps")(require_output(coverage.gaps))
-app.command("show")(require_output(inspect.show))
+app.command("coverage", cls=KeyCommand)(require_output(coverage.coverage))
+app.command("gaps", cls=KeyCommand)(require_output(coverage.gaps))
+app.command("show", cls=KeyCommand)(require_output(inspect.show))
+app.command("plot", cls=KeyCommand)(plot.plot)
 app.command("export")(export.export)
 app.command("plugins")(require_output(inspect.plugins))
 app.command("describe")(require_output(describe.describe))
@@ -88,6 +90,6 @@ def main() -> None:
 
 def archive_run() -> None:
     """Run ``archive-run`` with the arguments of the command line."""
-    single = typer.Typer(pretty_exceptions_enable=False, add_completion=False, context_settings=HELP)
+    single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=HELP)
     single.command("archive-run")(run.run)
     run_guarded(single)

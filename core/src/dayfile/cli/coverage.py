@@ -27,7 +27,7 @@ FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Fir
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")]
 KeyOption = Annotated[
     list[str] | None,
-    typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; of the main key the value."),
+    typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; for short --station 501."),
 ]
 
 DAYS_A_LINE = 31

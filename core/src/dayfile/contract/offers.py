@@ -1,4 +1,4 @@
-"""Validation of the formats and exporters that plugins offer."""
+"""Validation of the formats, exporters and plots that plugins offer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dayfile.export.base import Exporter
 from dayfile.formats.base import Format, Words
 from dayfile.layouts.schema import LayoutWords
 from dayfile.model.datatype import DataType
+from dayfile.plots.base import Plot
 
-__all__ = ["check_exporters", "check_formats", "check_new_format"]
+__all__ = ["check_exporters", "check_formats", "check_new_format", "check_plots"]
 
 
 def check_formats(answer: object) -> list[Format]:
@@ -50,3 +51,14 @@ def check_exporters(answer: object, data_type: DataType) -> list[Exporter]:
         if not isinstance(each.name, str) or not each.name or not each.name.isprintable():
             raise PluginError(f"exporters returned an exporter whose name is {BRIEF.repr(each.name)}")
     return [each for each in exporters if each.serves(data_type)]
+
+
+def check_plots(answer: object, data_type: DataType) -> list[Plot]:
+    """Check the result of the plots hook: plots, each with a name; return those that serve a data type."""
+    plots = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    if plots is None or not all(isinstance(each, Plot) and not isinstance(each, type) for each in plots):
+        raise PluginError(f"plots must return a list of dayfile.plots.base.Plot, not {BRIEF.repr(answer)}")
+    for each in plots:
+        if not isinstance(each.name, str) or not each.name.isidentifier():
+            raise PluginError(f"plots returned a plot whose name is {BRIEF.repr(each.name)}, which is not a word")
+    return [each for each in plots if each.serves(data_type)]
