@@ -41,6 +41,7 @@ PAGES_TO_FOLLOW = (
     "README.md",
     "docs/tutorial.md",
     "docs/reading.md",
+    "docs/looking.md",
     "docs/instruments/hisparc.md",
     "docs/instruments/ace.md",
     *(f"{part}/README.md" for part in PARTS),

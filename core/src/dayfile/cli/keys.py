@@ -24,7 +24,10 @@ class KeyCommand(typer.core.TyperCommand):
         known = {
             option for parameter in self.get_params(ctx) for option in (*parameter.opts, *parameter.secondary_opts)
         }
-        return super().parse_args(ctx, list(rewrite_keys(args, known)))
+        words = list(rewrite_keys(args, known))
+        if ctx.resilient_parsing and words and words[-1] in known:
+            words.pop()  # its value is being completed; with it the arguments before would be lost
+        return super().parse_args(ctx, words)
 
 
 def rewrite_keys(words: Iterable[str], options: Iterable[str]) -> Iterator[str]:

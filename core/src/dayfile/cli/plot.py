@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dayfile.cli.completion import complete_fields, complete_kinds, complete_types
-from dayfile.cli.coverage import FromOption, KeyOption, ToOption
+from dayfile.cli.completion import complete_fields, complete_kinds
+from dayfile.cli.coverage import FromOption, KeyOption, ToOption, TypeArgument
 from dayfile.cli.keys import parse_key_lists
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
@@ -17,10 +17,7 @@ __all__ = ["plot"]
 
 
 def plot(
-    data_type: Annotated[
-        str,
-        typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.", autocompletion=complete_types),
-    ],
+    data_type: TypeArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .pdf.")],
     kind: Annotated[
         str | None,

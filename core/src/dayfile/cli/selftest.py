@@ -17,7 +17,9 @@ def selftest(
         Path | None, typer.Option(metavar="DIR", help="Where to work; the file system to be tried. Must not exist.")
     ] = None,
 ) -> None:
-    """Run a load on a scratch archive, kill and restart it, then check that every record is there exactly once.
+    """Kill and restart runs on a scratch archive, and check it.
+
+    At the end every record must be there exactly once.
 
     Exit codes: 0 proved, 1 not.
     """

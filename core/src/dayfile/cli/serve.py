@@ -28,7 +28,9 @@ def serve(
     set_: SetOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile.
+    """Receive input over HTTP into DIR/incoming until stopped.
+
+    archive-run --watch archives it meanwhile.
 
     Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive.
     """

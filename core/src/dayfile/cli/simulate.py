@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.cli.completion import complete_plugins
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    instrument: Annotated[str, typer.Argument(help="Name of a plugin; see dayfile plugins.")],
+    instrument: Annotated[
+        str, typer.Argument(help="Name of a plugin; see dayfile plugins.", autocompletion=complete_plugins)
+    ],
     day: Annotated[str | None, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")] = None,
     days: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of days, from D on; several get a directory DIR/<day> each.")
@@ -36,7 +39,9 @@ def simulate(
     clients: Annotated[int, typer.Option(min=1, help="With --upload: number of clients at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="With --upload: start no upload after this time.")] = 60.0,
 ) -> None:
-    """Write sample sources of one day or more, realistic and not real; or send those of one day to a server.
+    """Write sample sources of an instrument, or send them.
+
+    They are of one day or more, realistic and not real. Those of one day can be sent to a server.
 
     Without --day, --upload sends today's.
 

@@ -55,7 +55,7 @@ def draw_calendar(table: npt.NDArray[np.void], title: str, *, by: str = "day") -
     number = int((last - first).astype(int)) + 1
     if number > MOST_ROWS:
         hint = ", or draw it by month" if by == "day" else ""
-        raise UsageError(f"{number} rows do not fit into a picture; choose a shorter range{hint}")
+        raise UsageError(f"{plural(number, 'row')} do not fit into a picture; choose a shorter range{hint}")
     hours = ((cells + 1).astype("datetime64[h]") - cells.astype("datetime64[h]")).astype(int)
     places = (cells - rows.astype(cells.dtype)).astype(int), (rows - first).astype(int)
     with draw_in_style():
