@@ -95,7 +95,9 @@ def write_note(axes: Axes, text: str) -> None:
     """Write a small note at the upper right of a panel, with room for it; nothing for an empty text."""
     if not text:
         return
-    axes.margins(y=0.1 + 0.06 * text.count("\n"))
+    if axes.get_yscale() == "linear":
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + (high - low) * 0.06 * (1 + text.count("\n")))
     axes.annotate(text, (1, 0.99), xycoords="axes fraction", ha="right", va="top", fontsize=7.5, color="#444444")
 
 

@@ -56,12 +56,12 @@ def draw_series_panel(axes: Axes, curves: Sequence[Curve], period: int, *, log: 
     notes = ["line: mean; shade: least to greatest"] if binned else []
     if outside:
         notes.append(f"{plural(outside, 'value')} outside not drawn; all: {together.min():g} to {together.max():g}")
-    write_note(axes, "\n".join(notes))
     axes.set_ylabel(name_axis(curves))
     if log and len(together) and together.min() > 0:
         axes.set_yscale("log")
     elif log:
         axes.set_yscale("symlog", linthresh=1)
+    write_note(axes, "\n".join(notes))
     if len(curves) > 1 or curves[0].label != curves[0].field.name:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
@@ -74,8 +74,8 @@ def name_axis(curves: Sequence[Curve]) -> str:
 
 
 def draw_points(axes: Axes, curve: Curve, inside: npt.NDArray[np.bool_], colour: str, longest: np.timedelta64) -> None:
-    """Draw each of the values that are inside the range of the panel."""
-    draw_broken(axes, curve.times[inside], curve.values[inside], longest, colour, curve.label)
+    """Draw each of the values that are inside the range of the panel; the line is broken at the others."""
+    draw_broken(axes, curve.times, np.where(inside, curve.values, np.nan), longest, colour, curve.label)
 
 
 def draw_binned(axes: Axes, curve: Curve, inside: npt.NDArray[np.bool_], colour: str, longest: np.timedelta64) -> None:
@@ -107,9 +107,9 @@ def draw_broken(
     """Draw a line that is broken at gaps; a point between two gaps is drawn as a dot."""
     at, broken = break_line(times, longest, values)
     axes.plot(at, broken, color=colour, label=label)
-    far = np.concatenate([[True], np.diff(times) > longest, [True]])
-    alone = far[:-1] & far[1:]
-    axes.plot(times[alone], values[alone], ".", color=colour, markersize=3)
+    drawn = np.concatenate([[False], ~np.isnan(broken), [False]])
+    alone = drawn[1:-1] & ~drawn[:-2] & ~drawn[2:]
+    axes.plot(at[alone], broken[alone], ".", color=colour, markersize=3)
 
 
 def break_line(
