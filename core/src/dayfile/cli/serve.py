@@ -15,11 +15,12 @@ def serve(
     plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")] = 8000,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
+            metavar="N",
             max=4,  # as dayfile.serving.bounds.AT_ONCE, which is heavy to import
             help="Processes that answer.",
             show_default="one for each core, up to 4",

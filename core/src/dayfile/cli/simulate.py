@@ -28,7 +28,7 @@ def simulate(
         int, typer.Option(min=1, metavar="N", help="Number of days, from D on; several get a directory DIR/<day> each.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed and day give the same bytes.")] = 1,
     upload: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +36,7 @@ def simulate(
             help="Send to a server instead, as the instrument's clients do; its page describes their credentials.",
         ),
     ] = None,
-    clients: Annotated[int, typer.Option(min=1, help="With --upload: number of clients at once.")] = 1,
+    clients: Annotated[int, typer.Option(min=1, metavar="N", help="With --upload: number of clients at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="With --upload: start no upload after this time.")] = 60.0,
 ) -> None:
     """Write sample sources of an instrument, or send them.
