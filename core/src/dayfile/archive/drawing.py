@@ -96,7 +96,10 @@ def load_plugins() -> Plugins:
 
 def choose_kind(data_type: DataType, default: PlotDefault, fields: list[str]) -> str:
     """Choose a kind of plot where nobody asked for one."""
-    return default.kind or ("series" if data_type.period or fields or default.y else "rates")
+    from dayfile.plots.curves import guess_fields
+
+    chosen = fields or default.y or (data_type.period and guess_fields(data_type))
+    return default.kind or ("series" if chosen else "rates")
 
 
 def find_plot(plugins: Plugins, data_type: DataType, kind: str | Plot) -> tuple[str, Plot]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ COLUMNS_OF_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
 """Columns of what is beside a name, with times to the second."""
 TO_A_PIPE = 80
 """Width without a terminal."""
+HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -195,7 +197,8 @@ def plugins(as_json: JsonOption = False) -> None:
     for entry in [] if as_json else listing:
         typer.echo(f"{entry['name']} {entry['version']}" + (" FAILED" if entry["failed"] else ""))
         for name in entry["types"]:
-            typer.echo(f"    {name:<28} {loaded.data_types[name].title}")
+            for line in textwrap.wrap(f"{name:<28} {loaded.data_types[name].title}", find_width() - 4, **HANGING):
+                typer.echo(f"    {line}")
         if entry["failed"]:
             typer.echo(f"    {entry['failed']}")
             typer.echo("".join(f"    {line}\n" for line in str(entry["traceback"]).splitlines()).rstrip())

@@ -16,7 +16,16 @@ from dayfile.model.datatype import DataType, Field
 from dayfile.model.plot_default import has_element, split_element
 from dayfile.plots.figures import COLOURS
 
-__all__ = ["Curve", "choose_fields", "find_longest_step", "find_range", "group_by_panel", "list_curves", "split_by_key"]
+__all__ = [
+    "Curve",
+    "choose_fields",
+    "find_longest_step",
+    "find_range",
+    "group_by_panel",
+    "guess_fields",
+    "list_curves",
+    "split_by_key",
+]
 
 MOST_FIELDS = 4
 """Fields that are drawn where nobody chose any."""
@@ -58,8 +67,14 @@ def choose_fields(data_type: DataType, wanted: Sequence[str]) -> list[str]:
     UsageError
         There are none.
     """
-    if wanted:
-        return list(wanted)
+    found = list(wanted) or guess_fields(data_type)
+    if not found:
+        raise UsageError(f"no field of {data_type.name} looks like a measurement; choose with fields, or kind 'rates'")
+    return found
+
+
+def guess_fields(data_type: DataType) -> list[str]:
+    """Guess the fields that are worth drawing: the first few that look like measurements."""
     timing = {*data_type.timing.field_names, data_type.end}
     found = [
         field.name
@@ -69,8 +84,6 @@ def choose_fields(data_type: DataType, wanted: Sequence[str]) -> list[str]:
         and not any(flag.kind == "bit" and flag.applies_to(field) for flag in data_type.flags)
         and np.prod(field.array_shape, dtype=int) <= len(COLOURS)
     ]
-    if not found:
-        raise UsageError(f"no field of {data_type.name} looks like a measurement; choose with fields, or kind 'rates'")
     return found[:MOST_FIELDS]
 
 
