@@ -48,6 +48,7 @@ class Rates(Plot):
         for (label, rows), colour in zip(groups, COLOURS, strict=False):
             counts = count_by_bin(np.sort(records.times[rows]), edges, times[0], times[-1], records.data_type.period)
             axes.stairs(counts, edges.astype("datetime64[us]"), color=colour, label=label, linewidth=1.2, baseline=None)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_ylabel(f"records per {name_length(length).removeprefix('1 ')}")
         if log:
             axes.set_yscale("log")
