@@ -33,7 +33,7 @@ $(VENV)/ready: constraints.txt $(PROJECTS:%=%/pyproject.toml)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
-		-e "./core[hdf4,export,serve,watch,arrow,polars,xarray,astropy,cdf,dask]" $(PLUGINS:%=-e ./%)
+		-e "./core[all]" $(PLUGINS:%=-e ./%)
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
@@ -83,7 +83,7 @@ lowest:
 	$(LOWEST_PYTHON) -m venv $(LOWEST)/venv
 	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt hatchling
 	$(LOWEST)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
-		-c constraints-lowest.txt "./core[hdf4,export,serve,watch,arrow,polars,xarray,astropy,cdf,dask]" $(PLUGINS:%=./%)
+		-c constraints-lowest.txt "./core[all]" $(PLUGINS:%=./%)
 	$(LOWEST)/venv/bin/python -m pip check
 	$(LOWEST)/venv/bin/python tests/lowest/smoke.py $(LOWEST)/trial
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import runpy
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dayfile
@@ -70,6 +72,12 @@ def property_without_type(
         lines[:] = (inspect.getdoc(documented) or "").splitlines()
 
 
+def make_pictures(_app: Sphinx) -> None:
+    """Make the pictures of the page that shows how to look at an archive."""
+    runpy.run_path(str(Path(__file__).with_name("pictures.py")))["make_pictures"](Path(__file__).with_name("pictures"))
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", make_pictures)
     app.connect("autodoc-process-signature", signature_as_written)
     app.connect("autodoc-process-docstring", property_without_type, priority=900)

@@ -34,6 +34,8 @@ from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
 from dayfile.layouts.reader import extend_vocabulary
 from dayfile.model.datatype import DataType, Field
+from dayfile.plots import base as plot_protocol
+from dayfile.plots import traces as plot_traces
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
 
@@ -397,7 +399,7 @@ def code(text: str) -> str:
 def api() -> Iterator[str]:
     """The public names of the package, its errors, its model, its protocols, and its tools for tests of plugins."""
     yield from documented(dayfile, leave_out={"__version__", *errors.__all__})
-    for package in (errors, description, model, format_protocol, export_protocol, testing):
+    for package in (errors, description, model, format_protocol, export_protocol, plot_protocol, plot_traces, testing):
         for module in modules_of(package):
             yield from documented(module, leave_out=set(dayfile.__all__) - set(errors.__all__))
 

@@ -154,7 +154,7 @@ def test_help_tells_what_holds_without_an_option(command, monkeypatch, word):
     monkeypatch.setenv("NO_COLOR", "1")
     told = " ".join(command("dayfile", word, "--help", archive=None).out.split())
     for default in ("(all installed)", "(that of --config, or archive)", "(one "):
-        assert f"[default: {default}" in told
+        assert f"default: {default}" in told
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")

@@ -41,6 +41,7 @@ PAGES_TO_FOLLOW = (
     "README.md",
     "docs/tutorial.md",
     "docs/reading.md",
+    "docs/looking.md",
     "docs/instruments/hisparc.md",
     "docs/instruments/ace.md",
     *(f"{part}/README.md" for part in PARTS),
@@ -152,6 +153,14 @@ def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     assert any(block.language == "console" for block in found)
     for block in found:
         reader.follow(block)
+    for picture in pictures_in_the_checkout(CHECKOUT / page):
+        assert (tmp_path / picture.name).read_bytes() == picture.read_bytes(), f"copy {picture.name} to {picture}"
+
+
+def pictures_in_the_checkout(page: Path) -> list[Path]:
+    """The pictures that a page shows and that are kept; those of the documentation are made when it is built."""
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    return [page.parent / link for link in links if not link.startswith("pictures/")]
 
 
 def test_the_plugin_table_counts_the_data_types():

@@ -26,6 +26,8 @@ COMMANDS = (
     "archive-run in --report report.json",
     "dayfile ls",
     "dayfile show cris.hskp --rows 2 --fields Second1996",
+    "dayfile plot cris.high_priority_rates -o rates.png",
+    "dayfile coverage cris.hskp --png coverage.svg",
     "dayfile export cris.hskp --day 1997-10-31 --format level1.1 --out flat",
     "dayfile export cris.hskp -o hskp.csv",
     "dayfile export cris.hskp -o hskp.jsonl",

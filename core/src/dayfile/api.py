@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dayfile.archive.answering import DayReader
 from dayfile.archive.identity import refuse_url
-from dayfile.archive.inventory import Inventory
+from dayfile.archive.pictured import Pictured
 from dayfile.archive.question import KeyValues
 from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
@@ -37,7 +37,7 @@ GivenSource = str | Path | bytes | tuple[str, bytes]
 __all__ = ["Archive", "create_archive", "open_archive"]
 
 
-class Archive(Inventory):
+class Archive(Pictured):
     """An archive to read from and to put records into; :func:`open_archive` and :func:`create_archive` return one.
 
     Parameters

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Blobs, Blocks, Source
     from dayfile.model.datatype import DataType
+    from dayfile.plots.base import Plot
     from dayfile.stores.base import Store
 
 __all__ = ["Builtin"]
@@ -67,6 +68,13 @@ class Builtin:
         from dayfile.export.registry import CORE_EXPORTERS
 
         return CORE_EXPORTERS
+
+    @hookimpl
+    def plots(self) -> Iterable[Plot]:
+        """Return the core's own plots."""
+        from dayfile.plots.registry import CORE_PLOTS
+
+        return CORE_PLOTS
 
     @hookimpl
     def locate_file(self, data_type: DataType, day: np.datetime64) -> str:

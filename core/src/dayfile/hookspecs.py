@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
+    from dayfile.plots.base import Plot
     from dayfile.stores.base import Store
 
 PROJECT = "dayfile"
@@ -44,25 +45,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function as an implementation of the hook of its name."""
 
 __all__ = [
-    "classify",
-    "complete_keys",
-    "data_types",
-    "decode",
-    "encode",
-    "export",
-    "export_formats",
-    "exporters",
-    "formats",
-    "hookimpl",
-    "locate_file",
-    "read_config",
-    "routes",
-    "send",
-    "settings",
-    "simulate",
-    "stores",
-    "write",
-]
+    "classify", "complete_keys", "data_types", "decode", "encode", "export", "export_formats", "exporters", "formats",
+    "hookimpl", "locate_file", "plots", "read_config", "routes", "send", "settings", "simulate", "stores", "write",
+]  # fmt: skip
 
 HOOKS = tuple(name for name in __all__ if name != "hookimpl")
 
@@ -307,6 +292,21 @@ def exporters() -> Iterable[Exporter | RangeExporter | BlobReader]:  # type: ign
     -------
     iterable of Exporter, RangeExporter or BlobReader
         See :mod:`dayfile.export.base`.
+    """
+
+
+@hookspec
+def plots() -> Iterable[Plot]:  # type: ignore[empty-body]
+    """Offer kinds of plot, which draw records of a data type.
+
+    Called by ``dayfile plot`` and :meth:`dayfile.Records.plot`. Every plugin is asked, also about data types of others,
+    then ``builtin``, which offers ``series``, ``rates``, ``histogram`` and ``traces``. Of two with one name, that of
+    the data type's plugin, or of one that extends it, is used, else the first. Optional.
+
+    Returns
+    -------
+    iterable of Plot
+        See :class:`dayfile.plots.base.Plot`.
     """
 
 

@@ -27,7 +27,7 @@ from dayfile.contract.batches import (
     protect,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
-from dayfile.contract.offers import check_exporters
+from dayfile.contract.offers import check_exporters, check_plots
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection
 from dayfile.export.files import replace_file
@@ -36,6 +36,7 @@ from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
 from dayfile.messages import suggest
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.plots.base import Plot
 from dayfile.registration import BUILTIN, Answer, Registered
 from dayfile.settings import Settings, from_plugin, resolve
 
@@ -329,6 +330,25 @@ class Plugins(Registered):
         """Write records with an exporter, under a hidden name until the file is whole; errors as for :meth:`export`."""
         with convert_disk_errors(path), replace_file(path, exporter.suffix) as hidden, blame(name, "write", FOR_USERS):
             exporter.write(selection, hidden)
+
+    def plots(self, data_type: DataType) -> dict[str, tuple[str, Plot]]:
+        """Return the plots of a data type by name, each with the plugin that offers it; no plugin need have the type.
+
+        A failure of a plugin that the data type does not belong to is added to the failures, and not raised.
+        """
+        owner = self.owners.get(data_type.name)
+        asked = [BUILTIN] if owner is None else self.list_asked(owner)
+        found: dict[str, tuple[str, Plot]] = {}
+        for name in dict.fromkeys([*asked[:-1], *self.names, BUILTIN]):
+            with nullcontext() if name in asked else collect_failures(name, self.failures):
+                offered = self._ask(name, "plots", partial(check_plots, data_type=data_type)) or []
+                found = {plot.name: (name, plot) for plot in offered} | found
+        return found
+
+    def draw(self, name: str, plot: Plot, *arguments: Any, log: bool) -> None:  # noqa: ANN401 - those of Plot.draw
+        """Draw with a plot of a plugin; PluginError if that fails."""
+        with blame("" if name == BUILTIN else name, "plots", FOR_USERS):
+            plot.draw(*arguments, log=log)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:
         """Write sample sources of a plugin and return the files; errors as for :meth:`export`."""

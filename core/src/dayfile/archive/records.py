@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
+from dayfile.archive.drawing import Drawn
 from dayfile.archive.record import Record
 from dayfile.errors import UsageError
 from dayfile.handover.methods import HandedOn
@@ -26,7 +27,7 @@ Rows = slice | Sequence[int] | Sequence[bool] | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, repr=False)
-class Records(HandedOn):
+class Records(HandedOn, Drawn):
     """Records of one data type, in time order.
 
     A table: ``records["hp"]`` is a field or key, ``records[["hp"]]`` the records with only some fields, ``records[5]``

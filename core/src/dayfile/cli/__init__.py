@@ -5,15 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from dayfile.cli import coverage, describe, export, inspect, maintain, quarantine, run, selftest, serve, simulate
+from dayfile.cli import (
+    coverage,
+    describe,
+    export,
+    info,
+    inspect,
+    maintain,
+    plot,
+    quarantine,
+    run,
+    selftest,
+    serve,
+    show,
+    simulate,
+)
+from dayfile.cli.keys import KeyCommand
 from dayfile.cli.output import replace_outputs, require_output
 from dayfile.cores import check_threads
-from dayfile.errors import DayfileError, StorageError
-from dayfile.messages import printable
+from dayfile.errors import DayfileError, StorageError, UsageError
+from dayfile.messages import printable, suggest
 
 __all__ = ["archive_run", "main"]
 
@@ -24,7 +39,7 @@ app = typer.Typer(
     name="dayfile",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode=None,
     context_settings=HELP,
 )
 
@@ -36,12 +51,26 @@ def dayfile(
     """Archive what scientific instruments send into day files."""
 
 
+def show_help(
+    ctx: typer.Context, command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND...")] = None
+) -> None:
+    """Show the help of a command, as -h does."""
+    context: Any = ctx.find_root()
+    for word in command or ():
+        found = getattr(context.command, "commands", {}).get(word)
+        if found is None:
+            raise UsageError(f"no command {word!r}{suggest(word, getattr(context.command, 'commands', {}))}")
+        context = found.context_class(found, info_name=word, parent=context)
+    typer.echo(context.command.get_help(context))
+
+
 app.command("init")(maintain.init)
 app.command("run")(run.run)
 app.command("ls")(require_output(inspect.ls))
-app.command("coverage")(require_output(coverage.coverage))
-app.command("gaps")(require_output(coverage.gaps))
-app.command("show")(require_output(inspect.show))
+app.command("coverage", cls=KeyCommand)(require_output(coverage.coverage))
+app.command("gaps", cls=KeyCommand)(require_output(coverage.gaps))
+app.command("show", cls=KeyCommand)(require_output(show.show))
+app.command("plot", cls=KeyCommand)(plot.plot)
 app.command("export")(export.export)
 app.command("plugins")(require_output(inspect.plugins))
 app.command("describe")(require_output(describe.describe))
@@ -51,7 +80,9 @@ app.command("adopt")(maintain.adopt)
 app.command("reindex")(maintain.reindex)
 app.command("rebuild")(maintain.rebuild)
 app.command("serve")(serve.serve)
+app.command("info")(require_output(info.info))
 app.command("selftest")(selftest.selftest)
+app.command("help")(require_output(show_help))
 app.add_typer(quarantine.quarantine, name="quarantine")
 
 
@@ -88,6 +119,6 @@ def main() -> None:
 
 def archive_run() -> None:
     """Run ``archive-run`` with the arguments of the command line."""
-    single = typer.Typer(pretty_exceptions_enable=False, add_completion=False, context_settings=HELP)
+    single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=HELP)
     single.command("archive-run")(run.run)
     run_guarded(single)

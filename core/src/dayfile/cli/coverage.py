@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dayfile.cli.completion import complete_types
 from dayfile.cli.inspect import JsonOption, format_second
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
@@ -17,17 +19,25 @@ from dayfile.messages import plural
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.figure import Figure
 
     from dayfile.api import Archive
 
 __all__ = ["coverage", "gaps"]
 
-TypeArgument = Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.")]
+TypeArgument = Annotated[
+    str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.", autocompletion=complete_types)
+]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="First time, ISO.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")]
 KeyOption = Annotated[
     list[str] | None,
-    typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; of the main key the value."),
+    typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; for short --station 501."),
+]
+
+PngOption = Annotated[
+    Path | None,
+    typer.Option("--png", metavar="FILE", help="Draw it into a file instead: .png, or .svg or .pdf."),
 ]
 
 DAYS_A_LINE = 31
@@ -54,14 +64,20 @@ def coverage(
     ),
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
+    png: PngOption = None,
 ) -> None:
-    """Show a calendar: on which days there are records of a type, in how many of their hours.
+    """Show on which days there are records of a type.
 
-    With --json: days or months with the number of their records, and of their hours that have some.
+    A calendar shows in how many of their hours. With --json: days or months with the number of their records, and of
+    their hours that have some.
     """
     from dayfile.api import open_archive
 
     opened = open_archive(archive)
+    if png is not None:
+        given = parse_keys_given(opened, data_type, key or ())
+        write_picture(partial(opened.plot_coverage, data_type, from_, to, by=by.value, **given), png)
+        return
     table = opened.coverage(data_type, from_, to, by=by.value, **parse_keys_given(opened, data_type, key or ()))
     if as_json:
         rows = [
@@ -121,8 +137,9 @@ def gaps(
     key: KeyOption = None,
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
+    png: PngOption = None,
 ) -> None:
-    """List the gaps of a type: from when to when there are no records.
+    """List the gaps of a type: when there are no records.
 
     The catalogue counts by the hour, so a gap may be up to an hour longer at either side.
     """
@@ -130,6 +147,9 @@ def gaps(
 
     opened = open_archive(archive)
     given = parse_keys_given(opened, data_type, key or ())
+    if png is not None:
+        write_picture(partial(opened.plot_gaps, data_type, from_, to, longer_than=longer_than, **given), png)
+        return
     found = opened.gaps(data_type, from_, to, longer_than=longer_than, **given)
     rows = [(format_second(gap["start"]), format_second(gap["stop"]), gap["stop"] - gap["start"]) for gap in found]
     if as_json:
@@ -138,6 +158,17 @@ def gaps(
     for start, stop, length in rows:
         typer.echo(f"{start:<20}  {stop:<20}  {format_length(length):>12}")
     typer.echo(plural(len(rows), "gap"))
+
+
+def write_picture(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw a picture and write it to a file."""
+    from dayfile.archive.identity import refuse_url
+    from dayfile.plots.figures import check_suffix, save_figure
+
+    refuse_url(path)
+    check_suffix(path)
+    save_figure(draw(), path)
+    typer.echo(str(path))
 
 
 def format_length(length: np.timedelta64) -> str:

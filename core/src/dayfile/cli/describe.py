@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.inspect import JsonOption
+from dayfile.cli.completion import complete_installed_types
+from dayfile.cli.inspect import JsonOption, find_width
 from dayfile.messages import plural
 
 if TYPE_CHECKING:
@@ -23,24 +23,30 @@ __all__ = ["describe"]
 
 NARROWEST = 34
 """Columns that a meaning needs beside the name; with fewer, it is printed below."""
-TO_A_FILE = 120
-"""Width without a terminal."""
 
 
 def describe(
-    data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile plugins.")],
+    data_type: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE", help="Name of a data type; see dayfile plugins.", autocompletion=complete_installed_types
+        ),
+    ],
     archive: Annotated[
         Path | None,
         typer.Option("--archive", "-a", metavar="DIR", help="As the newest day file there says; needs no plugin."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a data type: its fields, units and meanings, and those of bits, values and array elements."""
+    """Describe a data type: its fields, units and meanings.
+
+    Bits, values and array elements are described too.
+    """
     found = find_installed_type(data_type) if archive is None else find_archived_type(archive, data_type)
     if as_json:
         typer.echo(json.dumps({"name": found.name, **asdict(found)}, default=str, ensure_ascii=False, indent=2))
         return
-    for line in format_type(found, shutil.get_terminal_size((TO_A_FILE, 0)).columns):
+    for line in format_type(found, find_width()):
         typer.echo(line)
 
 

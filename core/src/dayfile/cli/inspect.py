@@ -1,76 +1,134 @@
-"""``dayfile ls``, ``show`` and ``plugins``: list the content of an archive, and installed plugins."""
+"""``dayfile ls`` and ``plugins``: list the content of an archive, and installed plugins."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dayfile.cli.completion import complete_types
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dayfile.api import Archive
-    from dayfile.archive.records import Records
 
-__all__ = ["format_second", "ls", "plugins", "show"]
+__all__ = ["JsonOption", "find_width", "format_second", "ls", "plugins"]
 
+COLUMNS_OF_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
+"""Columns of what is beside a name, with times to the second."""
+TO_A_PIPE = 80
+"""Width without a terminal."""
+HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def ls(
     archive: ArchiveOption = Path("archive"),
     by: Annotated[str | None, typer.Option(metavar="KEY", help="For each value of a key, such as station.")] = None,
+    days: Annotated[bool, typer.Option("--days", help="A line for each day.")] = False,
+    data_type: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Only this data type.", autocompletion=complete_types),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the data types of an archive: days, records, first and last time.
+    """List the data types of an archive, with their records.
 
     Records that are valid for a time end when that is over: the last time can be on the day after the last day file.
     """
     from dayfile.api import open_archive
+    from dayfile.errors import UsageError
 
+    if by is not None and days:
+        raise UsageError("--by and --days are two lists; ask for one of them")
     opened = open_archive(archive)
+    names = choose_types(opened, data_type or [])
     if by is not None:
-        list_by_key(opened, by, as_json=as_json)
-        return
-    listing = [
-        {
-            "type": name,
-            "days": days,
-            "records": records,
-            "first": format_second(first),
-            "last": format_second(last),
-        }
-        for name, days, records, first, last in opened.catalogue.sum_types()
-    ]
+        list_by_key(opened, names, by, as_json=as_json)
+    elif days:
+        list_days(opened, names, as_json=as_json)
+    else:
+        list_types(opened, names, as_json=as_json)
+
+
+def choose_types(archive: Archive, wanted: list[str]) -> list[str]:
+    """Choose data types of an archive by name, all by default; UsageError for one that it does not have."""
+    from dayfile.errors import UsageError
+    from dayfile.messages import suggest
+
+    there = archive.types()
+    for name in wanted:
+        if name not in there:
+            raise UsageError(f"the archive holds no {name!r}{suggest(name, there)}")
+    return wanted or there
+
+
+def list_types(archive: Archive, names: list[str], *, as_json: bool) -> None:
+    """List days, records, first and last time of data types."""
+    found = [row for row in archive.catalogue.sum_types() if row[0] in names]
     if as_json:
-        typer.echo(json.dumps(listing, indent=2))
+        words = ("type", "days", "records", "first", "last")
+        rows = ((*row[:3], format_second(row[3]), format_second(row[4])) for row in found)
+        typer.echo(json.dumps([dict(zip(words, row, strict=True)) for row in rows], indent=2))
         return
-    if not listing:
+    if not found:
         typer.echo("the archive holds nothing yet")
         return
-    typer.echo(f"{'type':<28}{'days':>6}{'records':>12}  {'first':<20}  {'last':<20}")
-    for entry in listing:
-        typer.echo(
-            f"{entry['type']:<28}{entry['days']:>6}{entry['records']:>12}  {entry['first']:<20}  {entry['last']}"
-        )
+    width = max(len(name) for name, *_ in found)
+    # To the second if that fits, else to the minute; a name that is too long for both is alone on its line.
+    unit: Literal["s", "m"] = "s" if width + COLUMNS_OF_SECONDS <= find_width() else "m"
+    times = {"s": 19, "m": 16}[unit]
+    width = min(width, find_width() - COLUMNS_OF_SECONDS + 2 * (19 - times))
+    typer.echo(f"{'type':<{width}}  {'days':>5}  {'records':>11}  {'first (UTC)':<{times}}  last (UTC)")
+    for name, days, records, first, last in found:
+        if len(name) > width:
+            typer.echo(name)
+        shown = name if len(name) <= width else ""
+        first_time, last_time = format_plain(first, unit), format_plain(last, unit)
+        typer.echo(f"{shown:<{width}}  {days:>5}  {records:>11,}  {first_time:<{times}}  {last_time}".rstrip())
 
 
-def list_by_key(archive: Archive, by: str, *, as_json: bool) -> None:
+def list_days(archive: Archive, names: list[str], *, as_json: bool) -> None:
+    """List records, first and last time of each day of data types."""
+    rows = [row for name in names for row in archive.catalogue.rows(name)]
+    if as_json:
+        listing = [
+            {
+                "type": row.data_type,
+                "day": row.day,
+                "path": row.path,
+                "records": row.records,
+                "first": format_second(row.first),
+                "last": format_second(row.last),
+            }
+            for row in rows
+        ]
+        typer.echo(json.dumps(listing, indent=2, ensure_ascii=False))
+        return
+    for name in names:
+        typer.echo(name)
+        typer.echo(f"  {'day':<10}  {'records':>11}  {'first (UTC)':<19}  last (UTC)")
+        for row in rows:
+            if row.data_type == name:
+                times = f"{format_plain(row.first, 's'):<19}  {format_plain(row.last, 's')}"
+                typer.echo(f"  {row.day}  {row.records:>11,}  {times}")
+
+
+def list_by_key(archive: Archive, names: list[str], by: str, *, as_json: bool) -> None:
     """List what each data type has of each value of a key; UsageError if no type has the key."""
     from dayfile.errors import UsageError
     from dayfile.messages import suggest
 
-    totals = {name: archive.totals(name) for name in archive.types()}
-    names = list(dict.fromkeys(key for each in totals.values() for total in each for key in total.key))
-    if by not in names:
-        raise UsageError(f"no data type has the key {by!r}{suggest(by, names)}")
+    totals = {name: archive.totals(name) for name in names}
+    keys = list(dict.fromkeys(key for each in totals.values() for total in each for key in total.key))
+    if by not in keys:
+        raise UsageError(f"no data type has the key {by!r}{suggest(by, keys)}")
     listing: list[dict[str, Any]] = []
     for name, each in totals.items():
         for value in dict.fromkeys(total.key[by] for total in each if by in total.key):
@@ -99,63 +157,26 @@ def list_by_key(archive: Archive, by: str, *, as_json: bool) -> None:
                 typer.echo(f"  {entry[by]!s:<{width}}{row}")
 
 
+def find_width() -> int:
+    """Find the columns of the terminal, or what COLUMNS says; 80 for a pipe or a file."""
+    return shutil.get_terminal_size((TO_A_PIPE, 0)).columns
+
+
+def format_plain(time: np.datetime64 | None, unit: Literal["s", "m"]) -> str:
+    """Format a time to the second or minute, with a blank before the time of day."""
+    return "" if time is None else str(time.astype(f"datetime64[{unit}]")).replace("T", " ")
+
+
 def format_second(time: np.datetime64 | None) -> str:
     """Format a time to the second, in UTC."""
     return "" if time is None else f"{time.astype('datetime64[s]')}Z"
 
 
-def show(
-    data_type: Annotated[str, typer.Argument(metavar="TYPE", help="Name of a data type; see dayfile ls.")],
-    from_: Annotated[str | None, typer.Option("--from", metavar="T", help="First time, ISO.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")] = None,
-    archive: ArchiveOption = Path("archive"),
-    rows: Annotated[int, typer.Option(min=1, help="Show at most N records.")] = 20,
-    fields: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these fields, such as second,rate.")] = None,
-) -> None:
-    """Show records of a type, in time order."""
-    from dayfile.api import open_archive
-    from dayfile.errors import UsageError
-
-    records = open_archive(archive).read(data_type, from_, to)
-    names = list(records.array.dtype.names or ())
-    chosen = [name.strip() for name in fields.split(",")] if fields else names
-    for name in chosen:
-        if name not in names:
-            raise UsageError(f"{data_type} has no field {name!r}; its fields are {', '.join(names)}")
-    for line in format_records(records, chosen, rows):
-        typer.echo(line)
-    typer.echo(f"{min(rows, len(records))} of {plural(len(records), 'record')}")
-
-
-def format_records(records: Records, names: list[str], rows: int) -> list[str]:
-    """Format a table of times, keys and fields, cut to the width of a terminal."""
-    shown = records.times[:rows]
-    plain = (shown.astype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns"))
-    times = next(times for times in plain if (times == shown).all())
-    columns = [["time", *times.astype(str)]]
-    columns += [[name, *(format_cell(value) for value in records[name][:rows])] for name in [*records.keys, *names]]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        "  ".join(column[row].ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip()
-        for row in range(min(rows, len(records)) + 1)
-    ]
-    if not sys.stdout.isatty():
-        return lines
-    width = shutil.get_terminal_size().columns
-    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
-
-
-def format_cell(value: Any) -> str:  # noqa: ANN401 - a cell of any field
-    """Format a cell; arrays by their first elements."""
-    if getattr(value, "ndim", 0):
-        flat = value.ravel()
-        inside = " ".join(str(element) for element in flat[:4].tolist())
-        return f"[{inside}]" if flat.size <= 4 else f"[{inside} … {flat.size}]"
-    return str(value.item() if hasattr(value, "item") else value)
-
-
 def plugins(as_json: JsonOption = False) -> None:
-    """List installed plugins, their versions and data types, and those that failed to load, with the reason."""
+    """List installed plugins, their versions and data types.
+
+    Those that failed to load are listed with the reason.
+    """
     from dayfile import discovery
 
     names = discovery.installed()
@@ -179,7 +200,8 @@ def plugins(as_json: JsonOption = False) -> None:
     for entry in [] if as_json else listing:
         typer.echo(f"{entry['name']} {entry['version']}" + (" FAILED" if entry["failed"] else ""))
         for name in entry["types"]:
-            typer.echo(f"    {name:<28} {loaded.data_types[name].title}")
+            for line in textwrap.wrap(f"{name:<28} {loaded.data_types[name].title}", find_width() - 4, **HANGING):
+                typer.echo(f"    {line}")
         if entry["failed"]:
             typer.echo(f"    {entry['failed']}")
             typer.echo("".join(f"    {line}\n" for line in str(entry["traceback"]).splitlines()).rstrip())

@@ -45,7 +45,9 @@ def check(
     archive: ArchiveOption = Path("archive"),
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
 ) -> None:
-    """Compare day files, ledgers and catalogue with each other; a run may be working meanwhile.
+    """Compare day files, ledgers and catalogue with each other.
+
+    A run may be working meanwhile.
 
     Exit codes: 0 no problem, 3 problems were found.
     """
@@ -85,7 +87,9 @@ def adopt(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with day files of another program.")],
     plugins: PluginsOption = None,
 ) -> None:
-    """Enter day files of another program into a catalogue, without changing a byte of them; DIR becomes an archive.
+    """Enter day files of another program into a catalogue.
+
+    Not a byte of them is changed. DIR becomes an archive.
 
     Exit codes: 0 done, 3 some day files are damaged or second copies, 4 some cannot be seen or read now.
     """
@@ -119,7 +123,10 @@ def rebuild(
     set_: SetOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Rebuild a day file from its sources, if the setting sources.keep=always has kept them."""
+    """Rebuild a day file from its sources.
+
+    The setting sources.keep=always keeps them.
+    """
     from dayfile.configuration import configured
     from dayfile.engine.maintenance import rebuild as make_day_file
     from dayfile.errors import UsageError

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.cli.completion import complete_plugins
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ MaybeArchiveOption = Annotated[
 PluginsOption = Annotated[
     str | None,
     typer.Option(
-        "--plugins", metavar="NAMES", help="Which plugins, with commas between.", show_default="all installed"
+        "--plugins",
+        metavar="NAMES",
+        help="Which plugins, with commas between.",
+        show_default="all installed",
+        autocompletion=complete_plugins,
     ),
 ]
 SetOption = Annotated[

@@ -12,12 +12,14 @@ __all__ = ["selftest"]
 
 def selftest(
     kill: Annotated[int, typer.Option(min=1, metavar="N", help="How often to kill the run and start it again.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses where and when.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses where and when.")] = 1,
     scratch: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to work; the file system to be tried. Must not exist.")
     ] = None,
 ) -> None:
-    """Run a load on a scratch archive, kill and restart it, then check that every record is there exactly once.
+    """Kill and restart runs on a scratch archive, and check it.
+
+    At the end every record must be there exactly once.
 
     Exit codes: 0 proved, 1 not.
     """

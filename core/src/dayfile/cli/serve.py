@@ -15,11 +15,12 @@ def serve(
     plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")] = 8000,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
+            metavar="N",
             max=4,  # as dayfile.serving.bounds.AT_ONCE, which is heavy to import
             help="Processes that answer.",
             show_default="one for each core, up to 4",
@@ -28,7 +29,9 @@ def serve(
     set_: SetOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Receive input into DIR/incoming until stopped; archive-run --watch archives it meanwhile.
+    """Receive input over HTTP into DIR/incoming until stopped.
+
+    archive-run --watch archives it meanwhile.
 
     Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive.
     """

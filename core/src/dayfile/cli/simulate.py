@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.cli.completion import complete_plugins
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    instrument: Annotated[str, typer.Argument(help="Name of a plugin; see dayfile plugins.")],
+    instrument: Annotated[
+        str, typer.Argument(help="Name of a plugin; see dayfile plugins.", autocompletion=complete_plugins)
+    ],
     day: Annotated[str | None, typer.Option(metavar="D", help="The day, ISO: 1997-10-31.")] = None,
     days: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of days, from D on; several get a directory DIR/<day> each.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same bytes.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed and day give the same bytes.")] = 1,
     upload: Annotated[
         str | None,
         typer.Option(
@@ -33,10 +36,12 @@ def simulate(
             help="Send to a server instead, as the instrument's clients do; its page describes their credentials.",
         ),
     ] = None,
-    clients: Annotated[int, typer.Option(min=1, help="With --upload: number of clients at once.")] = 1,
+    clients: Annotated[int, typer.Option(min=1, metavar="N", help="With --upload: number of clients at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="With --upload: start no upload after this time.")] = 60.0,
 ) -> None:
-    """Write sample sources of one day or more, realistic and not real; or send those of one day to a server.
+    """Write sample sources of an instrument, or send them.
+
+    They are of one day or more, realistic and not real. Those of one day can be sent to a server.
 
     Without --day, --upload sends today's.
 

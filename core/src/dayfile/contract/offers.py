@@ -1,4 +1,4 @@
-"""Validation of the formats and exporters that plugins offer."""
+"""Validation of the formats, exporters and plots that plugins offer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dayfile.errors import PluginError
 from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format, Words
 from dayfile.layouts.schema import LayoutWords
+from dayfile.model.datatype import DataType
+from dayfile.plots.base import Plot
 
-__all__ = ["check_exporters", "check_formats", "check_new_format"]
+__all__ = ["check_exporters", "check_formats", "check_new_format", "check_plots"]
 
 
 def check_formats(answer: object) -> list[Format]:
@@ -66,3 +68,14 @@ def check_reader(reader: BlobReader) -> None:
     if kind not in ("i", "u", "f") or not callable(reader.read):
         message = f"the reader of {reader.data_type} {reader.field} must have a function, and samples of a number type"
         raise PluginError(f"{message}, not {BRIEF.repr(reader.dtype)}")
+
+
+def check_plots(answer: object, data_type: DataType) -> list[Plot]:
+    """Check the result of the plots hook: plots, each with a name; return those that serve a data type."""
+    plots = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
+    if plots is None or not all(isinstance(each, Plot) and not isinstance(each, type) for each in plots):
+        raise PluginError(f"plots must return a list of dayfile.plots.base.Plot, not {BRIEF.repr(answer)}")
+    for each in plots:
+        if not isinstance(each.name, str) or not each.name.isidentifier():
+            raise PluginError(f"plots returned a plot whose name is {BRIEF.repr(each.name)}, which is not a word")
+    return [each for each in plots if each.serves(data_type)]

@@ -11,7 +11,7 @@ import numpy as np
 from dayfile.handover.columns import RecordTable, iterate_columns
 from dayfile.messages import plural
 
-__all__ = ["show_archive", "show_records"]
+__all__ = ["show_archive", "show_records", "show_time"]
 
 MOST_ROWS, MOST_COLUMNS, MOST_ELEMENTS = 10, 20, 4
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
 from dayfile.layouts.document import Document, Path
+from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
@@ -184,6 +185,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
             packed=compile_packed(type_words, data_type.fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
+            plot=compile_plot(type_words, data_type.fields, document, path),
         )
 
 

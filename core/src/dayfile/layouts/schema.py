@@ -37,6 +37,7 @@ __all__ = [
     "HeaderWords",
     "LayoutWords",
     "PackedWords",
+    "PlotWords",
     "TypeWords",
     "ValidWords",
     "VersionWords",
@@ -174,6 +175,18 @@ FlagList = Annotated[
 ]
 
 
+class PlotWords(Words):
+    """How records are drawn if nobody says otherwise."""
+
+    kind: Name | None = Field(
+        None,
+        description="series, rates, histogram, traces, or a plot that a plugin brings; if left out, series for "
+        "periodic types and those with 'y', else rates",
+    )
+    y: tuple[str, ...] = Field((), description="fields or elements, such as hp or 'hp[0]'")
+    log: bool = Field(default=False, description="whether the axis of values, or of counts, is logarithmic")
+
+
 class VersionWords(Words):
     """The fields that a later version of a type added, after all earlier fields."""
 
@@ -279,6 +292,7 @@ class TypeWords(Words):
         default_factory=dict, description="what the elements of array fields are, by field"
     )
     packed: PackedWords | None = Field(None, description="a field that holds items one after another")
+    plot: PlotWords | None = None
 
 
 class LayoutWords(Words):

@@ -15,6 +15,7 @@ from dayfile.model.clock import Clock
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Placement
 from dayfile.model.plausible import Plausible
+from dayfile.model.plot_default import PlotDefault
 from dayfile.model.times import Count, Timing
 
 __all__ = ["SPAN", "DataType", "Element", "Field", "Flag", "Version"]
@@ -235,6 +236,8 @@ class DataType:
         Bounds of plausible times; without them, every time of the clock is plausible.
     composed : Timing, optional
         How times are made of several fields; without it, of ``time`` alone, and of ``end`` if the type has one.
+    plot : PlotDefault, optional
+        How it is drawn if nobody says otherwise; day files do not declare it.
     """
 
     instrument: str
@@ -254,6 +257,7 @@ class DataType:
     packed: Packed | None = None
     plausible: Plausible | None = None
     composed: Timing | None = None
+    plot: PlotDefault | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -304,15 +308,8 @@ class DataType:
     def conform(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Convert records of any version of this type to the dtype of this one; missing fields hold their default.
 
-        Parameters
-        ----------
-        records : structured array, shape (n,)
-            Fields with the names of this type's fields are copied; others are left out.
-
-        Returns
-        -------
-        structured array, shape (n,)
-            In :attr:`dtype`; ``records`` itself if it has that already.
+        Fields with the names of this type's fields are copied; others are left out. What is returned has
+        :attr:`dtype`; it is ``records`` itself if that has it already.
         """
         if records.dtype == self.dtype:
             return records

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dayfile.archive.root import Root
     from dayfile.export.base import BlobReader, Exporter, RangeExporter
+    from dayfile.plots.base import Plot
 
 SECONDS_A_DAY = 86400
 
@@ -113,6 +114,13 @@ class Hisparc(Instrument):
         from dayfile_hisparc.server import make_routes
 
         return make_routes(root, stations, settings.station_list_source, settings.reload_from)
+
+    @hookimpl
+    def plots(self) -> Iterable[Plot]:
+        """Offer the plot of an event's traces."""
+        from dayfile_hisparc.plots import EventTraces
+
+        return [EventTraces()]
 
     @hookimpl
     def send(self, url: str, day: np.datetime64, seed: int, clients: int, seconds: float) -> Iterable[str]:
