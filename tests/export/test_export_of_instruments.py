@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import cdflib
 import cdflib.xarray
@@ -161,6 +164,35 @@ def test_what_cannot_be_exported_is_one_message(stations, tmp_path, words, messa
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none/x.csv", "its directory does not exist"), ("here.csv", "this is a directory"), ("pipe.csv", "not a file")],
+)
+def test_a_file_that_cannot_be_made_is_one_message_and_nothing_is_replaced(stations, tmp_path, name, message):
+    (tmp_path / "here.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    done = export(stations, tmp_path, "hisparc.events", "-o", name)
+    assert done.returncode == 2
+    assert f"{name}: " in done.stderr
+    assert message in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here.csv", "pipe.csv"]
+    assert not (tmp_path / "pipe.csv").is_file()
+
+
+def test_a_range_without_records_is_said(stations, tmp_path):
+    done = export(stations, tmp_path, "hisparc.events", "--from", "2025", "-o", "x.csv")
+    assert (done.returncode, done.stderr) == (0, "dayfile: there are no such records of hisparc.events\n")
+    assert (tmp_path / "x.csv").read_text().startswith("time,")
+
+
+def test_a_standard_output_that_is_full_is_an_error(stations, tmp_path):
+    words = ("dayfile", "export", "hisparc.events", "--archive", stations.root.path, "--format", "jsonl", "-o", "-")
+    with Path("/dev/full").open("w") as full:
+        done = run_command(*words, cwd=tmp_path, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 4
+    assert "No space left on device" in done.stderr
 
 
 def test_flat_files_are_of_one_day(every_type, tmp_path):

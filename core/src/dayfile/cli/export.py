@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from dayfile.api import Archive
     from dayfile.export.base import Exporter, RangeExporter, Selection
+    from dayfile.handover.columns import RecordTable
     from dayfile.model.datatype import DataType
     from dayfile.plugins import Plugins
 
@@ -95,12 +99,24 @@ def export(
         return
     start, stop = find_range(from_, to, day)
     selection = select(opened, loaded, data_type, start, stop, station, key, fields=fields, where=where)
+    seen: set[str] = set()
+    selection = replace(selection, read=partial(note_pieces, selection, seen))
     if out == STANDARD_OUTPUT:
         write_to_output(exporter, selection)
     else:
         loaded.export_range(name, exporter, selection, out)
         typer.echo(f"{out.stat().st_size:>12}  {printable(str(out))}")
-    warn_of_blobs(selection)
+    if not seen:
+        typer.echo(f"dayfile: there are no such records of {data_type}", err=True)
+    for field, count in selection.damaged.items():
+        typer.echo(f"dayfile: {plural(count, 'blob')} of {field} could not be read, and left out", err=True)
+
+
+def note_pieces(selection: Selection, seen: set[str]) -> Iterator[RecordTable]:
+    """Read a selection, and note in a set that there are records."""
+    for piece in selection.read():
+        seen.add(selection.data_type.name)
+        yield piece
 
 
 def choose_exporter(
@@ -209,9 +225,3 @@ def write_to_output(exporter: RangeExporter, selection: Selection) -> None:
         error = find_output_error(sys.stdout)
         if error is not None:
             end_for_lost_output(error)
-
-
-def warn_of_blobs(selection: Selection) -> None:
-    """Say how many blobs were damaged."""
-    for name, count in selection.damaged.items():
-        typer.echo(f"dayfile: {plural(count, 'blob')} of {name} could not be read, and left out", err=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dayfile.errors import StorageError
+from dayfile.errors import StorageError, UsageError
 
 __all__ = ["remove_file", "replace_file", "write_file"]
 
@@ -40,7 +40,17 @@ def replace_file(path: Path, suffix: str = "") -> Iterator[Path]:
         The file.
     suffix : str
         What the hidden name ends in.
+
+    Raises
+    ------
+    UsageError
+        There is a directory or a device of that name, or the directory of the file does not exist.
     """
+    if path.exists() and not path.is_file():
+        what = "a directory; name a file in it" if path.is_dir() else "not a file that can be replaced"
+        raise UsageError(f"this is {what}", where=path)
+    if not path.parent.is_dir():
+        raise UsageError("its directory does not exist; make it first", where=path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
         yield hidden
