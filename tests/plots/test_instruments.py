@@ -48,6 +48,11 @@ def test_the_traces_of_an_event_are_drawn_in_nanoseconds(events):
     assert axes.get_title(loc="left").startswith("hisparc.events, station 501: event of 1997-10-31T00:00:00.")
 
 
+def test_fields_are_drawn_as_values_where_the_default_are_numbers_of_records(events):
+    assert events.plot().axes[0].get_ylabel() == "records per 10 s"
+    assert events.plot(fields=["pulseheights"]).axes[0].get_ylabel() == "pulseheights [ADC count]"
+
+
 def test_an_event_without_traces_says_so(events):
     without = events[:1]
     without.array["traces"] = -1

@@ -98,6 +98,8 @@ def choose_kind(data_type: DataType, default: PlotDefault, fields: list[str]) ->
     """Choose a kind of plot where nobody asked for one."""
     from dayfile.plots.curves import guess_fields
 
+    if fields and default.kind == "rates":  # which has no fields
+        return "series"
     chosen = fields or default.y or (data_type.period and guess_fields(data_type))
     return default.kind or ("series" if chosen else "rates")
 
