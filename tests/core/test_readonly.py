@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import h5py
 import numpy as np
@@ -142,6 +143,18 @@ def test_a_file_that_this_process_has_open_for_writing_is_refused_as_pytables_re
     path = make_file(tmp_path / "file.h5")
     with tables.open_file(path, "a"), pytest.raises(ValueError, match="already opened"), open_read_only(path):
         pass
+
+
+def test_nothing_is_printed_in_other_threads(tmp_path, capfd):
+    def read(path):
+        with suppress(tables.HDF5ExtError), open_read_only(path) as file:
+            return list(find_leaves(file, without=LEDGER))
+
+    path = make_file(tmp_path / "file.h5")
+    (tmp_path / "other.h5").write_bytes(b"no such thing")
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(read, [path, tmp_path / "other.h5", path])) == [["/of/rows"], None, ["/of/rows"]]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_that_another_program_reads_can_be_read(tmp_path):
