@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
@@ -13,6 +15,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile.archive.alone import reading_alone
 from dayfile.hdf5.chunks import MOST_CHUNKS, begins_with_superblock
 from dayfile.hdf5.groups import MOST_LEVELS, find_leaves
 from dayfile.hdf5.readonly import ReadOnlyFile, open_read_only
@@ -155,6 +158,28 @@ def test_nothing_is_printed_in_other_threads(tmp_path, capfd):
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(read, [path, tmp_path / "other.h5", path])) == [["/of/rows"], None, ["/of/rows"]]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_fork_waits_until_other_threads_have_left_the_library():
+    """Otherwise the library's own lock stays locked in it, and its first read never ends."""
+    inside, left = threading.Event(), threading.Event()
+
+    def read():
+        with reading_alone():
+            inside.set()
+            time.sleep(0.5)
+            left.set()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if not child:
+        os._exit(0 if left.is_set() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    with reading_alone():
+        pass
 
 
 def test_a_file_that_another_program_reads_can_be_read(tmp_path):
