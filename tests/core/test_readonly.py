@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import h5py
 import numpy as np
@@ -12,7 +15,8 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile.hdf5.chunks import begins_with_superblock
+from dayfile.archive.alone import reading_alone
+from dayfile.hdf5.chunks import MOST_CHUNKS, begins_with_superblock
 from dayfile.hdf5.groups import MOST_LEVELS, find_leaves
 from dayfile.hdf5.readonly import ReadOnlyFile, open_read_only
 from dayfile.hdf5.rows import open_table
@@ -98,6 +102,16 @@ def test_rows_that_are_not_in_the_file_as_they_are_in_memory_are_read_by_the_lib
         assert (table.read_fields(3, 40, ["second"])["second"] == np.arange(3, 40)).all()
 
 
+def test_a_table_of_very_many_chunks_is_read_by_the_library(tmp_path):
+    """Finding one chunk after the other takes the square of their number: 40 s for 20,000."""
+    rows = make_rows(16 * (MOST_CHUNKS + 1))
+    path = make_file(tmp_path / "file.h5", rows)
+    with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
+        assert table.extents is None
+        assert table.read(0, len(rows)).tobytes() == rows.tobytes()
+        assert (table.read_fields(5, len(rows), ["second"])["second"] == rows["second"][5:]).all()
+
+
 def test_rows_that_were_never_written_are_zeros(tmp_path):
     with tables.open_file(tmp_path / "file.h5", "w") as file:
         table = file.create_table("/", "rows", ROWS, chunkshape=16)
@@ -131,6 +145,40 @@ def test_tables_of_other_programs_hold_what_these_find_in_them(tmp_path, more, w
 def test_a_file_that_this_process_has_open_for_writing_is_refused_as_pytables_refuses_it(tmp_path):
     path = make_file(tmp_path / "file.h5")
     with tables.open_file(path, "a"), pytest.raises(ValueError, match="already opened"), open_read_only(path):
+        pass
+
+
+def test_nothing_is_printed_in_other_threads(tmp_path, capfd):
+    def read(path):
+        with suppress(tables.HDF5ExtError), open_read_only(path) as file:
+            return list(find_leaves(file, without=LEDGER))
+
+    path = make_file(tmp_path / "file.h5")
+    (tmp_path / "other.h5").write_bytes(b"no such thing")
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(read, [path, tmp_path / "other.h5", path])) == [["/of/rows"], None, ["/of/rows"]]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_fork_waits_until_other_threads_have_left_the_library():
+    """Otherwise the library's own lock stays locked in it, and its first read never ends."""
+    inside, left = threading.Event(), threading.Event()
+
+    def read():
+        with reading_alone():
+            inside.set()
+            time.sleep(0.5)
+            left.set()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if not child:
+        os._exit(0 if left.is_set() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    with reading_alone():
         pass
 
 

@@ -19,9 +19,19 @@ def reading_alone() -> Iterator[None]:
         yield
 
 
+def take_lock() -> None:
+    """Let other threads leave the library before a fork: its own lock would stay locked in the fork."""
+    LOCKS[0].acquire()
+
+
+def release_lock() -> None:
+    """Release the lock in the parent."""
+    LOCKS[0].release()
+
+
 def renew_lock() -> None:
-    """Make a new lock in a fork: a thread that held the old one is not there to release it."""
+    """Make a new lock in a fork: no other thread is there."""
     LOCKS[0] = threading.RLock()
 
 
-os.register_at_fork(after_in_child=renew_lock)
+os.register_at_fork(before=take_lock, after_in_parent=release_lock, after_in_child=renew_lock)

@@ -21,6 +21,8 @@ __all__ = ["Extent", "begins_with_superblock", "copy_fields", "fill_fields", "fi
 
 BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
+MOST_CHUNKS = 1000
+"""Chunks of a dataset that is read directly: to find one, the library goes through all before it."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNKED, USER_DEFINED = 2, 2
 """``H5D_CHUNKED`` of the layouts, and ``H5D_FILL_VALUE_USER_DEFINED`` of the states of a fill value."""
@@ -61,12 +63,14 @@ def list_extents(dataset: int, itemsize: int, length: int) -> list[Extent] | Non
     -------
     list of Extent, or None
         In order; rows that are in none were never written, and are zeros. None for a dataset with filters, for one that
-        is not in chunks, and where rows that were never written are not zeros.
+        is not in chunks or in very many, and where rows that were never written are not zeros.
     """
     with close_on_exit("H5Pclose", call("H5Dget_create_plist", dataset)) as properties:
         if call("H5Pget_layout", properties) != CHUNKED or call("H5Pget_nfilters", properties):
             return None
         extents = list_chunks(dataset, itemsize, length)
+        if extents is None:
+            return None
         written = sum(extent.stop - extent.first for extent in extents)
         return extents if written == length or is_filled_with_zeros(dataset, properties, itemsize) else None
 
@@ -83,13 +87,15 @@ def is_filled_with_zeros(dataset: int, properties: int, itemsize: int) -> bool:
     return not any(row.raw)
 
 
-def list_chunks(dataset: int, itemsize: int, length: int) -> list[Extent]:
-    """List where the chunks of an open dataset are in the file, joined where one follows the other, in order."""
+def list_chunks(dataset: int, itemsize: int, length: int) -> list[Extent] | None:
+    """List where the chunks of an open dataset are, joined where one follows the other, in order; None if too many."""
     count, first, address, size = to_hsize(0), to_hsize(0), to_hsize(0), to_hsize(0)
     mask = ctypes.c_uint(0)
     extents: list[Extent] = []
     with close_on_exit("H5Sclose", call("H5Dget_space", dataset)) as space:
         call("H5Dget_num_chunks", dataset, space, count)
+        if count[0] > MOST_CHUNKS:
+            return None
         for number in range(count[0]):
             call("H5Dget_chunk_info", dataset, space, number, first, ctypes.byref(mask), address, size)
             if address[0] == UNDEFINED:

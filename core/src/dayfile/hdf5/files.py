@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tables
 
+from dayfile.hdf5.library import silence_thread
 from dayfile.hdf5.links import copy_object
 
 __all__ = ["copy_from_image", "make_image", "open_file"]
@@ -20,6 +21,7 @@ def open_file(path: str | os.PathLike[str], mode: str = "r") -> tables.File:
 
     All is read or written once, and in large parts: a cache would be one more copy.
     """
+    silence_thread()
     return tables.open_file(path, mode, chunk_cache_size=0)
 
 

@@ -9,6 +9,7 @@ rows and values go through the functions here, on the files that PyTables has op
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,17 @@ from tables import hdf5extension
 
 from dayfile.errors import InstallationError
 
-__all__ = ["DEFAULT", "FUNCTIONS", "HID", "call", "close_on_error", "close_on_exit", "load_library", "to_hsize"]
+__all__ = [
+    "DEFAULT",
+    "FUNCTIONS",
+    "HID",
+    "call",
+    "close_on_error",
+    "close_on_exit",
+    "load_library",
+    "silence_thread",
+    "to_hsize",
+]
 
 DEFAULT = 0
 """``H5P_DEFAULT``, ``H5S_SELECT_SET`` and ``H5T_DIR_DEFAULT`` are all 0."""
@@ -81,6 +92,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "H5Aclose": (STATUS, HID),
 }
 """Types of the result and of the arguments of each function, as in the library's headers since version 1.10."""
+SILENT = threading.local()
+"""Has ``done`` in threads in which the library prints nothing."""
 
 
 @cache
@@ -115,6 +128,13 @@ def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - each function has
     if result < 0:
         raise tables.HDF5ExtError(f"{name} failed")
     return int(result)
+
+
+def silence_thread() -> None:
+    """Keep the library from printing its errors, which are raised as exceptions: PyTables does in one thread alone."""
+    if not hasattr(SILENT, "done"):
+        tables.silence_hdf5_messages()
+        SILENT.done = True
 
 
 @contextmanager

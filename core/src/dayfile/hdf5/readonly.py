@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import tables
 
-from dayfile.hdf5.library import DEFAULT, call
+from dayfile.hdf5.library import DEFAULT, call, silence_thread
 
 __all__ = ["OpenFile", "ReadOnlyFile", "open_read_only"]
 
@@ -73,6 +73,7 @@ def open_read_only(path: str | os.PathLike[str]) -> Iterator[OpenFile]:
         As PyTables raises them.
     """
     name = os.fspath(path)
+    silence_thread()
     file = try_open(name)
     if file is None:
         with tables.open_file(name, "r", chunk_cache_size=0) as opened:
