@@ -12,7 +12,7 @@ from dayfile import Instrument, create_archive, open_archive
 from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.handover import columns
 from dayfile.plots.bins import LENGTHS, cut_time, cut_values
-from dayfile.plots.curves import find_longest_step, find_range
+from dayfile.plots.curves import find_limits, find_longest_step
 from dayfile.plots.figures import COLOURS, save_figure
 from dayfile.plots.rates import count_by_bin
 from dayfile.stores.declarations import make_attributes
@@ -275,4 +275,4 @@ def test_a_gap_of_irregular_records_is_twenty_usual_steps():
     times = np.array([0, 2, 4, 6, 60], "M8[s]").astype("M8[ns]")
     assert find_longest_step(times, 0) == np.timedelta64(40, "s")
     assert find_longest_step(times, 16) == np.timedelta64(24, "s")
-    assert find_range(np.zeros(5)) == (0, 0)
+    assert find_limits(np.zeros(5)) == (0, 0)

@@ -30,8 +30,8 @@ EXPORT_BYTES = 4 * 2**20
 """Bytes of the records of a piece."""
 SMALL_WINDOW_BYTES = 16 * 2**20
 """Bytes of records, about, that are read at once to put them in order."""
-MOST_ROWS = 20_000
-MOST_ROWS_WITH_BLOBS = 200
+PIECE_ROWS = 20_000
+PIECE_ROWS_WITH_BLOBS = 200
 """Records of a piece, whose blobs are read together."""
 
 
@@ -69,7 +69,7 @@ def select_records(
         newest, np.zeros(0, newest.dtype), {name: np.zeros(0, dtype) for name, dtype in dtypes.items()}
     ).select(newest.dtype.names or () if question.fields is None else question.fields)
     blobs = empty.data_type.blob_fields
-    most = MOST_ROWS_WITH_BLOBS if blobs else MOST_ROWS
+    most = PIECE_ROWS_WITH_BLOBS if blobs else PIECE_ROWS
     rows = min(most, max(1, EXPORT_BYTES // max(1, empty.data_type.dtype.itemsize)))
     chosen = {name: reader for name, reader in (readers or {}).items() if name in blobs}
     read = partial(read_small, archive, question, empty, rows)

@@ -102,7 +102,7 @@ def list_columns(records: Records, names: Sequence[str] | None) -> list[tuple[st
 def format_records(records: Records, names: Sequence[str] | None, rows: int | None, width: int) -> Iterator[str]:
     """Format records as rows of a table, or as its columns if the rows are too wide."""
     some = records[: rows or SCREEN_ROWS]
-    columns = [["time (UTC)", *format_times(some.times)]]
+    columns = [["time (UTC)", *show_times(some.times)]]
     for name, values, _ in list_columns(some, names):
         columns.append([name, *map(format_cell, values)])
     table = format_table(columns)
@@ -152,7 +152,7 @@ def transpose(
         cut = cut[number:] if every else []
 
 
-def format_times(times: npt.NDArray[np.datetime64]) -> list[str]:
+def show_times(times: npt.NDArray[np.datetime64]) -> list[str]:
     """Format times, all with as many digits as one of them needs."""
     plain = (times.astype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns"))
     return [str(time) for time in next(each for each in plain if (each == times).all())]

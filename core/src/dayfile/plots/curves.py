@@ -19,8 +19,8 @@ from dayfile.plots.figures import COLOURS
 __all__ = [
     "Curve",
     "choose_fields",
+    "find_limits",
     "find_longest_step",
-    "find_range",
     "group_by_panel",
     "guess_fields",
     "list_curves",
@@ -205,12 +205,12 @@ def find_longest_step(times: npt.NDArray[np.datetime64], period: int) -> np.time
     return np.timedelta64(int(usual * STEPS_TO_A_GAP), "ns")
 
 
-def find_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def find_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Find the range of values to draw: of all, except those far away, which would flatten the others to a line.
 
     Examples
     --------
-    >>> find_range(np.array([8.0, 9, 10, 11, 4294967295])), find_range(np.array([8.0, 9, 10, 11]))
+    >>> find_limits(np.array([8.0, 9, 10, 11, 4294967295])), find_limits(np.array([8.0, 9, 10, 11]))
     ((8.0, 11.0), (8.0, 11.0))
     """
     low, high = np.percentile(values, [25, 75])

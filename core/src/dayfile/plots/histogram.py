@@ -12,7 +12,7 @@ from dayfile.handover.columns import RecordTable
 from dayfile.messages import plural
 from dayfile.plots.base import Plot
 from dayfile.plots.bins import cut_values
-from dayfile.plots.curves import Curve, choose_fields, find_range, group_by_panel, list_curves
+from dayfile.plots.curves import Curve, choose_fields, find_limits, group_by_panel, list_curves
 from dayfile.plots.figures import COLOURS, write_note
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw_histogram_panel(axes: Axes, curves: Sequence[Curve], *, log: bool) -> N
     together = np.concatenate(values)
     if not len(together):
         raise UsageError(f"all values of {curves[0].field.name} are missing")
-    low, high = find_range(together)
+    low, high = find_limits(together)
     whole = all(curve.field.base.kind in "iub" for curve in curves)
     edges = cut_values(low, high, HISTOGRAM_BINS, whole=whole)
     for number, (curve, mine) in enumerate(zip(curves, values, strict=True)):

@@ -12,7 +12,7 @@ from dayfile.handover.columns import RecordTable
 from dayfile.messages import plural
 from dayfile.plots.base import Plot
 from dayfile.plots.bins import cut_time, name_length
-from dayfile.plots.curves import Curve, choose_fields, find_longest_step, find_range, group_by_panel, list_curves
+from dayfile.plots.curves import Curve, choose_fields, find_limits, find_longest_step, group_by_panel, list_curves
 from dayfile.plots.figures import COLOURS, show_utc, write_note
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Series(Plot):
 def draw_series_panel(axes: Axes, curves: Sequence[Curve], period: int, *, log: bool) -> None:
     """Draw the curves of a panel; values far from all others are left out, and a note says so."""
     together = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
-    low, high = find_range(together) if len(together) and not log else (-np.inf, np.inf)
+    low, high = find_limits(together) if len(together) and not log else (-np.inf, np.inf)
     binned = len(together) > MOST_POINTS
     for curve, colour in zip(curves, COLOURS, strict=False):
         inside = (curve.values >= low) & (curve.values <= high)
