@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_calendar", "draw_gaps"]
 
-MOST_LINES = 120
+MOST_BARS = 120
 NONE_COLOUR = "#ffffff"
 SHADES = ("#fdb863", "#92c5de", "#4393c3", "#053061")
 """From few hours to all of them: orange stands out, and the blues differ in lightness."""
@@ -53,7 +53,7 @@ def draw_calendar(table: npt.NDArray[np.void], title: str, *, by: str = "day") -
         raise UsageError("there are no days to draw")
     first, last = rows.min(), rows.max()
     number = int((last - first).astype(int)) + 1
-    if number > MOST_LINES:
+    if number > MOST_BARS:
         hint = ", or draw it by month" if by == "day" else ""
         raise UsageError(f"{plural(number, 'row')} do not fit into a picture; choose a shorter range{hint}")
     hours = ((cells + 1).astype("datetime64[h]") - cells.astype("datetime64[h]")).astype(int)
@@ -135,7 +135,7 @@ def draw_gaps(
     """
     if stop <= start:
         raise UsageError("there is no time to draw")
-    if len(gaps) > MOST_LINES:
+    if len(gaps) > MOST_BARS:
         raise UsageError(f"{plural(len(gaps), 'key')} do not fit into a picture; choose some of them")
     with draw_in_style():
         figure = make_figure(8.0, 0.26 * len(gaps) + 1.1)
