@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from dayfile import Blocks, Instrument, Source, SourceError, open_archive
 from dayfile.archive.checking import check_archive
+from dayfile.cli.run import list_sources
 from dayfile.engine.maintenance import rebuild
 from dayfile.engine.processes import run_processes
 from dayfile.engine.tuning import Tuning
+from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
 from dayfile.settings import from_command_line, resolve
 from dayfile.stores.ledger import Ledger
@@ -235,6 +237,12 @@ def test_what_standard_input_cannot_be_is_said(piped, words, message):
     done = piped(b"", *words)
     assert (done.code, message in done.err) == (2, True), done.err
     assert not Path("archive").exists()
+
+
+def test_standard_input_that_is_closed_is_said(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="- is standard input, which is closed"):
+        list_sources([Path("-")], None)
 
 
 def test_a_pipe_of_a_shell_is_read_to_its_end(tmp_path, hits, muon, installed):

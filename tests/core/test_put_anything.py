@@ -152,6 +152,7 @@ WRONG = [
     ({"station": 5, "statoin": 5}, "no key 'statoin'; did you mean 'station'"),
     ({"station": 5.5}, r"the key station of school.events must be a text or a whole number, not 5\.5"),
     ({"station": True}, "must be a text or a whole number"),
+    ({"station": 2**63}, "must be a number of 64 bits, not 9223372036854775808"),
     ({"station": "a/b"}, "cannot name a group in a day file"),
     ({"station": "501"}, "would be read back as a number; give the number"),
     ({"station": 5, "blobs": {"trace": [b""]}}, "'trace' of school.events has no blobs; did you mean 'traces'"),

@@ -167,7 +167,7 @@ def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
     Raises
     ------
     UsageError
-        ``-`` is given twice, or a name without it, or one that cannot be that of a source.
+        ``-`` is given twice or standard input is closed, or a name without it, or one that cannot be that of a source.
     """
     from dayfile.engine.offering import offer_pipe
     from dayfile.errors import UsageError
@@ -177,6 +177,8 @@ def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
         raise UsageError("- is standard input, which can be read only once")
     if name is not None and not pipes:
         raise UsageError("--name is the name of the source that - reads from standard input; files have names")
+    if pipes and sys.stdin is None:
+        raise UsageError("- is standard input, which is closed")
     return [offer_pipe(sys.stdin.buffer, name or PIPED_NAME) if str(path) == PIPE else path for path in sources]
 
 

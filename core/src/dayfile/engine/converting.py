@@ -95,6 +95,8 @@ def convert_keys(keys: Mapping[str, object], data_type: DataType) -> dict[str, s
         if isinstance(value, str):
             found[name] = str(value)
         elif isinstance(value, int | np.integer) and not isinstance(value, bool):
+            if not -(2**63) <= value < 2**63:
+                raise UsageError(f"the key {name} of {data_type.name} must be a number of 64 bits, not {value}")
             found[name] = int(value)
         else:
             raise UsageError(f"the key {name} of {data_type.name} must be a text or a whole number, not {value!r}")
