@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import closing
 from dataclasses import replace
 
@@ -42,8 +44,11 @@ def made_by_pytables(file, name, data_type, slots=0):
     }
     chunk = choose_chunk_rows(data_type.dtype.itemsize, slots)
     table = file.create_table("/", name, columns, data_type.title, chunkshape=chunk, byteorder="little")
-    for word, value in make_attributes(data_type).items():
+    declared = make_attributes(data_type)
+    for word, value in declared.items():
         table.attrs[word] = value
+    named = {word: value for word, value in {**declared, "TITLE": data_type.title}.items() if value != ""}
+    table.attrs.declaration_sha256 = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
     table.append(np.zeros(slots, data_type.dtype))
     return table
 

@@ -173,6 +173,7 @@ def test_tables_get_the_attributes_that_they_got_and_what_is_declared_since(befo
         assert new.keys() == old[path].keys()
         for node, given in new.items():
             fields = json.loads(given["fields"])
+            assert len(given.pop("declaration_sha256")) == 64
             assert {*json.loads(given.pop("timing"))["time"].values()} & {field["name"] for field in fields}
             missing |= {(node.rpartition("/")[2], field["name"]) for field in fields if "missing" in field}
             given["fields"] = np.str_(given["fields"].replace(',"missing":[-1,-999]', ""))

@@ -162,13 +162,13 @@ class Finder:
 
     def find_type(self, table: Table) -> DataType | None:
         """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""
-        from dayfile.stores.declarations import make_type_finder, read_data_type
+        from dayfile.stores.declarations import make_type_finder, recall_data_type
 
         try:
-            declared = read_data_type(table)
+            declared = recall_data_type(table)
         except UnknownStoreError:  # a plugin offers it
             self._recognisable()
-            declared = read_data_type(table)
+            declared = recall_data_type(table)
         return make_type_finder(self._recognisable())(table) if declared is None else declared
 
     def _recognisable(self) -> list[DataType]:

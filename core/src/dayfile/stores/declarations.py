@@ -34,6 +34,7 @@ __all__ = [
     "make_type_finder",
     "parse_data_type",
     "read_data_type",
+    "recall_data_type",
     "write_attributes",
 ]
 
@@ -158,17 +159,11 @@ def digest_attributes(attributes: Mapping[str, str | int]) -> str:
 def read_data_type(table: Table) -> DataType | None:
     """Read the data type of a table from its attributes alone; None for a table without them.
 
-    They are read and parsed once for each digest: nearly all tables of a type have the same.
-
     Raises
     ------
     tables.HDF5ExtError
         The attributes are damaged.
     """
-    digest = table.attributes((DIGEST,)).get(DIGEST)
-    known = BY_DIGEST.get(str(digest))
-    if known is not None and known.dtype == table.dtype:
-        return known
     attributes = table.attributes(ATTRIBUTES)
     if "data_type" not in attributes or "fields" not in attributes:
         return None
@@ -179,10 +174,24 @@ def read_data_type(table: Table) -> DataType | None:
         raise tables.HDF5ExtError(message) from error
     if table.dtype != data_type.dtype:
         raise tables.HDF5ExtError(f"the columns of {table.path} are not those that its attributes describe")
-    if digest == digest_attributes(attributes):
+    return data_type
+
+
+def recall_data_type(table: Table) -> DataType | None:
+    """Return the data type of a table by the digest of its attributes, as :func:`read_data_type` reads it otherwise.
+
+    Nearly all tables of a type have the same attributes. They are read and parsed once in a process, and only by
+    reading: what checks a day file looks at each.
+    """
+    digest = table.attributes((DIGEST,)).get(DIGEST)
+    known = BY_DIGEST.get(str(digest))
+    if known is not None and known.dtype == table.dtype:
+        return known
+    data_type = read_data_type(table)
+    if data_type is not None and digest == digest_attributes(table.attributes(ATTRIBUTES)):
         if len(BY_DIGEST) >= MOST_KNOWN:
             BY_DIGEST.clear()
-        BY_DIGEST[digest] = data_type
+        BY_DIGEST[str(digest)] = data_type
     return data_type
 
 
