@@ -99,11 +99,9 @@ def test_outputs_are_the_usual_ones_after_a_command(capfd):
 
 
 def test_an_error_of_the_disk_that_is_not_the_output_is_still_one(tmp_path, monkeypatch, command):
-    from dayfile.cli import export
-
     def fail(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO), "somewhere")
 
-    monkeypatch.setattr(export, "open_existing", fail)
+    monkeypatch.setattr("dayfile.api.open_archive", fail)
     done = command("dayfile", "export", "cris.hskp", "--day", "1997-10-31", "--format", "level1.1", "--out", "x")
     assert (done.code, done.err) == (4, "dayfile: somewhere: Input/output error\n")

@@ -30,7 +30,7 @@ from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, coll
 from dayfile.contract.offers import check_exporters, check_plots
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
 from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection
-from dayfile.export.files import replace_file
+from dayfile.export.files import check_target, replace_file
 from dayfile.export.older import OlderExporter
 from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
 from dayfile.messages import suggest
@@ -328,6 +328,7 @@ class Plugins(Registered):
 
     def export_range(self, name: str, exporter: RangeExporter, selection: Selection, path: Path) -> None:
         """Write records with an exporter, under a hidden name until the file is whole; errors as for :meth:`export`."""
+        check_target(path)
         with convert_disk_errors(path), replace_file(path, exporter.suffix) as hidden, blame(name, "write", FOR_USERS):
             exporter.write(selection, hidden)
 

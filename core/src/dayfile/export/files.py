@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dayfile.errors import StorageError, UsageError
 
-__all__ = ["remove_file", "replace_file", "write_file"]
+__all__ = ["check_target", "remove_file", "replace_file", "write_file"]
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -30,6 +30,15 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def check_target(path: Path) -> None:
+    """Raise a UsageError if no file can be written at a path: something else is there, or its directory is missing."""
+    if path.exists() and not path.is_file():
+        what = "a directory; name a file in it" if path.is_dir() else "not a file that can be replaced"
+        raise UsageError(f"this is {what}", where=path)
+    if not path.parent.is_dir():
+        raise UsageError("its directory does not exist; make it first", where=path)
+
+
 @contextmanager
 def replace_file(path: Path, suffix: str = "") -> Iterator[Path]:
     """Give a hidden name beside a file; at the end of the block the file of that name replaces the file.
@@ -40,17 +49,7 @@ def replace_file(path: Path, suffix: str = "") -> Iterator[Path]:
         The file.
     suffix : str
         What the hidden name ends in.
-
-    Raises
-    ------
-    UsageError
-        There is a directory or a device of that name, or the directory of the file does not exist.
     """
-    if path.exists() and not path.is_file():
-        what = "a directory; name a file in it" if path.is_dir() else "not a file that can be replaced"
-        raise UsageError(f"this is {what}", where=path)
-    if not path.parent.is_dir():
-        raise UsageError("its directory does not exist; make it first", where=path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
         yield hidden
