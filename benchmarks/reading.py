@@ -44,7 +44,7 @@ def read_days(asked: Round) -> list[Row]:
         Side("numpy.fromfile of the same bytes", total, timed(lambda: np.fromfile(directory / "flat", kind.dtype))),
     )
     work = f"read {days} days of {TYPE}, {total:,} records"
-    return [Row("read-days", work, "records/s", ours, floor=floor, floor_aim=0.5)]
+    return [Row("read-days", work, "records/s", ours, floor=floor, floor_aim=0.4)]
 
 
 def read_events(asked: Round) -> list[Row]:
