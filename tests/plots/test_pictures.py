@@ -168,7 +168,7 @@ def test_traces_are_the_arrays_of_the_first_record(archive):
         ("series", ["temprature"], "has no field 'temprature'; did you mean 'temperature'?"),
         ("series", ["wind[2]"], r"wind of roof.air has no element \[2\]; its shape is \[2\]"),
         ("series", ["label"], "label of roof.air is char, which has no axis"),
-        ("series", ["samples"], "samples gives 64 curves, and a picture shows 7 that can be told apart"),
+        ("series", ["samples"], "samples gives 64 curves, and a picture can show 7 clearly"),
         ("rates", ["wind"], "rates are numbers of records, not values of fields"),
     ],
 )

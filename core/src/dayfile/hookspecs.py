@@ -285,7 +285,7 @@ def stores() -> Iterable[Store]:  # type: ignore[empty-body]
 def exporters() -> Iterable[Exporter | RangeExporter | BlobReader]:  # type: ignore[empty-body]
     """Offer formats in which records can be written for other programs, and what reads blobs as samples.
 
-    Called by ``dayfile export``. Every selected plugin is asked, also about data types of others. Of two with one name,
+    Called by ``dayfile export``. Every selected plugin is asked about any data type. Of two with one name,
     that of the data type's plugin, or of one that extends it, is used, else the first. Optional.
 
     Returns
@@ -299,7 +299,7 @@ def exporters() -> Iterable[Exporter | RangeExporter | BlobReader]:  # type: ign
 def plots() -> Iterable[Plot]:  # type: ignore[empty-body]
     """Offer kinds of plot, which draw records of a data type.
 
-    Called by ``dayfile plot`` and :meth:`dayfile.Records.plot`. Every plugin is asked, also about data types of others,
+    Called by ``dayfile plot`` and :meth:`dayfile.Records.plot`. Every plugin is asked about any data type,
     then ``builtin``, which offers ``series``, ``rates``, ``histogram`` and ``traces``. Of two with one name, that of
     the data type's plugin, or of one that extends it, is used, else the first. Optional.
 

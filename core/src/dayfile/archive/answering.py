@@ -30,7 +30,7 @@ WINDOW_BYTES = 64 * 2**20
 
 
 def answer(finder: Finder, question: Question, read_bytes: int) -> Records:
-    """Read the records that a question asks for, reading tables in blocks of so many bytes."""
+    """Read the records that a question asks for, reading tables in blocks of ``read_bytes``."""
     return read_files(finder, question, finder.list_files(question), read_bytes)
 
 
@@ -106,7 +106,7 @@ def check_key_values(finder: Finder, question: Question, seen: list[dict[str, Ke
 def answer_in_pieces(
     finder: Finder, question: Question, rows: int, read_bytes: int, window_bytes: int
 ) -> Iterator[Records]:
-    """Yield the records of a question in pieces of so many, the last one excepted."""
+    """Yield the records of a question in pieces of ``rows`` records; the last may have fewer."""
     files = [row for row, _ in finder.list_files(question)]
     form = question.data_type if question.stored_names is None else narrow(question.data_type, question.stored_names)
     most = max(rows, window_bytes // max(1, form.dtype.itemsize))
@@ -127,7 +127,7 @@ def answer_in_pieces(
 
 
 def find_bounds(question: Question, files: list[CatalogueRow], most: int) -> list[int]:
-    """Find times between which there are, about, at most so many records: days, or parts of one."""
+    """Find times between which there are, about, at most ``most`` records: days, or parts of one."""
     counts: dict[str, int] = {}
     for row in files:
         counts[row.day] = counts.get(row.day, 0) + row.records

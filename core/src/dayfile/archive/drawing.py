@@ -58,7 +58,7 @@ class Drawn:
         Raises
         ------
         UsageError
-            There are no records, or no such plot or field, or more curves than can be told apart.
+            There are no records, or no such plot or field, or more curves than can be distinguished.
         PluginError
             The plugin of the plot failed.
         MissingExtraError

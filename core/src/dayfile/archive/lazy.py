@@ -63,7 +63,7 @@ class LazyRecords:
         return found
 
     def check_same(self, found: Records, expected: Records) -> None:
-        """Raise a StorageError if records are not those whose times were read: values would get the times of others."""
+        """Raise a StorageError if records are not those whose times were read: values would get other times."""
         same = np.array_equal(found.nanoseconds, expected.nanoseconds) and all(
             np.array_equal(found.keys[name], column) for name, column in expected.keys.items()
         )

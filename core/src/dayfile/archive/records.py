@@ -100,7 +100,7 @@ class Records(HandedOn, Drawn):
         UsageError
             No field or key has this name, or a mask is not as long as the records.
         IndexError
-            There are not so many records.
+            There are fewer records.
 
         Examples
         --------

@@ -127,7 +127,7 @@ def choose_exporter(
     Raises
     ------
     UsageError
-        There is none; the message says which formats there are.
+        No such format; the message lists the formats.
     """
     from dayfile.errors import UsageError
     from dayfile.export.base import Exporter

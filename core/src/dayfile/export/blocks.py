@@ -42,7 +42,7 @@ class Block:
             yield column if values is None else replace(column, values=values, missing=None)
 
     def split(self, rows: int) -> Iterator[Block]:
-        """Yield the same in blocks of so many records."""
+        """Yield the same in blocks of a number of records."""
         for start in range(0, len(self.records), rows):
             part = slice(start, start + rows)
             yield Block(self.records[part], {name: values[part] for name, values in self.blobs.items()})
@@ -54,7 +54,7 @@ def holds_bytes(selection: Selection, item: Field) -> bool:
 
 
 def read_selection(selection: Selection, *, most_bytes: int = SAMPLE_BYTES) -> Iterator[Block]:
-    """Read a selection in blocks whose samples have no more than so many bytes, if they have more than one record.
+    """Read a selection in blocks whose samples have at most a number of bytes, unless they have one record.
 
     Parameters
     ----------

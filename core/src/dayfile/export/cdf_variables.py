@@ -89,7 +89,7 @@ class CdfVariable:
 
 
 def describe_file(data_type: DataType, first: np.datetime64 | None) -> dict[str, dict[int, str]]:
-    """Describe a file by the global attributes that ISTP requires; what nobody has told is "unknown"."""
+    """Describe a file by the global attributes that ISTP requires; what is not known is "unknown"."""
     source = data_type.name.replace(".", "_")
     day = "" if first is None else f"_{first.astype('datetime64[D]')}".replace("-", "")
     described = {

@@ -67,7 +67,7 @@ class JsonLinesExporter(TextExporter):
 
 
 def iterate_small(selection: Selection) -> Iterator[Block]:
-    """Read a selection in blocks of about so many values that they do not need much memory as Python objects."""
+    """Read a selection in blocks small enough to need little memory as Python objects."""
     cells = sum(max(1, int(np.prod(each.array_shape))) for each in selection.data_type.fields)
     for block in read_selection(selection):
         yield from block.split(max(1, CELLS // max(1, cells)))

@@ -15,7 +15,7 @@ __all__ = ["Unfolded", "unfold"]
 ENDING = ".gz"
 GZIP = b"\x1f\x8b"
 GZIP_WINDOW = 31
-"""What zlib is told to read gzip members with their checksums."""
+"""What makes zlib read gzip members with their checksums."""
 PIECE_BYTES = 2**16
 """Compressed bytes that are unfolded at once: what is behind a member is copied, and a file may have many."""
 PART_BYTES = 2**20

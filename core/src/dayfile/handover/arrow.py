@@ -21,8 +21,8 @@ def make_arrow_table(records: RecordTable, *, blobs: bool = False) -> pa.Table:
     arrays, fields = [times], [arrow.field(find_time_name(records), times.type, metadata={"title": "UTC time"})]
     for column in iterate_columns(records, blobs=blobs):
         array = make_array(arrow, column)
-        told = {"unit": column.unit, "title": column.doc}
-        metadata = {word: text for word, text in told.items() if text}
+        words = {"unit": column.unit, "title": column.doc}
+        metadata = {word: text for word, text in words.items() if text}
         arrays.append(array)
         fields.append(arrow.field(column.name, array.type, metadata=metadata or None))
     data_type = records.data_type

@@ -28,11 +28,11 @@ def make_astropy_table(records: RecordTable, *, blobs: bool = False) -> Any:  # 
 
 def make_astropy_column(tables: Any, units: Any, column: FieldColumn) -> Any:  # noqa: ANN401 - of astropy, which has no types
     """Make a column; missing values are masked, and a unit that astropy does not know is kept as its text."""
-    told = {"name": column.name, "description": column.doc or None}
-    told["unit"] = units.Unit(column.unit, parse_strict="silent") if column.unit else None
+    words = {"name": column.name, "description": column.doc or None}
+    words["unit"] = units.Unit(column.unit, parse_strict="silent") if column.unit else None
     if column.missing is None:
-        return tables.Column(np.ascontiguousarray(column.values), **told)
-    return tables.MaskedColumn(np.ascontiguousarray(column.values), mask=column.missing, **told)
+        return tables.Column(np.ascontiguousarray(column.values), **words)
+    return tables.MaskedColumn(np.ascontiguousarray(column.values), mask=column.missing, **words)
 
 
 def make_times(records: RecordTable) -> Any:  # noqa: ANN401 - of astropy, which has no types

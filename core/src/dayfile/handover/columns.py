@@ -118,7 +118,7 @@ def iterate_columns(records: RecordTable, *, blobs: bool) -> Iterator[FieldColum
 
 
 def decode_texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.str_]:
-    """Decode texts as UTF-8; what is none becomes the replacement character."""
+    """Decode texts as UTF-8; other bytes become the replacement character."""
     decoded: npt.NDArray[np.str_] = np.char.decode(values, "utf-8", "replace").astype(f"U{values.dtype.itemsize}")
     return decoded
 

@@ -138,7 +138,7 @@ def parse_iso(text: str) -> np.datetime64:
 
 
 def find_day_ago(days: int) -> np.datetime64:
-    """Return the UTC day so many days before the current one, datetime64[D]."""
+    """Return the UTC day a number of days before the current one, datetime64[D]."""
     return np.datetime64(dt.datetime.now(dt.UTC).date(), "D") - days
 
 

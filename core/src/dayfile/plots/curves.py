@@ -113,10 +113,10 @@ def list_curves(records: RecordTable, fields: Sequence[str]) -> list[Curve]:
 
 
 def check_number(field: Field, curves: int) -> None:
-    """Check that the curves of a field can be told apart."""
+    """Check that the curves of a field can be distinguished."""
     if curves > len(COLOURS):
         raise UsageError(
-            f"{field.name} gives {plural(curves, 'curve')}, and a picture shows {len(COLOURS)} that can be told apart; "
+            f"{field.name} gives {plural(curves, 'curve')}, and a picture can show {len(COLOURS)} clearly; "
             f"choose elements, such as {field.name}[0], or a key"
         )
 
@@ -172,7 +172,7 @@ def split_by_key(records: RecordTable) -> Iterator[tuple[str, npt.NDArray[np.boo
 
 
 def group_by_panel(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """Group curves that can share an axis: those of one field, or of one unit, as far as they can be told apart.
+    """Group curves that can share an axis: those of one field, or of one unit, as far as they can be distinguished.
 
     Raises
     ------

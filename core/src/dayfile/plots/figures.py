@@ -126,7 +126,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises
     ------
     UsageError
-        The suffix is none of a picture.
+        The suffix is not that of a picture.
     StorageError
         The file could not be written.
     """

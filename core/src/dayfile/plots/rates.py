@@ -40,7 +40,7 @@ class Rates(Plot):
         if len(groups) > len(COLOURS):
             most = len(COLOURS)
             raise UsageError(
-                f"{plural(len(groups), 'key')} give as many curves, and a picture shows {most} that can be told apart; "
+                f"{plural(len(groups), 'key')} give as many curves, and a picture can show {most} clearly; "
                 f"choose up to {most} of them"
             )
         edges, length = cut_time(times[0], times[-1], RATE_BINS)

@@ -80,7 +80,7 @@ def draw_traces(
     Raises
     ------
     UsageError
-        There are more traces than can be told apart, or none.
+        There are more traces than can be distinguished, or none.
     """
     if not 1 <= len(traces) <= len(COLOURS):
         raise UsageError(f"{len(traces)} traces cannot be drawn; a picture shows 1 to {len(COLOURS)}")

@@ -54,5 +54,5 @@ class Unfolding:
 
 
 def find_largest_size(values: int, longest: int) -> int:
-    """Find the most bytes that so many values can unfold to, if no string of their pickle has more than ``longest``."""
+    """Find the most bytes that values can unfold to, if no string of their pickle has more than ``longest``."""
     return values * (FOR_A_BYTE * longest + WITHOUT_TEXT)
