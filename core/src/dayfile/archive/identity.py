@@ -132,22 +132,37 @@ class Opened(NamedTuple):
         The numbers of the directory.
     marker : str or None
         Its id; None for an archive without a marker, where none could be made.
+    status : tuple of int
+        Inode, size, and times of the marker when it was read: while they stay, it need not be read again.
     """
 
     device: int
     inode: int
     marker: str | None
+    status: tuple[int, ...]
 
     @classmethod
     def of(cls, path: Path) -> Opened:
         """Identify the directory at a path; StorageError if that cannot be done."""
         with disk.storage_errors("look at", path):
             found = path.stat()
-        return cls(found.st_dev, found.st_ino, read_marker(path))
+        status = read_marker_status(path)
+        return cls(found.st_dev, found.st_ino, read_marker(path), status)
 
     def is_at(self, path: Path) -> bool:
         """Return whether this directory is still at a path; StorageError if that cannot be seen."""
         with disk.storage_errors("look at", path):
             found = path.stat()
-        same = (found.st_dev, found.st_ino) == (self.device, self.inode)
-        return same and self.marker in {None, read_marker(path)}
+        if (found.st_dev, found.st_ino) != (self.device, self.inode):
+            return False
+        status = read_marker_status(path)
+        return self.marker is None or (status and status == self.status) or read_marker(path) == self.marker
+
+
+def read_marker_status(path: Path) -> tuple[int, ...]:
+    """Read what changes whenever the marker in a directory is replaced or written; empty if that cannot be seen."""
+    try:
+        found = os.stat(os.path.join(path, MARKER))  # noqa: PTH116, PTH118 - before each upload; pathlib is slower
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

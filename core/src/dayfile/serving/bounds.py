@@ -106,8 +106,9 @@ class Bounds:
     async def release(self, size: int) -> None:
         """Free the bytes of a body."""
         self.held[self.worker] -= size
-        async with self.changed:
-            self.changed.notify_all()
+        if self.waiting:  # those of other workers look every TICK
+            async with self.changed:
+                self.changed.notify_all()
 
     async def work(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Call a function in a thread; only a few run at a time."""

@@ -91,20 +91,19 @@ class Connections:
             return False
         if network:
             self.addresses[network] += 1
-        self.waiting[Phase.HEADER][connection] = None
+        self.waiting[connection.phase][connection] = None
         return True
 
     def place(self, connection: Connection, phase: Phase) -> None:
         """Record what a connection waits for from now on."""
-        if connection not in self.waiting[phase]:
-            for others in self.waiting.values():
-                others.pop(connection, None)
+        if connection.phase is not phase:
+            del self.waiting[connection.phase][connection]
             self.waiting[phase][connection] = None
+            connection.phase = phase
 
     def remove(self, connection: Connection, address: str) -> None:
         """Forget a connection that was admitted."""
-        for others in self.waiting.values():
-            others.pop(connection, None)
+        del self.waiting[connection.phase][connection]
         network = self.proxies.find_limit_key(address)
         if network:
             self.addresses[network] -= 1
@@ -154,6 +153,7 @@ class Connection(HttpToolsProtocol):
         self.limits = limits
         self.address = ""
         self.admitted = False
+        self.phase = Phase.HEADER
         self.in_body = False
         self.too_long = False
         self.progress = False

@@ -8,6 +8,7 @@ the only writing end of a pipe, and they notice that it is closed.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -64,6 +65,7 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
         The system refuses another process; those that were started have ended.
     """
     raise_descriptor_limit()
+    gc.freeze()  # what is imported stays: collections need not look at it, and workers share its memory
     with catch_signals() as noted:
         sockets = bind(host, port)
         stop, life = os.pipe()

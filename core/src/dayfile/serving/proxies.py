@@ -78,6 +78,7 @@ class Proxies:
     def __init__(self, networks: Iterable[str]) -> None:
         self.networks = [ip_network(network, strict=False) for network in networks]
         self.contains = lru_cache(4096)(self._contains)
+        self.canonicalise = lru_cache(4096)(canonicalise)
 
     def __contains__(self, address: str) -> bool:
         return bool(self.networks) and self.contains(address)
@@ -110,7 +111,7 @@ class Proxies:
             The last address of the list that is not a proxy's; the first, if all are; empty if that is not an address,
             or if the two headers disagree, as a proxy writes one of them and passes on the other.
         """
-        peer = canonicalise(peer)
+        peer = self.canonicalise(peer)
         if peer not in self or not (forwarded_for or forwarded):
             return peer
         lists = []

@@ -71,9 +71,12 @@ def check_values(value: object, most: int) -> int:
 
     Returns a number of values, keys among them, that is not too small, with each counted as often as it is used.
     """
-    found, number = [value], 0
+    found: list[Any] = [value]
+    number = 0
     for _ in range(DEEPEST + 1):
-        number += len(found) + 2 * sum(map(len, [item for item in found if type(item) is dict]))
+        kinds = {*map(type, found)}
+        dicts = found if kinds == {dict} else [item for item in found if type(item) is dict]
+        number += len(found) + 2 * sum(map(len, dicts))
         level: list[Any] = [*filter(gc.is_tracked, found)]
         if not level:
             return number

@@ -82,6 +82,8 @@ def unquote(text: bytes) -> bytes:
     Escapes of quoted-printable differ only in their sign, and binascii decodes those fastest. That is not used where it
     would decode more than escapes: for other signs, line ends, and, recognised by the length, signs without an escape.
     """
+    if b"%" not in text and b"+" not in text:
+        return text
     if b"=" not in text and b"\n" not in text and b"\r" not in text:
         plain = binascii.a2b_qp(text.translate(AS_QUOTED_PRINTABLE))
         if len(text) - len(plain) == 2 * text.count(b"%"):
