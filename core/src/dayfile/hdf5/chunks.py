@@ -10,24 +10,21 @@ import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.hdf5.library import call, close_on_exit, to_hsize
+from dayfile.hdf5.library import DEFAULT, NOTE_CHUNK, call, close_on_exit, has_function
 
 __all__ = ["Extent", "begins_with_superblock", "copy_fields", "fill_fields", "fill_rows", "list_extents"]
 
 BUFFER_BYTES = 2**20
 """Bytes that are read from the file at once; more would not stay in the processor's cache."""
-MOST_CHUNKS = 1000
-"""Chunks of a dataset that is read directly: to find one, the library goes through all before it."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNKED, USER_DEFINED = 2, 2
 """``H5D_CHUNKED`` of the layouts, and ``H5D_FILL_VALUE_USER_DEFINED`` of the states of a fill value."""
-UNDEFINED = 2**64 - 1
-"""``HADDR_UNDEF``: the address of what is not in the file."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def list_extents(dataset: int, itemsize: int, length: int) -> list[Extent] | Non
     -------
     list of Extent, or None
         In order; rows that are in none were never written, and are zeros. None for a dataset with filters, for one that
-        is not in chunks or in very many, and where rows that were never written are not zeros.
+        is not in chunks, where the library cannot list them, and where rows that were never written are not zeros.
     """
     with close_on_exit("H5Pclose", call("H5Dget_create_plist", dataset)) as properties:
         if call("H5Pget_layout", properties) != CHUNKED or call("H5Pget_nfilters", properties):
@@ -88,25 +85,32 @@ def is_filled_with_zeros(dataset: int, properties: int, itemsize: int) -> bool:
 
 
 def list_chunks(dataset: int, itemsize: int, length: int) -> list[Extent] | None:
-    """List where the chunks of an open dataset are, joined where one follows the other, in order; None if too many."""
-    count, first, address, size = to_hsize(0), to_hsize(0), to_hsize(0), to_hsize(0)
-    mask = ctypes.c_uint(0)
+    """List where the chunks of an open dataset are, joined where one follows the other, in order.
+
+    None if the library cannot list them at once, as versions before 1.14, or some of 1.14, do.
+    """
+    if not has_function("H5Dchunk_iter"):
+        return None
+    chunks: list[tuple[int, int, int]] = []
+
+    def note(first: Any, _mask: int, address: int, size: int, _given: object) -> int:  # noqa: ANN401 - ctypes has no name
+        chunks.append((first[0], size // itemsize, address))
+        return 0
+
+    call("H5Dchunk_iter", dataset, DEFAULT, NOTE_CHUNK(note), None)
     extents: list[Extent] = []
-    with close_on_exit("H5Sclose", call("H5Dget_space", dataset)) as space:
-        call("H5Dget_num_chunks", dataset, space, count)
-        if count[0] > MOST_CHUNKS:
-            return None
-        for number in range(count[0]):
-            call("H5Dget_chunk_info", dataset, space, number, first, ctypes.byref(mask), address, size)
-            if address[0] == UNDEFINED:
-                continue
-            start, stop = first[0], min(first[0] + size[0] // itemsize, length)
-            last = extents[-1] if extents else None
-            if last and last.stop == start and last.offset + (last.stop - last.first) * itemsize == address[0]:
-                extents[-1] = Extent(last.first, stop, last.offset)
-            elif start < stop:
-                extents.append(Extent(start, stop, address[0]))
-    return sorted(extents, key=lambda extent: extent.first)
+    begin = end = offset = 0
+    for first, rows, address in sorted(chunks):
+        if first % rows:
+            return None  # it counts chunks, not rows
+        if first != end or offset + (first - begin) * itemsize != address:
+            if begin < end:
+                extents.append(Extent(begin, min(end, length), offset))
+            begin, offset = first, address
+        end = first + rows
+    if begin < end:
+        extents.append(Extent(begin, min(end, length), offset))
+    return extents
 
 
 def begins_with_superblock(descriptor: int) -> bool:

@@ -24,9 +24,11 @@ __all__ = [
     "DEFAULT",
     "FUNCTIONS",
     "HID",
+    "NOTE_CHUNK",
     "call",
     "close_on_error",
     "close_on_exit",
+    "has_function",
     "load_library",
     "silence_thread",
     "to_hsize",
@@ -60,8 +62,6 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "H5Dwrite": (STATUS, HID, HID, HID, HID, HID, POINTER),
     "H5Dread": (STATUS, HID, HID, HID, HID, HID, POINTER),
     "H5Dvlen_reclaim": (STATUS, HID, HID, HID, POINTER),
-    "H5Dget_num_chunks": (STATUS, HID, HID, POINTER),
-    "H5Dget_chunk_info": (STATUS, HID, HID, ctypes.c_uint64, POINTER, POINTER, POINTER, POINTER),
     "H5Pget_layout": (INT, HID),
     "H5Pget_nfilters": (INT, HID),
     "H5Pfill_value_defined": (STATUS, HID, POINTER),
@@ -92,6 +92,12 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "H5Aclose": (STATUS, HID),
 }
 """Types of the result and of the arguments of each function, as in the library's headers since version 1.10."""
+NOTE_CHUNK = ctypes.PYFUNCTYPE(
+    INT, ctypes.POINTER(ctypes.c_uint64), ctypes.c_uint, ctypes.c_uint64, ctypes.c_uint64, POINTER
+)
+"""``H5D_chunk_iter_op_t``: a function of a chunk's first row, filter mask, address and size, and of what is given."""
+LATER_FUNCTIONS: dict[str, tuple[Any, ...]] = {"H5Dchunk_iter": (STATUS, HID, HID, NOTE_CHUNK, POINTER)}
+"""Functions that not every version has."""
 SILENT = threading.local()
 """Has ``done`` in threads in which the library prints nothing."""
 
@@ -107,13 +113,19 @@ def load_library() -> ctypes.PyDLL:
     """
     try:
         library = ctypes.PyDLL(hdf5extension.__file__)
-        for name, (result, *arguments) in FUNCTIONS.items():
+        later = {name: types for name, types in LATER_FUNCTIONS.items() if hasattr(library, name)}
+        for name, (result, *arguments) in (FUNCTIONS | later).items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         message = f"the HDF5 library of this PyTables cannot be called ({error}); install PyTables with pip"
         raise InstallationError(message) from error
     return library
+
+
+def has_function(name: str) -> bool:
+    """Return whether the library has a function of :data:`LATER_FUNCTIONS`."""
+    return hasattr(load_library(), name)
 
 
 def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - each function has its own
