@@ -117,13 +117,27 @@ def test_a_condition_selects_what_python_selects_record_by_record(where, records
     assert select(where, records, station) == [plainly(where, record, station) for record in records]
 
 
-def test_a_key_may_be_a_text_or_a_number_and_is_never_equal_to_the_other():
+def test_a_key_equals_a_text_or_a_number_as_in_a_call():
     records = np.zeros(2, HITS.dtype)
-    assert select("station == 501", records) == [True, True]
-    assert select("station == '501'", records) == [False, False]
+    for same in (
+        "station == 501",
+        "station == '501'",
+        "station in ['501']",
+        "'502' != station",
+        "station in (7, '501')",
+    ):
+        assert select(same, records) == [True, True]
+    for other in ("station == '0501'", "station != '501'", "station == 'roof'", "station in ('50', 7)"):
+        assert select(other, records) == [False, False]
     assert select("station != 'roof'", records, "roof") == [False, False]
     assert select("station in ('roof', 7)", records, "roof") == [True, True]
-    assert select("station < 5", records, "roof") == [False, False]
+    assert select("station == 7", records, "roof") == [False, False]
+
+
+@pytest.mark.parametrize(("where", "station"), [("station < 5", "roof"), ("'400' <= station", 501)])
+def test_neither_a_text_nor_a_number_is_less_than_the_other(where, station):
+    with pytest.raises(UsageError, match=f"where: {where} compares a text with a number"):
+        select(where, np.zeros(2, HITS.dtype), station)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dayfile import create_archive, open_archive
 from dayfile.archive.alone import reading_alone
 from dayfile.hdf5 import chunks
 from dayfile.hdf5.chunks import begins_with_superblock
@@ -238,3 +240,28 @@ def test_chunks_beyond_the_end_of_the_file_are_refused(tmp_path):
         os.truncate(path, min(extent.offset for extent in table.extents) + 5)
         with pytest.raises(tables.HDF5ExtError, match="the file ends before"):
             table.read(0, 100)
+
+
+def test_a_fork_can_ask_the_catalogue_while_other_threads_of_its_parent_do(tmp_path):
+    path = create_archive(tmp_path / "archive").root.path
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            open_archive(path).types()
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    ended = []
+    for _ in range(20):  # of which some seven never ended
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            open_archive(path).types()
+            os._exit(0)
+        ended.append(os.waitpid(child, 0)[1])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert ended == [0] * 20

@@ -1,4 +1,8 @@
-"""One lock around all reading of day files in a process: the HDF5 library is not made for several threads at once."""
+"""One lock in a process around all reading of day files, and all use of the catalogue.
+
+The HDF5 library is not made for several threads at once. And where one thread is in it or in SQLite while another one
+forks, their own locks would stay locked in the fork: a fork waits for this lock, and gets a new one.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ LOCKS = [threading.RLock()]
 
 @contextmanager
 def reading_alone() -> Iterator[None]:
-    """Keep other threads from reading day files meanwhile; the same thread can come again."""
+    """Keep other threads from day files and the catalogue meanwhile; the same thread can come again."""
     with LOCKS[0]:
         yield
 
 
 def take_lock() -> None:
-    """Let other threads leave the library before a fork: its own lock would stay locked in the fork."""
+    """Let other threads leave the libraries before a fork."""
     LOCKS[0].acquire()
 
 

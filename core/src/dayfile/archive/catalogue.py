@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dayfile.archive import disk
+from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_forms import FORM, change_form, read_form, show_as_second_form
 from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_time
 from dayfile.archive.digests import Digest
@@ -75,6 +76,11 @@ class Catalogue:
 
     @contextmanager
     def _connect(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        with reading_alone(), self._connect_alone(write=write) as connection:
+            yield connection
+
+    @contextmanager
+    def _connect_alone(self, *, write: bool) -> Iterator[sqlite3.Connection]:
         with disk.storage_errors("open", self.path):
             disk.step("open", self.path)
         try:
@@ -109,7 +115,7 @@ class Catalogue:
         """Open for reading, in the second form whatever it has; without tables if the archive is new."""
         if not disk.exists(self.path):
             self._refuse_lost()
-            with closing(sqlite3.connect(":memory:")) as nothing:
+            with reading_alone(), closing(sqlite3.connect(":memory:")) as nothing:
                 show_as_second_form(nothing)
                 yield nothing
             return
@@ -132,14 +138,14 @@ class Catalogue:
             first form that no run has completed yet. What it returns is used for this question only: a reader may not
             be able to write.
         """
-        with self._read() as connection:
+        with reading_alone(), self._read() as connection:
             uncounted = list_uncounted(connection, data_type)
             if not uncounted:
                 yield connection
                 return
             copy = sqlite3.connect(":memory:")
             connection.backup(copy)
-        with closing(copy):
+        with reading_alone(), closing(copy):
             change_form(copy)
             for path, day in uncounted.items():
                 write_day_file(copy, path, count(path, day))

@@ -86,17 +86,23 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two values compared; a text and a number are never equal, and neither is less."""
+    """Two values compared.
+
+    A key may be a number or a text, and equals either, as ``station=501`` and ``station="501"`` ask for the same one.
+    """
 
     left: Term
     compare: Callable[[Any, Any], Any]
     right: Term
+    text: str
 
     def evaluate(self, lookup: Lookup) -> Any:  # noqa: ANN401 - as Term
         """Compare the values."""
         left, right = self.left.evaluate(lookup), self.right.evaluate(lookup)
         if is_text(left) != is_text(right):
-            return self.compare is operator.ne
+            if self.compare not in (operator.eq, operator.ne):
+                raise UsageError(f"where: {self.text} compares a text with a number")
+            left, right = np.asarray(left).astype("S"), np.asarray(right).astype("S")
         return self.compare(left, right)
 
 
@@ -254,7 +260,7 @@ class Parser:
             elif type(op) in COMPARISONS:
                 pair = self.parse_value(left), self.parse_value(right)
                 self.check_pair(*pair, ast.unparse(node))
-                parts.append(Comparison(pair[0], COMPARISONS[type(op)], pair[1]))
+                parts.append(Comparison(pair[0], COMPARISONS[type(op)], pair[1], ast.unparse(node)))
             else:
                 self.fail(f"{ast.unparse(node)}: 'is' is not in the grammar; write ==")
             left = right
@@ -269,8 +275,9 @@ class Parser:
             constant = self.parse_value(element)
             if not isinstance(constant, Constant):
                 self.fail(f"'in' needs a list of numbers or texts, and {ast.unparse(element)} is neither")
-            self.check_pair(value, constant, f"{ast.unparse(left)} in …")
-            parts.append(Comparison(value, operator.eq, constant))
+            text = f"{ast.unparse(left)} in …"
+            self.check_pair(value, constant, text)
+            parts.append(Comparison(value, operator.eq, constant, text))
         found: Term = Logic(np.logical_or, tuple(parts)) if parts else Constant(value=False)
         return Logic(np.logical_not, (found,)) if negated else found
 
