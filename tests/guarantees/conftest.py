@@ -18,6 +18,8 @@ from archives import find_defects, list_entries
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
+from running import kill
+from watching import Watcher
 
 PATIENCE = 300.0  # seconds; a busy machine is slow
 
@@ -193,3 +195,17 @@ def fresh(busy, tmp_path) -> Iterable[Callable[[], Archive]]:
         return busy.copied(place)
 
     return make
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Start watchers; those that are left at the end are killed."""
+    started = []
+
+    def start(**options):
+        started.append(Watcher(tmp_path, **options))
+        return started[-1]
+
+    yield start
+    for watcher in started:
+        kill(watcher.process)

@@ -86,6 +86,13 @@ class CoreSettings(BaseModel):
         gt=0,
         description="while watching: growth, as a share of the published file, at which a busy day file is published",
     )
+    publish_at_most: float = Field(
+        300.0,
+        alias="publish.at_most",
+        gt=0,
+        description="while watching: seconds after which what is new in a day file is published, however busy it is; "
+        "later if that took more than a tenth of the time",
+    )
     watch_rescan: float = Field(
         5.0,
         alias="watch.rescan",

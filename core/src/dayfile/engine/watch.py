@@ -27,6 +27,8 @@ __all__ = ["run_watch"]
 
 # Milliseconds between two checks of watchfiles' own queue; it wakes up for each.
 NOTICE_STEP = 250
+SHORTEST_PAUSE = 0.02
+"""Seconds between two checks, at least: a clock that is read twice may differ a little."""
 
 logger = logging.getLogger(__name__)
 
@@ -152,9 +154,8 @@ def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
     waits = [core.watch_rescan]
     if incoming.waiting:
         waits.append(core.watch_settle)
-    if any(file.changed for file in run.pipeline.day_files.work_files.values()):
-        waits.append(max(core.publish_after / 4, 0.05))
-    return min(waits)
+    waits += run.pipeline.day_files.compute_waits().values()
+    return max(min(waits), SHORTEST_PAUSE)
 
 
 @contextmanager
