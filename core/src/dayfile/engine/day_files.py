@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -233,9 +234,11 @@ class DayFiles:
         return self.statuses.pop(path, [])
 
     def abandon(self) -> None:
-        """Close all work files after a failure; the next run starts new ones."""
+        """Close all work files after a failure, and remove them, as they take room; the next run starts new ones."""
         for work_file in self.work_files.values():
             work_file.abandon()
+            with suppress(OSError):  # the next run empties the workshop
+                work_file.path.unlink(missing_ok=True)
         self.work_files.clear()
         self.used.clear()
         self.taken.clear()

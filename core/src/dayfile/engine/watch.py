@@ -16,10 +16,12 @@ from typing import Self
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
 from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.full_disk import FullDisk, warn_when_low
 from dayfile.engine.intake import Incoming, group_arrivals
 from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
+from dayfile.errors import StorageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
@@ -53,8 +55,27 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     ------
     StorageError
         The archive does not exist; or its directory was renamed, removed or replaced meanwhile, or cannot be written.
+
+    Notes
+    -----
+    With ``disk.wait``, a full disk ends a run as it does otherwise, and the next run starts in the same process when
+    there is room. The report is then that of the last run.
     """
-    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings) as run:
+    full_disk = FullDisk(root, settings.core)
+    with Bell() as bell, stop_by_signals(bell):
+        while True:
+            try:
+                return watch_once(root, plugins, settings, progress, bell, full_disk)
+            except StorageError as error:
+                if not full_disk.is_cause_of(error) or not full_disk.wait_for_room(error, bell.sleep):
+                    raise
+
+
+def watch_once(
+    root: Root, plugins: Plugins, settings: Settings, progress: Progress, bell: Bell, full_disk: FullDisk
+) -> Report:
+    """Archive what arrives, in one run, until the bell says stop."""
+    with start_run(root, plugins, settings) as run:
         incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
         for group, _ in group_arrivals(find_accepted(run)):
             run.take(group)
@@ -62,6 +83,9 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
         with watch_directory(root.incoming, bell):
             while not bell.stopped:
                 work_through(run, incoming, progress, bell)
+                run.low = warn_when_low(root, settings.core.disk_least_free, run.low)
+                if run.report.paths:
+                    full_disk.note_success()
                 logged = log_troubles(run.report, logged)
                 bell.wait(compute_pause(run, incoming, settings))
         run.publish()
@@ -123,6 +147,11 @@ class Bell:
         """Wake the loop, or keep it from sleeping."""
         with suppress(BlockingIOError):  # the pipe is full, which wakes the loop as well
             os.write(self.writer, b".")
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep, at most until it rings; return False if the loop must end."""
+        self.wait(seconds)
+        return not self.stopped
 
     def wait(self, seconds: float) -> None:
         """Sleep until it rings, at most for ``seconds``."""
