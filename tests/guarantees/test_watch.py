@@ -59,12 +59,47 @@ def test_a_signal_stops_it_with_everything_published(watch, number):
     until(lambda: len(watcher.accepted()) == 5)
     assert watcher.records() == 0
     done = watcher.stop(number)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = (
+        "dayfile: stopping when what was accepted is published; press Ctrl-C again to stop at once; nothing is lost\n"
+    )
+    assert (done.returncode, done.stderr) == (0, said if number == signal.SIGINT else "")
     assert watcher.records() == 10
     assert watcher.accepted() == []
     assert list((watcher.archive / "workshop").iterdir()) == []
     assert not (watcher.archive / ".lock.json").exists()
     assert done.report["day_files"] == [DAY_FILE]
+
+
+SLOW = """
+import sys, time
+from dayfile.archive import disk
+from dayfile.cli import archive_run
+
+def wait(step, path):
+    if step == "rename" and path.suffix == ".h5":
+        print("publishing", file=sys.stderr, flush=True)
+        time.sleep(3600)
+
+sys.argv[0] = "archive-run"
+with disk.watch_steps(wait):
+    archive_run()
+"""
+
+
+def test_a_second_interrupt_stops_it_at_once_and_the_next_run_has_everything(watch, archive_run):
+    """While it is publishing, which here never ends."""
+    watcher = watch(program=[sys.executable, "-c", SLOW]).ready()
+    watcher.arrive("1", stream(0, 1))
+    until(watcher.accepted)
+    watcher.process.send_signal(signal.SIGINT)
+    assert "press Ctrl-C again to stop at once" in watcher.process.stderr.readline()
+    assert watcher.process.stderr.readline() == "publishing\n"
+    done = watcher.stop(signal.SIGINT)
+    assert done.returncode == 130
+    assert done.stderr == "dayfile: stopped; nothing is lost: the next run goes on with what was accepted\n"
+    assert len(watcher.accepted()) == 1
+    done = archive_run("--archive", watcher.archive, "--plugins", "cris")
+    assert (done.returncode, watcher.records()) == (0, 2)
 
 
 def test_a_signal_in_the_midst_of_work_loses_nothing(watch, archive_run):

@@ -119,7 +119,14 @@ class CoreSettings(BaseModel):
     log_file: Path | None = Field(
         None,
         alias="log.file",
-        description="log here, a file a day, the last 14 kept; {command} in it is run or serve; empty: standard error",
+        description="log here; {command} in it is run or serve; empty: standard error",
+    )
+    log_days: int = Field(
+        14,
+        alias="log.days",
+        ge=0,
+        description="files of earlier days that are kept beside log.file, which is renamed at midnight; 0: never "
+        "renamed here, and opened again when another program, such as logrotate, has moved it",
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "warning", alias="log.level", description="what is logged"

@@ -22,6 +22,7 @@ from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
+from dayfile.interrupts import AGAIN, announce
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
 
@@ -189,10 +190,14 @@ def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
 
 @contextmanager
 def stop_by_signals(bell: Bell) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the loop."""
+    """Let SIGTERM and SIGINT end the loop; a second SIGINT raises KeyboardInterrupt, at any place."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
         """Stop the loop."""
+        if number == signal.SIGINT:
+            if bell.stopped:
+                raise KeyboardInterrupt
+            announce(f"stopping when what was accepted is published; {AGAIN}")
         bell.stopped = True
         bell.ring()
 

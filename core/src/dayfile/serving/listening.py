@@ -25,6 +25,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dayfile.errors import DayfileError, UsageError
+from dayfile.interrupts import AGAIN, announce
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
 
 __all__ = ["serve_until_stopped"]
@@ -73,7 +74,8 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
             members.update((number, crew.start(number)) for number in range(workers))
             for listener in sockets:
                 logger.info("listening on %s, port %d; workers: %d", *listener.getsockname()[:2], workers)
-            crew.look_after(members, noted)
+            if crew.look_after(members, noted) == signal.SIGINT:
+                announce(f"stopping when what is under way is answered; {AGAIN}")
         finally:
             for listener in sockets:
                 listener.close()
@@ -159,13 +161,13 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return WorkerProcess(process, time.monotonic())
 
-    def look_after(self, members: dict[int, WorkerProcess], noted: int) -> None:
-        """Replace members that end, until a signal is noted."""
+    def look_after(self, members: dict[int, WorkerProcess], noted: int) -> int:
+        """Replace members that end, until a signal is noted; return its number."""
         while noted not in (ready := wait([noted, *(member.process.sentinel for member in members.values())])):
             for number, member in members.items():
                 if member.process.sentinel in ready:
                     members[number] = self.replace(number, member)
-        os.read(noted, len(SIGNALS))
+        return os.read(noted, 1)[0]
 
     def replace(self, number: int, member: WorkerProcess) -> WorkerProcess:
         """Start a new worker in place of a dead one."""
