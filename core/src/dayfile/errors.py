@@ -151,6 +151,6 @@ class ArchiveLockedError(DayfileError):
 
 
 class StoppedError(DayfileError):
-    """A person stopped a command (Ctrl-C); the message says what becomes of its work."""
+    """Stopped with Ctrl-C; the next run goes on with what was accepted."""
 
     exit_code = 130

@@ -7,8 +7,9 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -23,8 +24,10 @@ from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
 from dayfile.interrupts import AGAIN, announce
+from dayfile.messages import format_age, plural
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.supervision import Supervisor
 
 __all__ = ["run_watch"]
 
@@ -62,35 +65,61 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     With ``disk.wait``, a full disk ends a run as it does otherwise, and the next run starts in the same process when
     there is room. The report is then that of the last run.
     """
-    full_disk = FullDisk(root, settings.core)
+    full_disk, supervisor = FullDisk(root, settings.core), Supervisor()
+
+    def sleep(seconds: float) -> bool:
+        """Sleep while the disk is full, with signs of life; return False if the watch has to stop."""
+        end = time.monotonic() + seconds
+        while not bell.stopped and (left := end - time.monotonic()) > 0:
+            supervisor.report_alive(full_disk.waiting)
+            bell.wait(supervisor.limit(left))
+        return not bell.stopped
+
     with Bell() as bell, stop_by_signals(bell):
         while True:
             try:
-                return watch_once(root, plugins, settings, progress, bell, full_disk)
+                return watch_once(start_run(root, plugins, settings), progress, bell, full_disk, supervisor)
             except StorageError as error:
-                if not full_disk.is_cause_of(error) or not full_disk.wait_for_room(error, bell.sleep):
+                if not full_disk.is_cause_of(error) or not full_disk.wait_for_room(error, sleep):
                     raise
 
 
 def watch_once(
-    root: Root, plugins: Plugins, settings: Settings, progress: Progress, bell: Bell, full_disk: FullDisk
+    started: AbstractContextManager[Run], progress: Progress, bell: Bell, full_disk: FullDisk, supervisor: Supervisor
 ) -> Report:
     """Archive what arrives, in one run, until the bell says stop."""
-    with start_run(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
+    with started as run:
+        core = run.pipeline.settings.core
+        supervisor.report_ready(f"archiving what a run before had accepted in {run.root.path}")
+        incoming = Incoming(run.root, core.watch_settle, run.report_unseen, run.is_passed_over)
         for group, _ in group_arrivals(find_accepted(run)):
+            if bell.stopped:
+                break
             run.take(group)
+            supervisor.report_alive(describe_watch(run))
         logged = log_troubles(run.report)
-        with watch_directory(root.incoming, bell):
+        with watch_directory(run.root.incoming, bell):
             while not bell.stopped:
-                work_through(run, incoming, progress, bell)
-                run.low = warn_when_low(root, settings.core.disk_least_free, run.low)
+                for _ in work_through(run, incoming, progress, bell):
+                    supervisor.report_alive(describe_watch(run))
+                run.low = warn_when_low(run.root, core.disk_least_free, run.low)
                 if run.report.paths:
                     full_disk.note_success()
                 logged = log_troubles(run.report, logged)
-                bell.wait(compute_pause(run, incoming, settings))
+                supervisor.report_alive(describe_watch(run))
+                bell.wait(supervisor.limit(compute_pause(run, incoming)))
+        supervisor.report_stopping("publishing what was accepted")
         run.publish()
     return run.report
+
+
+def describe_watch(run: Run) -> str:
+    """Describe what a watch has done, and how old is what readers do not see yet."""
+    day_files = run.pipeline.day_files
+    waiting = len(day_files.list_changed())
+    done = f"{plural(run.report.sources['archived'], 'source')} archived"
+    behind = f"{plural(waiting, 'day file')} with new records, up to {format_age(day_files.age)} old" if waiting else ""
+    return "; ".join(filter(None, (done, behind or "all is published", run.low)))
 
 
 def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[int, ...]:
@@ -149,11 +178,6 @@ class Bell:
         with suppress(BlockingIOError):  # the pipe is full, which wakes the loop as well
             os.write(self.writer, b".")
 
-    def sleep(self, seconds: float) -> bool:
-        """Sleep, at most until it rings; return False if the loop must end."""
-        self.wait(seconds)
-        return not self.stopped
-
     def wait(self, seconds: float) -> None:
         """Sleep until it rings, at most for ``seconds``."""
         select.select([self.reader], [], [], seconds)
@@ -162,8 +186,8 @@ class Bell:
                 pass
 
 
-def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
-    """Archive what is ready, some files at a time, and publish the day files that are due."""
+def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> Iterator[None]:
+    """Archive what is ready, some files at a time, and publish the day files that are due; yield between the steps."""
     run.root.check_there()
     ready = incoming.find_ready()
 
@@ -174,13 +198,15 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
         progress(start, len(ready), paths[0].name if paths else "")
         for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
+            yield
         # Also if no day file is due: it releases sources without new records.
         run.publish(run.pipeline.day_files.list_due())
+        yield
 
 
-def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
+def compute_pause(run: Run, incoming: Incoming) -> float:
     """Compute the seconds until the next check without a notice."""
-    core = settings.core
+    core = run.pipeline.settings.core
     waits = [core.watch_rescan]
     if incoming.waiting:
         waits.append(core.watch_settle)
