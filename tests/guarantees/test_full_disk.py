@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from dayfile.archive import disk
 from dayfile.archive.root import Root
+from dayfile.errors import StorageError
 from disks import fill_up
 from running import until
 from watching import DAY_FILE, stream
@@ -124,3 +126,13 @@ def test_a_run_warns_too(small_disk, archive_run):
     assert done.returncode == 0
     assert "the disk is nearly full" in done.stderr
     assert "disk.least_free is 1.1 GB" in done.stderr
+
+
+def test_a_part_of_a_day_file_that_found_no_room_beside_its_place_is_removed(small_disk, tmp_path):
+    """Day files can be on another file system than the workshop: each is copied there before it is put in place."""
+    made = tmp_path / "made.h5"
+    made.write_bytes(bytes(3 * 2**20))
+    with pytest.raises(StorageError, match="No space left on device, .* free"):
+        disk.bring_near(made, small_disk / "day.h5")
+    assert list(small_disk.iterdir()) == []
+    assert made.exists()

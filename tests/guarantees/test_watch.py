@@ -59,9 +59,7 @@ def test_a_signal_stops_it_with_everything_published(watch, number):
     until(lambda: len(watcher.accepted()) == 5)
     assert watcher.records() == 0
     done = watcher.stop(number)
-    said = (
-        "dayfile: stopping when what was accepted is published; press Ctrl-C again to stop at once; nothing is lost\n"
-    )
+    said = "dayfile: publishing what was accepted; press Ctrl-C again to stop at once\n"
     assert (done.returncode, done.stderr) == (0, said if number == signal.SIGINT else "")
     assert watcher.records() == 10
     assert watcher.accepted() == []

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 __all__ = ["AGAIN", "announce"]
 
-AGAIN = "press Ctrl-C again to stop at once; nothing is lost"
+AGAIN = "press Ctrl-C again to stop at once"
 """What the second interrupt does, in a watch and in a server."""
 CLEAR_LINE = b"\r\x1b[K"
 

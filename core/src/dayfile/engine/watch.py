@@ -96,6 +96,7 @@ def watch_once(
             if bell.stopped:
                 break
             run.take(group)
+            run.publish(run.pipeline.day_files.list_due())
             supervisor.report_alive(describe_watch(run))
         logged = log_troubles(run.report)
         with watch_directory(run.root.incoming, bell):
@@ -223,7 +224,7 @@ def stop_by_signals(bell: Bell) -> Iterator[None]:
         if number == signal.SIGINT:
             if bell.stopped:
                 raise KeyboardInterrupt
-            announce(f"stopping when what was accepted is published; {AGAIN}")
+            announce(f"publishing what was accepted; {AGAIN}")
         bell.stopped = True
         bell.ring()
 

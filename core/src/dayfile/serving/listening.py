@@ -81,7 +81,7 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
             number = crew.look_after(members, noted, supervisor)
             supervisor.report_stopping("answering what is under way")
             if number == signal.SIGINT:
-                announce(f"stopping when what is under way is answered; {AGAIN}")
+                announce(f"answering what is under way; {AGAIN}")
         finally:
             for listener in sockets:
                 listener.close()
