@@ -316,7 +316,6 @@ def exit_codes() -> Iterator[str]:
         for error in classes:
             meaning = "Anything that is a bug." if error is errors.DayfileError else first_paragraph(error)
             rows.append((str(code), f"`{error.__name__}`", meaning))
-    rows.append(("130", "", "Stopped with Ctrl-C; the next run continues with what was accepted."))
     yield from table(("code", "error", "meaning"), *rows)
 
 

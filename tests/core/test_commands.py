@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from dayfile import create_archive, open_archive
 from dayfile.errors import ArchiveLockedError
 from running import find_program, run_command, run_python, run_script
+from watching import STREAM, stream
 
 # ---- The lock
 
@@ -230,3 +232,36 @@ def test_an_interrupt_of_a_command_ends_it_in_one_line(command, monkeypatch):
     monkeypatch.setattr(maintain, "open_existing", interrupt)
     done = command("dayfile", "check")
     assert (done.code, done.err) == (130, "dayfile: stopped\n")
+
+
+INTERRUPTED_RUN = """
+import signal, sys
+from dayfile.archive import disk
+from dayfile.cli import archive_run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def interrupt(step, path):
+    if step == "rename" and path.suffix == ".h5":
+        signal.raise_signal(signal.SIGINT)
+
+sys.argv[0] = "archive-run"
+with disk.watch_steps(interrupt):
+    archive_run()
+"""
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_an_interrupt_of_a_run_says_what_becomes_of_its_sources(tmp_path, given):
+    path = tmp_path / "archive" if not given else tmp_path
+    create_archive(tmp_path / "archive")
+    source = (path / STREAM) if given else path / "incoming" / STREAM
+    source.write_bytes(stream(1, 2))
+    words = ["--archive", tmp_path / "archive", "--plugins", "cris", "--set", "watch.settle=0"]
+    words += [source] if given else []
+    done = run_python("-c", INTERRUPTED_RUN, *words)
+    said = "dayfile: stopped; nothing is lost: the next run goes on with what was accepted"
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == said + ("; give the same sources again\n" if given else "\n")
+    assert run_command("archive-run", *words).returncode == 0
+    assert len(open_archive(tmp_path / "archive").read("cris.hskp")) == 2

@@ -14,7 +14,7 @@ def write(handler: FileADay, text: str) -> None:
 
 
 def test_of_several_processes_that_write_a_log_one_sets_it_aside_at_midnight_and_no_line_is_lost(tmp_path):
-    handlers = [FileADay(tmp_path / "log") for _ in range(3)]
+    handlers = [FileADay(tmp_path / "log", 14) for _ in range(3)]
     for number, handler in enumerate(handlers):
         write(handler, f"before {number}")
     midnight = int(time.time()) - 1

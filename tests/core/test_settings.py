@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -296,14 +297,16 @@ def test_a_path_of_the_command_line_or_the_environment_is_relative_to_where_the_
     assert resolve({}, from_command_line(["log.file="])).core.log_file is None
 
 
-def test_a_missing_directory_of_the_log_is_named_with_its_absolute_path_and_what_to_do(command, tmp_path):
+def test_a_missing_directory_of_the_log_is_made_where_archive_yaml_says(command, tmp_path):
     command("dayfile", "init", "archive", archive=None)
-    (tmp_path / "archive" / "archive.yaml").write_text("log: {file: logs/dayfile, level: info}\n")
-    done = command("archive-run")
-    logs = tmp_path / "archive" / "logs"
-    assert done.code == 2
-    assert f"dayfile: {logs}/dayfile: log.file cannot be written: " in done.err
-    assert f"make the directory {logs}\n" in done.err
-    logs.mkdir()
+    (tmp_path / "archive" / "archive.yaml").write_text("log: {file: ../logs/of/dayfile, level: info}\n")
     assert command("archive-run").code == 0
-    assert (logs / "dayfile").exists()
+    assert (tmp_path / "logs" / "of" / "dayfile").exists()
+
+
+def test_a_log_that_cannot_be_written_is_named_with_its_absolute_path(command, tmp_path):
+    command("dayfile", "init", "archive", archive=None)
+    (tmp_path / "archive" / "archive.yaml").write_text("log: {file: archive.yaml/dayfile}\n")
+    done = command("archive-run")
+    assert done.code == 2
+    assert re.match(f"dayfile: {tmp_path}/archive/archive.yaml.*: log.file cannot be written: ", done.err)

@@ -18,6 +18,9 @@ from archives import find_defects, list_entries
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
+from disks import mount
+from running import kill, run_command
+from watching import Watcher
 
 PATIENCE = 300.0  # seconds; a busy machine is slow
 
@@ -193,3 +196,27 @@ def fresh(busy, tmp_path) -> Iterable[Callable[[], Archive]]:
         return busy.copied(place)
 
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
+    yield place
+    run_command("umount", "-l", place, check=True)
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Start watchers; those that are left at the end are killed."""
+    started = []
+
+    def start(directory=tmp_path, **options):
+        started.append(Watcher(directory, **options))
+        return started[-1]
+
+    yield start
+    for watcher in started:
+        kill(watcher.process)

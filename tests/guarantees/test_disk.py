@@ -19,6 +19,7 @@ from dayfile.errors import StorageError
 from dayfile.testing import selftest
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile_cris import instrument as cris
+from disks import fill_up, mount
 from instruments import make_stream
 from running import run_command, run_python
 
@@ -216,35 +217,6 @@ def test_files_that_may_not_grow_stop_the_run_and_the_next_run_completes(busy, t
     assert failures > 15
 
 
-def mounted(*arguments: str) -> None:
-    """Mount a file system, or skip."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount a file system")
-    done = run_command("mount", *arguments)
-    if done.returncode:
-        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 2 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
-    yield place
-    run_command("umount", "-l", place, check=True)
-
-
-def fill_up(disk_: Path, free: int) -> Path:
-    """Take all the space of a file system but ``free`` bytes, in pages of 4096."""
-    ballast = disk_ / "ballast"
-    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(ballast, ballast.stat().st_size - free)
-    return ballast
-
-
 def test_a_disk_that_is_really_full_stops_the_run_and_the_next_run_completes(busy, small_disk, finish):
     free, failures = 0, 0
     while True:
@@ -341,9 +313,9 @@ def test_the_command_ends_with_its_own_exit_code_where_a_step_fails(tmp_path, hs
 def test_a_file_system_that_is_read_only_stops_the_run(busy, tmp_path, finish):
     archive = busy.copied(tmp_path / "archive")
     before = contents(archive.path)
-    mounted("--bind", str(archive.path), str(archive.path))
+    mount("--bind", str(archive.path), str(archive.path))
     try:
-        mounted("-o", "remount,bind,ro", str(archive.path))
+        mount("-o", "remount,bind,ro", str(archive.path))
         assert finish(archive) == COULD_NOT_WRITE
         assert contents(archive.path) == before
         assert find_defects(archive.root) == []

@@ -2,123 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import watchfiles
 
-from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.root import Root
 from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
-from dayfile_cris import instrument as cris
-from instruments import make_stream
-from running import PATIENCE, find_program, kill, read_holder, until
-
-HSKP = cris.layout.by_code()["L1CrisHskp"]
-START = 57801601  # second of the spacecraft's clock at the beginning of 1997-10-31
-STREAM = "L1CrisHskp.be.bin"
-DAY_FILE = "cris/1997/10/cris.1997.10.31.hsk.h5"
-NEVER = 3600
-
-
-def stream(*slots):
-    """A struct stream of housekeeping records for slots of the day."""
-    records = np.zeros(len(slots), HSKP.dtype)
-    records["Second1996"] = START + 256 * np.array(slots)
-    return make_stream(cris, HSKP, records)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A watch that ended: its exit code, what it printed, and its report if it wrote one."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-    report: dict[str, Any] | None
-
-
-class Watcher:
-    """``archive-run --watch`` in a process of its own, on the archive of a directory.
-
-    Settings are given by name, with ``__`` for the dot; what is not given waits for ever, or not at all.
-    """
-
-    def __init__(self, directory, *, environment=None, program=(), **settings):
-        self.archive = directory / "archive"
-        Root(self.archive).create()
-        self.report_path = directory / "report.json"
-        chosen = {"publish__after": NEVER, "publish__growth": 1e12, "watch__rescan": NEVER, "watch__settle": 0}
-        pairs = [f"{name.replace('__', '.')}={value}" for name, value in {**chosen, **settings}.items()]
-        command = [*program] or [find_program("archive-run")]
-        command += ["--watch", "--plugins", "cris", "--archive", str(self.archive), "--report", str(self.report_path)]
-        self.process = subprocess.Popen(
-            [*command, *(word for pair in pairs for word in ("--set", pair))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
-
-    def ready(self):
-        """Wait until it has taken its signals, and the archive's lock."""
-        until(lambda: read_holder(self.archive) == self.process.pid or self.process.poll() is not None)
-        assert self.process.poll() is None, self.process.communicate()
-        return self
-
-    def arrive(self, name, content):
-        """Let a file arrive, as it should: written elsewhere and renamed in."""
-        making = self.archive / ".making"
-        making.write_bytes(content)
-        target = self.archive / "incoming" / name / STREAM
-        target.parent.mkdir(exist_ok=True, parents=True)
-        making.rename(target)
-
-    def records(self):
-        """How many records the catalogue knows of: those that are published."""
-        return sum(row.records for row in Catalogue(self.archive / "catalogue.db").rows())
-
-    def accepted(self):
-        return [path for path in (self.archive / "accepted").rglob("*") if path.is_file()]
-
-    def incoming(self):
-        return [path for path in (self.archive / "incoming").rglob("*") if path.is_file()]
-
-    def stop(self, number=signal.SIGTERM):
-        """Tell it to stop; its exit code, and its report."""
-        self.process.send_signal(number)
-        return self.ended()
-
-    def ended(self):
-        out, err = self.process.communicate(timeout=PATIENCE)
-        report = json.loads(self.report_path.read_text()) if self.report_path.exists() else None
-        return Ended(self.process.returncode, out, err, report)
-
-
-@pytest.fixture
-def watch(tmp_path):
-    """Start watchers; those that are left at the end are killed."""
-    started = []
-
-    def start(**options):
-        started.append(Watcher(tmp_path, **options))
-        return started[-1]
-
-    yield start
-    for watcher in started:
-        kill(watcher.process)
+from running import PATIENCE, until
+from watching import DAY_FILE, HSKP, NEVER, STREAM, stream
 
 
 def test_what_arrives_is_archived_at_once_and_published_after_a_time_of_quiet(watch):
@@ -161,12 +59,45 @@ def test_a_signal_stops_it_with_everything_published(watch, number):
     until(lambda: len(watcher.accepted()) == 5)
     assert watcher.records() == 0
     done = watcher.stop(number)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = "dayfile: publishing what was accepted; press Ctrl-C again to stop at once\n"
+    assert (done.returncode, done.stderr) == (0, said if number == signal.SIGINT else "")
     assert watcher.records() == 10
     assert watcher.accepted() == []
     assert list((watcher.archive / "workshop").iterdir()) == []
     assert not (watcher.archive / ".lock.json").exists()
     assert done.report["day_files"] == [DAY_FILE]
+
+
+SLOW = """
+import sys, time
+from dayfile.archive import disk
+from dayfile.cli import archive_run
+
+def wait(step, path):
+    if step == "rename" and path.suffix == ".h5":
+        print("publishing", file=sys.stderr, flush=True)
+        time.sleep(3600)
+
+sys.argv[0] = "archive-run"
+with disk.watch_steps(wait):
+    archive_run()
+"""
+
+
+def test_a_second_interrupt_stops_it_at_once_and_the_next_run_has_everything(watch, archive_run):
+    """While it is publishing, which here never ends."""
+    watcher = watch(program=[sys.executable, "-c", SLOW]).ready()
+    watcher.arrive("1", stream(0, 1))
+    until(watcher.accepted)
+    watcher.process.send_signal(signal.SIGINT)
+    assert "press Ctrl-C again to stop at once" in watcher.process.stderr.readline()
+    assert watcher.process.stderr.readline() == "publishing\n"
+    done = watcher.stop(signal.SIGINT)
+    assert done.returncode == 130
+    assert done.stderr == "dayfile: stopped; nothing is lost: the next run goes on with what was accepted\n"
+    assert len(watcher.accepted()) == 1
+    done = archive_run("--archive", watcher.archive, "--plugins", "cris")
+    assert (done.returncode, watcher.records()) == (0, 2)
 
 
 def test_a_signal_in_the_midst_of_work_loses_nothing(watch, archive_run):

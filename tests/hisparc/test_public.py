@@ -29,6 +29,7 @@ from dayfile_hisparc.simulation import simulate_events
 from dayfile_hisparc.stations import StationList, parse_list, replace_list
 from running import Server, find_free_port
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 PATIENCE = 60  # seconds; a busy machine is slow
 EVENTS = [event for event, _ in zip(simulate_events(np.datetime64("2024-05-01"), 1, 501), range(10), strict=False)]
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -155,15 +156,7 @@ events {{ }}
 http {{
     access_log off; client_body_temp_path {here}/body; proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/f;
     uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;
-    server {{
-        listen 127.0.0.1:{port};
-        client_max_body_size 64m;
-        location / {{
-            proxy_pass http://127.0.0.1:{upstream};
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header Forwarded "";
-        }}
-    }}
+    {server}
 }}
 """
 
@@ -173,7 +166,9 @@ def test_behind_nginx_uploads_of_any_size_arrive_and_the_client_is_the_true_one(
     settings = ("hisparc.station_list_source=http://127.0.0.1:1/l", "hisparc.reload_from=127.0.0.5")
     with receiving(tmp_path, listing(501), *settings, "serve.proxies=127.0.0.1") as upstream:
         port = find_free_port()
-        (tmp_path / "nginx.conf").write_text(NGINX.format(here=tmp_path, port=port, upstream=upstream))
+        server = (DEPLOY / "nginx.conf").read_text().replace("listen 80;", f"listen 127.0.0.1:{port};")
+        server = server.replace("http://127.0.0.1:8000;", f"http://127.0.0.1:{upstream};")
+        (tmp_path / "nginx.conf").write_text(NGINX.format(here=tmp_path, server=server))
         command = ["nginx", "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf", "-p", tmp_path]
         with running(command, port, tmp_path / "nginx.txt"):
             filler = b"&x=" + b"a" * (4 * 2**20)  # nginx takes 1 MB where nothing is set

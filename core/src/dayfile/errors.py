@@ -21,6 +21,7 @@ __all__ = [
     "RecordError",
     "SettingsError",
     "SourceError",
+    "StoppedError",
     "StorageError",
     "TimeError",
     "UsageError",
@@ -147,3 +148,9 @@ class ArchiveLockedError(DayfileError):
     """Another run holds the archive's lock."""
 
     exit_code = 5
+
+
+class StoppedError(DayfileError):
+    """Stopped with Ctrl-C; the next run goes on with what was accepted."""
+
+    exit_code = 130

@@ -8,6 +8,7 @@ import logging.handlers
 import os
 import time
 from dataclasses import dataclass
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from dayfile.errors import SettingsError
@@ -17,7 +18,6 @@ from dayfile.settings import CoreSettings
 __all__ = ["ALIKE", "CountingHandler", "log_as"]
 
 LINE = "%(asctime)s %(name)s[%(process)d].%(funcName)s.%(levelname)s: %(message)s"
-KEPT = 14
 SECONDS = 60.0
 ALIKE = 100
 """Lines of one kind (they differ in names and numbers) that are written in that time."""
@@ -39,8 +39,8 @@ class Lines(logging.Formatter):
 class FileADay(logging.handlers.TimedRotatingFileHandler):
     """A log file a day, which several processes may write: the first whose day ends sets the file aside."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "midnight", backupCount=KEPT, encoding="utf-8")
+    def __init__(self, path: Path, days: int) -> None:
+        super().__init__(path, "midnight", backupCount=days, encoding="utf-8")
 
     def doRollover(self) -> None:  # noqa: N802 - named by logging
         """Set the file aside and begin a new one, or take the one that another process has begun."""
@@ -157,15 +157,20 @@ class CountingHandler(logging.Handler):
             self.target.handle(record)
 
 
+def open_log(path: Path, days: int) -> logging.Handler:
+    """Open a log file of which files of earlier days are kept, or with 0 days one that other programs may move."""
+    return FileADay(path, days) if days else WatchedFileHandler(path, encoding="utf-8")
+
+
 def log_as(command: str, settings: CoreSettings) -> None:
-    """Let the loggers of dayfile and its plugins write where the settings say.
+    """Let the loggers of dayfile and its plugins write where the settings say; make the directory of the file.
 
     Parameters
     ----------
     command : str
         What stands for ``{command}`` in the file's name, so that two programs do not share a file.
     settings : CoreSettings
-        ``log.file`` and ``log.level``.
+        ``log.file``, ``log.days`` and ``log.level``.
 
     Raises
     ------
@@ -176,10 +181,14 @@ def log_as(command: str, settings: CoreSettings) -> None:
     if settings.log_file is not None:
         path = Path(str(settings.log_file).replace("{command}", command))
         try:
-            handler = FileADay(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handler = (
+                FileADay(path, settings.log_days) if settings.log_days else WatchedFileHandler(path, encoding="utf-8")
+            )
         except OSError as error:
-            advice = "" if path.parent.exists() else f"; make the directory {path.parent}"
-            raise SettingsError(f"log.file cannot be written: {error.strerror}{advice}", where=path) from error
+            raise SettingsError(
+                f"log.file cannot be written: {error.strerror}", where=error.filename or path
+            ) from error
     handler.setFormatter(Lines())
     handler = CountingHandler(handler, ALIKE if command == "serve" else None)  # anybody can cause lines of a server
     logger = logging.getLogger()

@@ -17,7 +17,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
-from dayfile.messages import number_problem, suggest
+from dayfile.messages import suggest
+from dayfile.plain_yaml import read_yaml
 
 __all__ = [
     "CoreSettings",
@@ -33,9 +34,6 @@ __all__ = [
 
 PREFIX = "DAYFILE_"
 SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
-DEEPEST_YAML = 16
-"""Levels of a settings file; PyYAML recurses, and a deep one would end the process."""
-BOOLEAN, TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 class CoreSettings(BaseModel):
@@ -86,11 +84,31 @@ class CoreSettings(BaseModel):
         gt=0,
         description="while watching: growth, as a share of the published file, at which a busy day file is published",
     )
+    publish_at_most: float = Field(
+        300.0,
+        alias="publish.at_most",
+        gt=0,
+        description="while watching: seconds after which what is new in a day file is published, however busy it is; "
+        "later if that took more than a tenth of the time",
+    )
     watch_rescan: float = Field(
         5.0,
         alias="watch.rescan",
         gt=0,
         description="while watching: seconds between looks at incoming/ without a notice",
+    )
+    disk_wait: bool = Field(
+        default=False,
+        alias="disk.wait",
+        description="while watching: true: where the disk is full, wait until there is room and go on; false: end with "
+        "exit code 4",
+    )
+    disk_least_free: int = Field(
+        2**30,
+        alias="disk.least_free",
+        ge=0,
+        description="bytes that should be free for the archive: fewer are a warning, and a full disk has room again "
+        "from here on",
     )
     intake_also: tuple[str, ...] = Field(
         (),
@@ -101,7 +119,14 @@ class CoreSettings(BaseModel):
     log_file: Path | None = Field(
         None,
         alias="log.file",
-        description="log here, a file a day, the last 14 kept; {command} in it is run or serve; empty: standard error",
+        description="log here; {command} in it is run or serve; empty: standard error",
+    )
+    log_days: int = Field(
+        14,
+        alias="log.days",
+        ge=0,
+        description="files of earlier days that are kept beside log.file, which is renamed at midnight; 0: never "
+        "renamed here, and opened again when another program, such as logrotate, has moved it",
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "warning", alias="log.level", description="what is logged"
@@ -281,52 +306,6 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
         elif values is not None:  # a section with every line commented out is None
             given[str(section)] = Given(values, str(path), directory)
     return given
-
-
-def read_yaml(text: str, path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
-    """The content of a YAML file, without what YAML 1.1 and 1.2 read as different numbers.
-
-    ``yes``, ``no``, ``on`` and ``off`` are texts, as in YAML 1.2; a setting that is true or false takes them.
-
-    Raises
-    ------
-    SettingsError
-        It is nested too deep, or has such a number; the message names the line.
-    yaml.YAMLError
-        It is not YAML.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST_YAML:
-            line = "" if event.start_mark is None else f":{event.start_mark.line + 1}"
-            raise SettingsError(f"nested more than {DEEPEST_YAML} deep; settings never are", where=f"{path}{line}")
-    loader = yaml.SafeLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        waiting, seen = [root], set()
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, yaml.CollectionNode) and id(node) not in seen:
-                seen.add(id(node))
-                waiting += [part for child in node.value for part in (child if isinstance(child, tuple) else (child,))]
-            if isinstance(node, yaml.ScalarNode) and node.style is None:
-                check_scalar(node, loader, path)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def check_scalar(node: yaml.ScalarNode, loader: yaml.SafeLoader, path: Path) -> None:
-    """Refuse a number that YAML 1.2 reads otherwise; make texts of what is true or false in YAML 1.1 only."""
-    if node.tag == BOOLEAN and node.value.lower() not in {"true", "false"}:
-        node.tag = TEXT
-    elif node.tag.endswith((":int", ":float")):
-        problem = number_problem(node.value, loader.construct_object(node))
-        if problem:
-            raise SettingsError(problem, where=f"{path}:{node.start_mark.line + 1}")
 
 
 def keys_of(models: Mapping[str, type[BaseModel]]) -> dict[str, tuple[str, str]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from stat import S_ISLNK
 from typing import BinaryIO, cast
 
+from dayfile.archive.space import describe_full
 from dayfile.errors import StorageError
 
 __all__ = [
@@ -48,8 +49,7 @@ __all__ = [
 
 COPY_BLOCK = 2**30
 SYNC_FILE_RANGE_WRITE = 2
-AT_FDCWD = -100
-RENAME_NOREPLACE = 1
+AT_FDCWD, RENAME_NOREPLACE = -100, 1
 OTHERS = 0o007
 PRIVATE_DIRECTORY = 0o777 & ~OTHERS
 PRIVATE_FILE = 0o666 & ~OTHERS
@@ -89,7 +89,8 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"could not {action}: {error.strerror or error}; {STAYS}", where=path) from error
+        cause = f"{error.strerror or error}{describe_full(error.errno, path)}"
+        raise StorageError(f"could not {action}: {cause}; {STAYS}", where=path) from error
 
 
 def concerns_the_disk(error: OSError) -> bool:
@@ -210,7 +211,7 @@ def copy(source: Path, target: Path) -> None:
                     break
                 left -= done
         except OSError:
-            # Not across these file systems, or not in this kernel: copy the rest the plain way.
+            # Not across these file systems, or not in this kernel: copy the rest.
             old.seek(new.seek(0, os.SEEK_END))
             shutil.copyfileobj(old, new)
 
@@ -236,9 +237,13 @@ def bring_near(made: Path, target: Path) -> Path:
             return made
     near = target.with_name(f".{target.name}")
     unlink(near)
-    if exists(target):  # nobody else may read it before it has the mode of the target
-        write(near, b"", private=True)
-    copy(made, near)
+    try:
+        if exists(target):  # nobody else may read it before it has the mode of the target
+            write(near, b"", private=True)
+        copy(made, near)
+    except StorageError:
+        unlink(near)  # it takes room
+        raise
     unlink(made)
     return near
 

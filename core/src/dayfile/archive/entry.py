@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ __all__ = [
     "REASON",
     "VALUES",
     "Entry",
+    "find_named",
     "list_contents",
     "make_id",
     "make_safe_name",
     "parse_id",
     "read_entry",
+    "shorten_ids",
 ]
 
 REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
+SHORTEST_ID = 4
+"""Digits of an id that people see, at least."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,21 @@ class Entry:
             return 0
 
     @property
-    def age(self) -> float | None:
-        """Return the seconds since it was made; None if its reason does not say."""
+    def made(self) -> float | None:
+        """Return when it was made, in seconds since 1970; None if its reason does not say."""
         try:
-            return time.time() - dt.datetime.fromisoformat(str(self.reason.get("time"))).timestamp()
+            return dt.datetime.fromisoformat(str(self.reason.get("time"))).timestamp()
         except (ValueError, OverflowError):
             return None
+
+    @property
+    def age(self) -> float | None:
+        """Return the seconds since it was made; None if its reason does not say."""
+        return None if self.made is None else time.time() - self.made
+
+    def is_since(self, first: float) -> bool:
+        """Return whether it was made at a time or later, in seconds since 1970; also if that is unknown."""
+        return self.made is None or self.made >= first
 
 
 def read_entry(path: Path) -> Entry:
@@ -135,3 +150,39 @@ def parse_id(name: str) -> str:
     '719cb3e265e6'
     """
     return "-".join(name.split("-")[3:])
+
+
+def find_named(word: str, names: Collection[str]) -> list[str]:
+    """Find the names of entries that a word may mean: a name or an id, or else what ids or names begin with.
+
+    Examples
+    --------
+    >>> names = ["2026-11-29-719cb3e265e6", "2026-11-29-20261199aaaa"]
+    >>> find_named("719c", names), find_named("2026", names)
+    (['2026-11-29-719cb3e265e6'], ['2026-11-29-20261199aaaa'])
+    >>> len(find_named("2026-11-29", names)), find_named("", names)
+    (2, [])
+    """
+    if not word:
+        return []
+    return (
+        [name for name in names if word in {name, parse_id(name)}]
+        or [name for name in names if parse_id(name).startswith(word)]
+        or [name for name in names if name.startswith(word)]
+    )
+
+
+def shorten_ids(names: Collection[str]) -> dict[str, str]:
+    """Shorten the names of entries to what still means one of them: the first digits of an id, four at least.
+
+    Examples
+    --------
+    >>> shorten_ids(["2026-11-29-719cb3e265e6", "2026-11-29-719cd0000000"])
+    {'2026-11-29-719cb3e265e6': '719cb', '2026-11-29-719cd0000000': '719cd'}
+    """
+    ids = {name: parse_id(name) for name in names}
+    needed = dict.fromkeys(ids.values(), SHORTEST_ID)
+    for one, other in pairwise(sorted(ids.values())):
+        alike = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+        needed[one], needed[other] = max(needed[one], alike + 1), max(needed[other], alike + 1)
+    return {name: short[: needed[short]] if needed[short] <= len(short) else name for name, short in ids.items()}

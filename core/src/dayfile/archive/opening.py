@@ -18,6 +18,7 @@ from stat import S_ISREG
 import tables
 
 from dayfile.archive import disk
+from dayfile.archive.space import describe_full
 from dayfile.errors import HeldError, StorageError, UnknownStoreError
 from dayfile.hdf5.errors import find_errno
 from dayfile.hdf5.files import open_file
@@ -222,6 +223,8 @@ def convert_hdf5_errors(action: str, path: Path) -> Iterator[None]:
     except (tables.HDF5ExtError, OSError) as error:
         number, _ = find_errno(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        cause = f"({os.strerror(number)})" if number else f"({lines[-1]}), is the disk full?"
+        cause = f"({lines[-1]}), is the disk full?"
+        if number is not None:
+            cause = f"({os.strerror(number)}{describe_full(number, path)})"
         message = f"could not {action} {cause}; {disk.STAYS}"
         raise StorageError(message, where=path) from error

@@ -23,17 +23,17 @@ from dayfile.archive.entry import (
     REASON,
     VALUES,
     Entry,
+    find_named,
     list_contents,
     make_id,
     make_safe_name,
-    parse_id,
     read_entry,
 )
 from dayfile.archive.locks import hold_lock
 from dayfile.archive.requeued import Requeued
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
-from dayfile.messages import plural
+from dayfile.messages import list_some, plural
 from dayfile.model.batch import Source
 
 __all__ = ["Quarantine"]
@@ -284,16 +284,13 @@ class Quarantine:
         UsageError
             No entry has that name, or more than one.
         """
-        listing = list(self._list_entries())
-        found = [each for each in listing if name in {each.name, parse_id(each.name)}] or [
-            each for each in listing if name and (each.name.startswith(name) or parse_id(each.name).startswith(name))
-        ]
+        found = find_named(name, [each.name for each in self._list_entries()])
         if len(found) != 1:
-            message = (
-                f"{'more than one entry is' if found else 'no entry is'} called {name!r}; see: dayfile quarantine ls"
-            )
+            message = f"no entry is called {name!r}; see: dayfile quarantine ls"
+            if found:
+                message = f"more than one entry is called {name!r}: {list_some(found, 5)}; see: dayfile quarantine ls"
             raise UsageError(message, where=self.path)
-        return read_entry(Path(found[0].path))
+        return read_entry(self.path / found[0])
 
     def requeue(self, entry: Entry) -> Path | None:
         """Submit an entry again: move it back to ``incoming/``, for the next run.

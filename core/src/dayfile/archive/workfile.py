@@ -68,6 +68,12 @@ class WorkFile:
         their statuses. The reader removes them.
     arrivals : list of int
         When the sources that were entered had arrived, nanoseconds since 1970.
+    grown : int
+        Bytes that were written to it.
+    since, written : float
+        When records were first and last written to it, by the monotonic clock.
+    opening : float
+        Seconds that it took to copy, open and index the published file.
     """
 
     def __init__(
@@ -99,7 +105,8 @@ class WorkFile:
         self.arrivals: list[int] = []
         self.failed: StorageError | None = None  # since a caller last set it to None
         self.waiting = self.grown = 0
-        self.written = time.monotonic()
+        self.since = self.written = time.monotonic()
+        self.opening = 0.0
 
     def _read_published_ledger(self, day: np.datetime64, *, taken: bool) -> Ledger:
         if self.base is None:
@@ -140,12 +147,6 @@ class WorkFile:
         """Return whether it has anything to publish: a copy to which no record was written is not new."""
         return self.grown > 0
 
-    def is_due(self, quiet: float, growth: float) -> bool:
-        """Return whether to publish though more may come: quiet for n seconds, or grown by a share of its size."""
-        return self.changed and (
-            time.monotonic() - self.written >= quiet or self.grown >= growth * max(self.base_size, 1)
-        )
-
     def begin(self, sources: int = 1) -> None:
         """Start the next n sources. Must precede :meth:`write`."""
         self.first_source = self.sources
@@ -166,6 +167,7 @@ class WorkFile:
         array of uint8, shape (len(batch),)
             A status per record: 0 written, 1 slot taken by another record, 2 slot in conflict, 3 identical.
         """
+        closed, began = self.tables is None, time.monotonic()
         try:
             with convert_hdf5_errors("write", self.path):
                 found = self._open().find(data_type, batch.keys, batch.records.dtype)
@@ -173,9 +175,11 @@ class WorkFile:
                 statuses = found.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
             self.answers.append((data_type.name, batch.numbers, statuses))
             size = batch.records.nbytes + sum(map(len, batch.blobs.values))
+            self.written = time.monotonic()
+            self.since = self.since if self.changed else self.written
+            self.opening += self.written - began if closed else 0.0
             self.waiting += size
             self.grown += size
-            self.written = time.monotonic()
             if self.waiting > WAITING_BYTES:
                 self.flush()
         except StorageError as error:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.inspect import JsonOption
+from dayfile.cli.inspect import JsonOption, find_width
 from dayfile.cli.maintain import open_existing
 from dayfile.cli.output import require_output
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
-    from dayfile.archive.entry import Entry
     from dayfile.archive.quarantine import Quarantine
 
 __all__ = ["quarantine"]
 
-MOST_EXAMPLES = 3
-"""Entries of one reason that are named in a list."""
-
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ENTRIES]...", help="Names of entries, or unique beginnings of them."),
+    typer.Argument(metavar="[ENTRIES]...", help="First digits or names of entries."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
@@ -72,86 +69,37 @@ def for_each(
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
     each: Annotated[bool, typer.Option("--all", help="A line for each entry.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Only entries made since a time, or in the last 90 min, 12 h or 7 d."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the quarantine: entries with the same plugin and reason in one line, the oldest first.
+    """List the quarantine: entries by cause, the newest cause last, and the commands that help.
+
+    Names of entries are their first digits; show, requeue and drop take these.
 
     Exit codes: 0 done, 3 some entries cannot be read, 4 the quarantine cannot be read.
     """
     from dayfile.archive.quarantine import Quarantine
+    from dayfile.cli.causes import format_causes, format_entries, parse_since
     from dayfile.errors import StorageError
 
+    first = None if since is None else parse_since(since)
     box = Quarantine(open_existing(archive))
     with suppress(StorageError):  # not permitted, or locked: list what is there
         box.repair(seconds=0)
-    entries = list(box.entries())
+    known = list(box.entries())
+    entries = [entry for entry in known if first is None or entry.is_since(first)]
     if as_json:
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
     else:
-        for line in format_entries(entries) if each else format_reasons(entries):
-            typer.echo(printable(line))
+        width = find_width() if not each or sys.stdout.isatty() else None
+        for line in format_entries(entries, width) if each else format_causes(entries, known, width or 0):
+            typer.echo(line)
         hint = "; --all lists each" if len(entries) > 1 and not each else ""
         typer.echo(f"{plural(len(entries), 'entry')}{hint}")
     raise typer.Exit(3 if any(entry.closed for entry in entries) else 0)
-
-
-def format_entries(entries: Sequence[Entry]) -> Iterator[str]:
-    """Format a line for each entry."""
-    for entry in entries:
-        yield f"{entry.name}  {describe_group([entry])}  {describe_content(entry)}: {entry.message}"
-
-
-def format_reasons(entries: Sequence[Entry]) -> Iterator[str]:
-    """Format two lines for entries with the same plugin and reason: their size and reason, and their names."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault((str(entry.reason.get("plugin", "")), entry.message), []).append(entry)
-    for (_, message), group in groups.items():
-        yield f"{plural(len(group), 'entry')}  {describe_group(group)}  {message}"
-        named = ", ".join(f"{entry.name} ({describe_content(entry)})" for entry in group[:MOST_EXAMPLES])
-        yield f"    {named}{f' and {len(group) - MOST_EXAMPLES} more' if len(group) > MOST_EXAMPLES else ''}"
-
-
-def describe_content(entry: Entry) -> str:
-    """Describe the content of an entry: its source, and the number of records."""
-    records = f"{plural(entry.records, 'record')} of " if entry.records else ""
-    return f"{records}{entry.reason.get('source', 'unknown')}"
-
-
-def describe_group(entries: Sequence[Entry]) -> str:
-    """Describe plugin, size and greatest age of entries with the same reason."""
-    ages = [entry.age for entry in entries if entry.age is not None]
-    plugin = entries[0].reason.get("plugin") or "-"
-    return f"{plugin}  {format_size(sum(entry.size for entry in entries))}  {format_age(max(ages)) if ages else '-'}"
-
-
-def format_size(size: float) -> str:
-    """Format a number of bytes in a unit that keeps it short.
-
-    Examples
-    --------
-    >>> format_size(17), format_size(2000), format_size(3_400_000)
-    ('17 B', '2.0 kB', '3.4 MB')
-    """
-    units = ["B", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.0f} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
-
-
-def format_age(seconds: float) -> str:
-    """Format seconds in the largest suitable unit.
-
-    Examples
-    --------
-    >>> format_age(17), format_age(3600), format_age(200_000)
-    ('17 s', '1 h', '2 days')
-    """
-    for unit, length in (("h", 3600), ("min", 60)):
-        if length <= seconds < 24 * 3600:
-            return f"{seconds // length:.0f} {unit}"
-    return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
 
 
 @quarantine.command("show")

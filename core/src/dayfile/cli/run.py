@@ -129,7 +129,7 @@ def run(
     from dayfile.engine.offering import Offered
     from dayfile.engine.processes import needs_processes, run_processes
     from dayfile.engine.watch import run_watch
-    from dayfile.errors import UsageError
+    from dayfile.errors import StoppedError, UsageError
     from dayfile.logs import log_as
 
     if report is not None:
@@ -144,14 +144,18 @@ def run(
         raise UsageError("- is read in one process; leave out --engine and --workers")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
     log_as("run", resolved.core)
-    with show_progress() if not quiet else nullcontext(show_nothing) as progress:
-        several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
-        if watch:
-            done = run_watch(root, loaded, resolved, progress)
-        elif several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
-            done = run_processes(root, loaded, resolved, sources or [], progress, workers)
-        else:
-            done = run_serial(root, loaded, resolved, given, progress)
+    try:
+        with show_progress() if not quiet else nullcontext(show_nothing) as progress:
+            several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
+            if watch:
+                done = run_watch(root, loaded, resolved, progress)
+            elif several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
+                done = run_processes(root, loaded, resolved, sources or [], progress, workers)
+            else:
+                done = run_serial(root, loaded, resolved, given, progress)
+    except KeyboardInterrupt as error:
+        message = "stopped; nothing is lost: the next run goes on with what was accepted"
+        raise StoppedError(message + ("; give the same sources again" if given else "")) from error
     # The report first: it must exist whatever happens to the output.
     try:
         if report is not None:

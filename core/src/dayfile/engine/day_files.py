@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from dayfile.archive.opening import REMEDY, DayFileError, open_day_file
 from dayfile.archive.root import Root, resolve_links
 from dayfile.archive.survey import survey
 from dayfile.archive.workfile import WorkFile
+from dayfile.engine.schedule import Schedule
 from dayfile.engine.shares import Setback
 from dayfile.errors import HeldError, PluginError, StorageError
 from dayfile.model.batch import Origin
@@ -67,6 +70,7 @@ class DayFiles:
         self.statuses: dict[str, list[tuple[str, npt.NDArray[np.uint8]]]] = {}
         self.setbacks: dict[str, Setback] = {}
         self.files: dict[Path, str] = {}  # their paths by their targets, with links resolved
+        self.schedule = Schedule(settings.core)
         self.made = 0
 
     def open(self, path: str, day: np.datetime64, data_type: str) -> WorkFile:
@@ -171,10 +175,19 @@ class DayFiles:
         """Enter a source into the ledger of a day file, after all its records are written, also in other day files."""
         self.work_files[path].enter(origin, records)
 
+    def compute_waits(self) -> dict[str, float]:
+        """Compute the seconds until a watch should publish each day file with changes, if nothing more arrives."""
+        return self.schedule.compute_waits(self.work_files, time.monotonic())
+
     def list_due(self) -> list[str]:
         """List the day files that a watch should publish now."""
-        core = self.settings.core
-        return [path for path, file in self.work_files.items() if file.is_due(core.publish_after, core.publish_growth)]
+        return [path for path, wait in self.compute_waits().items() if wait <= 0]
+
+    @property
+    def age(self) -> float:
+        """Return for how many seconds the oldest records wait that readers do not see yet; 0 without any."""
+        now = time.monotonic()
+        return max((now - file.since for file in self.work_files.values() if file.changed), default=0.0)
 
     def list_changed(self, paths: Container[str] | None = None) -> dict[str, np.datetime64]:
         """List the day files with unpublished changes, and their days; of ``paths``, or all."""
@@ -188,6 +201,7 @@ class DayFiles:
         """Publish day files one by one; yield each path with its rows for the catalogue, or why it was given up."""
         for path in list(paths):
             work_file = self.work_files[path]
+            began = time.monotonic()
             try:
                 summaries, digest = work_file.publish()
             except HeldError as error:
@@ -196,6 +210,8 @@ class DayFiles:
             except StorageError as error:
                 yield path, self.give_up(path, error)
                 continue
+            now = time.monotonic()
+            self.schedule.note(path, digest.size, work_file.opening + now - began, now)
             del self.work_files[path]
             self.used.pop(path, None)
             self.taken.pop(path, None)
@@ -218,9 +234,11 @@ class DayFiles:
         return self.statuses.pop(path, [])
 
     def abandon(self) -> None:
-        """Close all work files after a failure; the next run starts new ones."""
+        """Close all work files after a failure, and remove them, as they take room; the next run starts new ones."""
         for work_file in self.work_files.values():
             work_file.abandon()
+            with suppress(OSError):  # the next run empties the workshop
+                work_file.path.unlink(missing_ok=True)
         self.work_files.clear()
         self.used.clear()
         self.taken.clear()

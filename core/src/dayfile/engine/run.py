@@ -66,6 +66,11 @@ class Run:
         The steps from sources to day files.
     block_bytes : int
         Size in bytes above which a source is read in blocks.
+
+    Attributes
+    ----------
+    low : str
+        What disk is nearly full, for people; empty if there is room enough.
     """
 
     def __init__(self, root: Root, pipeline: Pipeline, block_bytes: int = DEFAULTS.block_bytes) -> None:
@@ -84,6 +89,7 @@ class Run:
         }
         self.left = Left(root, pipeline.plugins)
         self.known_left: set[Path] = set()
+        self.low = ""
 
     def take(self, group: Sequence[Arrival]) -> None:
         """Archive a group of sources, and list it as attempted meanwhile; report sources that cannot be read."""

@@ -20,6 +20,7 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reindexing import make_catalogue
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import accept_each
+from dayfile.engine.full_disk import warn_when_low
 from dayfile.engine.intake import list_further
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
@@ -79,6 +80,7 @@ def start_run(
         Quarantine(root).repair()
         pipeline = Pipeline(root, plugins, settings, report, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
+        run.low = warn_when_low(root, settings.core.disk_least_free)
         for path, error in unseen:
             run.report_unseen(path, error)
         for _ in accept_each(root, also, run.hold):

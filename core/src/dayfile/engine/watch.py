@@ -7,8 +7,9 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -16,17 +17,24 @@ from typing import Self
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
 from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.full_disk import FullDisk, warn_when_low
 from dayfile.engine.intake import Incoming, group_arrivals
 from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
+from dayfile.errors import StorageError
+from dayfile.interrupts import AGAIN, announce
+from dayfile.messages import format_age, plural
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.supervision import Supervisor
 
 __all__ = ["run_watch"]
 
 # Milliseconds between two checks of watchfiles' own queue; it wakes up for each.
 NOTICE_STEP = 250
+SHORTEST_PAUSE = 0.02
+"""Seconds between two checks, at least: a clock that is read twice may differ a little."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +59,68 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     ------
     StorageError
         The archive does not exist; or its directory was renamed, removed or replaced meanwhile, or cannot be written.
+
+    Notes
+    -----
+    With ``disk.wait``, a full disk ends a run as it does otherwise, and the next run starts in the same process when
+    there is room. The report is then that of the last run.
     """
-    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings) as run:
-        incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
+    full_disk, supervisor = FullDisk(root, settings.core), Supervisor()
+
+    def sleep(seconds: float) -> bool:
+        """Sleep while the disk is full, with signs of life; return False if the watch has to stop."""
+        end = time.monotonic() + seconds
+        while not bell.stopped and (left := end - time.monotonic()) > 0:
+            supervisor.report_alive(full_disk.waiting)
+            bell.wait(supervisor.limit(left))
+        return not bell.stopped
+
+    with Bell() as bell, stop_by_signals(bell):
+        while True:
+            try:
+                return watch_once(start_run(root, plugins, settings), progress, bell, full_disk, supervisor)
+            except StorageError as error:
+                if not full_disk.is_cause_of(error) or not full_disk.wait_for_room(error, sleep):
+                    raise
+
+
+def watch_once(
+    started: AbstractContextManager[Run], progress: Progress, bell: Bell, full_disk: FullDisk, supervisor: Supervisor
+) -> Report:
+    """Archive what arrives, in one run, until the bell says stop."""
+    with started as run:
+        core = run.pipeline.settings.core
+        supervisor.report_ready(f"archiving what a run before had accepted in {run.root.path}")
+        incoming = Incoming(run.root, core.watch_settle, run.report_unseen, run.is_passed_over)
         for group, _ in group_arrivals(find_accepted(run)):
+            if bell.stopped:
+                break
             run.take(group)
+            run.publish(run.pipeline.day_files.list_due())
+            supervisor.report_alive(describe_watch(run))
         logged = log_troubles(run.report)
-        with watch_directory(root.incoming, bell):
+        with watch_directory(run.root.incoming, bell):
             while not bell.stopped:
-                work_through(run, incoming, progress, bell)
+                for _ in work_through(run, incoming, progress, bell):
+                    supervisor.report_alive(describe_watch(run))
+                run.low = warn_when_low(run.root, core.disk_least_free, run.low)
+                if run.report.paths:
+                    full_disk.note_success()
                 logged = log_troubles(run.report, logged)
-                bell.wait(compute_pause(run, incoming, settings))
+                supervisor.report_alive(describe_watch(run))
+                bell.wait(supervisor.limit(compute_pause(run, incoming)))
+        supervisor.report_stopping("publishing what was accepted")
         run.publish()
     return run.report
+
+
+def describe_watch(run: Run) -> str:
+    """Describe what a watch has done, and how old is what readers do not see yet."""
+    day_files = run.pipeline.day_files
+    waiting = len(day_files.list_changed())
+    done = f"{plural(run.report.sources['archived'], 'source')} archived"
+    behind = f"{plural(waiting, 'day file')} with new records, up to {format_age(day_files.age)} old" if waiting else ""
+    return "; ".join(filter(None, (done, behind or "all is published", run.low)))
 
 
 def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[int, ...]:
@@ -130,8 +187,8 @@ class Bell:
                 pass
 
 
-def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
-    """Archive what is ready, some files at a time, and publish the day files that are due."""
+def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> Iterator[None]:
+    """Archive what is ready, some files at a time, and publish the day files that are due; yield between the steps."""
     run.root.check_there()
     ready = incoming.find_ready()
 
@@ -142,27 +199,32 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
         progress(start, len(ready), paths[0].name if paths else "")
         for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
+            yield
         # Also if no day file is due: it releases sources without new records.
         run.publish(run.pipeline.day_files.list_due())
+        yield
 
 
-def compute_pause(run: Run, incoming: Incoming, settings: Settings) -> float:
+def compute_pause(run: Run, incoming: Incoming) -> float:
     """Compute the seconds until the next check without a notice."""
-    core = settings.core
+    core = run.pipeline.settings.core
     waits = [core.watch_rescan]
     if incoming.waiting:
         waits.append(core.watch_settle)
-    if any(file.changed for file in run.pipeline.day_files.work_files.values()):
-        waits.append(max(core.publish_after / 4, 0.05))
-    return min(waits)
+    waits += run.pipeline.day_files.compute_waits().values()
+    return max(min(waits), SHORTEST_PAUSE)
 
 
 @contextmanager
 def stop_by_signals(bell: Bell) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the loop."""
+    """Let SIGTERM and SIGINT end the loop; a second SIGINT raises KeyboardInterrupt, at any place."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
         """Stop the loop."""
+        if number == signal.SIGINT:
+            if bell.stopped:
+                raise KeyboardInterrupt
+            announce(f"publishing what was accepted; {AGAIN}")
         bell.stopped = True
         bell.ring()
 

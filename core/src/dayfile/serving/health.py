@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dayfile.archive.root import Root
+from dayfile.archive.space import measure_space
 from dayfile.errors import StorageError
 from dayfile.messages import plural
 
@@ -30,15 +31,15 @@ def find_obstacle(root: Root, room: int) -> str:
     except StorageError as error:
         return error.message
     try:
-        disk = os.statvfs(root.incoming)
+        left = measure_space(root.incoming)
     except OSError as error:
         return f"incoming/ cannot be reached: {error.strerror}"
-    if disk.f_flag & os.ST_RDONLY:
+    if left.read_only:
         return "incoming/ is on a file system that is mounted read-only"
     if not os.access(root.incoming, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return "incoming/ is not writable"
-    if disk.f_bavail * disk.f_frsize < room:
+    if left.free < room:
         return f"the disk has less than {plural(room, 'byte')} left"
-    if disk.f_files and not disk.f_favail:
+    if not left.takes_files:
         return "the file system has no room for another file"
     return ""

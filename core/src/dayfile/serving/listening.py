@@ -26,7 +26,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dayfile.errors import DayfileError, UsageError
+from dayfile.interrupts import AGAIN, announce
+from dayfile.messages import plural
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
+from dayfile.supervision import Supervisor
 
 __all__ = ["serve_until_stopped"]
 
@@ -75,7 +78,12 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
             members.update((number, crew.start(number)) for number in range(workers))
             for listener in sockets:
                 logger.info("listening on %s, port %d; workers: %d", *listener.getsockname()[:2], workers)
-            crew.look_after(members, noted)
+            supervisor = Supervisor()
+            supervisor.report_ready(f"listening on {host}, port {sockets[0].getsockname()[1]}")
+            number = crew.look_after(members, noted, supervisor)
+            supervisor.report_stopping("answering what is under way")
+            if number == signal.SIGINT:
+                announce(f"answering what is under way; {AGAIN}")
         finally:
             for listener in sockets:
                 listener.close()
@@ -161,13 +169,18 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return WorkerProcess(process, time.monotonic())
 
-    def look_after(self, members: dict[int, WorkerProcess], noted: int) -> None:
-        """Replace members that end, until a signal is noted."""
-        while noted not in (ready := wait([noted, *(member.process.sentinel for member in members.values())])):
+    def look_after(self, members: dict[int, WorkerProcess], noted: int, supervisor: Supervisor) -> int:
+        """Replace members that end, until a signal is noted; return its number."""
+        while True:
+            sentinels = [member.process.sentinel for member in members.values()]
+            ready = wait([noted, *sentinels], supervisor.interval)
+            if noted in ready:
+                break
+            supervisor.report_alive(f"{plural(len(members), 'process')} answering")
             for number, member in members.items():
                 if member.process.sentinel in ready:
                     members[number] = self.replace(number, member)
-        os.read(noted, len(SIGNALS))
+        return os.read(noted, 1)[0]
 
     def replace(self, number: int, member: WorkerProcess) -> WorkerProcess:
         """Start a new worker in place of a dead one."""
