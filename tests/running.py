@@ -49,6 +49,12 @@ def is_listening(port: int) -> bool:
         return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
+def list_open_files(directory: Path) -> list[Path]:
+    """Return the files of a directory that this process has open, as Linux lists them."""
+    held = (path.resolve() for path in Path("/proc/self/fd").iterdir())
+    return [path for path in held if path.is_relative_to(directory.resolve())]
+
+
 def read_holder(archive: Path) -> int | None:
     """Return the process that holds the lock of an archive; None if no process is named."""
     with suppress(OSError, ValueError):
