@@ -17,6 +17,7 @@ from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.checking import Defect, check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
+from dayfile.archive.workfile import WorkFile
 from dayfile.engine import maintenance
 from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.intake import list_visible
@@ -94,6 +95,13 @@ def run_with(
     if workers is None:
         return run_serial(root, plugins, chosen, paths, progress, tuning=bounds)
     return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=bounds)
+
+
+def make_work_file(directory: Path, day: np.datetime64, name: str = "day.h5", **options: object) -> WorkFile:
+    """Return a work file, as a plugin that writes gets it; published, it is below ``published``."""
+    workshop = directory / "workshop"
+    workshop.mkdir(exist_ok=True, parents=True)
+    return WorkFile(directory / "published" / name, workshop / name, day, **options)
 
 
 def rebuild_day(root: Root, plugins: Plugins, chosen: Settings, path: str) -> Report:

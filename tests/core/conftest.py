@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 from starlette.routing import Route
 
-from archives import GoodArchive, MuonArchive, make_plugins
+from archives import GoodArchive, MuonArchive, make_plugins, make_work_file
 from dayfile import Instrument, discovery, hookimpl
-from dayfile.archive.workfile import WorkFile
 from dayfile.hdf5.library import FUNCTIONS, HID, load_library
 from instruments import Muon, School
 
@@ -52,13 +51,11 @@ def left_open(monkeypatch):
 
 @pytest.fixture
 def work_file(tmp_path):
-    """Make work files of one directory: ``work_file(day, name)``."""
+    """Make work files of one directory: ``work_file(day, name)``; see :func:`make_work_file`."""
     made = []
 
-    def make(day, name="day.h5", directory=tmp_path):
-        workshop = directory / "workshop"
-        workshop.mkdir(exist_ok=True, parents=True)
-        made.append(WorkFile(directory / "published" / name, workshop / name, day))
+    def make(day, name="day.h5", directory=tmp_path, **options):
+        made.append(make_work_file(directory, day, name, **options))
         return made[-1]
 
     yield make
