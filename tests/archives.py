@@ -18,6 +18,7 @@ from dayfile.archive.checking import Defect, check_archive
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
+from dayfile.configuration import configured
 from dayfile.engine import maintenance
 from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.intake import list_visible
@@ -62,6 +63,13 @@ def make_settings(plugins: Plugins, **given: object) -> Settings:
     """
     pairs = [f"{name.replace('__', '.')}={value}" for name, value in {"watch__settle": 0, **given}.items()]
     return settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
+
+
+def configure(
+    archive: Path, *pairs: str, plugins: str | None = None, config: Path | None = None
+) -> tuple[Root, Plugins, Settings]:
+    """Choose archive, plugins and settings as a command with ``--plugins``, ``--set`` and ``--config`` does."""
+    return configured(archive, plugins, pairs, config)
 
 
 def run_archive(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archives import make_settings, make_web_application
+from archives import configure, make_settings, make_web_application, run_with
 from dayfile import hookimpl
 from dayfile.errors import PluginError, SettingsError, UsageError
 from dayfile.export.base import Day
@@ -83,15 +83,18 @@ def test_honest_plugins_simulate_and_send(command_with, telescope, plugins_of, o
 
 
 def test_a_settings_file_is_read_though_a_plugin_cannot_read_it(
-    archive, hits, telescope, plugins_of, offender, install, command, tmp_path, manners
+    archive, hits, telescope, plugins_of, offender, install, tmp_path, manners
 ):
     path = tmp_path / "settings.yaml"
     path.write_text("duplicates: keep\n")
-    install(plugins_of(badx=offender(manners, "read_config"), muon=telescope))
+    loaded = plugins_of(badx=offender(manners, "read_config"), muon=telescope)
+    install(loaded)
+    _, _, chosen = configure(archive.root.path, "watch.settle=0", config=path)
     archive.drop("MuonHit.be.bin", hits(0, 0))
-    done = command("archive-run", "--config", path, archive=archive.root.path)
-    assert (done.code, archive.seconds()) == (3, [0, 0])
-    assert "plugin badx: " in done.err
+    report = run_with(archive.root, loaded, chosen)
+    assert (archive.seconds(), report.exit_code) == ([0, 0], 3)
+    assert [failure.plugin for failure in report.failures] == ["badx"]
+    assert report.failures[0].message.startswith("plugin badx: ")
 
 
 def test_where_a_settings_file_is_not_yaml_either_the_plugin_that_failed_is_named(
