@@ -16,6 +16,7 @@ from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.checking import Defect, check_archive
 from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.reading import Reader
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
 from dayfile.configuration import configured
@@ -24,6 +25,7 @@ from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.intake import list_visible
 from dayfile.engine.processes import run_processes
 from dayfile.engine.tuning import Tuning
+from dayfile.engine.watch import run_watch
 from dayfile.plugins import Plugins
 from dayfile.serving.application import make_application
 
@@ -103,6 +105,16 @@ def run_with(
     if workers is None:
         return run_serial(root, plugins, chosen, paths, progress, tuning=bounds)
     return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=bounds)
+
+
+def make_reader(root: Root, **bounds: int) -> Reader:
+    """Return what reads an archive, with bounds of its memory, such as ``read_bytes=100``."""
+    return Reader(root, **bounds)
+
+
+def watch_archive(root: Root, plugins: Plugins, chosen: Settings) -> Report:
+    """Archive what arrives until this process is stopped, as ``archive-run --watch``; return the report at its end."""
+    return run_watch(root, plugins, chosen)
 
 
 def make_work_file(directory: Path, day: np.datetime64, name: str = "day.h5", **options: object) -> WorkFile:
