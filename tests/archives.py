@@ -48,8 +48,7 @@ def get_root(path: Path) -> Root:
 def make_plugins(**objects: object) -> Plugins:
     """Return the plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
     plugins = Plugins.make_empty()
-    for name, plugin in objects.items():
-        plugins.add(name, plugin, "1.0")
+    plugins.add_all({name: (plugin, "1.0") for name, plugin in objects.items()})
     return plugins
 
 
