@@ -20,6 +20,8 @@ from unittest import mock
 PATIENCE = 300.0
 """Seconds after which what is waited for will not come; a busy machine is slow."""
 PROGRAMS = ("archive-run", "dayfile")
+TESTS = Path(__file__).parent
+"""Where scripts find the modules that tests share: ``run_python("-c", SCRIPT, paths=[TESTS])``."""
 
 Result = TypeVar("Result")
 
