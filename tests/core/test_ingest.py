@@ -179,9 +179,8 @@ def test_bytes_are_accepted_before_anything_of_them_is_archived(opened, muon, tm
 
 HOLD = """
 import sys
-from pathlib import Path
-from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).hold_lock():
+from dayfile import open_archive
+with open_archive(sys.argv[1], plugins={}).putting():
     print("held", flush=True)
     sys.stdin.read()
 """

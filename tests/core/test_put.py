@@ -367,8 +367,8 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
 
 
 def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
-    hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
-    hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
+    hold = "import sys\nfrom dayfile import open_archive\n"
+    hold += "with open_archive(sys.argv[1], plugins={}).putting():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
     with run_script(hold, opened.root.path) as other:
         with pytest.raises(ArchiveLockedError, match=f"process {other.pid} on"):
