@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tables
 
-from dayfile import open_archive, settings
+from dayfile import discovery, open_archive, settings
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.checking import Defect, check_archive
 from dayfile.archive.quarantine import Quarantine
+from dayfile.archive.reading import Reader
 from dayfile.archive.root import Root
+from dayfile.archive.workfile import WorkFile
+from dayfile.configuration import configured
 from dayfile.engine import maintenance
 from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.intake import list_visible
 from dayfile.engine.processes import run_processes
-from dayfile.engine.tuning import DEFAULTS
+from dayfile.engine.tuning import Tuning
+from dayfile.engine.watch import run_watch
 from dayfile.plugins import Plugins
+from dayfile.serving.application import make_application
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from dayfile.archive.entry import Entry
     from dayfile.archive.reindexing import Reindexed
     from dayfile.engine.executors import Progress
     from dayfile.engine.report import Quarantined, Report
-    from dayfile.engine.tuning import Tuning
     from dayfile.settings import Settings
     from instruments import Muon
+
+
+def get_root(path: Path) -> Root:
+    """Return the directory of an archive, which need not exist: ``get_root(path).create()`` makes it."""
+    return Root(path)
 
 
 def make_plugins(**objects: object) -> Plugins:
     """Return the plugins of a run from objects, taken in as ``load`` takes in what entry points give."""
     plugins = Plugins.make_empty()
-    for name, plugin in objects.items():
-        plugins.add(name, plugin, "1.0")
+    plugins.add_all({name: (plugin, "1.0") for name, plugin in objects.items()})
     return plugins
+
+
+def load_plugins(*names: str) -> Plugins:
+    """Return installed plugins, as a run loads them."""
+    return discovery.load(names)
 
 
 def make_settings(plugins: Plugins, **given: object) -> Settings:
@@ -50,16 +66,26 @@ def make_settings(plugins: Plugins, **given: object) -> Settings:
     return settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
 
 
+def configure(
+    archive: Path, *pairs: str, plugins: str | None = None, config: Path | None = None
+) -> tuple[Root, Plugins, Settings]:
+    """Choose archive, plugins and settings as a command with ``--plugins``, ``--set`` and ``--config`` does."""
+    return configured(archive, plugins, pairs, config)
+
+
 def run_archive(
     root: Root,
     plugins: Plugins,
     *sources: Path | str,
     workers: int | None = None,
     progress: Progress = show_nothing,
-    tuning: Tuning = DEFAULTS,
+    tuning: Mapping[str, int] | None = None,
     **given: object,
 ) -> Report:
-    """Run once, in this process or with further workers; settings as those of :func:`make_settings`."""
+    """Run once, in this process or with further workers; settings as those of :func:`make_settings`.
+
+    ``tuning`` has bounds of the run by name, such as ``{"group_sources": 1}``.
+    """
     chosen = make_settings(plugins, **given)
     return run_with(root, plugins, chosen, *sources, workers=workers, progress=progress, tuning=tuning)
 
@@ -71,13 +97,30 @@ def run_with(
     *sources: Path | str,
     workers: int | None = None,
     progress: Progress = show_nothing,
-    tuning: Tuning = DEFAULTS,
+    tuning: Mapping[str, int] | None = None,
 ) -> Report:
     """Run once, as :func:`run_archive`, with settings that were made before."""
-    paths = [Path(path) for path in sources]
+    paths, bounds = [Path(path) for path in sources], Tuning(**(tuning or {}))
     if workers is None:
-        return run_serial(root, plugins, chosen, paths, progress, tuning=tuning)
-    return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=tuning)
+        return run_serial(root, plugins, chosen, paths, progress, tuning=bounds)
+    return run_processes(root, plugins, chosen, paths, progress, workers=workers, tuning=bounds)
+
+
+def make_reader(root: Root, **bounds: int) -> Reader:
+    """Return what reads an archive, with bounds of its memory, such as ``read_bytes=100``."""
+    return Reader(root, **bounds)
+
+
+def watch_archive(root: Root, plugins: Plugins, chosen: Settings) -> Report:
+    """Archive what arrives until this process is stopped, as ``archive-run --watch``; return the report at its end."""
+    return run_watch(root, plugins, chosen)
+
+
+def make_work_file(directory: Path, day: np.datetime64, name: str = "day.h5", **options: object) -> WorkFile:
+    """Return a work file, as a plugin that writes gets it; published, it is below ``published``."""
+    workshop = directory / "workshop"
+    workshop.mkdir(exist_ok=True, parents=True)
+    return WorkFile(directory / "published" / name, workshop / name, day, **options)
 
 
 def rebuild_day(root: Root, plugins: Plugins, chosen: Settings, path: str) -> Report:
@@ -90,14 +133,24 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
     return maintenance.reindex(root, plugins, trust=trust)
 
 
-def find_defects(root: Root, *, deep: bool = True) -> list[Defect]:
+def find_defects(root: Root, *, deep: bool = True, plugins: Plugins | None = None) -> list[Defect]:
     """Return all that is wrong with an archive; as ``dayfile check --deep``."""
-    return list(check_archive(root, deep=deep))
+    return list(check_archive(root, deep=deep, plugins=plugins))
+
+
+def make_web_application(root: Root, plugins: Plugins, chosen: Settings) -> Starlette:
+    """Return what ``dayfile serve`` serves: the routes of the plugins, and its own."""
+    return make_application(root, plugins, chosen)
 
 
 def put_in_quarantine(root: Root, name: str, content: bytes, reason: dict[str, object]) -> Path:
     """Put a source into quarantine, as a run or the receiver does; return its entry."""
     return Quarantine(root).put(name, content, reason)
+
+
+def open_quarantine(root: Root) -> Quarantine:
+    """Return the quarantine, to requeue or drop an entry as ``dayfile quarantine`` does."""
+    return Quarantine(root)
 
 
 def list_entries(root: Root) -> list[Entry]:
@@ -109,6 +162,30 @@ def list_catalogue(root: Root, data_type: str | None = None) -> list[CatalogueRo
     """Return the rows of the catalogue, of one type or of all."""
     catalogue = Catalogue(root.catalogue)
     return catalogue.rows() if data_type is None else catalogue.rows(data_type)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A source in the ledger of a day file."""
+
+    sha256: str
+    name: str
+    size: int
+    records: int
+
+
+def read_ledger(path: Path) -> list[Listed]:
+    """Return the sources of a day file in their order, as any program reads them."""
+    with tables.open_file(path) as file:
+        rows = file.get_node("/dayfile_ledger/sources").read()
+    return [Listed(row["sha256"].decode(), row["name"].decode(), int(row["size"]), int(row["records"])) for row in rows]
+
+
+def read_checksums(path: Path) -> dict[str, tuple[int, int]]:
+    """Return the number of rows and the checksum of each table and blob array of a day file, by its ledger."""
+    with tables.open_file(path) as file:
+        rows = file.get_node("/dayfile_ledger/checksums").read()
+    return {row["node"].decode(): (int(row["rows"]), int(row["checksum"])) for row in rows}
 
 
 def list_waiting(directory: Path) -> list[Path]:
@@ -150,7 +227,7 @@ class MuonArchive:
     @property
     def root(self) -> Root:
         """The directory of the archive."""
-        return Root(self.path / "archive")
+        return get_root(self.path / "archive")
 
     def drop(self, name: str, content: bytes, below: str = "") -> Path:
         """Put a source into incoming, or into a directory there."""

@@ -10,12 +10,13 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from dayfile import hookimpl
+from dayfile import discovery, hookimpl
 from dayfile.errors import SettingsError, StorageError
 
 # Tests import what they share from modules beside this one, however pytest is started.
@@ -129,6 +130,37 @@ def plain_user(monkeypatch) -> Iterator[Path]:
         for name in below:
             Path(here, name).chmod(0o700)
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Install plugins, for what loads them itself: ``install(make_plugins(muon=plugin))``."""
+
+    def put_in_place(loaded):
+        monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
+        monkeypatch.setattr(discovery, "installed", lambda: {name: [] for name in loaded.names})
+
+    return put_in_place
+
+
+@dataclass(frozen=True)
+class Said:
+    """A command that ended: its exit code, and all that it printed."""
+
+    exit_code: int
+    output: str
+
+
+@pytest.fixture
+def command_with(command_here, install):
+    """Run a command with these plugins installed."""
+
+    def run(loaded, *words):
+        install(loaded)
+        done = command_here("dayfile", *words, archive=None)
+        return Said(done.code, done.out + done.err)
+
+    return run
 
 
 # ---- plugins with bad manners

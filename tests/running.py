@@ -20,6 +20,8 @@ from unittest import mock
 PATIENCE = 300.0
 """Seconds after which what is waited for will not come; a busy machine is slow."""
 PROGRAMS = ("archive-run", "dayfile")
+TESTS = Path(__file__).parent
+"""Where scripts find the modules that tests share: ``run_python("-c", SCRIPT, paths=[TESTS])``."""
 
 Result = TypeVar("Result")
 
@@ -47,6 +49,12 @@ def is_listening(port: int) -> bool:
     """Whether something listens on a port of this machine."""
     with socket.socket() as tried:
         return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def list_open_files(directory: Path) -> list[Path]:
+    """Return the files of a directory that this process has open, as Linux lists them."""
+    held = (path.resolve() for path in Path("/proc/self/fd").iterdir())
+    return [path for path in held if path.is_relative_to(directory.resolve())]
 
 
 def read_holder(archive: Path) -> int | None:

@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.root import Root
+from archives import get_root, list_catalogue
+from dayfile import create_archive
 from dayfile_cris import instrument as cris
 from instruments import make_stream
-from running import PATIENCE, find_program, read_holder, until
+from running import PATIENCE, TESTS, find_program, make_environment, read_holder, until
 
 HSKP = cris.layout.by_code()["L1CrisHskp"]
 START = 57801601  # second of the spacecraft's clock at the beginning of 1997-10-31
@@ -29,6 +30,11 @@ def stream(*slots):
     records = np.zeros(len(slots), HSKP.dtype)
     records["Second1996"] = START + 256 * np.array(slots)
     return make_stream(cris, HSKP, records)
+
+
+def list_files(directory):
+    """The files below a directory, while others remove directories there."""
+    return [Path(place) / name for place, _, names in os.walk(directory) for name in names]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Watcher:
 
     def __init__(self, directory, *, environment=None, program=(), **settings):
         self.archive = directory / "archive"
-        Root(self.archive).create()
+        create_archive(self.archive)
         self.report_path = directory / "report.json"
         chosen = {"publish__after": NEVER, "publish__growth": 1e12, "watch__rescan": NEVER, "watch__settle": 0}
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in {**chosen, **settings}.items()]
@@ -60,7 +66,7 @@ class Watcher:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env=make_environment(environment, [TESTS]),
             start_new_session=True,
         )
 
@@ -80,13 +86,13 @@ class Watcher:
 
     def records(self):
         """How many records the catalogue knows of: those that are published."""
-        return sum(row.records for row in Catalogue(self.archive / "catalogue.db").rows())
+        return sum(row.records for row in list_catalogue(get_root(self.archive)))
 
     def accepted(self):
-        return [path for path in (self.archive / "accepted").rglob("*") if path.is_file()]
+        return list_files(self.archive / "accepted")
 
     def incoming(self):
-        return [path for path in (self.archive / "incoming").rglob("*") if path.is_file()]
+        return list_files(self.archive / "incoming")
 
     def stop(self, number=signal.SIGTERM):
         """Tell it to stop; its exit code, and its report."""

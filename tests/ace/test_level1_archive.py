@@ -12,14 +12,9 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archives import find_defects
+from archives import find_defects, load_plugins, rebuild_day, reindex
 from dayfile import Status, create_archive
-from dayfile.configuration import configured
-from dayfile.discovery import load
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import rebuild, reindex
-from dayfile.formats.hdf4_structs import write_structs
-from dayfile.formats.struct_dtypes import to_structs
+from dayfile.testing.telemetry import write_sources
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 from instruments import make_stream
@@ -50,7 +45,7 @@ def archive(tmp_path):
 @pytest.fixture(scope="module")
 def loaded():
     """Plugins, for tests that make many archives."""
-    return load(["cris", "sis"])
+    return load_plugins("cris", "sis")
 
 
 def made(name, seconds, marks=1, last=0, form=None):
@@ -170,7 +165,7 @@ def every(loaded, tmp_path_factory):
         first = {name: put(name, records).tolist() for name, records in sent.items()}
     with archive.putting() as put:
         structs = {name: INSTRUMENTS[TYPES[name].instrument].struct(TYPES[name]) for name in TYPES}
-        again = {name: put(name, to_structs(sent[name], structs[name])).tolist() for name in TYPES}
+        again = {name: put(name, sent[name].astype(structs[name])).tolist() for name in TYPES}
     return archive, sent, (first, again)
 
 
@@ -328,8 +323,7 @@ VERSIONS = dict(
 
 
 def run(archive, *files):
-    _, plugins, told = configured(archive.root.path, "sis", [], None)
-    return run_serial(archive.root, plugins, told, files)
+    return archive.ingest(files, plugins=["sis"])
 
 
 @pytest.mark.parametrize("told", ["by its time", "by its own name", "by the fields of an HDF4 file"])
@@ -343,7 +337,7 @@ def test_a_browse_struct_is_read_in_the_version_that_it_is_of(archive, tmp_path,
         directory.mkdir()
         if "HDF4" in told:
             source = directory / "browse.hdf"
-            write_structs(source, {"BrowseSis": records})
+            write_sources(sis, directory, {}, source.name, {"BrowseSis": records})
         else:
             source = directory / f"{'BrowseSis' if 'time' in told else code}.be.bin"
             source.write_bytes(make_stream(sis, form, records, "big"))
@@ -376,7 +370,7 @@ def test_a_browse_struct_of_an_older_version_than_its_time_comes_back_from_its_k
     assert not archive.put(BROWSE.name, records).any()
     (path,) = archive.root.list_day_files()
     (archive.root.path / path).unlink()
-    rebuild(archive.root, archive.plugins, archive.settings, path)
+    rebuild_day(archive.root, archive.plugins, archive.settings, path)
     assert BROWSE.forms[0].conform(archive.read(BROWSE.name).array).tobytes() == records.tobytes()
 
 

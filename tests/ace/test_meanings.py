@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from contextlib import closing
 
 import numpy as np
 import pytest
 import tables
 
 import dayfile
-from dayfile.hdf5.rows import open_table
-from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
 from instruments import make_stream
@@ -99,13 +97,21 @@ def test_livetime_has_the_unit_of_its_counts_and_that_it_is_meant_is_called_assu
             assert "[assumed]" in field.doc
 
 
-def test_what_a_table_tells_of_itself_fits_its_attributes_with_room():
-    sizes = [
-        len(value.encode())
-        for _, data_type in TYPES.values()
-        for value in make_attributes(data_type).values()
-        if isinstance(value, str)
-    ]
+def test_what_a_table_tells_of_itself_fits_its_attributes_with_room(tmp_path):
+    archive = dayfile.create_archive(tmp_path / "archive")
+    with archive.putting() as put:
+        for _, data_type in TYPES.values():
+            record = np.zeros(1, data_type.dtype)
+            for name in filter(None, (data_type.time, data_type.end)):
+                record[name] = 57801700
+            put(data_type.name, record)
+    sizes = []
+    for path in archive.root.list_day_files():
+        with tables.open_file(archive.root.path / path) as file:
+            for table in file.walk_nodes("/", "Table"):
+                values = (table.attrs[name] for name in table.attrs._f_list())
+                sizes += [len(value.encode()) for value in values if isinstance(value, str)]
+    assert len(sizes) > 10 * len(TYPES)
     assert max(sizes) < 0.75 * ATTRIBUTE
 
 
@@ -118,8 +124,11 @@ def test_a_day_file_explains_its_bits_values_and_elements(code, archive_run, tmp
     done = archive_run(f"{code}.be.bin", "--plugins", data_type.instrument, "--archive", "A")
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "A" / data_type.instrument).rglob("*.h5")
-    with tables.open_file(path) as file, closing(open_table(file, data_type.placement.node.path)) as table:
-        told = read_data_type(table)
+    with tables.open_file(path) as file:
+        attributes = file.get_node(data_type.placement.node.path).attrs
+        assert len(json.loads(attributes.flags)) == len(data_type.flags)
+        assert len(json.loads(attributes.elements)) == len(data_type.elements)
+    told = dayfile.open_archive(tmp_path / "A", plugins={}).describe(data_type.name).data_type
     assert (told.flags, told.elements) == (data_type.flags, data_type.elements)
     assert told.flags
     assert told.elements

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
 from functools import partial
 
 import pytest
 from starlette.routing import Route
 
-from archives import GoodArchive, MuonArchive, make_plugins
-from dayfile import Instrument, discovery, hookimpl
-from dayfile.archive.workfile import WorkFile
+from archives import GoodArchive, MuonArchive, make_plugins, make_work_file
+from dayfile import Instrument, hookimpl
 from dayfile.hdf5.library import FUNCTIONS, HID, load_library
 from instruments import Muon, School
 
@@ -52,13 +50,11 @@ def left_open(monkeypatch):
 
 @pytest.fixture
 def work_file(tmp_path):
-    """Make work files of one directory: ``work_file(day, name)``."""
+    """Make work files of one directory: ``work_file(day, name)``; see :func:`make_work_file`."""
     made = []
 
-    def make(day, name="day.h5", directory=tmp_path):
-        workshop = directory / "workshop"
-        workshop.mkdir(exist_ok=True, parents=True)
-        made.append(WorkFile(directory / "published" / name, workshop / name, day))
+    def make(day, name="day.h5", directory=tmp_path, **options):
+        made.append(make_work_file(directory, day, name, **options))
         return made[-1]
 
     yield make
@@ -150,32 +146,6 @@ class Telescope(Instrument):
 @pytest.fixture
 def telescope(muon):
     return Telescope(muon.layout, "muon.yaml")
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Install plugins, for what loads them itself."""
-    return lambda loaded: monkeypatch.setattr(discovery, "load", lambda _names=None: loaded)
-
-
-@dataclass(frozen=True)
-class Said:
-    """A command that ended: its exit code, and all that it printed."""
-
-    exit_code: int
-    output: str
-
-
-@pytest.fixture
-def command_with(command_here, install):
-    """Run a command with these plugins installed."""
-
-    def run(loaded, *words):
-        install(loaded)
-        done = command_here("dayfile", *words, archive=None)
-        return Said(done.code, done.out + done.err)
-
-    return run
 
 
 @pytest.fixture(params=["serial", "processes"])

@@ -13,8 +13,8 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archives import make_work_file
 from dayfile import Status
-from dayfile.archive.workfile import WorkFile
 from dayfile.errors import SourceError
 
 WRITTEN, IDENTICAL = Status.WRITTEN, Status.IDENTICAL
@@ -68,7 +68,7 @@ def write_in_parts(work, school, many, cuts, reopenings):
 def test_each_record_is_stored_once_in_any_split_and_repetition(school, many, cuts, reopenings):
     keys = [key(event) for event in many]
     with tempfile.TemporaryDirectory() as directory:
-        work = WorkFile(Path(directory) / "day.h5", Path(directory) / "work.h5", school.day)
+        work = make_work_file(Path(directory), school.day)
         statuses = write_in_parts(work, school, many, cuts, reopenings)
         found, numbers = stored(work.path)
     assert statuses == [WRITTEN if keys.index(one) == place else IDENTICAL for place, one in enumerate(keys)]
@@ -84,7 +84,7 @@ def test_any_order_gives_the_same_set_of_records(school, many, order):
     held = []
     with tempfile.TemporaryDirectory() as directory:
         for name, rows in (("one", many), ("other", shuffled)):
-            work = WorkFile(Path(directory) / f"{name}.h5", Path(directory) / f"{name}.work", school.day)
+            work = make_work_file(Path(directory), school.day, name)
             write_in_parts(work, school, rows, set(), set())
             held.append({key(event) for event in stored(work.path)[0]})
     assert held[0] == held[1]
@@ -202,8 +202,8 @@ def test_more_rows_than_one_reading_takes_are_all_recognised(muon, work_file):
         assert file.get_node("/hits").nrows == len(records)
 
 
-def test_keep_duplicates_stores_every_record_that_is_sent(school, tmp_path):
-    work = WorkFile(tmp_path / "day.h5", tmp_path / "work.h5", school.day, keep_duplicates=True)
+def test_keep_duplicates_stores_every_record_that_is_sent(school, work_file):
+    work = work_file(school.day, keep_duplicates=True)
     many = [(5, 1.5, b"x", b"trace", None)] * 3
     assert write(work, school, *many) == [WRITTEN] * 3
     work.publish()

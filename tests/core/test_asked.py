@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dayfile import hookimpl, settings
-from dayfile.configuration import configured
-from dayfile.engine.executors import run_serial
+from archives import configure, make_settings, make_web_application, run_with
+from dayfile import hookimpl
 from dayfile.errors import PluginError, SettingsError, UsageError
 from dayfile.export.base import Day
-from dayfile.serving.application import make_application
 
 
 @pytest.mark.parametrize("hook", ["simulate", "send"])
@@ -87,27 +86,27 @@ def test_a_settings_file_is_read_though_a_plugin_cannot_read_it(
     archive, hits, telescope, plugins_of, offender, install, tmp_path, manners
 ):
     path = tmp_path / "settings.yaml"
-    path.write_text("publish: {after: 5}\n")
+    path.write_text("duplicates: keep\n")
     loaded = plugins_of(badx=offender(manners, "read_config"), muon=telescope)
     install(loaded)
-    root, _, chosen = configured(archive.root.path, None, ["watch.settle=0"], path)
-    assert chosen.core.publish_after == 5
-    archive.drop("MuonHit.be.bin", hits(0))
-    report = run_serial(root, loaded, chosen)
-    assert (report.sources["archived"], report.exit_code) == (1, 3)
+    _, _, chosen = configure(archive.root.path, "watch.settle=0", config=path)
+    archive.drop("MuonHit.be.bin", hits(0, 0))
+    report = run_with(archive.root, loaded, chosen)
+    assert (archive.seconds(), report.exit_code) == ([0, 0], 3)
     assert [failure.plugin for failure in report.failures] == ["badx"]
     assert report.failures[0].message.startswith("plugin badx: ")
 
 
 def test_where_a_settings_file_is_not_yaml_either_the_plugin_that_failed_is_named(
-    plugins_of, offender, install, tmp_path
+    plugins_of, offender, install, command, tmp_path
 ):
     path = tmp_path / "config.ini"
     path.write_text("[General\n")
     loaded = plugins_of(badx=offender("raises", "read_config"))
     install(loaded)
-    with pytest.raises(SettingsError, match=r"not YAML(.|\n)*plugin badx: read_config failed: RuntimeError: boom"):
-        configured(None, None, [], path)
+    done = command("archive-run", "--config", path)
+    assert done.code == SettingsError.exit_code
+    assert re.search(r"not YAML(.|\n)*plugin badx: read_config failed: RuntimeError: boom", done.err)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_the_receiver_serves_the_others_where_the_routes_of_one_fail(
     archive, telescope, plugins_of, offender, caplog, manners
 ):
     loaded = plugins_of(badx=offender(manners, "routes"), muon=telescope)
-    app = make_application(archive.root, loaded, settings.resolve(loaded.settings_models))
+    app = make_web_application(archive.root, loaded, make_settings(loaded))
     assert [route.path for route in app.routes] == ["/healthz", "/muon"]
     if manners == "answers nothing":  # as plugins that receive nothing
         assert loaded.failures == []
@@ -149,4 +148,4 @@ def test_the_receiver_serves_the_others_where_the_routes_of_one_fail(
 def test_a_receiver_without_routes_says_so(archive, plugins_of, offender, manners, kind):
     loaded = plugins_of(badx=offender(manners, "routes"))
     with pytest.raises(kind, match=r"badx.* receives anything by HTTP"):
-        make_application(archive.root, loaded, settings.resolve(loaded.settings_models))
+        make_web_application(archive.root, loaded, make_settings(loaded))

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archives import list_entries
-from dayfile import open_archive
-from dayfile.archive.root import Root
+from archives import get_root, list_entries
+from dayfile import create_archive, open_archive
 from dayfile.engine.trials import find_deadly
 from running import run_command
 
@@ -76,8 +75,7 @@ def run(tmp_path, installed, monkeypatch):
     site = installed(lamp=LAYOUT)
     (package,) = site.glob("lamp_*/__init__.py")
     package.write_text(f"LAYOUT = {LAYOUT!r}\n{DEADLY}")
-    root = Root(tmp_path / "archive")
-    root.create()
+    create_archive(tmp_path / "archive")
 
     def call(*words):
         words = ("--plugins", "lamp", "--set", "watch.settle=0", *words)
@@ -106,7 +104,7 @@ def test_a_source_that_ends_the_process_goes_to_quarantine_and_the_others_are_ar
     assert run(*engine).returncode != 3
     assert run(*engine).returncode == 3
     assert records() == [10, 11, 12]
-    (entry,) = list_entries(Root(Path("archive")))
+    (entry,) = list_entries(get_root(Path("archive")))
     assert entry.content.read_bytes() == b"precious"
     assert "ended the process twice" in entry.reason["message"]
     assert run(*engine).returncode == 0
@@ -130,7 +128,7 @@ def test_of_several_each_is_found(run):
     Path("archive/incoming/LAMP.le.bin").write_bytes(content(5))
     run("--engine", "serial")
     assert run("--engine", "serial").returncode == 3
-    assert sorted(entry.content.read_bytes() for entry in list_entries(Root(Path("archive")))) == [
+    assert sorted(entry.content.read_bytes() for entry in list_entries(get_root(Path("archive")))) == [
         b"exit",
         b"group",
         b"kill",

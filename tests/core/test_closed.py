@@ -12,25 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from archives import make_settings
-from dayfile import open_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.archive.sources import list_stored
-from dayfile.engine.executors import run_serial
-from dayfile.engine.processes import needs_processes, run_processes
-from dayfile.engine.watch import run_watch
-from dayfile.errors import StorageError
+from archives import make_settings, open_quarantine, rebuild_day, run_with, watch_archive
+from dayfile import create_archive, open_archive
+from dayfile.errors import StorageError, UsageError
 
 STREAM = "MuonHit.be.bin"
-ENGINES = {"serial": run_serial, "processes": run_processes, "watch": run_watch}
+ENGINES = {"serial": run_with, "processes": partial(run_with, workers=2), "watch": watch_archive}
 
 
 @pytest.fixture
 def root(plain_user):
     """An archive of somebody to whom permissions apply; closed directories are opened again at the end."""
-    root = Root(plain_user / "archive")
-    root.create()
+    root = create_archive(plain_user / "archive").root
     yield root
     for place in (root.path, *root.path.iterdir()):
         if place.is_dir():
@@ -41,11 +34,17 @@ def root(plain_user):
 
 @pytest.fixture
 def run(root, muon, plugins_of):
-    def call(engine=run_serial, **core):
+    def call(engine=run_with, **core):
         loaded = plugins_of(muon=muon.instrument)
         return engine(root, loaded, make_settings(loaded, **core))
 
     return call
+
+
+@pytest.fixture
+def rebuild(root, muon, plugins_of):
+    loaded = plugins_of(muon=muon.instrument)
+    return partial(rebuild_day, root, loaded, make_settings(loaded), "muon/1997/10/muon.1997.10.31.hit.h5")
 
 
 @pytest.fixture
@@ -86,28 +85,23 @@ def test_a_directory_of_the_archive_that_is_closed_stops_a_run_and_is_named(root
 
 
 @pytest.mark.parametrize("name", ["incoming", "accepted"])
-def test_the_choice_of_an_engine_stops_there_too(root, name):
-    (root.path / name).chmod(0)
-    with pytest.raises(StorageError, match=f"{name}: cannot be read"):
-        needs_processes(root, [])
+def test_the_choice_of_an_engine_stops_there_too(plain_command, name):
+    (create_archive("archive").root.path / name).chmod(0)
+    done = plain_command("archive-run")
+    assert done.code == StorageError.exit_code
+    assert f"{name}: cannot be read" in done.err
 
 
-def test_a_directory_of_the_archive_that_is_gone_is_not_empty(root, run, hits, monkeypatch):
-    monkeypatch.setattr(Root, "_complete", lambda _: None)
-    root.accepted.rmdir()
-    with pytest.raises(StorageError, match="accepted: this directory is missing"):
-        run()
-
-
-def test_kept_sources_that_may_not_be_listed_are_not_missing(root):
+def test_kept_sources_that_may_not_be_listed_are_not_missing(root, rebuild):
     day = root.sources / "1997-10-31"
     for closed in (day / "0123456789abcdef", day, root.sources):
         (day / "0123456789abcdef").mkdir(parents=True, exist_ok=True)
         closed.chmod(0)
         with pytest.raises(StorageError, match=rf"{closed.name}.*: cannot be read \(Permission denied\)"):
-            list_stored(root, "1997-10-31")
+            rebuild()
         closed.chmod(0o755)
-    assert list_stored(root, "1997-10-31") == list_stored(root, "1997-11-01") == []
+    with pytest.raises(UsageError, match="sources"):
+        rebuild()
 
 
 # ---- One file or directory of somebody
@@ -204,7 +198,7 @@ def test_a_watch_names_what_is_held_once_and_goes_on(root, run, hits, muon, capl
 
     thread = threading.Thread(target=later)
     thread.start()
-    report = run(run_watch, watch__rescan=0.05)
+    report = run(watch_archive, watch__rescan=0.05)
     thread.join()
     assert seconds(root, muon) == [3]
     logged = [message for message in caplog.messages if "held" in message]
@@ -229,7 +223,7 @@ def test_a_closed_directory_of_intake_also_is_held(root, run, hits, muon):
 
 @pytest.fixture
 def entries(root):
-    box = Quarantine(root)
+    box = open_quarantine(root)
     return [box.put(name, name.encode(), {"source": name, "message": "of nobody"}) for name in ("a.txt", "b.txt")]
 
 

@@ -224,13 +224,11 @@ def test_an_interrupt_while_the_program_loads_ends_it_in_one_line(name):
 
 
 def test_an_interrupt_of_a_command_ends_it_in_one_line(command, monkeypatch):
-    from dayfile.cli import maintain
-
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(maintain, "open_existing", interrupt)
-    done = command("dayfile", "check")
+    monkeypatch.setattr("dayfile.api.open_archive", interrupt)
+    done = command("dayfile", "export", "cris.hskp", "--day", "1997-10-31", "--format", "level1.1", "--out", "x")
     assert (done.code, done.err) == (130, "dayfile: stopped\n")
 
 

@@ -12,20 +12,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archives import find_defects, make_settings, read_ledger, rebuild_day
 from dayfile import Blocks, Instrument, Source, SourceError, open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.cli.run import list_sources
-from dayfile.engine.maintenance import rebuild
-from dayfile.engine.processes import run_processes
-from dayfile.engine.tuning import Tuning
-from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
-from dayfile.settings import from_command_line, resolve
-from dayfile.stores.ledger import Ledger
+from dayfile.formats.parcels import write_records
 
 HITS = "MuonHit.be.bin"
 DAY_FILE = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -51,15 +44,14 @@ def test_a_compressed_source_is_archived_and_known_by_the_bytes_received(archive
     archive.drop(f"{HITS}.gz", packed)
     report = archive.run(sources__keep="always")
     assert archive.counts(report) == {"written": 3}
-    with tables.open_file(archive.root.path / DAY_FILE) as file:
-        (entry,) = Ledger.read(file).sources.values()
+    (entry,) = read_ledger(archive.root.path / DAY_FILE)
     assert (entry.name, entry.size, entry.sha256) == (f"{HITS}.gz", len(packed), hashlib.sha256(packed).hexdigest())
     assert [path.read_bytes() for path in archive.root.sources.rglob("*.gz")] == [packed]
     archive.drop(f"{HITS}.gz", packed)
     assert archive.run().sources["already"] == 1
     archive.drop(HITS, hits(3))  # other bytes of the same records
     assert archive.counts(archive.run()) == {"identical": 3}
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 def test_a_day_file_is_rebuilt_from_compressed_sources(archive, hits, plugins_of, muon):
@@ -67,17 +59,14 @@ def test_a_day_file_is_rebuilt_from_compressed_sources(archive, hits, plugins_of
     archive.run(sources__keep="always")
     (archive.root.path / DAY_FILE).unlink()
     plugins = plugins_of(muon=muon.instrument)
-    assert rebuild(archive.root, plugins, resolve(plugins.settings_models), DAY_FILE).exit_code == 0
+    assert rebuild_day(archive.root, plugins, make_settings(plugins), DAY_FILE).exit_code == 0
     assert archive.seconds() == [0, 1, 2]
 
 
-def test_every_engine_reads_them(archive, hits, plugins_of, muon):
+def test_every_engine_reads_them(archive, hits):
     for number in range(4):
         archive.drop(f"{number}/{HITS}.GZ", gzip.compress(hits(number + 1)))
-    plugins = plugins_of(muon=muon.instrument)
-    report = run_processes(
-        archive.root, plugins, resolve(plugins.settings_models, from_command_line(["watch.settle=0"])), workers=2
-    )
+    report = archive.run(workers=2)
     assert (report.sources["archived"], archive.seconds()) == (4, [0, 1, 2, 3])
 
 
@@ -127,7 +116,7 @@ def test_one_that_unfolds_to_much_is_decoded_in_blocks(archive, hits, plugins_of
     content = hits(20_000)
     archive.drop(f"{HITS}.gz", gzip.compress(content))
     plugins = plugins_of(muon=Counting(muon.layout, "muon.yaml"))
-    report = archive.run(tuning=Tuning(block_bytes=len(content) - 1), plugins=plugins)
+    report = archive.run(tuning={"block_bytes": len(content) - 1}, plugins=plugins)
     assert archive.counts(report) == {"written": 20_000}
     assert seen == [len(content)] * 2
 
@@ -208,8 +197,6 @@ def test_standard_input_and_files_are_archived_in_their_order(piped, hits):
 
 
 def test_standard_input_without_a_name_is_archived_if_its_content_says_what_it_is(piped, muon, hits):
-    from dayfile.formats.parcels import write_records
-
     _, content = write_records(muon.hits, muon.records("hits", [{"second": muon.start}]))
     assert piped(content, "-").code == 0
     done = piped(hits(1), "-")
@@ -239,10 +226,10 @@ def test_what_standard_input_cannot_be_is_said(piped, words, message):
     assert not Path("archive").exists()
 
 
-def test_standard_input_that_is_closed_is_said(monkeypatch):
+def test_standard_input_that_is_closed_is_said(monkeypatch, command):
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(UsageError, match="- is standard input, which is closed"):
-        list_sources([Path("-")], None)
+    done = command("archive-run", "-")
+    assert (done.code, "- is standard input, which is closed" in done.err) == (2, True)
 
 
 def test_a_pipe_of_a_shell_is_read_to_its_end(tmp_path, hits, muon, installed):

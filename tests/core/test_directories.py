@@ -10,6 +10,7 @@ import pytest
 
 from dayfile.archive import directories
 from dayfile.archive.directories import list_directory, list_files, read_status
+from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 
 
@@ -111,3 +112,10 @@ def test_a_directory_that_is_a_link_is_entered_if_it_is_wanted(tmp_path):
     assert list_files(tmp_path / "top") == []
     (file,) = list_files(tmp_path / "top", enter=lambda _: True)
     assert (file.path, file.link) == (tmp_path / "top" / "base" / "file", False)
+
+
+def test_a_directory_of_the_archive_that_is_gone_is_not_empty(archive, monkeypatch):
+    monkeypatch.setattr(Root, "_complete", lambda _: None)
+    archive.root.accepted.rmdir()
+    with pytest.raises(StorageError, match="accepted: this directory is missing"):
+        archive.run()

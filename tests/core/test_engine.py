@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import open_archive, settings
-from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.root import Root
-from dayfile.engine.day_files import OPEN_FILES
-from dayfile.engine.executors import run_serial
-from dayfile.engine.report import Report
-from dayfile.engine.tuning import Tuning
+from archives import get_root, list_catalogue, read_ledger, run_archive
+from dayfile import create_archive, hookimpl, open_archive
 from dayfile.errors import StorageError, UsageError
-from dayfile.plugins import Failure
-from dayfile.stores.ledger import Ledger
+from running import list_open_files
 
 HITS, NEXT_HITS = (f"muon/1997/{month}/muon.1997.{month}.{day}.hit.h5" for month, day in (("10", "31"), ("11", "01")))
 RATES = "muon/1997/10/muon.1997.10.31.rat.h5"
@@ -65,17 +59,16 @@ def test_duplicates_are_kept_if_the_settings_say_so(archive, hits):
     assert archive.seconds() == [1, 1, 1]
 
 
-def test_sources_in_any_order_give_the_same_records(archive, muon, hits, tmp_path, plugins_of):
+def test_sources_in_any_order_give_the_same_records(muon, hits, tmp_path):
     found = []
     for number, order in enumerate(([1, 2, 3], [3, 1, 2])):
         sources = [tmp_path / str(name) / "MuonHit.be.bin" for name in order]
         for name, source in zip(order, sources, strict=True):
             source.parent.mkdir(exist_ok=True)
             source.write_bytes(hits(name, name + 1, 90000 + name))
-        root = Root(tmp_path / f"archive {number}")
-        plugins = plugins_of(muon=muon.instrument)
-        run_serial(root, plugins, settings.resolve(plugins.settings_models), sources)
-        found.append(open_archive(root.path).read("muon.hits").array.tolist())
+        other = create_archive(tmp_path / f"archive {number}", plugins={"muon": muon.instrument})
+        other.ingest(sources)
+        found.append(other.read("muon.hits").array.tolist())
     assert found[0] == found[1]
     assert len(found[0]) == 7
 
@@ -92,8 +85,8 @@ def test_records_on_both_sides_of_midnight_go_to_the_files_of_their_days(archive
     for path in report.day_files:
         with tables.open_file(archive.root.path / path) as file:
             found[path] = (file.get_node("/hits").read()["second"] - muon.start).tolist()
-            (entry,) = Ledger.read(file).sources.values()
-            assert (entry.name, entry.records) == ("MuonHit.be.bin", 2)
+        (entry,) = read_ledger(archive.root.path / path)
+        assert (entry.name, entry.records) == ("MuonHit.be.bin", 2)
     assert found == {HITS: [86398, 86399], NEXT_HITS: [86400, 86401]}
 
 
@@ -119,23 +112,22 @@ def test_the_last_slot_of_a_day_takes_nothing_of_the_next(archive, muon):
         assert np.flatnonzero(file.get_node("/rates").read()["second"]).tolist() == [337]
 
 
-OPEN = Path("/proc/self/fd")
+MOST_OPEN = 8
+"""Day files that a run has open at once."""
 
 
-@pytest.mark.skipif(not OPEN.is_dir(), reason="counts open files as Linux tells them")
-def test_of_many_days_only_some_files_are_open_and_all_are_published(archive, muon, hits, plugins_of):
-    opened, workshop = [], archive.root.workshop.resolve()
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")
+def test_of_many_days_only_some_files_are_open_and_all_are_published(archive, hits):
+    opened = []
 
     def count_open_files(*_):
-        opened.append([path for path in OPEN.iterdir() if path.resolve().is_relative_to(workshop)])
+        opened.append(list_open_files(archive.root.workshop))
 
     for day in range(30):
         archive.drop("MuonHit.be.bin", hits(day * 86400), f"{day:02}")
     archive.drop("MuonHit.be.bin", hits(*(day * 86400 + 1 for day in range(30))), "all")
-    plugins = plugins_of(muon=muon.instrument)
-    chosen = settings.resolve(plugins.settings_models, settings.from_command_line(["watch.settle=0"]))
-    report = run_serial(archive.root, plugins, chosen, (), count_open_files)
-    assert 2 < max(map(len, opened)) <= OPEN_FILES
+    report = archive.run(progress=count_open_files)
+    assert 2 < max(map(len, opened)) <= MOST_OPEN
     assert len(report.day_files) == 30
     assert archive.counts(report) == {"written": 60}
     assert len(open_archive(archive.root.path).read("muon.hits")) == 60
@@ -150,8 +142,8 @@ def test_of_many_days_those_not_written_for_long_are_published_before_the_end(ar
     for day in range(40):
         archive.drop("MuonHit.be.bin", hits(day * 86400), f"{day:02}")
     archive.drop("MuonHit.be.bin", hits(86400, 5 * 86400 + 1), "late")
-    report = archive.run(progress=count_waiting, tuning=Tuning(group_sources=1, most_waiting=12))
-    assert OPEN_FILES < max(waiting) <= 13
+    report = archive.run(progress=count_waiting, tuning={"group_sources": 1, "most_waiting": 12})
+    assert MOST_OPEN < max(waiting) <= 13
     assert len(report.day_files) == 40
     assert archive.counts(report) == {"written": 41, "identical": 1}
     assert len(open_archive(archive.root.path).read("muon.hits")) == 41
@@ -164,12 +156,12 @@ def test_the_catalogue_tells_what_the_day_files_hold(archive, muon):
     runs = [{"first": muon.start + 5, "last": muon.start + 90000}]
     archive.drop("MuonRun.be.bin", muon.stream("runs", muon.records("runs", runs)))
     archive.run()
-    rates, run = Catalogue(archive.root.catalogue).rows()
+    rates, run = list_catalogue(archive.root)
     assert (rates.path, rates.data_type, rates.day, rates.records) == (RATES, "muon.rates", "1997-10-31", 3)
     assert str(rates.first).startswith("1997-10-31T00:00:00")
     assert str(rates.last).startswith("1997-10-31T00:10:00")
     assert (run.data_type, str(run.last)[:19]) == ("muon.runs", "1997-11-01T01:00:00")
-    assert Catalogue(archive.root.catalogue).rows("muon.hits") == []
+    assert list_catalogue(archive.root, "muon.hits") == []
 
 
 # ---- The report
@@ -208,24 +200,27 @@ def test_progress_is_told_for_each_group_of_sources_and_while_publishing(archive
     for number in range(3):
         archive.drop("MuonHit.be.bin", hits(number), str(number))
     told = []
-    archive.run(progress=lambda *words: told.append(words), tuning=Tuning(group_sources=2))
+    archive.run(progress=lambda *words: told.append(words), tuning={"group_sources": 2})
     name = "MuonHit.be.bin"
     assert told == [(0, 3, name), (2, 3, name), (3, 3, "")]
 
 
+class Broken:
+    """A plugin that cannot be taken in."""
+
+    @hookimpl
+    def data_types(self):
+        raise ImportError("broken")
+
+
 @pytest.mark.parametrize(
-    ("fill", "code"),
-    [
-        (lambda _: None, 0),
-        (lambda report: report.quarantine.append(object()), 3),
-        (lambda report: report.failures.append(Failure("muon", "broken", "ImportError")), 3),
-    ],
+    ("cut", "others", "code"),
+    [(0, {}, 0), (1, {}, 3), (0, {"broken": Broken()}, 3)],
     ids=["all archived", "something set aside", "a plugin failed"],
 )
-def test_the_exit_code_says_whether_all_is_archived(fill, code):
-    report = Report()
-    fill(report)
-    assert report.exit_code == code
+def test_the_exit_code_says_whether_all_is_archived(archive, muon, hits, plugins_of, cut, others, code):
+    archive.drop("MuonHit.be.bin", hits(1)[cut:])
+    assert archive.run(plugins=plugins_of(muon=muon.instrument, **others)).exit_code == code
 
 
 def test_a_run_without_any_source_is_a_run(archive):
@@ -240,12 +235,11 @@ def test_a_run_without_any_source_is_a_run(archive):
 
 def test_an_archive_is_made_where_there_is_none_and_not_in_place_of_a_file(muon, plugins_of, tmp_path):
     plugins = plugins_of(muon=muon.instrument)
-    chosen = settings.resolve(plugins.settings_models)
-    run_serial(Root(tmp_path / "new" / "archive"), plugins, chosen)
+    run_archive(get_root(tmp_path / "new" / "archive"), plugins)
     assert (tmp_path / "new/archive/incoming").is_dir()
     (tmp_path / "file").write_text("keep me")
     with pytest.raises(UsageError, match="this is a file; an archive is a directory"):
-        run_serial(Root(tmp_path / "file"), plugins, chosen)
+        run_archive(get_root(tmp_path / "file"), plugins)
     with pytest.raises(StorageError, match="could not make the directory"):
-        run_serial(Root(tmp_path / "file" / "archive"), plugins, chosen)
+        run_archive(get_root(tmp_path / "file" / "archive"), plugins)
     assert (tmp_path / "file").read_text() == "keep me"

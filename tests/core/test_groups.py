@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from dayfile import Instrument, hookimpl, open_archive
 from dayfile.engine.decoding import find_appended
 from dayfile.engine.pieces import Piece, merge_batches
-from dayfile.engine.tuning import Tuning
 from dayfile.engine.writing import split_into_rounds
 from dayfile.errors import PluginError
 from dayfile.model.batch import SOURCE_STEP, Source
@@ -133,7 +132,7 @@ def test_a_source_that_fails_costs_the_others_of_its_group_nothing(archive, scho
         archive.drop(f"{number}.paper", json.dumps(told).encode())
     archive.drop("again.paper", json.dumps({"seconds": [0, 1], "off": 0}).encode())
     paper = Paper(school)
-    report = archive.run(plugins=plugins_of(school=paper), tuning=Tuning(group_sources=size))
+    report = archive.run(plugins=plugins_of(school=paper), tuning={"group_sources": size})
     assert {entry.source for entry in report.quarantine} == {"4.paper", "7.paper"}
     assert "there is no second 13" in report.quarantine[0].reason
     assert "blobs that the batch does not have" in report.quarantine[1].reason

@@ -102,18 +102,12 @@ class School:
 
 
 @pytest.fixture
-def stations(tmp_path, school, plugins_of):
-    from dayfile import settings as dayfile_settings
-    from dayfile.archive.root import Root
-    from dayfile.engine.executors import run_serial
-
-    create_archive(tmp_path / "school")
+def stations(tmp_path, school):
+    archive = create_archive(tmp_path / "school", plugins={"school": School(school)})
     for number, content in enumerate((b"501 5 1 90000", b"7 3 86399", b"roof 4")):
         (tmp_path / f"{number}").write_bytes(content)
-    loaded = plugins_of(school=School(school))
-    resolved = dayfile_settings.resolve(loaded.settings_models, {})
-    run_serial(Root(tmp_path / "school"), loaded, resolved, [tmp_path / f"{n}" for n in range(3)], lambda *_: None)
-    return open_archive(tmp_path / "school")
+    archive.ingest(tmp_path / f"{number}" for number in range(3))
+    return archive
 
 
 def labels(records):

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 import dayfile
-from archives import watch_steps
-from dayfile import create_archive, open_archive
-from dayfile.archive.root import Root
-from dayfile.engine.maintenance import adopt
+from archives import get_root, watch_steps
+from dayfile import Instrument, create_archive, open_archive
 from dayfile.errors import StorageError, UsageError
 
 
@@ -223,7 +221,7 @@ def test_a_datastore_without_day_files_becomes_an_archive_by_adopt(command, give
 
 def begin(path, barrier, made):
     barrier.wait()
-    root = Root(path)
+    root = get_root(path)
     root.prepare(make=True)
     made.put(root.opened.marker)
 
@@ -302,8 +300,7 @@ def test_an_archive_is_not_made_within_another(command, given, tmp_path):
 def test_day_files_of_an_archive_below_are_not_taken_for_ones_of_this(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
-    outer = Root(archive.root.path.parent)
-    outer.create()
+    outer = create_archive(archive.root.path.parent).root
     assert outer.list_day_files() == []
     assert len(archive.root.list_day_files()) == 1
 
@@ -321,16 +318,17 @@ def test_an_archive_can_be_given_by_a_link(command, given, tmp_path):
 
 
 def test_the_way_to_a_base_directory_is_no_url(archive, muon, monkeypatch, plugins_of):
-    from dayfile.archive.bases import check_bases
-
     monkeypatch.setenv("MUON_DIR", "s3://bucket/muon")
+    based = muon.layout.replace('path: "muon/', 'base: MUON_DIR\npath: "muon/')
     with pytest.raises(UsageError, match="this is a URL"):
-        check_bases(archive.root, {"muon": "MUON_DIR"})
+        archive.run(plugins=plugins_of(muon=Instrument(based, "muon.yaml")))
 
 
-def test_adopting_does_not_lose_what_was_known(archive, hits, plugins_of, muon):
+def test_adopting_does_not_lose_what_was_known(archive, hits, plugins_of, muon, install, command):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()
     before = marker(archive.root.path)
-    assert adopt(archive.root, plugins_of(muon=muon.instrument)).day_files == 1
+    install(plugins_of(muon=muon.instrument))
+    done = command("dayfile", "adopt", archive.root.path, archive=None)
+    assert (done.code, "1 day file" in done.out) == (0, True), done
     assert marker(archive.root.path) == before

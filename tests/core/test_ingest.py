@@ -12,9 +12,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from archives import find_defects, list_entries
 from dayfile import create_archive, open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.archive.quarantine import Quarantine
 from dayfile.errors import ArchiveLockedError, UsageError
 
 WRITTEN, IDENTICAL = 0, 3
@@ -52,7 +51,7 @@ def test_paths_and_named_bytes_are_archived_in_their_order_and_reported(opened, 
     assert opened.read("muon.hits").array["energy"].tolist() == [5, 7, 9]
     assert path.exists()  # read in place
     assert [*opened.root.accepted.iterdir(), *opened.root.incoming.iterdir(), *opened.root.workshop.glob("*/*")] == []
-    assert list(check_archive(opened.root, deep=True)) == []
+    assert find_defects(opened.root) == []
 
 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
@@ -70,7 +69,7 @@ def test_what_cannot_be_archived_is_in_quarantine_and_in_the_report(opened, muon
     report = opened.ingest([("MuonHit.be.bin", good), ("MuonHit.be.bin", bad), b"what is this"])
     assert (report.sources["archived"], report.sources["quarantined"], report.exit_code) == (1, 2, 3)
     assert "is not a whole number of" in report.quarantine[0].reason
-    contents = {entry.content.read_bytes() for entry in Quarantine(opened.root).entries()}
+    contents = {entry.content.read_bytes() for entry in list_entries(opened.root)}
     assert contents == {bad, b"what is this"}
     assert seconds_of(opened, muon) == [1]
 
@@ -112,7 +111,7 @@ def test_the_lines_of_an_open_file_are_no_sources(opened, tmp_path):
     (tmp_path / "text").write_bytes(b"one\ntwo\n")
     with (tmp_path / "text").open("rb") as file, pytest.raises(UsageError, match=r"not BufferedReader"):
         opened.ingest(file)
-    assert list(Quarantine(opened.root).entries()) == []
+    assert list_entries(opened.root) == []
 
 
 def test_keys_may_be_integers_of_numpy(tmp_path, hisparc_plugin):
@@ -180,9 +179,8 @@ def test_bytes_are_accepted_before_anything_of_them_is_archived(opened, muon, tm
 
 HOLD = """
 import sys
-from pathlib import Path
-from dayfile.archive.root import Root
-with Root(Path(sys.argv[1])).hold_lock():
+from dayfile import open_archive
+with open_archive(sys.argv[1], plugins={}).putting():
     print("held", flush=True)
     sys.stdin.read()
 """

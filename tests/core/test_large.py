@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import sys
@@ -11,18 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archives import list_entries
-from dayfile import Blocks, Instrument, SourceError, hookimpl, open_archive, settings
-from dayfile.archive.day_tables import read_day
-from dayfile.archive.opening import open_day_file
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
-from dayfile.engine.intake import Arrival
-from dayfile.engine.reading import LargeSource, read_source
-from dayfile.engine.tuning import Tuning
-from dayfile.errors import HeldError
-from dayfile.export.base import Day
-from dayfile.stores.ledger import Ledger
+from archives import list_entries, read_checksums, read_ledger, run_archive
+from dayfile import Blocks, Instrument, SourceError, create_archive, hookimpl, open_archive
 
 MB = 2**20
 DAY = 1_714_521_600
@@ -51,8 +40,8 @@ types:
     time: second
     fields: [{name: second, type: uint32}, {name: level, type: uint16}]
 """
-IN_BLOCKS = Tuning(block_bytes=100)
-"""Six levels, or sixteen minutes."""
+WHOLE, IN_BLOCKS = {"block_bytes": 2**24}, {"block_bytes": 100}
+"""A source at once; six levels, or sixteen minutes."""
 
 
 @pytest.fixture
@@ -66,8 +55,7 @@ def archives(tmp_path, plugins_of):
 
     class Place:
         def __init__(self, name):
-            self.root = Root(tmp_path / name)
-            self.root.create()
+            self.root = create_archive(tmp_path / name).root
 
         def drop(self, name, content):
             (self.root.incoming / name).write_bytes(content)
@@ -75,18 +63,14 @@ def archives(tmp_path, plugins_of):
         def run(self, tuning=IN_BLOCKS, *given, plugins, **core):
             loaded = plugins_of(**plugins)
             assert loaded.failures == []
-            pairs = [f"{key.replace('__', '.')}={value}" for key, value in {"watch__settle": 0, **core}.items()]
-            chosen = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
-            return run_serial(self.root, loaded, chosen, given, tuning=tuning)
+            return run_archive(self.root, loaded, *given, tuning=tuning, **core)
 
         def files(self):
             """Checksums of all tables, and the sources, by day file; when they came differs from run to run."""
             found = {}
             for path in self.root.path.glob("flood/*.h5"):
-                with open_day_file(path) as file:
-                    ledger = Ledger.read(file)
-                sources = [(entry.sha256, entry.name, entry.records) for entry in ledger.sources.values()]
-                found[path.name] = ledger.checksums, sources
+                sources = [(entry.sha256, entry.name, entry.records) for entry in read_ledger(path)]
+                found[path.name] = read_checksums(path), sources
             return found
 
         def entries(self):
@@ -122,8 +106,8 @@ def test_what_is_archived_is_what_would_be_if_it_were_read_whole(archives, flood
     name, code, seconds = STREAMS[stream]
     content = records(flood, name, seconds).tobytes()
     found = []
-    for tuning in (Tuning(), IN_BLOCKS):
-        place = archives(f"archive-{tuning.block_bytes}")
+    for tuning in (WHOLE, IN_BLOCKS):
+        place = archives(f"archive-{tuning['block_bytes']}")
         place.drop(f"{code}.le.bin", content)
         report = place.run(tuning, plugins={"flood": flood})
         rejected = b"".join(sorted(entry.content.read_bytes() for entry in place.entries()))
@@ -133,20 +117,19 @@ def test_what_is_archived_is_what_would_be_if_it_were_read_whole(archives, flood
     assert found[0] == found[1]
 
 
-def test_a_slot_file_is_the_same_in_blocks_with_its_conflicts(archives, flood, tmp_path):
+def test_a_slot_file_is_the_same_in_blocks_with_its_conflicts(archives, flood, tmp_path, plugins_of, install, command):
     place = archives("first")
     place.drop("Minute.le.bin", records(flood, "minutes", DAY + np.arange(100) % 70 * 60).tobytes())
     place.run(plugins={"flood": flood})
-    (minutes,) = (each for each in flood.layout.types if each.type == "minutes")
-    day = Day(minutes, np.datetime64("2024-05-01"), read_day(place.root, "flood.minutes", np.datetime64("2024-05-01")))
-    (exporter,) = flood.exporters()
     out = tmp_path / "out"
-    out.mkdir()
-    paths = exporter.export(day, out)
+    words = ["flood.minutes", "--day", "2024-05-01", "--format", "levels", "-o", out]
+    install(plugins_of(flood=flood))
+    assert command("dayfile", "export", *words, archive=place.root.path).code == 0
+    paths = sorted(out.iterdir())
     assert len(paths) == 2
     found = []
-    for tuning in (Tuning(), IN_BLOCKS):
-        again = archives(f"again-{tuning.block_bytes}")
+    for tuning in (WHOLE, IN_BLOCKS):
+        again = archives(f"again-{tuning['block_bytes']}")
         report = again.run(tuning, *paths, plugins={"flood": flood})
         found.append((report.sources, report.records, report.remarks, again.files()))
     assert found[0] == found[1]
@@ -183,8 +166,8 @@ def test_a_source_that_is_bad_in_its_last_block_goes_to_quarantine_whole(archive
 def test_a_truncated_stream_is_reported_as_one_that_is_read_whole(archives, flood, cut):
     content = records(flood, "levels", DAY + np.arange(100)).tobytes()[:-cut]
     messages = []
-    for tuning in (Tuning(), IN_BLOCKS):
-        place = archives(f"archive-{tuning.block_bytes}")
+    for tuning in (WHOLE, IN_BLOCKS):
+        place = archives(f"archive-{tuning['block_bytes']}")
         place.drop("Level.le.bin", content)
         place.run(tuning, plugins={"flood": flood})
         (entry,) = place.entries()
@@ -266,21 +249,6 @@ def test_a_source_that_changes_meanwhile_is_left_for_the_next_run(archives, floo
     assert [path.read_bytes()[-4:] for path in waiting] == [b"more"]
 
 
-def test_each_look_into_a_large_source_makes_sure_that_it_is_what_it_was(tmp_path):
-    path = tmp_path / "source"
-    path.write_bytes(bytes(range(250)))
-    source = read_source(Arrival(path, ours=False), 1000, 100).source
-    assert isinstance(source, LargeSource)
-    assert (source.size, source.sha256) == (250, hashlib.sha256(bytes(range(250))).hexdigest())
-    assert [(offset, len(block)) for offset, block in source.blocks(10, 30)] == [(10, 90), (100, 90), (190, 60)]
-    assert b"".join(bytes(block) for _, block in source.blocks()) == source.content == path.read_bytes()
-    assert source.part(248, 10) == bytes([248, 249])
-    path.write_bytes(bytes(250))
-    with pytest.raises(HeldError, match="changes while it is read"):
-        source.part(0, 1)
-    assert source.trouble.changing
-
-
 def test_what_is_decoded_whole_is_decoded_once(archives, flood):
     calls = []
 
@@ -316,7 +284,7 @@ def test_a_large_stream_takes_no_more_memory_than_some_blocks(archives, bad):
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             limit = pages * resource.getpagesize() + 150 * MB
             resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-            report = place.run(Tuning(block_bytes=8 * MB), plugins={"flood": instrument}, sources__keep="always")
+            report = place.run({"block_bytes": 8 * MB}, plugins={"flood": instrument}, sources__keep="always")
             counts = report.records["flood.levels"]
             os._exit(0 if counts["rejected" if bad else "written"] == number + 1 else 1)
         except BaseException:  # noqa: BLE001 - a child must not go on with the tests

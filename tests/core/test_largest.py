@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
-from archives import list_entries, watch_steps
-from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.intake import Arrival
-from dayfile.engine.reading import Read, Unread, read_source
+from archives import list_entries, open_quarantine, watch_steps
+from dayfile import create_archive
 from dayfile.errors import SettingsError
-from dayfile.settings import from_command_line, resolve
 
 STREAM, LATER = "MuonHit.be.bin", "MuonHit.le.bin"
 HUGE = 300 * 2**40
@@ -54,7 +49,7 @@ def test_a_source_larger_than_the_largest_goes_to_quarantine_by_rename(archive, 
 
 def test_the_same_one_again_is_kept_again(archive, run, huge):
     run()
-    quarantine = Quarantine(archive.root)
+    quarantine = open_quarantine(archive.root)
     for _ in range(2):
         (entry,) = quarantine.entries()
         quarantine.requeue(entry)
@@ -80,7 +75,7 @@ def test_the_commands_of_the_quarantine_know_it(archive, huge, command):
 
 def test_a_requeue_that_was_cut_short_does_not_read_it(archive, huge):
     archive.run()
-    quarantine = Quarantine(archive.root)
+    quarantine = open_quarantine(archive.root)
     (entry,) = quarantine.entries()
     entry.path.rename(entry.path.with_name(f".requeue-{entry.name}"))
     quarantine.repair()
@@ -107,9 +102,9 @@ def test_a_source_of_the_largest_size_is_archived(archive, run, hits):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_the_largest_size_is_a_number_of_bytes(value):
+def test_the_largest_size_is_a_number_of_bytes(value, tmp_path):
     with pytest.raises(SettingsError, match=r"sources\.largest cannot be"):
-        resolve({}, from_command_line([f"sources.largest={value}"]))
+        create_archive(tmp_path / "archive", plugins={}, settings={"sources.largest": value})
 
 
 def test_a_process_killed_before_the_rename_leaves_the_file_and_the_next_run_moves_it(archive, huge):
@@ -136,51 +131,3 @@ def test_one_that_cannot_be_moved_to_quarantine_is_held(archive, run, huge):
     assert "cannot be moved to quarantine (Invalid cross-device link); left in place" in held.message
     assert list_entries(archive.root) == []
     assert archive.seconds() == [1, 2]
-
-
-# ---- Reading
-
-
-@pytest.fixture
-def cut(monkeypatch):
-    """Let a file shrink right after it was opened and looked at, so many times."""
-    plain = os.fstat
-
-    def start(path, times):
-        left = list(range(times))
-
-        def looked_at(descriptor):
-            status = plain(descriptor)
-            if left and status.st_ino == path.stat().st_ino and left.pop() >= 0:
-                os.truncate(path, status.st_size // 2)
-            return status
-
-        monkeypatch.setattr(os, "fstat", looked_at)
-
-    return start
-
-
-def test_a_source_that_shrinks_while_it_is_read_is_read_again(cut, tmp_path):
-    path = tmp_path / "source"
-    path.write_bytes(b"ab" * 2**20)
-    cut(path, 1)
-    read = read_source(Arrival(path, ours=False), 2**30)
-    assert isinstance(read, Read)
-    assert read.source.content == b"ab" * 2**19
-
-
-def test_a_source_that_goes_on_shrinking_is_held(cut, tmp_path):
-    path = tmp_path / "source"
-    path.write_bytes(b"ab" * 2**20)
-    cut(path, 10)
-    assert read_source(Arrival(path, ours=False), 2**30) == Unread("changes while it is read")
-
-
-def test_what_has_no_size_is_read_to_the_bound(tmp_path):
-    for size, good in ((1000, True), (1001, False)):
-        reader, writer = os.pipe()
-        os.write(writer, b"a" * size)
-        os.close(writer)
-        read = read_source(Arrival(Path(f"/dev/fd/{reader}"), ours=False), 1000)
-        os.close(reader)
-        assert isinstance(read, Read) is good

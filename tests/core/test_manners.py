@@ -9,14 +9,9 @@ import numpy as np
 import pytest
 
 import dayfile
-from dayfile import Instrument, hookimpl, open_archive, settings
-from dayfile.archive.root import Root
-from dayfile.archive.work_tables import WorkTables
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import rebuild
-from dayfile.engine.processes import run_processes
+from archives import make_web_application, rebuild_day, run_with, watch_steps
+from dayfile import Instrument, create_archive, hookimpl, open_archive
 from dayfile.errors import PluginError, StorageError
-from dayfile.serving.application import make_application
 
 DAY = 86400
 OF_ONE_BATCH = ("classify", "locate_file", "write", "encode", "export_formats", "export")
@@ -27,19 +22,17 @@ def outcome(hits, muon, telescope, plugins_of, command_with):
     """What honest plugins make of the same work: ``outcome(directory, engine, badx=plugin)``."""
 
     def work(directory, engine="serial", **others):
-        root = Root(directory / "archive")
-        root.create()
+        given = {"watch.settle": 0, "sources.keep": "always"}
+        loaded = plugins_of(**others, muon=telescope)
+        opened = create_archive(directory / "archive", plugins=loaded, settings=given)
+        root = opened.root
         (root.incoming / "MuonHit.be.bin").write_bytes(hits(0, 1, DAY, 2 * DAY))
         (root.incoming / "MuonHit.le.bin").write_bytes(hits(5, 6, order="little"))
         rates = muon.records("rates", [{"second": muon.start}] * 2)
         (root.incoming / "MuonRates.be.bin").write_bytes(muon.stream("rates", rates))
-        loaded = plugins_of(**others, muon=telescope)
-        given = {"watch.settle": 0, "sources.keep": "always"}
-        chosen = settings.resolve(loaded.settings_models, settings.from_program(given))
-        report = run_serial(root, loaded, chosen) if engine == "serial" else run_processes(root, loaded, chosen)
-        opened = open_archive(root.path, plugins=loaded, settings=given)
+        report = run_with(root, loaded, opened.settings, workers=None if engine == "serial" else 2)
         put = opened.put("muon.hits", muon.records("hits", [{"second": muon.start + 9}]))
-        again = rebuild(root, loaded, chosen, "muon/1997/11/muon.1997.11.01.hit.h5")
+        again = rebuild_day(root, loaded, opened.settings, "muon/1997/11/muon.1997.11.01.hit.h5")
         words = ["--day", "1997-10-31", "--archive", root.path, "--out", directory, "--format", "numbers"]
         exported = command_with(loaded, "export", "muon.hits", *words)
         return {
@@ -48,7 +41,7 @@ def outcome(hits, muon, telescope, plugins_of, command_with):
             "put": put.tolist(),
             "rebuilt": (again.sources, again.exit_code),
             "export": (exported.exit_code, (directory / "numbers.txt").read_text()),
-            "routes": [route.path for route in make_application(root, loaded, chosen).routes],
+            "routes": [route.path for route in make_web_application(root, loaded, opened.settings).routes],
             "rows": {name: [row.tobytes() for row in opened.read(name).array] for name in opened.types()},
         }
 
@@ -124,7 +117,7 @@ def test_a_plugin_that_says_the_disk_is_full_stops_no_run(archive, hits, muon, t
     assert "plugin sand: write failed: StorageError: the disk is full" in report.quarantine[0].message
 
 
-def test_a_disk_that_is_full_is_not_a_plugins_failure_whatever_it_makes_of_it(archive, muon, plugins_of, monkeypatch):
+def test_a_disk_that_is_full_is_not_a_plugins_failure_whatever_it_makes_of_it(archive, muon, plugins_of):
     class Quiet(Instrument):
         @hookimpl
         def write(self, work_file, data_type, batch):
@@ -133,12 +126,12 @@ def test_a_disk_that_is_full_is_not_a_plugins_failure_whatever_it_makes_of_it(ar
             except Exception:  # noqa: BLE001 - as bad-mannered plugins do
                 return np.zeros(len(batch), np.uint8)
 
-    def full(*_):
-        raise StorageError("the disk is full")
+    def full(kind, path):
+        if "workshop" in path.parts:
+            raise StorageError("the disk is full")
 
-    monkeypatch.setattr(WorkTables, "find", full)
     archive.drop("Grain.be.bin", grains(muon, 1))
-    with pytest.raises(StorageError, match="the disk is full"):
+    with watch_steps(full), pytest.raises(StorageError, match="the disk is full"):
         archive.run(plugins=plugins_of(sand=Quiet(SAND, "sand.yaml")))
     assert archive.files(archive.root.quarantine) == []
 

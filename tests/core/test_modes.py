@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from archives import find_defects, watch_steps
+from archives import find_defects, reindex, watch_steps
 from dayfile import create_archive, open_archive
-from dayfile.archive import disk
-from dayfile.archive.root import Root
-from dayfile.engine.maintenance import reindex
 from dayfile.errors import StorageError
 
 DAY_FILE = "muon/1997/10/muon.1997.10.31.hit.h5"
@@ -162,19 +159,21 @@ def test_a_replaced_day_file_keeps_its_owner(archive, hits):
     assert (published.stat().st_uid, published.stat().st_gid) == (65534, 33)
 
 
-def test_what_a_foreign_group_might_read_is_closed_where_the_group_cannot_be_kept(tmp_path, monkeypatch):
-    made, target = tmp_path / "made", tmp_path / "target"
-    made.touch(0o644)
-    target.touch()
-    target.chmod(0o640)
-    os.chown(target, -1, group())
+def test_what_a_foreign_group_might_read_is_closed_where_the_group_cannot_be_kept(archive, hits, monkeypatch):
+    archive.drop("MuonHit.be.bin", hits(1))
+    archive.run()
+    published = archive.root.path / DAY_FILE
+    published.chmod(0o640)
+    os.chown(published, -1, group())
 
     def refuse(*_):
         raise PermissionError
 
     monkeypatch.setattr(os, "chown", refuse)
-    disk.replace(made, target)
-    assert oct(mode(target)) == oct(0o600)
+    archive.drop("MuonHit.be.bin", hits(2))
+    archive.run()
+    assert archive.seconds() == [1, 2]
+    assert oct(mode(published)) == oct(0o600)
 
 
 def test_the_catalogue_keeps_mode_and_link_when_it_is_rebuilt(archive, hits, plugins_of, muon, tmp_path):
@@ -278,4 +277,4 @@ def test_making_an_archive_twice_changes_no_mode(tmp_path):
     root.accepted.chmod(0o700)
     create_archive(tmp_path / "archive")
     assert mode(root.accepted) == 0o700
-    assert open_archive(Root(root.path).path).types() == []
+    assert open_archive(root.path).types() == []

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Instrument, hookimpl, open_archive, settings
-from dayfile.archive.checking import check_archive
-from dayfile.engine.maintenance import reindex
-from dayfile.engine.processes import run_processes
-from dayfile.errors import LossError, PluginError, SourceError, UsageError
-from dayfile.stores.nodes import fill_path
+from archives import find_defects, reindex
+from dayfile import Instrument, hookimpl, open_archive
+from dayfile.errors import LossError, PluginError, UsageError
 
 SECOND = 57801601  # 1997-10-31 by the muon telescope's clock
 COUNTER = """\
@@ -115,11 +112,7 @@ def test_nor_do_they_where_both_come_in_one_run(archive, plugins_of, engine):
     loaded = borrowing(plugins_of)
     archive.drop("ONE.le.bin", stream([100, 101]))
     archive.drop("TWO.le.bin", stream([900, 901]))
-    if engine == "serial":
-        report = archive.run(plugins=loaded)
-    else:
-        resolved = settings.resolve(loaded.settings_models, settings.from_command_line(["watch.settle=0"]))
-        report = run_processes(archive.root, loaded, resolved, workers=2)
+    report = archive.run(plugins=loaded, workers=None if engine == "serial" else 2)
     assert (report.sources["archived"], report.sources["quarantined"]) == (1, 1)
     opened = open_archive(archive.root.path)
     (name,) = opened.types()
@@ -131,18 +124,18 @@ def test_a_table_whose_type_and_place_disagree_is_reported(archive, plugins_of):
     archive.drop("ONE.le.bin", stream([100, 101]))
     archive.run(plugins=loaded)
     reindex(archive.root, loaded, trust=True)
-    assert list(check_archive(archive.root, deep=True, plugins=loaded)) == []
+    assert find_defects(archive.root, plugins=loaded) == []
     with tables.open_file(archive.root.path / "shared/1997.10.31.h5", "a") as file:
         file.root.a.attrs.data_type = "two.a"
     with pytest.raises(LossError, match=r"/a says that it is a table of two\.a, whose tables are at /two/a"):
         reindex(archive.root, loaded)
     assert any(
         "is not the file that was published" in problem.message
-        for problem in check_archive(archive.root, plugins=loaded)
+        for problem in find_defects(archive.root, deep=False, plugins=loaded)
     )
     done = reindex(archive.root, loaded, trust=True)
     assert any("/a says that it is a table of two.a" in problem for problem in done.problems)
-    problems = [problem.message for problem in check_archive(archive.root, plugins=loaded)]
+    problems = [problem.message for problem in find_defects(archive.root, deep=False, plugins=loaded)]
     assert any("/a says that it is a table of two.a" in problem for problem in problems)
 
 
@@ -223,14 +216,6 @@ def test_no_hook_changes_records_in_place(archive, hits, muon, plugins_of, hook)
     report = archive.run(plugins=plugins_of(muon=muon.instrument, extender=extender))
     assert (report.exit_code, report.sources["quarantined"]) == (3, 1)
     assert "read-only" in report.quarantine[0].message
-
-
-@pytest.mark.parametrize("key", ["1", "-1", "0"])
-def test_a_text_key_that_would_be_read_back_as_a_number_is_refused(key):
-    with pytest.raises(SourceError, match="would be read back as a number"):
-        fill_path("/site_{site}/a", {"site": key})
-    assert fill_path("/site_{site}/a", {"site": int(key)}) == f"/site_{key}/a"
-    assert fill_path("/site_{site}/a", {"site": f"0{key}"}) == f"/site_0{key}/a"
 
 
 # ---- what a write hook answers

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from archives import make_settings, rebuild_day
 from dayfile import (
     Batch,
     Clock,
@@ -22,13 +23,7 @@ from dayfile import (
     Source,
     hookimpl,
     open_archive,
-    settings,
 )
-from dayfile.archive.sources import list_stored, read_stored, store_source
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import rebuild
-from dayfile.engine.processes import run_processes
-from dayfile.engine.starting import start_run
 from dayfile.errors import UsageError
 
 LAYOUT = """\
@@ -97,13 +92,12 @@ def found(archive, name="lamp.hours", field="second"):
     return open_archive(archive.root.path).read(name)[field].tolist()
 
 
-@pytest.mark.parametrize("engine", [run_serial, run_processes])
-def test_records_outside_go_to_quarantine_and_the_rest_is_archived(archive, lamp, engine):
+@pytest.mark.parametrize("workers", [None, 2], ids=["serial", "processes"])
+def test_records_outside_go_to_quarantine_and_the_rest_is_archived(archive, lamp, workers):
     future = int(time.time()) + 3 * A_DAY
     archive.drop("Hours.le.bin", stream(START, 1000, future, START + 60))
     archive.drop("Hours.le.bin", stream(START + 1), "next")
-    resolved = settings.resolve(lamp.settings_models, settings.from_command_line(["watch.settle=0"]))
-    report = engine(archive.root, lamp, resolved)
+    report = archive.run(plugins=lamp, workers=workers)
     assert found(archive) == [START, START + 1, START + 60]
     assert archive.counts(report, "lamp.hours") == {"written": 3, "rejected": 2}
     assert report.exit_code == 3
@@ -115,13 +109,12 @@ def test_records_outside_go_to_quarantine_and_the_rest_is_archived(archive, lamp
     assert f"({future}), more than 1 day after its source arrived on 20" in entry.reason
 
 
-@pytest.mark.parametrize("engine", [run_serial, run_processes])
-def test_a_source_of_a_plugin_without_encoding_is_kept_whole_for_its_records_outside(archive, coded, engine):
+@pytest.mark.parametrize("workers", [None, 2], ids=["serial", "processes"])
+def test_a_source_of_a_plugin_without_encoding_is_kept_whole_for_its_records_outside(archive, coded, workers):
     content = f"{START} 1000 {START + 60}".encode()
     archive.drop("a.txt", content)
     archive.drop("b.txt", f"{START + 1}".encode())
-    resolved = settings.resolve(coded.settings_models, settings.from_command_line(["watch.settle=0"]))
-    report = engine(archive.root, coded, resolved)
+    report = archive.run(plugins=coded, workers=workers)
     assert found(archive) == [START, START + 1, START + 60]
     assert report.sources["archived"] == 2
     (entry,) = report.quarantine
@@ -146,16 +139,18 @@ def test_the_bounds_themselves_are_plausible(archive, plugins_of):
 
 
 def take(archive, plugins, *sources, **core):
-    """What a run makes of sources that arrived when they say, taken together."""
-    pairs = [f"{key.replace('__', '.')}={value}" for key, value in core.items()]
-    resolved = settings.resolve(plugins.settings_models, settings.from_command_line(pairs))
-    with start_run(archive.root, plugins, resolved) as run:
-        conclusions, _ = run.pipeline.take(sources)
-        if run.keeps_sources:
-            for source, conclusion in zip(sources, conclusions, strict=True):
-                store_source(archive.root, source, conclusion.days.values())
-        run.publish()
-    return run.report
+    """What a run makes of sources that were accepted when they say, and not yet archived."""
+    for number, source in enumerate(sources):
+        path = archive.root.accepted / str(number) / source.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(source.content)
+        os.utime(path, ns=(0, round(source.arrived * 10**9)))
+    return archive.run(plugins=plugins, **core)
+
+
+def list_kept(archive, day):
+    """The sources of a day that are kept for good; their files have the times at which they arrived."""
+    return [path for path in (archive.root.sources / day).glob("*/*") if path.is_file()]
 
 
 def test_each_source_of_a_group_counts_from_its_own_arrival(archive, lamp):
@@ -201,37 +196,35 @@ def test_a_rebuild_counts_from_the_arrival_of_the_kept_source(archive, coded):
     arrived = START + 80_005.123456789
     early, late = START + A_DAY + 80_000, START + A_DAY + 80_010
     path = "lamp/2024_5_2.h5"
-    resolved = settings.resolve(coded.settings_models)
     for arrival, expected in ((arrived, [early]), (arrived + 10, [early, late])):
         source = Source(archive.path, "a.txt", f"{early} {late}".encode(), arrival)
         take(archive, coded, source, sources__keep="always")
-        ((_, copy),) = list_stored(archive.root, np.datetime64("2024-05-02"))
-        assert read_stored(copy).arrived == arrival
+        (copy,) = list_kept(archive, "2024-05-02")
+        assert copy.stat().st_mtime == arrival
         assert found(archive) == expected
         (archive.root.path / path).unlink()
-        rebuild(archive.root, coded, resolved, path)
+        rebuild_day(archive.root, coded, make_settings(coded), path)
         assert found(archive) == expected
     os.utime(copy, (START, START))
     with pytest.raises(UsageError, match="has no records of it"):
-        rebuild(archive.root, coded, resolved, path)
+        rebuild_day(archive.root, coded, make_settings(coded), path)
 
 
 def test_a_source_kept_for_several_days_has_one_arrival(archive, coded):
     arrived = 1714600000.987654321
     content = f"{START} {START + A_DAY}".encode()
     take(archive, coded, Source(archive.path, "a.txt", content, arrived), sources__keep="always")
-    copies = [path for day in ("2024-05-01", "2024-05-02") for _, path in list_stored(archive.root, np.datetime64(day))]
-    assert [read_stored(path).arrived for path in copies] == [arrived, arrived]
+    copies = [*list_kept(archive, "2024-05-01"), *list_kept(archive, "2024-05-02")]
+    assert [path.stat().st_mtime for path in copies] == [arrived, arrived]
 
 
-@pytest.mark.parametrize("engine", [run_serial, run_processes])
-def test_a_kept_source_has_the_arrival_that_its_records_were_compared_with(archive, coded, engine):
+@pytest.mark.parametrize("workers", [None, 2], ids=["serial", "processes"])
+def test_a_kept_source_has_the_arrival_that_its_records_were_compared_with(archive, coded, workers):
     archive.drop("a.txt", f"{START}".encode())
-    words = settings.from_command_line(["watch.settle=0", "sources.keep=always"])
     before = time.time()
-    engine(archive.root, coded, settings.resolve(coded.settings_models, words))
-    ((_, copy),) = list_stored(archive.root, np.datetime64("2024-05-01"))
-    assert before <= read_stored(copy).arrived <= time.time()
+    archive.run(plugins=coded, workers=workers, sources__keep="always")
+    (copy,) = list_kept(archive, "2024-05-01")
+    assert before <= copy.stat().st_mtime <= time.time()
 
 
 def test_records_outside_that_are_put_have_status_4_and_are_kept(installed, tmp_path, archive):

@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 import tables
 
-from archives import find_defects, list_entries
+from archives import find_defects, list_entries, read_ledger, rebuild_day
 from dayfile import Instrument, Source, Status, create_archive, open_archive
-from dayfile.engine.day_files import OPEN_FILES
-from dayfile.engine.maintenance import rebuild
 from dayfile.errors import ArchiveLockedError, HeldError, UsageError
-from dayfile.formats.struct_dtypes import to_structs
-from dayfile.stores.ledger import Ledger
-from running import run_script
+from running import list_open_files, run_script
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, REJECTED = Status
 RATES, NEXT_RATES = (f"muon/1997/{month}/muon.1997.{month}.{day}.rat.h5" for month, day in (("10", "31"), ("11", "01")))
@@ -42,9 +38,12 @@ def found(archive, muon, name="muon.rates"):
 
 def ledger(archive, path):
     """Sources of a day file: name, size, records and SHA-256 of each."""
-    with tables.open_file(archive.root.path / path) as file:
-        entries = Ledger.read(file).sources.values()
+    entries = read_ledger(archive.root.path / path)
     return [(entry.name, entry.size, entry.records, entry.sha256) for entry in entries]
+
+
+MOST_OPEN = 8
+"""Day files that are open at once."""
 
 
 def everything(archive):
@@ -174,7 +173,7 @@ def test_the_reason_tells_why_a_time_is_none(muon, seconds, words):
 def test_aligned_structs_of_any_byte_order_are_records(opened, muon, order):
     records = muon.records("rates", [{"second": muon.start, "counts": [1, 2, 65535], "temperature": -0.5}])
     records["label"] = b"a\0b"
-    structs = to_structs(records, muon.instrument.struct(muon.rates, order))
+    structs = np.frombuffer(muon.stream("rates", records, order), muon.instrument.struct(muon.rates, order))
     assert opened.put("muon.rates", structs).tolist() == [WRITTEN]
     assert opened.read("muon.rates").array.tobytes() == records.tobytes()
 
@@ -324,10 +323,10 @@ def test_much_is_published_meanwhile(opened, muon):
 
 
 def test_many_days_need_no_more_open_files_than_a_run(opened, muon):
-    records = rates(muon, *((86400 * day, day) for day in range(OPEN_FILES + 6)))
+    records = rates(muon, *((86400 * day, day) for day in range(MOST_OPEN + 6)))
     with opened.putting() as put:
         assert put("muon.rates", records).tolist() == [WRITTEN] * len(records)
-        assert sum(work.handle is not None for work in put.pipeline.day_files.work_files.values()) <= OPEN_FILES
+        assert len(list_open_files(opened.root.workshop)) <= MOST_OPEN < len(list(opened.root.workshop.iterdir()))
     assert len(opened.read("muon.rates")) == len(records)
 
 
@@ -361,15 +360,15 @@ def test_records_that_were_put_come_back_from_kept_sources(opened, muon):
     before = found(opened, muon)
     for path in (RATES, NEXT_RATES):
         (opened.root.path / path).unlink()
-        report = rebuild(opened.root, opened.plugins, opened.settings, path)
+        report = rebuild_day(opened.root, opened.plugins, opened.settings, path)
         assert (report.exit_code, report.day_files) == (0, [path])
     assert found(opened, muon) == before
     assert find_defects(opened.root) == []
 
 
 def test_an_archive_that_another_process_works_on_is_locked(opened, muon):
-    hold = "import sys\nfrom pathlib import Path\nfrom dayfile.archive.root import Root\n"
-    hold += "with Root(Path(sys.argv[1])).hold_lock():\n"
+    hold = "import sys\nfrom dayfile import open_archive\n"
+    hold += "with open_archive(sys.argv[1], plugins={}).putting():\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()"
     with run_script(hold, opened.root.path) as other:
         with pytest.raises(ArchiveLockedError, match=f"process {other.pid} on"):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
 import tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dayfile import Batch, DataType, Field, Instrument, Source, create_archive, hookimpl
-from dayfile.archive.checking import check_archive
-from dayfile.archive.quarantine import Quarantine
-from dayfile.engine.converting import convert
-from dayfile.engine.maintenance import rebuild
+from archives import find_defects, list_entries, read_ledger, rebuild_day
+from dayfile import DataType, Field, Instrument, create_archive, hookimpl
 from dayfile.errors import UsageError
-from dayfile.stores.ledger import Ledger
 
 WRITTEN, CONFLICT, IDENTICAL, REJECTED = 0, 1, 3, 4
 EVENTS, ERRORS = "school.events", "school.errors"
@@ -52,13 +46,13 @@ def content_of(archive, path):
     """Every table and blob array of a day file, as bytes, without what says when it was archived."""
     with tables.open_file(archive.root.path / path) as file:
         nodes = {node._v_pathname: node for node in file.walk_nodes("/", "Leaf")}
-        ledger = Ledger.read(file)
         found = {
             name: [bytes(each) for each in node] if isinstance(node, tables.VLArray) else node[:].tobytes()
             for name, node in nodes.items()
             if not name.startswith("/dayfile_ledger/sources")
         }
-    return found, [(entry.sha256, entry.name, entry.records) for entry in ledger.sources.values()]
+    listed = read_ledger(archive.root.path / path)
+    return found, [(entry.sha256, entry.name, entry.records) for entry in listed]
 
 
 def rebuild_all(archive):
@@ -66,12 +60,12 @@ def rebuild_all(archive):
     for path in archive.root.list_day_files():
         before, listed = content_of(archive, path)
         (archive.root.path / path).unlink()
-        report = rebuild(archive.root, archive.plugins, archive.settings, path)
+        report = rebuild_day(archive.root, archive.plugins, archive.settings, path)
         assert (report.exit_code, report.day_files) == (0, [path])
         after, again = content_of(archive, path)
         assert after == before
         assert again == listed
-    assert list(check_archive(archive.root, deep=True)) == []
+    assert find_defects(archive.root) == []
 
 
 # ---- Keys and blobs
@@ -136,7 +130,7 @@ def test_records_without_a_time_go_to_quarantine_with_keys_and_blobs_and_come_ba
     records["timestamp"][0] = 0
     given = traces([b"lost?"], [b"kept"])
     assert opened.put(EVENTS, records, station=5, blobs={"traces": given}).tolist() == [REJECTED, WRITTEN]
-    (entry,) = Quarantine(opened.root).entries()
+    (entry,) = list_entries(opened.root)
     assert entry.content.name == "school.events.parcel"
     again = opened.ingest(entry.content)
     assert (again.sources["quarantined"], again.records[EVENTS]["rejected"]) == (1, 1)
@@ -176,7 +170,7 @@ def test_a_number_that_does_not_fit_is_refused_also_in_a_column_of_objects(opene
     records = np.zeros(1, [(name, object) for name in muon.hits.dtype.names])
     records["second"] = number
     with pytest.raises(UsageError, match=r"muon\.hits: second .*does not fit uint32"):
-        convert(records, muon.hits, {}, None, lambda _, keys: keys)
+        opened.put("muon.hits", records)
 
 
 def test_indexes_without_their_blobs_are_refused(opened, school):
@@ -234,95 +228,10 @@ def test_a_type_that_shares_its_code_is_refused_as_it_would_come_back_as_the_oth
     assert list(opened.root.list_day_files()) == []
 
 
-# ---- The encoding
-
-
-def parcel(school, rows, station=5):
-    """A parcel of events, and its batch."""
-    from dayfile.formats.parcels import write_records
-
-    batch = school.make_events(rows, station=station)
-    return Source(None, *write_records(school.events, batch.records, batch.keys, batch.blobs)), batch
-
-
-def test_the_same_records_give_the_same_bytes(school):
-    assert parcel(school, [(1, 1.0, b"a", b"x")])[0].sha256 == parcel(school, [(1, 1.0, b"a", b"x")])[0].sha256
+# ---- Records of any type, put, read back, rebuilt
 
 
 BYTES = st.none() | st.binary(max_size=20)
-ROW = st.tuples(st.integers(0, 80000), st.floats(width=32), st.binary(max_size=4), BYTES, BYTES)
-
-
-@given(
-    rows=st.lists(ROW, max_size=12), station=st.integers(-(2**63), 2**63 - 1) | st.sampled_from(["roof", "a b", "é"])
-)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_records_come_back_from_a_parcel(school, rows, station):
-    from dayfile.formats.parcels import decode_parcel, is_parcel
-
-    source, batch = parcel(school, rows, station)
-    assert is_parcel(source)
-    (found,) = decode_parcel(source, {"school.events": school.events})
-    assert isinstance(found, Batch)
-    assert (found.records.tobytes(), dict(found.keys)) == (batch.records.tobytes(), {"station": station})
-    assert list(found.blobs.values) == list(batch.blobs.values)
-    assert found.blobs.owners.tolist() == batch.blobs.owners.tolist()
-
-
-@given(rows=st.lists(ROW, min_size=1, max_size=3), data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_to_a_parcel_is_one_clear_error(school, rows, data):
-    from dayfile.errors import SourceError
-    from dayfile.formats.parcels import decode_parcel, is_parcel
-
-    source, _ = parcel(school, rows)
-    content = source.content
-    place = data.draw(st.integers(0, len(content) - 1))
-    kinds = [content[:place], content + b"\0", content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]]
-    damaged = Source(None, source.name, data.draw(st.sampled_from(kinds)))
-    if not is_parcel(damaged):
-        return
-    with pytest.raises(SourceError, match=r"school\.events\.parcel: this parcel is truncated or damaged"):
-        decode_parcel(damaged, {"school.events": school.events})
-
-
-FORGED = [
-    b"[]", b"{}", b'{"size":1e400}', b'{"size":0,"kind":"records","type":"school.events"}',
-    b'{"size":0,"type":"school.events","fields":[["a","O",[]]],"keys":{},"records":0,"blobs":0}',
-    b'{"size":0,"type":"school.events","fields":[["a","(1",[]]],"keys":{},"records":0,"blobs":0}',
-    b'{"size":0.0,"kind":"source","name":"a","keys":{}}',
-    b'{"size":0,"type":"school.events","fields":[["timestamp","<i4",[-1]]],"keys":{},"records":-1,"blobs":0}',
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("head", FORGED)
-def test_a_forged_parcel_goes_to_quarantine(opened, head):
-    content = b"\x89dayfile 1\r\n" + len(head).to_bytes(4, "little") + head
-    content += zlib.crc32(content).to_bytes(4, "little")
-    report = opened.ingest(("forged", content))
-    assert (report.sources["quarantined"], report.exit_code) == (1, 3)
-    assert "failed" not in report.quarantine[0].reason
-    assert Quarantine(opened.root).find("forged", content)
-
-
-def test_a_parcel_of_a_type_that_no_plugin_of_the_run_has_is_not_recognised(opened, school, muon):
-    source, _ = parcel(school, [(1, 1.0, b"a", b"x")])
-    report = opened.ingest((source.name, source.content), plugins={"muon": muon.instrument})
-    assert "no plugin of this run recognises it" in report.quarantine[0].reason
-    assert opened.ingest((source.name, source.content)).records[EVENTS]["written"] == 1
-
-
-def test_a_large_parcel_is_decoded_in_blocks(opened, school):
-    """More than one block, each with its own blobs."""
-    number, size = 40, 2**20
-    rows = [(second, 1.0, b"a", bytes([second]) * size, b"%d" % second) for second in range(number)]
-    source, _ = parcel(school, rows)
-    assert opened.ingest((source.name, source.content)).records[EVENTS]["written"] == number
-    found = opened.read(EVENTS).all_blobs("traces")
-    assert [each[:1] + label for each, label in found.tolist()] == [b"%c%d" % (n, n) for n in range(number)]
-
-
-# ---- Records of any type, put, read back, rebuilt
 
 
 @given(data=st.data())

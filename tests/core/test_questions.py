@@ -11,8 +11,8 @@ from astropy import time as astropy_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from archives import make_reader
 from dayfile import Instrument, Records, create_archive, hookimpl, open_archive
-from dayfile.archive.reading import Reader
 from dayfile.errors import TimeError, UsageError
 
 LAYOUT = """\
@@ -394,7 +394,7 @@ def test_what_is_wrong_with_a_question_is_said_before_the_first_piece_is_asked_f
 def test_all_ways_to_ask_agree(telescope, start, length, rows, inside, where, fields, read_bytes, window_bytes):
     first = None if start is None else START + start
     last = None if start is None else START + start + length
-    reader = Reader(telescope.root, read_bytes=read_bytes, window_bytes=window_bytes)
+    reader = make_reader(telescope.root, read_bytes=read_bytes, window_bytes=window_bytes)
     question = {"inside": inside, "where": where, "fields": fields}
     plain = telescope.read("muon.rates", *(() if inside else (first, last)))
     mask = np.ones(len(plain), bool)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayfile import Records, hookimpl, open_archive
+from dayfile import Records, create_archive, hookimpl, open_archive
 from dayfile.errors import UsageError
 
 
@@ -133,21 +133,13 @@ def test_pieces_put_together_are_the_whole(shared_events, cuts, names):
 
 
 @pytest.fixture(scope="module")
-def shared_events(tmp_path_factory, school, plugins_of):
-    from dayfile import create_archive
-
+def shared_events(tmp_path_factory, school):
     path = tmp_path_factory.mktemp("shared")
-    create_archive(path / "archive")
+    archive = create_archive(path / "archive", plugins={"school": School(school)})
     for number, content in enumerate((b"501 5 1 90000", b"7 3 86399", b"501 100000")):
         (path / f"{number}").write_bytes(content)
-    from dayfile import settings as dayfile_settings
-    from dayfile.archive.root import Root
-    from dayfile.engine.executors import run_serial
-
-    loaded = plugins_of(school=School(school))
-    resolved = dayfile_settings.resolve(loaded.settings_models, {})
-    run_serial(Root(path / "archive"), loaded, resolved, [path / f"{number}" for number in range(3)], lambda *_: None)
-    return open_archive(path / "archive").read("school.events")
+    archive.ingest(path / f"{number}" for number in range(3))
+    return archive.read("school.events")
 
 
 def test_parts_of_several_reads_are_put_together_in_the_order_given(events, archive):

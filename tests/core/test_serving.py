@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from archives import get_root
+from dayfile.serving.health import find_obstacle
 from running import Server, find_free_port, until
 
 LIMIT = 2**20  # bytes
@@ -269,3 +271,13 @@ def test_no_worker_is_left_behind_when_the_first_process_is_killed(serve):
     server.process.wait()
     until(lambda: not any(map(is_running, server.workers)))
     assert not server.listens
+
+
+def test_healthz_says_why_uploads_cannot_be_stored(tmp_path, monkeypatch):
+    root = get_root(tmp_path / "archive")
+    assert "No such file" in find_obstacle(root, 1)
+    root.create()
+    assert find_obstacle(root, 1) == ""
+    assert "less than" in find_obstacle(root, 2**80)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert "not writable" in find_obstacle(root, 1)

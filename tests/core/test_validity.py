@@ -11,10 +11,8 @@ import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archives import find_defects
+from archives import find_defects, reindex
 from dayfile import Instrument, create_archive, open_archive
-from dayfile.archive.root import Root
-from dayfile.engine.maintenance import reindex
 from dayfile.errors import TimeError
 from dayfile.model.validity import ALWAYS, NEVER, find_end_seconds, find_valid_at, find_valid_between
 
@@ -255,8 +253,7 @@ def test_a_record_outside_its_slot_is_found(installed, muon, tmp_path, told):
     start, stop = muon.start + 2600, muon.start + 5200
     assert archive.read("muon.rates", start, stop)["temperature"].tolist() == [2560]
     assert any(
-        "holds a record of another time" in problem.message
-        for problem in find_defects(Root(archive.root.path), deep=False)
+        "holds a record of another time" in problem.message for problem in find_defects(archive.root, deep=False)
     )
 
 

@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 import tables
 
-from archives import find_defects
-from dayfile import Batch, Instrument, Source, Status, create_archive, open_archive, settings
-from dayfile.engine.executors import run_serial
-from dayfile.engine.maintenance import reindex
+from archives import find_defects, reindex
+from dayfile import Batch, Instrument, Source, Status, create_archive, open_archive
 from dayfile.errors import LayoutError, UsageError
-from dayfile.formats.hdf4_structs import write_structs
-from dayfile.stores.base import Rules
+from dayfile.testing.telemetry import write_sources
 from instruments import make_stream
 
 WRITTEN, CONFLICT, IN_CONFLICT, IDENTICAL, _ = Status
@@ -167,7 +164,7 @@ def test_a_record_is_of_the_version_of_its_time_its_name_or_its_fields(
         records = made(data_type, day if told == "time" else EARLY, [version * 600], version=version)
         code = data_type.code if told != "name" or not version else data_type.versions[version].code
         if told == "fields":
-            write_structs(tmp_path / "source.hdf", {code: records})
+            write_sources(telescope, tmp_path, {}, "source.hdf", {code: records})
             report = taken(f"{version}.hdf", (tmp_path / "source.hdf").read_bytes())
         else:
             report = taken(f"{code}.be.bin", stream(telescope, data_type, records))
@@ -384,19 +381,17 @@ def test_what_a_wider_table_holds_is_told_by_the_table(opened, types):
         assert '"humidity"' in file.root.rates.attrs.fields
 
 
-def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, types, plugins_of, tmp_path):
+def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, types, tmp_path):
     rates = types["rates"]
-    plugins = plugins_of(muon=telescope)
-    told = settings.resolve(plugins.settings_models)
     old, new = made(rates, EARLY, [0, 300, 600], [1, 2, 3], 0), made(rates, EARLY, [5, 900], [4, 5], 2)
     sources = {tmp_path / "MuonRates.be.bin": old, tmp_path / "MuonRates_1.be.bin": new}
     found = []
     for order in (1, -1):
-        made_here = create_archive(tmp_path / f"archive{order}")
+        made_here = create_archive(tmp_path / f"archive{order}", plugins={"muon": telescope})
         for path in list(sources)[::order]:
             path.write_bytes(stream(telescope, rates, sources[path]))
-            assert run_serial(made_here.root, plugins, told, [path]).sources["archived"] == 1
-            assert run_serial(made_here.root, plugins, told, [path]).sources["already"] == 1
+            assert made_here.ingest(path).sources["archived"] == 1
+            assert made_here.ingest(path).sources["already"] == 1
             assert find_defects(made_here.root) == []
         found.append(sorted(one.tobytes() for one in made_here.read("muon.rates").array))
     assert found[0] == found[1]
@@ -406,8 +401,7 @@ def test_sources_of_both_forms_in_any_order_give_the_same_records(telescope, typ
 @pytest.mark.parametrize("mode", ["replace", "keep"])
 def test_a_slot_that_keeps_a_record_keeps_it_in_the_wider_form(work_file, types, mode):
     rates = types["rates"]
-    work = work_file(EARLY)
-    work.rules = Rules(mode)
+    work = work_file(EARLY, on_conflict=mode)
     old, new = made(rates, EARLY, [0], 1, 0), made(rates, EARLY, [0], 2, 2)
     for records, status in ((old, WRITTEN), (new, CONFLICT), (old, IDENTICAL), (new, IDENTICAL)):
         assert work.write(rates, Batch("muon", "MuonRates", records, np.arange(1))).tolist() == [status]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dayfile
+from dayfile.testing.telemetry import write_sources
 from dayfile_cris import instrument as cris
 from instruments import make_stream
 
@@ -30,12 +31,10 @@ class Evil:
 @pytest.fixture
 def truncated_hdf4(tmp_path) -> bytes:
     pytest.importorskip("pyhdf")
-    from dayfile.formats.hdf4_structs import write_structs
-
     data_type = cris.layout.by_code()["L1CrisHskp"]
     records = np.zeros(200, data_type.dtype)
     records["Second1996"] = 57801601 + 256 * np.arange(200)
-    write_structs(tmp_path / "whole.hdf", {"L1CrisHskp": records})
+    write_sources(cris, tmp_path, {}, "whole.hdf", {"L1CrisHskp": records})
     return (tmp_path / "whole.hdf").read_bytes()[:20000]
 
 

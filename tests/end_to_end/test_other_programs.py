@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Instrument, create_archive, discovery, open_archive
+from archives import load_plugins, make_plugins
+from dayfile import Instrument, create_archive, open_archive
 
 CHECKOUT = Path(__file__).parents[2]
 PAGE = (CHECKOUT / "docs" / "other_programs.md").read_text(encoding="utf-8")
@@ -56,7 +57,7 @@ SAID = find_statements()
 def archive(tmp_path_factory):
     """An archive with a sample day of each instrument."""
     directory = tmp_path_factory.mktemp("programs")
-    plugins = discovery.load(["hisparc", "cris", "sis"])
+    plugins = load_plugins("hisparc", "cris", "sis")
     for name in plugins.names:
         plugins.simulate(name, DAY, 1, directory / "samples" / name)
     archive = create_archive(directory / "archive", plugins=plugins)
@@ -169,7 +170,7 @@ def test_a_layout_with_a_type_that_few_programs_read_is_loaded_with_a_warning(ca
 
 
 def test_only_hisparc_has_such_a_type_and_loads_without_a_warning(caplog):
-    plugins = discovery.load(["hisparc", "cris", "sis"])
+    plugins = load_plugins("hisparc", "cris", "sis")
     assert caplog.records == []
     with_times = {name for name, each in plugins.data_types.items() if any(f.type == "time32" for f in each.fields)}
     assert with_times == {name for name in plugins.data_types if name.startswith("hisparc.")}
@@ -179,9 +180,9 @@ def test_only_hisparc_has_such_a_type_and_loads_without_a_warning(caplog):
 
 
 @pytest.mark.parametrize("name", ["hisparc.events", "cris.hskp"])
-def test_a_type_is_described_by_its_archive_without_the_plugin(archive, command, monkeypatch, name):
+def test_a_type_is_described_by_its_archive_without_the_plugin(archive, command, install, name):
     with_plugin = command("dayfile", "describe", name, archive=None)
-    monkeypatch.setattr(discovery, "installed", dict)
+    install(make_plugins())
     done = command("dayfile", "describe", name, archive=archive.root.path)
     assert done.code == 0
     assert set(done.out.splitlines()) <= set(with_plugin.out.splitlines())

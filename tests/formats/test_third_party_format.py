@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from dayfile import Batch, Instrument, LayoutError, Remark, hookimpl, open_archive, settings
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
+from archives import list_entries, make_plugins, run_archive
+from dayfile import Batch, Instrument, LayoutError, Remark, create_archive, hookimpl, open_archive
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format, Words
-from dayfile.plugins import Plugins
 
 
 class LineWords(Words):
@@ -90,28 +87,19 @@ DAY = 1_714_521_600
 
 def plugins_with(layout=LAYOUT, **more):
     """The instrument, and after it the plugin of its format: the order does not matter."""
-    loaded = Plugins.make_empty()
-    loaded.add_all({"paper": (Instrument(layout, "paper.yaml"), ""), "typewriter": (Typewriter(), ""), **more})
-    return loaded
+    return make_plugins(paper=Instrument(layout, "paper.yaml"), typewriter=Typewriter(), **more)
 
 
 @pytest.fixture
 def archive(tmp_path):
-    root = Root(tmp_path / "archive")
-    root.create()
-    return root
-
-
-def run(root, loaded):
-    chosen = settings.resolve(loaded.settings_models, settings.from_command_line(["watch.settle=0"]))
-    return run_serial(root, loaded, chosen)
+    return create_archive(tmp_path / "archive").root
 
 
 def test_a_source_of_the_format_is_archived_and_read(archive):
     (archive.incoming / "Reading.txt").write_text(f"{DAY};5\n{DAY + 60};-7\n")
     loaded = plugins_with()
     assert loaded.failures == []
-    report = run(archive, loaded)
+    report = run_archive(archive, loaded)
     assert (report.exit_code, report.sources["archived"]) == (0, 1)
     assert report.remarks == {"paper: typed by hand": 2}
     assert open_archive(archive.path).read("paper.readings")["value"].tolist() == [5, -7]
@@ -124,13 +112,13 @@ def test_records_that_are_put_are_encoded_and_decoded_again(archive):
     (kept,) = (path for path in archive.sources.rglob("*") if path.is_file())
     assert (kept.name, kept.read_text()) == ("Reading.txt", f"{DAY};5\n")
     (archive.incoming / "Reading.txt").write_bytes(kept.read_bytes())
-    assert run(archive, loaded).sources["already"] == 1
+    assert run_archive(archive, loaded).sources["already"] == 1
 
 
 def test_a_source_that_the_format_cannot_read_goes_to_quarantine_whole(archive):
     (archive.incoming / "Reading.txt").write_text(f"{DAY};5\n{DAY};x\n")
-    assert run(archive, plugins_with()).exit_code == 3
-    (entry,) = Quarantine(archive).entries()
+    assert run_archive(archive, plugins_with()).exit_code == 3
+    (entry,) = list_entries(archive)
     assert "a line is not a record" in entry.reason["message"]
 
 
@@ -186,7 +174,7 @@ class SameSection(Lines):
 )
 def test_a_format_that_cannot_be_is_the_failure_of_its_plugin_alone(answer, message):
     bad = type("Bad", (), {"formats": hookimpl(lambda self: answer)})()  # noqa: ARG005 - a method
-    loaded = plugins_with(bad=(bad, ""))
+    loaded = plugins_with(bad=bad)
     (failure,) = loaded.failures
     assert failure.plugin == "bad"
     assert message in failure.message

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from archives import find_defects, list_entries
-from dayfile.archive.root import Root
+from archives import find_defects, get_root, list_entries
+from dayfile import create_archive
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
 from disks import mount
@@ -63,8 +63,9 @@ class Archive:
     expected: list[str]
 
     @property
-    def root(self) -> Root:
-        return Root(self.path)
+    def root(self):
+        """The directory of the archive."""
+        return get_root(self.path)
 
     def load(self, number: int) -> None:
         """Put the sources of a round into ``incoming/``; see :func:`dayfile.testing.selftest.make_load`."""
@@ -166,7 +167,7 @@ def new_archive() -> Callable[[Path], Archive]:
     """Make an archive, empty."""
 
     def make(path: Path) -> Archive:
-        Root(path).create()
+        create_archive(path)
         return Archive(path, [])
 
     return make

@@ -9,12 +9,11 @@ import time
 import pytest
 import tables
 
-from archives import find_defects
+from archives import find_defects, list_catalogue, reindex
 from dayfile import open_archive
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.checking import count_without_digest
 from dayfile.archive.counting import count_day_file
-from dayfile.engine.maintenance import reindex
 from dayfile.stores.declarations import read_data_type
 from running import run_python
 
@@ -47,7 +46,7 @@ def assert_changed(archive):
     assert find_defects(archive.root) == []
     assert count_without_digest(archive.root) == 0
     by_type, by_key = {}, {}
-    for row in Catalogue(archive.root.catalogue).rows():
+    for row in list_catalogue(archive.root):
         by_type[row.data_type] = by_type.get(row.data_type, 0) + row.records
     for _, name, key, days, records, *_ in read_table(archive, "totals"):
         assert (key, days) == ("{}", 2)
@@ -118,9 +117,9 @@ def test_kill_at_any_statement_of_the_change_leaves_the_one_form_or_the_other(ol
     number, forms = 1, set()
     while True:
         archive = older()
-        before = Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")
+        before = list_catalogue(archive.root), read_table(archive, "digests")
         code = run_python("-c", KILLED_STATEMENT, archive.root.catalogue, number).returncode
-        assert (Catalogue(archive.root.catalogue).rows(), read_table(archive, "digests")) == before
+        assert (list_catalogue(archive.root), read_table(archive, "digests")) == before
         assert find_defects(archive.root) == []
         forms.add(sqlite3.connect(archive.root.catalogue).execute("PRAGMA user_version").fetchone())
         if number % 5 == 1 or code == 0:

@@ -13,6 +13,7 @@ import pytest
 import tables
 
 import dayfile
+from archives import load_plugins
 from dayfile import open_archive
 from dayfile.errors import HeldError
 
@@ -123,9 +124,7 @@ def test_a_day_file_that_is_put_in_place_while_records_are_added_is_not_overwrit
 
 
 def load(name):
-    from dayfile import discovery
-
-    return discovery.load([name]).data_types.values()
+    return load_plugins(name).data_types.values()
 
 
 def unit(path):

@@ -262,7 +262,9 @@ def hskp(tmp_path):
 
 def command(*arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
     """``archive-run`` in a process that does something before."""
-    program = f"import sys\n{before}\nfrom dayfile.cli import archive_run\nsys.argv[0] = 'archive-run'\narchive_run()"
+    program = (
+        f"import sys\n{before}\nfrom dayfile.__main__ import archive_run\nsys.argv[0] = 'archive-run'\narchive_run()"
+    )
     return run_python("-c", program, *arguments, "--plugins", "cris")
 
 
@@ -296,9 +298,8 @@ def test_the_command_ends_with_its_own_exit_code_where_a_step_fails(tmp_path, hs
     (root.incoming / "L1CrisHskp.be.bin").write_bytes(sent[0].read_bytes()[-cris.struct(data_type).itemsize :] * 2)
     old, waiting = day_files(root), sources(root)
     before = (
-        "from dayfile.archive import disk\n"
-        "from dayfile.testing.faults import Fault\n"
-        f"disk.observers.append(Fault.parse('{fault}:fail'))"
+        "from dayfile.testing.faults import Fault, inject\n"
+        f"faulty = inject(Fault.parse('{fault}:fail'))\nfaulty.__enter__()"
     )
     assert_told(command(*sent, "--archive", root.path, before=before))
     assert day_files(root) == old

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import pickle
 import shutil
-import sys
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import cli, create_archive
-from dayfile.archive.root import Root
-from dayfile.discovery import load
+from archives import get_root, load_plugins, make_settings
+from dayfile import create_archive
 from dayfile.engine.intake import Arrival
 from dayfile.engine.starting import start_run
 from dayfile.hdf5.rows import NativeTable
 from dayfile.hdf5.vlen import VlenArray
-from dayfile.settings import resolve
 from dayfile_cris import instrument as cris
 from instruments import make_stream
+from running import call_command
 
 DAY_FILE = "2024/5/2024_5_1.h5"
 STATION = "/hisparc/cluster_amsterdam/station_501"
@@ -44,7 +42,7 @@ def upload(*events, station=501):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch):
     """Give sources to ``archive-run``, called in this process: its report."""
     monkeypatch.chdir(tmp_path)
 
@@ -55,10 +53,8 @@ def run(tmp_path, monkeypatch, capsys):
             (tmp_path / "given" / f"upload_{number}").write_bytes(content)
         pairs = [word for name, value in core.items() for word in ("--set", f"{name}={value}")]
         arguments = ["given", "--plugins", "hisparc", "--report", "report.json", *pairs]
-        monkeypatch.setattr(sys, "argv", ["archive-run", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.archive_run()
-        assert ended.value.code == 0, capsys.readouterr().err
+        done = call_command("archive-run", *arguments)
+        assert done.code == 0, done.err
         return json.loads((tmp_path / "report.json").read_text())
 
     return call
@@ -232,9 +228,9 @@ def uploads(count, *, repeated):
 @pytest.mark.parametrize("repeated", [0, 5])
 def test_a_source_costs_the_same_however_many_came_before_it(tmp_path, read_back, count, repeated):
     """Rows read while writing are those that are compared; verification reads each once, whatever their number."""
-    root, plugins = Root(tmp_path / "archive"), load(["hisparc"])
+    root, plugins = get_root(tmp_path / "archive"), load_plugins("hisparc")
     costs = []
-    with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+    with start_run(root, plugins, make_settings(plugins), make=True) as one_run:
         for number, content in enumerate(uploads(count, repeated=repeated)):
             source = tmp_path / f"upload_{number}"
             source.write_bytes(content)
@@ -266,12 +262,12 @@ def counted_in(one_run):
 
 def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
     """Once for what is there already, once to verify: so that a run pays for the day once, not for each source."""
-    root, plugins = Root(tmp_path / "archive"), load(["hisparc"])
+    root, plugins = get_root(tmp_path / "archive"), load_plugins("hisparc")
     sources = uploads(30, repeated=0)
     costs = []
     for number, part in enumerate((sources[:10], sources[10:11], sources[11:30])):
         before = read_back.copy()
-        with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+        with start_run(root, plugins, make_settings(plugins), make=True) as one_run:
             for place, content in enumerate(part):
                 source = tmp_path / f"upload_{number}_{place}"
                 source.write_bytes(content)
@@ -283,8 +279,8 @@ def test_a_further_run_reads_the_day_twice_and_no_more(tmp_path, read_back):
 
 def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_others(tmp_path, read_back):
     """A station whose clock stands still, or somebody who wants to hold the archive up."""
-    root, plugins = Root(tmp_path / "archive"), load(["hisparc"])
-    with start_run(root, plugins, resolve(plugins.settings_models), make=True) as one_run:
+    root, plugins = get_root(tmp_path / "archive"), load_plugins("hisparc")
+    with start_run(root, plugins, make_settings(plugins), make=True) as one_run:
         for number in range(10):
             source = tmp_path / f"upload_{number}"
             source.write_bytes(upload(*(shower(1, b"%d" % (number * ROWS + place)) for place in range(ROWS))))
@@ -292,4 +288,5 @@ def test_records_that_differ_in_their_traces_alone_are_not_compared_with_all_oth
             one_run.pipeline.day_files.work_files[DAY_FILE].flush()
         assert counted_in(one_run) == Counted(written=10 * ROWS, identical=0)
         one_run.pipeline.abandon()
-    assert read_back["Table"] <= 10 * ROWS, f"{read_back['Table']} rows were read again to store {10 * ROWS}"
+    rows = read_back["NativeTable"]
+    assert rows <= 10 * ROWS, f"{rows} rows were read again to store {10 * ROWS}"

@@ -132,7 +132,7 @@ def test_a_part_of_a_day_file_that_found_no_room_beside_its_place_is_removed(sma
     """Day files can be on another file system than the workshop: each is copied there before it is put in place."""
     made = tmp_path / "made.h5"
     made.write_bytes(bytes(3 * 2**20))
-    with pytest.raises(StorageError, match="No space left on device, .* free"):
+    with pytest.raises(StorageError, match=r"No space left on device, .* free"):
         disk.bring_near(made, small_disk / "day.h5")
     assert list(small_disk.iterdir()) == []
     assert made.exists()

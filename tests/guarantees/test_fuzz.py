@@ -18,19 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archives import find_defects
-from dayfile import Instrument, Source, discovery, settings
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
+from archives import find_defects, load_plugins, make_settings, open_quarantine
+from dayfile import Instrument, Source, create_archive
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
-from dayfile.formats.struct_dtypes import to_structs
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
 from dayfile_hisparc.simulation import simulate_events
 from dayfile_sis import instrument as sis
+from instruments import make_stream
 from running import run_python
 
 LONGEST = 2.0
@@ -121,8 +119,8 @@ def streams() -> Sources:
     for instrument in (cris, sis, selftest.Probe()):
         for code, records in structs(instrument, 2).items():
             for order in ("big", "little"):
-                struct = instrument.struct(instrument.layout.by_code()[code], order)
-                made.append((f"{code}.{order[0]}e.bin", to_structs(records, struct).tobytes()))
+                content = make_stream(instrument, instrument.layout.by_code()[code], records, order)
+                made.append((f"{code}.{order[0]}e.bin", content))
     return made
 
 
@@ -239,12 +237,10 @@ class Taking:
     """A pipeline that takes damaged sources, and what it must do with each."""
 
     def __init__(self, path: Path) -> None:
-        self.root = Root(path)
-        self.root.create()
-        self.loaded = discovery.load(["hisparc", "cris", "sis"])
+        self.root = create_archive(path).root
+        self.loaded = load_plugins("hisparc", "cris", "sis")
         self.loaded.add("probe", selftest.Probe())
-        given = settings.from_command_line(["hisparc.station=1", "hisparc.cluster=Bare"])
-        self.settings = settings.resolve(self.loaded.settings_models, given)
+        self.settings = make_settings(self.loaded, hisparc__station=1, hisparc__cluster="Bare")
         self.longest = 0.0
 
     def take_all(self, sources: Sources) -> None:
@@ -269,7 +265,7 @@ class Taking:
     def check_kept(self, report: Report, told: int, name: str, content: bytes) -> None:
         """What was set aside of the source just taken is kept: whole, or the records that were rejected."""
         for entry in report.quarantine[told:]:
-            kept = Quarantine(self.root).entry(Path(entry.entry).name)
+            kept = open_quarantine(self.root).entry(Path(entry.entry).name)
             assert kept.content is not None
             # Damage is what a decoder expects: it says what is wrong, and does not fail. The probe's is not so careful.
             assert entry.reason
@@ -440,10 +436,9 @@ def test_a_layout_that_is_nonsense_is_told_by_its_place(text):
 
 def test_a_layout_that_is_nested_without_end_does_not_end_the_process():
     script = """
-from dayfile.errors import LayoutError
-from dayfile.formats.registry import read_layout
+from dayfile import Instrument, LayoutError
 try:
-    read_layout("instrument: " + "[" * 100_000, "wrong.yaml")
+    Instrument("instrument: " + "[" * 100_000, "wrong.yaml").layout
 except LayoutError:
     print("told")
 """

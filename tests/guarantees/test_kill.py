@@ -10,17 +10,15 @@ import random
 import shutil
 import signal
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tables
 
-from archives import find_defects, list_entries
-from dayfile.archive import disk
-from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.catalogue_rows import make_rows
-from dayfile.archive.root import Root
-from dayfile.archive.survey import read_summaries
+from archives import find_defects, list_catalogue, list_entries
+from dayfile import create_archive
 from dayfile.errors import StorageError
 from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile.testing.selftest import count_records, run_load
@@ -187,7 +185,7 @@ def test_a_fault_happens_in_workers_and_not_in_a_fork_that_tries_sources(tmp_pat
         if child == 0:
             if apart:
                 os.setsid()
-            disk.step("write", tmp_path)
+            create_archive(tmp_path / "archive")
             os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == ended
 
@@ -202,18 +200,22 @@ def steps_of(archive) -> list[tuple[str, Path]]:
     return fault.steps
 
 
-def told(root: Root) -> list[tuple[str, str, int]]:
+def told(root) -> list[tuple[str, str, int]]:
     """What the catalogue says: path, data type, records."""
-    return sorted((row.path, row.data_type, row.records) for row in Catalogue(root.catalogue).rows())
+    return sorted((row.path, row.data_type, row.records) for row in list_catalogue(root))
 
 
-def held(root: Root) -> list[tuple[str, str, int]]:
+def held(root) -> list[tuple[str, str, int]]:
     """What the catalogue should say."""
-    return sorted(
-        (path, row.data_type, row.records)
-        for path in root.list_day_files()
-        for row in make_rows(path, "2020-05-10", read_summaries(root.path / path))
-    )
+    found = Counter()
+    for path in root.list_day_files():
+        with tables.open_file(root.path / path) as file:
+            for table in file.walk_nodes("/", "Table"):
+                if "data_type" in table.attrs:
+                    rows = np.ascontiguousarray(table.read()).view(np.uint8).reshape(len(table), -1)
+                    filled = rows.any(axis=1) & (rows != 0xFF).any(axis=1)
+                    found[path, str(table.attrs.data_type)] += int(filled.sum())
+    return sorted((*named, number) for named, number in found.items())
 
 
 def test_kill_between_publishing_and_catalogue_leaves_a_catalogue_that_agrees_after_the_next_run(fresh, killed, finish):
@@ -296,23 +298,19 @@ if at:
     sys.addaudithook(watched)
 """
 TAKING = """
-from dayfile import discovery, settings
-from dayfile.archive.root import Root
-from dayfile.engine.executors import run_serial
+from archives import get_root, load_plugins, run_archive
 from dayfile.testing.selftest import Probe
 
-loaded = discovery.load(["hisparc"])
+loaded = load_plugins("hisparc")
 loaded.add("probe", Probe())
 # Records that are there already are stored again, so that only the ledger keeps a source from being archived twice.
-pairs = ["watch.settle=0", "sources.keep=always", "duplicates=keep", "run.unrecognised=quarantine"]
-chosen = settings.resolve(loaded.settings_models, settings.from_command_line(pairs))
-run_serial(Root(directory), loaded, chosen)
+chosen = {"sources.keep": "always", "duplicates": "keep", "run.unrecognised": "quarantine"}
+run_archive(get_root(directory), loaded, **chosen)
 """
 SENDING_BACK = """
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
+from archives import get_root, open_quarantine
 
-box = Quarantine(Root(directory))
+box = open_quarantine(get_root(directory))
 for entry in list(box.entries()):
     box.requeue(entry)
 """
@@ -347,7 +345,7 @@ def mixed(tmp_path, new_archive):
     return make
 
 
-def assert_set_aside(root: Root):
+def assert_set_aside(root):
     """The bad sources, and the bad record, are in quarantine once and whole, and nowhere else."""
     entries = list_entries(root)
     assert len(entries) == sum(1 for _ in root.quarantine.glob("[!.]*"))
@@ -363,7 +361,7 @@ def assert_set_aside(root: Root):
         assert [path for path in place.rglob("*") if path.is_file()] == []
 
 
-def messages(root: Root) -> list[str]:
+def messages(root) -> list[str]:
     """The error messages in all day files."""
     found: list[str] = []
     for path in root.list_day_files():

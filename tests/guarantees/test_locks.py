@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from archives import find_defects, watch_steps
-from dayfile.engine.executors import run_serial
+from archives import find_defects, run_with, watch_steps
 from dayfile.errors import ArchiveLockedError
 from dayfile.testing import selftest
 
@@ -100,45 +99,6 @@ def test_check_during_a_busy_watch_reports_nothing_false(busy, tmp_path, start, 
     archive.assert_whole()
 
 
-# A watch that has nothing to do and looks again at once, two hundred times: the signal meets it wherever it can.
-TOLD_TO_STOP = """
-import contextlib
-import os
-import random
-import signal
-import time
-from dayfile.archive.root import Root
-from dayfile.engine import watch
-from dayfile.testing import selftest
-
-def tell_once(*arguments):
-    global told
-    if not told:
-        told = True
-        watching = os.getpid()
-        if os.fork() == 0:
-            time.sleep(random.uniform(0.001, 0.005))
-            os.kill(watching, signal.SIGTERM)
-            os._exit(0)
-
-watch.work_through = tell_once
-watch.pause = lambda *arguments: 0
-watch.noticed = lambda *arguments: contextlib.nullcontext()
-for _ in range(200):
-    told = False
-    watch.run_watch(Root(directory), selftest.make_plugins(), selftest.make_settings())
-"""
-
-
-def test_a_watch_that_is_told_to_stop_stops_whatever_it_is_doing(busy, tmp_path, start):
-    process = start(busy.copied(tmp_path / "archive").path, script=TOLD_TO_STOP)
-    process.join(PATIENCE)
-    hangs = process.exitcode is None
-    process.kill()
-    assert not hangs
-    assert process.exitcode == 0
-
-
 # ---- Others at work in the same directories
 
 
@@ -207,9 +167,9 @@ def test_a_source_that_is_taken_back_stops_no_run(busy, tmp_path, step):
             taken.unlink(missing_ok=True)
 
     with watch_steps(take_back):
-        report = run_serial(archive.root, selftest.make_plugins(), selftest.make_settings())
+        report = run_with(archive.root, selftest.make_plugins(), selftest.make_settings())
     assert sum(report.sources.values()) == 5
-    assert run_serial(archive.root, selftest.make_plugins(), selftest.make_settings()).exit_code == 0
+    assert run_with(archive.root, selftest.make_plugins(), selftest.make_settings()).exit_code == 0
     assert files_of(archive.root.accepted) == []
 
 

@@ -14,13 +14,12 @@ import time
 
 import pytest
 
-from archives import watch_steps
+from archives import open_quarantine, watch_steps
+from dayfile import create_archive
 from dayfile.archive import disk
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
 from dayfile.errors import StorageError, UsageError
 from dayfile.testing.faults import Fault, inject
-from running import run_python, run_script
+from running import TESTS, run_python, run_script
 
 LETTER = b"Dear archive"
 REASON = {"source": "letter.txt", "message": "no plugin of this run recognises it"}
@@ -28,14 +27,12 @@ REASON = {"source": "letter.txt", "message": "no plugin of this run recognises i
 
 @pytest.fixture
 def root(tmp_path):
-    root = Root(tmp_path / "archive")
-    root.create()
-    return root
+    return create_archive(tmp_path / "archive").root
 
 
 @pytest.fixture
 def box(root):
-    return Quarantine(root)
+    return open_quarantine(root)
 
 
 @pytest.fixture(params=["in one step", "by link and unlink"])
@@ -166,7 +163,7 @@ def test_bytes_that_are_quarantined_again_while_they_are_requeued_are_kept(root,
         back = root.incoming / "letter.txt"
         if back.exists():
             back.rename(root.accepted / "letter.txt")
-            Quarantine(root).put("letter.txt", LETTER, REASON)
+            open_quarantine(root).put("letter.txt", LETTER, REASON)
             (root.accepted / "letter.txt").unlink()
 
     def observer(kind, path):
@@ -231,7 +228,7 @@ def test_a_requeue_that_fails_at_any_step_loses_nothing(root, box, way, step):
             box.requeue(next(box.entries()))
         except StorageError:
             assert fault.happened
-    Quarantine(root).repair()
+    open_quarantine(root).repair()
     assert contents(root) == [LETTER]
     assert len(list(box.entries())) + len(list(root.incoming.iterdir())) == 1
     assert all(entry.content.read_bytes() == LETTER for entry in box.entries())
@@ -242,15 +239,14 @@ def test_a_requeue_that_fails_at_any_step_loses_nothing(root, box, way, step):
 KILLED = """
 import os, sys
 from pathlib import Path
-from dayfile.archive.quarantine import Quarantine
-from dayfile.archive.root import Root
+from archives import get_root, open_quarantine
 from dayfile.archive import disk
 from dayfile.testing.faults import Fault, inject
 
 directory, command, number, linking = sys.argv[1:]
 if linking:
     disk.renameat2 = lambda: None
-box = Quarantine(Root(Path(directory)))
+box = open_quarantine(get_root(Path(directory)))
 pid = os.fork()
 if not pid:
     with inject(Fault("any", int(number), "kill")):
@@ -266,7 +262,7 @@ print("killed" if os.WIFSIGNALED(status) else "ended")
 
 def killed_at(root, command, number, way):
     linking = "x" if way == "by link and unlink" else ""
-    done = run_python("-c", KILLED, root.path, command, number, linking, check=True)
+    done = run_python("-c", KILLED, root.path, command, number, linking, paths=[TESTS], check=True)
     return done.stdout.strip() == "killed"
 
 

@@ -10,8 +10,8 @@ import urllib.parse
 
 import pytest
 
+from archives import get_root
 from dayfile import create_archive
-from dayfile.archive.root import Root
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
@@ -93,7 +93,7 @@ def test_a_watch_of_a_link_that_is_turned_elsewhere_ends(tmp_path):
     for name in ("one", "two"):
         create_archive(tmp_path / name)
     (tmp_path / "link").symlink_to("one")
-    root = Root(tmp_path / "link")
+    root = get_root(tmp_path / "link")
     root.prepare()
     root.check_there()
     (tmp_path / "link").unlink()
@@ -108,7 +108,7 @@ def test_a_run_publishes_nothing_into_what_took_the_place_of_its_root(tmp_path, 
     selftest.make_load(path, 0)
     with (
         pytest.raises(StorageError, match=GONE),
-        start_run(Root(path), selftest.make_plugins(), selftest.make_settings()) as run,
+        start_run(get_root(path), selftest.make_plugins(), selftest.make_settings()) as run,
     ):
         way(path)
         before = tree(path)
@@ -118,7 +118,7 @@ def test_a_run_publishes_nothing_into_what_took_the_place_of_its_root(tmp_path, 
 
 def test_the_lock_of_another_archive_in_its_place_is_left(tmp_path):
     path = create_archive(tmp_path / "archive").root.path
-    root = Root(path)
+    root = get_root(path)
     root.prepare()
     with root.hold_lock():
         other(path)
@@ -144,7 +144,7 @@ def upload():
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_receiver_whose_root_goes_answers_500_and_says_so(tmp_path, stations, way, caplog):
     path = create_archive(tmp_path / "archive").root.path
-    root = Root(path)
+    root = get_root(path)
     root.prepare()
     receiver = Receiver(root, StationList(stations))
     assert receive(receiver, upload(), "") is not Answer.NOT_STORED
@@ -158,7 +158,7 @@ def test_a_receiver_whose_root_goes_answers_500_and_says_so(tmp_path, stations, 
 def test_an_older_archive_that_gets_its_marker_meanwhile_is_the_same(tmp_path, monkeypatch):
     path = tmp_path / "archive"
     (path / "workshop").mkdir(parents=True)
-    root = Root(path)
+    root = get_root(path)
     with monkeypatch.context() as patched:
 
         def refuse(*_):
@@ -166,7 +166,7 @@ def test_an_older_archive_that_gets_its_marker_meanwhile_is_the_same(tmp_path, m
 
         patched.setattr("dayfile.archive.root.make_marker", refuse)
         root.prepare()
-    Root(path).prepare()
+    get_root(path).prepare()
     root.check_there()
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 import watchfiles
 
+from archives import run_with
+from dayfile import create_archive
 from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
+from dayfile.testing import selftest
 from running import PATIENCE, until
 from watching import DAY_FILE, HSKP, NEVER, STREAM, stream
 
@@ -206,6 +209,46 @@ def test_a_system_that_gives_no_notices_is_told_in_a_line(tmp_path, monkeypatch,
     assert caplog.messages == [f"no notices of what arrives ({error}); incoming/ is read every watch.rescan seconds"]
 
 
+# A watch that has nothing to do and looks again at once, two hundred times: the signal meets it wherever it can.
+TOLD_TO_STOP = """
+import contextlib
+import os
+import random
+import signal
+import time
+from archives import get_root
+from dayfile.engine import watch
+from dayfile.testing import selftest
+
+def tell_once(*arguments):
+    global told
+    if not told:
+        told = True
+        watching = os.getpid()
+        if os.fork() == 0:
+            time.sleep(random.uniform(0.001, 0.005))
+            os.kill(watching, signal.SIGTERM)
+            os._exit(0)
+    return ()
+
+watch.work_through = tell_once
+watch.pause = lambda *arguments: 0
+watch.noticed = lambda *arguments: contextlib.nullcontext()
+for _ in range(200):
+    told = False
+    watch.run_watch(get_root(directory), selftest.make_plugins(), selftest.make_settings())
+"""
+
+
+def test_a_watch_that_is_told_to_stop_stops_whatever_it_is_doing(busy, tmp_path, start):
+    process = start(busy.copied(tmp_path / "archive").path, script=TOLD_TO_STOP)
+    process.join(PATIENCE)
+    hangs = process.exitcode is None
+    process.kill()
+    assert not hangs
+    assert process.exitcode == 0
+
+
 def test_what_a_killed_run_left_is_archived_at_the_start(watch):
     watcher = watch().ready()
     watcher.arrive("1", stream(0, 1))
@@ -296,8 +339,8 @@ def test_a_storage_failure_ends_it_with_its_own_exit_code_and_the_next_run_has_e
 
 FAULTY = """
 import errno, os, sys
-from dayfile.archive import disk
-from dayfile.cli import archive_run
+from archives import watch_steps
+from dayfile.__main__ import archive_run
 
 kind = sys.argv.pop(1)
 
@@ -306,14 +349,14 @@ def fail(step, path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 sys.argv[0] = "archive-run"
-with disk.watch_steps(fail):
+with watch_steps(fail):
     archive_run()
 """
 
 
 def test_a_disk_that_is_full_indeed_ends_it_too(watch, archive_run):
     """The operating system refuses every byte beyond a limit, as a full disk does."""
-    limit = "import resource, sys; from dayfile.cli import archive_run; sys.argv[0] = 'archive-run'\n"
+    limit = "import resource, sys; from dayfile.__main__ import archive_run; sys.argv[0] = 'archive-run'\n"
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); archive_run()"
     watcher = watch(program=[sys.executable, "-c", limit], publish__after=0.1).ready()
     watcher.arrive("1", stream(*range(337)))
@@ -345,15 +388,10 @@ selftest.run_load(Path(sys.argv[1]), watch=True)
 
 def test_sources_that_are_archived_already_are_released_though_nothing_is_published(tmp_path):
     """A run that was killed between publishing and releasing leaves them in ``accepted/``."""
-    from dayfile.archive.root import Root
-    from dayfile.engine.executors import run_serial
-    from dayfile.testing import selftest
-
-    root = Root(tmp_path / "archive")
-    root.create()
+    root = create_archive(tmp_path / "archive").root
     selftest.make_load(root.path, 0)
     sources = {path.name: path.read_bytes() for path in root.incoming.rglob("*") if path.is_file()}
-    run_serial(root, selftest.make_plugins(), selftest.make_settings())
+    run_with(root, selftest.make_plugins(), selftest.make_settings())
     for name, content in sources.items():
         (root.accepted / name).write_bytes(content)
     watch = subprocess.Popen([sys.executable, "-c", WATCH_PROBE, root.path])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tables
 
-from dayfile import Batch
-from dayfile.archive.workfile import WorkFile
+from dayfile import Status, create_archive
 from dayfile_hisparc import instrument
 
 KEYS = {"cluster": "science park", "cluster_name": "Science Park", "station": 501}
@@ -33,14 +32,14 @@ EVENTS = [
 def day_file(tmp_path_factory):
     """A day file with one record of every type at its defaults."""
     directory = tmp_path_factory.mktemp("day")
-    work_file = WorkFile(directory / "day.h5", directory / "work.h5", np.datetime64("2024-05-10"))
-    work_file.begin()
-    for data_type in instrument.layout.types:
-        records = np.full(1, data_type.defaults, data_type.dtype)
-        records["timestamp"] = 1715342401
-        work_file.write(data_type, Batch("hisparc", data_type.code, records, np.arange(1), KEYS))
-    work_file.publish()
-    with tables.open_file(directory / "day.h5") as file:
+    archive = create_archive(directory / "archive", plugins={"hisparc": instrument})
+    with archive.putting() as put:
+        for data_type in instrument.layout.types:
+            records = np.full(1, data_type.defaults, data_type.dtype)
+            records["timestamp"] = 1715342401
+            assert put(data_type.name, records, **KEYS).tolist() == [Status.WRITTEN]
+    (path,) = archive.root.list_day_files()
+    with tables.open_file(archive.root.path / path) as file:
         yield file
 
 

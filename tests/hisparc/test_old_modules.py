@@ -20,7 +20,7 @@ import tables
 
 import dayfile
 import dayfile_hisparc.pickles
-from dayfile.engine.maintenance import rebuild
+from archives import rebuild_day
 from dayfile.errors import SettingsError, UsageError
 
 PAGE = Path(__file__).parents[2] / "docs" / "instruments" / "hisparc.md"
@@ -101,7 +101,7 @@ def test_the_same_list_of_another_station_is_not_the_same_source(archive):
     assert archive.read("hisparc.events")["station"].tolist() == [501, 502]
     before = archive.read("hisparc.events")
     (archive.root.path / DAY_FILE).unlink()
-    assert rebuild(archive.root, archive.plugins, archive.settings, DAY_FILE).exit_code == 0
+    assert rebuild_day(archive.root, archive.plugins, archive.settings, DAY_FILE).exit_code == 0
     after = archive.read("hisparc.events")
     assert after.array.tobytes() == before.array.tobytes()
     assert after["station"].tolist() == [501, 502]
@@ -209,7 +209,7 @@ def test_records_of_every_table_are_put_read_back_and_rebuilt(archive):
         before = [[bytes(each) for each in file.get_node(f"{GROUP}/blobs")]]
         before += [node[:].tobytes() for node in file.get_node(GROUP)._f_iter_nodes("Table")]
     (archive.root.path / DAY_FILE).unlink()
-    assert rebuild(archive.root, archive.plugins, archive.settings, DAY_FILE).exit_code == 0
+    assert rebuild_day(archive.root, archive.plugins, archive.settings, DAY_FILE).exit_code == 0
     with tables.open_file(archive.root.path / DAY_FILE) as file:
         after = [[bytes(each) for each in file.get_node(f"{GROUP}/blobs")]]
         after += [node[:].tobytes() for node in file.get_node(GROUP)._f_iter_nodes("Table")]

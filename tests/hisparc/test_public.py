@@ -17,10 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archives import list_waiting
 from dayfile import create_archive
-from dayfile.archive.root import Root
-from dayfile.engine.intake import list_visible
-from dayfile.serving.health import find_obstacle
 from dayfile_hisparc.clients import make_form, make_password
 from dayfile_hisparc.passwords import WAITING, Guesses, HashingQueue, Proofs, Verdict, hash_password
 from dayfile_hisparc.receiver import Answer, Receiver
@@ -110,16 +108,6 @@ def test_another_method_is_answered_404_or_405(port, method, path, status):
 def test_healthz_says_whether_uploads_can_be_stored(port):
     assert ask(port, path="/healthz", method="GET") == (200, b"ok\n")
     assert ask(port, path="/healthz", method="HEAD") == (200, b"")
-
-
-def test_healthz_says_why_uploads_cannot_be_stored(tmp_path, monkeypatch):
-    root = Root(tmp_path / "archive")
-    assert "No such file" in find_obstacle(root, 1)
-    root.create()
-    assert find_obstacle(root, 1) == ""
-    assert "less than" in find_obstacle(root, 2**80)
-    monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    assert "not writable" in find_obstacle(root, 1)
 
 
 def test_healthz_is_answered_503_where_incoming_is_missing(tmp_path):
@@ -287,8 +275,7 @@ def test_good_stations_wait_no_longer_while_40_clients_guess(tmp_path):
 
 def test_a_right_password_is_taken_however_often_its_address_was_wrong(tmp_path):
     (tmp_path / "stations.csv").write_text(listing(501, clear=False) + listing(502))
-    root = Root(tmp_path / "archive")
-    root.create()
+    root = create_archive(tmp_path / "archive").root
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     for number in range(30):
         assert receiver.examine(guess(502, f"g{number}"), "", "192.0.2.7/32") is Answer.WRONG_PASSWORD
@@ -451,10 +438,9 @@ def test_no_password_is_in_a_log_or_an_answer(tmp_path, caplog):
 
 def test_nothing_of_an_upload_that_waits_is_stored_before_its_password_is_known(tmp_path):
     (tmp_path / "stations.csv").write_text(listing(501, clear=False))
-    root = Root(tmp_path / "archive")
-    root.create()
+    root = create_archive(tmp_path / "archive").root
     receiver = Receiver(root, StationList(tmp_path / "stations.csv"))
     claim = receiver.examine(guess(501, "x"))
-    assert not list_visible(root.incoming)
+    assert not list_waiting(root.incoming)
     assert receiver.settle(claim, Verdict.WRONG) is Answer.WRONG_PASSWORD
-    assert not list_visible(root.incoming)
+    assert not list_waiting(root.incoming)

@@ -18,9 +18,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archives import list_entries, list_waiting, run_with, watch_steps
+from archives import configure, list_entries, list_waiting, run_with, watch_steps
 from dayfile import create_archive, open_archive
-from dayfile.configuration import configured
 from dayfile.errors import SettingsError, StorageError
 from dayfile_hisparc.pickles import read_upload, write_upload
 from dayfile_hisparc.receiver import Answer, Receiver, make_queue_file, parse_form, unquote
@@ -352,7 +351,7 @@ def test_what_is_answered_100_can_be_read_by_a_run(receiver, root, payload):
 
 def archived(root, stations: Path):
     """Archive what lies in incoming/."""
-    return run_with(*configured(root.path, "hisparc", ["watch.settle=0"], None))
+    return run_with(*configure(root.path, "watch.settle=0", plugins="hisparc"))
 
 
 def test_old_and_dateless_events_are_answered_100_and_kept_by_the_run_that_archives_the_others(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from archives import make_plugins
-from dayfile import Instrument, create_archive, discovery, hookimpl
+from dayfile import Instrument, create_archive, hookimpl
 from dayfile.errors import LayoutError, PluginError
 from dayfile.plots.base import Plot
 from instruments import LAYOUT
@@ -40,13 +40,12 @@ DEFAULT = LAYOUT.replace("    title: Single muons\n", "    title: Single muons\n
 
 
 @pytest.fixture
-def hits(tmp_path, monkeypatch):
+def hits(tmp_path, install):
     """Read hits of the muon telescope, with plugins that offer plots."""
 
     def read(*offered, layout=DEFAULT):
         plugins = make_plugins(muon=Instrument(layout, "muon.yaml"), dials=Dials(*offered))
-        monkeypatch.setattr(discovery, "installed", lambda: {"muon": [], "dials": []})
-        monkeypatch.setattr(discovery, "load", lambda: plugins)
+        install(plugins)
         archive = create_archive(tmp_path / "archive", plugins=plugins)
         dtype = plugins.data_types["muon.hits"].dtype
         archive.put("muon.hits", np.array([(57801601, 2.5, 1, b"a")], dtype))

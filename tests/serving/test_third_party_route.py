@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from dayfile import Instrument, create_archive, open_archive, settings
-from dayfile.engine.executors import run_serial
-from dayfile.serving.application import make_application
+from archives import make_web_application, run_archive
+from dayfile import Instrument, create_archive, open_archive
 
 LAYOUT = """\
 instrument: gauge
@@ -64,10 +63,9 @@ def ask(app, method, path, body=b""):
 
 def test_a_route_of_a_plugin_takes_input_and_answers_from_the_archive(tmp_path):
     archive = create_archive(tmp_path / "archive", plugins={"gauge": Gauge(LAYOUT, "gauge.yaml")})
-    app = make_application(archive.root, archive.plugins, archive.settings)
+    app = make_web_application(archive.root, archive.plugins, archive.settings)
     levels = np.array([(SECOND, 1.25), (SECOND + 60, 1.5)], [("second", "<u4"), ("level", "<f4")])
 
     assert ask(app, "POST", "/gauge", levels.tobytes()) == b"kept"
-    chosen = settings.resolve(archive.plugins.settings_models, settings.from_program({"watch.settle": 0}))
-    assert run_serial(archive.root, archive.plugins, chosen).exit_code == 0
+    assert run_archive(archive.root, archive.plugins).exit_code == 0
     assert ask(app, "GET", "/gauge/last") == b"1.50 m"

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tables
 
+from archives import find_defects, make_plugins, rebuild_day, reindex
 from dayfile import Instrument, Status, create_archive, hookimpl, open_archive
-from dayfile.archive.checking import check_archive
-from dayfile.engine.maintenance import rebuild, reindex
 from dayfile.errors import UnknownStoreError
 from dayfile.stores import registry
 from dayfile.stores.base import Change, Decision, Store
@@ -113,9 +112,9 @@ def test_a_store_of_a_plugin_is_written_read_checked_and_rebuilt(tmp_path, buoy)
     assert rows["state_overlap"] == [(DAY + 10, 1.0), (DAY + 20, 2.0)]
     assert records == [(DAY + 10, 1.0), (DAY + 20, 2.0), (DAY + 30, 3.0)]
     assert archive.at("buoy.state", DAY + 30).array.tolist() == [(DAY + 30, 3.0)]
-    assert list(check_archive(archive.root, deep=True, plugins=archive.plugins)) == []
+    assert find_defects(archive.root, plugins=archive.plugins) == []
     (path,) = archive.root.list_day_files()
-    assert rebuild(archive.root, archive.plugins, archive.settings, path).exit_code == 0
+    assert rebuild_day(archive.root, archive.plugins, archive.settings, path).exit_code == 0
     assert content(archive) == (rows, records)
     reindex(archive.root, archive.plugins)
     assert open_archive(archive.root.path, plugins=buoy).read("buoy.state").array.tolist() == records
@@ -133,12 +132,12 @@ def test_any_order_gives_the_same_table(tmp_path, buoy):
     assert found[0][0]["state"] == [(DAY + 5, 1.0)]  # 00 00 80 3F are the greater bytes, 2.0 is 00 00 00 40
 
 
-def test_a_store_of_a_plugin_that_does_not_load_is_forgotten(plugins_named):
+def test_a_store_of_a_plugin_that_does_not_load_is_forgotten():
     class Wrong(Buoy):
         def settings(self):
             return 17
 
-    loaded = plugins_named(wrong=Wrong(LAYOUT, "buoy.yaml"))
+    loaded = make_plugins(wrong=Wrong(LAYOUT, "buoy.yaml"))
     assert (len(loaded.failures), loaded.store_owners.get("latest")) == (1, None)
     with pytest.raises(UnknownStoreError):
         find_store("latest")
@@ -160,24 +159,11 @@ def test_without_its_plugin_a_day_file_says_which_store_is_missing(tmp_path, buo
         ([type("Mine", (Latest,), {"name": "slots"})()], "the store 'slots' is plugin builtin's already"),
     ],
 )
-def test_a_plugin_whose_stores_cannot_be_taken_is_named(plugins_named, stores, words):
+def test_a_plugin_whose_stores_cannot_be_taken_is_named(stores, words):
     class Odd:
         @hookimpl
         def stores(self):
             return stores
 
-    (failure,) = plugins_named(odd=Odd()).failures
+    (failure,) = make_plugins(odd=Odd()).failures
     assert words in failure.message
-
-
-@pytest.fixture
-def plugins_named():
-    from dayfile.plugins import Plugins
-
-    def make(**named):
-        plugins = Plugins.make_empty()
-        for name, plugin in named.items():
-            plugins.add(name, plugin)
-        return plugins
-
-    return make
