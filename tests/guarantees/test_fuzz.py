@@ -26,6 +26,7 @@ from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
 from dayfile.formats.struct_dtypes import to_structs
+from dayfile.state.engine import EngineRecorder
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
@@ -250,7 +251,7 @@ class Taking:
     def take_all(self, sources: Sources) -> None:
         """Take sources in one run and publish; checks all that is promised for each."""
         report = Report()
-        pipeline = Pipeline(self.root, self.loaded, self.settings, report)
+        pipeline = Pipeline(self.root, self.loaded, self.settings, report, EngineRecorder(self.root, "run"))
         for number, (name, content) in enumerate(sources):
             counted, told = sum(report.sources.values()), len(report.quarantine)
             began = time.process_time()

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 __all__ = [
     "again_with",
+    "format_age",
+    "format_size",
     "list_some",
     "number_problem",
     "path_problem",
@@ -47,6 +49,35 @@ def list_some(words: Iterable[str], most: int = 20) -> str:
     known = list(words)
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return (", ".join(known[:most]) or "none") + more
+
+
+def format_size(size: float) -> str:
+    """Format a number of bytes in the unit that keeps it short.
+
+    Examples
+    --------
+    >>> format_size(17), format_size(2000), format_size(88_000), format_size(2_000_000_000_000)
+    ('17 B', '2.0 kB', '88 kB', '2.0 TB')
+    """
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while round(size) >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 9.95 else f"{size:.1f} {units[0]}"
+
+
+def format_age(seconds: float) -> str:
+    """Format seconds in the largest suitable unit.
+
+    Examples
+    --------
+    >>> format_age(17), format_age(3600), format_age(200_000)
+    ('17 s', '1 h', '2 days')
+    """
+    for unit, length in (("h", 3600), ("min", 60)):
+        if length <= seconds < 24 * 3600:
+            return f"{seconds // length:.0f} {unit}"
+    return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
 
 
 def again_with(*pairs: str) -> str:

@@ -103,8 +103,14 @@ class CoreSettings(BaseModel):
         alias="log.file",
         description="log here, a file a day, the last 14 kept; {command} in it is run or serve; empty: standard error",
     )
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
-        "warning", alias="log.level", description="what is logged"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = Field(
+        None,
+        alias="log.level",
+        description="what is logged; if not set, warnings by a run, and also what goes well (info) by a watch and a "
+        "server",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", alias="log.format", description="text: a line for people; json: an object in each line"
     )
     serve_body_limit: int = Field(
         64 * 2**20, alias="serve.body_limit", gt=0, description="bytes of the longest body that is received"

@@ -15,7 +15,7 @@ from dayfile.cli.inspect import JsonOption
 from dayfile.cli.maintain import open_existing
 from dayfile.cli.output import require_output
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural, printable
+from dayfile.messages import format_age, format_size, plural, printable
 
 if TYPE_CHECKING:
     from dayfile.archive.entry import Entry
@@ -123,35 +123,6 @@ def describe_group(entries: Sequence[Entry]) -> str:
     ages = [entry.age for entry in entries if entry.age is not None]
     plugin = entries[0].reason.get("plugin") or "-"
     return f"{plugin}  {format_size(sum(entry.size for entry in entries))}  {format_age(max(ages)) if ages else '-'}"
-
-
-def format_size(size: float) -> str:
-    """Format a number of bytes in a unit that keeps it short.
-
-    Examples
-    --------
-    >>> format_size(17), format_size(2000), format_size(3_400_000)
-    ('17 B', '2.0 kB', '3.4 MB')
-    """
-    units = ["B", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.0f} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
-
-
-def format_age(seconds: float) -> str:
-    """Format seconds in the largest suitable unit.
-
-    Examples
-    --------
-    >>> format_age(17), format_age(3600), format_age(200_000)
-    ('17 s', '1 h', '2 days')
-    """
-    for unit, length in (("h", 3600), ("min", 60)):
-        if length <= seconds < 24 * 3600:
-            return f"{seconds // length:.0f} {unit}"
-    return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
 
 
 @quarantine.command("show")

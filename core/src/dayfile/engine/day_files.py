@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
@@ -188,6 +189,7 @@ class DayFiles:
         """Publish day files one by one; yield each path with its rows for the catalogue, or why it was given up."""
         for path in list(paths):
             work_file = self.work_files[path]
+            began = time.monotonic()
             try:
                 summaries, digest = work_file.publish()
             except HeldError as error:
@@ -201,7 +203,8 @@ class DayFiles:
             self.taken.pop(path, None)
             self.statuses.pop(path, None)
             rows = make_rows(path, str(work_file.day), summaries)
-            yield path, Publication(rows, digest, work_file.ledger.chain, tuple(work_file.arrivals))
+            arrivals, seconds = tuple(work_file.arrivals), time.monotonic() - began
+            yield path, Publication(rows, digest, work_file.ledger.chain, arrivals, work_file.added, seconds)
 
     def forget_unchanged(self) -> None:
         """Drop work files without changes: they were only looked at, or could not take a record."""

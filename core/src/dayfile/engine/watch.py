@@ -7,21 +7,23 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.executors import find_accepted
 from dayfile.engine.intake import Incoming, group_arrivals
 from dayfile.engine.report import Held, Quarantined, Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.state.records import EngineState
 
 __all__ = ["run_watch"]
 
@@ -31,7 +33,13 @@ NOTICE_STEP = 250
 logger = logging.getLogger(__name__)
 
 
-def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = show_nothing) -> Report:
+def run_watch(
+    root: Root,
+    plugins: Plugins,
+    settings: Settings,
+    observers: Sequence[Callable[[EngineState], None]] = (),
+    beside: AbstractContextManager[None] | None = None,
+) -> Report:
     """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT, then publish what is left.
 
     The file system sends notices of new files. Because notices can be lost, and some file systems send none, the
@@ -39,8 +47,12 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
 
     Parameters
     ----------
-    root, plugins, settings, progress
+    root, plugins, settings
         As for :func:`dayfile.engine.executors.run_serial`.
+    observers : sequence of callable
+        Called with the state whenever it has changed, such as a display.
+    beside : context, optional
+        Entered while it watches, after the last fork: it may start threads.
 
     Returns
     -------
@@ -52,17 +64,21 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     StorageError
         The archive does not exist; or its directory was renamed, removed or replaced meanwhile, or cannot be written.
     """
-    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings) as run:
+    with Bell() as bell, stop_by_signals(bell), start_run(root, plugins, settings, command="watch") as run:
+        run.recorder.observers += observers
+        logger.info("watching %s", root.path, extra={"fields": {"event": "watching", "archive": str(root.path)}})
         incoming = Incoming(root, settings.core.watch_settle, run.report_unseen, run.is_passed_over)
         for group, _ in group_arrivals(find_accepted(run)):
             run.take(group)
         logged = log_troubles(run.report)
-        with watch_directory(root.incoming, bell):
+        with beside or nullcontext(), watch_directory(root.incoming, bell):
             while not bell.stopped:
-                work_through(run, incoming, progress, bell)
+                work_through(run, incoming, bell)
                 logged = log_troubles(run.report, logged)
-                bell.wait(compute_pause(run, incoming, settings))
+                wait(run, bell, compute_pause(run, incoming, settings))
+        run.recorder.beat("publishing what is left")
         run.publish()
+    logger.info("stopped", extra={"fields": {"event": "stopped"}})
     return run.report
 
 
@@ -122,15 +138,24 @@ class Bell:
         with suppress(BlockingIOError):  # the pipe is full, which wakes the loop as well
             os.write(self.writer, b".")
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until it rings, at most for ``seconds``."""
-        select.select([self.reader], [], [], seconds)
+    def wait(self, seconds: float) -> bool:
+        """Sleep until it rings, at most for ``seconds``; return whether it rang."""
+        ready, _, _ = select.select([self.reader], [], [], seconds)
         with suppress(BlockingIOError):
             while os.read(self.reader, 4096):
                 pass
+        return bool(ready)
 
 
-def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> None:
+def wait(run: Run, bell: Bell, seconds: float) -> None:
+    """Wait until the bell rings, at most for ``seconds``, and give signs of life meanwhile."""
+    end = time.monotonic() + seconds
+    run.recorder.beat("waiting")
+    while (left := end - time.monotonic()) > 0 and not bell.wait(min(left, run.recorder.due_in)):
+        run.recorder.beat()
+
+
+def work_through(run: Run, incoming: Incoming, bell: Bell) -> None:
     """Archive what is ready, some files at a time, and publish the day files that are due."""
     run.root.check_there()
     ready = incoming.find_ready()
@@ -139,7 +164,7 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
         paths = ready[start : start + ACCEPTED_TOGETHER]
         if bell.stopped:
             return
-        progress(start, len(ready), paths[0].name if paths else "")
+        run.recorder.state.queued = len(ready) - start + len(incoming.waiting)
         for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
         # Also if no day file is due: it releases sources without new records.
