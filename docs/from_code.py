@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, not a package
-"""The reference pages that are generated from the code: words, hooks, settings, commands, types, API.
+"""The reference pages that are generated from the code: words, hooks, settings, commands, metrics, types, API.
 
 Run ``python docs/from_code.py`` (or ``make reference``) after a change of what they document, and commit the result. A
 test fails when a page in the checkout is not what the code says.
@@ -38,6 +38,8 @@ from dayfile.plots import base as plot_protocol
 from dayfile.plots import traces as plot_traces
 from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
+from dayfile.state.attention import CONCERNS
+from dayfile.state.metrics import METRICS
 
 PLUGINS = ("hisparc", "cris", "sis")
 
@@ -71,6 +73,8 @@ def pages() -> dict[str, str]:
         "settings": settings(loaded),
         "commands": commands(),
         "exit_codes": exit_codes(),
+        "metrics": metrics(),
+        "concerns": table(("name", "what needs attention"), *((code(name), CONCERNS[name]) for name in CONCERNS)),
         "api": api(),
         **{f"types_{name}": types(loaded, name) for name in PLUGINS},
         **{f"fields_{name}": fields_of(loaded, name) for name in ("cris", "sis")},
@@ -317,6 +321,15 @@ def exit_codes() -> Iterator[str]:
             meaning = "Anything that is a bug." if error is errors.DayfileError else first_paragraph(error)
             rows.append((str(code), f"`{error.__name__}`", meaning))
     yield from table(("code", "error", "meaning"), *rows)
+
+
+def metrics() -> Iterator[str]:
+    """Every metric with its full name, type and meaning."""
+    rows = (
+        (code(f"dayfile_{name}{'_total' if kind == 'counter' else ''}"), kind, what)
+        for name, (kind, what) in METRICS.items()
+    )
+    yield from table(("metric", "type", "meaning"), *rows)
 
 
 def types(loaded: Plugins, instrument: str) -> Iterator[str]:

@@ -58,6 +58,7 @@ class Watcher:
         create_archive(self.archive)
         self.report_path = directory / "report.json"
         chosen = {"publish__after": NEVER, "publish__growth": 1e12, "watch__rescan": NEVER, "watch__settle": 0}
+        chosen["log__level"] = "warning"
         pairs = [f"{name.replace('__', '.')}={value}" for name, value in {**chosen, **settings}.items()]
         command = [*program] or [find_program("archive-run")]
         command += ["--watch", "--plugins", "cris", "--archive", str(self.archive), "--report", str(self.report_path)]

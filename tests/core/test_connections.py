@@ -19,14 +19,17 @@ PATIENCE = 60  # seconds; a busy machine is slow
 HEAD = b"POST /take HTTP/1.1\r\nHost: x\r\n"
 
 SERVER = """
-import ast, asyncio, resource, sys
+import ast, asyncio, resource, sys, tempfile
+from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from dayfile.archive.root import Root
 from dayfile.logs import log_as
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.listening import serve_until_stopped
 from dayfile.settings import CoreSettings
+from dayfile.state.receiver import UploadRecorder
 
 async def take(request):
     body = await request.app.state.bounds.read(request)
@@ -47,6 +50,7 @@ if len(sys.argv) > 3:
 log_as("serve", settings)
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (take, limit, slow)])
 app.state.bounds = Bounds(settings, 1)
+app.state.uploads = UploadRecorder(Root(Path(tempfile.mkdtemp())))
 serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), 1)
 """
 

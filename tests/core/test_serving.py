@@ -25,13 +25,16 @@ BODY_SECONDS = 300  # longer than any test takes that is not held up
 PATIENCE = 100  # seconds; a busy machine is slow
 
 SERVER = f"""
-import os, sys, time
+import os, sys, tempfile, time
+from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from dayfile.archive.root import Root
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.listening import serve_until_stopped
 from dayfile.settings import CoreSettings
+from dayfile.state.receiver import UploadRecorder
 
 async def who(request):
     return PlainTextResponse(str(os.getpid()))
@@ -57,6 +60,7 @@ async def work(request):
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (who, held, take, work)])
 workers = int(sys.argv[2])
 app.state.bounds = Bounds(CoreSettings(serve_body_limit={LIMIT}, serve_body_seconds={BODY_SECONDS}), workers)
+app.state.uploads = UploadRecorder(Root(Path(tempfile.mkdtemp())))
 serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), workers)
 """
 

@@ -67,7 +67,7 @@ def test_a_server_reports_that_it_is_ready_lives_and_ends(tmp_path, manager):
     words = ["dayfile", "serve", "--plugins", "hisparc", "--workers", 2, "--port", port]
     words += ["--archive", tmp_path / "archive", "--set", f"hisparc.station_list={tmp_path / 'stations.csv'}"]
     server = Server(*words, port=port, log=tmp_path / "log", environment=environment(tmp_path))
-    assert manager.receive() == {"READY": "1", "STATUS": f"listening on 127.0.0.1, port {port}"}
+    assert manager.receive() == {"READY": "1", "STATUS": f"listening on http://127.0.0.1:{port}"}
     assert manager.receive() == {"WATCHDOG": "1", "STATUS": "2 processes answering"}
     assert server.stop() == 0
     assert manager.receive_until(lambda report: "STOPPING" in report)["STATUS"] == "answering what is under way"

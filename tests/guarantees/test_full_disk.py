@@ -43,7 +43,7 @@ def read_until(watcher, words):
 def test_a_full_disk_is_waited_for_and_then_everything_is_archived(filled):
     watcher, ballast = filled(disk__wait=True)
     assert "No space left on device" in (line := read_until(watcher, "left in place")) or "disk full" in line
-    assert "disk.least_free is 300.0 kB" in read_until(watcher, "the watch goes on when there is room")
+    assert "disk.least_free is 300 kB" in read_until(watcher, "the watch goes on when there is room")
     assert not (watcher.archive / DAY_FILE).exists()
     assert len(watcher.accepted() + watcher.incoming()) == 1
     assert list((watcher.archive / "workshop").iterdir()) == [], "what cannot be published takes room"
@@ -111,7 +111,7 @@ def test_another_failure_of_the_disk_ends_it_with_the_setting_too(watch):
 def test_a_warning_comes_before_the_disk_is_full_and_a_line_when_there_is_room_again(filled):
     """All that arrives is archived meanwhile."""
     watcher, ballast = filled(free=280_000, content=stream(0))
-    assert "kB free; disk.least_free is 300.0 kB" in read_until(watcher, "the disk is nearly full")
+    assert "kB free; disk.least_free is 300 kB" in read_until(watcher, "the disk is nearly full")
     until(lambda: watcher.records() == 1)
     ballast.unlink()
     assert read_until(watcher, "there is room again")

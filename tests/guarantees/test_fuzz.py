@@ -23,6 +23,7 @@ from dayfile import Instrument, Source, create_archive
 from dayfile.engine.pipeline import Pipeline
 from dayfile.engine.report import Report
 from dayfile.errors import LayoutError
+from dayfile.state.engine import EngineRecorder
 from dayfile.testing import selftest
 from dayfile_cris import instrument as cris
 from dayfile_hisparc import instrument as hisparc
@@ -246,7 +247,7 @@ class Taking:
     def take_all(self, sources: Sources) -> None:
         """Take sources in one run and publish; checks all that is promised for each."""
         report = Report()
-        pipeline = Pipeline(self.root, self.loaded, self.settings, report)
+        pipeline = Pipeline(self.root, self.loaded, self.settings, report, EngineRecorder(self.root, "run"))
         for number, (name, content) in enumerate(sources):
             counted, told = sum(report.sources.values()), len(report.quarantine)
             began = time.process_time()

@@ -424,7 +424,8 @@ def test_a_port_that_is_taken_is_told(serve, archive_run):
     server = serve()
     options = ("--port", server.port, "--archive", server.root.path, "--set")
     listed = f"hisparc.station_list={server.root.path.parent / 'stations.csv'}"
-    done = archive_run("serve", "--plugins", "hisparc", *options, listed, command="dayfile")
+    quiet = ("--set", "log.level=warning")
+    done = archive_run("serve", "--plugins", "hisparc", *options, listed, *quiet, command="dayfile")
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1, port {server.port}: " in done.stderr
     assert done.stderr.count("\n") == 1

@@ -211,7 +211,7 @@ class Archive(Pictured):
         --------
         ``with archive.putting() as put: statuses = [put("muon.hits", record) for record in records]``
         """
-        with start_run(self.root, self.plugins, self.settings, wait=check_wait(wait)) as run:
+        with start_run(self.root, self.plugins, self.settings, command="put", wait=check_wait(wait)) as run:
             putting = Putting(run, publish_bytes)
             try:
                 yield putting

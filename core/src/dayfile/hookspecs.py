@@ -1,8 +1,7 @@
 """Every hook, typed, by what it is about: data, sources, day files, web, simulation.
 
 A plugin is a module or an object with functions of these names, marked with :data:`hookimpl`, registered under the
-entry-point group ``dayfile.plugins``. A function may leave out arguments it does not need. The core's own behaviour is
-a plugin too, named ``builtin``.
+entry-point group ``dayfile.plugins``. A function may leave out arguments it does not need. The core's is ``builtin``.
 
 Who is asked: a hook about one batch or one data type asks the plugin that it belongs to, then ``builtin``, and the
 first answer that is not None counts. Any other hook asks every selected plugin, in the order of selection. A plugin
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
     from dayfile.model.datatype import DataType
     from dayfile.plots.base import Plot
+    from dayfile.state.receiver import UploadRecorder
     from dayfile.stores.base import Store
 
 PROJECT = "dayfile"
@@ -89,10 +89,9 @@ def settings() -> type[BaseModel]:  # type: ignore[empty-body]
 def classify(batch: Batch, data_types: Mapping[str, DataType]) -> str | None:
     """Name the data type of a batch.
 
-    Called once for all batches of one code, dtype and keys from the sources that are taken together: they are merged
-    into one batch. Batches are not merged, and it is called for each, if a data type of that code has slots. Asked:
-    plugins that extend the plugin that decoded the batch, then that plugin, then ``builtin``, which compares instrument
-    and code.
+    Called once for all batches of one code, dtype and keys from the sources that are taken together, merged into one;
+    if a data type of that code has slots, batches are not merged, and it is called for each. Asked: plugins that extend
+    the plugin that decoded the batch, then that plugin, then ``builtin``, which compares instrument and code.
 
     Parameters
     ----------
@@ -334,12 +333,12 @@ def export(
 
 
 @hookspec
-def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
+def routes(root: Root, settings: BaseModel, uploads: UploadRecorder) -> Iterable[BaseRoute] | None:
     """Return HTTP routes, to receive input or to answer requests.
 
     Called once, when ``dayfile serve`` starts, before its workers are forked: do not start threads or loops or open
-    files here. Requests of one client may reach different workers. Every selected plugin is asked. If one fails, its
-    routes are not served, and those of the others are. Optional.
+    files here. Requests of one client may reach different workers. Every selected plugin is asked; if one fails, the
+    others are served. Optional.
 
     Parameters
     ----------
@@ -347,6 +346,8 @@ def routes(root: Root, settings: BaseModel) -> Iterable[BaseRoute] | None:
         The archive. Write received files to another name, then rename them into ``incoming/``.
     settings : BaseModel
         This plugin's own settings.
+    uploads : UploadRecorder
+        Note each upload in it, for ``dayfile status`` and the log.
 
     Returns
     -------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import logging.handlers
 import os
+import sys
 import time
 from dataclasses import dataclass
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from typing import Any, TextIO
 
 from dayfile.errors import SettingsError
 from dayfile.messages import printable
@@ -17,7 +20,8 @@ from dayfile.settings import CoreSettings
 
 __all__ = ["ALIKE", "CountingHandler", "log_as"]
 
-LINE = "%(asctime)s %(name)s[%(process)d].%(funcName)s.%(levelname)s: %(message)s"
+TALKATIVE = ("numexpr", "uvicorn", "watchfiles")
+"""Libraries that report at the level of what goes well what nobody needs to know."""
 SECONDS = 60.0
 ALIKE = 100
 """Lines of one kind (they differ in names and numbers) that are written in that time."""
@@ -26,21 +30,72 @@ MOST_LINES = 1000
 
 
 class Lines(logging.Formatter):
-    """A line for each message, whatever the names in it hold; behind it a traceback, if there is one."""
+    """A line for each message, whatever the names in it hold; behind it a traceback, if there is one.
 
-    def __init__(self) -> None:
-        super().__init__(LINE)
+    Examples
+    --------
+    >>> record = logging.makeLogRecord({"name": "dayfile.engine.watch", "levelname": "INFO", "process": 812})
+    >>> record.msg, record.created = "watching /data/archive", 1795982894.9
+    >>> Lines().format(record)
+    '2026-11-29T20:08:14Z INFO dayfile[812]: watching /data/archive'
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - named by logging
-        """The line of a message."""
-        return printable(super().formatMessage(record))
+        """Format the line of a message."""
+        program = str(record.name).partition(".")[0]
+        head = f"{format_utc(record.created)} {record.levelname} {program}[{record.process}]"
+        return printable(f"{head}: {record.message}")
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object in a line for each message, with what is known of it besides the text.
+
+    Examples
+    --------
+    >>> record = logging.makeLogRecord({"name": "dayfile.engine.watch", "levelname": "INFO", "process": 812})
+    >>> record.msg, record.created, record.fields = "took 12 sources", 1795982894.9, {"event": "took", "sources": 12}
+    >>> print(JsonLines().format(record))
+    {"time": "2026-11-29T20:08:14.900Z", "level": "info", "process": 812, "logger": "dayfile.engine.watch", \
+"message": "took 12 sources", "event": "took", "sources": 12}
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a message."""
+        content: dict[str, Any] = {
+            "time": f"{format_utc(record.created)[:-1]}.{int(record.created % 1 * 1000):03}Z",
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            content["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(content, default=str)
+
+
+def format_utc(seconds: float) -> str:
+    """Format a time, seconds since 1970, as ISO text in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: on a terminal, above a line that shows progress."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # as the last resort of logging does
+        """Return standard error."""
+        return sys.stderr
 
 
 class FileADay(logging.handlers.TimedRotatingFileHandler):
     """A log file a day, which several processes may write: the first whose day ends sets the file aside."""
 
     def __init__(self, path: Path, days: int) -> None:
-        super().__init__(path, "midnight", backupCount=days, encoding="utf-8")
+        super().__init__(path, "midnight", backupCount=days, encoding="utf-8", utc=True)
 
     def doRollover(self) -> None:  # noqa: N802 - named by logging
         """Set the file aside and begin a new one, or take the one that another process has begun."""
@@ -162,7 +217,7 @@ def open_log(path: Path, days: int) -> logging.Handler:
     return FileADay(path, days) if days else WatchedFileHandler(path, encoding="utf-8")
 
 
-def log_as(command: str, settings: CoreSettings) -> None:
+def log_as(command: str, settings: CoreSettings, default: str = "warning") -> None:
     """Let the loggers of dayfile and its plugins write where the settings say; make the directory of the file.
 
     Parameters
@@ -170,26 +225,26 @@ def log_as(command: str, settings: CoreSettings) -> None:
     command : str
         What stands for ``{command}`` in the file's name, so that two programs do not share a file.
     settings : CoreSettings
-        ``log.file``, ``log.days`` and ``log.level``.
+        ``log.file``, ``log.days``, ``log.level`` and ``log.format``.
+    default : str
+        The level if the settings have none.
 
     Raises
     ------
     SettingsError
         The file cannot be written.
     """
-    handler: logging.Handler = logging.StreamHandler()
+    handler: logging.Handler = StandardError()
     if settings.log_file is not None:
         path = Path(str(settings.log_file).replace("{command}", command))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handler = (
-                FileADay(path, settings.log_days) if settings.log_days else WatchedFileHandler(path, encoding="utf-8")
-            )
+            handler = open_log(path, settings.log_days)
         except OSError as error:
             raise SettingsError(
                 f"log.file cannot be written: {error.strerror}", where=error.filename or path
             ) from error
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else Lines())
     handler = CountingHandler(handler, ALIKE if command == "serve" else None)  # anybody can cause lines of a server
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
@@ -197,4 +252,7 @@ def log_as(command: str, settings: CoreSettings) -> None:
         other.close()
     handler.of_dayfile = True  # type: ignore[attr-defined]  # so that a second call replaces it
     logger.addHandler(handler)
-    logger.setLevel(settings.log_level.upper())
+    level = (settings.log_level or default).upper()
+    logger.setLevel(level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else logging.NOTSET)

@@ -38,19 +38,32 @@ def plural_of(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
-def format_size(size: float) -> str:
-    """Format a number of bytes in a unit that keeps it short.
+def list_some(words: Iterable[str], most: int = 20) -> str:
+    """List words, and how many more there are.
 
     Examples
     --------
-    >>> format_size(17), format_size(2000), format_size(3_400_000)
-    ('17 B', '2.0 kB', '3.4 MB')
+    >>> list_some(["501", "502", "503"], most=2), list_some([])
+    ('501, 502 and 1 more', 'none')
     """
-    units = ["B", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
+    known = list(words)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(known[:most]) or "none") + more
+
+
+def format_size(size: float) -> str:
+    """Format a number of bytes in the unit that keeps it short.
+
+    Examples
+    --------
+    >>> format_size(17), format_size(2000), format_size(88_000), format_size(2_000_000_000_000)
+    ('17 B', '2.0 kB', '88 kB', '2.0 TB')
+    """
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while round(size) >= 1000 and len(units) > 1:
         size /= 1000
         units.pop(0)
-    return f"{size:.0f} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 9.95 else f"{size:.1f} {units[0]}"
 
 
 def format_age(seconds: float) -> str:
@@ -65,19 +78,6 @@ def format_age(seconds: float) -> str:
         if length <= seconds < 24 * 3600:
             return f"{seconds // length:.0f} {unit}"
     return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
-
-
-def list_some(words: Iterable[str], most: int = 20) -> str:
-    """List words, and how many more there are.
-
-    Examples
-    --------
-    >>> list_some(["501", "502", "503"], most=2), list_some([])
-    ('501, 502 and 1 more', 'none')
-    """
-    known = list(words)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return (", ".join(known[:most]) or "none") + more
 
 
 def again_with(*pairs: str) -> str:

@@ -143,7 +143,7 @@ class Plugins(Registered):
             raise SettingsError(message, where=path)
         return next(iter(found.values()), None), failures
 
-    def routes(self, name: str, root: object, settings: Settings) -> list[Any]:
+    def routes(self, name: str, root: object, settings: Settings, uploads: object) -> list[Any]:
         """Return the HTTP routes of a plugin.
 
         Raises
@@ -152,7 +152,9 @@ class Plugins(Registered):
             The plugin failed, or says what must be set; the message names it.
         """
         own = settings.plugins[name]
-        return self._ask(name, "routes", answers.check_routes, FOR_USERS, root=root, settings=own) or []
+        return (
+            self._ask(name, "routes", answers.check_routes, FOR_USERS, root=root, settings=own, uploads=uploads) or []
+        )
 
     def classify(self, batch: Batch, decoder: str) -> DataType:
         """Find the data type of a batch.

@@ -128,8 +128,14 @@ class CoreSettings(BaseModel):
         description="files of earlier days that are kept beside log.file, which is renamed at midnight; 0: never "
         "renamed here, and opened again when another program, such as logrotate, has moved it",
     )
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
-        "warning", alias="log.level", description="what is logged"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = Field(
+        None,
+        alias="log.level",
+        description="what is logged; if not set, warnings by a run, and also what goes well (info) by a watch and a "
+        "server",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", alias="log.format", description="text: a line for people; json: an object in each line"
     )
     serve_body_limit: int = Field(
         64 * 2**20, alias="serve.body_limit", gt=0, description="bytes of the longest body that is received"

@@ -291,6 +291,12 @@ class Catalogue:
                 return None
             return [total.key for total in order_totals(list_totals(connection, data_type))]
 
+    def list_newest(self) -> list[tuple[str, str, int]]:
+        """List the keys of all data types: type, key as JSON, and the time of its newest record (ns since 1970)."""
+        with self._read() as connection:
+            query = "SELECT data_type, key, last FROM totals WHERE last IS NOT NULL"
+            return [(data_type, key, last) for data_type, key, last in connection.execute(query)]
+
     def find_elsewhere(self, data_type: str, day: str, path: str) -> list[str]:
         """Find the day files, other than the one at a path, that have records of a data type's day."""
         rows = self._rows("data_type = ? AND day = ? AND path != ? AND records > 0", data_type, day, path)

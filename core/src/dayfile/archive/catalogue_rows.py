@@ -22,6 +22,7 @@ __all__ = [
     "as_number",
     "as_time",
     "find_losses",
+    "make_key",
     "make_rows",
 ]
 
@@ -95,12 +96,18 @@ class Publication:
         How many sources its ledger lists, and which.
     arrivals : tuple of int
         When sources of this publication arrived, nanoseconds since 1970, as far as that is known.
+    added : int
+        Number of records that are new in it.
+    seconds : float
+        How long it took to publish it.
     """
 
     rows: list[CatalogueRow]
     digest: Digest | None
     chain: Chain = NO_SOURCES
     arrivals: tuple[int, ...] = ()
+    added: int = 0
+    seconds: float = 0.0
 
 
 def make_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[CatalogueRow]:
@@ -108,8 +115,7 @@ def make_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[Cat
     by_type: dict[str, dict[str, list[NodeSummary]]] = {}
     for summary in summaries:
         if summary.data_type is not None:
-            keys = match_keys(summary.data_type.placement.node.path, summary.path) or {}
-            key = json.dumps({name: parse_key(text) for name, text in keys.items()}, ensure_ascii=False)
+            key = make_key(summary.data_type.placement.node.path, summary.path)
             by_type.setdefault(summary.data_type.name, {}).setdefault(key, []).append(summary)
     rows = []
     for name, by_key in by_type.items():
@@ -118,6 +124,18 @@ def make_rows(path: str, day: str, summaries: Iterable[NodeSummary]) -> list[Cat
         records = sum(count.records for count in held)
         rows.append(CatalogueRow(path, name, day, records, *find_span(held), held))
     return rows
+
+
+def make_key(template: str, path: str) -> str:
+    """Make the key of a table: the values of the placeholders in the template of its path, as JSON in their order.
+
+    Examples
+    --------
+    >>> make_key("/array/telescope_{telescope}/events", "/array/telescope_7/events"), make_key("/rates", "/rates")
+    ('{"telescope": 7}', '{}')
+    """
+    keys = match_keys(template, path) or {}
+    return json.dumps({name: parse_key(text) for name, text in keys.items()}, ensure_ascii=False)
 
 
 def count_key(key: str, day: str, summaries: list[NodeSummary]) -> KeyCount:

@@ -24,6 +24,7 @@ from dayfile.hdf5.files import open_file
 from dayfile.hdf5.groups import allow_any_names
 from dayfile.model.batch import SOURCE_STEP, Batch, Origin
 from dayfile.model.datatype import DataType
+from dayfile.model.status import Status
 from dayfile.stores.base import OnConflict, Rules
 from dayfile.stores.declarations import TypeFinder, read_data_type
 from dayfile.stores.ledger import Ledger, LedgerEntry, make_empty_day_file, shorten_name
@@ -74,6 +75,8 @@ class WorkFile:
         When records were first and last written to it, by the monotonic clock.
     opening : float
         Seconds that it took to copy, open and index the published file.
+    added : int
+        Number of records that were written to it and that it did not have.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class WorkFile:
         self.answers: list[WriteResult] = []
         self.arrivals: list[int] = []
         self.failed: StorageError | None = None  # since a caller last set it to None
-        self.waiting = self.grown = 0
+        self.waiting = self.grown = self.added = 0
         self.since = self.written = time.monotonic()
         self.opening = 0.0
 
@@ -174,6 +177,7 @@ class WorkFile:
                 batch = replace(batch, records=found.data_type.conform(batch.records))
                 statuses = found.write(batch, batch.numbers + self.first_source * SOURCE_STEP)
             self.answers.append((data_type.name, batch.numbers, statuses))
+            self.added += int((statuses != Status.IDENTICAL).sum())
             size = batch.records.nbytes + sum(map(len, batch.blobs.values))
             self.written = time.monotonic()
             self.since = self.since if self.changed else self.written

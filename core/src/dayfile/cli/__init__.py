@@ -23,6 +23,7 @@ from dayfile.cli import (
     serve,
     show,
     simulate,
+    status,
 )
 from dayfile.cli.keys import KeyCommand
 from dayfile.cli.output import replace_outputs, require_output
@@ -66,6 +67,7 @@ def show_help(
 
 app.command("init")(maintain.init)
 app.command("run")(run.run)
+app.command("status")(require_output(status.status))
 app.command("ls")(require_output(inspect.ls))
 app.command("coverage", cls=KeyCommand)(require_output(coverage.coverage))
 app.command("gaps", cls=KeyCommand)(require_output(coverage.gaps))

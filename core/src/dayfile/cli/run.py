@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dayfile.cli.completion import complete_plugins
+from dayfile.cli.progress import show_progress, show_watch
 from dayfile.messages import plural, printable
 
 if TYPE_CHECKING:
-    from dayfile.engine.executors import Progress
+    from dayfile.archive.root import Root
     from dayfile.engine.offering import Offered
     from dayfile.engine.report import Report
 
@@ -25,6 +27,7 @@ __all__ = [
     "MaybeArchiveOption",
     "PluginsOption",
     "SetOption",
+    "StatusPortOption",
     "VersionOption",
     "report_run",
     "run",
@@ -32,8 +35,6 @@ __all__ = [
 
 PIPE, PIPED_NAME = "-", "standard-input"
 """What stands for standard input, and the name of the source that it is, unless one is given."""
-# Sources between two plain lines about progress, without a terminal.
-LINE_EVERY = 1000
 
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")
@@ -81,6 +82,16 @@ VersionOption = Annotated[
 ]
 
 
+StatusPortOption = Annotated[
+    str | None,
+    typer.Option(
+        "--status-port",
+        metavar="[HOST:]PORT",
+        help="Answer /healthz, /status.json and /metrics there; on 127.0.0.1 if no host is given.",
+    ),
+]
+
+
 class Engine(StrEnum):
     """How to run: in one process or in several."""
 
@@ -112,6 +123,11 @@ def run(
         int | None,
         typer.Option(min=1, metavar="N", help="Number of processes, if several.", show_default="one a core"),
     ] = None,
+    status_port: StatusPortOption = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.prom", help="Write metrics for Prometheus at the end, for a run by cron."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
     version: VersionOption = False,  # noqa: ARG001 - its callback answers
 ) -> None:
@@ -131,6 +147,7 @@ def run(
     from dayfile.engine.watch import run_watch
     from dayfile.errors import StoppedError, UsageError
     from dayfile.logs import log_as
+    from dayfile.state.metrics import check_metrics
 
     if report is not None:
         refuse_url(report)
@@ -138,21 +155,32 @@ def run(
         raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
     if watch and engine is Engine.processes:
         raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
+    if status_port is not None and not watch:
+        raise UsageError("--status-port is for --watch; a run that ends can write --metrics-file")
+    if metrics_file is not None:
+        refuse_url(metrics_file)
+        check_metrics()
     given = list_sources(sources or [], name)
     piped = any(isinstance(each, Offered) for each in given)
     if piped and (engine is Engine.processes or workers is not None):
         raise UsageError("- is read in one process; leave out --engine and --workers")
     root, loaded, resolved = configured(archive, plugins, set_ or [], config)
-    log_as("run", resolved.core)
+    log_as("run", resolved.core, default="info" if watch and not quiet else "warning")
     try:
-        with show_progress() if not quiet else nullcontext(show_nothing) as progress:
-            several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
+        with write_metrics_at_end(root, metrics_file):
             if watch:
-                done = run_watch(root, loaded, resolved, progress)
-            elif several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
-                done = run_processes(root, loaded, resolved, sources or [], progress, workers)
+                with (
+                    show_watch(None if quiet else root.path) as observers,
+                    answer_monitors(root, status_port) as beside,
+                ):
+                    done = run_watch(root, loaded, resolved, observers, beside)
             else:
-                done = run_serial(root, loaded, resolved, given, progress)
+                with show_progress() if not quiet else nullcontext(show_nothing) as progress:
+                    several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
+                    if several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
+                        done = run_processes(root, loaded, resolved, sources or [], progress, workers)
+                    else:
+                        done = run_serial(root, loaded, resolved, given, progress)
     except KeyboardInterrupt as error:
         message = "stopped; nothing is lost: the next run goes on with what was accepted"
         raise StoppedError(message + ("; give the same sources again" if given else "")) from error
@@ -163,6 +191,42 @@ def run(
     finally:
         report_run(done, quiet=quiet)
     raise typer.Exit(0 if watch else done.exit_code)
+
+
+@contextmanager
+def write_metrics_at_end(root: Root, path: Path | None) -> Iterator[None]:
+    """Write metrics at the end of a run into a file, if one is given; also if an error ends the run."""
+    if path is None:
+        yield
+        return
+    from dayfile.errors import DayfileError
+    from dayfile.state.metrics import write_metrics
+    from dayfile.state.status import make_status
+
+    try:
+        yield
+    except BaseException:
+        with suppress(DayfileError):  # the error that ended the run is the one to report
+            write_metrics(make_status(root), path)
+        raise
+    write_metrics(make_status(root), path)
+
+
+@contextmanager
+def answer_monitors(root: Root, place: str | None) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Listen for monitors, if a place is given; yield what returns a context in which they are answered."""
+    if place is None:
+        yield nullcontext
+        return
+    from dayfile.serving.health import find_engine_trouble
+    from dayfile.serving.status_port import StatusServer, parse_place
+
+    server = StatusServer(root, parse_place(place), partial(find_engine_trouble, root))
+    typer.echo(f"status on {server.address}", err=True)
+    try:
+        yield server.run
+    finally:
+        server.close()
 
 
 def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
@@ -184,31 +248,6 @@ def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
     if pipes and sys.stdin is None:
         raise UsageError("- is standard input, which is closed")
     return [offer_pipe(sys.stdin.buffer, name or PIPED_NAME) if str(path) == PIPE else path for path in sources]
-
-
-@contextmanager
-def show_progress() -> Iterator[Progress]:
-    """Show progress: a bar on a terminal, plain lines elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-
-        def line(done: int, total: int, name: str) -> None:
-            if done and name and done % LINE_EVERY == 0:
-                typer.echo(f"{done:,} of {plural(total, 'source')}", err=True)
-
-        yield line
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("archiving", total=None)
-
-        def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"archiving {name}" if name else "publishing")
-
-        yield show
 
 
 def report_run(report: Report, *, quiet: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from dayfile.cli.run import ConfigOption, MaybeArchiveOption, PluginsOption, SetOption
+from dayfile.cli.run import ConfigOption, MaybeArchiveOption, PluginsOption, SetOption, StatusPortOption
 
 __all__ = ["serve"]
 
@@ -28,6 +30,7 @@ def serve(
     ] = None,
     set_: SetOption = None,
     config: ConfigOption = None,
+    status_port: StatusPortOption = None,
 ) -> None:
     """Receive input over HTTP into DIR/incoming until stopped.
 
@@ -46,15 +49,26 @@ def serve(
     root, loaded, settings = configured(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []
     with collect_errors(problems):
-        log_as("serve", settings.core)
+        log_as("serve", settings.core, default="info")
     number = workers or min(available_cores(), AT_ONCE)
     app = None
     with collect_errors(problems):
         app = make_application(root, loaded, settings, number)
     if problems or app is None:
         raise combine(problems)
+    from dayfile.serving.health import find_obstacle
     from dayfile.serving.listening import serve_until_stopped
+    from dayfile.serving.status_port import StatusServer, parse_place
 
     for failure in loaded.failures:
         typer.echo(f"dayfile: {failure.message}", err=True)
-    serve_until_stopped(app, host, port, number)
+
+    def show_address(address: str) -> None:
+        typer.echo(f"serving on {address}")
+        sys.stdout.flush()
+
+    find_trouble = partial(find_obstacle, root, settings.core.serve_body_limit)
+    status = None if status_port is None else StatusServer(root, parse_place(status_port), find_trouble)
+    if status is not None:
+        typer.echo(f"status on {status.address}")
+    serve_until_stopped(app, host, port, number, show_address, status)

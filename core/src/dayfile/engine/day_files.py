@@ -217,7 +217,8 @@ class DayFiles:
             self.taken.pop(path, None)
             self.statuses.pop(path, None)
             rows = make_rows(path, str(work_file.day), summaries)
-            yield path, Publication(rows, digest, work_file.ledger.chain, tuple(work_file.arrivals))
+            arrivals, seconds = tuple(work_file.arrivals), time.monotonic() - began
+            yield path, Publication(rows, digest, work_file.ledger.chain, arrivals, work_file.added, seconds)
 
     def forget_unchanged(self) -> None:
         """Drop work files without changes: they were only looked at, or could not take a record."""

@@ -113,7 +113,7 @@ def run_given(
     offered: Iterable[Arrival | Offered] = sources
     if keys:
         offered = add_keys_to_all(sources, plugins, settings, convert_given(keys))
-    with start_run(root, plugins, settings, wait=wait, tuning=tuning) as run:
+    with start_run(root, plugins, settings, command="put", wait=wait, tuning=tuning) as run:
         arrivals = (arrival for arrival in accept_offered(run, offered) if arrival.path.absolute() not in run.skipped)
         take_all(run, arrivals, len(sources), show_nothing, tuning)
     return run.report

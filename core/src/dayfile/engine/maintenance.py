@@ -21,6 +21,7 @@ from dayfile.messages import plural
 from dayfile.model.instants import parse_day
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.state.keys import NewestKeys
 from dayfile.stores.ledger import Ledger
 
 __all__ = ["adopt", "rebuild", "reindex"]
@@ -75,7 +76,9 @@ def reindex(root: Root, plugins: Plugins | None = None, *, trust: bool = False) 
         check_mounted(root, name)
     root.prepare()
     with root.hold_lock():
-        return make_catalogue(root, plugins, trust=trust)
+        done = make_catalogue(root, plugins, trust=trust)
+        NewestKeys(root).replace(Catalogue.of(root).list_newest())
+        return done
 
 
 def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Report:
@@ -116,7 +119,7 @@ def rebuild(root: Root, plugins: Plugins, settings: Settings, path: str) -> Repo
     before = {name: records for _, name, records in catalogue.list_losses(path)}
     for row in catalogue.read_file_rows(path):
         before[row.data_type] = max(row.records, before.get(row.data_type, 0))
-    with start_run(root, plugins, settings, only=path) as run:
+    with start_run(root, plugins, settings, command="rebuild", only=path) as run:
         useless = dict(listed)
         for short, source_path in sources:
             with disk.storage_errors("read a kept source", source_path):

@@ -13,7 +13,7 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.bases import check_mounted
 from dayfile.archive.catalogue import Catalogue
-from dayfile.archive.catalogue_rows import Publication
+from dayfile.archive.catalogue_rows import Publication, as_number
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.engine.day_files import DayFiles
@@ -30,6 +30,7 @@ from dayfile.messages import again_with, plural
 from dayfile.model.batch import Origin, Rejected, Remark, Source
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.state.engine import EngineRecorder
 
 __all__ = ["Conclusion", "Pipeline", "Received", "make_source"]
 
@@ -86,17 +87,27 @@ class Pipeline:
         Settings of the archive and of each plugin.
     report : Report
         The report that counts everything.
+    recorder : EngineRecorder
+        Records what is done.
     only : str, optional
         Path of the only day file to write, without what the published one holds; other records are skipped.
     """
 
     def __init__(
-        self, root: Root, plugins: Plugins, settings: Settings, report: Report, *, only: str | None = None
+        self,
+        root: Root,
+        plugins: Plugins,
+        settings: Settings,
+        report: Report,
+        recorder: EngineRecorder,
+        *,
+        only: str | None = None,
     ) -> None:
         self.root = root
         self.plugins = plugins
         self.settings = settings
         self.report = report
+        self.recorder = recorder
         self.only = only
         self.quarantine = Quarantine(root)
         self.remarks = Remarks(self.quarantine, plugins, report)
@@ -157,9 +168,11 @@ class Pipeline:
         return decoded, Writing(day_files, sources).write(pieces)
 
     def count(self, written: Written) -> None:
-        """Count the statuses of written records."""
+        """Count the statuses of written records, and record when their sources arrived."""
         for data_type, statuses in written.statuses:
             self.report.count_statuses(data_type, statuses)
+        for (data_type, key), arrived in written.arrivals.items():
+            self.recorder.keys.note(data_type, key, arrival=round(arrived * 1e9))
 
     def conclude(self, origin: Received, place: int, decoded: Decoded, written: Written) -> Conclusion:
         """Count a source, and quarantine what could not be archived.
@@ -228,7 +241,8 @@ class Pipeline:
         published: dict[str, Publication | Setback] = {}
         try:
             for path, each in self.day_files.publish(chosen):
-                published[path] = each  # noqa: PERF403 - if one fails, those before it are recorded
+                published[path] = each
+                self.recorder.beat(f"published {path}")
         finally:
             self.record_published(published)
         self.day_files.forget_unchanged()
@@ -249,10 +263,20 @@ class Pipeline:
         done = {path: each for path, each in day_files.items() if isinstance(each, Publication)}
         if done:
             self.catalogue.record(done)
-            for path in done:
+            for path, publication in done.items():
                 self.report.add_published(path)
+                self._record_publication(path, publication)
+            self.recorder.beat()
         if len(done) < len(day_files):
             self.catalogue.withdraw(day_files.keys() - done.keys())
+
+    def _record_publication(self, path: str, published: Publication) -> None:
+        """Record a published day file, and the newest record of each key in it."""
+        size = 0 if published.digest is None else published.digest.size
+        self.recorder.note_published(path, published.added, size, published.seconds)
+        for row in published.rows:
+            for count in row.counts or ():
+                self.recorder.keys.note(row.data_type, count.key, record=as_number(count.last))
 
     def quarantine_source(self, source: Received, failures: list[Failure]) -> None:
         """Quarantine a whole source with all its failures, and count it."""

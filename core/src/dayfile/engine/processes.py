@@ -315,9 +315,7 @@ class Foreman:
 
     def _record_written(self, group: Group, answer: Written) -> None:
         """Add the answer of a writer to its group; conclude the groups that are complete, in their order."""
-        group.written.shares |= answer.shares
-        group.written.statuses += answer.statuses
-        group.written.setbacks |= answer.setbacks
+        group.written.add(answer)
         group.writing = (group.writing or 0) - 1
         while self.groups and (first := next(iter(self.groups.values()))).writing == 0:
             self._conclude(first)
@@ -329,6 +327,7 @@ class Foreman:
         locate_part_file(self.run.root, group.number).unlink(missing_ok=True)
         entries: dict[Member, list[tuple[str, Identity, int]]] = {}
         self.run.pipeline.count(group.written)
+        self.run.recorder.note_taken(len(group.arrivals))
         for place, (arrival, result) in enumerate(zip(group.arrivals, group.results or [], strict=True)):
             if result.unread == NO_ROOM and len(group.arrivals) > 1:
                 self.crowded.append(arrival)
@@ -351,6 +350,7 @@ class Foreman:
             self._note_unpublished(result)
             self.run.wait(arrival, conclusion, result.state)
         self.run.set_back(group.written.setbacks)
+        self.run.recorder.beat("taking sources")
         for member, each in entries.items():
             member.send("enter", each)
 

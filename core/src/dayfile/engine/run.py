@@ -18,18 +18,23 @@ from dayfile.engine.day_files import DayFiles
 from dayfile.engine.intake import Arrival
 from dayfile.engine.pipeline import Conclusion, Pipeline, Received, make_source
 from dayfile.engine.reading import NO_ROOM, LargeSource, Read, State, Unread, read_source
+from dayfile.engine.report import Held, Quarantined
 from dayfile.engine.shares import Setback
 from dayfile.engine.trials import find_deadly
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.engine.unrecognised import Left, explain_unrecognised, leaves_unrecognised
 from dayfile.errors import HeldError, StorageError
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
+from dayfile.state.records import EngineState
 
 __all__ = ["Run"]
 
 FIRST_BYTES = 512
 """Bytes at the start of an unrecognised source in which the signs of a compressed file are looked for."""
+MOST_UNSETTLED = 20
+"""Plugins that do not load and sources that are held which the state names."""
 TRIAL = "trial-"
 """Prefix of the names of work files that are written by trials."""
 
@@ -78,6 +83,10 @@ class Run:
         self.root = root
         self.pipeline = pipeline
         self.report = pipeline.report
+        self.recorder = pipeline.recorder
+        self.recorder.state.sources = self.report.sources
+        self.recorder.complete.append(self._complete_state)
+        self.troubles = [0, 0, 0]
         self.waiting: list[Waiting] = []
         self.setbacks: dict[str, Setback] = {}
         self.held: dict[Path, str] = {}
@@ -95,10 +104,14 @@ class Run:
         """Archive a group of sources, and list it as attempted meanwhile; report sources that cannot be read."""
         self.root.check_there()
         self.attempts.begin(0, [arrival.path for arrival in group])
+        self.recorder.beat(f"taking {plural(len(group), 'source')}")
         try:
             self._take_group(group)
         finally:
             self.attempts.end(0)
+        self.recorder.note_taken(len(group))
+        self.recorder.state.waiting = len(self.waiting)
+        self.recorder.beat()
 
     def _take_group(self, group: Sequence[Arrival]) -> None:
         """Archive a group of sources together, or one by one if the memory is too small for all of it."""
@@ -298,11 +311,27 @@ class Run:
             for source in self.waiting
             if not source.day_files.isdisjoint(unpublished) or not self._release(source)
         ]
+        self.recorder.state.waiting = len(self.waiting)
 
     def _release(self, source: Waiting) -> bool:
         """Release a source, which removes it from ``accepted/``; return False if it is still open for writing."""
         hold = partial(self.hold, counted=source.counted)
         return not source.arrival.ours or release(self.root, source.arrival.path, source.state, hold)
+
+    def _complete_state(self, state: EngineState) -> None:
+        """Complete the state: which sources wait for publication, and what went wrong."""
+        state.waiting = len(self.waiting)  # also in a run on several processes
+        arrived = (source.state.modified for source in self.waiting if source.state is not None)
+        oldest = min(arrived, default=None)
+        state.unpublished_since = None if oldest is None else oldest / 1e9
+        report = self.report
+        unsettled = [failure.message for failure in report.failures] + [held.message for held in report.held]
+        state.unsettled = unsettled[:MOST_UNSETTLED]
+        kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
+        for place, kind in enumerate(kinds):
+            for trouble in kind[self.troubles[place] :]:
+                self.recorder.note_trouble(trouble.message)
+            self.troubles[place] = len(kind)
 
     def finish(self) -> None:
         """Report sources that are left because they are open for writing; the next run checks them again."""

@@ -66,8 +66,23 @@ class Written:
         Name of the data type and a status for each record, of each piece that was written.
     setbacks : dict of str to Setback
         Day files that were given up, with what earlier groups wrote to them.
+    arrivals : dict of (str, str) to float
+        When the last source with records of each data type and key arrived, seconds since 1970.
     """
 
     shares: dict[str, Share] = field(default_factory=dict)
     statuses: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
     setbacks: dict[str, Setback] = field(default_factory=dict)
+    arrivals: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def note_arrival(self, data_type: str, key: str, arrived: float) -> None:
+        """Note when a source with records of a data type and key arrived."""
+        self.arrivals[data_type, key] = max(arrived, self.arrivals.get((data_type, key), arrived))
+
+    def add(self, other: Written) -> None:
+        """Add the result for other day files."""
+        self.shares |= other.shares
+        self.statuses += other.statuses
+        self.setbacks |= other.setbacks
+        for (data_type, key), arrived in other.arrivals.items():
+            self.note_arrival(data_type, key, arrived)

@@ -29,6 +29,8 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
+from dayfile.state.engine import record_engine
+from dayfile.state.records import Command
 from dayfile.stores.declarations import TypeFinder, make_type_finder
 
 __all__ = ["start_run"]
@@ -42,6 +44,7 @@ def start_run(
     plugins: Plugins,
     settings: Settings,
     *,
+    command: Command = "run",
     only: str | None = None,
     make: bool = False,
     wait: float = 0.0,
@@ -49,7 +52,8 @@ def start_run(
 ) -> Iterator[Run]:
     """Start a run in the archive's lock, after repairing what a killed run left behind.
 
-    With ``make``, create an archive if its path does not exist. Wait at most ``wait`` seconds for another run to end.
+    What it does is recorded as that of a ``command``. With ``make``, create an archive if its path does not exist. Wait
+    at most ``wait`` seconds for another run to end.
 
     Raises
     ------
@@ -67,18 +71,22 @@ def start_run(
     unseen: list[tuple[Path, OSError]] = []
     also = list_further(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
-    with root.hold_lock(wait) as crashed:
+    with root.hold_lock(wait) as crashed, record_engine(root, command) as recorder:
+        if command != "put":
+            recorder.beat("preparing")
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")
         for name, variable in plugins.bases.items():
             if os.environ.get(variable):
                 link_base(root, name, Path(os.environ[variable]), variable)
         check_links(root, plugins.data_types.values())
-        replace_lost_catalogue(root, plugins)
+        rebuilt = replace_lost_catalogue(root, plugins)
         find_type = make_type_finder(plugins.data_types.values())
         record_announced(root, find_type)
         complete_catalogue(root, find_type)
+        if crashed or rebuilt or not recorder.keys.exists():
+            recorder.keys.replace(Catalogue(root.catalogue).list_newest())
         Quarantine(root).repair()
-        pipeline = Pipeline(root, plugins, settings, report, only=only)
+        pipeline = Pipeline(root, plugins, settings, report, recorder, only=only)
         run = Run(root, pipeline, tuning.block_bytes)
         run.low = warn_when_low(root, settings.core.disk_least_free)
         for path, error in unseen:
@@ -96,13 +104,17 @@ def start_run(
             run.finish()
 
 
-def replace_lost_catalogue(root: Root, plugins: Plugins) -> None:
-    """Rebuild the catalogue if it is missing and day files exist: a run would only list the files it writes."""
+def replace_lost_catalogue(root: Root, plugins: Plugins) -> bool:
+    """Rebuild the catalogue if it is missing and day files exist: a run would only list the files it writes.
+
+    Return whether it was rebuilt.
+    """
     if Catalogue(root.catalogue).exists() or (day_file := root.find_day_file()) is None:
-        return
+        return False
     logger.warning("the catalogue is missing, and there are day files (%s); rebuilding it from them", day_file)
     for note in make_catalogue(root, plugins).notes:
         logger.warning("%s", note)
+    return True
 
 
 def record_announced(root: Root, find_type: TypeFinder) -> None:

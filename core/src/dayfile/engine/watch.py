@@ -8,15 +8,16 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
 from dayfile.archive.root import Root
 from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
-from dayfile.engine.executors import Progress, find_accepted, show_nothing
+from dayfile.engine.executors import find_accepted
 from dayfile.engine.full_disk import FullDisk, warn_when_low
 from dayfile.engine.intake import Incoming, group_arrivals
 from dayfile.engine.report import Held, Quarantined, Report
@@ -27,6 +28,8 @@ from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import format_age, plural
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
+from dayfile.state.engine import EngineRecorder
+from dayfile.state.records import EngineState
 from dayfile.supervision import Supervisor
 
 __all__ = ["run_watch"]
@@ -39,7 +42,13 @@ SHORTEST_PAUSE = 0.02
 logger = logging.getLogger(__name__)
 
 
-def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progress = show_nothing) -> Report:
+def run_watch(
+    root: Root,
+    plugins: Plugins,
+    settings: Settings,
+    observers: Sequence[Callable[[EngineState], None]] = (),
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Report:
     """Archive what arrives in ``incoming/`` until SIGTERM or SIGINT, then publish what is left.
 
     The file system sends notices of new files. Because notices can be lost, and some file systems send none, the
@@ -47,8 +56,12 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
 
     Parameters
     ----------
-    root, plugins, settings, progress
+    root, plugins, settings
         As for :func:`dayfile.engine.executors.run_serial`.
+    observers : sequence of callable
+        Called with the state whenever it has changed, such as a display.
+    beside : callable
+        Returns a context that is entered while it watches, after the last fork: it may start threads.
 
     Returns
     -------
@@ -66,51 +79,68 @@ def run_watch(root: Root, plugins: Plugins, settings: Settings, progress: Progre
     there is room. The report is then that of the last run.
     """
     full_disk, supervisor = FullDisk(root, settings.core), Supervisor()
-
-    def sleep(seconds: float) -> bool:
-        """Sleep while the disk is full, with signs of life; return False if the watch has to stop."""
-        end = time.monotonic() + seconds
-        while not bell.stopped and (left := end - time.monotonic()) > 0:
-            supervisor.report_alive(full_disk.waiting)
-            bell.wait(supervisor.limit(left))
-        return not bell.stopped
-
     with Bell() as bell, stop_by_signals(bell):
         while True:
+            started = start_run(root, plugins, settings, command="watch")
             try:
-                return watch_once(start_run(root, plugins, settings), progress, bell, full_disk, supervisor)
+                return watch_once(started, observers, beside, bell, full_disk, supervisor)
             except StorageError as error:
-                if not full_disk.is_cause_of(error) or not full_disk.wait_for_room(error, sleep):
+                if not full_disk.is_cause_of(error):
                     raise
+                with beside():
+                    sleep = partial(sleep_while_full, EngineRecorder(root, "watch"), full_disk, bell, supervisor)
+                    if not full_disk.wait_for_room(error, sleep):
+                        raise
+
+
+def sleep_while_full(
+    recorder: EngineRecorder, full_disk: FullDisk, bell: Bell, supervisor: Supervisor, seconds: float
+) -> bool:
+    """Sleep while the disk is full, with signs of life; return False if the watch has to stop."""
+    end = time.monotonic() + seconds
+    recorder.state.waits_for = "room on the disk"
+    while not bell.stopped and (left := end - time.monotonic()) > 0:
+        recorder.beat("waiting for room")
+        supervisor.report_alive(full_disk.waiting)
+        bell.wait(supervisor.limit(min(left, recorder.due_in)))
+    return not bell.stopped
 
 
 def watch_once(
-    started: AbstractContextManager[Run], progress: Progress, bell: Bell, full_disk: FullDisk, supervisor: Supervisor
+    started: AbstractContextManager[Run],
+    observers: Sequence[Callable[[EngineState], None]],
+    beside: Callable[[], AbstractContextManager[None]],
+    bell: Bell,
+    full_disk: FullDisk,
+    supervisor: Supervisor,
 ) -> Report:
     """Archive what arrives, in one run, until the bell says stop."""
     with started as run:
         core = run.pipeline.settings.core
         supervisor.report_ready(f"archiving what a run before had accepted in {run.root.path}")
+        run.recorder.observers += [*observers, lambda _: supervisor.report_alive(describe_watch(run))]
+        logger.info(
+            "watching %s", run.root.path, extra={"fields": {"event": "watching", "archive": str(run.root.path)}}
+        )
         incoming = Incoming(run.root, core.watch_settle, run.report_unseen, run.is_passed_over)
         for group, _ in group_arrivals(find_accepted(run)):
             if bell.stopped:
                 break
             run.take(group)
             run.publish(run.pipeline.day_files.list_due())
-            supervisor.report_alive(describe_watch(run))
         logged = log_troubles(run.report)
-        with watch_directory(run.root.incoming, bell):
+        with beside(), watch_directory(run.root.incoming, bell):
             while not bell.stopped:
-                for _ in work_through(run, incoming, progress, bell):
-                    supervisor.report_alive(describe_watch(run))
+                work_through(run, incoming, bell)
                 run.low = warn_when_low(run.root, core.disk_least_free, run.low)
                 if run.report.paths:
                     full_disk.note_success()
                 logged = log_troubles(run.report, logged)
-                supervisor.report_alive(describe_watch(run))
-                bell.wait(supervisor.limit(compute_pause(run, incoming)))
+                wait(run, bell, compute_pause(run, incoming), supervisor)
+        run.recorder.beat("publishing what was accepted")
         supervisor.report_stopping("publishing what was accepted")
         run.publish()
+    logger.info("stopped", extra={"fields": {"event": "stopped"}})
     return run.report
 
 
@@ -179,16 +209,25 @@ class Bell:
         with suppress(BlockingIOError):  # the pipe is full, which wakes the loop as well
             os.write(self.writer, b".")
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until it rings, at most for ``seconds``."""
-        select.select([self.reader], [], [], seconds)
+    def wait(self, seconds: float) -> bool:
+        """Sleep until it rings, at most for ``seconds``; return whether it rang."""
+        ready, _, _ = select.select([self.reader], [], [], seconds)
         with suppress(BlockingIOError):
             while os.read(self.reader, 4096):
                 pass
+        return bool(ready)
 
 
-def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -> Iterator[None]:
-    """Archive what is ready, some files at a time, and publish the day files that are due; yield between the steps."""
+def wait(run: Run, bell: Bell, seconds: float, supervisor: Supervisor) -> None:
+    """Wait until the bell rings, at most for ``seconds``, and give signs of life meanwhile."""
+    end = time.monotonic() + seconds
+    run.recorder.beat("waiting")
+    while (left := end - time.monotonic()) > 0 and not bell.wait(supervisor.limit(min(left, run.recorder.due_in))):
+        run.recorder.beat()
+
+
+def work_through(run: Run, incoming: Incoming, bell: Bell) -> None:
+    """Archive what is ready, some files at a time, and publish the day files that are due."""
     run.root.check_there()
     ready = incoming.find_ready()
 
@@ -196,13 +235,11 @@ def work_through(run: Run, incoming: Incoming, progress: Progress, bell: Bell) -
         paths = ready[start : start + ACCEPTED_TOGETHER]
         if bell.stopped:
             return
-        progress(start, len(ready), paths[0].name if paths else "")
+        run.recorder.state.queued = len(ready) - start + len(incoming.waiting)
         for group, _ in group_arrivals(accept(run.root, paths, run.hold)):
             run.take(group)
-            yield
         # Also if no day file is due: it releases sources without new records.
         run.publish(run.pipeline.day_files.list_due())
-        yield
 
 
 def compute_pause(run: Run, incoming: Incoming) -> float:

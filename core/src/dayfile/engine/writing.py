@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.archive.catalogue_rows import make_key
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.pieces import Piece
@@ -18,6 +19,7 @@ from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
 from dayfile.stores.ledger import shorten_name
+from dayfile.stores.nodes import fill_template
 
 __all__ = ["Writing"]
 
@@ -135,6 +137,7 @@ class Writing:
             if path not in self.verdicts:
                 self.verdicts[path] = self._judge(work_file, pieces, share)
             self._write_sources(work_file, pieces, self.verdicts[path])
+            self._note_arrivals(pieces)
         except PluginError as error:
             for piece in pieces:
                 for place in piece.counts:
@@ -148,6 +151,15 @@ class Writing:
             self.verdicts.pop(path, None)
             self.statuses.pop(path, None)
             share.held = setback.reason
+
+    def _note_arrivals(self, pieces: Sequence[Piece]) -> None:
+        """Note when the sources of pieces arrived, by data type and key."""
+        for piece in pieces:
+            template = self.plugins.data_types[piece.data_type].placement.node.path
+            key = make_key(template, fill_template(template, piece.batch.keys))
+            arrived = max((self.origins[place].arrived for place in piece.counts), default=0.0)
+            if arrived:
+                self.written.note_arrival(piece.data_type, key, arrived)
 
     def _judge(self, work_file: WorkFile, pieces: Sequence[Piece], share: Share) -> Verdict:
         """Decide which sources are written, and begin the work file for them."""

@@ -15,6 +15,7 @@ from dayfile.serving.health import PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
+from dayfile.state.receiver import UploadRecorder
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -60,7 +61,8 @@ def make_application(root: Root, plugins: Plugins, settings: Settings, workers: 
         problems.append(MissingExtraError(NEEDS_EXTRA))
     with collect_errors(problems):
         root.prepare()
-    routes, failures = collect_routes(root, plugins, settings)
+    uploads = UploadRecorder(root)
+    routes, failures = collect_routes(root, plugins, settings, uploads)
     if not routes and (failures or not problems):
         problems.append(explain_no_routes(plugins, failures))
     if problems:
@@ -73,10 +75,13 @@ def make_application(root: Root, plugins: Plugins, settings: Settings, workers: 
     trusted = Middleware(TrueClient, proxies=Proxies(settings.core.serve_proxies))
     app = Starlette(routes=[make_health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
+    app.state.uploads = uploads
     return app
 
 
-def collect_routes(root: Root, plugins: Plugins, settings: Settings) -> tuple[list[Any], list[DayfileError]]:
+def collect_routes(
+    root: Root, plugins: Plugins, settings: Settings, uploads: UploadRecorder
+) -> tuple[list[Any], list[DayfileError]]:
     """Collect the routes of all plugins, and the errors of those that failed; without the extra, except import errors.
 
     Each failure is also added to those of the plugins.
@@ -86,7 +91,7 @@ def collect_routes(root: Root, plugins: Plugins, settings: Settings) -> tuple[li
     extra = all(map(find_spec, LIBRARIES))
     for name in plugins.names:
         try:
-            routes += plugins.routes(name, root, settings)
+            routes += plugins.routes(name, root, settings, uploads)
         except DayfileError as error:  # the others are served
             plugins.failures.append(Failure.of(name, error))
             if extra or not isinstance(error.__cause__, ImportError):

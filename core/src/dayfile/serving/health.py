@@ -1,15 +1,18 @@
-"""Find out whether uploads can be stored, for ``/healthz``."""
+"""Find out whether uploads can be stored, or the engine works, for ``/healthz``."""
 
 from __future__ import annotations
 
 import os
+import time
 
 from dayfile.archive.root import Root
 from dayfile.archive.space import measure_space
 from dayfile.errors import StorageError
-from dayfile.messages import plural
+from dayfile.messages import format_age, plural
+from dayfile.state.files import ENGINE, read_state, state_directory
+from dayfile.state.records import LATE_SECONDS, EngineState
 
-__all__ = ["PATH", "find_obstacle"]
+__all__ = ["PATH", "find_engine_trouble", "find_obstacle"]
 
 PATH = "/healthz"
 
@@ -43,3 +46,18 @@ def find_obstacle(root: Root, room: int) -> str:
     if not left.takes_files:
         return "the file system has no room for another file"
     return ""
+
+
+def find_engine_trouble(root: Root) -> str:
+    """Return why the engine of this process does not go on; empty if it does."""
+    try:
+        root.check_there()
+        state = read_state(state_directory(root) / ENGINE, EngineState)
+    except StorageError as error:
+        return error.message
+    if state is None or state.process.pid != os.getpid():
+        return "the state of the watch is missing"
+    late = time.time() - state.beat
+    if late > LATE_SECONDS:
+        return f"no sign of life for {format_age(late)}; it was {state.doing}"
+    return f"waits for {state.waits_for}" if state.waits_for else ""

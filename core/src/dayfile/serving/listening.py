@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,9 @@ from dayfile.errors import DayfileError, UsageError
 from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import plural
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
+from dayfile.serving.status_port import StatusServer
+from dayfile.state.receiver import UploadRecorder, forget_old_receivers
+from dayfile.state.records import BEAT_SECONDS
 from dayfile.supervision import Supervisor
 
 __all__ = ["serve_until_stopped"]
@@ -42,9 +45,19 @@ KEEP_ALIVE = 30  # seconds
 SHORTEST_LIFE = 1.0
 """Seconds after its start before a dead worker is replaced, so that one that cannot run costs little."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STATUS = -1
+"""The number of the process that answers how the receiver is."""
+TICKS_A_SECOND = 10
 
 
-def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> None:
+def serve_until_stopped(
+    app: Starlette,
+    host: str,
+    port: int,
+    workers: int,
+    show_address: Callable[[str], None] = lambda _: None,
+    status: StatusServer | None = None,
+) -> None:
     """Serve requests until SIGTERM or SIGINT.
 
     Open requests are still answered, and all workers have ended when this returns; a second SIGINT kills them.
@@ -59,6 +72,10 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
         Port; 0 for any that is free.
     workers : int
         Number of processes that answer.
+    show_address : callable
+        Called with each address at which it listens, once it does.
+    status : StatusServer, optional
+        Answers how the receiver is, in a process of its own.
 
     Raises
     ------
@@ -72,19 +89,27 @@ def serve_until_stopped(app: Starlette, host: str, port: int, workers: int) -> N
     with catch_signals() as noted:
         sockets = bind(host, port)
         stop, life = os.pipe()
-        crew = Crew(app, sockets, stop, life)
+        crew = Crew(app, sockets, stop, life, status)
         members: dict[int, WorkerProcess] = {}
+        uploads: UploadRecorder = app.state.uploads
         try:
+            if status is not None:
+                members[STATUS] = crew.start(STATUS)
             members.update((number, crew.start(number)) for number in range(workers))
-            for listener in sockets:
-                logger.info("listening on %s, port %d; workers: %d", *listener.getsockname()[:2], workers)
+            addresses = [format_address(listener) for listener in sockets]
+            forget_old_receivers(uploads.root)
+            uploads.begin(address=addresses[0], measuring=True)
+            for address in addresses:
+                show_address(address)
+                logger.info("serving on %s", address, extra={"fields": {"event": "serving", "address": address}})
             supervisor = Supervisor()
-            supervisor.report_ready(f"listening on {host}, port {sockets[0].getsockname()[1]}")
+            supervisor.report_ready(f"listening on {addresses[0]}")
             number = crew.look_after(members, noted, supervisor)
             supervisor.report_stopping("answering what is under way")
             if number == signal.SIGINT:
                 announce(f"answering what is under way; {AGAIN}")
         finally:
+            uploads.end()
             for listener in sockets:
                 listener.close()
             os.close(life)
@@ -99,6 +124,12 @@ def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:
         if noted in ready and signal.SIGINT in os.read(noted, 1):
             for process in left:
                 process.kill()
+
+
+def format_address(listener: socket.socket) -> str:
+    """Format the address at which a socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -150,12 +181,15 @@ class Crew:
         Listening sockets.
     stop, life : int
         A pipe: its end tells a worker to stop, and only this process holds the writing end.
+    status : StatusServer or None
+        Answers how the receiver is.
     """
 
     app: Starlette
     sockets: Sequence[socket.socket]
     stop: int
     life: int
+    status: StatusServer | None = None
 
     def start(self, number: int) -> WorkerProcess:
         """Fork a worker. Signals wait until it can take them."""
@@ -171,11 +205,13 @@ class Crew:
 
     def look_after(self, members: dict[int, WorkerProcess], noted: int, supervisor: Supervisor) -> int:
         """Replace members that end, until a signal is noted; return its number."""
+        uploads: UploadRecorder = self.app.state.uploads
         while True:
             sentinels = [member.process.sentinel for member in members.values()]
-            ready = wait([noted, *sentinels], supervisor.interval)
+            ready = wait([noted, *sentinels], supervisor.limit(BEAT_SECONDS))
             if noted in ready:
                 break
+            uploads.beat()
             supervisor.report_alive(f"{plural(len(members), 'process')} answering")
             for number, member in members.items():
                 if member.process.sentinel in ready:
@@ -186,7 +222,8 @@ class Crew:
         """Start a new worker in place of a dead one."""
         member.process.join()
         logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)
-        self.app.state.bounds.forget(number)
+        if number != STATUS:
+            self.app.state.bounds.forget(number)
         time.sleep(max(0.0, member.began + SHORTEST_LIFE - time.monotonic()))
         return self.start(number)
 
@@ -195,7 +232,11 @@ class Crew:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it reaches all; the first process passes it on
         os.close(self.life)
+        if number == STATUS and self.status is not None:
+            self.status.serve(self.stop)
+            return
         self.app.state.bounds.worker = number
+        self.app.state.uploads.begin(f"{os.getppid()}-{number}")
         limits = Connections(self.app.state.bounds.settings)
         config = uvicorn.Config(
             self.app,
@@ -208,18 +249,26 @@ class Crew:
             backlog=ACCEPTED_AT_ONCE,
         )
         try:
-            asyncio.run(ServingProcess(config, self.stop, limits).serve(list(self.sockets)))
+            asyncio.run(ServingProcess(config, self.stop, limits, self.app.state.uploads).serve(list(self.sockets)))
         finally:
+            self.app.state.uploads.end()
             logging.shutdown()
 
 
 class ServingProcess(uvicorn.Server):
     """A uvicorn server that stops by SIGTERM, or when a pipe is closed."""
 
-    def __init__(self, config: uvicorn.Config, stop: int, limits: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, stop: int, limits: Connections, uploads: UploadRecorder) -> None:
         super().__init__(config)
         self.stop = stop
         self.limits = limits
+        self.uploads = uploads
+
+    async def on_tick(self, counter: int) -> bool:
+        """Give a sign of life about once a second; uvicorn calls this ten times as often."""
+        if counter % TICKS_A_SECOND == 0:
+            self.uploads.beat()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections a few at a time, while more may wait: the loop has one number for both."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dayfile.archive.root import Root
     from dayfile.export.base import BlobReader, Exporter, RangeExporter
     from dayfile.plots.base import Plot
+    from dayfile.state.receiver import UploadRecorder
 
 SECONDS_A_DAY = 86400
 
@@ -106,14 +107,14 @@ class Hisparc(Instrument):
         return read_datastore_config(path)
 
     @hookimpl
-    def routes(self, root: Root, settings: HisparcSettings) -> Iterable[BaseRoute]:
+    def routes(self, root: Root, settings: HisparcSettings, uploads: UploadRecorder) -> Iterable[BaseRoute]:
         """Make routes for uploads at any path, and for renewing the station list at ``/RPC2``."""
         from dayfile_hisparc.stations import open_list
 
         stations = open_list(settings.station_list)  # before the import that needs an extra
         from dayfile_hisparc.server import make_routes
 
-        return make_routes(root, stations, settings.station_list_source, settings.reload_from)
+        return make_routes(root, stations, settings.station_list_source, settings.reload_from, uploads)
 
     @hookimpl
     def plots(self) -> Iterable[Plot]:

@@ -25,6 +25,8 @@ from dayfile.archive import disk
 from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.root import Root
 from dayfile.errors import SourceError, StorageError
+from dayfile.messages import plural
+from dayfile.state.receiver import UploadRecorder
 from dayfile_hisparc.passwords import LIMITED, Guesses, Verdict
 from dayfile_hisparc.pickles import read_upload
 from dayfile_hisparc.stations import Station, StationList
@@ -53,6 +55,11 @@ class Answer(Enum):
     UNREADABLE = 208
     STORED = 100
     NOT_STORED = 500
+
+    @property
+    def reason(self) -> str:
+        """Return what was wrong, for the counts of a day."""
+        return f"{self.name.lower().replace('_', ' ')} ({self.value})"
 
     @property
     def body(self) -> bytes:
@@ -125,15 +132,13 @@ def make_queue_file(station: Station, payload: bytes) -> bytes:
     )
 
 
-def find_problem(station: Station, content: bytes) -> str:
-    """Return why a queue file cannot be accepted from a station; empty if it can."""
+def count_events(station: Station, content: bytes) -> int:
+    """Count the events of a queue file; SourceError if it cannot be accepted from a station."""
     where = f"upload of station {station.number}"
-    try:
-        upload = read_upload(content, where=where)
-    except SourceError as error:
-        return str(error)
-    same = (upload.station, upload.cluster) == (station.number, station.stored_cluster)
-    return "" if same else f"{where}: the pickle names another station"
+    upload = read_upload(content, where=where)
+    if (upload.station, upload.cluster) != (station.number, station.stored_cluster):
+        raise SourceError("the pickle names another station", where=where)
+    return len(upload.events)
 
 
 @dataclass(frozen=True)
@@ -171,10 +176,13 @@ class Receiver:
         The archive; accepted uploads go to its ``incoming/``.
     stations : StationList
         The stations that may upload.
+    uploads : UploadRecorder, optional
+        Where uploads are recorded; one that writes nothing if not given.
     """
 
-    def __init__(self, root: Root, stations: StationList) -> None:
+    def __init__(self, root: Root, stations: StationList, uploads: UploadRecorder | None = None) -> None:
         self.root = root
+        self.uploads = uploads or UploadRecorder(root)
         self.stations = stations
         self.quarantine = Quarantine(root)
         self.guesses = Guesses()
@@ -272,11 +280,13 @@ class Receiver:
             return self._answer(Answer.WRONG_CHECKSUM, sender, f"wrong checksum from station {station.number}")
         # The stored file is checked, not the payload: a pickle may leave more than its list, which would become keys.
         content = make_queue_file(station, payload)
-        problem = find_problem(station, content)
-        if problem:
-            self._quarantine(station, payload, problem)
-            return self._answer(Answer.UNREADABLE, sender, problem)
+        try:
+            events = count_events(station, content)
+        except SourceError as error:
+            self._quarantine(station, payload, str(error))
+            return self._answer(Answer.UNREADABLE, sender, str(error))
         self._store(station, content)
+        self.uploads.note_stored(str(station.number), plural(events, "event"), len(payload))
         return Answer.STORED
 
     def _store(self, station: Station, content: bytes) -> None:

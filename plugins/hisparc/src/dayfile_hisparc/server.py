@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.serving.proxies import canonicalise
+from dayfile.state.receiver import UploadRecorder
 from dayfile_hisparc.passwords import HashingQueue, Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
 from dayfile_hisparc.stations import StationList, parse_list, replace_list
@@ -39,15 +40,16 @@ FETCH_SECONDS = 30
 
 def receive(receiver: Receiver, body: bytes, sender: str, limited_as: str = "") -> Answer | Claim:
     """Receive an upload and return the answer; a claim if its password must be hashed first."""
-    return store_or_refuse(partial(receiver.examine, body, sender, limited_as), sender)
+    return store_or_refuse(partial(receiver.examine, body, sender, limited_as), receiver.uploads, sender)
 
 
-def store_or_refuse(function: Callable[[], Found], sender: str) -> Found | Answer:
+def store_or_refuse(function: Callable[[], Found], uploads: UploadRecorder, sender: str) -> Found | Answer:
     """Call a function of the receiver; answer NOT_STORED if the disk fails."""
     try:
         return function()
     except StorageError as error:
         logger.error("%s: an upload could not be stored: %s", sender, error)  # noqa: TRY400 - the message is sufficient
+        uploads.note_error(str(error))
         return Answer.NOT_STORED
 
 
@@ -76,6 +78,8 @@ class Uploads:
         request = Request(scope, receive)
         if request.method == "POST":
             answer = await self.upload(request)
+            if answer is not Answer.STORED:
+                self.receiver.uploads.note_refused(answer.reason)
             response = Response(answer.body, headers={"content-type": "text/plain"})
         else:
             status, headers = choose_refusal(request.url.path)
@@ -98,7 +102,10 @@ class Uploads:
                 del body
                 verdict = await self._judge(found, size, bounds.limit // 2)
                 found = await bounds.work(
-                    store_or_refuse, partial(self.receiver.settle, found, verdict, sender), sender
+                    store_or_refuse,
+                    partial(self.receiver.settle, found, verdict, sender),
+                    self.receiver.uploads,
+                    sender,
                 )
         finally:
             await bounds.release(size)
@@ -112,7 +119,9 @@ class Uploads:
         return await self.queue.ask(station.number, station.password, claim.password, claim.wrong, size)
 
 
-def make_routes(root: Root, stations: StationList, source: str, permitted: tuple[str, ...]) -> list[BaseRoute]:
+def make_routes(
+    root: Root, stations: StationList, source: str, permitted: tuple[str, ...], uploads: UploadRecorder
+) -> list[BaseRoute]:
     """Make the routes for an archive.
 
     Parameters
@@ -125,6 +134,8 @@ def make_routes(root: Root, stations: StationList, source: str, permitted: tuple
         URL of the station list; empty: no renewal by XML-RPC.
     permitted : tuple of str
         Addresses that may ask for the renewal.
+    uploads : UploadRecorder
+        Where uploads are recorded.
     """
     callers = {canonicalise(address) for address in permitted}
 
@@ -148,7 +159,7 @@ def make_routes(root: Root, stations: StationList, source: str, permitted: tuple
         found.append(Route("/RPC2", call, methods=["POST"]))
         found.append(Route("/RPC2", refuse_method, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]))
     # The datastore accepted uploads at any path; any other POST lacks their fields.
-    found.append(Route("/{path:path}", Uploads(Receiver(root, stations))))
+    found.append(Route("/{path:path}", Uploads(Receiver(root, stations, uploads))))
     return found
 
 

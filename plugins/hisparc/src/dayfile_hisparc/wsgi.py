@@ -21,6 +21,7 @@ from dayfile.logs import log_as
 from dayfile.serving.health import PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
+from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.passwords import Verdict
 from dayfile_hisparc.receiver import Answer, Claim, Receiver
@@ -69,7 +70,10 @@ def prepare() -> Prepared:
         stations = open_list(own.station_list if isinstance(own, HisparcSettings) else None)
     if problems or stations is None:
         raise combine(problems)
-    receiver = Receiver(root, stations)
+    forget_old_receivers(root)
+    uploads = UploadRecorder(root)
+    uploads.begin(regular=False)
+    receiver = Receiver(root, stations, uploads)
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
 
@@ -88,7 +92,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     status, headers, body = 200, {}, b""
     here = try_prepare(environ)
     if environ["REQUEST_METHOD"] == "POST":
-        body = (answer_upload(environ, here) if here else refuse_unready(environ)).body
+        answer = answer_upload(environ, here) if here else refuse_unready(environ)
+        if here and answer is not Answer.STORED:
+            here.receiver.uploads.note_refused(answer.reason)
+        body = answer.body
     elif here is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
@@ -125,7 +132,7 @@ def answer_upload(environ: dict[str, Any], here: Prepared) -> Answer:
             station = found.station
             proofs = here.receiver.stations.proofs
             verdict = proofs.prove(station.password, found.password) if mine else Verdict.UNKNOWN
-        return store_or_refuse(partial(here.receiver.settle, found, verdict, sender), sender)
+        return store_or_refuse(partial(here.receiver.settle, found, verdict, sender), here.receiver.uploads, sender)
     return found
 
 

@@ -1,0 +1,249 @@
+"""``dayfile status``: what the programs of an archive do, and what needs attention."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dayfile.cli.inspect import JsonOption, find_width
+from dayfile.cli.run import ArchiveOption
+from dayfile.messages import format_age, format_size, plural, printable
+
+if TYPE_CHECKING:
+    from dayfile.archive.root import Root
+    from dayfile.state.silence import Ages, Silence
+    from dayfile.state.status import ArchiveStatus, EngineStatus, ReceiverStatus
+
+__all__ = ["status"]
+
+ATTENTION = 3
+REFRESH_SECONDS = 2.0
+LABEL = 12
+"""Columns of the word at the beginning of a line."""
+MOST_SILENT = 10
+SHOWN_CAUSES = 3
+OLD_SECONDS = 60.0
+"""Age of a measurement from which it is said."""
+
+MaxAgeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-age",
+        metavar="LENGTH",
+        help="Age of its newest record from which a key is silent: 90 min, 2 h, 1 d; also TYPE=LENGTH.",
+        show_default="1 d",
+    ),
+]
+RetiredOption = Annotated[
+    str, typer.Option("--retired", metavar="LENGTH", help="Age from which a silent key is only counted.")
+]
+
+
+def status(
+    archive: ArchiveOption = Path("archive"),
+    as_json: JsonOption = False,
+    max_age: MaxAgeOption = None,
+    retired: RetiredOption = "30 d",
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show what the programs of an archive do, and what needs attention.
+
+    It reads what they record of themselves, takes no lock and opens no day file.
+
+    Exit codes: 0 all is well, 3 something needs attention, 4 no archive, or its state cannot be read.
+    """
+    from dayfile.archive.root import Root
+    from dayfile.errors import UsageError
+    from dayfile.state.silence import parse_ages
+    from dayfile.state.status import make_status
+
+    ages = parse_ages(max_age or [], retired)
+    root = Root(archive)
+    if watch and as_json:
+        raise UsageError("--watch shows text; leave out --json, or ask again and again without --watch")
+    if watch:
+        show_again_and_again(root, ages)
+        return
+    found = make_status(root, ages)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        for line in format_status(found, find_width()):
+            typer.echo(printable(line))
+    raise typer.Exit(ATTENTION if found.concerns else 0)
+
+
+def show_again_and_again(root: Root, ages: Ages) -> None:
+    """Show the status on a terminal until Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from dayfile.errors import UsageError
+    from dayfile.state.status import make_status
+
+    console = Console()
+    if not console.is_terminal:
+        raise UsageError("--watch needs a terminal")
+
+    def draw() -> Text:
+        lines = [printable(line) for line in format_status(make_status(root, ages), console.width)]
+        return Text("\n".join(lines), no_wrap=True)
+
+    try:
+        with Live(draw(), console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(REFRESH_SECONDS)
+                live.update(draw(), refresh=True)
+    except KeyboardInterrupt:
+        pass
+
+
+def format_status(found: ArchiveStatus, width: int) -> Iterator[str]:
+    """Format a status in lines of a width."""
+    blocks = {
+        "archive": [found.archive],
+        "disk": format_disk(found),
+        "engine": format_engine(found.engine, found.at),
+        "queue": format_queue(found),
+        "quarantine": format_quarantine(found),
+        "receiver": format_receiver(found.receiver, found.at),
+        "silent": format_silence(found.silence, found.at, width - LABEL),
+        "attention": [concern.message for concern in found.concerns] or ["none needed"],
+    }
+    for label, lines in blocks.items():
+        for number, line in enumerate(lines):
+            word = "" if number else label
+            if line.startswith("  "):  # a row of a table
+                yield f"{word:<{LABEL}}{line}"[:width]
+                continue
+            yield from textwrap.wrap(
+                line,
+                width,
+                initial_indent=f"{word:<{LABEL}}",
+                subsequent_indent=" " * (LABEL + 2),
+                break_on_hyphens=False,
+            )
+
+
+def format_moment(moment: float) -> str:
+    """Format a time in UTC, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(moment))
+
+
+def format_since(moment: float, now: float) -> str:
+    """Format a time, and how long ago that was.
+
+    Examples
+    --------
+    >>> format_since(0.0, 3600.0)
+    '1970-01-01 00:00:00Z (1 h ago)'
+    """
+    return f"{format_moment(moment)} ({format_age(now - moment)} ago)"
+
+
+def format_disk(found: ArchiveStatus) -> Iterator[str]:
+    """Describe the disk."""
+    measured = found.measured
+    days = measured.days_left
+    fills = f"; full in about {plural(int(days), 'day')}" if days is not None else ""
+    yield f"{format_size(measured.free)} free of {format_size(measured.size)}{fills}{format_old(found)}"
+
+
+def format_old(found: ArchiveStatus) -> str:
+    """Say when the disk was looked at, if that was not just now."""
+    age = found.at - found.measured.at
+    return f" (as of {format_moment(found.measured.at)})" if age > OLD_SECONDS else ""
+
+
+def format_engine(engine: EngineStatus | None, now: float) -> Iterator[str]:
+    """Describe what the engine does, or did last."""
+    if engine is None:
+        yield "nothing has been run since this is recorded"
+        return
+    state = engine.state
+    who = f"{state.command}, process {state.process.pid} on {state.process.host}"
+    if engine.alive:
+        yield f"{who}, since {format_since(state.since, now)}"
+        yield f"{state.doing}; last sign of life {format_age(now - state.beat)} ago"
+    elif state.ended is not None:
+        yield f"{who}, ended {format_since(state.ended, now)}"
+    else:
+        yield f"{who}, killed after {format_since(state.beat, now)}"
+    if state.waits_for:
+        yield f"waits for {state.waits_for}"
+    published = state.published
+    yield f"took {plural(state.taken, 'source')}; published {plural(published.day_files, 'day file')}"
+    if published.last is not None:
+        yield f"last published {format_since(published.last, now)}"
+    if state.unpublished_since is not None:
+        yield f"readers do not see {plural(state.waiting, 'source')} yet, for at most " + format_age(
+            now - state.unpublished_since
+        )
+    if state.last_error is not None:
+        yield f"last error {format_since(state.last_error.at, now)}: {state.last_error.message}"
+
+
+def format_queue(found: ArchiveStatus) -> Iterator[str]:
+    """Describe what waits."""
+    for name, place in (("incoming", found.measured.incoming), ("accepted", found.measured.accepted)):
+        if place is None:
+            yield f"{name}/ may not be listed by this user"
+        else:
+            oldest = f", the oldest for {format_age(found.at - place.oldest)}" if place.oldest is not None else ""
+            yield f"{plural(place.files, 'source')} in {name}/{oldest}{format_old(found)}"
+
+
+def format_quarantine(found: ArchiveStatus) -> Iterator[str]:
+    """Describe what went to quarantine."""
+    quarantine = found.measured.quarantine
+    if quarantine is None:
+        yield "may not be listed by this user"
+        return
+    yield f"{plural(quarantine.entries, 'entry')}, {sum(quarantine.today.values()):,} new today (UTC)"
+    causes = sorted(quarantine.today.items(), key=lambda item: -item[1])
+    for cause, number in causes[:SHOWN_CAUSES]:
+        yield f"{number} x {cause}"
+    if len(causes) > SHOWN_CAUSES:
+        yield f"and {plural(len(causes) - SHOWN_CAUSES, 'more cause')}"
+
+
+def format_receiver(receiver: ReceiverStatus | None, now: float) -> Iterator[str]:
+    """Describe what the receiver has received today."""
+    if receiver is None:
+        yield "none has been started since this is recorded"
+        return
+    if receiver.alive:
+        where = f"at {receiver.address}, " if receiver.address else ""
+        yield f"{where}{plural(receiver.processes, 'process')}, since {format_since(receiver.since, now)}"
+    else:
+        yield f"{'killed after' if receiver.killed else 'ended'} {format_since(receiver.beat, now)}"
+    yield f"{plural(receiver.stored, 'upload')} today (UTC), {format_size(receiver.bytes)}"
+    if receiver.last_stored is not None:
+        yield f"last stored {format_since(receiver.last_stored, now)}"
+    if receiver.refused:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in receiver.refused.items())
+        yield f"refused {sum(receiver.refused.values()):,}: {reasons}"
+    if receiver.last_error is not None:
+        yield f"last error {format_since(receiver.last_error.at, now)}: {receiver.last_error.message}"
+
+
+def format_silence(silence: Silence, now: float, width: int) -> Iterator[str]:
+    """Describe which keys are silent, a row for each."""
+    retired = f"; {silence.retired:,} more for so long that they are only counted" if silence.retired else ""
+    since = ", since" if silence.silent else ""
+    yield f"{len(silence.silent):,} of {plural(silence.followed, 'key')}{retired}{since}"
+    for each in silence.silent[:MOST_SILENT]:
+        name = " ".join([each.name, *(f"{key}={value}" for key, value in each.key.items())])
+        moment = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(each.since))
+        row = f"  {moment}  {format_age(now - each.since):>7}"
+        room = width - len(row) - 2
+        yield f"  {name if len(name) <= room else f'{name[: room - 1]}…':<{room}}{row}"
+    if len(silence.silent) > MOST_SILENT:
+        yield f"and {plural(len(silence.silent) - MOST_SILENT, 'more key')}; --json lists all"

@@ -1,0 +1,181 @@
+"""Recording what the engine does, in memory at once and on disk once a second, and logging what goes well."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+
+from dayfile.archive.root import Root
+from dayfile.errors import StorageError
+from dayfile.messages import format_size, plural
+from dayfile.state.files import ENGINE, WRITE_SECONDS, StateFile, read_state, state_directory
+from dayfile.state.keys import NewestKeys
+from dayfile.state.measuring import MEASURE_SECONDS, Measure
+from dayfile.state.processes import ProcessId
+from dayfile.state.records import BEAT_SECONDS, Command, EngineState, LastError
+
+__all__ = ["EngineRecorder", "record_engine"]
+
+Observer = Callable[[EngineState], None]
+"""Called with the state whenever it has changed."""
+
+logger = logging.getLogger(__name__)
+
+
+class EngineRecorder:
+    """Records what the engine does. The program that holds the archive's lock has one.
+
+    Every change is in :attr:`state` at once, and observers are called. The file follows at the next :meth:`beat` that
+    is a second after the last write.
+
+    Parameters
+    ----------
+    root : Root
+        The archive, locked.
+    command : {'run', 'watch', 'put', 'rebuild'}
+        What the program was started for.
+
+    Attributes
+    ----------
+    state : EngineState
+        What is known now.
+    keys : NewestKeys
+        The newest record and last arrival of each key.
+    complete : list of callable
+        Called with the state before it is written, to fill in what takes a while to find out.
+    observers : list of callable
+        Called with the state whenever it has changed, such as a display.
+    """
+
+    def __init__(self, root: Root, command: Command) -> None:
+        import dayfile  # its version, without the rest of it
+
+        now = time.time()
+        self.state = EngineState(ProcessId.of_this_process(), dayfile.__version__, command, now, now)
+        self.keys = NewestKeys(root)
+        self.complete: list[Observer] = []
+        self.observers: list[Observer] = []
+        self.file = StateFile(root, ENGINE)
+        self.day_files: set[str] = set()
+        self.written = False
+        self.pending = True
+        before = None
+        with suppress(StorageError):  # unreadable, and about to be replaced
+            before = read_state(state_directory(root) / ENGINE, EngineState)
+        self.state.measured = before.measured if before else None
+        self.measure = Measure(root, before.measured.samples if before and before.measured else None)
+        # A program that puts records starts an engine again and again.
+        if command == "put" and before is not None and 0 <= now - (before.ended or before.beat) < WRITE_SECONDS:
+            self.file.wrote = time.monotonic()
+
+    def beat(self, doing: str = "") -> None:
+        """Give a sign of life, and record what is being done if that has changed; write the file if it is time."""
+        self.state.beat = time.time()
+        self.state.doing = doing or self.state.doing
+        self.pending = True
+        self.notify()
+        if not self.file.due_in:
+            self.write()
+
+    @property
+    def due_in(self) -> float:
+        """Return in how many seconds the next :meth:`beat` is due."""
+        return min(BEAT_SECONDS, self.file.due_in if self.pending else inf)
+
+    def notify(self) -> None:
+        """Call the observers."""
+        for observer in self.observers:
+            observer(self.state)
+
+    def write(self) -> None:
+        """Write the files now."""
+        measured = self.state.measured
+        if measured is None or not 0 <= time.time() - measured.at < MEASURE_SECONDS:
+            with suppress(OSError):  # what has happened to the archive is the engine's to say
+                self.state.measured = self.measure()
+        for complete in self.complete:
+            complete(self.state)
+        self.file.write(self.state)
+        self.keys.write()
+        self.written, self.pending = True, False
+
+    def note_taken(self, sources: int) -> None:
+        """Record that sources were decoded and written into work files."""
+        self.state.taken += sources
+        self.state.last_taken = time.time()
+        what = plural(sources, "source")
+        logger.info("took %s", what, extra={"fields": {"event": "took", "sources": sources}})
+
+    def note_published(self, path: str, records: int, size: int, seconds: float) -> None:
+        """Record that a day file was put in place.
+
+        Parameters
+        ----------
+        path : str
+            Its path below the archive.
+        records : int
+            Records that are new in it.
+        size : int
+            Its size in bytes.
+        seconds : float
+            What that took.
+        """
+        self.day_files.add(path)
+        published = self.state.published
+        published.day_files = len(self.day_files)
+        published.publications += 1
+        published.records += records
+        published.bytes += size
+        published.last, published.path = time.time(), path
+        fields = {"event": "published", "path": path, "records": records, "bytes": size, "seconds": round(seconds, 3)}
+        what = f"{path.rpartition('/')[2]} +{plural(records, 'record')} {format_size(size)} {seconds:.1f} s"
+        logger.info("published %s", what, extra={"fields": fields})
+
+    def note_trouble(self, message: str) -> None:
+        """Record a failure, a source that is held, or an entry of the quarantine."""
+        self.state.troubles += 1
+        self.state.last_error = LastError(time.time(), message)
+
+    def end(self, failed: str = "") -> None:
+        """Record the end of the program, with the error that ended it."""
+        for complete in self.complete:
+            complete(self.state)
+        self.state.ended = self.state.beat = time.time()
+        self.state.failed = failed
+        self.state.doing = "ended"
+        if failed:
+            self.note_trouble(failed)
+        if self.state.command != "put":
+            self.state.measured = None  # measured again below
+        if self.state.command != "put" or self.written or self.state.troubles or not self.file.due_in:
+            self.write()
+        self.keys.write()
+        self.notify()
+
+
+@contextmanager
+def record_engine(root: Root, command: Command) -> Iterator[EngineRecorder]:
+    """Record what the engine does until it ends, by itself or by an error; not in a fork that ends here."""
+    recorder = EngineRecorder(root, command)
+    process = os.getpid()
+    try:
+        yield recorder
+    except BaseException as error:
+        if os.getpid() == process:
+            recorder.end(describe_end(error))
+        raise
+    if os.getpid() == process:
+        recorder.end()
+
+
+def describe_end(error: BaseException) -> str:
+    """Describe what ended a program, in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
