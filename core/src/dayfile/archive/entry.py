@@ -16,7 +16,7 @@ from dayfile.archive.directories import scan
 __all__ = [
     "NEW_REASON",
     "REASON",
-    "VALUES",
+    "VALUES_FILE",
     "Entry",
     "list_contents",
     "make_id",
@@ -25,7 +25,7 @@ __all__ = [
     "read_entry",
 ]
 
-REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
+REASON, NEW_REASON, VALUES_FILE = "reason.json", ".reason.json", "values.jsonl"
 
 
 @dataclass(frozen=True)
