@@ -336,7 +336,7 @@ class Quarantine:
         return moved
 
     def drop(self, entry: Entry) -> None:
-        """Delete an entry for good.
+        """Delete an entry permanently.
 
         Raises
         ------

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 PIPE, PIPED_NAME = "-", "standard-input"
-"""What stands for standard input, and the name of the source that it is, unless one is given."""
+"""The argument for standard input, and the name of its source unless ``--name`` gives one."""
 # Sources between two plain lines about progress, without a terminal.
 LINE_EVERY = 1000
 
