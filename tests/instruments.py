@@ -59,6 +59,37 @@ types:
       - {name: gain, type: float32}
 """
 
+# Appended rates with fractions of a second, values that are missing, flags and names of elements: what files of other
+# programs and libraries are to say.
+TELESCOPE = """\
+instrument: muon
+title: Muon telescope on the roof
+clock: {epoch: 1996-01-01T00:00:00, unit: s, leap_seconds: counted, undefined: [0]}
+path: "muon/{year}/{month:02}/{day:02}.{suffix}.h5"
+sources: [struct_streams]
+types:
+  rates:
+    code: MuonRates
+    title: Rates of the layers
+    store: append
+    time: {field: second, fraction: nanosecond, unit: ns}
+    fields:
+      - {name: second, type: uint32, unit: s, doc: start of the cycle}
+      - {name: nanosecond, type: uint32, unit: ns}
+      - {name: counts, type: int16, shape: [3], unit: 1/s, missing: [-1, -999], doc: counts of each layer}
+      - {name: grid, type: float32, shape: [2, 2], unit: ADC count}
+      - {name: pressure, type: int32, unit: hPa, missing: [-1]}
+      - {name: level, type: float64, missing: [-9.5]}
+      - {name: label, type: char, shape: [5]}
+      - {name: good, type: bool}
+      - {name: quality, type: uint8}
+      - {name: large, type: uint64}
+    flags:
+      quality: [{bit: 0x01, name: BAD_CLOCK}, {bit: 0x80, doc: filled up}]
+    elements:
+      counts: [{index: 0, name: top}, {index: 1-2, name: lower}]
+"""
+
 # Records with blobs have no C struct: they stand in one group a station, two types beside one array of blobs.
 SCHOOL = """\
 instrument: school

@@ -11,15 +11,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-import dayfile.settings
-from dayfile import Batch, Clock, DataType, Field, Instrument, Node, Placement, Rejected, Remark, Source, discovery
+from archives import load_plugins
+from dayfile import (
+    Archive,
+    Batch,
+    Clock,
+    DataType,
+    Field,
+    Instrument,
+    Node,
+    Placement,
+    Rejected,
+    Remark,
+    Source,
+    create_archive,
+)
 from dayfile.archive.day_tables import DayTables, read_day
-from dayfile.archive.root import Root
-from dayfile.cli import app
-from dayfile.engine.executors import run_serial
-from dayfile.engine.report import Report
 from dayfile.errors import DayfileError, LayoutError, SourceError, StorageError, UsageError
 from dayfile.export.base import Day
 from dayfile.formats.slot_bytes import HEADER_SIZE, lay_out, make_header, open_slot_file, parse_file_name, read_header
@@ -27,6 +35,7 @@ from dayfile.formats.slot_files import get_template
 from dayfile.formats.struct_dtypes import make_struct_dtype
 from dayfile_cris import instrument as cris
 from dayfile_sis import instrument as sis
+from running import call_command
 
 DAY = np.datetime64("1997-10-31")
 START = 57801601  # second 0 of that day
@@ -72,17 +81,19 @@ SUFFIXES = {
 class Archived:
     """An archive, and the report of the run that sources were given to."""
 
-    root: Root
-    report: Report
+    archive: Archive
+    report: object
+
+    @property
+    def root(self):
+        """The directory of the archive."""
+        return self.archive.root
 
 
 def archived(directory, *paths, on_conflict="overlap"):
     """An archive that has taken sources in, and the report of the run."""
-    loaded = discovery.load(["cris", "sis"])
-    root = Root(directory)
-    chosen = dayfile.settings.from_command_line([f"on_conflict={on_conflict}"])
-    report = run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models, chosen), paths)
-    return Archived(root, report)
+    archive = create_archive(directory, plugins=["cris", "sis"], settings={"on_conflict": on_conflict})
+    return Archived(archive, archive.ingest(paths))
 
 
 def exported(root, name, directory, order="big"):
@@ -581,17 +592,15 @@ def bytes_of(form, name):
 def test_the_command_writes_the_file_and_tells_its_size(contended, tmp_path):
     out = tmp_path / "a" / "b"
     told = ["cris.high_priority_rates", "--archive", str(contended.root.path), "--day", "1997-10-31"]
-    done = CliRunner().invoke(app, ["export", *told, "--format", "level1.1", "-o", str(out)])
-    assert done.exit_code == 0, done.output
-    assert [line.split() for line in done.output.splitlines()] == [
+    done = call_command("dayfile", "export", *told, "--format", "level1.1", "-o", out)
+    assert done.code == 0, done.err
+    assert [line.split() for line in done.out.splitlines()] == [
         [str(32 + 24 * 5400), str(out / "cris_prelim.1997.10.31.hp")],
         [str(32 + 24 * 6), str(out / "cris_prelim.1997.10.31.hp.overlap")],
     ]
     assert (out / "cris_prelim.1997.10.31.hp").read_bytes()[5:6] == b"B"
-    little = CliRunner().invoke(
-        app, ["export", *told, "--format", "level1.1", "--byte-order", "little", "-o", str(out)]
-    )
-    assert little.exit_code == 0
+    little = call_command("dayfile", "export", *told, "--format", "level1.1", "--byte-order", "little", "-o", out)
+    assert little.code == 0
     assert (out / "cris_prelim.1997.10.31.hp").read_bytes()[5:6] == b"L"
 
 
@@ -608,9 +617,9 @@ def test_what_cannot_be_exported_is_told_with_what_can(contended, tmp_path, chan
     told = {"TYPE": "cris.high_priority_rates", "--day": "1997-10-31", "--format": "level1.1", "-o": str(tmp_path)}
     told |= {"--archive": str(contended.root.path), **changed}
     name = told.pop("TYPE")
-    done = CliRunner().invoke(app, ["export", name, *(word for pair in told.items() for word in pair)])
-    assert isinstance(done.exception, UsageError)
-    assert message in str(done.exception)
+    done = call_command("dayfile", "export", name, *(word for pair in told.items() for word in pair))
+    assert done.code == UsageError.exit_code
+    assert message in done.err
     assert not list(tmp_path.iterdir())
 
 
@@ -639,10 +648,10 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch
 
 
 def test_types_with_a_table_for_each_key_are_refused(tmp_path):
-    loaded = discovery.load(["hisparc"])
+    loaded = load_plugins("hisparc")
     simulated = loaded.simulate("hisparc", np.datetime64("2024-05-01"), 1, tmp_path)
-    root = Root(tmp_path / "archive")
-    run_serial(root, loaded, dayfile.settings.resolve(loaded.settings_models), simulated[:1])
+    archive = create_archive(tmp_path / "archive", plugins=loaded)
+    archive.ingest(simulated[:1])
     with pytest.raises(UsageError, match="tables by key"):
-        read_day(root, "hisparc.events", np.datetime64("2024-05-01"))
+        read_day(archive.root, "hisparc.events", np.datetime64("2024-05-01"))
     assert "level1.1" not in loaded.exporters(loaded.data_types["hisparc.events"])

@@ -8,21 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from dayfile import Batch, Clock, DataType, Field, Node, Placement, Source, discovery, open_archive, settings
-from dayfile.archive.root import Root
-from dayfile.cli import app
-from dayfile.engine.executors import run_serial
+from dayfile import Batch, Clock, DataType, Field, Node, Placement, Source, create_archive, open_archive
 from dayfile.errors import StorageError, UsageError
-from dayfile.formats.hdf4_structs import list_structs
 from dayfile.testing.generators import sample_records
 from dayfile.testing.telemetry import TelemetryDay, sample_event_buffers
 from dayfile_cris import instrument as cris
 from dayfile_cris.simulation import SPACECRAFT_CLOCK
 from dayfile_sis import instrument as sis
 from dayfile_sis.simulation import SPACECRAFT_CLOCK as CLOCK_OF_SIS
-from running import run_python
+from running import call_command, run_python
 
 DAY = np.datetime64("1997-10-31")
 NEXT = np.datetime64("1997-11-01")
@@ -108,7 +103,7 @@ def test_every_type_is_there_in_one_source_and_none_is_without_records(files, sa
         streams = {path.name.removesuffix(".be.bin") for path in files[name, DAY] if path.suffix == ".bin"}
         (hdf,) = [path for path in files[name, DAY] if path.suffix == ".hdf"]
         assert hdf.name == f"{name}_level1_1997304.hdf"
-        assert streams | set(list_structs(hdf.read_bytes())) == INSTRUMENTS[name].layout.by_code().keys()
+        assert streams | set(decoded([hdf])) == INSTRUMENTS[name].layout.by_code().keys()
         assert streams == {code for code in PERIODIC if name in code.lower()}
         assert len(INSTRUMENTS[name].layout.types) == types
 
@@ -328,45 +323,44 @@ def test_a_day_before_the_spacecrafts_clock_began_is_refused_and_nothing_is_writ
 
 
 def test_the_command_line_writes_the_same_files(files, tmp_path):
-    command = ["simulate", "cris", "--day", "1997-10-31", "--out", str(tmp_path), "--seed", "1"]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    done = call_command("dayfile", "simulate", "cris", "--day", "1997-10-31", "--out", tmp_path, "--seed", "1")
+    assert done.code == 0
     assert digests(tmp_path.iterdir()) == digests(files["cris", DAY])
 
 
 def test_several_days_have_a_directory_each_with_the_files_that_the_day_has_by_itself(files, tmp_path):
-    command = ["simulate", "sis", "--day", "1997-10-31", "--days", "2", "--out", str(tmp_path)]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0
+    done = call_command("dayfile", "simulate", "sis", "--day", "1997-10-31", "--days", "2", "--out", tmp_path)
+    assert done.code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"1997-10-31", "1997-11-01"}
     for day in (DAY, NEXT):
         assert digests((tmp_path / str(day)).iterdir()) == digests(files["sis", day])
-    assert done.output.startswith(f"{2 * len(files['sis', DAY])} files")
+    assert done.out.startswith(f"{2 * len(files['sis', DAY])} files")
 
 
 @pytest.mark.parametrize("days", ["0", "-1"])
 def test_no_days_at_all_are_refused(tmp_path, days):
-    command = ["simulate", "sis", "--day", "1997-10-31", "--days", days, "--out", str(tmp_path)]
-    assert CliRunner().invoke(app, command).exit_code == 2
+    done = call_command("dayfile", "simulate", "sis", "--day", "1997-10-31", "--days", days, "--out", tmp_path)
+    assert done.code == 2
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_to_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    command = ["simulate", "sis", "--day", "1997-10-31", "--out", str(tmp_path / "file")]
-    with pytest.raises(StorageError, match="file: could not write: File exists"):
-        CliRunner().invoke(app, command, catch_exceptions=False)
+    done = call_command("dayfile", "simulate", "sis", "--day", "1997-10-31", "--out", tmp_path / "file")
+    assert done.code == StorageError.exit_code
+    assert "file: could not write: File exists" in done.err
 
 
 def test_several_days_are_for_files_and_not_for_a_server():
-    command = ["simulate", "sis", "--days", "2", "--upload", "http://localhost:1"]
-    with pytest.raises(UsageError, match="--days N and --out DIR for files"):
-        CliRunner().invoke(app, command, catch_exceptions=False)
+    done = call_command("dayfile", "simulate", "sis", "--days", "2", "--upload", "http://localhost:1")
+    assert done.code == UsageError.exit_code
+    assert "--days N and --out DIR for files" in done.err
 
 
 def test_an_archive_takes_every_record_of_two_days_and_finds_no_overlap(files, sample, next_sample, tmp_path):
-    loaded = discovery.load(["cris", "sis"])
+    archive = create_archive(tmp_path / "archive", plugins=["cris", "sis"])
     paths = [path for written in files.values() for path in written]
-    report = run_serial(Root(tmp_path / "archive"), loaded, settings.resolve(loaded.settings_models), paths)
+    report = archive.ingest(paths)
     assert report.exit_code == 0
     assert report.sources == {"archived": len(paths), "already": 0, "quarantined": 0, "held": 0, "left": 0}
     assert not report.quarantine

@@ -22,7 +22,7 @@ from pathlib import Path
 import tables
 from dayfile import open_archive
 from dayfile.archive.checking import check_day_file
-from dayfile.archive.survey import DAMAGED, read_summaries
+from dayfile.archive.survey import DAMAGE_ERRORS, read_summaries
 from dayfile.errors import StorageError
 
 warnings.simplefilter("ignore")
@@ -74,7 +74,7 @@ def in_a_process(act):
         signal.alarm(10)
         try:
             os._exit(int(bool(act())))
-        except DAMAGED:
+        except DAMAGE_ERRORS:
             os._exit(1)
         except BaseException as error:
             print(repr(error), file=sys.stderr, flush=True)
@@ -159,7 +159,7 @@ def test_every_byte_of_a_record_that_changes_is_told(request, made):
         assert check_day_file(path, "day.h5", deep=True)[1]
 
 
-DAMAGED_DECLARATIONS = pytest.mark.parametrize(
+DAMAGE_ERRORS_DECLARATIONS = pytest.mark.parametrize(
     ("right", "wrong"),
     [(b'{"epoch"', b"{epoch::"), (b'"name":"second"', b'"mane":"second"'), (b"muon.hits", b"muon\xff\xffits")],
     ids=["no JSON", "no field", "no text"],
@@ -175,7 +175,7 @@ def damage(archive, right, wrong):
     return path
 
 
-@DAMAGED_DECLARATIONS
+@DAMAGE_ERRORS_DECLARATIONS
 def test_a_reader_tells_of_a_damaged_day_file_which_it_is(archive, muon, right, wrong):
     archive.drop("MuonHit.be.bin", muon.stream("hits", muon.records("hits", [{"second": muon.start + 5}])))
     archive.run()
@@ -186,7 +186,7 @@ def test_a_reader_tells_of_a_damaged_day_file_which_it_is(archive, muon, right, 
     assert "is damaged" in shown.stderr
 
 
-@DAMAGED_DECLARATIONS
+@DAMAGE_ERRORS_DECLARATIONS
 def test_records_whose_declaration_is_damaged_are_read_by_its_digest_and_found_by_check(archive, muon, right, wrong):
     seconds = [{"second": muon.start + 5}, {"second": muon.start + 86400}]
     archive.drop("MuonHit.be.bin", muon.stream("hits", muon.records("hits", seconds)))

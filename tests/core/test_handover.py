@@ -20,32 +20,9 @@ from hypothesis import strategies as st
 
 from dayfile import Instrument, create_archive, hookimpl, open_archive
 from dayfile.errors import MissingExtraError, StorageError, UsageError
+from instruments import TELESCOPE
 from running import run_python
 
-LAYOUT = """\
-instrument: muon
-title: Muon telescope on the roof
-clock: {epoch: 1996-01-01T00:00:00, unit: s, leap_seconds: counted, undefined: [0]}
-path: "muon/{year}/{month:02}/{day:02}.{suffix}.h5"
-sources: [struct_streams]
-types:
-  rates:
-    code: MuonRates
-    title: Rates of the layers
-    store: append
-    time: {field: second, fraction: nanosecond, unit: ns}
-    fields:
-      - {name: second, type: uint32, unit: s, doc: start of the cycle}
-      - {name: nanosecond, type: uint32, unit: ns}
-      - {name: counts, type: int16, shape: [3], unit: 1/s, missing: [-1, -999], doc: counts of each layer}
-      - {name: grid, type: float32, shape: [2, 2], unit: ADC count}
-      - {name: pressure, type: int32, unit: hPa, missing: [-1]}
-      - {name: label, type: char, shape: [5]}
-      - {name: good, type: bool}
-      - {name: quality, type: uint8}
-    flags:
-      quality: [{bit: 0x01, name: BAD_CLOCK}, {bit: 0x80, doc: filled up}]
-"""
 START = 57801601  # clock value of the first second of 1997-10-31
 LEAP = "2016-12-31T23:59:60.500000000"
 ROWS = 500
@@ -54,7 +31,7 @@ ROWS = 500
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Three days of rates, and one record in the leap second of 2016."""
-    instrument = Instrument(LAYOUT, "muon.yaml")
+    instrument = Instrument(TELESCOPE, "muon.yaml")
     (rates,) = instrument.data_types()
     rng = np.random.default_rng(5)
     archive = create_archive(tmp_path_factory.mktemp("telescope") / "archive", plugins={"muon": instrument})
@@ -291,7 +268,7 @@ def test_any_part_of_a_lazy_field_is_that_part(archive, whole, part):
 
 @pytest.mark.parametrize("added", [slice(1, None, 2), slice(7, 8)], ids=["many", "one"])
 def test_a_field_read_later_never_gets_the_times_of_other_records(tmp_path, archive, rates, added):
-    instrument = Instrument(LAYOUT, "muon.yaml")
+    instrument = Instrument(TELESCOPE, "muon.yaml")
     later = create_archive(tmp_path / "archive", plugins={"muon": instrument})
     later.put("muon.rates", rates[::2])
     opened = xr.open_dataset(later.root.path, engine="dayfile")

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from archives import load_plugins
 from dayfile import Field, Instrument, hookimpl, open_archive
-from dayfile.discovery import load
 from dayfile.errors import SourceError
-from dayfile.plugins import Plugins
 
 # ---- What is wrong when a plugin is taken in
 
@@ -274,10 +273,8 @@ def test_settings_without_a_default_stop_no_run(good, muon, plugins_of):
     good.assert_unharmed(good.run(plugins=loaded))
 
 
-def test_a_plugin_cannot_take_the_place_of_builtin(good, muon, offender):
-    loaded = Plugins.make_empty()
-    loaded.add("builtin", offender("raises", "classify"))
-    loaded.add("muon", muon.instrument)
+def test_a_plugin_cannot_take_the_place_of_builtin(good, muon, plugins_of, offender):
+    loaded = plugins_of(builtin=offender("raises", "classify"), muon=muon.instrument)
     assert [failure.message for failure in loaded.failures] == ["plugin builtin: its name is taken"]
     good.assert_unharmed(good.run(plugins=loaded))
 
@@ -337,7 +334,7 @@ def test_a_function_that_would_never_be_asked_is_refused(muon, plugins_of):
 
 def test_two_packages_with_a_plugin_of_one_name_are_both_named_and_neither_is_used(installed, muon):
     sites = [installed(muon=muon.layout), installed(muon=muon.layout)]
-    loaded = load(["muon"])
+    loaded = load_plugins("muon")
     assert loaded.names == []
     (failure,) = loaded.failures
     assert all(f"muon_{site.name} 1.0" in failure.message.replace("-", "_") for site in sites)

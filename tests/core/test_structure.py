@@ -110,6 +110,7 @@ def test_nothing_but_the_stores_decides_by_the_name_of_a_store(path):
 COMMAND = "a command, which calls the function of this name"
 HOOK = "a hook, whose name is the interface of plugins, and a command or function"
 DEFINED_TWICE = {
+    "CONFLICT_BYTE": "what fills a slot in conflict: in day files, and in slot files, which are not ours",
     "INTERRUPTED": "the exit code, at the start of the program without an import and later",
     "MAGIC": "the first bytes of a file, of two formats",
     "SECONDS_A_DAY": "the same number, in a format that imports no clock",
@@ -136,7 +137,8 @@ def find_defined_names(source):
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
             case ast.Assign(targets=targets):
-                yield from (target.id for target in targets if isinstance(target, ast.Name))
+                named = (each for target in targets for each in ast.walk(target))
+                yield from (each.id for each in named if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield name
 
@@ -153,5 +155,7 @@ def test_a_name_of_the_core_has_one_home():
 
 
 def test_names_that_a_module_defines_are_found():
-    source = "import os\nA = 1\nB: int = 2\nclass C:\n    D = 1\ndef e():\n    f = 1\nasync def g(): ...\n"
-    assert list(find_defined_names(source)) == ["A", "B", "C", "e", "g"]
+    source = (
+        "import os\nA = 1\nF, (G,) = 2, (3,)\nB: int\nclass C:\n    D = 1\ndef e():\n    f = 1\nasync def g(): ...\n"
+    )
+    assert list(find_defined_names(source)) == ["A", "F", "G", "B", "C", "e", "g"]

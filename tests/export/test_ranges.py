@@ -17,42 +17,14 @@ import pytest
 import xarray as xr
 from astropy.table import Table
 
+from archives import make_plugins
 from dayfile import Instrument, create_archive, hookimpl, open_archive
 from dayfile.archive.exporting import select_records
 from dayfile.errors import MissingExtraError, PluginError, UsageError
 from dayfile.export.base import BlobReader
 from dayfile.export.registry import CORE_EXPORTERS
-from dayfile.plugins import Plugins
-from instruments import School
+from instruments import TELESCOPE, School
 
-LAYOUT = """\
-instrument: muon
-title: Muon telescope on the roof
-clock: {epoch: 1996-01-01T00:00:00, unit: s, leap_seconds: counted, undefined: [0]}
-path: "muon/{year}/{month:02}/{day:02}.{suffix}.h5"
-sources: [struct_streams]
-types:
-  rates:
-    code: MuonRates
-    title: Rates of the layers
-    store: append
-    time: {field: second, fraction: nanosecond, unit: ns}
-    fields:
-      - {name: second, type: uint32, unit: s, doc: start of the cycle}
-      - {name: nanosecond, type: uint32, unit: ns}
-      - {name: counts, type: int16, shape: [3], unit: 1/s, missing: [-1, -999], doc: counts of each layer}
-      - {name: grid, type: float32, shape: [2, 2], unit: ADC count}
-      - {name: pressure, type: int32, unit: hPa, missing: [-1]}
-      - {name: level, type: float64, missing: [-9.5]}
-      - {name: label, type: char, shape: [5]}
-      - {name: good, type: bool}
-      - {name: quality, type: uint8}
-      - {name: large, type: uint64}
-    flags:
-      quality: [{bit: 0x01, name: BAD_CLOCK}, {bit: 0x80, doc: filled up}]
-    elements:
-      counts: [{index: 0, name: top}, {index: 1-2, name: lower}]
-"""
 START = 57801601  # clock value of the first second of 1997-10-31
 LEAP = "2016-12-31T23:59:60"
 ROWS = 400
@@ -62,7 +34,7 @@ FORMATS = {exporter.suffix: exporter for exporter in CORE_EXPORTERS}
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Three days of rates, and one record in the leap second of 2016."""
-    instrument = Instrument(LAYOUT, "muon.yaml")
+    instrument = Instrument(TELESCOPE, "muon.yaml")
     (rates,) = instrument.data_types()
     rng = np.random.default_rng(5)
     archive = create_archive(tmp_path_factory.mktemp("telescope") / "archive", plugins={"muon": instrument})
@@ -256,7 +228,7 @@ def test_the_times_of_cdf_are_exact_in_a_leap_second_too(files, rates):
 
 
 def test_cdf_has_no_integers_of_64_bits_without_a_sign(archive, tmp_path, rates):
-    instrument = Instrument(LAYOUT, "muon.yaml")
+    instrument = Instrument(TELESCOPE, "muon.yaml")
     larger = create_archive(tmp_path / "larger", plugins={"muon": instrument})
     record = rates.array[:1].copy()
     record["large"] = 2**63
@@ -463,8 +435,7 @@ def test_keys_that_are_numbers_stay_numbers(roofs, tmp_path):
 
 
 def test_a_reader_of_samples_is_offered_by_a_plugin(school):
-    loaded = Plugins.make_empty()
-    loaded.add_all({"school": (Roofs(school, [READER]), "")})
+    loaded = make_plugins(school=Roofs(school, [READER]))
     assert loaded.blob_readers(school.events) == {"traces": READER}
     assert loaded.blob_readers(school.errors) == {}
 

@@ -14,7 +14,7 @@ from dayfile.archive.pictured import Pictured
 from dayfile.archive.question import KeyValues
 from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
-from dayfile.configuration import choose_plugins, settings_of
+from dayfile.configuration import choose_plugins, read_settings
 from dayfile.engine.executors import run_given
 from dayfile.engine.offering import list_offers
 from dayfile.engine.putting import PUBLISH_BYTES, Putting
@@ -79,7 +79,7 @@ class Archive(Pictured):
     @cached_property
     def settings(self) -> Settings:
         """The settings that were given, over environment, ``archive.yaml`` and defaults; read when first needed."""
-        return settings_of(self.root, self.plugins, self._given)
+        return read_settings(self.root, self.plugins, self._given)
 
     def to_dask(
         self,
@@ -268,7 +268,7 @@ class Archive(Pictured):
         chosen = self.plugins if plugins is None else choose_plugins(plugins)
         known = keys_of(chosen.settings_models)  # the others are of plugins that are left out, and were checked before
         given = {key: each for key, each in self._given.items() if key in known}
-        settings = settings_of(self.root, chosen, given)
+        settings = read_settings(self.root, chosen, given)
         return run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
 
 

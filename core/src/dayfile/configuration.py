@@ -12,7 +12,7 @@ from dayfile.errors import SettingsError, UsageError
 from dayfile.plugins import Plugins
 from dayfile.settings import Given, Settings
 
-__all__ = ["choose_plugins", "chosen_plugins", "configured", "settings_of"]
+__all__ = ["choose_plugins", "chosen_plugins", "configured", "read_settings"]
 
 DEFAULT_ARCHIVE = Path("archive")
 
@@ -20,7 +20,7 @@ DEFAULT_ARCHIVE = Path("archive")
 def configured(
     archive: Path | None, names: str | None, pairs: list[str], config: Path | None
 ) -> tuple[Root, Plugins, Settings]:
-    """Archive, plugins and settings of a command: command line over environment over file over defaults.
+    """Choose archive, plugins and settings of a command: command line over environment over file over defaults.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def configured(
         from_file = settings.from_plugin(found, config)
     else:
         root = Root(archive or DEFAULT_ARCHIVE)
-        root.exists()  # one that may not be looked into is no archive without settings
+        root.exists()  # raises if it may not be looked into: its settings would be missed
         try:
             from_file = settings.from_file(config or root.settings, required=config is not None)
         except SettingsError as error:
@@ -58,15 +58,15 @@ def configured(
     return root, loaded, layer(loaded, settings.from_command_line(pairs), from_file)
 
 
-def settings_of(root: Root, loaded: Plugins, given: Mapping[str, Given]) -> Settings:
-    """Settings of an archive that a program opened: given ones over environment over ``archive.yaml`` over defaults.
+def read_settings(root: Root, loaded: Plugins, given: Mapping[str, Given]) -> Settings:
+    """Read the settings of an archive that a program opened: given ones over environment over file over defaults.
 
     Parameters
     ----------
     root : Root
         The archive.
     loaded : Plugins
-        The plugins whose settings there are.
+        The plugins whose settings can be set.
     given : mapping of str to Given
         What the program set.
 
@@ -119,5 +119,5 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
 
 
 def chosen_plugins(names: str | None) -> Plugins:
-    """The plugins that a command names, with commas between; all that are installed if it names none."""
+    """Load the plugins that a command names, with commas between; all that are installed if it names none."""
     return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

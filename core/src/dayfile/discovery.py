@@ -11,15 +11,15 @@ from dayfile.errors import UsageError
 from dayfile.messages import suggest
 from dayfile.plugins import Plugins
 
-__all__ = ["GROUP", "installed", "load"]
+__all__ = ["ENTRY_POINT_GROUP", "installed", "load"]
 
-GROUP = "dayfile.plugins"
+ENTRY_POINT_GROUP = "dayfile.plugins"
 
 
 def installed() -> dict[str, list[EntryPoint]]:
     """Find the installed plugins by name without loading them; several of a name if packages disagree about it."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         same = found.setdefault(entry.name, [])
         if all(
             (entry.value, answers.describe_package(entry)) != (each.value, answers.describe_package(each))

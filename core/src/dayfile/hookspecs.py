@@ -390,8 +390,8 @@ def send(url: str, day: np.datetime64, seed: int, clients: int, seconds: float) 
         The address of the server.
     day, seed
         As for ``simulate``.
-    clients, seconds
-        How many clients send at once, and after which time no new upload begins.
+    clients, seconds : int, float
+        How many clients send at once, and after how many seconds no new upload begins.
 
     Returns
     -------

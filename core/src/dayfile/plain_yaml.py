@@ -14,7 +14,7 @@ __all__ = ["read_yaml"]
 
 DEEPEST_YAML = 16
 """Levels of a settings file; PyYAML recurses, and a deep one would end the process."""
-BOOLEAN, TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
+YAML_BOOLEAN, YAML_TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 def read_yaml(text: str, path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
@@ -55,8 +55,8 @@ def read_yaml(text: str, path: Path) -> Any:  # noqa: ANN401 - YAML holds anythi
 
 def check_scalar(node: yaml.ScalarNode, loader: yaml.SafeLoader, path: Path) -> None:
     """Refuse a number that YAML 1.2 reads otherwise; make texts of what is true or false in YAML 1.1 only."""
-    if node.tag == BOOLEAN and node.value.lower() not in {"true", "false"}:
-        node.tag = TEXT
+    if node.tag == YAML_BOOLEAN and node.value.lower() not in {"true", "false"}:
+        node.tag = YAML_TEXT
     elif node.tag.endswith((":int", ":float")):
         problem = number_problem(node.value, loader.construct_object(node))
         if problem:

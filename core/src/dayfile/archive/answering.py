@@ -42,7 +42,11 @@ def read_files(
     *,
     all_fields: bool = False,
 ) -> Records:
-    """Read the records that a question asks for from these day files."""
+    """Read the records that a question asks for from these day files.
+
+    With each comes whether all of its records are in the time asked for. With ``all_fields``, the answer has the fields
+    of the newest form even if no table has them, so that several answers can be joined.
+    """
     newest = question.data_type
     names = question.stored_names
     form = newest if names is None else narrow(newest, names)

@@ -126,7 +126,7 @@ class Catalogue:
             yield connection
 
     @contextmanager
-    def counted(self, data_type: str, count: CountRecords) -> Iterator[sqlite3.Connection]:
+    def open_counted(self, data_type: str, count: CountRecords) -> Iterator[sqlite3.Connection]:
         """Open for questions about keys and hours of a data type; see :mod:`dayfile.archive.tallies`.
 
         Parameters

@@ -20,6 +20,7 @@ from dayfile.model.places import OVERLAP_SUFFIX
 __all__ = ["DayTables", "read_day"]
 
 NEAREST = 4
+"""Days to name where a day has no records."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawn", "find_plot", "load_plugins", "name_with_keys"]
 
-VALUES = {"series", "histogram"}
-"""Plots that draw the fields which the layout names, whatever its own kind of plot is; others only if it is theirs."""
+PLOTS_OF_VALUES = {"series", "histogram"}
+"""Plots that draw the fields which a layout names for any kind of plot; others draw those that it names for them."""
 
 
 class Drawn:
@@ -76,9 +76,9 @@ class Drawn:
             default = self.data_type.plot or declared
             wanted = [fields] if isinstance(fields, str) else list(fields or ())
             owner, plot = find_plot(plugins, self.data_type, kind or choose_kind(self.data_type, default, wanted))
-            there = {field.name for field in self.data_type.fields}
-            takes = plot.name in VALUES or plot.name == default.kind != "rates"
-            usual = [y for y in default.y if takes and split_element(y)[0] in there]
+            stored = {field.name for field in self.data_type.fields}
+            draws_named = plot.name in PLOTS_OF_VALUES or plot.name == default.kind != "rates"
+            usual = [y for y in default.y if draws_named and split_element(y)[0] in stored]
             figure = make_figure()
             plugins.draw(owner, plot, figure, self, wanted or usual, log=default.log if log is None else log)
             if not any(axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")):

@@ -18,7 +18,7 @@ from dayfile.archive.directories import scan
 __all__ = [
     "NEW_REASON",
     "REASON",
-    "VALUES",
+    "VALUES_FILE",
     "Entry",
     "find_named",
     "list_contents",
@@ -29,7 +29,7 @@ __all__ = [
     "shorten_ids",
 ]
 
-REASON, NEW_REASON, VALUES = "reason.json", ".reason.json", "values.jsonl"
+REASON, NEW_REASON, VALUES_FILE = "reason.json", ".reason.json", "values.jsonl"
 SHORTEST_ID = 4
 """Digits of an id that people see, at least."""
 

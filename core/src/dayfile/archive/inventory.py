@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inventory"]
 
-ALWAYS = "0000-01-01", "9999-12-31"
+ALL_DAYS = "0000-01-01", "9999-12-31"
 """Before and after all days of a catalogue."""
 
 
@@ -143,7 +143,7 @@ class Inventory(Reader):
             return np.array(self.catalogue.list_days(data_type), "datetime64[D]")
         with self._counted(data_type) as connection:
             series = [total.series for total in choose_totals(data_type, list_totals(connection, data_type), keys)]
-            rows = sum_days(connection, series, *ALWAYS, letters=10, per_key=False)
+            rows = sum_days(connection, series, *ALL_DAYS, letters=10, per_key=False)
         return np.array(sorted(day for _, day, _, _ in rows), "datetime64[D]")
 
     def coverage(
@@ -265,7 +265,7 @@ class Inventory(Reader):
             totals = choose_totals(data_type, list_totals(connection, data_type), keys)
             begin, end = self._find_bounds(data_type, totals, start, stop)
             # An interval of any day before may reach into these.
-            since = ALWAYS[0] if newest.end else str(begin.astype("datetime64[D]") - 1)
+            since = ALL_DAYS[0] if newest.end else str(begin.astype("datetime64[D]") - 1)
             series = [total.series for total in totals]
             until = str(end.astype("datetime64[D]") + 1)
             return find_gaps(sum_hours(connection, series, since, until, per_key=False), begin, end, least)
@@ -278,7 +278,7 @@ class Inventory(Reader):
         def count(path: str, day: str) -> Publication:
             return count_day_file(self.root, path, day, self.finder.find_type)
 
-        with self.catalogue.counted(data_type, count) as connection:
+        with self.catalogue.open_counted(data_type, count) as connection:
             yield connection
 
     def _find_bounds(

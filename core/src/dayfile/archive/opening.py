@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from stat import S_ISREG
 
 import tables
 
@@ -26,7 +25,7 @@ from dayfile.hdf5.readonly import OpenFile, open_read_only
 from dayfile.messages import path_problem
 
 __all__ = [
-    "DAMAGED",
+    "DAMAGE_ERRORS",
     "REMEDY",
     "DayFileError",
     "Trouble",
@@ -38,7 +37,7 @@ __all__ = [
     "open_to_read",
 ]
 
-DAMAGED = (
+DAMAGE_ERRORS = (
     *(tables.HDF5ExtError, tables.NodeError, OSError, SystemError),
     *(ValueError, LookupError, AttributeError, TypeError),
 )
@@ -171,7 +170,7 @@ def follow_link(published: Path) -> Path:
         cause = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         message = f"this link leads to {target}, which cannot be used ({cause}); mount or repair it"
         raise HeldError(message, where=published) from error
-    if not S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode):
         raise HeldError(f"this link leads to {target}, which is not a file; repair it", where=published)
     return target
 
@@ -193,7 +192,7 @@ def name_trouble(path: Path) -> Iterator[None]:
         yield
     except UnknownStoreError as error:
         raise DayFileError(path, Trouble.UNKNOWN_STORE, error.message) from error
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         raise DayFileError(path, *find_trouble(path, error)) from error
 
 

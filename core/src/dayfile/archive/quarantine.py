@@ -21,7 +21,7 @@ from dayfile.archive.directories import list_directory, read_status, refuse
 from dayfile.archive.entry import (
     NEW_REASON,
     REASON,
-    VALUES,
+    VALUES_FILE,
     Entry,
     find_named,
     list_contents,
@@ -198,7 +198,7 @@ class Quarantine:
             entry = self.path / f"{now:%Y-%m-%d}-{short}"
             known = read_entry(entry).reason if read_status(entry) is not None else {}
             with disk.storage_errors("read", entry):
-                before = (entry / VALUES).read_text(errors="replace") if known else ""
+                before = (entry / VALUES_FILE).read_text(errors="replace") if known else ""
             fresh = {sha256: lines for sha256, lines in sources.items() if sha256 not in before}
             records = sum(len(lines) - 1 for lines in fresh.values())
             if not records:
@@ -209,14 +209,14 @@ class Quarantine:
             content = "".join(f"{line}\n" for lines in fresh.values() for line in lines)
             written = format_reason(merged)
             if known:
-                disk.append(entry / VALUES, content.encode(errors="backslashreplace"))
+                disk.append(entry / VALUES_FILE, content.encode(errors="backslashreplace"))
                 disk.unlink(entry / NEW_REASON)  # left by a process that was killed here
                 disk.write(entry / NEW_REASON, written, private=True)
                 disk.rename(entry / NEW_REASON, entry / REASON)
                 return entry, records
             making = self.path / f".{short}"
             disk.make_directory(making, private=True)
-            disk.write(making / VALUES, content.encode(errors="backslashreplace"), private=True)
+            disk.write(making / VALUES_FILE, content.encode(errors="backslashreplace"), private=True)
             disk.write(making / REASON, written, private=True)
             disk.sync(making)
             return self._name_entry(making, f"{now:%Y-%m-%d}", short), records
@@ -333,7 +333,7 @@ class Quarantine:
         return moved
 
     def drop(self, entry: Entry) -> None:
-        """Delete an entry for good.
+        """Delete an entry permanently.
 
         Raises
         ------

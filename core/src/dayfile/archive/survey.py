@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
-from dayfile.archive.opening import DAMAGED, open_day_file
+from dayfile.archive.opening import DAMAGE_ERRORS, open_day_file
 from dayfile.errors import StorageError
 from dayfile.hdf5.files import open_file
 from dayfile.hdf5.groups import find_leaves
@@ -188,7 +188,7 @@ def verify(
         with open_file(path) as file:
             summaries = survey(file, find_type)
             ledger = Ledger.read(file)
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         message = f"the file just written cannot be read back ({type(error).__name__}); is the disk full?"
         raise StorageError(message, where=path) from error
     found = {summary.path: (summary.rows, summary.checksum) for summary in summaries}

@@ -34,7 +34,6 @@ KeyOption = Annotated[
     list[str] | None,
     typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; for short --station 501."),
 ]
-
 PngOption = Annotated[
     Path | None,
     typer.Option("--png", metavar="FILE", help="Draw it into a file instead: .png, or .svg or .pdf."),
@@ -44,7 +43,8 @@ DAYS_A_LINE = 31
 MARKS = ((24, "#"), (12, "+"), (1, "-"), (0, "."))
 """Hours of a day with records, at least, and how the calendar shows that."""
 LEGEND = "# all 24 hours have records   + 12 to 23   - 1 to 11   . none"
-DAYS_AHEAD = "".join(f"{day:<7}" for day in (1, 8, 15, 22, 29))[:DAYS_A_LINE]
+DAY_NUMBERS = "".join(f"{day:<7}" for day in (1, 8, 15, 22, 29))[:DAYS_A_LINE]
+"""The line above the marks, with every seventh day."""
 
 
 class By(StrEnum):
@@ -92,7 +92,7 @@ def coverage(
 
 def format_calendar(table: npt.NDArray[np.void]) -> Iterator[str]:
     """Format the coverage of days: a line for each month, a mark for each day, and how many days have records."""
-    yield f"{'':9}{DAYS_AHEAD:<{DAYS_A_LINE + 2}}{'days':>7}{'records':>16}"
+    yield f"{'':9}{DAY_NUMBERS:<{DAYS_A_LINE + 2}}{'days':>7}{'records':>16}"
     for month, days in split_by(table, "M"):
         marks = [" "] * DAYS_A_LINE
         for day in days:

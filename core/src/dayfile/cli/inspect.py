@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonOption", "find_width", "format_second", "ls", "plugins"]
 
-COLUMNS_OF_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
-"""Columns of what is beside a name, with times to the second."""
-TO_A_PIPE = 80
+WIDTH_WITH_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
+"""Width of what follows the name in a line of ``ls``, with times to the second."""
+PIPE_WIDTH = 80
 """Width without a terminal."""
 HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -82,9 +82,9 @@ def list_types(archive: Archive, names: list[str], *, as_json: bool) -> None:
         return
     width = max(len(name) for name, *_ in found)
     # To the second if that fits, else to the minute; a name that is too long for both is alone on its line.
-    unit: Literal["s", "m"] = "s" if width + COLUMNS_OF_SECONDS <= find_width() else "m"
+    unit: Literal["s", "m"] = "s" if width + WIDTH_WITH_SECONDS <= find_width() else "m"
     times = {"s": 19, "m": 16}[unit]
-    width = min(width, find_width() - COLUMNS_OF_SECONDS + 2 * (19 - times))
+    width = min(width, find_width() - WIDTH_WITH_SECONDS + 2 * (19 - times))
     typer.echo(f"{'type':<{width}}  {'days':>5}  {'records':>11}  {'first (UTC)':<{times}}  last (UTC)")
     for name, days, records, first, last in found:
         if len(name) > width:
@@ -159,7 +159,7 @@ def list_by_key(archive: Archive, names: list[str], by: str, *, as_json: bool) -
 
 def find_width() -> int:
     """Find the columns of the terminal, or what COLUMNS says; 80 for a pipe or a file."""
-    return shutil.get_terminal_size((TO_A_PIPE, 0)).columns
+    return shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
 
 
 def format_plain(time: np.datetime64 | None, unit: Literal["s", "m"]) -> str:

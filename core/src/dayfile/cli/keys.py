@@ -20,7 +20,7 @@ class KeyCommand(typer.core.TyperCommand):
     """A command with ``--key NAME=VALUE``, which can be written ``--NAME VALUE`` too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - of click, which typer brings
-        """Parse arguments; an option that is not one of the command, and not like one, is a key."""
+        """Parse arguments; an option that the command does not have, and that resembles none of its own, is a key."""
         known = {
             option for parameter in self.get_params(ctx) for option in (*parameter.opts, *parameter.secondary_opts)
         }

@@ -141,7 +141,7 @@ def quarantine_requeue(
 def quarantine_drop(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Delete entries for good.
+    """Delete entries permanently.
 
     Exit codes: 0 done, 2 no such entry, 4 some could not be removed.
     """

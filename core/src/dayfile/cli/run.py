@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 PIPE, PIPED_NAME = "-", "standard-input"
-"""What stands for standard input, and the name of the source that it is, unless one is given."""
+"""The argument for standard input, and the name of its source unless ``--name`` gives one."""
 
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")

@@ -199,7 +199,7 @@ class Run:
 
     @property
     def keeps_sources(self) -> bool:
-        """Whether sources are kept for good."""
+        """Return whether sources are kept permanently."""
         return self.pipeline.settings.core.sources_keep == "always"
 
     def hold(self, path: Path, reason: str, counted: str = "") -> None:

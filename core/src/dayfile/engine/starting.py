@@ -53,7 +53,8 @@ def start_run(
     """Start a run in the archive's lock, after repairing what a killed run left behind.
 
     What it does is recorded as that of a ``command``. With ``make``, create an archive if its path does not exist. Wait
-    at most ``wait`` seconds for another run to end.
+    at most ``wait`` seconds for another run to end. With ``only``, the path of a day file below the root, write no
+    other: it is rebuilt.
 
     Raises
     ------

@@ -42,19 +42,19 @@ class Block:
             yield column if values is None else replace(column, values=values, missing=None)
 
     def split(self, rows: int) -> Iterator[Block]:
-        """Yield the same in blocks of a number of records."""
+        """Yield blocks of ``rows`` of its records; the last may have fewer."""
         for start in range(0, len(self.records), rows):
             part = slice(start, start + rows)
             yield Block(self.records[part], {name: values[part] for name, values in self.blobs.items()})
 
 
-def holds_bytes(selection: Selection, item: Field) -> bool:
+def holds_bytes(selection: Selection, blob_field: Field) -> bool:
     """Return whether a field's blobs are exported as bytes: nothing reads their samples, and they are not text."""
-    return item.blob == "base64" and item.name not in selection.readers
+    return blob_field.blob == "base64" and blob_field.name not in selection.readers
 
 
 def read_selection(selection: Selection, *, most_bytes: int = SAMPLE_BYTES) -> Iterator[Block]:
-    """Read a selection in blocks whose samples have at most a number of bytes, unless they have one record.
+    """Read a selection in blocks whose samples have at most ``most_bytes``, or that have a single record.
 
     Parameters
     ----------
@@ -77,16 +77,16 @@ def read_blobs_of(selection: Selection, records: RecordTable, fields: list[Field
     values = {each.name: records.all_blobs(each.name) for each in fields}
     start = size = 0
     for row in range(len(records)):
-        larger = 0
+        added = 0
         for each in fields:
-            item = values[each.name][row : row + 1].reshape(-1)  # a view of the elements of this record
-            for place, blob in enumerate(item):
-                item[place] = read_value(selection, each, blob)
-                larger += 0 if item[place] is None else measure(item[place])
-        if row > start and size + larger > most_bytes:
+            elements = values[each.name][row : row + 1].reshape(-1)  # a view: what is read replaces the blob
+            for place, blob in enumerate(elements):
+                elements[place] = read_value(selection, each, blob)
+                added += 0 if elements[place] is None else measure(elements[place])
+        if row > start and size + added > most_bytes:
             yield make_block(records, values, start, row)
             start, size = row, 0
-        size += larger
+        size += added
     yield make_block(records, values, start, len(records))
 
 
@@ -98,17 +98,17 @@ def make_block(records: RecordTable, values: Mapping[str, npt.NDArray[np.object_
     return block
 
 
-def read_value(selection: Selection, item: Field, blob: bytes | None) -> Any:  # noqa: ANN401 - samples, text or bytes
+def read_value(selection: Selection, blob_field: Field, blob: bytes | None) -> Any:  # noqa: ANN401 - samples, text, bytes
     """Read a blob as samples, as text, or as bytes; count one that is damaged, which becomes None."""
     if blob is None:
         return None
-    reader = selection.readers.get(item.name)
+    reader = selection.readers.get(blob_field.name)
     if reader is None:
-        return blob.decode("latin-1") if item.blob == "latin-1" else blob
+        return blob.decode("latin-1") if blob_field.blob == "latin-1" else blob
     try:
         return read_samples(reader, blob)
     except ValueError:
-        selection.damaged[item.name] = selection.damaged.get(item.name, 0) + 1
+        selection.damaged[blob_field.name] = selection.damaged.get(blob_field.name, 0) + 1
         return None
 
 

@@ -135,6 +135,6 @@ def pad_samples(values: npt.NDArray[np.object_], variable: CdfVariable) -> Itera
 
 
 def check_longest(variable: CdfVariable, length: int) -> None:
-    """Raise a StorageError for a blob that is longer than the longest was when they were first read."""
+    """Raise a StorageError if a blob is longer than the longest one was when all were measured."""
     if length > (variable.shape[-1] if variable.dtype else variable.elements):
         raise StorageError("records were added to the archive meanwhile; export again")

@@ -17,4 +17,4 @@ CORE_EXPORTERS: tuple[RangeExporter, ...] = (
     NetcdfExporter(),
     CdfExporter(),
 )
-"""Those that ``builtin`` offers, for records of all data types."""
+"""The exporters that ``builtin`` offers, for records of all data types."""

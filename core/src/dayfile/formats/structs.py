@@ -27,7 +27,7 @@ from dayfile.model.datatype import DataType
 
 __all__ = ["StructWords", "Structs", "convert_structs", "find_struct", "name_stream", "parse_stream", "read_stream"]
 
-NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
+STREAM_NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
 
 
 class StructWords(Words):
@@ -118,7 +118,7 @@ def parse_stream(name: str) -> tuple[str, str] | None:
     >>> parse_stream("MuonHit.be.bin"), parse_stream("notes.txt")
     (('MuonHit', 'big'), None)
     """
-    match = NAME.fullmatch(name)
+    match = STREAM_NAME.fullmatch(name)
     return (match["code"], "big" if match["order"] == "be" else "little") if match else None
 
 

@@ -1,4 +1,4 @@
-"""What is handed on of records: columns with their meaning, and which of their values are missing."""
+"""Columns of records with their meaning and their missing values, as other libraries are given them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class RecordTable(Protocol):
-    """What is needed of records to hand them on."""
+    """The methods of records that handing them on needs."""
 
     @property
     def data_type(self) -> DataType:

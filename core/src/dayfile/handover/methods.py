@@ -16,7 +16,7 @@ __all__ = ["HandedOn"]
 
 
 class HandedOn:
-    """What records and their like can become.
+    """Conversions of records to the tables of other libraries.
 
     Values that mean "not measured", as the layout declares them, become null, NaN or masked. Texts become strings. A
     field of blobs has their indexes in the day file, or with ``blobs=True`` the blobs themselves, which are read then.
@@ -63,7 +63,7 @@ class HandedOn:
         return make_arrow_table(self, blobs=blobs)
 
     def __arrow_c_stream__(self: RecordTable, requested_schema: object | None = None) -> object:
-        """Hand the records on as an Arrow stream: polars, DuckDB, pandas and pyarrow take them as they are by this."""
+        """Return the records as an Arrow stream, which polars, DuckDB, pandas and pyarrow read without conversion."""
         from dayfile.handover.arrow import make_arrow_table
 
         return make_arrow_table(self).__arrow_c_stream__(requested_schema)

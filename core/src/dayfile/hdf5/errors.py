@@ -11,7 +11,7 @@ ERRNO = re.compile(r"errno = (\d+)")
 
 
 def find_errno(error: BaseException) -> tuple[int | None, bool]:
-    """Find the number of the system's error behind an exception, and whether a lock was asked for; None without one."""
+    """Return the errno behind an exception, or None, and whether it is that of a lock which could not be taken."""
     if isinstance(error, OSError):
         # PyTables raises some of the system's errors by itself, without their number.
         by_class = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, IsADirectoryError: errno.EISDIR}

@@ -23,7 +23,7 @@ OTHER_DAYS = np.array(["2001-01-01", "2000-02-01", "2000-01-02", "2000-01-11", "
 """Two of these and DAY share a path if the template lacks year, month or day, or runs numbers together (1/11, 11/1)."""
 FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 KEY = r"\{[A-Za-z_]\w*\}"
-NODE, TITLE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
+NODE_TEMPLATE, TITLE_TEMPLATE = re.compile(rf"(/([^/{{}}]|{KEY})+)+"), re.compile(rf"([^{{}}]|{KEY})*")
 RESERVED = re.compile(r"_[cfgipv]_|__members__$")
 """Names that PyTables refuses or hides."""
 
@@ -56,12 +56,12 @@ def check_nodes(words: LayoutWords, document: Document) -> None:
     """Check that nodes and titles can be filled with the keys of a batch, and keys be read back from a table's node."""
     nodes = {("node",): words.node} | ({("blobs", "node"): words.blobs.node} if words.blobs else {})
     for path, node in nodes.items():
-        if not NODE.fullmatch(node):
+        if not NODE_TEMPLATE.fullmatch(node):
             problem = "is not a path in a day file: '/' begins each part, and a key has no format, such as {station}"
             document.fail(path, f"{node!r} {problem}")
         check_parts(node, document, path)
     for index, title in enumerate(words.titles):
-        if not TITLE.fullmatch(title):
+        if not TITLE_TEMPLATE.fullmatch(title):
             document.fail(("titles", index), f"{title!r} is not a template: a key has no format, such as {{station}}")
     keys = [key for key in re.findall(KEY, words.node) if key != "{type}"]
     for key in keys:

@@ -16,7 +16,7 @@ from dayfile.model.times import PER_SECOND, Calendar, Count, Timing
 
 __all__ = ["check_timing", "compile_clock", "compile_timing", "compile_valid"]
 
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
 FIRST_EPOCH = 1700
 """Year of the earliest epoch: modified Julian days count from 1858, and datetime64[ns] begins in 1677."""
 CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -25,8 +25,8 @@ CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 def compile_clock(words: LayoutWords, document: Document) -> Clock:
     """Compile the clock; LayoutError if it cannot give times."""
     said, path = words.clock, ("clock", "epoch")
-    if not FIRST_EPOCH <= said.epoch.year <= LAST_YEAR:
-        document.fail(path, f"the year must be between {FIRST_EPOCH} and {LAST_YEAR}")
+    if not FIRST_EPOCH <= said.epoch.year <= LATEST_YEAR:
+        document.fail(path, f"the year must be between {FIRST_EPOCH} and {LATEST_YEAR}")
     epoch = as_utc(said.epoch)
     if said.scale != "utc" and said.epoch.tzinfo is not None:
         document.fail(path, f"a time in the scale {said.scale} has no time zone: leave it out")
@@ -79,8 +79,8 @@ def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path
         document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be given")
     if valid.since is None:
         return Plausible(days_ahead=valid.days_ahead)
-    if not FIRST_YEAR <= valid.since.year <= LAST_YEAR:
-        document.fail((*path, "from"), f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
+    if not EARLIEST_YEAR <= valid.since.year <= LATEST_YEAR:
+        document.fail((*path, "from"), f"the year must be between {EARLIEST_YEAR} and {LATEST_YEAR}")
     since = as_utc(valid.since)
     # Messages then show a date without a time, and a time without a fraction, if it has none.
     plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))

@@ -21,9 +21,9 @@ __all__ = ["draw_calendar", "draw_gaps"]
 MOST_BARS = 120
 NONE_COLOUR = "#ffffff"
 SHADES = ("#fdb863", "#92c5de", "#4393c3", "#053061")
-"""From few hours to all of them: orange stands out, and the blues differ in lightness."""
+"""Shades, from few hours to all of them: orange stands out, and the blues differ in lightness."""
 STEPS = (0.0, 0.5, 0.9, 1.0)
-"""From which part of the hours on a shade is used; the last is for all of them."""
+"""The share of hours with records from which each shade is used; the last is for all hours."""
 ROW_HEIGHT = 0.21
 
 
@@ -134,7 +134,7 @@ def draw_gaps(
         There is no time between ``start`` and ``stop``, or there are more keys than fit into a picture.
     """
     if stop <= start:
-        raise UsageError("there is no time to draw")
+        raise UsageError("nothing to draw: stop is not after start")
     if len(gaps) > MOST_BARS:
         raise UsageError(f"{plural(len(gaps), 'key')} do not fit into a picture; choose some of them")
     with draw_in_style():

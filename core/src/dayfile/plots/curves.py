@@ -1,4 +1,4 @@
-"""What is drawn of records: a curve for each field, element and key, and where its gaps are."""
+"""Curves of records: one for each field, element and key, and where its gaps are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_FIELDS = 4
 MOST_PANELS = 8
 PERIODS_TO_A_GAP = 1.5
 FAR = 20
-"""How many times the range of the middle half of the values a value is away from them that is not drawn."""
+"""A value is not drawn if its distance to the middle half of all values is more than n times their range."""
 STEPS_TO_A_GAP = 20
 """How many times the usual step between records at irregular times makes a gap."""
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Colours of lines that people see apart who see colours differently (Okabe and Ito), without the yellow one."""
+"""Colours of lines that colour-blind people can distinguish (Okabe and Ito), without the yellow one."""
 FORMATS = ("png", "svg", "pdf")
 STYLE: dict[str, Any] = {
     "figure.dpi": 110,
@@ -54,7 +54,7 @@ SAME_EACH_TIME: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-"""What matplotlib would write into a file although it is no part of the picture."""
+"""Metadata of files; None leaves out what would differ each time, or with the version of matplotlib."""
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Rates"]
 
 RATE_BINS = 120
+"""Bins of time, about, in a picture."""
 LEAST_PART = 0.25
 """Part of the first and last bin that must be between the first and last record, so that it is drawn."""
 
@@ -66,7 +67,7 @@ def count_by_bin(
     last: np.datetime64,
     period: int,
 ) -> npt.NDArray[np.float64]:
-    """Count records by bin: NaN in gaps; the first and last bin by the part of them that was looked at.
+    """Count records by bin; NaN in gaps. A bin of which only a part is between first and last is scaled up.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Traces", "draw_traces"]
 
 SHORTEST = 16
-"""Elements of an array that is worth to be drawn as a trace, if nobody chose it."""
+"""Fewest elements of an array that is drawn as a trace without being chosen."""
 
 
 class Traces(Plot):

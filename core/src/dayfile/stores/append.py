@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
-from dayfile.stores.base import END, Change, Decision, Found, Problem, Rules, Store, View
+from dayfile.stores.base import END_WITH_INTERVALS, Change, Decision, Found, Problem, Rules, Store, View
 
 __all__ = ["Append", "Intervals"]
 
@@ -36,7 +36,7 @@ class Append(Store):
     def find_problem(self, data_type: DataType) -> Problem | None:
         """Find a period or an end, which belong to other stores."""
         if data_type.end:
-            return Problem("end", END)
+            return Problem("end", END_WITH_INTERVALS)
         return super().find_problem(data_type)
 
 
@@ -48,5 +48,5 @@ class Intervals(Append):
     def find_problem(self, data_type: DataType) -> Problem | None:
         """Find a missing end, or a period, which belongs to another store."""
         if not data_type.end:
-            return Problem("end", END)
+            return Problem("end", END_WITH_INTERVALS)
         return Store.find_problem(self, data_type)

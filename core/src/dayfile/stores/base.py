@@ -20,7 +20,7 @@ __all__ = ["Change", "Decision", "Found", "OnConflict", "OpenTable", "Problem", 
 
 OnConflict = Literal["overlap", "replace", "keep"]
 """Which record keeps a contested row: neither (``overlap``), the new one (``replace``) or the old one (``keep``)."""
-END = "'end' (a field) and 'store: intervals' go together"
+END_WITH_INTERVALS = "'end' (a field) and 'store: intervals' go together"
 PERIOD = "'period' (seconds, above 0) and 'store: slots' go together"
 
 

@@ -9,7 +9,7 @@ from dayfile.errors import SourceError
 
 __all__ = ["Keys", "fill_path", "fill_template", "match_keys", "parse_key"]
 
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NODE_SIZE = 480
 """Bytes of the longest path of a table; the ledger has room for it and a suffix."""
 
@@ -50,7 +50,7 @@ def parse_key(text: str) -> str | int:
     >>> parse_key("501"), parse_key("-5"), parse_key("05"), parse_key("²"), parse_key("99999999999999999999")
     (501, -5, '05', '²', '99999999999999999999')
     """
-    if INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+    if WHOLE_NUMBER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
         return int(text)
     return text
 

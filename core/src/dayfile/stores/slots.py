@@ -12,7 +12,7 @@ from dayfile.model.batch import Batch
 from dayfile.model.datatype import DataType
 from dayfile.model.leap_seconds import SECOND
 from dayfile.model.status import Status
-from dayfile.stores.base import END, PERIOD, Change, Decision, OnConflict, Problem, Rules, Store, View
+from dayfile.stores.base import END_WITH_INTERVALS, PERIOD, Change, Decision, OnConflict, Problem, Rules, Store, View
 from dayfile.stores.checksums import hash_rows
 
 __all__ = ["STORE_NAME", "Slots", "find_filled", "find_slots"]
@@ -125,7 +125,7 @@ class Slots(Store):
             return Problem(word, "a type with 'store: slots' has neither blobs nor counters", name)
         if data_type.period < 1:
             return Problem("period", PERIOD)
-        return Problem("end", END) if data_type.end else None
+        return Problem("end", END_WITH_INTERVALS) if data_type.end else None
 
     def count_rows(self, data_type: DataType, day: np.datetime64) -> int:
         """Return the number of slots of a day: ``ceil(length of the day / period)``."""

@@ -18,7 +18,7 @@ from dayfile.testing.telemetry import TelemetryDay
 
 __all__ = ["Operations", "draw_commands"]
 
-RESPONSE, DIAGNOSIS, SECONDS = 18_300, 54_000, 360
+RESPONSE, DIAGNOSIS, SECONDS_OF_OPERATIONS = 18_300, 54_000, 360
 """Second of the day at which each mode begins, and its duration in seconds."""
 BETWEEN_ECHOES, BETWEEN_DIAGNOSTICS = 11, 90
 
@@ -56,12 +56,12 @@ class Operations:
     @cached_property
     def responding(self) -> Integers:
         """Frames in command-response mode, shape (n,)."""
-        return self.telemetry.list_burst(RESPONSE, SECONDS)
+        return self.telemetry.list_burst(RESPONSE, SECONDS_OF_OPERATIONS)
 
     @cached_property
     def diagnosing(self) -> Integers:
         """Frames in diagnostic mode, shape (n,)."""
-        return self.telemetry.list_burst(DIAGNOSIS, SECONDS)
+        return self.telemetry.list_burst(DIAGNOSIS, SECONDS_OF_OPERATIONS)
 
     @cached_property
     def echoing(self) -> Integers:

@@ -90,16 +90,16 @@ def try_prepare(environ: dict[str, Any]) -> Prepared | None:
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer an upload, see :mod:`dayfile_hisparc.receiver`, or another request."""
     status, headers, body = 200, {}, b""
-    here = try_prepare(environ)
+    prepared = try_prepare(environ)
     if environ["REQUEST_METHOD"] == "POST":
-        answer = answer_upload(environ, here) if here else refuse_unready(environ)
-        if here and answer is not Answer.STORED:
-            here.receiver.uploads.note_refused(answer.reason)
+        answer = answer_upload(environ, prepared) if prepared else refuse_unready(environ)
+        if prepared and answer is not Answer.STORED:
+            prepared.receiver.uploads.note_refused(answer.reason)
         body = answer.body
-    elif here is None:
+    elif prepared is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
     elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        reason = find_obstacle(here.receiver.root, here.limit)
+        reason = find_obstacle(prepared.receiver.root, prepared.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
@@ -116,23 +116,24 @@ def refuse_unready(environ: dict[str, Any]) -> Answer:
     return Answer.NOT_STORED
 
 
-def answer_upload(environ: dict[str, Any], here: Prepared) -> Answer:
+def answer_upload(environ: dict[str, Any], prepared: Prepared) -> Answer:
     """Answer a POST."""
-    sender = here.proxies.client(
+    sender = prepared.proxies.client(
         str(environ.get("REMOTE_ADDR", "")),
         str(environ.get("HTTP_X_FORWARDED_FOR", "")),
         str(environ.get("HTTP_FORWARDED", "")),
     )
-    body = read_body(environ, here.limit)
+    body = read_body(environ, prepared.limit)
     if body is None:
         return Answer.MISSING
-    found = receive(here.receiver, body, sender, here.proxies.find_limit_key(sender))
+    found = receive(prepared.receiver, body, sender, prepared.proxies.find_limit_key(sender))
     if isinstance(found, Claim):
-        with take_hashing_turn(here.receiver.stations.path) as mine:
+        with take_hashing_turn(prepared.receiver.stations.path) as mine:
             station = found.station
-            proofs = here.receiver.stations.proofs
+            proofs = prepared.receiver.stations.proofs
             verdict = proofs.prove(station.password, found.password) if mine else Verdict.UNKNOWN
-        return store_or_refuse(partial(here.receiver.settle, found, verdict, sender), here.receiver.uploads, sender)
+        receiver = prepared.receiver
+        return store_or_refuse(partial(receiver.settle, found, verdict, sender), receiver.uploads, sender)
     return found
 
 
