@@ -80,7 +80,7 @@ def archive_run(archive, muon):
     )
 
     def run(*arguments, root=archive.root.path):
-        code = "from dayfile.cli import archive_run; archive_run()"
+        code = "from dayfile.__main__ import archive_run; archive_run()"
         options = ("--plugins", "muon", "--set", "watch.settle=0", "--archive", root)
         return run_python("-c", code, *options, *arguments, paths=[site], cwd=archive.path)
 
@@ -234,8 +234,8 @@ def test_an_interrupt_of_a_command_ends_it_in_one_line(command, monkeypatch):
 
 INTERRUPTED_RUN = """
 import signal, sys
-from dayfile.archive import disk
-from dayfile.cli import archive_run
+from archives import watch_steps
+from dayfile.__main__ import archive_run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -244,7 +244,7 @@ def interrupt(step, path):
         signal.raise_signal(signal.SIGINT)
 
 sys.argv[0] = "archive-run"
-with disk.watch_steps(interrupt):
+with watch_steps(interrupt):
     archive_run()
 """
 

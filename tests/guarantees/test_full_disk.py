@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from dayfile import create_archive
 from dayfile.archive import disk
-from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from disks import fill_up
 from running import until
@@ -75,7 +75,7 @@ def test_a_watch_that_waits_for_room_can_be_stopped_and_loses_nothing(filled, ar
 
 
 def test_it_waits_as_well_if_the_disk_is_full_when_it_starts(watch, small_disk):
-    Root(small_disk / "archive").create()
+    create_archive(small_disk / "archive")
     ballast = fill_up(small_disk, 0)
     watcher = watch(small_disk, disk__wait=True, disk__least_free=300_000, watch__rescan=0.1, publish__after=0.1)
     read_until(watcher, "the watch goes on when there is room")
@@ -87,15 +87,15 @@ def test_it_waits_as_well_if_the_disk_is_full_when_it_starts(watch, small_disk):
 
 FAULTY = """
 import errno, os, sys
-from dayfile.archive import disk
-from dayfile.cli import archive_run
+from archives import watch_steps
+from dayfile.__main__ import archive_run
 
 def fail(step, path):
     if step == "rename" and path.suffix == ".h5":
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
 sys.argv[0] = "archive-run"
-with disk.watch_steps(fail):
+with watch_steps(fail):
     archive_run()
 """
 

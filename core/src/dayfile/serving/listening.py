@@ -45,7 +45,7 @@ KEEP_ALIVE = 30  # seconds
 SHORTEST_LIFE = 1.0
 """Seconds after its start before a dead worker is replaced, so that one that cannot run costs little."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STATUS = -1
+STATUS_WORKER = -1
 """The number of the process that answers how the receiver is."""
 TICKS_A_SECOND = 10
 
@@ -94,7 +94,7 @@ def serve_until_stopped(
         uploads: UploadRecorder = app.state.uploads
         try:
             if status is not None:
-                members[STATUS] = crew.start(STATUS)
+                members[STATUS_WORKER] = crew.start(STATUS_WORKER)
             members.update((number, crew.start(number)) for number in range(workers))
             addresses = [format_address(listener) for listener in sockets]
             forget_old_receivers(uploads.root)
@@ -222,7 +222,7 @@ class Crew:
         """Start a new worker in place of a dead one."""
         member.process.join()
         logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)
-        if number != STATUS:
+        if number != STATUS_WORKER:
             self.app.state.bounds.forget(number)
         time.sleep(max(0.0, member.began + SHORTEST_LIFE - time.monotonic()))
         return self.start(number)
@@ -232,7 +232,7 @@ class Crew:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it reaches all; the first process passes it on
         os.close(self.life)
-        if number == STATUS and self.status is not None:
+        if number == STATUS_WORKER and self.status is not None:
             self.status.serve(self.stop)
             return
         self.app.state.bounds.worker = number

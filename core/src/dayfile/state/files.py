@@ -26,7 +26,7 @@ WRITE_SECONDS = 1.0
 """Between two writes of a file."""
 FILE_BLOCK = 4096
 """A file is padded to a multiple of this, so that a full disk has room for it in its own place."""
-TRIES, PAUSE = 5, 0.02
+TRIES, READ_AGAIN_AFTER = 5, 0.02
 """How often a file is read that is being changed in place, and how long to wait in between."""
 
 ADAPTERS: dict[type, Any] = {}
@@ -132,7 +132,7 @@ def read_state(path: Path, kind: type[AnyState]) -> AnyState | None:
         except OSError as error:
             refuse(path, error)
         except ValueError:  # being changed in place, or damaged
-            time.sleep(PAUSE)
+            time.sleep(READ_AGAIN_AFTER)
         else:
             return found
     return None
