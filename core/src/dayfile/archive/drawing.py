@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from dayfile.archive.question import KeyValues, list_several
 from dayfile.errors import UsageError
-from dayfile.messages import plural, suggest
+from dayfile.messages import plural, plural_of, suggest
 from dayfile.model.plot_default import PlotDefault, split_element
 from dayfile.plots.base import Pieces, Plot
 from dayfile.plots.figures import draw_in_style, make_figure
@@ -168,9 +169,13 @@ def describe_pieces(pieces: Pieces) -> str:
     return f"{name_with_keys(data_type.name, single)}: {data_type.title}"
 
 
-def name_with_keys(data_type: str, keys: dict[str, str | int]) -> str:
-    """Name a data type and keys: ``muon.hits, station 501``."""
-    return ", ".join([data_type, *(f"{name} {value}" for name, value in keys.items())])
+def name_with_keys(data_type: str, keys: Mapping[str, KeyValues]) -> str:
+    """Name a data type and keys: ``muon.hits, station 501``, or ``muon.hits, stations 501, 502``."""
+    parts = [data_type]
+    for name, given in keys.items():
+        values = list_several(given)
+        parts.append(f"{name if len(values) == 1 else plural_of(name)} {', '.join(map(str, values))}")
+    return ", ".join(parts)
 
 
 def describe_nothing(data_type: DataType, nearest: Sequence[np.datetime64]) -> str:

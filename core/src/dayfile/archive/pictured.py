@@ -92,7 +92,7 @@ class Pictured(Inventory):
         stop: Time | None = None,
         *,
         by: Literal["day", "month"] = "day",
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> Figure:
         """Draw a calendar of the days, or months, on which there are records of a type, and in how many hours.
 
@@ -131,7 +131,7 @@ class Pictured(Inventory):
         stop: Time | None = None,
         *,
         longer_than: Duration | None = None,
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> Figure:
         """Draw a bar for each key of a type, which is empty where there are no records.
 

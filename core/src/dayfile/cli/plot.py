@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dayfile.cli.completion import complete_fields, complete_kinds
-from dayfile.cli.coverage import FromOption, KeyOption, ToOption, TypeArgument
-from dayfile.cli.keys import parse_key_lists
+from dayfile.cli.coverage import FromOption, ToOption, TypeArgument
+from dayfile.cli.keys import KeyOption, parse_keys_given
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import printable
 
@@ -63,7 +63,7 @@ def plot(
     refuse_url(out)
     check_suffix(out)
     opened = open_archive(archive)
-    keys = parse_key_lists(opened, data_type, key)
+    keys = parse_keys_given(opened, data_type, key)
     figure = opened.plot(data_type, from_, to, kind=kind, fields=split_names(fields), where=where, log=log, **keys)
     save_figure(figure, out)
     typer.echo(printable(str(out)))

@@ -13,9 +13,10 @@ import typer
 
 from dayfile.cli.inspect import JsonOption
 from dayfile.cli.maintain import open_existing
-from dayfile.cli.output import require_output
+from dayfile.cli.output import require_output, say
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural, printable
+from dayfile.cli.usage import Command, CommandGroup
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.archive.entry import Entry
@@ -32,7 +33,9 @@ NamesArgument = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
-quarantine = typer.Typer(help="What could not be archived: list, show, submit again, delete.", no_args_is_help=True)
+quarantine = typer.Typer(
+    help="What could not be archived: list, show, submit again, delete.", no_args_is_help=True, cls=CommandGroup
+)
 
 
 def choose_entries(box: Quarantine, names: list[str] | None, everything: bool) -> list[str]:  # noqa: FBT001 - an option
@@ -59,22 +62,24 @@ def for_each(
     code = 0
     for name in choose_entries(box, names, everything):
         try:
-            typer.echo(printable(do(box, name)))
+            say(do(box, name))
         except StorageError as error:
-            typer.echo(printable(f"dayfile: {error}"), err=True)
+            say(f"dayfile: {error}", err=True)
             code = error.exit_code
         time.sleep(5 * PAUSE)  # lets in a watch that waits for the quarantine
     raise typer.Exit(code)
 
 
-@quarantine.command("ls")
+@quarantine.command("ls", cls=Command)
 @require_output
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
     each: Annotated[bool, typer.Option("--all", help="A line for each entry.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the quarantine: entries with the same plugin and reason in one line, the oldest first.
+    """List the quarantine, entries of one reason together.
+
+    The oldest are first; entries with the same plugin and reason are in one line.
 
     Exit codes: 0 done, 3 some entries cannot be read, 4 the quarantine cannot be read.
     """
@@ -89,7 +94,7 @@ def quarantine_ls(
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
     else:
         for line in format_entries(entries) if each else format_reasons(entries):
-            typer.echo(printable(line))
+            say(line, indent=8)
         hint = "; --all lists each" if len(entries) > 1 and not each else ""
         typer.echo(f"{plural(len(entries), 'entry')}{hint}")
     raise typer.Exit(3 if any(entry.closed for entry in entries) else 0)
@@ -154,10 +159,11 @@ def format_age(seconds: float) -> str:
     return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
 
 
-@quarantine.command("show")
+@quarantine.command("show", cls=Command)
 @require_output
 def quarantine_show(
-    name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
+    name: Annotated[str, typer.Argument(metavar="ENTRY", help="Name of an entry, or a unique beginning of it.")],
+    archive: ArchiveOption = Path("archive"),
 ) -> None:
     """Show the reason of an entry, and the path of its bytes."""
     from dayfile.archive.directories import refuse
@@ -167,14 +173,16 @@ def quarantine_show(
     if entry.closed is not None:
         refuse(entry.path, entry.closed)
     typer.echo(json.dumps(entry.reason, indent=2))
-    typer.echo(printable(str(entry.content or "its bytes were moved back to incoming/ already")))
+    say(str(entry.content or "its bytes were moved back to incoming/ already"))
 
 
-@quarantine.command("requeue")
+@quarantine.command("requeue", cls=Command)
 def quarantine_requeue(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Move entries back to incoming/, for the next run, after a layout or a setting was fixed.
+    """Move entries back to incoming/, for the next run.
+
+    They are tried again, after a layout or a setting was fixed.
 
     Exit codes: 0 done, 2 no such entry, 4 some could not be moved.
     """
@@ -189,7 +197,7 @@ def quarantine_requeue(
     for_each(archive, names, everything, requeue)
 
 
-@quarantine.command("drop")
+@quarantine.command("drop", cls=Command)
 def quarantine_drop(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:

@@ -43,7 +43,7 @@ class Rates(Plot):
                 f"{plural(len(labels), 'key')} give as many curves, and a picture can show {most} clearly; "
                 f"choose up to {most} of them"
             )
-        found = count_pieces(pieces, survey)
+        found = count_rates(pieces, survey)
         edges, length = cut_time(survey.first, survey.last, RATE_BINS)
         axes = figure.add_subplot()
         for (key, label), colour in zip(labels.items(), COLOURS, strict=False):
@@ -60,7 +60,7 @@ class Rates(Plot):
         show_utc(axes, survey.first, survey.last)
 
 
-def count_pieces(pieces: Pieces, survey: Survey) -> dict[KeyTexts, Counts]:
+def count_rates(pieces: Pieces, survey: Survey) -> dict[KeyTexts, Counts]:
     """Count the records of each key in bins of time."""
     edges, _ = cut_time(survey.first, survey.last, RATE_BINS)
     found = {

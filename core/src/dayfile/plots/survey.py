@@ -15,8 +15,8 @@ __all__ = [
     "Elements",
     "KeyTexts",
     "Sample",
-    "Survey",
     "Spread",
+    "Survey",
     "label_keys",
     "split_by_key",
     "survey_pieces",
@@ -27,7 +27,7 @@ KeyTexts = tuple[str, ...]
 """The values of the keys of a record, as texts, in their order."""
 
 SAMPLE_VALUES = 2**18
-"""Spread that are kept to find quartiles; of more records, a random part is kept."""
+"""Values that are kept to find quartiles; of more records, a random part is kept."""
 SAMPLE_STEPS = 2**14
 SEED = 0
 """The same records are drawn in the same way each time."""
