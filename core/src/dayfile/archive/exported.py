@@ -14,7 +14,6 @@ from dayfile.archive.identity import refuse_url
 from dayfile.archive.inventory import Inventory
 from dayfile.errors import StorageError, UsageError
 from dayfile.export.base import ByteOrder, Day, Export, Exporter, RangeExporter, Selection, TextExporter
-from dayfile.messages import suggest
 from dayfile.model.instants import Time, as_utc, parse_day
 
 if TYPE_CHECKING:
@@ -174,9 +173,7 @@ def choose_exporter(
     formats = ", ".join(sorted(exporters))
     if form is not None:
         if form not in exporters:
-            near = suggest(form, exporters)
-            there = near if "mean" in near else f"; its formats are: {formats}"
-            raise UsageError(f"{data_type.name} has no format {form!r}{there}")
+            raise UsageError(f"{data_type.name} has no format {form!r}; its formats are: {formats}")
         return exporters[form]
     suffix = out.suffix.lower() if isinstance(out, Path) else ""
     for name, exporter in exporters.values():

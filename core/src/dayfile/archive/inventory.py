@@ -71,7 +71,7 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`describe`.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class Inventory(Reader):
         Raises
         ------
         UsageError
-            The archive has no such type.
+            As for :meth:`describe`.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`describe`.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Inventory(Reader):
         Raises
         ------
         UsageError
-            The archive has no such type.
+            As for :meth:`describe`.
 
         Examples
         --------
@@ -228,7 +228,7 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`coverage`.
         start, stop : str, datetime, numpy.datetime64, int or float, optional
             As for :meth:`read`: where to look. Silence after ``start`` and before ``stop`` is a gap as well. Without
             one, from the first or to the last record.
@@ -236,7 +236,7 @@ class Inventory(Reader):
             Leave out what is shorter: ``"90 min"``, ``"2 h"``, ``"1 d"``. At least an hour; if not given, an hour, or
             two periods where these are longer.
         **keys : str or int, or a list of them
-            Only of records with these keys, such as ``station=501``: a gap is where none of them has records.
+            As for :meth:`coverage`: a gap is where none of them has records.
 
         Returns
         -------
@@ -245,10 +245,8 @@ class Inventory(Reader):
 
         Raises
         ------
-        UsageError
-            The archive has no such type, the type no such key, or ``longer_than`` is no length, or less than an hour.
-        TimeError
-            A time cannot be understood, or ``stop`` is before ``start``.
+        UsageError, TimeError
+            As for :meth:`coverage`; or ``longer_than`` is no length, or less than an hour.
 
         Examples
         --------

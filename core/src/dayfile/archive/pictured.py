@@ -106,7 +106,7 @@ class Pictured(Inventory):
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``savefig`` writes it to a file.
+            As for :meth:`plot`.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Pictured(Inventory):
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``savefig`` writes it to a file.
+            As for :meth:`plot`.
 
         Raises
         ------
