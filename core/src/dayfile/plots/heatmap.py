@@ -108,9 +108,12 @@ def choose_norm(image: npt.NDArray[np.float64], *, log: bool) -> Normalize | Non
 
 def name_rows(axes: Axes, panel: Panel) -> None:
     """Name the rows of a heat map: numbers of elements, or keys."""
+    from matplotlib.ticker import MaxNLocator
+
     curves = panel.curves
     if len({curve.key for curve in curves}) == 1:
         shape = curves[0].field.array_shape
+        axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_ylabel("element" if len(shape) == 1 else f"element of {' by '.join(map(str, shape))}")
         return
     step = -(-len(curves) // MOST_NAMES)
