@@ -29,6 +29,7 @@ from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.archive import description
 from dayfile.cli import app
 from dayfile.cli.describe import describe_buffer, format_shape
+from dayfile.cli.usage import list_help
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
@@ -286,9 +287,8 @@ def commands() -> Iterator[str]:
         for paragraph in (inspect.cleandoc(command.help or "")).split("\n\n"):
             yield plain(" ".join(paragraph.split()))
             yield ""
-        for parameter in command.get_params(context):
-            record = parameter.get_help_record(context)
-            if record and "--help" not in record[0]:
+        for _, record in list_help(command, context):
+            if "--help" not in record[0]:
                 yield from definition(*parameter_of(record))
 
 

@@ -25,7 +25,12 @@ def peak():
 archive = dayfile.open_archive(sys.argv[1])
 archive.read("muon.hits", "1997-10-31", "1997-11-01", fields=["channel"], where="channel == 7")  # all is imported
 before = peak()
-if sys.argv[2] == "read":
+if sys.argv[2] == "plot":
+    kinds = {"series": ["energy"], "histogram": ["energy"], "rates": None}
+    archive.plot("muon.hits", "1997-10-31", "1997-11-01", kind="series", fields=["energy"])
+    before = peak()
+    count = total = len([archive.plot("muon.hits", kind=kind, fields=fields) for kind, fields in kinds.items()])
+elif sys.argv[2] == "read":
     count, total = len(found := archive.read("muon.hits")), int(found["channel"].sum())
 else:
     count = total = 0
@@ -59,3 +64,9 @@ def test_memory_for_pieces_is_that_of_a_day_and_not_of_the_range(large):
     assert whole[2] * 1024 > 50 * MB
     assert pieces[2] < whole[2] / 3, f"{pieces[2] / 1024:.0f} MB in pieces, {whole[2] / 1024:.0f} MB at once"
     print(f"{pieces[2] / 1024:.0f} MB in pieces, {whole[2] / 1024:.0f} MB at once")  # noqa: T201 - a measurement
+
+
+def test_memory_for_a_picture_does_not_grow_with_the_range(large):
+    drawn, _, more = map(int, run_python("-c", MEASURE, large, "plot").stdout.split())
+    assert drawn == 3
+    assert more * 1024 < 30 * MB, f"{more / 1024:.0f} MB more for twelve days than for one"

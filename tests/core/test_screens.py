@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
 import re
+import struct
+import subprocess
+import termios
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +22,7 @@ import typer
 from dayfile import Instrument, create_archive
 from dayfile.cli import app
 from instruments import SCHOOL, Muon
-from running import call_command, run_command
+from running import call_command, find_program, run_command
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -74,8 +80,12 @@ def screen(place, monkeypatch):
 def test_help_fits_the_screen_and_flags_have_no_type(screen, words, columns):
     lines = screen(*words, "-h", columns=columns)
     assert lines[0].startswith(f"Usage: dayfile {' '.join(words)}".rstrip())
+    assert "[[" not in lines[0]
     assert max(map(len, lines)) <= 80
-    assert not [line for line in lines if "<bool>" in line or "int range" in line]
+    assert not [
+        line for line in lines if "<bool>" in line or "int range" in line or "<str>" in line or "<path>" in line
+    ]
+    assert not [line for line in lines[1:] if line.endswith(("...", "…")) and "COMMAND" not in line]
 
 
 def test_help_is_a_command_too(screen):
@@ -85,6 +95,13 @@ def test_help_is_a_command_too(screen):
 
 
 LISTINGS = [
+    ["check"],
+    ["check", "--deep"],
+    ["plugins"],
+    ["quarantine", "ls"],
+    ["coverage", "muon.hits", "--by", "month"],
+    ["reindex"],
+    ["describe", "cris.events"],
     ["ls"],
     ["ls", "--days"],
     ["ls", "--by", "station"],
@@ -101,6 +118,57 @@ LISTINGS = [
 @pytest.mark.parametrize("columns", [80, 200])
 def test_listings_fit_the_screen(screen, words, columns):
     assert max(map(len, screen(*words, columns=columns))) <= columns
+
+
+def read_terminal(words, directory, columns):
+    """Run one of the programs on a terminal of some columns, and return its screen without colours."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [find_program(words[0]), *words[1:]], cwd=directory, env=variables, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # as Linux says that the last process has closed a terminal
+            while part := os.read(ours, 65536):
+                shown += part
+        os.close(ours)
+    assert process.returncode in (0, 3), shown
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n").splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_on_a_terminal_messages_are_broken_between_words(tmp_path, columns):
+    run_command("dayfile", "simulate", "cris", "--day", "1997-10-31", "--out", "sample", cwd=tmp_path)
+    (whole,) = (tmp_path / "sample").glob("*.hdf")
+    (tmp_path / "first part of a file.hdf").write_bytes(whole.read_bytes()[:100_000])
+    (tmp_path / "and a shorter part of it.hdf").write_bytes(whole.read_bytes()[:50_000])
+    sources = sorted(map(str, tmp_path.glob("*.hdf")))
+    screens = [
+        read_terminal(words, tmp_path, columns)
+        for words in (
+            ["archive-run", "--plugins", "cris", *sources],
+            ["dayfile", "quarantine", "ls"],
+            ["dayfile", "quarantine", "ls", "--all"],
+            ["dayfile", "check"],
+            ["dayfile", "info"],
+        )
+    ]
+    assert "2 quarantined" in "".join(screens[0])
+    for lines in screens:
+        assert not [line for line in lines if len(line) > columns and " " in line.strip()]
+    assert screens[1][-1] == "2 entries; --all lists each"
+
+
+def test_the_numbers_of_a_run_fit_the_screen(tmp_path):
+    done = run_command("dayfile", "simulate", "cris", "--day", "1997-10-31", "--out", "sample", cwd=tmp_path)
+    assert done.returncode == 0
+    lines = run_command("archive-run", "sample", "--plugins", "cris", cwd=tmp_path).stdout.splitlines()
+    assert lines[1].split() == ["records", "written", "identical", "overlap", "rejected"]
+    assert max(map(len, lines[1:])) <= 80
+    assert lines[-2] == "sources: 5 archived, 0 already, 0 quarantined, 0 held, 0 left"
+    assert re.fullmatch(r"10 day files published in [0-9.]+ s", lines[-1])
 
 
 def test_ls_has_times_to_the_second_where_they_fit(screen):
@@ -153,9 +221,48 @@ def test_several_values_of_a_key_have_commas_between(screen):
 
 
 def test_an_unknown_option_is_no_key_if_it_is_like_one_of_the_command(screen):
-    assert "No such option: --form" in screen("show", "school.events", "--form", "1997", code=2)[-1]
+    message = screen("show", "school.events", "--form", "1997", code=2)[0]
+    assert message == "dayfile: show has no option --form; did you mean '--from'?"
     assert "did you mean 'station'?" in screen("show", "school.events", "--statoin", "501", code=2)[0]
     assert "no station 999; stations: 501, 502, 510" in screen("show", "school.events", "--station", "999", code=2)[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("show", "show needs TYPE; see 'dayfile show -h'"),
+        ("plot muon.hits", "plot needs --out FILE; see 'dayfile plot -h'"),
+        ("shwo", "no command 'shwo'; did you mean 'show'?"),
+        ("quarantine lss", "no command 'lss'; did you mean 'ls'?"),
+        ("ls --bye x", "ls has no option --bye; did you mean '--by'?"),
+        ("ls -z", "ls has no option -z; see 'dayfile ls -h'"),
+        ("ls more", "got unexpected extra argument"),
+        ("coverage muon.hits --by week", "--by: 'week' is not one of 'day', 'month'"),
+        ("show muon.hits --rows x", "--rows: "),
+        ("show muon.hits --rows", "option '--rows' requires an argument"),
+        ("--verison", "dayfile has no option --verison; did you mean '--version'?"),
+    ],
+)
+def test_a_wrong_command_line_is_one_message_like_other_errors(screen, words, message):
+    lines = screen(*words.split(), code=2)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"dayfile: {message}")
+
+
+def test_long_lists_of_names_are_cut(screen, place):
+    fields = "".join(f"      - {{name: field{number}, type: uint8}}\n" for number in range(60))
+    wide = SCHOOL.replace("instrument: school", "instrument: wide").replace(
+        "    fields:\n", f"    fields:\n{fields}", 1
+    )
+    assert wide.count("field59") == 1
+    many = create_archive(place / "many", plugins={"wide": Instrument(wide, "wide.yaml")})
+    (name,) = [each for each in many.plugins.data_types if each.endswith("events")]
+    events = np.zeros(1, many.plugins.data_types[name].dtype)
+    events["timestamp"], events["traces"] = 878256000, -1
+    many.put(name, events, station=501)
+    (message,) = screen("show", name, "--fields", "xyz", "--archive", "many", code=2)
+    assert len(message) < 300
+    assert message.endswith(" more")
 
 
 def test_show_at_a_time(screen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import xarray as xr
 
 from dayfile import create_archive, discovery, open_archive
 from dayfile.archive.exporting import select_records
+from dayfile.errors import UsageError
 from dayfile.export.registry import CORE_EXPORTERS
 from dayfile_hisparc.traces import read_traces
 from running import run_command, run_python
@@ -149,8 +151,8 @@ def test_a_pipe_that_closes_ends_it_silently(stations, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "x"], "the name 'x' says no format; give one with --format: cdf, csv, jsonl, netcdf, parquet"),
-        (["-o", "-", "--format", "cdf"], "cdf is not text, and cannot be written to standard output; give -o FILE"),
+        (["-o", "x"], "the name 'x' says no format; give one: cdf, csv, jsonl, netcdf, parquet"),
+        (["-o", "-", "--format", "cdf"], "cdf is not text, and cannot be written to a stream; give the name of a file"),
         (["-o", "x.csv", "--format", "cvs"], "has no format 'cvs'; its formats are: cdf, csv, jsonl, netcdf, parquet"),
         (["-o", "x.csv", "--day", "2024-05-01", "--to", "2025"], "--day is a range already; leave out --from and --to"),
         (["-o", "x.csv", "--station", "999"], "no station 999; stations: 501, 502, 510"),
@@ -195,11 +197,32 @@ def test_a_standard_output_that_is_full_is_an_error(stations, tmp_path):
     assert "No space left on device" in done.stderr
 
 
+def test_python_exports_as_the_command_does(stations, every_type, tmp_path):
+    words = ("--station", "501,502", "--fields", "pulseheights", "--where", "pulseheights[0] > 0")
+    assert export(stations, tmp_path, "hisparc.events", *words, "-o", "command.csv").returncode == 0
+    opened = open_archive(stations.root.path)
+    asked = {"station": ["501", "502"], "fields": "pulseheights", "where": "pulseheights[0] > 0"}
+    done = opened.export("hisparc.events", tmp_path / "method.csv", **asked)
+    assert done.files == (tmp_path / "method.csv",)
+    lines = (tmp_path / "command.csv").read_text().splitlines()
+    assert (done.records, done.damaged) == (len(lines) - 1, {})
+    assert (tmp_path / "method.csv").read_text().splitlines() == lines
+    stream = io.StringIO()
+    assert opened.export("hisparc.events", stream, format="csv", **asked).files == ()
+    assert stream.getvalue().splitlines() == lines
+    days = open_archive(every_type.root.path).export("cris.hskp", tmp_path / "days", day=DAY, format="level1.1")
+    assert [path.parent for path in days.files] == [tmp_path / "days"]
+    with pytest.raises(UsageError, match="a day is a range already"):
+        opened.export("hisparc.events", tmp_path / "a.csv", "2024-05-01", day=DAY)
+    with pytest.raises(UsageError, match="a stream says no format; give one: cdf, csv"):
+        opened.export("hisparc.events", io.StringIO())
+
+
 def test_flat_files_are_of_one_day(every_type, tmp_path):
     done = export(every_type, tmp_path, "cris.hskp", "--format", "level1.1", "-o", "out", "--from", "2024")
-    assert "level1.1 writes one --day, as it is stored; not --from" in done.stderr
+    assert "level1.1 writes one day, as it is stored; it takes no range" in done.stderr
     done = export(every_type, tmp_path, "cris.hskp", "--format", "level1.1", "-o", "out")
-    assert "level1.1 writes one --day, as it is stored; --day is missing" in done.stderr
+    assert "level1.1 writes one day, as it is stored; name the day" in done.stderr
     done = export(every_type, tmp_path, "cris.hskp", "--format", "level1.1", "-o", "out", "--day", str(DAY))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 1

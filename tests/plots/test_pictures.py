@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from dayfile import Instrument, create_archive, open_archive
+from dayfile.archive.drawing import draw_pieces
 from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.handover import columns
+from dayfile.plots.base import Pieces
 from dayfile.plots.bins import LENGTHS, cut_time, cut_values
-from dayfile.plots.curves import find_limits, find_longest_step
+from dayfile.plots.curves import find_longest_step, find_thresholds
 from dayfile.plots.figures import COLOURS, save_figure
-from dayfile.plots.rates import count_by_bin
+from dayfile.plots.rates import Counts
+from dayfile.plots.survey import Sample, survey_pieces
 from dayfile.stores.declarations import make_attributes
 
 LAYOUT = """\
@@ -140,7 +143,10 @@ def test_rates_are_numbers_of_records_and_empty_in_gaps(archive):
     times = archive.read("roof.air", mast=1).times
     edges, length = cut_time(times[0], times[-1], 20)
     assert length == np.timedelta64(30, "m")
-    counts = count_by_bin(times, edges, times[0], times[-1], 60)
+    found = Counts(edges, times[0], times[-1], np.timedelta64(90, "s"))
+    for start in range(0, len(times), 100):  # piece after piece
+        found.add(times[start : start + 100])
+    counts = found.find_rates()
     assert np.isnan(counts[4:6]).all()
     assert np.nan_to_num(counts, nan=30)[:-1].tolist() == [30.0] * (len(counts) - 1)
     assert counts[-1] == pytest.approx(30, abs=1.1)  # a part of the bin, in proportion
@@ -168,7 +174,7 @@ def test_traces_are_the_arrays_of_the_first_record(archive):
         ("series", ["temprature"], "has no field 'temprature'; did you mean 'temperature'?"),
         ("series", ["wind[2]"], r"wind of roof.air has no element \[2\]; its shape is \[2\]"),
         ("series", ["label"], "label of roof.air is char, which has no axis"),
-        ("series", ["samples"], "samples gives 64 curves, and a picture can show 7 clearly"),
+        ("histogram", ["samples"], "samples gives 64 curves, and a histogram can show 7 clearly"),
         ("rates", ["wind"], "rates are numbers of records, not values of fields"),
     ],
 )
@@ -193,6 +199,114 @@ def test_coverage_and_gaps_are_pictures(archive):
     with pytest.raises(UsageError, match="rows do not fit into a picture; choose a shorter range, or draw it by month"):
         archive.plot_coverage("roof.air", "2000-01-01", "2024-06-01")
     assert archive.plot_coverage("roof.air", "2000-01-01", "2024-06-01", by="month")
+
+
+def read_colours(axes):
+    """The values of the cells of a heat map, NaN for those that are empty, shape (rows, bins)."""
+    (mesh,) = axes.collections
+    return np.ma.filled(mesh.get_array().astype(float), np.nan)
+
+
+def test_many_elements_are_a_heat_map_with_a_colour_bar_and_empty_gaps(archive):
+    records = archive.read("roof.air", mast=1)
+    records.array["samples"][7, 3] = 0
+    axes, bar = records.plot(fields=["samples"]).axes
+    assert axes.get_ylabel() == "element"
+    assert bar.get_ylabel() == "samples [count]"
+    assert [text.get_text() for text in axes.texts] == ["colour: mean of 2 min"]
+    cells = read_colours(axes)
+    assert cells.shape == (64, 300)
+    assert np.isnan(cells[:, 60:90]).all()  # the third hour
+    drawn = np.delete(cells, np.s_[60:90], axis=1)
+    assert (drawn[5] == 5).all()
+    assert drawn[3, 3] == 1.5  # the mean of two minutes
+    assert (axes.collections[0].cmap.name, axes.collections[0].get_rasterized()) == ("viridis", True)
+    mixed = records.plot(fields=["temperature", "samples"], log=True).axes
+    assert [each.get_ylabel() for each in mixed] == ["temperature [degC]", "element", "samples [count]"]
+
+
+def test_rare_records_are_cells_up_to_the_next_one_in_a_heat_map(archive):
+    records = archive.read("roof.air", mast=1)[::60]  # one an hour
+    cells = read_colours(records.plot(fields=["samples"]).axes[0])
+    assert not np.isnan(cells).any()
+    assert (cells[9] == 9).all()
+
+
+def test_more_elements_than_rows_share_them_and_their_mean_is_drawn(tmp_path):
+    layout = LAYOUT.replace("shape: [64]", "shape: [30, 20]")
+    made = create_archive(tmp_path / "wide", plugins={"roof": Instrument(layout, "roof.yaml")})
+    air = np.zeros(10, made.plugins.data_types["roof.air"].dtype)
+    air["second"] = START + np.arange(10)
+    air["samples"] = np.arange(600).reshape(30, 20)
+    made.put("roof.air", air, mast=1)
+    axes = made.read("roof.air").plot(fields=["samples"]).axes[0]
+    assert read_colours(axes)[:3, 0].tolist() == [1, 4, 7]
+    assert axes.get_ylabel() == "element of 30 by 20"
+    assert axes.texts[0].get_text() == "colour: mean of 1 s and 3 elements"
+
+
+def test_many_keys_are_rows_of_a_heat_map(archive):
+    air = archive.read("roof.air", mast=1)[:60]
+    for mast in range(3, 12):
+        archive.put("roof.air", air.array, mast=mast)
+    axes, bar = archive.read("roof.air").plot(fields=["temperature"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"mast {mast}" for mast in range(1, 12)]
+    assert bar.get_ylabel() == "temperature [degC]"
+    with pytest.raises(UsageError, match="samples gives 704 curves: 64 elements of 11 keys; choose a key, or one"):
+        archive.read("roof.air").plot(fields=["samples"])
+
+
+def test_an_archive_draws_a_range_as_its_records_do(archive, tmp_path):
+    keywords = [{}, {"fields": ["samples"]}, {"kind": "rates"}, {"kind": "histogram"}, {"kind": "traces"}]
+    for number, each in enumerate(keywords):
+        drawn = archive.plot("roof.air", "2024-05-01T01:00", "2024-05-01T08:00", where="wind[1] == 4", mast=1, **each)
+        read = archive.read(
+            "roof.air", "2024-05-01T01:00", "2024-05-01T08:00", where="wind[1] == 4", inside=True, mast=1
+        ).plot(**each)
+        save_figure(drawn, tmp_path / f"drawn{number}.svg")
+        save_figure(read, tmp_path / f"read{number}.svg")
+        assert (tmp_path / f"drawn{number}.svg").read_bytes() == (tmp_path / f"read{number}.svg").read_bytes()
+    with pytest.raises(UsageError, match=r"no records of roof\.air to draw; nearest day: 2024-05-01"):
+        archive.plot("roof.air", "2024-06-01", "2024-06-02")
+
+
+@pytest.mark.parametrize("each", [{"fields": ["temperature", "wind"]}, {"kind": "rates"}, {"kind": "histogram"}])
+def test_pieces_of_any_size_give_the_same_picture(archive, tmp_path, each):
+    records = archive.read("roof.air")
+    longer = type(records).concatenate([records] * 3)
+    longer.array["temperature"][[5, 700]] = 1e9
+    longer = longer[np.argsort(longer.times, kind="stable")]
+    for rows in (10**6, 1):
+
+        def read(rows=rows):
+            return (longer[start : start + rows] for start in range(0, len(longer), rows))
+
+        figure = draw_pieces(Pieces(longer.data_type, read), each.get("kind"), fields=each.get("fields"), log=None)
+        save_figure(figure, tmp_path / f"{rows}.svg")
+    assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "1000000.svg").read_bytes()
+
+
+def test_steps_between_pieces_count_too(archive):
+    records = archive.read("roof.air", mast=1)
+    survey = survey_pieces(records[row : row + 1] for row in range(100))
+    (track,) = survey.tracks.values()
+    assert (track.records, find_longest_step(track.steps.rows, 0)) == (100, np.timedelta64(20, "m"))
+
+
+def test_records_in_any_order_are_drawn_in_time_order(archive, tmp_path):
+    records = archive.read("roof.air", mast=1)
+    save_figure(records.plot(), tmp_path / "forward.svg")
+    save_figure(records[::-1].plot(), tmp_path / "backward.svg")
+    assert (tmp_path / "forward.svg").read_bytes() == (tmp_path / "backward.svg").read_bytes()
+
+
+def test_of_very_many_values_a_sample_has_their_quartiles():
+    sample = Sample(1000)
+    values = np.random.default_rng(3).normal(size=(100_000, 2))
+    for start in range(0, len(values), 777):
+        sample.add(values[start : start + 777])
+    assert 250 <= len(sample.rows) <= 1000
+    assert np.allclose(np.percentile(sample.rows, [25, 75], axis=0), [[-0.67] * 2, [0.67] * 2], atol=0.15)
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
@@ -272,7 +386,8 @@ def test_bins_are_round_and_hold_all_values():
 
 
 def test_a_gap_of_irregular_records_is_twenty_usual_steps():
-    times = np.array([0, 2, 4, 6, 60], "M8[s]").astype("M8[ns]")
-    assert find_longest_step(times, 0) == np.timedelta64(40, "s")
-    assert find_longest_step(times, 16) == np.timedelta64(24, "s")
-    assert find_limits(np.zeros(5)) == (0, 0)
+    steps = np.array([2, 2, 2, 54]) * 1e9
+    assert find_longest_step(steps, 0) == np.timedelta64(40, "s")
+    assert find_longest_step(steps, 16) == np.timedelta64(24, "s")
+    assert find_longest_step(np.zeros(0), 0) == np.timedelta64(0, "s")
+    assert find_thresholds(np.zeros(5)) == (-np.inf, np.inf)

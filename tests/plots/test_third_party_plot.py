@@ -20,7 +20,8 @@ class Dial(Plot):
     def serves(self, data_type):
         return any(field.name == "energy" for field in data_type.fields)
 
-    def draw(self, figure, records, fields, *, log):
+    def draw(self, figure, pieces, fields, *, log):
+        *_, records = pieces
         axes = figure.add_subplot(projection="polar")
         axes.set_title(f"{records['energy'][-1]:g} GeV, {','.join(fields)}, {log}")
 
@@ -64,7 +65,7 @@ def test_a_plot_can_be_given_as_an_object(hits):
 
 def test_a_plot_that_fails_is_the_failure_of_its_plugin(hits):
     class Broken(Dial):
-        def draw(self, figure, records, fields, *, log):
+        def draw(self, figure, pieces, fields, *, log):
             raise KeyError("hand")
 
     with pytest.raises(PluginError, match="plugin dials: plots failed: KeyError: 'hand'"):

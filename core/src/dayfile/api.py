@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dayfile.archive.answering import DayReader
+from dayfile.archive.exported import Exported
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.pictured import Pictured
 from dayfile.archive.question import KeyValues
@@ -37,7 +38,7 @@ GivenSource = str | Path | bytes | tuple[str, bytes]
 __all__ = ["Archive", "create_archive", "open_archive"]
 
 
-class Archive(Pictured):
+class Archive(Pictured, Exported):
     """An archive to read from and to put records into; :func:`open_archive` and :func:`create_archive` return one.
 
     Parameters

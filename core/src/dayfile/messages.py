@@ -174,4 +174,4 @@ def suggest(word: str, words: Iterable[str]) -> str:
     near = get_close_matches(word, known, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; one of {', '.join(known)}" if known else ""
+    return f"; one of {list_some(known)}" if known else ""

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from dayfile.archive.question import KeyValues, list_several
 from dayfile.errors import UsageError
-from dayfile.handover.columns import RecordTable
-from dayfile.messages import plural, suggest
+from dayfile.messages import plural, plural_of, suggest
 from dayfile.model.plot_default import PlotDefault, split_element
-from dayfile.plots.base import Plot
+from dayfile.plots.base import Pieces, Plot
 from dayfile.plots.figures import draw_in_style, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dayfile.archive.records import Records
+    from dayfile.handover.columns import RecordTable
     from dayfile.model.datatype import DataType
     from dayfile.plugins import Plugins
 
-__all__ = ["Drawn", "find_plot", "load_plugins", "name_with_keys"]
+__all__ = [
+    "Drawn",
+    "count_drawn_rows",
+    "describe_nothing",
+    "draw_pieces",
+    "find_plot",
+    "load_plugins",
+    "name_with_keys",
+]
+
+DRAWN_ROWS, DRAWN_BYTES = 50_000, 2**20
+"""Records that are reduced at once, and their bytes: while they are, each value needs some dozens of bytes."""
 
 PLOTS_OF_VALUES = {"series", "histogram"}
 """Plots that draw the fields which a layout names for any kind of plot; others draw those that it names for them."""
@@ -69,21 +82,42 @@ class Drawn:
         ``open_archive("archive").read("muon.rates", "2024-05").plot(fields=["counts"]).savefig("counts.png")``
         """
         if not len(self):
-            raise UsageError(f"there are no records of {self.data_type.name} to draw{name_nearest(self)}")
-        with draw_in_style():
-            plugins = load_plugins()
-            declared = plugins.data_types.get(self.data_type.name, self.data_type).plot or PlotDefault()
-            default = self.data_type.plot or declared
-            wanted = [fields] if isinstance(fields, str) else list(fields or ())
-            owner, plot = find_plot(plugins, self.data_type, kind or choose_kind(self.data_type, default, wanted))
-            stored = {field.name for field in self.data_type.fields}
-            draws_named = plot.name in PLOTS_OF_VALUES or plot.name == default.kind != "rates"
-            usual = [y for y in default.y if draws_named and split_element(y)[0] in stored]
-            figure = make_figure()
-            plugins.draw(owner, plot, figure, self, wanted or usual, log=default.log if log is None else log)
-            if not any(axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")):
-                figure.axes[0].set_title(describe_records(self))
-        return figure
+            raise UsageError(describe_nothing(self.data_type, self.nearest))
+        given = cast("Records", self)
+        order = np.argsort(given.nanoseconds, kind="stable")
+        records = given if (np.diff(order) == 1).all() else given[order]
+
+        def read() -> Iterator[Records]:
+            rows = count_drawn_rows(self.data_type)
+            return (records[start : start + rows] for start in range(0, len(records), rows))
+
+        return draw_pieces(Pieces(self.data_type, read), kind, fields=fields, log=log)
+
+
+def count_drawn_rows(data_type: DataType) -> int:
+    """Return how many records are reduced at once."""
+    return min(DRAWN_ROWS, max(1, DRAWN_BYTES // max(1, data_type.dtype.itemsize)))
+
+
+def draw_pieces(
+    pieces: Pieces, kind: str | Plot | None, *, fields: str | Iterable[str] | None, log: bool | None
+) -> Figure:
+    """Draw records, at least one, by a kind of plot; see :meth:`Drawn.plot`."""
+    data_type = pieces.data_type
+    with draw_in_style():
+        plugins = load_plugins()
+        declared = plugins.data_types.get(data_type.name, data_type).plot or PlotDefault()
+        default = data_type.plot or declared
+        wanted = [fields] if isinstance(fields, str) else list(fields or ())
+        owner, plot = find_plot(plugins, data_type, kind or choose_kind(data_type, default, wanted))
+        there = {field.name for field in data_type.fields}
+        takes = plot.name in PLOTS_OF_VALUES or plot.name == default.kind != "rates"
+        usual = [y for y in default.y if takes and split_element(y)[0] in there]
+        figure = make_figure()
+        plugins.draw(owner, plot, figure, pieces, wanted or usual, log=default.log if log is None else log)
+        if not any(axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")):
+            figure.axes[0].set_title(describe_pieces(pieces))
+    return figure
 
 
 def load_plugins() -> Plugins:
@@ -123,21 +157,29 @@ def find_plot(plugins: Plugins, data_type: DataType, kind: str | Plot) -> tuple[
     return known[kind]
 
 
-def describe_records(records: RecordTable) -> str:
-    """Describe records in one line: type, key if they have one, title."""
-    keys = {name: set(column.tolist()) for name, column in records.keys.items()}
-    main = records.data_type.placement.node.main_key
-    single = {name: each.pop() for name, each in keys.items() if len(each) == 1 and (name == main or main not in keys)}
-    title = records.data_type.title
-    return f"{name_with_keys(records.data_type.name, single)}: {title}"
+def describe_pieces(pieces: Pieces) -> str:
+    """Describe records that were read in one line: type, key if they have one, title."""
+    data_type = pieces.data_type
+    main = data_type.placement.node.main_key
+    single = {
+        name: next(iter(values))
+        for name, values in pieces.keys.items()
+        if len(values) == 1 and (name == main or main not in pieces.keys)
+    }
+    return f"{name_with_keys(data_type.name, single)}: {data_type.title}"
 
 
-def name_with_keys(data_type: str, keys: dict[str, str | int]) -> str:
-    """Name a data type and keys: ``muon.hits, station 501``."""
-    return ", ".join([data_type, *(f"{name} {value}" for name, value in keys.items())])
+def name_with_keys(data_type: str, keys: Mapping[str, KeyValues]) -> str:
+    """Name a data type and keys: ``muon.hits, station 501``, or ``muon.hits, stations 501, 502``."""
+    parts = [data_type]
+    for name, given in keys.items():
+        values = list_several(given)
+        parts.append(f"{name if len(values) == 1 else plural_of(name)} {', '.join(map(str, values))}")
+    return ", ".join(parts)
 
 
-def name_nearest(records: RecordTable) -> str:
-    """Name the nearest days that have records, if any are known."""
-    days = ", ".join(map(str, np.array(records.nearest, "datetime64[D]")))
-    return f"; nearest {plural(len(records.nearest), 'day').partition(' ')[2]}: {days}" if days else ""
+def describe_nothing(data_type: DataType, nearest: Sequence[np.datetime64]) -> str:
+    """Say that there are no records to draw, and name the nearest days that have some, if any are known."""
+    days = ", ".join(map(str, np.array(nearest, "datetime64[D]")))
+    there = f"; nearest {plural(len(nearest), 'day').partition(' ')[2]}: {days}" if days else ""
+    return f"there are no records of {data_type.name} to draw{there}"

@@ -15,6 +15,7 @@ from dayfile.archive.coverage import Period, check_period, sum_coverage
 from dayfile.archive.description import Description, Key, Total
 from dayfile.archive.gaps import HOUR, Duration, find_gaps, parse_length
 from dayfile.archive.keys import choose_totals, order_totals
+from dayfile.archive.question import KeyValues
 from dayfile.archive.reading import Reader
 from dayfile.archive.tallies import list_totals, sum_days, sum_hours
 from dayfile.errors import TimeError, UsageError
@@ -70,7 +71,7 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`describe`.
 
         Returns
         -------
@@ -81,7 +82,7 @@ class Inventory(Reader):
         Raises
         ------
         UsageError
-            The archive has no such type.
+            As for :meth:`describe`.
 
         Examples
         --------
@@ -95,7 +96,7 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`describe`.
 
         Returns
         -------
@@ -105,7 +106,7 @@ class Inventory(Reader):
         Raises
         ------
         UsageError
-            The archive has no such type.
+            As for :meth:`describe`.
 
         Examples
         --------
@@ -114,14 +115,14 @@ class Inventory(Reader):
         with self._counted(data_type) as connection:
             return order_totals(list_totals(connection, data_type))
 
-    def days(self, data_type: str, **keys: str | int) -> npt.NDArray[np.datetime64]:
+    def days(self, data_type: str, **keys: KeyValues) -> npt.NDArray[np.datetime64]:
         """Return the days on which there are records of a data type.
 
         Parameters
         ----------
         data_type : str
             Name of the type.
-        **keys : str or int
+        **keys : str or int, or a list of them
             Only of records with these keys, such as ``station=501``.
 
         Returns
@@ -154,7 +155,7 @@ class Inventory(Reader):
         *,
         by: Period = "day",
         per_key: bool = False,
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> npt.NDArray[np.void]:
         """Count the records of a data type in each hour, day, month or year.
 
@@ -169,7 +170,7 @@ class Inventory(Reader):
             The periods, in UTC.
         per_key : bool
             Whether to count each key by itself.
-        **keys : str or int
+        **keys : str or int, or a list of them
             Only records with these keys, such as ``station=501``.
 
         Returns
@@ -214,7 +215,7 @@ class Inventory(Reader):
         stop: Time | None = None,
         *,
         longer_than: Duration | None = None,
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> npt.NDArray[np.void]:
         """Find the gaps of a data type: spans in which no record begins.
 
@@ -227,15 +228,15 @@ class Inventory(Reader):
         Parameters
         ----------
         data_type : str
-            Name of the type.
+            As for :meth:`coverage`.
         start, stop : str, datetime, numpy.datetime64, int or float, optional
             As for :meth:`read`: where to look. Silence after ``start`` and before ``stop`` is a gap as well. Without
             one, from the first or to the last record.
         longer_than : str, timedelta or numpy.timedelta64, optional
             Leave out what is shorter: ``"90 min"``, ``"2 h"``, ``"1 d"``. At least an hour; if not given, an hour, or
             two periods where these are longer.
-        **keys : str or int
-            Only of records with these keys, such as ``station=501``: a gap is where none of them has records.
+        **keys : str or int, or a list of them
+            As for :meth:`coverage`: a gap is where none of them has records.
 
         Returns
         -------
@@ -244,10 +245,8 @@ class Inventory(Reader):
 
         Raises
         ------
-        UsageError
-            The archive has no such type, the type no such key, or ``longer_than`` is no length, or less than an hour.
-        TimeError
-            A time cannot be understood, or ``stop`` is before ``start``.
+        UsageError, TimeError
+            As for :meth:`coverage`; or ``longer_than`` is no length, or less than an hour.
 
         Examples
         --------

@@ -2,24 +2,88 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from dayfile.archive.drawing import name_with_keys
+from dayfile.archive.answering import answer_in_pieces
+from dayfile.archive.drawing import count_drawn_rows, describe_nothing, draw_pieces, name_with_keys
 from dayfile.archive.gaps import Duration
 from dayfile.archive.inventory import Inventory
 from dayfile.archive.keys import choose_totals
+from dayfile.archive.reading import ask_range
+from dayfile.errors import UsageError
+from dayfile.model.forms import narrow
+from dayfile.model.plot_default import split_element
+from dayfile.plots.base import Pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.figure import Figure
 
     from dayfile.archive.description import Key
+    from dayfile.archive.question import KeyValues
     from dayfile.model.instants import Time
+    from dayfile.plots.base import Plot
 
 __all__ = ["Pictured"]
 
+DRAWN_WINDOW_BYTES = 8 * 2**20
+"""Bytes of records, about, that are read at once to draw them."""
+
 
 class Pictured(Inventory):
-    """An archive that draws what it has."""
+    """An archive that draws its records, and what it has."""
+
+    def plot(
+        self,
+        data_type: str,
+        start: Time | None = None,
+        stop: Time | None = None,
+        *,
+        kind: str | Plot | None = None,
+        fields: str | Iterable[str] | None = None,
+        where: str | None = None,
+        log: bool | None = None,
+        **keys: KeyValues,
+    ) -> Figure:
+        """Draw the records that begin in a range, as ``dayfile plot`` does; the range may be larger than the memory.
+
+        Parameters
+        ----------
+        data_type, start, stop, where, **keys
+            As for :meth:`read`.
+        kind, fields, log
+            As for :meth:`dayfile.Records.plot`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Notebooks show it; ``savefig`` writes it to a file.
+
+        Raises
+        ------
+        UsageError, TimeError
+            As for :meth:`read`; or there are no records, or they cannot be drawn like this.
+        PluginError, MissingExtraError
+            As for :meth:`dayfile.Records.plot`.
+
+        Examples
+        --------
+        ``open_archive("archive").plot("muon.rates", "2024", "2025", fields=["counts"]).savefig("counts.png")``
+        """
+        wanted = [fields] if isinstance(fields, str) else list(fields or ())
+        # A plot may need fields that nobody named, such as the layout's; so all are read where none are chosen.
+        names = [split_element(each)[0] for each in wanted] or None
+        question = ask_range(self.finder, data_type, start, stop, keys, fields=names, where=where, inside=True)
+        form = question.data_type if names is None else narrow(question.data_type, names)
+        rows = count_drawn_rows(form)
+        read = partial(answer_in_pieces, self.finder, question, rows, self.read_bytes, DRAWN_WINDOW_BYTES)
+        if next(read(), None) is None:
+            chosen = question.keys or question.where is not None
+            nearest = () if chosen else self.finder.find_nearest(question)
+            raise UsageError(describe_nothing(question.data_type, nearest))
+        return draw_pieces(Pieces(form, read), kind, fields=wanted, log=log)
 
     def plot_coverage(
         self,
@@ -28,7 +92,7 @@ class Pictured(Inventory):
         stop: Time | None = None,
         *,
         by: Literal["day", "month"] = "day",
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> Figure:
         """Draw a calendar of the days, or months, on which there are records of a type, and in how many hours.
 
@@ -42,7 +106,7 @@ class Pictured(Inventory):
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``savefig`` writes it to a file.
+            As for :meth:`plot`.
 
         Raises
         ------
@@ -67,7 +131,7 @@ class Pictured(Inventory):
         stop: Time | None = None,
         *,
         longer_than: Duration | None = None,
-        **keys: str | int,
+        **keys: KeyValues,
     ) -> Figure:
         """Draw a bar for each key of a type, which is empty where there are no records.
 
@@ -79,7 +143,7 @@ class Pictured(Inventory):
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``savefig`` writes it to a file.
+            As for :meth:`plot`.
 
         Raises
         ------

@@ -16,7 +16,17 @@ from dayfile.model.conditions import Condition, parse_condition
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import float_field
 
-__all__ = ["Choice", "KeyValue", "KeyValues", "Missing", "Question", "ask", "list_key_names", "parse_keys"]
+__all__ = [
+    "Choice",
+    "KeyValue",
+    "KeyValues",
+    "Missing",
+    "Question",
+    "ask",
+    "list_key_names",
+    "list_several",
+    "parse_keys",
+]
 
 KeyValue = str | int
 KeyValues = KeyValue | Iterable[KeyValue]

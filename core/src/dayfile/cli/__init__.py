@@ -26,10 +26,11 @@ from dayfile.cli import (
     status,
 )
 from dayfile.cli.keys import KeyCommand
-from dayfile.cli.output import replace_outputs, require_output
+from dayfile.cli.output import replace_outputs, require_output, say
+from dayfile.cli.usage import Command, CommandGroup, raise_wrong_usage
 from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError, UsageError
-from dayfile.messages import printable, suggest
+from dayfile.messages import suggest
 
 __all__ = ["archive_run", "main"]
 
@@ -38,6 +39,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="dayfile",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -65,35 +67,39 @@ def show_help(
     typer.echo(context.command.get_help(context))
 
 
-app.command("init")(maintain.init)
-app.command("run")(run.run)
-app.command("status")(require_output(status.status))
-app.command("ls")(require_output(inspect.ls))
-app.command("coverage", cls=KeyCommand)(require_output(coverage.coverage))
-app.command("gaps", cls=KeyCommand)(require_output(coverage.gaps))
-app.command("show", cls=KeyCommand)(require_output(show.show))
-app.command("plot", cls=KeyCommand)(plot.plot)
-app.command("export")(export.export)
-app.command("plugins")(require_output(inspect.plugins))
-app.command("describe")(require_output(describe.describe))
-app.command("simulate")(simulate.simulate)
-app.command("check")(require_output(maintain.check))
-app.command("adopt")(maintain.adopt)
-app.command("reindex")(maintain.reindex)
-app.command("rebuild")(maintain.rebuild)
-app.command("serve")(serve.serve)
-app.command("info")(require_output(info.info))
-app.command("selftest")(selftest.selftest)
-app.command("help")(require_output(show_help))
+TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
+    "init": (Command, maintain.init),
+    "run": (Command, run.run),
+    "status": (Command, require_output(status.status)),
+    "ls": (Command, require_output(inspect.ls)),
+    "coverage": (KeyCommand, require_output(coverage.coverage)),
+    "gaps": (KeyCommand, require_output(coverage.gaps)),
+    "show": (KeyCommand, require_output(show.show)),
+    "plot": (KeyCommand, plot.plot),
+    "export": (KeyCommand, export.export),
+    "plugins": (Command, require_output(inspect.plugins)),
+    "describe": (Command, require_output(describe.describe)),
+    "simulate": (Command, simulate.simulate),
+    "check": (Command, require_output(maintain.check)),
+    "adopt": (Command, maintain.adopt),
+    "reindex": (Command, maintain.reindex),
+    "rebuild": (Command, maintain.rebuild),
+    "serve": (Command, serve.serve),
+    "info": (Command, require_output(info.info)),
+    "selftest": (Command, selftest.selftest),
+    "help": (Command, require_output(show_help)),
+}
+for name, (command_class, function) in TO_REGISTER.items():
+    app.command(name, cls=command_class)(function)
 app.add_typer(quarantine.quarantine, name="quarantine")
 
 
-def run_guarded(command: Callable[[], object]) -> None:
+def run_guarded(command: Callable[..., object]) -> None:
     """Run a command; convert errors that a user can fix to a message and an exit code."""
     with replace_outputs():
         try:
             check_threads(os.environ)
-            command()
+            call_without_usage(command)
         except DayfileError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
@@ -102,15 +108,26 @@ def run_guarded(command: Callable[[], object]) -> None:
             # An error of the system, or of the output, that no part of the program has described better.
             where = error.filename or "the output could not be written"
             fail(f"{where}: {error.strerror or error}", StorageError.exit_code)
-        except SystemExit as end:
-            if end.code == INTERRUPTED:
-                fail("stopped", INTERRUPTED)
-            raise
+
+
+def call_without_usage(command: Callable[..., object]) -> None:
+    """Call a command; what is wrong with the command line becomes a UsageError, and an exit code ends the process."""
+    try:
+        code = command(standalone_mode=False)
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(str(error), err=True)
+            sys.exit(UsageError.exit_code)
+        raise_wrong_usage(error)
+        raise
+    if code == INTERRUPTED:
+        fail("stopped", INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """Print a message and exit."""
-    typer.echo(printable(f"dayfile: {message}"), err=True)
+    say(f"dayfile: {message}", err=True)
     sys.exit(exit_code)
 
 
@@ -122,5 +139,5 @@ def main() -> None:
 def archive_run() -> None:
     """Run ``archive-run`` with the arguments of the command line."""
     single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=HELP)
-    single.command("archive-run")(run.run)
+    single.command("archive-run", cls=Command)(run.run)
     run_guarded(single)

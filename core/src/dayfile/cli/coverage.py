@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dayfile.cli.completion import complete_types
 from dayfile.cli.inspect import JsonOption, format_second
+from dayfile.cli.keys import KeyOption, parse_keys_given
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from dayfile.api import Archive
 
 __all__ = ["coverage", "gaps"]
 
@@ -30,10 +30,6 @@ TypeArgument = Annotated[
 ]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="First time, ISO.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")]
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option("--key", metavar="NAME=VALUE", help="Only this key, such as station=501; for short --station 501."),
-]
 PngOption = Annotated[
     Path | None,
     typer.Option("--png", metavar="FILE", help="Draw it into a file instead: .png, or .svg or .pdf."),
@@ -74,11 +70,11 @@ def coverage(
     from dayfile.api import open_archive
 
     opened = open_archive(archive)
+    given = parse_keys_given(opened, data_type, key)
     if png is not None:
-        given = parse_keys_given(opened, data_type, key or ())
         write_picture(partial(opened.plot_coverage, data_type, from_, to, by=by.value, **given), png)
         return
-    table = opened.coverage(data_type, from_, to, by=by.value, **parse_keys_given(opened, data_type, key or ()))
+    table = opened.coverage(data_type, from_, to, by=by.value, **given)
     if as_json:
         rows = [
             {"time": str(row["time"].astype("M8[D]")), "records": int(row["records"]), "hours": int(row["hours"])}
@@ -146,7 +142,7 @@ def gaps(
     from dayfile.api import open_archive
 
     opened = open_archive(archive)
-    given = parse_keys_given(opened, data_type, key or ())
+    given = parse_keys_given(opened, data_type, key)
     if png is not None:
         write_picture(partial(opened.plot_gaps, data_type, from_, to, longer_than=longer_than, **given), png)
         return
@@ -176,27 +172,3 @@ def format_length(length: np.timedelta64) -> str:
     minutes = int(length.astype("m8[m]").astype(int))
     days = f"{minutes // 1440} d " if minutes >= 1440 else ""
     return f"{days}{minutes // 60 % 24:02}:{minutes % 60:02}"
-
-
-def parse_keys_given(archive: Archive, data_type: str, given: list[str] | tuple[()]) -> dict[str, Any]:
-    """Parse keys as they are given on the command line; a value alone is one of the main key.
-
-    Raises
-    ------
-    UsageError
-        A value alone, and the type has no main key.
-    """
-    from dayfile.errors import UsageError
-
-    keys: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            description = archive.describe(data_type)
-            names = list(description.keys[0]) if description.keys else []
-            name, value = description.main_key or (names[0] if len(names) == 1 else ""), text
-            if not name:
-                there = f"write NAME={text}, with one of {', '.join(names)}" if names else "it has no keys"
-                raise UsageError(f"{data_type} has no main key that {text} could be; {there}")
-        keys[name] = value
-    return keys

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.completion import complete_installed_types
-from dayfile.cli.inspect import JsonOption, find_width
+from dayfile.cli.inspect import JsonOption
+from dayfile.cli.output import find_width
 from dayfile.messages import plural
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from dayfile.cli.inspect import JsonOption
+from dayfile.cli.output import say
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
 
@@ -30,7 +31,7 @@ def info(archive: ArchiveOption = Path("archive"), as_json: JsonOption = False) 
         return
     width = max(map(len, facts))
     for name, fact in facts.items():
-        typer.echo(f"{name:<{width}}  {fact}")
+        say(f"{name:<{width}}  {fact}", indent=width + 2)
 
 
 def list_installation() -> Iterator[tuple[str, str]]:

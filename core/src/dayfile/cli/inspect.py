@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dayfile.cli.completion import complete_types
+from dayfile.cli.output import find_width, say
 from dayfile.cli.run import ArchiveOption
 
 if TYPE_CHECKING:
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
     from dayfile.api import Archive
 
-__all__ = ["JsonOption", "find_width", "format_second", "ls", "plugins"]
+__all__ = ["JsonOption", "format_second", "ls", "plugins"]
 
 WIDTH_WITH_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
 """Width of what follows the name in a line of ``ls``, with times to the second."""
-PIPE_WIDTH = 80
-"""Width without a terminal."""
 HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -157,11 +155,6 @@ def list_by_key(archive: Archive, names: list[str], by: str, *, as_json: bool) -
                 typer.echo(f"  {entry[by]!s:<{width}}{row}")
 
 
-def find_width() -> int:
-    """Find the columns of the terminal, or what COLUMNS says; 80 for a pipe or a file."""
-    return shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
-
-
 def format_plain(time: np.datetime64 | None, unit: Literal["s", "m"]) -> str:
     """Format a time to the second or minute, with a blank before the time of day."""
     return "" if time is None else str(time.astype(f"datetime64[{unit}]")).replace("T", " ")
@@ -203,6 +196,6 @@ def plugins(as_json: JsonOption = False) -> None:
             for line in textwrap.wrap(f"{name:<28} {loaded.data_types[name].title}", find_width() - 4, **HANGING):
                 typer.echo(f"    {line}")
         if entry["failed"]:
-            typer.echo(f"    {entry['failed']}")
+            say(f"    {entry['failed']}", indent=8)
             typer.echo("".join(f"    {line}\n" for line in str(entry["traceback"]).splitlines()).rstrip())
     raise typer.Exit(3 if failures else 0)

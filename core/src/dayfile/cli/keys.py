@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer.core
+import typer
 
-from dayfile.cli.coverage import parse_keys_given
+from dayfile.cli.usage import Command
 
 if TYPE_CHECKING:
     from dayfile.api import Archive
 
-__all__ = ["KeyCommand", "parse_key_lists"]
+__all__ = ["KeyCommand", "KeyOption", "parse_keys_given"]
+
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="NAME=VALUE",
+        help="Only this key, such as station=501 or station=501,502; for short --station 501.",
+    ),
+]
 
 
-class KeyCommand(typer.core.TyperCommand):
+class KeyCommand(Command):
     """A command with ``--key NAME=VALUE``, which can be written ``--NAME VALUE`` too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - of click, which typer brings
@@ -58,7 +67,36 @@ def rewrite_keys(words: Iterable[str], options: Iterable[str]) -> Iterator[str]:
             yield from (word,) if given is None else ("--key", f"{name[2:].replace('-', '_')}={given}")
 
 
-def parse_key_lists(archive: Archive, data_type: str, given: list[str] | None) -> dict[str, Any]:
-    """Parse keys as they are given for reading: several values of one key are written with commas between."""
-    keys = parse_keys_given(archive, data_type, given or [])
-    return {name: text.split(",") if "," in text else text for name, text in keys.items()}
+def parse_keys_given(archive: Archive, data_type: str, given: Iterable[str] | None) -> dict[str, Any]:
+    """Parse keys as they are given on the command line; a value alone is one of the main key.
+
+    Returns
+    -------
+    dict of str to str or list of str
+        The value of each key, or several: they are written with commas between, or in several options.
+
+    Raises
+    ------
+    UsageError
+        A value alone, and the type has no main key.
+    """
+    keys: dict[str, list[str]] = {}
+    for text in given or ():
+        name, equals, values = text.partition("=")
+        if not equals:
+            name, values = find_main_key(archive, data_type, text), text
+        keys.setdefault(name, []).extend(value.strip() for value in values.split(","))
+    return {name: values[0] if len(values) == 1 else values for name, values in keys.items()}
+
+
+def find_main_key(archive: Archive, data_type: str, value: str) -> str:
+    """Return the name of the main key of a type; UsageError if it has none, which a value could be of."""
+    from dayfile.errors import UsageError
+
+    description = archive.describe(data_type)
+    names = list(description.keys[0]) if description.keys else []
+    main = description.main_key or (names[0] if len(names) == 1 else "")
+    if not main:
+        there = f"write NAME={value}, with one of {', '.join(names)}" if names else "it has no keys"
+        raise UsageError(f"{data_type} has no main key that {value} could be; {there}")
+    return main

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dayfile.cli.output import say
 from dayfile.cli.run import ArchiveOption, ConfigOption, PluginsOption, SetOption, report_run
-from dayfile.messages import plural, printable
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.archive.reindexing import Reindexed
@@ -38,7 +39,7 @@ def init(
     root = Root(directory)
     known = root.exists()
     root.create()
-    typer.echo(printable(f"{root.path} is an archive already" if known else f"made the archive {root.path}"))
+    say(f"{root.path} is an archive already" if known else f"made the archive {root.path}")
 
 
 def check(
@@ -59,7 +60,7 @@ def check(
     problems = 0
     for problem in check_archive(root, deep=deep, plugins=loaded):
         problems += 1
-        typer.echo(printable(f"{problem.path}: {problem.message}"), err=True)
+        say(f"{problem.path}: {problem.message}", err=True)
     files = plural(len(root.list_day_files(lambda *_: None)), "day file")
     typer.echo(f"{files} checked, {plural(problems, 'problem')}, {count_without_digest(root)} without a digest")
     raise typer.Exit(3 if problems else 0)
@@ -107,9 +108,9 @@ def adopt(
 def report_reindexed(done: Reindexed) -> None:
     """Print the result of rebuilding a catalogue, and exit."""
     for problem in done.problems:
-        typer.echo(printable(f"dayfile: {problem}"), err=True)
+        say(f"dayfile: {problem}", err=True)
     for note in done.passed_over[:MOST_NOTES]:
-        typer.echo(printable(note))
+        say(note)
     if len(done.passed_over) > MOST_NOTES:
         typer.echo(f"and {len(done.passed_over) - MOST_NOTES} more")
     typer.echo(f"the catalogue lists {plural(done.day_files, 'day file')}")

@@ -11,21 +11,56 @@ import errno
 import functools
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, cast
 
 import typer
 
+from dayfile.messages import printable
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["end_for_lost_output", "find_output_error", "replace_outputs", "require_output"]
+__all__ = ["end_for_lost_output", "find_output_error", "find_width", "replace_outputs", "require_output", "say"]
 
 P = ParamSpec("P")
 CLOSED_PIPE = 128 + 13
 """Exit code of a program that SIGPIPE ended."""
+
+
+TO_A_PIPE = 80
+"""Width without a terminal."""
+
+
+def find_width() -> int:
+    """Find the columns of the terminal, or what COLUMNS says; 80 for a pipe or a file."""
+    return shutil.get_terminal_size((TO_A_PIPE, 0)).columns
+
+
+def say(text: str, *, err: bool = False, indent: int = 4) -> None:
+    """Print a message for people: on a terminal, a line that is too long is broken between words.
+
+    Parameters
+    ----------
+    text : str
+        The message.
+    err : bool
+        Whether it goes to standard error.
+    indent : int
+        Blanks before what follows a broken line.
+    """
+    stream = sys.stderr if err else sys.stdout
+    lines = printable(text).splitlines() or [""]
+    if stream.isatty():
+        wrapper = textwrap.TextWrapper(
+            find_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines = [part for line in lines for part in wrapper.wrap(line) or [""]]
+    typer.echo("\n".join(lines), err=err)
 
 
 class Lasting(io.RawIOBase):

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from dayfile.cli.completion import complete_fields, complete_kinds
-from dayfile.cli.coverage import FromOption, KeyOption, ToOption, TypeArgument
-from dayfile.cli.keys import parse_key_lists
+from dayfile.cli.coverage import FromOption, ToOption, TypeArgument
+from dayfile.cli.keys import KeyOption, parse_keys_given
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural
+from dayfile.messages import printable
 
 __all__ = ["plot"]
 
@@ -58,19 +58,15 @@ def plot(
     """
     from dayfile.api import open_archive
     from dayfile.archive.identity import refuse_url
-    from dayfile.model.plot_default import split_element
     from dayfile.plots.figures import check_suffix, save_figure
 
     refuse_url(out)
     check_suffix(out)
     opened = open_archive(archive)
-    chosen = split_names(fields)
-    # A plot may need fields that nobody named, such as the layout's; so all are read where none are chosen.
-    names = [split_element(each)[0] for each in chosen] or None
-    keys = parse_key_lists(opened, data_type, key)
-    records = opened.read(data_type, from_, to, fields=names, where=where, inside=True, **keys)
-    save_figure(records.plot(kind, fields=chosen, log=log), out)
-    typer.echo(f"{out}: {plural(len(records), 'record')} of {data_type}")
+    keys = parse_keys_given(opened, data_type, key)
+    figure = opened.plot(data_type, from_, to, kind=kind, fields=split_names(fields), where=where, log=log, **keys)
+    save_figure(figure, out)
+    typer.echo(printable(str(out)))
 
 
 def split_names(text: str | None) -> list[str]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.inspect import JsonOption, find_width
+from dayfile.cli.inspect import JsonOption
 from dayfile.cli.maintain import open_existing
-from dayfile.cli.output import require_output
+from dayfile.cli.output import find_width, require_output, say
 from dayfile.cli.run import ArchiveOption
-from dayfile.messages import plural, printable
+from dayfile.cli.usage import Command, CommandGroup
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.archive.quarantine import Quarantine
@@ -29,7 +30,9 @@ NamesArgument = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All entries.")]
 
-quarantine = typer.Typer(help="What could not be archived: list, show, submit again, delete.", no_args_is_help=True)
+quarantine = typer.Typer(
+    help="What could not be archived: list, show, submit again, delete.", no_args_is_help=True, cls=CommandGroup
+)
 
 
 def choose_entries(box: Quarantine, names: list[str] | None, everything: bool) -> list[str]:  # noqa: FBT001 - an option
@@ -56,15 +59,15 @@ def for_each(
     code = 0
     for name in choose_entries(box, names, everything):
         try:
-            typer.echo(printable(do(box, name)))
+            say(do(box, name))
         except StorageError as error:
-            typer.echo(printable(f"dayfile: {error}"), err=True)
+            say(f"dayfile: {error}", err=True)
             code = error.exit_code
         time.sleep(5 * PAUSE)  # lets in a watch that waits for the quarantine
     raise typer.Exit(code)
 
 
-@quarantine.command("ls")
+@quarantine.command("ls", cls=Command)
 @require_output
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
@@ -102,10 +105,11 @@ def quarantine_ls(
     raise typer.Exit(3 if any(entry.closed for entry in entries) else 0)
 
 
-@quarantine.command("show")
+@quarantine.command("show", cls=Command)
 @require_output
 def quarantine_show(
-    name: Annotated[str, typer.Argument(metavar="ENTRY")], archive: ArchiveOption = Path("archive")
+    name: Annotated[str, typer.Argument(metavar="ENTRY", help="Name of an entry, or a unique beginning of it.")],
+    archive: ArchiveOption = Path("archive"),
 ) -> None:
     """Show the reason of an entry, and the path of its bytes."""
     from dayfile.archive.directories import refuse
@@ -115,14 +119,16 @@ def quarantine_show(
     if entry.closed is not None:
         refuse(entry.path, entry.closed)
     typer.echo(json.dumps(entry.reason, indent=2))
-    typer.echo(printable(str(entry.content or "its bytes were moved back to incoming/ already")))
+    say(str(entry.content or "its bytes were moved back to incoming/ already"))
 
 
-@quarantine.command("requeue")
+@quarantine.command("requeue", cls=Command)
 def quarantine_requeue(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:
-    """Move entries back to incoming/, for the next run, after a layout or a setting was fixed.
+    """Move entries back to incoming/, for the next run.
+
+    They are tried again, after a layout or a setting was fixed.
 
     Exit codes: 0 done, 2 no such entry, 4 some could not be moved.
     """
@@ -137,7 +143,7 @@ def quarantine_requeue(
     for_each(archive, names, everything, requeue)
 
 
-@quarantine.command("drop")
+@quarantine.command("drop", cls=Command)
 def quarantine_drop(
     names: NamesArgument = None, everything: AllOption = False, archive: ArchiveOption = Path("archive")
 ) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.completion import complete_plugins
+from dayfile.cli.output import say
 from dayfile.cli.progress import show_progress, show_watch
-from dayfile.messages import plural, printable
+from dayfile.messages import plural
 
 if TYPE_CHECKING:
     from dayfile.archive.root import Root
@@ -35,6 +36,8 @@ __all__ = [
 
 PIPE, PIPED_NAME = "-", "standard-input"
 """The argument for standard input, and the name of its source unless ``--name`` gives one."""
+NAME_WIDTH, NUMBER_WIDTH = 28, 12
+"""Columns of the names of data types, and of numbers of their records."""
 
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")
@@ -253,24 +256,35 @@ def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:
 def report_run(report: Report, *, quiet: bool) -> None:
     """Print what a run did, and problems to standard error."""
     if report.made and not quiet:
-        typer.echo(printable(f"made the archive {report.made}"))
+        say(f"made the archive {report.made}")
     if report.recovered:
-        typer.echo("dayfile: the previous run was interrupted; what it had accepted is archived now", err=True)
+        say("dayfile: the previous run was interrupted; what it had accepted is archived now", err=True)
     for name in report.growing:
-        typer.echo(printable(f"dayfile: {name} is still being written; it waits for the next run"), err=True)
+        say(f"dayfile: {name} is still being written; it waits for the next run", err=True)
     if report.left_message:
-        typer.echo(printable(f"dayfile: {report.left_message}"), err=True)
+        say(f"dayfile: {report.left_message}", err=True)
     for failure in report.failures:
-        typer.echo(printable(f"dayfile: {failure.message}"), err=True)
+        say(f"dayfile: {failure.message}", err=True)
         if failure.trace:
             typer.echo(failure.trace, err=True)
     for text, number in report.remarks.items():
-        typer.echo(f"dayfile: {text} ({plural(number, 'record')})", err=True)
+        say(f"dayfile: {text} ({plural(number, 'record')})", err=True)
     for message in [entry.message for entry in report.held] + [entry.message for entry in report.quarantine]:
-        typer.echo(printable(f"dayfile: {message}"), err=True)
+        say(f"dayfile: {message}", err=True)
     if quiet:
         return
-    for name, counts in report.records.items():
-        typer.echo(f"{name:<28}" + "".join(f"{number:>9} {word}" for word, number in counts.items()))
-    sources = ", ".join(f"{number} {word}" for word, number in report.sources.items())
-    typer.echo(f"sources: {sources}; {plural(len(report.day_files), 'day file')} published in {report.seconds:.1f} s")
+    for line in format_counts(report):
+        typer.echo(line)
+
+
+def format_counts(report: Report) -> Iterator[str]:
+    """Format the numbers of records of each data type, and those of sources and day files."""
+    for place, (name, counts) in enumerate(report.records.items()):
+        if not place:
+            yield f"{'records':<{NAME_WIDTH}}" + "".join(f"{word:>{NUMBER_WIDTH}}" for word in counts)
+        if len(name) > NAME_WIDTH:  # it has a line of its own
+            yield name
+        shown = name if len(name) <= NAME_WIDTH else ""
+        yield f"{shown:<{NAME_WIDTH}}" + "".join(f"{number:>{NUMBER_WIDTH},}" for number in counts.values())
+    yield "sources: " + ", ".join(f"{number} {word}" for word, number in report.sources.items())
+    yield f"{plural(len(report.day_files), 'day file')} published in {report.seconds:.1f} s"

@@ -16,7 +16,7 @@ __all__ = ["serve"]
 def serve(
     plugins: PluginsOption = None,
     archive: MaybeArchiveOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")] = 8000,
     workers: Annotated[
         int | None,

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dayfile.cli.completion import complete_fields
-from dayfile.cli.coverage import FromOption, KeyOption, ToOption, TypeArgument
-from dayfile.cli.inspect import JsonOption, find_width
-from dayfile.cli.keys import parse_key_lists
+from dayfile.cli.coverage import FromOption, ToOption, TypeArgument
+from dayfile.cli.inspect import JsonOption
+from dayfile.cli.keys import KeyOption, parse_keys_given
+from dayfile.cli.output import find_width
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import plural
 
@@ -70,7 +71,7 @@ def show(
         raise UsageError("--at is one time; leave out --from, --to and --where")
     opened = open_archive(archive)
     names = [name.strip() for name in fields.split(",")] if fields else None
-    keys = parse_key_lists(opened, data_type, key)
+    keys = parse_keys_given(opened, data_type, key)
     if at is not None:
         records = opened.at(data_type, at, **keys)
         pieces = iter([records if names is None else records[names]])

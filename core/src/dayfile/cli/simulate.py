@@ -37,7 +37,9 @@ def simulate(
         ),
     ] = None,
     clients: Annotated[int, typer.Option(min=1, metavar="N", help="With --upload: number of clients at once.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0, help="With --upload: start no upload after this time.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, metavar="S", help="With --upload: start no upload after this time.")
+    ] = 60.0,
 ) -> None:
     """Write sample sources of an instrument, or send them.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dayfile.cli.inspect import JsonOption, find_width
+from dayfile.cli.inspect import JsonOption
+from dayfile.cli.output import find_width
 from dayfile.cli.run import ArchiveOption
 from dayfile.messages import format_age, format_size, plural, printable
 

@@ -21,7 +21,7 @@ from dayfile.model.datatype import DataType
 if TYPE_CHECKING:
     from dayfile.archive.day_tables import DayTables
 
-__all__ = ["BlobReader", "ByteOrder", "Day", "Exporter", "RangeExporter", "Selection", "TextExporter"]
+__all__ = ["BlobReader", "ByteOrder", "Day", "Export", "Exporter", "RangeExporter", "Selection", "TextExporter"]
 
 ByteOrder = Literal["big", "little"]
 
@@ -152,6 +152,25 @@ class Selection:
     empty: RecordTable
     readers: Mapping[str, BlobReader] = field(default_factory=dict)
     damaged: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        The files; none if the export went to a stream.
+    records : int or None
+        Number of records in them; None for a day as it is stored.
+    damaged : mapping of str to int
+        How many blobs of each field were damaged, and left out.
+    """
+
+    files: tuple[Path, ...]
+    records: int | None = None
+    damaged: Mapping[str, int] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from dayfile.export.base import Selection, TextExporter
 from dayfile.export.blocks import Block, read_selection
+from dayfile.export.numbers import format_numbers
 from dayfile.handover.columns import FieldColumn, find_time_name
 
 __all__ = ["CsvExporter", "JsonLinesExporter"]
 
-CELLS = 100_000
-"""Values that are converted to Python objects at once."""
+CELLS = 200_000
+"""Values that are texts at once."""
+TO_QUOTE = frozenset(',"\r\n')
 
 
 class CsvExporter(TextExporter):
@@ -36,13 +38,13 @@ class CsvExporter(TextExporter):
         """Yield the line of names, then the records."""
         head = [find_time_name(selection.empty)]
         for column in Block(selection.empty).columns():
-            head += [label for label, _ in label_cells(column)]
-        yield format_csv([head])
+            head += list_labels(column)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(head)
+        yield text.getvalue()
         for block in iterate_small(selection):
-            columns = [format_times(block)]
-            for column in block.columns():
-                columns += [cells for _, cells in label_cells(column)]
-            yield format_csv(zip(*columns, strict=True))
+            columns = [format_times(block), *map(join_cells, block.columns())]
+            yield "".join([f"{line}\n" for line in map(",".join, zip(*columns, strict=True))])
 
 
 class JsonLinesExporter(TextExporter):
@@ -58,16 +60,16 @@ class JsonLinesExporter(TextExporter):
     def format(self, selection: Selection) -> Iterator[str]:
         """Yield an object for each record."""
         time = find_time_name(selection.empty)
+        names = [time, *(column.name for column in Block(selection.empty).columns())]
+        places = [f"{encode_basestring(name).replace('%', '%%')}:%s" for name in names]
+        template = f"{{{','.join(places)}}}\n"
         for block in iterate_small(selection):
-            columns = list(block.columns())
-            names = [time, *(column.name for column in columns)]
-            rows = zip(format_times(block), *(list_plain(column, finite=True) for column in columns), strict=True)
-            lines = (make_line(dict(zip(names, row, strict=True))) for row in rows)
-            yield "".join(lines)
+            columns = [[f'"{each}"' for each in format_times(block)], *map(join_values, block.columns())]
+            yield "".join([template % row for row in zip(*columns, strict=True)])
 
 
 def iterate_small(selection: Selection) -> Iterator[Block]:
-    """Read a selection in blocks small enough to need little memory as Python objects."""
+    """Read a selection in blocks small enough to need little memory as texts."""
     cells = sum(max(1, int(np.prod(each.array_shape))) for each in selection.data_type.fields)
     for block in read_selection(selection):
         yield from block.split(max(1, CELLS // max(1, cells)))
@@ -75,70 +77,67 @@ def iterate_small(selection: Selection) -> Iterator[Block]:
 
 def format_times(block: Block) -> list[str]:
     """Format the times of records to the nanosecond."""
-    return [f"{time}Z" for time in np.datetime_as_string(block.records.times, unit="ns")]
+    return [f"{time}Z" for time in np.datetime_as_string(block.records.times, unit="ns").tolist()]
 
 
-def format_csv(rows: Any) -> str:  # noqa: ANN401 - rows of cells
-    """Format rows of cells."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def list_labels(column: FieldColumn) -> list[str]:
+    """List the labels of the elements of a column, ``hp[0]``; of a single value, its name."""
+    places = np.ndindex(column.values.shape[1:])
+    return [f"{column.name}[{','.join(map(str, place))}]" if place else column.name for place in places]
 
 
-def make_line(record: dict[str, Any]) -> str:
-    """Make a line of a record."""
-    return f"{json.dumps(record, ensure_ascii=False, separators=(',', ':'), default=list_blob)}\n"
+def join_cells(column: FieldColumn) -> list[str]:
+    """Return the cells of a column for each record, with commas between those of elements."""
+    texts = format_elements(column, format_csv_cell, empty="", infinite=True)
+    return texts.tolist() if texts.ndim == 1 else list(map(",".join, texts.reshape(len(texts), -1).tolist()))
 
 
-def label_cells(column: FieldColumn) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the cells of each element of a column, with its label."""
-    converted = np.empty(column.values.shape, object)
-    converted[...] = make_plain(column)
-    for place in np.ndindex(column.values.shape[1:]):
-        label = f"{column.name}[{','.join(map(str, place))}]" if place else column.name
-        cells = converted[(slice(None), *place)].tolist()
-        if column.values.dtype == bool:
-            cells = ["true" if cell else "false" for cell in cells]
-        yield label, [format_blob(cell) for cell in cells] if column.values.dtype == object else cells
-
-
-def list_plain(column: FieldColumn, *, finite: bool) -> list[Any]:
-    """Convert the values of a column to Python objects, arrays to lists; with ``finite``, infinity is missing too."""
-    found: list[Any] = make_plain(column, finite=finite).tolist()
+def join_values(column: FieldColumn) -> list[str]:
+    """Return the values of a column for each record as JSON, arrays as lists."""
+    texts = format_elements(column, format_json, empty="null", infinite=False)
+    while texts.ndim > 1:  # the innermost lists first
+        rows = np.empty(texts.shape[:-1], object)
+        rows.reshape(-1)[:] = list(map(list_json, texts.reshape(-1, texts.shape[-1]).tolist()))
+        texts = rows
+    found: list[str] = texts.tolist()
     return found
 
 
-def make_plain(column: FieldColumn, *, finite: bool = False) -> npt.NDArray[np.object_]:
-    """Convert values to Python objects; what is missing, and NaN, becomes None.
-
-    A float32 becomes the shortest number that means it: 13.07, not 13.069999694824219.
-    """
+def format_elements(
+    column: FieldColumn, format_item: Callable[[Any], str], *, empty: str, infinite: bool
+) -> npt.NDArray[np.object_]:
+    """Format each element of a column; numbers together, texts and blobs one by one."""
     values = column.values
-    if values.dtype == object:
-        return values
-    missing = np.zeros(values.shape, bool) if column.missing is None else column.missing
-    if values.dtype.kind == "f":
-        missing = missing | ~(np.isfinite(values) if finite else ~np.isnan(values))
-    if values.dtype == np.float32:
-        values = values.astype(str).astype(np.float64)
-    converted = values.astype(object)
-    converted[missing] = None
-    return converted
+    if values.dtype.kind not in "OU":
+        return format_numbers(values, column.missing, empty=empty, infinite=infinite)
+    flat = np.empty(values.size, object)
+    flat[:] = [empty if value is None else format_item(value) for value in values.ravel().tolist()]
+    texts = flat.reshape(values.shape)
+    if column.missing is not None:
+        texts[column.missing] = empty
+    return texts
 
 
-def list_blob(value: Any) -> Any:  # noqa: ANN401 - samples or bytes
-    """Convert samples to a list, and bytes to base64."""
-    return b64encode(value).decode() if isinstance(value, bytes) else list_samples(value)
+def format_csv_cell(value: Any) -> str:  # noqa: ANN401 - text, bytes or samples
+    """Format a text or blob for a cell, in quotes only where :mod:`csv` would quote it."""
+    cell = value if isinstance(value, str) else format_blob(value)
+    return cell if TO_QUOTE.isdisjoint(cell) else '"' + cell.replace('"', '""') + '"'
 
 
-def list_samples(samples: npt.NDArray[Any]) -> list[Any]:
-    """Convert samples to a list."""
-    return list_plain(FieldColumn("", samples), finite=True)
+def format_json(value: Any) -> str:  # noqa: ANN401 - text, bytes or samples
+    """Format a text or blob as JSON."""
+    if isinstance(value, str):
+        return encode_basestring(value)
+    return f'"{format_blob(value)}"' if isinstance(value, bytes) else format_blob(value)
 
 
-def format_blob(value: Any) -> Any:  # noqa: ANN401 - samples, text, bytes or None
-    """Format a blob for a cell."""
-    if value is None or isinstance(value, str):
-        return value
-    found = list_blob(value)
-    return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"))
+def format_blob(value: Any) -> str:  # noqa: ANN401 - samples or bytes
+    """Format samples as a list, and bytes as base64."""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return list_json(format_numbers(value, None, empty="null", infinite=False).tolist())
+
+
+def list_json(texts: list[str]) -> str:
+    """Make a list of JSON."""
+    return f"[{','.join(texts)}]"

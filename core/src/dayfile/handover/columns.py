@@ -22,6 +22,7 @@ __all__ = [
     "import_extra",
     "iterate_columns",
     "label_elements",
+    "make_field_column",
 ]
 
 
@@ -108,13 +109,18 @@ def iterate_columns(records: RecordTable, *, blobs: bool) -> Iterator[FieldColum
     for name, values in records.keys.items():
         yield FieldColumn(name, values if values.dtype != object else values.astype(str))
     for field in records.data_type.fields:
-        values = records.array[field.name]
-        if field.type == "char":
-            values = decode_texts(values)
-        if field.blob and blobs:
-            values = records.all_blobs(field.name)
-        missing = field.is_missing(values) if field.missing else None
-        yield FieldColumn(field.name, values, missing, field.unit, field.doc, field)
+        yield make_field_column(records, field, blobs=blobs)
+
+
+def make_field_column(records: RecordTable, field: Field, *, blobs: bool) -> FieldColumn:
+    """Make the column of a field; with ``blobs``, one of blobs has these, not indexes."""
+    values = records.array[field.name]
+    if field.type == "char":
+        values = decode_texts(values)
+    if field.blob and blobs:
+        values = records.all_blobs(field.name)
+    missing = field.is_missing(values) if field.missing else None
+    return FieldColumn(field.name, values, missing, field.unit, field.doc, field)
 
 
 def decode_texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.str_]:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.handover.columns import FieldColumn, RecordTable, iterate_columns
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType, Field
 from dayfile.model.plot_default import has_element, split_element
+from dayfile.plots.base import Pieces
 from dayfile.plots.figures import COLOURS
+from dayfile.plots.survey import Elements, KeyTexts, Survey, label_keys
 
 __all__ = [
     "Curve",
-    "choose_fields",
-    "find_limits",
+    "Panel",
+    "choose_elements",
     "find_longest_step",
+    "find_thresholds",
     "group_by_panel",
     "guess_fields",
     "list_curves",
-    "split_by_key",
+    "name_axis",
 ]
 
 MOST_FIELDS = 4
@@ -39,38 +40,94 @@ STEPS_TO_A_GAP = 20
 
 @dataclass(frozen=True)
 class Curve:
-    """Values of one field or element of one key, in time order.
+    """Values of one field or element of one key.
 
     Parameters
     ----------
     label : str
         What a legend says of it.
+    owner : str
+        The part of it that names the key; empty if all keys are the same.
     field : Field
         Its field.
-    times : array of datetime64[ns], shape (n,)
-        When.
-    values : array of float, shape (n,)
-        NaN where nothing was measured.
+    key : KeyTexts
+        The key of its records.
+    chosen : int
+        Index of its elements among those that are drawn.
+    column : int
+        Index of its element among these.
     """
 
     label: str
+    owner: str
     field: Field
-    times: npt.NDArray[np.datetime64]
-    values: npt.NDArray[Any]
+    key: KeyTexts
+    chosen: int
+    column: int
 
 
-def choose_fields(data_type: DataType, wanted: Sequence[str]) -> list[str]:
-    """Choose the fields to draw: those that are wanted, or the first that look like measurements.
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share an axis of values.
+
+    Parameters
+    ----------
+    curves : list of Curve
+        At least one.
+    least, greatest : float
+        Range of their values; infinite if all are missing.
+    low, high : float
+        What is below or above is far away from all others, and not drawn.
+    """
+
+    curves: list[Curve]
+    least: float
+    greatest: float
+    low: float
+    high: float
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the curves, in brackets if there is one."""
+        unit = self.curves[0].field.unit
+        return f"[{unit}]" if unit else ""
+
+    @property
+    def field_names(self) -> list[str]:
+        """Return the names of the fields."""
+        return list(dict.fromkeys(curve.field.name for curve in self.curves))
+
+    @property
+    def has_one_name(self) -> bool:
+        """Return whether there is one curve, whose label is that of its axis."""
+        return [curve.label for curve in self.curves] == self.field_names
+
+    def describe_outside(self, outside: int) -> list[str]:
+        """Describe how many values were not drawn; nothing for none."""
+        if not outside:
+            return []
+        return [f"{plural(outside, 'value')} outside not drawn; all: {self.least:g} to {self.greatest:g}"]
+
+
+def name_axis(panel: Panel) -> str:
+    """Name the axis of values of a panel: by the field if there is one, and by the unit."""
+    names = panel.field_names
+    return " ".join(filter(None, (names[0] if len(names) == 1 else "", panel.unit)))
+
+
+def choose_elements(data_type: DataType, wanted: Sequence[str]) -> list[Elements]:
+    """Choose what to draw: the fields or elements that are wanted, or the first fields that look like measurements.
 
     Raises
     ------
     UsageError
-        There are none.
+        There are none, or a field does not exist or is not a number.
     """
     found = list(wanted) or guess_fields(data_type)
     if not found:
         raise UsageError(f"no field of {data_type.name} looks like a measurement; choose with fields, or kind 'rates'")
-    return found
+    known = {field.name: field for field in data_type.fields}
+    return [find_elements(text, known, data_type.name) for text in found]
 
 
 def guess_fields(data_type: DataType) -> list[str]:
@@ -87,41 +144,7 @@ def guess_fields(data_type: DataType) -> list[str]:
     return found[:MOST_FIELDS]
 
 
-def list_curves(records: RecordTable, fields: Sequence[str]) -> list[Curve]:
-    """List the curves of fields: one for each element, and for each key of the records.
-
-    Raises
-    ------
-    UsageError
-        A field does not exist or is not a number, or the curves are too many for a picture.
-    """
-    known = {field.name: field for field in records.data_type.fields}
-    matches = [find_element(text, known, records.data_type.name) for text in fields]
-    columns = {column.name: column for column in iterate_columns(records, blobs=False)}
-    times = records.times
-    groups = list(split_by_key(records))
-    curves = []
-    for name, places in matches:
-        check_number(known[name], len(places) * len(groups))
-        values = columns[name].fill_with_nan().astype(float)
-        for key, rows in groups:
-            for place in places:
-                label = " ".join(filter(None, (key, label_element(records.data_type, columns[name], place))))
-                element = values[rows].reshape(int(rows.sum()), -1)[:, list_places(known[name]).index(place)]
-                curves.append(Curve(label, known[name], times[rows], element))
-    return curves
-
-
-def check_number(field: Field, curves: int) -> None:
-    """Check that the curves of a field can be distinguished."""
-    if curves > len(COLOURS):
-        raise UsageError(
-            f"{field.name} gives {plural(curves, 'curve')}, and a picture can show {len(COLOURS)} clearly; "
-            f"choose elements, such as {field.name}[0], or a key"
-        )
-
-
-def find_element(text: str, known: dict[str, Field], owner: str) -> tuple[str, list[tuple[int, ...]]]:
+def find_elements(text: str, known: dict[str, Field], owner: str) -> Elements:
     """Find a field by its name, ``hp`` or ``hp[0]``, and which of its elements are meant: all, or that one."""
     name, place = split_element(text)
     if name not in known:
@@ -130,89 +153,109 @@ def find_element(text: str, known: dict[str, Field], owner: str) -> tuple[str, l
     if field.base.kind not in "biuf" or field.blob:
         raise UsageError(f"{name} of {owner} is {'a blob' if field.blob else field.type}, which has no axis")
     if place is None:
-        return name, list_places(field)
+        return Elements(field, tuple(range(int(np.prod(field.array_shape, dtype=int)))))
     if not has_element(field.array_shape, place):
         raise UsageError(f"{name} of {owner} has no element {list(place)}; its shape is {list(field.array_shape)}")
-    return name, [place]
+    return Elements(field, (int(np.ravel_multi_index(place, field.array_shape)) if place else 0,))
 
 
-def list_places(field: Field) -> list[tuple[int, ...]]:
-    """List the places of the elements of a field, in their order in memory; of a single value, one empty place."""
-    return list(np.ndindex(field.array_shape))
+def list_curves(pieces: Pieces, chosen: Sequence[Elements], survey: Survey) -> list[Curve]:
+    """List the curves of some elements: one for each of them, and for each key of the records."""
+    labels = label_keys(pieces.data_type, list(pieces.keys), survey.tracks)
+    return [
+        Curve(
+            " ".join(filter(None, (owner, label_element(pieces.data_type, each.field, place)))),
+            owner,
+            each.field,
+            key,
+            number,
+            column,
+        )
+        for number, each in enumerate(chosen)
+        for key, owner in labels.items()
+        for column, place in enumerate(each.places)
+    ]
 
 
-def label_element(data_type: DataType, column: FieldColumn, place: tuple[int, ...]) -> str:
+def label_element(data_type: DataType, field: Field, number: int) -> str:
     """Label a field or an element: by its name, ``hp[0] (protons)`` where the layout names the element."""
-    if not place:
-        return column.name
-    index = ",".join(map(str, place))
-    names = [each.name for each in data_type.elements if (each.field, each.index) == (column.name, index)]
-    return f"{column.name}[{index}]" + "".join(f" ({name})" for name in names if name)
+    if not field.array_shape:
+        return field.name
+    index = ",".join(map(str, np.unravel_index(number, field.array_shape)))
+    names = [each.name for each in data_type.elements if (each.field, each.index) == (field.name, index)]
+    return f"{field.name}[{index}]" + "".join(f" ({name})" for name in names if name)
 
 
-def split_by_key(records: RecordTable) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield the rows of each key with its label, ``station 501``; keys that are all the same are not named.
-
-    The main key names its rows alone, where each of its values goes with one of the others.
-    """
-    main = records.data_type.placement.node.main_key
-    columns = {name: np.array(column, str) for name, column in records.keys.items()}
-    columns = {name: column for name, column in columns.items() if len(set(column)) > 1}
-    rows = set(zip(*columns.values(), strict=True))
-    if main in columns and len(set(columns[main])) == len(rows):
-        columns = {main: columns[main]}
-    if not columns:
-        yield "", np.ones(len(records), bool)
-        return
-    for values in sorted(
-        set(zip(*columns.values(), strict=True)), key=lambda each: [(len(text), text) for text in each]
-    ):
-        chosen = np.all([column == value for column, value in zip(columns.values(), values, strict=True)], axis=0)
-        yield ", ".join(f"{name} {value}" for name, value in zip(columns, values, strict=True)), chosen
-
-
-def group_by_panel(curves: Sequence[Curve]) -> list[list[Curve]]:
+def group_by_panel(curves: Sequence[Curve], survey: Survey, *, far: bool) -> list[Panel]:
     """Group curves that can share an axis: those of one field, or of one unit, as far as they can be distinguished.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+        What is drawn.
+    survey : Survey
+        With the values of their elements.
+    far : bool
+        Whether values that are far away from all others are drawn too.
 
     Raises
     ------
     UsageError
         There are too many groups for a picture.
     """
-    panels: list[list[Curve]] = []
+    groups: list[list[Curve]] = []
     for name in dict.fromkeys(curve.field.name for curve in curves):
         mine = [curve for curve in curves if curve.field.name == name]
         unit = mine[0].field.unit
-        fits = (panel for panel in panels if panel[0].field.unit == unit and len(panel) + len(mine) <= len(COLOURS))
-        panel = next(fits, None) if unit else None
-        if panel is None:
-            panels.append(mine)
+        fits = (group for group in groups if group[0].field.unit == unit and len(group) + len(mine) <= len(COLOURS))
+        group = next(fits, None) if unit else None
+        if group is None:
+            groups.append(mine)
         else:
-            panel.extend(mine)
-    if len(panels) > MOST_PANELS:
+            group.extend(mine)
+    if len(groups) > MOST_PANELS:
         raise UsageError(
-            f"{plural(len(panels), 'panel')} do not fit into a picture; choose at most {MOST_PANELS} fields"
+            f"{plural(len(groups), 'panel')} do not fit into a picture; choose at most {MOST_PANELS} fields"
         )
-    return panels
+    return [make_panel(group, survey, far=far) for group in groups]
 
 
-def find_longest_step(times: npt.NDArray[np.datetime64], period: int) -> np.timedelta64:
-    """Find the longest step between records, timedelta64[ns], that is no gap: by their period, or the usual step."""
+def make_panel(curves: list[Curve], survey: Survey, *, far: bool) -> Panel:
+    """Make a panel of curves, with the range of their values."""
+    values = [survey.values[chosen] for chosen in dict.fromkeys(curve.chosen for curve in curves)]
+    least = min(each.least.min() for each in values)
+    greatest = max(each.greatest.max() for each in values)
+    sample = np.concatenate([each.sample.rows.ravel() for each in values])
+    sample = sample[np.isfinite(sample)]
+    low, high = (-np.inf, np.inf) if far or not len(sample) else find_thresholds(sample)
+    return Panel(curves, float(least), float(greatest), low, high)
+
+
+def find_longest_step(steps: npt.NDArray[np.float64], period: int) -> np.timedelta64:
+    """Find the longest step between records that is no gap, timedelta64[ns]: by their period, or the usual step.
+
+    Parameters
+    ----------
+    steps : array of float64, shape (n,)
+        Nanoseconds between records, or some of them.
+    period : int
+        Seconds between records; 0 if they come at any time.
+    """
     if period:
         return np.timedelta64(int(period * PERIODS_TO_A_GAP * 1e9), "ns")
-    steps = np.diff(times).astype("timedelta64[ns]").astype(np.int64)
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
     return np.timedelta64(int(usual * STEPS_TO_A_GAP), "ns")
 
 
-def find_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Find the range of values to draw: of all, except those far away, which would flatten the others to a line.
+def find_thresholds(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Find between which values to draw: what is far away from all others would flatten these to a line.
 
     Examples
     --------
-    >>> find_limits(np.array([8.0, 9, 10, 11, 4294967295])), find_limits(np.array([8.0, 9, 10, 11]))
-    ((8.0, 11.0), (8.0, 11.0))
+    >>> find_thresholds(np.array([8.0, 9, 10, 11, 4294967295])), find_thresholds(np.array([8.0, 8, 8]))
+    ((-30.0, 50.0), (-inf, inf))
     """
-    low, high = np.percentile(values, [25, 75])
-    near = np.abs(values - np.median(values)) <= FAR * (high - low) if high > low else np.ones(len(values), bool)
-    return float(values[near].min()), float(values[near].max())
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    if high <= low:
+        return -np.inf, np.inf
+    return float(middle - FAR * (high - low)), float(middle + FAR * (high - low))

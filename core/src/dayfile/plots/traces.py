@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.handover.columns import RecordTable, iterate_columns
+from dayfile.handover.columns import iterate_columns
 from dayfile.handover.markup import show_time
-from dayfile.plots.base import Plot
+from dayfile.plots.base import Pieces, Plot
 from dayfile.plots.figures import COLOURS
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ class Traces(Plot):
         """Return whether the type has arrays of numbers."""
         return any(field.array_shape and field.base.kind in "iuf" and not field.blob for field in data_type.fields)
 
-    def draw(self, figure: Figure, records: RecordTable, fields: Sequence[str], *, log: bool) -> None:
+    def draw(self, figure: Figure, pieces: Pieces, fields: Sequence[str], *, log: bool) -> None:
         """Draw the arrays of the first record: of those that were chosen, or of all long ones."""
-        columns = {column.name: column for column in iterate_columns(records[:1], blobs=False) if column.field}
+        records = next(iter(pieces))[:1]
+        columns = {column.name: column for column in iterate_columns(records, blobs=False) if column.field}
         arrays = {name: column for name, column in columns.items() if column.values.ndim > 1}
         names = [name for name in fields if name in arrays]
         names = names or [name for name, each in arrays.items() if each.values.shape[-1] >= SHORTEST]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from dayfile.errors import UsageError
-from dayfile.plots.base import Plot
+from dayfile.plots.base import Pieces, Plot
 from dayfile.plots.traces import draw_traces
 from dayfile_hisparc.traces import NANOSECONDS_A_SAMPLE, read_traces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dayfile import DataType, Records
+    from dayfile import DataType
 
 __all__ = ["EventTraces"]
 
@@ -27,12 +27,11 @@ class EventTraces(Plot):
         """Return whether it is the type of events."""
         return data_type.name == "hisparc.events"
 
-    def draw(  # type: ignore[override]  # what it gets are always Records
-        self, figure: Figure, records: Records, fields: Sequence[str], *, log: bool
-    ) -> None:
+    def draw(self, figure: Figure, pieces: Pieces, fields: Sequence[str], *, log: bool) -> None:
         """Draw the ADC counts of each detector that has a trace, over the time since the first sample."""
         if fields:
             raise UsageError("traces of hisparc.events are drawn of all detectors; leave out the fields")
+        records = next(iter(pieces))
         try:
             traces = read_traces(records, 0)
         except ValueError as error:
