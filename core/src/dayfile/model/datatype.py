@@ -238,6 +238,8 @@ class DataType:
         How times are made of several fields; without it, of ``time`` alone, and of ``end`` if the type has one.
     plot : PlotDefault, optional
         How it is drawn if nobody says otherwise; day files do not declare it.
+    clock_doc : str
+        What else is to be known about its times; day files do not declare it.
     """
 
     instrument: str
@@ -258,6 +260,7 @@ class DataType:
     plausible: Plausible | None = None
     composed: Timing | None = None
     plot: PlotDefault | None = None
+    clock_doc: str = ""
 
     def __hash__(self) -> int:
         return self._hash
