@@ -292,6 +292,19 @@ def test_a_series_of_puts_gives_what_one_put_gives(opened, muon, tmp_path):
             assert one.root.rates[:].tobytes() == two.root.rates[:].tobytes()
 
 
+def test_a_program_can_fill_its_array_again_for_the_next_put(opened, muon):
+    (opened.root.path / "archive.yaml").write_text("sources.keep: always\n")
+    buffer = rates(muon, (0, 0))
+    with opened.putting() as put:
+        for second in (0, 300, 600):
+            buffer["second"], buffer["temperature"] = muon.start + second, second
+            put("muon.rates", buffer)
+            assert buffer.flags.writeable
+    (opened.root.path / RATES).unlink()
+    assert rebuild(opened.root, opened.plugins, opened.settings, RATES).exit_code == 0
+    assert found(opened, muon) == [(0, 0), (300, 300), (600, 600)]
+
+
 def test_what_was_put_before_an_exception_is_published(opened, muon):
     with pytest.raises(ZeroDivisionError), opened.putting() as put:
         put("muon.rates", rates(muon, (0, 1)))

@@ -44,7 +44,8 @@ def convert(
     Returns
     -------
     (DataType, Batch)
-        The type in the version with these fields, and the batch, in its dtype; its records have numbers from 0 on.
+        The type in the version with these fields, and the batch, in its dtype; its records have numbers from 0 on, and
+        memory of their own.
 
     Raises
     ------
@@ -65,10 +66,9 @@ def convert(
         raise UsageError(f"records of {data_type.name} must be structs with its fields: {error}") from error
     values = find_values(array, data_type, blobs or {})
     form, converted = convert_records(complete(array, data_type, values), data_type)
-    found = NO_BLOBS
-    if values:
-        converted = converted.copy()
-        found = index_blobs(converted, form, values)
+    if np.may_share_memory(converted, array):
+        converted = converted.copy()  # the caller may fill its array again before this is published
+    found = index_blobs(converted, form, values) if values else NO_BLOBS
     numbers = np.arange(len(converted))
     whole = require_keys(data_type, complete_keys(data_type, convert_keys(keys, data_type)))
     return form, Batch(data_type.instrument, data_type.code, converted, numbers, whole, found)
