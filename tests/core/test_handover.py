@@ -376,6 +376,17 @@ def test_dask_reads_ranges_with_conditions(archive):
 # ---- all of them
 
 
+@pytest.mark.parametrize("missing", [{}, {"missing": "keep"}, {"missing": "nan"}])
+@pytest.mark.parametrize("where", ["pressure < 0", "counts[1] < 500"])
+def test_a_condition_chooses_the_same_records_wherever_it_is_asked(archive, where, missing):
+    expected = archive.read("muon.rates", where=where, **missing)
+    lazy = xr.open_dataset(archive.root.path, engine="dayfile", where=where, **missing)
+    xr.testing.assert_identical(lazy.load(), expected.to_xarray())
+    frame = archive.to_dask("muon.rates", where=where, **missing).compute()
+    pd.testing.assert_frame_equal(frame, expected.to_pandas(), check_dtype=False)
+    assert len(archive.read("muon.rates", where=where)) > len(archive.read("muon.rates", where=where, missing="nan"))
+
+
 @pytest.mark.parametrize("empty", ["1990", "2030"])
 def test_no_records_are_handed_on_with_all_columns(archive, rates, empty):
     none = archive.read("muon.rates", empty, str(int(empty) + 1))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dayfile.archive.answering import DayReader
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.pictured import Pictured
-from dayfile.archive.question import KeyValues
+from dayfile.archive.question import KeyValues, Missing
 from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, settings_of
@@ -90,6 +90,7 @@ class Archive(Pictured):
         fields: str | Iterable[str] | None = None,
         where: str | None = None,
         inside: bool = False,
+        missing: Missing = "keep",
         **keys: KeyValues,
     ) -> Any:  # noqa: ANN401 - dask has no types
         """Make a DataFrame of dask, one partition a day, each read where it is worked on.
@@ -99,8 +100,8 @@ class Archive(Pictured):
 
         Parameters
         ----------
-        data_type, start, stop, fields, where, inside, **keys
-            As for :meth:`read`.
+        data_type, start, stop, fields, where, inside, missing, **keys
+            As for :meth:`read`; what is missing is NaN here in any case.
 
         Raises
         ------
@@ -115,7 +116,9 @@ class Archive(Pictured):
         """
         from dayfile.handover.dask import make_dask_frame
 
-        question = ask_range(self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside)
+        question = ask_range(
+            self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
+        )
         days = DayReader(self.finder, question, self.read_bytes)
         return make_dask_frame(days.read, len(days.divisions) - 1, days.divisions)
 

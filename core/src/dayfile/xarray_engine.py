@@ -16,7 +16,7 @@ from xarray.core import indexing
 from dayfile.api import open_archive
 from dayfile.archive.finding import Finder
 from dayfile.archive.lazy import LazyRecords, find_in_file
-from dayfile.archive.question import KeyValues
+from dayfile.archive.question import KeyValues, Missing
 from dayfile.errors import UsageError
 from dayfile.handover.columns import decode_texts, iterate_columns
 from dayfile.handover.xarray import build_dataset
@@ -56,7 +56,7 @@ class LazyField(BackendArray):
         """Read the part of the range from the first to the last record that is asked for, and pick from it."""
         rows = np.arange(self.shape[0])[key[0]]
         start, stop = (int(rows.min()), int(rows.max()) + 1) if np.size(rows) else (0, 0)
-        values = self.lazy.read_field(self.field.name, start, stop)[self.field.name]
+        values = self.lazy.read_field(self.field.name, start, stop).mark_missing()[self.field.name]
         if self.field.type == "char":
             values = decode_texts(values).astype(self.dtype)
         for axis, index in enumerate((rows - start, *key[1:])):
@@ -70,7 +70,7 @@ class DayfileEntrypoint(BackendEntrypoint):
 
     description = "Archives of dayfile, and day files"
     open_dataset_parameters: ClassVar[Any] = (
-        *("filename_or_obj", "drop_variables", "group", "start", "stop", "where", "inside", "keys"),
+        *("filename_or_obj", "drop_variables", "group", "start", "stop", "where", "inside", "missing", "keys"),
     )
 
     def open_dataset(  # type: ignore[override]  # xarray gives the arguments by name
@@ -83,6 +83,7 @@ class DayfileEntrypoint(BackendEntrypoint):
         stop: Time | None = None,
         where: str | None = None,
         inside: bool = False,
+        missing: Missing = "keep",
         keys: Mapping[str, KeyValues] | None = None,
     ) -> xr.Dataset:
         """Open the records of a data type; times are read now, and each field when it is looked at.
@@ -95,8 +96,8 @@ class DayfileEntrypoint(BackendEntrypoint):
             Fields to leave out.
         group : str, optional
             Name of the data type; not needed where there is only one.
-        start, stop, where, inside
-            As for :meth:`dayfile.Archive.read`.
+        start, stop, where, inside, missing
+            As for :meth:`dayfile.Archive.read`; what is missing is NaN here in any case.
         keys : mapping, optional
             Keys as for :meth:`dayfile.Archive.read`: ``{"station": [501, 502]}``.
 
@@ -110,7 +111,7 @@ class DayfileEntrypoint(BackendEntrypoint):
         path = Path(filename_or_obj)
         finder: Finder = open_archive(path).finder if path.is_dir() else find_in_file(path)
         name = choose_type(finder, group)
-        question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing="nan")
+        question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing=missing)
         lazy = LazyRecords(finder, question)
         left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         values = {

@@ -88,15 +88,16 @@ class Reader:
             ISO text (``2024``, ``2024-05``, ``2024-05-01``, ``2024-05-01T12:00``), ``now``, ``today`` or ``yesterday``,
             a time, or a number of the type's own clock; without one, from the first or to the last record.
         fields : list of str, optional
-            Only these fields; times, keys and blobs are there all the same.
+            Only these fields; times and keys are there all the same. The blobs of a field are there if it is.
         where : str, optional
             Only records for which this holds: ``pulseheight[0] > 500 and not quality.BAD_CLOCK``; see
             :mod:`dayfile.model.conditions`. It may name fields that are not among ``fields``.
         inside : bool
             Only records that begin in the range: start <= time < stop.
         missing : {'keep', 'nan'}
-            ``nan``: fields that have values for "not measured" become floats, with NaN for these; ``where`` sees NaN
-            too, so that no comparison but ``!=`` holds for them.
+            What ``where`` compares, and the records hold, for values that mean "not measured". ``keep``: the values as
+            they are stored. ``nan``: NaN, so that no comparison but ``!=`` holds; fields that have such values become
+            floats. Tables of other libraries, made by ``to_pandas`` and the like, have NaN or null in any case.
         **keys : str or int, or a list of them
             Only records with these keys, such as ``station=501`` or ``station=[501, 502]``.
 
