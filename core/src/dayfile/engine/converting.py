@@ -113,8 +113,9 @@ def require_keys(data_type: DataType, keys: Keys) -> dict[str, str | int]:
         raise UsageError(f'records of {data_type.name} need keys: put("{data_type.name}", records, {call})')
     for name in keys:
         if name not in node.keys:
-            has = f"its keys are {', '.join(node.keys)}" if node.keys else "it has no keys"
-            raise UsageError(f"{data_type.name} has no key {name!r}{suggest(name, node.keys)}; {has}")
+            known = dict.fromkeys(NODE_KEY.findall(node.path))  # those of titles alone are for plugins to complete
+            hint = suggest(name, known) or "; it has no keys"
+            raise UsageError(f"{data_type.name} has no key {name!r}{hint}")
     whole = {name: keys[name] for name in node.keys}
     try:
         fill_path(node.path, whole)

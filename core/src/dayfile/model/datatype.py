@@ -357,8 +357,8 @@ class DataType:
 
     def timed(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Find the records that have their times, shape (n,): the others have no day and cannot be archived."""
-        stamps = self.stamps(records).values()
-        timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(values) for values in stamps], axis=0)
+        defined = [self.clock.defined(values) for values in self.stamps(records).values()]
+        timed: npt.NDArray[np.bool_] = np.all([*defined, ~self.timing.contradicts(records, self.clock)], axis=0)
         return timed
 
     def why_untimed(self, records: npt.NDArray[Any]) -> str:
@@ -373,7 +373,7 @@ class DataType:
         >>> hits.why_untimed(np.array([(0,), (10**12,)], hits.dtype))
         'no time: second is 0, a mark for no time, or 1000000000000, not in the years 1900 to 2261; so there is no day'
         """
-        reasons = []
+        reasons = self.timing.describe_contradictions(records, self.clock)
         for stamp, values in self.stamps(records).items():
             marked = self.clock.marked(values)
             outside = ~marked & ~self.clock.defined(values)
