@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import tables
 
@@ -248,6 +249,8 @@ def test_the_first_record_that_does_not_fit_is_named(opened, muon):
         (np.zeros(2, [("second", "u4"), ("counts", "u2", 3)]), "they lack quality, temperature, label"),
         ([1, 2, 3], "they lack quality, second, counts, temperature, label"),
         (None, "they lack quality"),
+        ({"second": [1]}, r"must be a structured array, or records that were read, not a dict; fill in np\.zeros\(n"),
+        (pd.DataFrame({"second": [1]}), "not a DataFrame; fill in"),
         (np.zeros((1, 2), [("second", "u4")]), "they lack quality"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -35,6 +36,8 @@ GivenSource = str | Path | bytes | tuple[str, bytes]
 """A source as a program gives it: a path, its content, or its name and content."""
 
 __all__ = ["Archive", "create_archive", "open_archive"]
+
+logger = logging.getLogger(__name__)
 
 
 class Archive(Pictured):
@@ -80,6 +83,9 @@ class Archive(Pictured):
     def settings(self) -> Settings:
         """The settings that were given, over environment, ``archive.yaml`` and defaults; read when first needed."""
         return settings_of(self.root, self.plugins, self._given)
+
+    def __repr__(self) -> str:
+        return f"<archive {self.root.path}>"
 
     def to_dask(
         self,
@@ -272,7 +278,10 @@ class Archive(Pictured):
         known = keys_of(chosen.settings_models)  # the others are of plugins that are left out, and were checked before
         given = {key: each for key, each in self._given.items() if key in known}
         settings = settings_of(self.root, chosen, given)
-        return run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
+        report = run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
+        if report.left:
+            logger.warning("%s", report.left_message)
+        return report
 
 
 def check_wait(wait: float) -> float:

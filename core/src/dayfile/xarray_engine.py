@@ -16,11 +16,11 @@ from xarray.core import indexing
 from dayfile.api import open_archive
 from dayfile.archive.finding import Finder
 from dayfile.archive.lazy import LazyRecords, find_in_file
-from dayfile.archive.question import KeyValues, Missing
+from dayfile.archive.question import KeyValues, Missing, list_key_names
 from dayfile.errors import UsageError
 from dayfile.handover.columns import decode_texts, iterate_columns
 from dayfile.handover.xarray import build_dataset
-from dayfile.messages import list_some, suggest
+from dayfile.messages import list_some, suggest, suggest_near
 from dayfile.model.datatype import Field
 from dayfile.model.forms import float_field
 from dayfile.model.instants import Time
@@ -85,6 +85,7 @@ class DayfileEntrypoint(BackendEntrypoint):
         inside: bool = False,
         missing: Missing = "keep",
         keys: Mapping[str, KeyValues] | None = None,
+        **others: object,
     ) -> xr.Dataset:
         """Open the records of a data type; times are read now, and each field when it is looked at.
 
@@ -100,6 +101,8 @@ class DayfileEntrypoint(BackendEntrypoint):
             As for :meth:`dayfile.Archive.read`; what is missing is NaN here in any case.
         keys : mapping, optional
             Keys as for :meth:`dayfile.Archive.read`: ``{"station": [501, 502]}``.
+        **others
+            Refused, with a message that says what is taken.
 
         Raises
         ------
@@ -109,8 +112,14 @@ class DayfileEntrypoint(BackendEntrypoint):
         from dayfile.archive.reading import ask_range
 
         path = Path(filename_or_obj)
+        if not path.exists():
+            raise UsageError("no archive or day file is here", where=path)
         finder: Finder = open_archive(path).finder if path.is_dir() else find_in_file(path)
         name = choose_type(finder, group)
+        for word in others:
+            is_key = word in list_key_names(finder.find_newest(name))
+            near = f"; write keys={{{word!r}: …}}" if is_key else suggest_near(word, self.open_dataset_parameters)
+            raise UsageError(f"the engine of dayfile takes no {word!r}{near}", where=path)
         question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing=missing)
         lazy = LazyRecords(finder, question)
         left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())

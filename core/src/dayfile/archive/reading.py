@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "Reader", "ask_range"]
 
+TIME_OF_DAY = re.compile(":|now")
+"""What a text has that is a moment, not a day, month or year."""
 ROWS = 100_000
 """Records of a piece of :meth:`Reader.iter`."""
 
@@ -113,7 +116,7 @@ class Reader:
             The archive has no such type, or the type no such key, field or flag, or no record has such a key; the
             message says what there is.
         TimeError
-            A time cannot be understood, or ``start`` is after ``stop``.
+            A time cannot be understood, or ``start`` is after ``stop``, or both are the same day, month or year.
 
         Examples
         --------
@@ -257,5 +260,9 @@ def ask_range(
     last = NEVER if stop is None else newest.clock.read(stop)
     if last < first:
         raise TimeError(f"the range is reversed: its start, {start}, is after its stop, {stop}")
+    if isinstance(start, str) and start == stop and TIME_OF_DAY.search(start) is None:
+        raise TimeError(
+            f"the range from {start} to {stop} is empty: as a stop, a day, month or year means its beginning"
+        )
     choice = partial(find_inside if inside else find_valid_between, start=first, stop=last)
     return ask(newest, first, last, choice, keys, fields=fields, where=where, missing=missing)

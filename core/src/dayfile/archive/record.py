@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from dayfile.model.times import TIME_WORDS
+
 if TYPE_CHECKING:
     from dayfile.archive.records import Records
 
-__all__ = ["TIMES", "Record", "refuse_attribute"]
-
-TIMES = ("time", "times", "utc")
-"""What people call the times of records, which are no field."""
+__all__ = ["Record", "refuse_attribute"]
 
 
 def refuse_attribute(owner: str, name: str, names: Iterable[str]) -> NoReturn:
@@ -21,7 +20,7 @@ def refuse_attribute(owner: str, name: str, names: Iterable[str]) -> NoReturn:
     hint = ""
     if name in names:
         hint = f"; write [{name!r}] for the field or key"
-    elif name in TIMES:
+    elif name in TIME_WORDS:
         hint = "; write .times" if owner == "Records" else "; write .time"
     raise AttributeError(f"{owner} has no attribute {name!r}{hint}")
 

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
 from dayfile.archive.drawing import Drawn
-from dayfile.archive.record import TIMES, Record, refuse_attribute
+from dayfile.archive.record import Record, refuse_attribute
 from dayfile.errors import UsageError
 from dayfile.handover.methods import HandedOn
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import as_floats, drop_fields, narrow, pick_fields, take_rows
 from dayfile.model.packed import Length, Packed, unpack
+from dayfile.model.times import TIME_WORDS
 from dayfile.model.validity import find_end_seconds
 
 __all__ = ["Records"]
@@ -135,7 +136,7 @@ class Records(HandedOn, Drawn):
             return
         if name in self.left_out:
             raise UsageError(f"{name} of {self.data_type.name} was left out; add it to the fields that are read")
-        hint = "; times are in .times" if name in TIMES else suggest(name, self.names)
+        hint = "; times are in .times" if name in TIME_WORDS else suggest(name, self.names)
         raise UsageError(f"{self.data_type.name} has no field or key {name!r}{hint}")
 
     def select(self, names: Iterable[str]) -> Records:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.errors import UsageError
+from dayfile.messages import suggest
 from dayfile.model.clock import Clock
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Placement
@@ -332,8 +334,11 @@ class DataType:
         return tuple(field.name for field in self.fields if field.counter)
 
     def field(self, name: str) -> Field:
-        """Return the field of that name; KeyError if it does not exist."""
-        return {field.name: field for field in self.fields}[name]
+        """Return the field of that name; UsageError if it does not exist."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise UsageError(f"{self.name} has no field {name!r}{suggest(name, self.dtype.names or ())}")
 
     @cached_property
     def timing(self) -> Timing:
@@ -385,14 +390,8 @@ class DataType:
     def fill(self, template: str, day: np.datetime64) -> str:
         """Fill a day, and the names of the type, into a template such as the path of its placement."""
         date = day.astype("datetime64[D]").item()
-        return template.format(
-            year=date.year,
-            month=date.month,
-            day=date.day,
-            instrument=self.instrument,
-            type=self.type,
-            suffix=self.placement.suffix,
-        )
+        parts = {"year": date.year, "month": date.month, "day": date.day}
+        return template.format(**parts, instrument=self.instrument, type=self.type, suffix=self.placement.suffix)
 
     def slots(self, day: np.datetime64) -> int:
         """Return the number of slots of a day: ``ceil(length of the day / period)``."""

@@ -15,7 +15,14 @@ import numpy.typing as npt
 from dayfile.model.clock import LAST_DAY, Clock
 from dayfile.model.leap_seconds import SECOND
 
-__all__ = ["PER_SECOND", "Calendar", "Count", "Timing", "WholeTime"]
+__all__ = [
+    "PER_SECOND",
+    "TIME_WORDS",
+    "Calendar",
+    "Count",
+    "Timing",
+    "WholeTime",
+]
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": SECOND}
 """How many of a unit of fractions make a second."""
@@ -47,6 +54,10 @@ class WholeTime(Protocol):
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:
         """Return the whole times in nanoseconds, as the clock's :meth:`Clock.to_nanoseconds` does, shape (n,)."""
         ...
+
+
+TIME_WORDS = ("time", "times", "utc")
+"""What people call the times of records where no field has such a name."""
 
 
 @dataclass(frozen=True)
