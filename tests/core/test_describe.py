@@ -181,6 +181,14 @@ def test_a_type_is_described_with_its_fields_and_what_their_values_mean(installe
     assert lines.index("QualitySecond uint8") > lines.index("index 12 channel")
 
 
+def test_what_is_to_be_known_about_the_times_is_shown_and_stored_nowhere():
+    known = "GPS time labelled as UTC"
+    layout = LAYOUT.replace("undefined: [0]}", f"undefined: [0], doc: {known}}}")
+    described = Instrument(layout, "muons.yaml").layout.types[0]
+    assert any(line.startswith("clock") and line.endswith(f"; {known}") for line in format_type(described, 200))
+    assert make_attributes(described) == make_attributes(RATES)
+
+
 def test_what_several_fields_share_is_told_once_under_its_pattern(installed):
     text = described("muons.rates")
     assert text.count("came late") == 1

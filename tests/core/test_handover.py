@@ -320,6 +320,20 @@ def test_a_time_that_astropy_was_given_finds_its_record_again(archive, rates):
     assert len(archive.read("muon.rates", time, inside=True)) == 1
 
 
+def test_what_xarray_cannot_open_is_an_error_that_says_what_it_can(stations, tmp_path):
+    for path, words, message in (
+        (tmp_path / "nope", {}, "nope: no archive or day file is here"),
+        (stations.root.path, {"station": 501}, r"takes no 'station'; write keys=\{'station': …\}"),
+        (stations.root.path, {"were": "1"}, r"takes no 'were'; did you mean 'where'\?"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            xr.open_dataset(path, engine="dayfile", group="school.events", **words)
+    with pytest.raises(UsageError, match="has no key 'keys'; its keys are: station; write station=… itself"):
+        stations.read("school.events", keys={"station": 501})
+    with pytest.raises(UsageError, match=r"has no key 'field'; its keys are: station; did you mean 'fields'\?"):
+        stations.read("school.events", field=["height"])
+
+
 # ---- dask
 
 
@@ -345,6 +359,17 @@ def test_dask_reads_ranges_with_conditions(archive):
 
 
 # ---- all of them
+
+
+@pytest.mark.parametrize("missing", [{}, {"missing": "keep"}, {"missing": "nan"}])
+@pytest.mark.parametrize("where", ["pressure < 0", "counts[1] < 500"])
+def test_a_condition_chooses_the_same_records_wherever_it_is_asked(archive, where, missing):
+    expected = archive.read("muon.rates", where=where, **missing)
+    lazy = xr.open_dataset(archive.root.path, engine="dayfile", where=where, **missing)
+    xr.testing.assert_identical(lazy.load(), expected.to_xarray())
+    frame = archive.to_dask("muon.rates", where=where, **missing).compute()
+    pd.testing.assert_frame_equal(frame, expected.to_pandas(), check_dtype=False)
+    assert len(archive.read("muon.rates", where=where)) > len(archive.read("muon.rates", where=where, missing="nan"))
 
 
 @pytest.mark.parametrize("empty", ["1990", "2030"])

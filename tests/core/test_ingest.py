@@ -91,7 +91,10 @@ def test_only_what_is_given_is_taken(opened, muon):
     assert seconds_of(opened, muon) == [2]
 
 
-@pytest.mark.parametrize("given", [3, [3], [("a", 3)], None, ("a/b", b""), (".a", b"x"), ("", b"x"), ("a" * 300, b"x")])
+NO_SOURCES = [3, [3], [("a", 3)], None, ("a/b", b""), (".a", b"x"), ("", b"x"), ("a" * 300, b"x"), [{"a": b"x"}]]
+
+
+@pytest.mark.parametrize("given", NO_SOURCES)
 def test_what_is_no_source_is_refused_and_nothing_is_done(opened, given):
     with pytest.raises(UsageError, match=r"a source is a path, bytes, or|name"):
         opened.ingest(given)
@@ -234,3 +237,11 @@ def test_several_programs_that_put_at_once_all_succeed_if_they_wait(muon, tmp_pa
         thread.join()
     assert results == [[WRITTEN]] * 4
     assert seconds_of(open_archive(tmp_path / "archive"), muon) == [0, 1, 2, 3]
+
+
+def test_what_is_left_is_said_with_the_reason(tmp_path, caplog):
+    opened = create_archive(tmp_path / "archive", plugins=["hisparc"])  # others are installed, and may know it
+    report = opened.ingest(("rubbish", b"rubbish"), station=5, cluster="amsterdam")
+    assert report.left == ["rubbish.parcel"]
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith("1 source not recognised by the plugins of this run, left in place: rubbish.parcel")

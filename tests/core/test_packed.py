@@ -72,7 +72,7 @@ def test_records_of_one_time_do_not_continue_one_another_where_no_field_says_so(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("bufer", "muon.cycles has no field 'bufer'; did you mean 'buffer'?"),
+        ("bufer", "muon.cycles has no field or key 'bufer'; did you mean 'buffer'?"),
         ("hits", "hits of muon.cycles is not a packed buffer; buffer is"),
     ],
 )

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import tables
 
@@ -247,6 +248,8 @@ def test_the_first_record_that_does_not_fit_is_named(opened, muon):
         (np.zeros(2, [("second", "u4"), ("counts", "u2", 3)]), "they lack quality, temperature, label"),
         ([1, 2, 3], "they lack quality, second, counts, temperature, label"),
         (None, "they lack quality"),
+        ({"second": [1]}, r"must be a structured array, or records that were read, not a dict; fill in np\.zeros\(n"),
+        (pd.DataFrame({"second": [1]}), "not a DataFrame; fill in"),
         (np.zeros((1, 2), [("second", "u4")]), "they lack quality"),
     ],
 )
@@ -289,6 +292,19 @@ def test_a_series_of_puts_gives_what_one_put_gives(opened, muon, tmp_path):
         assert ledger(other, path) == ledger(opened, path)
         with tables.open_file(opened.root.path / path) as one, tables.open_file(other.root.path / path) as two:
             assert one.root.rates[:].tobytes() == two.root.rates[:].tobytes()
+
+
+def test_a_program_can_fill_its_array_again_for_the_next_put(opened, muon):
+    (opened.root.path / "archive.yaml").write_text("sources.keep: always\n")
+    buffer = rates(muon, (0, 0))
+    with opened.putting() as put:
+        for second in (0, 300, 600):
+            buffer["second"], buffer["temperature"] = muon.start + second, second
+            put("muon.rates", buffer)
+            assert buffer.flags.writeable
+    (opened.root.path / RATES).unlink()
+    assert rebuild_day(opened.root, opened.plugins, opened.settings, RATES).exit_code == 0
+    assert found(opened, muon) == [(0, 0), (300, 300), (600, 600)]
 
 
 def test_what_was_put_before_an_exception_is_published(opened, muon):

@@ -173,6 +173,11 @@ def test_a_number_that_does_not_fit_is_refused_also_in_a_column_of_objects(opene
         opened.put("muon.hits", records)
 
 
+def test_what_is_missing_is_listed_without_what_may_be_left_out(opened, school):
+    with pytest.raises(UsageError, match=r"they lack height, label$"):
+        opened.put(EVENTS, events(school, 1)[["timestamp"]], station=5)
+
+
 def test_indexes_without_their_blobs_are_refused(opened, school):
     batch = school.make_events([(1, 1.0, b"a", b"x", None)])
     with pytest.raises(UsageError, match=r"traces of school.events has indexes of blobs; give their values too"):

@@ -225,6 +225,18 @@ def test_a_reversed_range_is_an_error(telescope):
         telescope.read("muon.hits", "1998", "1997-10")
 
 
+@pytest.mark.parametrize("same", ["1997", "1997-10", "1997-10-31", "today"])
+def test_a_day_month_or_year_is_no_range_with_itself(telescope, same):
+    with pytest.raises(TimeError, match=f"the range from {same} to {same} is empty: as a stop, .* means its beginning"):
+        telescope.read("muon.hits", same, same)
+
+
+@pytest.mark.parametrize("wrong", [True, False, np.True_])
+def test_a_truth_value_is_no_time(telescope, wrong):
+    with pytest.raises(TimeError, match="is not a time but a truth value"):
+        telescope.read("muon.hits", wrong)
+
+
 @pytest.mark.parametrize(
     ("start", "stop", "nearest"),
     [

@@ -117,6 +117,12 @@ def test_an_unknown_type_is_refused_with_what_there_is(hits):
         hits.read("muon.hit")
 
 
+def test_what_an_archive_and_its_fields_are_is_said_in_a_line(hits):
+    assert repr(hits) == f"<archive {hits.root.path}>"
+    with pytest.raises(UsageError, match=r"muon\.hits has no field 'secnd'; did you mean 'second'\?"):
+        hits.read("muon.hits").data_type.field("secnd")
+
+
 def test_an_empty_archive_says_so(archive):
     with pytest.raises(UsageError, match=r"the archive holds no 'muon\.hits', nor anything else yet"):
         open_archive(archive.root.path).read("muon.hits")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -107,6 +109,7 @@ def test_a_record_is_a_mapping_of_its_keys_and_fields(events):
     [
         ("heigth", r"school\.events has no field or key 'heigth'; did you mean 'height'\?"),
         (["height", "stations"], "no field or key 'stations'; did you mean 'station'"),
+        ("time", r"no field or key 'time'; times are in \.times"),
         (np.array([True, False]), "the mask has 2 values for 6 records"),
         (True, "not by values of bool"),
         (None, "not by values of object"),
@@ -118,6 +121,34 @@ def test_a_record_is_a_mapping_of_its_keys_and_fields(events):
 def test_what_does_not_exist_is_an_error_that_says_what_there_is(events, wanted, message):
     with pytest.raises(UsageError, match=message):
         events[wanted]
+
+
+def test_a_field_that_was_left_out_is_named_as_that(events, archive):
+    some = open_archive(archive.root.path).read("school.events", fields=["height"])
+    for ask in (some.__getitem__, some.all_blobs, lambda name: some.blobs(name, 0), events[["height"]].all_blobs):
+        with pytest.raises(
+            UsageError, match=r"traces of school\.events was left out; add it to the fields that are read"
+        ):
+            ask("traces")
+    joined = Records.concatenate([some[:2], some[2:]])
+    with pytest.raises(UsageError, match=r"timestamp of school\.events was left out"):
+        joined["timestamp"]
+
+
+def test_an_attribute_that_does_not_exist_says_how_fields_keys_and_times_are_read(events):
+    for owner, wrong, hint in (
+        (events, "station", r"write \['station'\]"),
+        (events, "height", r"write \['height'\]"),
+        (events, "time", r"write \.times"),
+        (events[0], "station", r"write \['station'\]"),
+        (events[0], "times", r"write \.time$"),
+    ):
+        with pytest.raises(AttributeError, match=f"{type(owner).__name__} has no attribute '{wrong}'; {hint}"):
+            getattr(owner, wrong)
+    assert not hasattr(events, "colour")
+    again = pickle.loads(pickle.dumps(events))
+    assert again.times.tolist() == copy.copy(events).times.tolist() == events.times.tolist()
+    assert copy.copy(events[0])["station"] == events[0]["station"]
 
 
 @given(cuts=st.lists(st.integers(0, 6), max_size=4), names=st.sampled_from([None, ["traces"], ["timestamp", "traces"]]))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sysconfig
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from running import run_command, run_python
 
@@ -44,3 +47,59 @@ def test_core_and_one_plugin_are_an_archiver_for_that_instrument_and_nothing_els
     dayfile("run", "sample")
     listed = json.loads(dayfile("ls", "--json"))
     assert {entry["type"].split(".")[0] for entry in listed} == {plugin}
+
+
+def find_needed(name: str, extras: frozenset[str], found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the distributions that one with these extras needs, by their own declarations, with the extras of each."""
+    name = re.sub(r"[-_.]+", "-", name).lower()
+    if found.get(name, set()) >= extras and name in found:
+        return found
+    found.setdefault(name, set()).update(extras)
+    for line in distribution(name).requires or ():
+        need = Requirement(line)
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            find_needed(need.name, frozenset(need.extras), found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def archived(tmp_path_factory) -> Path:
+    """A directory with an archive of a small day."""
+    directory = tmp_path_factory.mktemp("archived")
+    for words in (("simulate", "cris", "--day", "1997-10-31", "--out", "sample"), ("run", "sample", "--quiet")):
+        done = run_python("-m", "dayfile", *words, cwd=directory)
+        assert done.returncode == 0, done.stderr
+    return directory
+
+
+RATES = "import dayfile; rates = dayfile.open_archive('archive').read('cris.high_priority_rates'); "
+USES = {
+    "export": "rates.to_pandas()",
+    "arrow": "from dayfile.__main__ import main; sys.argv[1:] = ['export', 'cris.hskp', '-o', 'hskp.parquet']; main()",
+    "polars": "rates.to_polars()",
+    "xarray": "from dayfile.__main__ import main; sys.argv[1:] = ['export', 'cris.hskp', '-o', 'hskp.nc']; main()",
+    "astropy": "rates.to_astropy()",
+    "cdf": "from dayfile.__main__ import main; sys.argv[1:] = ['export', 'cris.hskp', '-o', 'hskp.cdf']; main()",
+    "dask": "dayfile.open_archive('archive').to_dask('cris.high_priority_rates')['hp[0]'].mean().compute()",
+    "plot": "rates.plot()",
+    "hdf4": (
+        "from pathlib import Path; from dayfile.formats.hdf4_structs import write_structs; "
+        "write_structs(Path('rates.hdf'), {'R': rates.array})"
+    ),
+    "serve": "import dayfile.serving.connections, dayfile.serving.listening, starlette.applications",
+    "watch": "import watchfiles",
+}
+
+
+@pytest.mark.parametrize("extra", USES)
+def test_an_extra_brings_all_that_its_use_needs(tmp_path, archived, extra):
+    for name in find_needed("dayfile", frozenset([extra]), find_needed("dayfile-cris", frozenset(), {})):
+        for file in distribution(name).files or ():
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (tmp_path / top).exists() and not top.endswith(".pth"):
+                (tmp_path / top).symlink_to(distribution(name).locate_file(top))
+    paths = [ROOT / "core" / "src", ROOT / "plugins" / "cris" / "src", tmp_path]
+    start = f"import sys; sys.path[:0] = {list(map(str, paths))}; {RATES}{USES[extra]}"
+    done = run_python("-I", "-S", "-c", start, cwd=archived)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

@@ -450,8 +450,13 @@ def test_a_reader_that_breaks_its_word_is_a_failure_of_the_plugin(roofs, tmp_pat
 def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(archive, tmp_path, monkeypatch):
     import sys
 
-    for module in ("cdflib", "cdflib.cdfwrite", "h5netcdf", "pyarrow", "pyarrow.parquet"):
-        monkeypatch.setitem(sys.modules, module, None)
-    for suffix, extra in ((".cdf", "cdf"), (".nc", "xarray"), (".parquet", "arrow")):
-        with pytest.raises(MissingExtraError, match=rf'pip install "dayfile\[{extra}\]"'):
-            write(archive, tmp_path / f"x{suffix}", "muon.rates")
+    for module, suffix, extra in (
+        ("cdflib.cdfwrite", ".cdf", "cdf"),
+        ("h5netcdf", ".nc", "xarray"),
+        ("h5py", ".nc", "xarray"),
+        ("pyarrow", ".parquet", "arrow"),
+    ):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, module, None)
+            with pytest.raises(MissingExtraError, match=rf'pip install "dayfile\[{extra}\]"'):
+                write(archive, tmp_path / f"x{suffix}", "muon.rates")

@@ -20,7 +20,7 @@ import tables
 
 import dayfile
 import dayfile_hisparc.pickles
-from archives import rebuild_day
+from archives import list_entries, rebuild_day
 from dayfile.errors import SettingsError, UsageError
 
 PAGE = Path(__file__).parents[2] / "docs" / "instruments" / "hisparc.md"
@@ -226,6 +226,33 @@ def test_what_is_put_is_identical_to_what_a_station_uploads(archive):
     found = archive.read("hisparc.events")
     again = archive.put("hisparc.events", found)
     assert again.tolist() == [3]
+
+
+def test_times_of_records_that_are_put_must_agree_as_in_an_upload(archive):
+    events = archive.plugins.data_types["hisparc.events"]
+    records = np.concatenate([at(events), at(events), at(events), at(events)])
+    records["nanoseconds"] = [5, 5, 0, 2**32 - 1]
+    records["ext_timestamp"] += np.array([5, 6, 0, 2**33 - 1], np.uint64)  # the last one is too long for nanoseconds
+    records["ext_timestamp"][2] = 1
+    assert archive.put("hisparc.events", records, station=5, cluster="amsterdam").tolist() == [0, 4, 4, 0]
+    (entry,) = list_entries(archive.root)
+    wrong = "ext_timestamp is 1715342401000000006, which contradicts timestamp 1715342401 and nanoseconds 5"
+    assert wrong in entry.reason["message"]
+    times = archive.read("hisparc.events")
+    assert times["ext_timestamp"].tolist() == [1715342401000000005, 1715342401 * 10**9 + 2**33 - 1]
+
+
+def test_keys_of_the_wrong_kind_are_refused_and_nothing_is_put(archive):
+    singles = archive.plugins.data_types["hisparc.singles"]
+    for keys, message in (
+        ({"station": "abc", "cluster": "a"}, "station is the number of a station, not 'abc'"),
+        ({"station": -1, "cluster": "a"}, "station is the number of a station, not -1"),
+        ({"station": 5, "cluster": 7}, "cluster is the name of a cluster, not 7"),
+        ({"station": 5, "cluster": "a", "xyz": 1}, "no key 'xyz'; one of cluster, station$"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            archive.put("hisparc.singles", at(singles), **keys)
+    assert list(archive.root.list_day_files()) == []
 
 
 def test_the_cluster_may_be_given_as_it_is_in_paths_or_as_it_is_written(archive):

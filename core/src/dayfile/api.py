@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,7 +13,7 @@ from dayfile.archive.answering import DayReader
 from dayfile.archive.exported import Exported
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.pictured import Pictured
-from dayfile.archive.question import KeyValues
+from dayfile.archive.question import KeyValues, Missing
 from dayfile.archive.reading import ask_range
 from dayfile.archive.root import Root
 from dayfile.configuration import choose_plugins, read_settings
@@ -36,6 +37,8 @@ GivenSource = str | Path | bytes | tuple[str, bytes]
 """A source as a program gives it: a path, its content, or its name and content."""
 
 __all__ = ["Archive", "create_archive", "open_archive"]
+
+logger = logging.getLogger(__name__)
 
 
 class Archive(Pictured, Exported):
@@ -82,6 +85,9 @@ class Archive(Pictured, Exported):
         """The settings that were given, over environment, ``archive.yaml`` and defaults; read when first needed."""
         return read_settings(self.root, self.plugins, self._given)
 
+    def __repr__(self) -> str:
+        return f"<archive {self.root.path}>"
+
     def to_dask(
         self,
         data_type: str,
@@ -91,6 +97,7 @@ class Archive(Pictured, Exported):
         fields: str | Iterable[str] | None = None,
         where: str | None = None,
         inside: bool = False,
+        missing: Missing = "keep",
         **keys: KeyValues,
     ) -> Any:  # noqa: ANN401 - dask has no types
         """Make a DataFrame of dask, one partition a day, each read where it is worked on.
@@ -100,8 +107,8 @@ class Archive(Pictured, Exported):
 
         Parameters
         ----------
-        data_type, start, stop, fields, where, inside, **keys
-            As for :meth:`read`.
+        data_type, start, stop, fields, where, inside, missing, **keys
+            As for :meth:`read`; what is missing is NaN here in any case.
 
         Raises
         ------
@@ -116,7 +123,9 @@ class Archive(Pictured, Exported):
         """
         from dayfile.handover.dask import make_dask_frame
 
-        question = ask_range(self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside)
+        question = ask_range(
+            self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
+        )
         days = DayReader(self.finder, question, self.read_bytes)
         return make_dask_frame(days.read, len(days.divisions) - 1, days.divisions)
 
@@ -270,7 +279,10 @@ class Archive(Pictured, Exported):
         known = keys_of(chosen.settings_models)  # the others are of plugins that are left out, and were checked before
         given = {key: each for key, each in self._given.items() if key in known}
         settings = read_settings(self.root, chosen, given)
-        return run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
+        report = run_given(self.root, chosen, settings, list_offers(sources), keys=keys, wait=check_wait(wait))
+        if report.left:
+            logger.warning("%s", report.left_message)
+        return report
 
 
 def check_wait(wait: float) -> float:

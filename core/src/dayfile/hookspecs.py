@@ -121,7 +121,7 @@ def complete_keys(data_type: DataType, keys: Mapping[str, str | int]) -> Mapping
     Returns
     -------
     mapping of str to str or int, or None
-        Keys as of a batch. None leaves them as they are.
+        Keys as of a batch. None leaves them as they are. A UsageError refuses a key, such as a text for a number.
     """
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "plural_of",
     "printable",
     "suggest",
+    "suggest_near",
 ]
 
 
@@ -168,10 +169,19 @@ def suggest(word: str, words: Iterable[str]) -> str:
     >>> suggest("unit16", ["uint8", "uint16"]), suggest("x", ["uint8", "uint16"]), suggest("x", [])
     ("; did you mean 'uint16'?", '; one of uint8, uint16', '')
     """
+    known = list(words)
+    return suggest_near(word, known) or (f"; one of {list_some(known)}" if known else "")
+
+
+def suggest_near(word: str, words: Iterable[str]) -> str:
+    """What to put behind a message about a word that is not known: the word that was meant, if one is near.
+
+    Examples
+    --------
+    >>> suggest_near("unit16", ["uint8", "uint16"]), suggest_near("x", ["uint8", "uint16"])
+    ("; did you mean 'uint16'?", '')
+    """
     from difflib import get_close_matches  # only where something is wrong
 
-    known = list(words)
-    near = get_close_matches(word, known, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; one of {list_some(known)}" if known else ""
+    near = get_close_matches(word, list(words), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

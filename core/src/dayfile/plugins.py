@@ -37,7 +37,7 @@ from dayfile.messages import suggest
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.plots.base import Plot
-from dayfile.registration import BUILTIN, Answer, Registered
+from dayfile.registration import BUILTIN, Answer, Registered, name_foreign
 from dayfile.settings import Settings, from_plugin, resolve
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
@@ -50,13 +50,20 @@ class Plugins(Registered):
         """List the plugins that are asked about what belongs to one: those that extend it, itself, ``builtin``."""
         return [*(name for name in self.names if owner in self.extends[name]), owner, BUILTIN]
 
-    def _ask_first(self, owner: str, hook: str, check: Callable[[Any], Answer], **arguments: Any) -> Answer | None:  # noqa: ANN401
+    def _ask_first(
+        self,
+        owner: str,
+        hook: str,
+        check: Callable[[Any], Answer],
+        passed: tuple[type[DayfileError], ...] = (),
+        **arguments: Any,  # noqa: ANN401 - each hook has its own
+    ) -> Answer | None:
         """Return the first answer that is not None; ask the plugins of :meth:`list_asked` in turn.
 
         If one fails, the others are not asked: they would archive records as if that plugin did not exist.
         """
         for name in self.list_asked(owner):
-            answer = self._ask(name, hook, check, **arguments)
+            answer = self._ask(name, hook, check, passed, **arguments)
             if answer is not None:
                 return answer
         return None
@@ -250,9 +257,10 @@ class Plugins(Registered):
                 raise UsageError(message)
 
     def complete_keys(self, data_type: DataType, keys: Mapping[str, str | int]) -> Mapping[str, str | int]:
-        """Complete the keys that a program gave; PluginError if the plugin fails."""
+        """Complete the keys that a program gave; PluginError if the plugin fails, UsageError if it refuses one."""
+        check, passed = answers.check_keys_answer, (UsageError,)
         owner = self.owners[data_type.name]
-        answer = self._ask_first(owner, "complete_keys", answers.check_keys_answer, data_type=data_type, keys=keys)
+        answer = self._ask_first(owner, "complete_keys", check, passed, data_type=data_type, keys=keys)
         return keys if answer is None else answer
 
     def write(self, work_file: Answering, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8]:
@@ -325,13 +333,14 @@ class Plugins(Registered):
 
     def export(self, name: str, exporter: Exporter, day: Day, directory: Path) -> list[Path]:
         """Write a day with an exporter and return the files; PluginError or StorageError if that fails."""
-        with convert_disk_errors(directory), blame(name, "export", FOR_USERS):
+        with convert_disk_errors(directory), blame(name_foreign(name), "export", FOR_USERS):
             return answers.check_files(exporter.export(day, directory), "export", directory)
 
     def export_range(self, name: str, exporter: RangeExporter, selection: Selection, path: Path) -> None:
         """Write records with an exporter, under a hidden name until the file is whole; errors as for :meth:`export`."""
         check_target(path)
-        with convert_disk_errors(path), replace_file(path, exporter.suffix) as hidden, blame(name, "write", FOR_USERS):
+        blamed = blame(name_foreign(name), "write", FOR_USERS)
+        with convert_disk_errors(path), replace_file(path, exporter.suffix) as hidden, blamed:
             exporter.write(selection, hidden)
 
     def plots(self, data_type: DataType) -> dict[str, tuple[str, Plot]]:
@@ -350,7 +359,7 @@ class Plugins(Registered):
 
     def draw(self, name: str, plot: Plot, *arguments: Any, log: bool) -> None:  # noqa: ANN401 - those of Plot.draw
         """Draw with a plot of a plugin; PluginError if that fails."""
-        with blame("" if name == BUILTIN else name, "plots", FOR_USERS):
+        with blame(name_foreign(name), "plots", FOR_USERS):
             plot.draw(*arguments, log=log)
 
     def simulate(self, name: str, day: np.datetime64, seed: int, directory: Path) -> list[Path]:

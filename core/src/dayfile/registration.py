@@ -166,6 +166,11 @@ class Registered:
         **arguments: Any,  # noqa: ANN401 - each hook has its own
     ) -> Answer | None:
         """Call a hook of one plugin and check the answer (None: no answer); PluginError with its name if that fails."""
-        with blame("" if name == BUILTIN else name, hook, passed):
+        with blame(name_foreign(name), hook, passed):
             answer = self._hooks.call(name, hook, **arguments)
             return None if answer is None else check(answer)
+
+
+def name_foreign(name: str) -> str:
+    """Return the name of a plugin to blame for an error; empty for the core's own, whose errors are the user's."""
+    return "" if name == BUILTIN else name

@@ -16,11 +16,11 @@ from xarray.core import indexing
 from dayfile.api import open_archive
 from dayfile.archive.finding import Finder
 from dayfile.archive.lazy import LazyRecords, find_in_file
-from dayfile.archive.question import KeyValues
+from dayfile.archive.question import KeyValues, Missing, list_key_names
 from dayfile.errors import UsageError
 from dayfile.handover.columns import decode_texts, iterate_columns
 from dayfile.handover.xarray import build_dataset
-from dayfile.messages import list_some, suggest
+from dayfile.messages import list_some, suggest, suggest_near
 from dayfile.model.datatype import Field
 from dayfile.model.forms import float_field
 from dayfile.model.instants import Time
@@ -56,7 +56,7 @@ class LazyField(BackendArray):
         """Read the part of the range from the first to the last record that is asked for, and pick from it."""
         rows = np.arange(self.shape[0])[key[0]]
         start, stop = (int(rows.min()), int(rows.max()) + 1) if np.size(rows) else (0, 0)
-        values = self.lazy.read_field(self.field.name, start, stop)[self.field.name]
+        values = self.lazy.read_field(self.field.name, start, stop).mark_missing()[self.field.name]
         if self.field.type == "char":
             values = decode_texts(values).astype(self.dtype)
         for axis, index in enumerate((rows - start, *key[1:])):
@@ -70,7 +70,7 @@ class DayfileEntrypoint(BackendEntrypoint):
 
     description = "Archives of dayfile, and day files"
     open_dataset_parameters: ClassVar[Any] = (
-        *("filename_or_obj", "drop_variables", "group", "start", "stop", "where", "inside", "keys"),
+        *("filename_or_obj", "drop_variables", "group", "start", "stop", "where", "inside", "missing", "keys"),
     )
 
     def open_dataset(  # type: ignore[override]  # xarray gives the arguments by name
@@ -83,7 +83,9 @@ class DayfileEntrypoint(BackendEntrypoint):
         stop: Time | None = None,
         where: str | None = None,
         inside: bool = False,
+        missing: Missing = "keep",
         keys: Mapping[str, KeyValues] | None = None,
+        **others: object,
     ) -> xr.Dataset:
         """Open the records of a data type; times are read now, and each field when it is looked at.
 
@@ -95,10 +97,12 @@ class DayfileEntrypoint(BackendEntrypoint):
             Fields to leave out.
         group : str, optional
             Name of the data type; not needed where there is only one.
-        start, stop, where, inside
-            As for :meth:`dayfile.Archive.read`.
+        start, stop, where, inside, missing
+            As for :meth:`dayfile.Archive.read`; what is missing is NaN here in any case.
         keys : mapping, optional
             Keys as for :meth:`dayfile.Archive.read`: ``{"station": [501, 502]}``.
+        **others
+            Refused, with a message that says what is taken.
 
         Raises
         ------
@@ -108,9 +112,15 @@ class DayfileEntrypoint(BackendEntrypoint):
         from dayfile.archive.reading import ask_range
 
         path = Path(filename_or_obj)
+        if not path.exists():
+            raise UsageError("no archive or day file is here", where=path)
         finder: Finder = open_archive(path).finder if path.is_dir() else find_in_file(path)
         name = choose_type(finder, group)
-        question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing="nan")
+        for word in others:
+            is_key = word in list_key_names(finder.find_newest(name))
+            near = f"; write keys={{{word!r}: …}}" if is_key else suggest_near(word, self.open_dataset_parameters)
+            raise UsageError(f"the engine of dayfile takes no {word!r}{near}", where=path)
+        question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing=missing)
         lazy = LazyRecords(finder, question)
         left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         values = {

@@ -74,6 +74,9 @@ def read_files(
                     parts.append(part)
     check_key_values(finder, question, seen)
     records = join_parts(form, parts, arena, all_fields=all_fields)
+    if names is not None:
+        known = newest.dtype.names or ()
+        records = replace(records, left_out=tuple(name for name in known if name not in names))
     if question.missing == "nan":
         records = records.mark_missing()
     if question.fields is not None:

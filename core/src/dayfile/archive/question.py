@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.messages import suggest
+from dayfile.messages import suggest, suggest_near
 from dayfile.model.conditions import Condition, parse_condition
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import float_field
@@ -31,6 +31,8 @@ __all__ = [
 KeyValue = str | int
 KeyValues = KeyValue | Iterable[KeyValue]
 """One value of a key, or several."""
+ARGUMENTS = ("start", "stop", "fields", "where", "inside", "missing")
+"""What else a question says, beside keys."""
 Missing = Literal["keep", "nan"]
 Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
 """Return which records belong to the time that is asked for, shape (n,)."""
@@ -126,7 +128,9 @@ def list_key_values(data_type: DataType, keys: Mapping[str, KeyValues]) -> dict[
     """Return the values of keys as texts; UsageError for a key that the type does not have."""
     names = list_key_names(data_type)
     for name in keys.keys() - set(names):
-        near = suggest(name, names) if names else ""
+        near = suggest_near(name, [*names, *ARGUMENTS])
+        if name == "keys" and names:
+            near = f"; write {names[-1]}=… itself"
         raise UsageError(f"{data_type.name} has no key {name!r}; its keys are: {', '.join(names) or 'none'}{near}")
     found = {}
     for name, given in keys.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "Reader", "ask_range"]
 
+TIME_OF_DAY = re.compile(":|now")
+"""What a text has that is a moment, not a day, month or year."""
 ROWS = 100_000
 """Records of a piece of :meth:`Reader.iter`."""
 
@@ -88,15 +91,16 @@ class Reader:
             ISO text (``2024``, ``2024-05``, ``2024-05-01``, ``2024-05-01T12:00``), ``now``, ``today`` or ``yesterday``,
             a time, or a number of the type's own clock; without one, from the first or to the last record.
         fields : list of str, optional
-            Only these fields; times, keys and blobs are there all the same.
+            Only these fields; times and keys are there all the same. The blobs of a field are there if it is.
         where : str, optional
             Only records for which this holds: ``pulseheight[0] > 500 and not quality.BAD_CLOCK``; see
             :mod:`dayfile.model.conditions`. It may name fields that are not among ``fields``.
         inside : bool
             Only records that begin in the range: start <= time < stop.
         missing : {'keep', 'nan'}
-            ``nan``: fields that have values for "not measured" become floats, with NaN for these; ``where`` sees NaN
-            too, so that no comparison but ``!=`` holds for them.
+            What ``where`` compares, and the records hold, for values that mean "not measured". ``keep``: the values as
+            they are stored. ``nan``: NaN, so that no comparison but ``!=`` holds; fields that have such values become
+            floats. Tables of other libraries, made by ``to_pandas`` and the like, have NaN or null in any case.
         **keys : str or int, or a list of them
             Only records with these keys, such as ``station=501`` or ``station=[501, 502]``.
 
@@ -112,7 +116,7 @@ class Reader:
             The archive has no such type, or the type no such key, field or flag, or no record has such a key; the
             message says what there is.
         TimeError
-            A time cannot be understood, or ``start`` is after ``stop``.
+            A time cannot be understood, or ``start`` is after ``stop``, or both are the same day, month or year.
 
         Examples
         --------
@@ -256,5 +260,9 @@ def ask_range(
     last = NEVER if stop is None else newest.clock.read(stop)
     if last < first:
         raise TimeError(f"the range is reversed: its start, {start}, is after its stop, {stop}")
+    if isinstance(start, str) and start == stop and TIME_OF_DAY.search(start) is None:
+        raise TimeError(
+            f"the range from {start} to {stop} is empty: as a stop, a day, month or year means its beginning"
+        )
     choice = partial(find_inside if inside else find_valid_between, start=first, stop=last)
     return ask(newest, first, last, choice, keys, fields=fields, where=where, missing=missing)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
 from dayfile.archive.drawing import Drawn
-from dayfile.archive.record import Record
+from dayfile.archive.record import Record, refuse_attribute
 from dayfile.errors import UsageError
 from dayfile.handover.methods import HandedOn
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import as_floats, drop_fields, narrow, pick_fields, take_rows
 from dayfile.model.packed import Length, Packed, unpack
+from dayfile.model.times import TIME_WORDS
 from dayfile.model.validity import find_end_seconds
 
 __all__ = ["Records"]
@@ -50,6 +51,8 @@ class Records(HandedOn, Drawn):
         The fields that times are made of, if ``array`` does not have all of them.
     nearest : tuple of datetime64[D]
         If no records were found: the days before and after that have some.
+    left_out : tuple of str
+        Fields of the data type that were not read, or not selected.
     """
 
     data_type: DataType
@@ -59,6 +62,7 @@ class Records(HandedOn, Drawn):
     origins: npt.NDArray[np.unsignedinteger[Any]] = field(default_factory=lambda: np.zeros(0, np.uint8))
     stamps: npt.NDArray[Any] | None = None
     nearest: tuple[np.datetime64, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.array)
@@ -74,6 +78,12 @@ class Records(HandedOn, Drawn):
     def names(self) -> tuple[str, ...]:
         """Return the names of the keys, then those of the fields."""
         return (*self.keys, *(self.array.dtype.names or ()))
+
+    if not TYPE_CHECKING:  # a type checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how a field, a key or the times are read."""
+            refuse_attribute("Records", name, self.names if "array" in vars(self) and name[0] != "_" else ())
 
     def __iter__(self) -> Iterator[Record]:
         return (Record(self, index, time) for index, time in enumerate(self.times))
@@ -122,8 +132,12 @@ class Records(HandedOn, Drawn):
 
     def _check_name(self, name: str) -> None:
         """Raise a UsageError if no field or key has a name."""
-        if name not in self.names:
-            raise UsageError(f"{self.data_type.name} has no field or key {name!r}{suggest(name, self.names)}")
+        if name in self.names:
+            return
+        if name in self.left_out:
+            raise UsageError(f"{name} of {self.data_type.name} was left out; add it to the fields that are read")
+        hint = "; times are in .times" if name in TIME_WORDS else suggest(name, self.names)
+        raise UsageError(f"{self.data_type.name} has no field or key {name!r}{hint}")
 
     def select(self, names: Iterable[str]) -> Records:
         """Return the records with some of their fields, as ``records[[...]]`` does; keys are always there.
@@ -142,6 +156,7 @@ class Records(HandedOn, Drawn):
             self,
             data_type=narrow(self.data_type, chosen),
             array=pick_fields(self.array, chosen),
+            left_out=(*self.left_out, *(name for name in self.array.dtype.names or () if name not in chosen)),
             stamps=None if timing.keys() <= set(chosen) else pick_fields(self._timed, timing),
         )
 
@@ -202,6 +217,7 @@ class Records(HandedOn, Drawn):
             np.concatenate(origins) if origins else np.zeros(0, kind),
             np.concatenate(stamps) if stamps else None,
             parts[0].nearest if not any(map(len, parts)) else (),
+            parts[0].left_out,
         )
 
     def mark_missing(self) -> Records:
@@ -300,6 +316,7 @@ class Records(HandedOn, Drawn):
 
     def _get_blob_indexes(self, name: str) -> npt.NDArray[Any]:
         """Return a field of blob indexes; UsageError for any other field."""
+        self._check_name(name)
         if not any(field.name == name and field.blob for field in self.data_type.fields):
             with_blobs = self.data_type.blob_fields
             raise UsageError(f"{name!r} holds no blobs; these do: {', '.join(with_blobs) or 'none'}")
@@ -332,9 +349,7 @@ class Records(HandedOn, Drawn):
         --------
         ``open_archive("archive").read("muon.hits").unpack("buffer", length=lambda hits: hits[:, 0])``
         """
-        fields = self.array.dtype.names or ()
-        if name not in fields:
-            raise UsageError(f"{self.data_type.name} has no field {name!r}{suggest(name, fields)}")
+        self._check_name(name)
         packed = self.data_type.packed or find_declared_packed(self.data_type, name)
         if packed is None or packed.field != name:
             there = f"; {packed.field} is" if packed else ""

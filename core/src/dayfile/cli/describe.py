@@ -107,7 +107,8 @@ def list_facts(data_type: DataType) -> Iterator[tuple[str, str]]:
     yield "time", data_type.time
     if data_type.end:
         yield "end", data_type.end
-    yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}"
+    more = f"; {data_type.clock_doc}" if data_type.clock_doc else ""
+    yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}{more}"
     if data_type.placement.path:  # which day files do not say of themselves
         yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
     yield "table", data_type.placement.node.path

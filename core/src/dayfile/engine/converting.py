@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dayfile.archive.records import Records
 from dayfile.errors import SourceError, UsageError
-from dayfile.messages import suggest
+from dayfile.messages import list_some, suggest
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs
 from dayfile.model.datatype import DataType
 from dayfile.model.placement import NODE_KEY
@@ -44,7 +44,8 @@ def convert(
     Returns
     -------
     (DataType, Batch)
-        The type in the version with these fields, and the batch, in its dtype; its records have numbers from 0 on.
+        The type in the version with these fields, and the batch, in its dtype; its records have numbers from 0 on, and
+        memory of their own.
 
     Raises
     ------
@@ -57,6 +58,11 @@ def convert(
         keys = find_keys(records, data_type) | dict(keys)
         blobs = {name: records.all_blobs(name) for name in records.data_type.blob_fields} | dict(blobs or {})
         records = records.array
+    elif isinstance(records, Mapping) or hasattr(records, "columns"):
+        empty = f"np.zeros(n, archive.plugins.data_types[{data_type.name!r}].dtype)"
+        kind = type(records).__name__
+        message = f"records of {data_type.name} must be a structured array, or records that were read, not a {kind}"
+        raise UsageError(f"{message}; fill in {empty} by field")
     elif isinstance(records, np.ma.MaskedArray):
         raise UsageError(f"records of {data_type.name} are a masked array, whose mask would be lost; fill it in first")
     try:
@@ -65,10 +71,9 @@ def convert(
         raise UsageError(f"records of {data_type.name} must be structs with its fields: {error}") from error
     values = find_values(array, data_type, blobs or {})
     form, converted = convert_records(complete(array, data_type, values), data_type)
-    found = NO_BLOBS
-    if values:
-        converted = converted.copy()
-        found = index_blobs(converted, form, values)
+    if np.may_share_memory(converted, array):
+        converted = converted.copy()  # the caller may fill its array again before this is published
+    found = index_blobs(converted, form, values) if values else NO_BLOBS
     numbers = np.arange(len(converted))
     whole = require_keys(data_type, complete_keys(data_type, convert_keys(keys, data_type)))
     return form, Batch(data_type.instrument, data_type.code, converted, numbers, whole, found)
@@ -113,8 +118,9 @@ def require_keys(data_type: DataType, keys: Keys) -> dict[str, str | int]:
         raise UsageError(f'records of {data_type.name} need keys: put("{data_type.name}", records, {call})')
     for name in keys:
         if name not in node.keys:
-            has = f"its keys are {', '.join(node.keys)}" if node.keys else "it has no keys"
-            raise UsageError(f"{data_type.name} has no key {name!r}{suggest(name, node.keys)}; {has}")
+            known = dict.fromkeys(NODE_KEY.findall(node.path))  # those of titles alone are for plugins to complete
+            hint = suggest(name, known) or "; it has no keys"
+            raise UsageError(f"{data_type.name} has no key {name!r}{hint}")
     whole = {name: keys[name] for name in node.keys}
     try:
         fill_path(node.path, whole)
@@ -140,8 +146,8 @@ def find_values(
         elif name in names and array.dtype[name].hasobject:
             found[name] = convert_values(array[name], data_type, name, len(array))
         elif name in names and array.dtype[name].base.kind in "iuf" and (array[name] >= 0).any():
-            message = f"{name} of {data_type.name} has indexes of blobs; give their values too: blobs={{{name!r}: …}}"
-            raise UsageError(message)
+            advice = f"give their values too, blobs={{{name!r}: …}}, or leave the field out"
+            raise UsageError(f"{name} of {data_type.name} has indexes of blobs; {advice}")
     return found
 
 
@@ -220,8 +226,9 @@ def convert_records(array: npt.NDArray[Any], data_type: DataType) -> tuple[DataT
     names = set(array.dtype.names or ())
     form = next((form for form in reversed(data_type.forms) if names >= set(form.dtype.names or ())), None)
     if form is None or array.ndim != 1:
-        missing = [name for name in data_type.forms[0].dtype.names or () if name not in names]
-        problem = f"they lack {', '.join(missing[:5])}" if missing else f"their shape is {array.shape}"
+        required = [field.name for field in data_type.forms[0].fields if not (field.counter or field.blob)]
+        missing = [name for name in required if name not in names]
+        problem = f"they lack {list_some(missing, 5)}" if missing else f"their shape is {array.shape}"
         raise UsageError(f"records of {data_type.name} must be structs with its fields; {problem}")
     sent = names & set(data_type.dtype.names or ())
     wider = next(each for each in data_type.forms if sent <= set(each.dtype.names or ()))

@@ -106,7 +106,8 @@ def list_offers(sources: object) -> list[Path | Offered]:
     match sources:
         case (str() as name, bytes() | bytearray() | memoryview() as content):
             return [offer_bytes(bytes(content), name)]
-    if not isinstance(sources, Iterable) or hasattr(sources, "read"):  # the lines of an open file are no sources
+    # The lines of an open file are no sources, nor are the words of a dict.
+    if not isinstance(sources, Iterable) or isinstance(sources, Mapping) or hasattr(sources, "read"):
         raise UsageError(f"a source is a path, bytes, or (name, bytes), not {type(sources).__name__}")
     return list(chain.from_iterable(map(list_offers, sources)))
 

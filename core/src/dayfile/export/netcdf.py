@@ -36,7 +36,8 @@ class NetcdfExporter(RangeExporter):
     suffix = ".nc"
 
     def write(self, selection: Selection, path: Path) -> None:
-        """Write records after records; MissingExtraError without h5netcdf."""
+        """Write records after records; MissingExtraError without h5netcdf and h5py, which it writes by."""
+        import_extra("h5py", "export to netCDF", "xarray")
         netcdf = import_extra("h5netcdf", "export to netCDF", "xarray")
         with netcdf.File(path, "w") as file:
             writer = NetcdfWriter(file, selection)

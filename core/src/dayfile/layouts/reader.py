@@ -186,6 +186,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             packed=compile_packed(type_words, data_type.fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
             plot=compile_plot(type_words, data_type.fields, document, path),
+            clock_doc=words.clock.doc,
         )
 
 

@@ -91,6 +91,7 @@ class ClockWords(Words):
     )
     scale: Scale = Field("utc", description="time scale of the epoch")
     undefined: tuple[int, ...] = Field((), description="values that mean 'no time'; their records are rejected")
+    doc: Line = Field("", description="what else is to be known about the times; dayfile describe shows it")
 
 
 class BlobsWords(Words):

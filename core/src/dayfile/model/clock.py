@@ -239,7 +239,7 @@ class Clock:
         >>> Clock(np.datetime64("1970-01-01T00:00:00")).read("2017-02-26T07:26:04.5")
         1488093964500000000
         """
-        refuse_difference(time)
+        refuse_other_kinds(time)
         if isinstance(time, int | float | np.integer | np.floating):
             if not math.isfinite(time):
                 raise TimeError(f"{time} is not a time")
@@ -264,7 +264,7 @@ class Clock:
         >>> Clock(np.datetime64("1970-01-01T00:00:00")).number("2017-02-26T07:26:04")
         1488093964
         """
-        refuse_difference(time)
+        refuse_other_kinds(time)
         if isinstance(time, int | float | np.integer | np.floating):
             if not math.isfinite(time):
                 raise TimeError(f"{time} is not a time")
@@ -272,7 +272,9 @@ class Clock:
         return self._count(self.read(time))
 
 
-def refuse_difference(time: object) -> None:
-    """Raise a TimeError for a difference of times, which is an integer to NumPy."""
+def refuse_other_kinds(time: object) -> None:
+    """Raise a TimeError for a difference of times, which is an integer to NumPy, and for a truth value."""
     if isinstance(time, np.timedelta64):
         raise TimeError(f"{time!r} is not a time but a difference of times")
+    if isinstance(time, bool | np.bool_):
+        raise TimeError(f"{time!r} is not a time but a truth value")

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType, Flag
+from dayfile.model.times import TIME_WORDS
 
 __all__ = ["Condition", "Lookup", "parse_condition"]
 
@@ -33,7 +34,12 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-GRAMMAR = "a condition has comparisons, and, or, not, in, elements such as counts[2], and flags such as quality.BAD"
+GRAMMAR = (
+    "a condition has comparisons (== != < <= > >=), and, or, not, in, elements such as counts[2], and flags such as "
+    "quality.BAD"
+)
+SIGNS = {ast.BitAnd: "and", ast.BitOr: "or", ast.Invert: "not"}
+"""What is meant by signs that other programs have for the words: their precedence is another."""
 LONGEST = 2000
 """Letters of a condition; Python's parser needs stack for nested ones."""
 
@@ -208,7 +214,7 @@ def parse_condition(text: str, data_type: DataType, keys: Collection[str] = ()) 
         root = parser.parse_truth(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         detail = getattr(error, "msg", None) or getattr(error, "reason", None) or "it is nested too deeply"
-        raise UsageError(f"where: {text!r} cannot be parsed ({detail})") from error
+        raise UsageError(f"where: {text!r} cannot be parsed ({detail}); {GRAMMAR}") from error
     return Condition(text, frozenset(parser.names), root)
 
 
@@ -318,6 +324,8 @@ class Parser:
                 self.refuse_name(name)
             case ast.Attribute(value=column, attr=flag) if not isinstance(column, ast.Attribute):
                 return self.parse_flag(column, flag)
+            case ast.BinOp(op=sign) | ast.UnaryOp(op=sign) if type(sign) in SIGNS:
+                self.fail(f"{ast.unparse(node)}: write '{SIGNS[type(sign)]}' between or before comparisons")
         return self.fail(f"{ast.unparse(node)} is not in the grammar: {GRAMMAR}")
 
     def parse_index(self, node: ast.expr) -> tuple[int, ...]:
@@ -325,7 +333,7 @@ class Parser:
         numbers = node.elts if isinstance(node, ast.Tuple) else [node]
         found = [each.value for each in numbers if isinstance(each, ast.Constant) and type(each.value) is int]
         if len(found) != len(numbers):
-            self.fail(f"[{ast.unparse(node)}] is not an element: these are counted from 0")
+            self.fail(f"[{ast.unparse(node)}] is not an element: write one number, counted from 0")
         return tuple(found)
 
     def check_element(self, column: Column) -> Column:
@@ -368,5 +376,7 @@ class Parser:
 
     def refuse_name(self, name: str) -> NoReturn:
         """Raise a UsageError about an unknown name."""
+        if name in TIME_WORDS:
+            self.fail(f"{name} is not a field: choose times by start and stop")
         known = dict.fromkeys([*self.keys, *self.fields, *(flag.name for flag in self.list_flags())])
         self.fail(f"{self.data_type.name} has no field, key or flag {name!r}{suggest(name, known)}")

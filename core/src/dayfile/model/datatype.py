@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.errors import UsageError
+from dayfile.messages import suggest
 from dayfile.model.clock import Clock
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Placement
@@ -238,6 +240,8 @@ class DataType:
         How times are made of several fields; without it, of ``time`` alone, and of ``end`` if the type has one.
     plot : PlotDefault, optional
         How it is drawn if nobody says otherwise; day files do not declare it.
+    clock_doc : str
+        What else is to be known about its times; day files do not declare it.
     """
 
     instrument: str
@@ -258,6 +262,7 @@ class DataType:
     plausible: Plausible | None = None
     composed: Timing | None = None
     plot: PlotDefault | None = None
+    clock_doc: str = ""
 
     def __hash__(self) -> int:
         return self._hash
@@ -329,8 +334,11 @@ class DataType:
         return tuple(field.name for field in self.fields if field.counter)
 
     def field(self, name: str) -> Field:
-        """Return the field of that name; KeyError if it does not exist."""
-        return {field.name: field for field in self.fields}[name]
+        """Return the field of that name; UsageError if it does not exist."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise UsageError(f"{self.name} has no field {name!r}{suggest(name, self.dtype.names or ())}")
 
     @cached_property
     def timing(self) -> Timing:
@@ -354,8 +362,8 @@ class DataType:
 
     def timed(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Find the records that have their times, shape (n,): the others have no day and cannot be archived."""
-        stamps = self.stamps(records).values()
-        timed: npt.NDArray[np.bool_] = np.all([self.clock.defined(values) for values in stamps], axis=0)
+        defined = [self.clock.defined(values) for values in self.stamps(records).values()]
+        timed: npt.NDArray[np.bool_] = np.all([*defined, ~self.timing.contradicts(records, self.clock)], axis=0)
         return timed
 
     def why_untimed(self, records: npt.NDArray[Any]) -> str:
@@ -370,7 +378,7 @@ class DataType:
         >>> hits.why_untimed(np.array([(0,), (10**12,)], hits.dtype))
         'no time: second is 0, a mark for no time, or 1000000000000, not in the years 1900 to 2261; so there is no day'
         """
-        reasons = []
+        reasons = self.timing.describe_contradictions(records, self.clock)
         for stamp, values in self.stamps(records).items():
             marked = self.clock.marked(values)
             outside = ~marked & ~self.clock.defined(values)
@@ -382,14 +390,8 @@ class DataType:
     def fill(self, template: str, day: np.datetime64) -> str:
         """Fill a day, and the names of the type, into a template such as the path of its placement."""
         date = day.astype("datetime64[D]").item()
-        return template.format(
-            year=date.year,
-            month=date.month,
-            day=date.day,
-            instrument=self.instrument,
-            type=self.type,
-            suffix=self.placement.suffix,
-        )
+        parts = {"year": date.year, "month": date.month, "day": date.day}
+        return template.format(**parts, instrument=self.instrument, type=self.type, suffix=self.placement.suffix)
 
     def slots(self, day: np.datetime64) -> int:
         """Return the number of slots of a day: ``ceil(length of the day / period)``."""

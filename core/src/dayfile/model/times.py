@@ -15,7 +15,14 @@ import numpy.typing as npt
 from dayfile.model.clock import LAST_DAY, Clock
 from dayfile.model.leap_seconds import SECOND
 
-__all__ = ["PER_SECOND", "Calendar", "Count", "Timing", "WholeTime"]
+__all__ = [
+    "PER_SECOND",
+    "TIME_WORDS",
+    "Calendar",
+    "Count",
+    "Timing",
+    "WholeTime",
+]
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": SECOND}
 """How many of a unit of fractions make a second."""
@@ -47,6 +54,10 @@ class WholeTime(Protocol):
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:
         """Return the whole times in nanoseconds, as the clock's :meth:`Clock.to_nanoseconds` does, shape (n,)."""
         ...
+
+
+TIME_WORDS = ("time", "times", "utc")
+"""What people call the times of records where no field has such a name."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,30 @@ class Count:
             there = (wholes > 0) & (wholes < clock.find_midnight(LAST_DAY) - clock.origin)
             times = np.where(there, wholes.astype(np.int64) + clock.origin, times)
         return times
+
+    def contradicts(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.bool_]:
+        """Find the records whose whole time is not that of count and fraction, shape (n,).
+
+        A fraction that is too long for its field, and wrapped around, is no contradiction. Without an integer for the
+        fraction, nothing can be compared.
+
+        Examples
+        --------
+        >>> clock = Clock(np.datetime64("1970-01-01T00:00:00"))
+        >>> form = [("second", "<u4"), ("nano", "<u4"), ("both", "<u8")]
+        >>> records = np.array([(5, 3, 5_000_000_003), (5, 3, 0), (5, 3, 1)], form)
+        >>> Count("second", "nano", whole="both").contradicts(records, clock)
+        array([False, False,  True])
+        """
+        if not (self.whole and self.fraction and records[self.fraction].dtype.kind in "iu"):
+            return np.zeros(records.shape, bool)
+        fractions, wholes, unit = records[self.fraction], records[self.whole], SECOND // self.per_second
+        made = (
+            clock.to_nanoseconds(records[self.field]) - clock.origin + find_fractions(fractions, self.per_second, clock)
+        )
+        length = min(unit << 8 * fractions.dtype.itemsize, 2**62)
+        found: npt.NDArray[np.bool_] = (wholes != 0) & ((wholes.astype(np.int64) - made) % length >= unit)
+        return found & ~clock.marked(fractions)
 
 
 @dataclass(frozen=True)
@@ -222,6 +257,20 @@ class Timing:
         """Return whether more than one field makes a time, or ``begins`` says something."""
         single = all(isinstance(stamp, Count) and len(stamp.field_names) == 1 for stamp in self.stamps)
         return not single or self.begins != "moment"
+
+    def contradicts(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.bool_]:
+        """Find the records that have two times for one, shape (n,); see :meth:`Count.contradicts`."""
+        each = [stamp.contradicts(records, clock) for stamp in self.stamps if isinstance(stamp, Count)]
+        return np.any(each, axis=0) if each else np.zeros(records.shape, bool)
+
+    def describe_contradictions(self, records: npt.NDArray[Any], clock: Clock) -> list[str]:
+        """Describe an example of each contradiction."""
+        found = []
+        for stamp in self.stamps:
+            if isinstance(stamp, Count) and (wrong := records[stamp.contradicts(records, clock)]).size:
+                made = f"{stamp.field} {wrong[stamp.field][0]} and {stamp.fraction} {wrong[stamp.fraction][0]}"
+                found.append(f"{stamp.whole} is {wrong[stamp.whole][0]}, which contradicts {made}")
+        return found
 
     @property
     def stamps(self) -> tuple[Count | Calendar, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
 from dayfile import Batch, Instrument, Rejected, Remark, Source, hookimpl
-from dayfile.errors import StorageError
+from dayfile.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -86,7 +86,11 @@ class Hisparc(Instrument):
     @hookimpl
     def complete_keys(self, keys: Mapping[str, str | int]) -> Mapping[str, str | int] | None:
         """Make the two keys of a cluster from its name: lower-case in paths, as it is in titles."""
-        cluster = keys.get("cluster")
+        cluster, station = keys.get("cluster"), keys.get("station", 0)
+        if not isinstance(station, int) or station < 0:
+            raise UsageError(f"station is the number of a station, not {station!r}")
+        if cluster is not None and not isinstance(cluster, str):
+            raise UsageError(f"cluster is the name of a cluster, not {cluster!r}")
         return {"cluster_name": cluster, **keys, "cluster": cluster.lower()} if isinstance(cluster, str) else None
 
     @hookimpl

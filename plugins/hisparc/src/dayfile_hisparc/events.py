@@ -147,7 +147,7 @@ def decode_events(
     if upload.station is None or upload.cluster is None:
         commands = again_with("hisparc.station=NUMBER", "hisparc.cluster=NAME")
         message = f"a bare upload does not name its station; set hisparc.station and hisparc.cluster: {commands}"
-        raise SourceError(message, where=name)
+        raise SourceError(f"{message}; in a program, ingest(…, station=NUMBER, cluster=NAME) needs both", where=name)
     keys: dict[str, str | int] = {
         "cluster": upload.cluster.lower(),
         "cluster_name": upload.cluster,
