@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from dayfile.archive.directories import list_directory, refuse
 from dayfile.archive.root import Root
+from dayfile.errors import StorageError
 from dayfile.state.records import EngineState, ReceiverState
 
-__all__ = ["ENGINE", "RECEIVER", "StateFile", "list_receivers", "read_state", "state_directory"]
+__all__ = ["ENGINE", "RECEIVER", "StateFile", "list_receivers", "make_state_directory", "read_state", "state_directory"]
 
 ENGINE, RECEIVER = "engine.json", "receiver-"
 """The name of the engine's file, and the beginning of those of receivers."""
@@ -42,6 +43,19 @@ def state_directory(root: Root) -> Path:
     return root.path / ".state"
 
 
+def make_state_directory(root: Root) -> bool:
+    """Make the directory of the state if it is missing; return False if the archive is no longer the one opened here.
+
+    Where its file system was unmounted, nothing may be written.
+    """
+    with suppress(OSError, StorageError):
+        root.check_there()
+        with suppress(FileExistsError):
+            state_directory(root).mkdir()
+        return True
+    return False
+
+
 def find_adapter(kind: type) -> Any:  # noqa: ANN401 - pydantic's own, of any kind
     """Return what converts a kind of state to and from JSON."""
     if kind not in ADAPTERS:
@@ -63,6 +77,7 @@ class StateFile:
     """
 
     def __init__(self, root: Root, name: str) -> None:
+        self.root = root
         self.path = state_directory(root) / name
         self.wrote = 0.0
         self.failed = False
@@ -77,6 +92,8 @@ class StateFile:
         self.wrote = time.monotonic()
         content: bytes = find_adapter(type(state)).dump_json(state)
         content += b" " * (-(len(content) + 1) % FILE_BLOCK) + b"\n"
+        if not make_state_directory(self.root):
+            return
         try:
             self._replace(content)
         except OSError as error:
@@ -88,11 +105,7 @@ class StateFile:
 
     def _replace(self, content: bytes) -> None:
         making = self.path.with_name(f".{self.path.name}")
-        try:
-            making.write_bytes(content)
-        except FileNotFoundError:
-            self.path.parent.mkdir()
-            making.write_bytes(content)
+        making.write_bytes(content)
         making.replace(self.path)
         self.failed = False
 
