@@ -11,7 +11,7 @@ import pytest
 
 from dayfile import create_archive, open_archive
 from dayfile.errors import ArchiveLockedError
-from running import find_program, run_command, run_python, run_script
+from running import TESTS, find_program, run_command, run_python, run_script
 from watching import STREAM, stream
 
 # ---- The lock
@@ -257,7 +257,7 @@ def test_an_interrupt_of_a_run_says_what_becomes_of_its_sources(tmp_path, given)
     source.write_bytes(stream(1, 2))
     words = ["--archive", tmp_path / "archive", "--plugins", "cris", "--set", "watch.settle=0"]
     words += [source] if given else []
-    done = run_python("-c", INTERRUPTED_RUN, *words)
+    done = run_python("-c", INTERRUPTED_RUN, *words, paths=[TESTS])
     said = "dayfile: stopped; nothing is lost: the next run goes on with what was accepted"
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == said + ("; give the same sources again\n" if given else "\n")

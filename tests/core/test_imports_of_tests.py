@@ -78,6 +78,7 @@ ROOMS = {
     "end_to_end/test_docs.py": "cli, formats, layouts, settings: their words are those of the documentation",
     "end_to_end/test_plurals.py": "messages",
     "export/test_export_of_instruments.py": "export: the core's own exporters",
+    "export/test_numbers.py": "export: numbers as text",
     "export/test_ranges.py": "export: the core's own exporters",
     "guarantees/test_catalogue_form.py": "archive: the catalogue's forms",
     "guarantees/test_duplicates.py": "engine, hdf5: rows that are read to find duplicates",

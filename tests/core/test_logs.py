@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import sys
 import time
 
-from dayfile.logs import ALIKE, CountingHandler, FileADay, Lines
+import pytest
+
+from dayfile.cli.progress import show_progress, show_watch
+from dayfile.logs import ALIKE, CountingHandler, FileADay, JsonLines, Lines, StandardError, log_as
+from dayfile.settings import CoreSettings
+from dayfile.state.processes import ProcessId
+from dayfile.state.records import EngineState
 
 
 def write(handler: FileADay, text: str) -> None:
@@ -88,3 +96,80 @@ def test_lines_that_are_not_alike_are_all_written(monkeypatch):
     for number in range(2000):
         logger.warning(f"message {number}")  # noqa: G004
     assert len(written.lines) == 2000
+
+
+def test_what_goes_well_is_always_written(monkeypatch):
+    written, logger, _ = counted(monkeypatch)
+    for _ in range(500):
+        logger.info("took %s", "1 source")
+    assert written.lines == ["took 1 source"] * 500
+
+
+def test_a_json_line_is_one_object_with_its_fields_and_traceback_in_utc():
+    try:
+        int("none")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "a\nb", "exc_info": sys.exc_info(), "fields": {"event": "took"}})
+    record.created = 1795982894.25
+    line = JsonLines().format(record)
+    found = json.loads(line)
+    assert "\n" not in line
+    assert (found["time"], found["message"], found["event"]) == ("2026-11-29T20:08:14.250Z", "a\nb", "took")
+    assert found["traceback"].startswith("Traceback (most recent call last):")
+
+
+@pytest.mark.parametrize(
+    ("settings", "default", "lines"), [({}, "info", 2), ({}, "warning", 1), ({"log_level": "info"}, "warning", 2)]
+)
+def test_a_watch_and_a_server_log_what_goes_well_and_others_if_the_settings_say_so(tmp_path, settings, default, lines):
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        log_as("run", CoreSettings(log_file=tmp_path / "log", **settings), default)
+        logging.getLogger("dayfile.test").info("published")
+        logging.getLogger("dayfile.test").warning("held")
+    finally:
+        for handler in [handler for handler in root.handlers if handler not in before]:
+            root.removeHandler(handler)
+            handler.close()
+        root.setLevel(level)
+    assert len((tmp_path / "log").read_text().splitlines()) == lines
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it was sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+CLEARED = "\r\x1b[2K"
+"""What returns to the beginning of a line and clears it."""
+
+
+@pytest.mark.parametrize("shown", ["bar", "line"])
+def test_a_warning_does_not_tear_what_a_terminal_shows_at_its_bottom(monkeypatch, tmp_path, shown):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    logger = logging.Logger("torn")  # noqa: LOG001 - one that no other test has
+    logger.addHandler(StandardError())
+    state = EngineState(ProcessId(1, "here"), "1.0", "watch", 0, 0)
+    with show_progress() if shown == "bar" else show_watch(tmp_path) as show:
+        for number in range(3):
+            if shown == "bar":
+                show(number, 3, "source")
+            else:
+                show[0](state)
+            logger.warning("a path/%s that is much longer than the terminal is wide %d", "x" * 200, number)
+    logger.warning("after")
+    before, *lines = terminal.getvalue().split("a path/")
+    assert len(lines) == 3
+    for text in (before, *lines[:2]):
+        assert text.rpartition("\n")[2].strip(" ").endswith(CLEARED), "it begins on a line that is not cleared"
+    assert all(
+        line.startswith(f"{'x' * 200} that is much longer than the terminal is wide {number}\n")
+        for number, line in enumerate(lines)
+    )
+    assert terminal.getvalue().endswith("after\n")
+    assert sys.stderr is terminal

@@ -21,7 +21,7 @@ from dayfile import Instrument, create_archive
 from dayfile.archive.catalogue import Catalogue
 from dayfile.archive.root import Root
 from dayfile.engine.starting import start_run
-from dayfile.errors import StorageError
+from dayfile.errors import StorageError, UsageError
 from dayfile.state.engine import EngineRecorder
 from dayfile.state.files import ENGINE, StateFile, read_state, state_directory
 from dayfile.state.keys import Newest, NewestKeys, read_keys
@@ -266,6 +266,16 @@ def test_an_archive_of_an_earlier_version_is_followed_from_the_first_run(halls):
     shutil.rmtree(state_directory(halls.root))
     put(halls, 2, 12 * DAY)
     assert newest(halls) == {1: 10 * DAY, 2: 12 * DAY}
+
+
+def test_a_program_that_puts_what_is_refused_has_failed_and_not_the_archive(halls):
+    with pytest.raises(UsageError):
+        halls.put("hall.counts", {"second": [1], "count": [-1]}, hall=1)
+    assert list(halls.root.path.glob(".state/*")) == []
+    put(halls, 1, 10 * DAY)
+    with pytest.raises(ZeroDivisionError), halls.putting():
+        1 / 0  # noqa: B018
+    assert make_status(halls.root).concerns == []
 
 
 def test_a_lost_day_is_lost_for_the_record_of_state_too_once_that_is_accepted(halls):

@@ -24,6 +24,8 @@ COMMANDS = (
     "dayfile simulate cris --day 1997-10-31 --out in/cris",
     "dayfile simulate sis --day 1997-10-31 --out in/sis",
     "archive-run in --report report.json",
+    "archive-run --metrics-file lowest.prom",
+    "dayfile status --json",
     "dayfile ls",
     "dayfile show cris.hskp --rows 2 --fields Second1996",
     "dayfile plot cris.high_priority_rates -o rates.png",

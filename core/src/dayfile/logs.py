@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, or a file a day. Lines that repeat are counted, so that they do not fill it."""
+"""Where log lines go: standard error, or a file a day. Warnings that repeat are counted: anybody may cause them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Kind:
 
 
 class CountingHandler(logging.Handler):
-    """Pass on to another handler a line once a minute and, if wanted, n lines of a kind.
+    """Pass on to another handler a warning once a minute and, if wanted, n warnings of a kind.
 
     How many were left out is logged with the next line after that minute, or at the end.
 
@@ -161,7 +161,10 @@ class CountingHandler(logging.Handler):
         self.kinds: dict[tuple[str, int, str], Kind] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or count it."""
+        """Write a line, or count it; a line about what goes well is always written."""
+        if record.levelno < logging.WARNING:
+            self.target.handle(record)
+            return
         now = time.monotonic()
         self._report(now - SECONDS)
         line = f"{record.name}{record.levelno}{record.getMessage()}{record.exc_info and record.exc_info[0]}"

@@ -1,4 +1,4 @@
-"""What a process that goes on for long reports to the service manager that started it, as sd_notify(3) does."""
+"""What a process that goes on for long reports to systemd, or to what else started it, as sd_notify(3) does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Supervisor"]
 
 
 class Supervisor:
-    """The service manager (systemd), by the socket that it names; without one nothing is sent.
+    """What started and supervises this process (systemd), by the socket that it names; without one nothing is sent.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Supervisor:
         return seconds if self.interval is None else min(seconds, self.interval)
 
     def _send(self, *lines: str) -> None:
-        """Send lines in one message; a manager that cannot be reached stops no work."""
+        """Send lines in one message; one that cannot be reached stops no work."""
         if self.address:
             with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.sendto("\n".join(lines).encode(), self.address)

@@ -78,7 +78,9 @@ def quarantine_ls(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the quarantine: entries by cause, the newest cause last, and the commands that help.
+    """List entries by cause, with the commands that help.
+
+    The newest cause is last.
 
     Names of entries are their first digits; show, requeue and drop take these.
 

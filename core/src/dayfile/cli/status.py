@@ -29,8 +29,6 @@ LABEL = 12
 """Columns of the word at the beginning of a line."""
 MOST_SILENT = 10
 SHOWN_CAUSES = 3
-OLD_SECONDS = 60.0
-"""Age of a measurement from which it is said."""
 
 MaxAgeOption = Annotated[
     list[str] | None,
@@ -53,7 +51,7 @@ def status(
     retired: RetiredOption = "30 d",
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
 ) -> None:
-    """Show what the programs of an archive do, and what needs attention.
+    """Show what run, watch and receiver do, and what needs attention.
 
     It reads what they record of themselves, takes no lock and opens no day file.
 
@@ -154,19 +152,13 @@ def format_disk(found: ArchiveStatus) -> Iterator[str]:
     measured = found.measured
     days = measured.days_left
     fills = f"; full in about {plural(int(days), 'day')}" if days is not None else ""
-    yield f"{format_size(measured.free)} free of {format_size(measured.size)}{fills}{format_old(found)}"
-
-
-def format_old(found: ArchiveStatus) -> str:
-    """Say when the disk was looked at, if that was not just now."""
-    age = found.at - found.measured.at
-    return f" (as of {format_moment(found.measured.at)})" if age > OLD_SECONDS else ""
+    yield f"{format_size(measured.free)} free of {format_size(measured.size)}{fills}"
 
 
 def format_engine(engine: EngineStatus | None, now: float) -> Iterator[str]:
     """Describe what the engine does, or did last."""
     if engine is None:
-        yield "nothing has been run since this is recorded"
+        yield "no run is recorded yet"
         return
     state = engine.state
     who = f"{state.command}, process {state.process.pid} on {state.process.host}"
@@ -198,7 +190,7 @@ def format_queue(found: ArchiveStatus) -> Iterator[str]:
             yield f"{name}/ may not be listed by this user"
         else:
             oldest = f", the oldest for {format_age(found.at - place.oldest)}" if place.oldest is not None else ""
-            yield f"{plural(place.files, 'source')} in {name}/{oldest}{format_old(found)}"
+            yield f"{plural(place.files, 'source')} in {name}/{oldest}"
 
 
 def format_quarantine(found: ArchiveStatus) -> Iterator[str]:
@@ -218,7 +210,7 @@ def format_quarantine(found: ArchiveStatus) -> Iterator[str]:
 def format_receiver(receiver: ReceiverStatus | None, now: float) -> Iterator[str]:
     """Describe what the receiver has received today."""
     if receiver is None:
-        yield "none has been started since this is recorded"
+        yield "none is recorded yet"
         return
     if receiver.alive:
         where = f"at {receiver.address}, " if receiver.address else ""

@@ -321,7 +321,7 @@ class Run:
     def _complete_state(self, state: EngineState) -> None:
         """Complete the state: which sources wait for publication, and what went wrong."""
         state.waiting = len(self.waiting)  # also in a run on several processes
-        arrived = (source.state.modified for source in self.waiting if source.state is not None)
+        arrived = (each.state.modified for each in self.waiting if each.arrival.ours and each.state is not None)
         oldest = min(arrived, default=None)
         state.unpublished_since = None if oldest is None else oldest / 1e9
         report = self.report

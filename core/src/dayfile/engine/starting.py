@@ -30,7 +30,7 @@ from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.state.engine import record_engine
-from dayfile.state.records import Command
+from dayfile.state.records import EngineCommand
 from dayfile.stores.declarations import TypeFinder, make_type_finder
 
 __all__ = ["start_run"]
@@ -44,7 +44,7 @@ def start_run(
     plugins: Plugins,
     settings: Settings,
     *,
-    command: Command = "run",
+    command: EngineCommand = "run",
     only: str | None = None,
     make: bool = False,
     wait: float = 0.0,

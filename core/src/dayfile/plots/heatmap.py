@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-__all__ = ["MOST_ROWS", "draw_heat_map", "is_heat_map"]
+__all__ = ["MOST_ELEMENT_ROWS", "draw_heat_map", "is_heat_map"]
 
 MAP = "viridis"
 """Colours whose lightness grows with the values, so that people see them apart who see colours differently."""
-MOST_ROWS = 256
+MOST_ELEMENT_ROWS = 256
 """Rows of a heat map; of more elements, neighbours share a row."""
 MOST_NAMES = 16
 """Keys that are named at the axis."""

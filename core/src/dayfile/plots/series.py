@@ -20,7 +20,7 @@ from dayfile.plots.curves import (
     name_axis,
 )
 from dayfile.plots.figures import COLOURS, show_utc, write_note
-from dayfile.plots.heatmap import MOST_ROWS, draw_heat_map, is_heat_map
+from dayfile.plots.heatmap import MOST_ELEMENT_ROWS, draw_heat_map, is_heat_map
 from dayfile.plots.reduction import Points, Reduced, TimeBins, TimeMeans, reduce_pieces
 from dayfile.plots.survey import Elements, KeyTexts, Survey, survey_pieces
 
@@ -70,7 +70,7 @@ def reduce_panels(
         points = sum(survey.tracks[curve.key].records for curve in panel.curves)
         elements = len(chosen[number].places)
         if is_heat_map(panel):
-            return TimeMeans(edges, elements, panel.low, panel.high, step=-(-elements // MOST_ROWS))
+            return TimeMeans(edges, elements, panel.low, panel.high, step=-(-elements // MOST_ELEMENT_ROWS))
         if points <= MOST_POINTS:
             return Points(panel.low, panel.high)
         return TimeBins(edges, elements, panel.low, panel.high)

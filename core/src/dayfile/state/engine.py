@@ -16,7 +16,7 @@ from dayfile.state.files import ENGINE, WRITE_SECONDS, StateFile, read_state, st
 from dayfile.state.keys import NewestKeys
 from dayfile.state.measuring import MEASURE_SECONDS, Measure
 from dayfile.state.processes import ProcessId
-from dayfile.state.records import BEAT_SECONDS, Command, EngineState, LastError
+from dayfile.state.records import BEAT_SECONDS, EngineCommand, EngineState, LastError
 
 __all__ = ["EngineRecorder", "record_engine"]
 
@@ -51,7 +51,7 @@ class EngineRecorder:
         Called with the state whenever it has changed, such as a display.
     """
 
-    def __init__(self, root: Root, command: Command) -> None:
+    def __init__(self, root: Root, command: EngineCommand) -> None:
         import dayfile  # its version, without the rest of it
 
         now = time.time()
@@ -151,22 +151,30 @@ class EngineRecorder:
             self.note_trouble(failed)
         if self.state.command != "put":
             self.state.measured = None  # measured again below
-        if self.state.command != "put" or self.written or self.state.troubles or not self.file.due_in:
+        if self.state.command != "put" or self.written or self.state.troubles or self._is_due_after_a_put():
             self.write()
         self.keys.write()
         self.notify()
 
+    def _is_due_after_a_put(self) -> bool:
+        """Return whether something was published, and the last write is long enough ago."""
+        return self.state.published.publications > 0 and not self.file.due_in
+
 
 @contextmanager
-def record_engine(root: Root, command: Command) -> Iterator[EngineRecorder]:
-    """Record what the engine does until it ends, by itself or by an error; not in a fork that ends here."""
+def record_engine(root: Root, command: EngineCommand) -> Iterator[EngineRecorder]:
+    """Record what the engine does until it ends, by itself or by an error; not in a fork that ends here.
+
+    An error of a program that puts records is its own, unless the archive could not be written.
+    """
     recorder = EngineRecorder(root, command)
     process = os.getpid()
     try:
         yield recorder
     except BaseException as error:
         if os.getpid() == process:
-            recorder.end(describe_end(error))
+            of_the_program = command == "put" and not isinstance(error, StorageError)
+            recorder.end("" if of_the_program else describe_end(error))
         raise
     if os.getpid() == process:
         recorder.end()

@@ -6,6 +6,7 @@ deleted. Readers open them without a lock.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -16,9 +17,10 @@ from typing import Any, TypeVar
 
 from dayfile.archive.directories import list_directory, refuse
 from dayfile.archive.root import Root
+from dayfile.errors import StorageError
 from dayfile.state.records import EngineState, ReceiverState
 
-__all__ = ["ENGINE", "RECEIVER", "StateFile", "list_receivers", "read_state", "state_directory"]
+__all__ = ["ENGINE", "RECEIVER", "StateFile", "list_receivers", "make_state_directory", "read_state", "state_directory"]
 
 ENGINE, RECEIVER = "engine.json", "receiver-"
 """The name of the engine's file, and the beginning of those of receivers."""
@@ -42,6 +44,19 @@ def state_directory(root: Root) -> Path:
     return root.path / ".state"
 
 
+def make_state_directory(root: Root) -> bool:
+    """Make the directory of the state if it is missing; return False if the archive is no longer the one opened here.
+
+    Where its file system was unmounted, nothing may be written.
+    """
+    with suppress(OSError, StorageError):
+        root.check_there()
+        with suppress(FileExistsError):
+            state_directory(root).mkdir()
+        return True
+    return False
+
+
 def find_adapter(kind: type) -> Any:  # noqa: ANN401 - pydantic's own, of any kind
     """Return what converts a kind of state to and from JSON."""
     if kind not in ADAPTERS:
@@ -59,10 +74,11 @@ class StateFile:
     root : Root
         The archive.
     name : str
-        KeyName of the file.
+        Name of the file.
     """
 
     def __init__(self, root: Root, name: str) -> None:
+        self.root = root
         self.path = state_directory(root) / name
         self.wrote = 0.0
         self.failed = False
@@ -75,8 +91,10 @@ class StateFile:
     def write(self, state: EngineState | ReceiverState) -> None:
         """Replace the file in one step. An error is logged once, and nothing else: see the module."""
         self.wrote = time.monotonic()
-        content: bytes = find_adapter(type(state)).dump_json(state)
+        content = json.dumps(find_adapter(type(state)).dump_python(state)).encode()  # escapes what is not Unicode
         content += b" " * (-(len(content) + 1) % FILE_BLOCK) + b"\n"
+        if not make_state_directory(self.root):
+            return
         try:
             self._replace(content)
         except OSError as error:
@@ -88,11 +106,7 @@ class StateFile:
 
     def _replace(self, content: bytes) -> None:
         making = self.path.with_name(f".{self.path.name}")
-        try:
-            making.write_bytes(content)
-        except FileNotFoundError:
-            self.path.parent.mkdir()
-            making.write_bytes(content)
+        making.write_bytes(content)
         making.replace(self.path)
         self.failed = False
 
@@ -126,7 +140,7 @@ def read_state(path: Path, kind: type[AnyState]) -> AnyState | None:
     """
     for _ in range(TRIES):
         try:
-            found: AnyState = find_adapter(kind).validate_json(path.read_bytes())
+            found: AnyState = find_adapter(kind).validate_python(json.loads(path.read_bytes()))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

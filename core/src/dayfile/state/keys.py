@@ -16,7 +16,7 @@ from pathlib import Path
 from dayfile.archive.directories import refuse
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
-from dayfile.state.files import state_directory
+from dayfile.state.files import make_state_directory, state_directory
 
 __all__ = ["MOST_KEYS", "Newest", "NewestKeys", "read_keys"]
 
@@ -72,6 +72,7 @@ class NewestKeys:
     """
 
     def __init__(self, root: Root, most: int = MOST_KEYS, unused_bytes: int = UNUSED_BYTES) -> None:
+        self.root = root
         self.most = most
         self.unused_bytes = unused_bytes
         self.path = state_directory(root) / KEYS_FILE
@@ -88,6 +89,9 @@ class NewestKeys:
 
     def replace(self, records: Iterable[tuple[str, str, int]]) -> None:
         """Follow exactly these keys, each with the time of its newest record; arrivals that are known stay."""
+        records = list(records)
+        if not records and not self.exists():
+            return
         before = self._read_known()
         found = {
             (data_type, key): Newest(record, before.get((data_type, key), Newest()).arrival)
@@ -97,12 +101,11 @@ class NewestKeys:
 
     def write(self) -> None:
         """Append what has changed. An error is logged once, and nothing else."""
-        if not self.changed:
+        if not self.changed or not make_state_directory(self.root):
             return
         # A line feed first: a process that was killed may have left half a line.
         lines = "\n" + "".join(format_lines(self.changed))
         try:
-            self.path.parent.mkdir(exist_ok=True)
             with self.path.open("a+b") as file:
                 file.write(lines.encode())
                 size = file.tell()
@@ -128,8 +131,9 @@ class NewestKeys:
             found = {name: found[name] for name in ordered[len(found) - self.most :]}
         lines = "".join(format_lines(found)).encode()
         making = self.path.with_name(f".{KEYS_FILE}")
+        if not make_state_directory(self.root):
+            return
         try:
-            self.path.parent.mkdir(exist_ok=True)
             making.write_bytes(b"[%d]\n" % len(lines) + lines)
             making.replace(self.path)
         except OSError as error:

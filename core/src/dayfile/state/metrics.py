@@ -47,7 +47,7 @@ METRICS = {
 }
 """Name without ``dayfile_``, type and meaning of each metric. Counters end in ``_total``."""
 
-Sample = tuple[str, dict[str, str], float | None]
+MetricSample = tuple[str, dict[str, str], float | None]
 """Name of a metric, labels, and the value; None where it is not known."""
 
 
@@ -124,7 +124,7 @@ class StatusCollector:
         yield from (metric for metric in found.values() if metric.samples)
 
 
-def list_status_samples(status: ArchiveStatus) -> Iterator[Sample]:
+def list_status_samples(status: ArchiveStatus) -> Iterator[MetricSample]:
     """List the samples of all metrics."""
     measured = status.measured
     if status.engine is not None:
@@ -155,7 +155,7 @@ def list_status_samples(status: ArchiveStatus) -> Iterator[Sample]:
         yield "attention", {"concern": name}, float(name in concerns)
 
 
-def list_engine(engine: EngineStatus) -> Iterator[Sample]:
+def list_engine(engine: EngineStatus) -> Iterator[MetricSample]:
     """List the samples about the engine."""
     state, labels = engine.state, {"program": "engine"}
     yield "up", labels, float(engine.alive)
@@ -173,7 +173,7 @@ def list_engine(engine: EngineStatus) -> Iterator[Sample]:
     yield "published_timestamp_seconds", {}, state.published.last
 
 
-def list_receiver(receiver: ReceiverStatus) -> Iterator[Sample]:
+def list_receiver(receiver: ReceiverStatus) -> Iterator[MetricSample]:
     """List the samples about the receiver."""
     labels = {"program": "receiver"}
     yield "up", labels, float(receiver.alive)

@@ -28,7 +28,7 @@ class ProcessId:
     pid : int
         Its number.
     host : str
-        KeyName of the machine.
+        Name of the machine.
     boot : str
         Id of the boot of that machine; empty where the system has none.
     namespace : str
@@ -46,9 +46,7 @@ class ProcessId:
     @classmethod
     def of_this_process(cls) -> ProcessId:
         """Return the identity of this process."""
-        pid = os.getpid()
-        _, began = read_process(pid) or ("", 0)
-        return cls(pid, socket.gethostname(), read_boot(), read_namespace(), began)
+        return identify_process(os.getpid())
 
     def is_alive(self) -> bool | None:
         """Return whether the process is alive; None if that cannot be seen from here, as on another machine.
@@ -76,6 +74,13 @@ class ProcessId:
         except PermissionError:
             return None  # some process of another user, whose details are hidden
         return None if self.began else True
+
+
+@cache
+def identify_process(pid: int) -> ProcessId:
+    """Return the identity of this process, whose number this is."""
+    _, began = read_process(pid) or ("", 0)
+    return ProcessId(pid, socket.gethostname(), read_boot(), read_namespace(), began)
 
 
 def read_process(pid: int) -> tuple[str, int] | None:

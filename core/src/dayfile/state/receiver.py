@@ -51,7 +51,7 @@ class UploadRecorder:
         Parameters
         ----------
         name : str
-            KeyName of the process among those of its receiver. What a dead one of this name counted today stays.
+            Name of the process among those of its receiver. What a dead one of this name counted today stays.
         regular : bool
             Whether :meth:`beat` will be called all the time.
         address : str

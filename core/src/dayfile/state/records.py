@@ -15,7 +15,7 @@ from dayfile.state.processes import ProcessId
 __all__ = [
     "BEAT_SECONDS",
     "LATE_SECONDS",
-    "Command",
+    "EngineCommand",
     "EngineState",
     "LastError",
     "Published",
@@ -29,7 +29,7 @@ BEAT_SECONDS = 5.0
 LATE_SECONDS = 120.0
 """After which a program without a sign of life hangs, or has been working on a single thing for that long."""
 
-Command = Literal["run", "watch", "put", "rebuild"]
+EngineCommand = Literal["run", "watch", "put", "rebuild"]
 
 
 @dataclass
@@ -120,7 +120,7 @@ class EngineState:
 
     process: ProcessId
     version: str
-    command: Command
+    command: EngineCommand
     since: float
     beat: float
     doing: str = "starting"

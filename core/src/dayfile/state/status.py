@@ -21,6 +21,8 @@ from dayfile.state.silence import Ages, Silence, find_silent, read_key
 
 __all__ = ["ArchiveStatus", "EngineStatus", "ReceiverStatus", "make_status"]
 
+STALE_SECONDS = 60.0
+"""Age of a measurement from which it is made again."""
 TIMES = frozenset({"at", "since", "beat", "ended", "last", "last_taken", "last_stored", "oldest", "unpublished_since"})
 """Names of what is a time, in seconds since 1970."""
 
@@ -91,8 +93,7 @@ class ArchiveStatus:
     at : float
         When it was asked for, seconds since 1970.
     measured : Measured
-        Disk, queue and quarantine, as the last program that looked has seen them; of an archive on which no program
-        works, as they are now.
+        Disk, queue and quarantine, as a program that works has seen them within the last minute, else as they are now.
     engine : EngineStatus or None
         None if no engine has left a state yet.
     receiver : ReceiverStatus or None
@@ -160,7 +161,8 @@ def make_status(root: Root, ages: Ages = Ages()) -> ArchiveStatus:  # noqa: B008
     programs: list[EngineState | ReceiverState] = [*([found] if found else []), *states]
     measured = [each.measured for each in programs if each.measured is not None]
     latest = max(measured, key=lambda each: each.at, default=None)
-    if latest is None or not ((engine and engine.alive) or (receiver and receiver.alive)):
+    works = (engine is not None and engine.alive) or (receiver is not None and receiver.alive)
+    if latest is None or not works or now - latest.at > STALE_SECONDS:
         latest = measure_now(root, latest)
     keys = read_keys(root)
     silence = find_silent(keys, now, ages)
