@@ -51,7 +51,7 @@ def status(
     retired: RetiredOption = "30 d",
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
 ) -> None:
-    """Show what run, watch and receiver do, and what needs attention.
+    """Show what runs, what waits and what needs attention.
 
     It reads what they record of themselves, takes no lock and opens no day file.
 
