@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tables
 
-from dayfile import discovery, open_archive, settings
+from dayfile import configuration, discovery, open_archive, settings
 from dayfile.archive import disk
 from dayfile.archive.catalogue import Catalogue, CatalogueRow
 from dayfile.archive.checking import Defect, check_archive
@@ -19,7 +19,6 @@ from dayfile.archive.quarantine import Quarantine
 from dayfile.archive.reading import Reader
 from dayfile.archive.root import Root
 from dayfile.archive.workfile import WorkFile
-from dayfile.configuration import configured
 from dayfile.engine import maintenance
 from dayfile.engine.executors import run_serial, show_nothing
 from dayfile.engine.intake import list_visible
@@ -70,7 +69,7 @@ def configure(
     archive: Path, *pairs: str, plugins: str | None = None, config: Path | None = None
 ) -> tuple[Root, Plugins, Settings]:
     """Choose archive, plugins and settings as a command with ``--plugins``, ``--set`` and ``--config`` does."""
-    return configured(archive, plugins, pairs, config)
+    return configuration.configure(archive, plugins, pairs, config)
 
 
 def run_archive(

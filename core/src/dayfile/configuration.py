@@ -12,12 +12,12 @@ from dayfile.errors import SettingsError, UsageError
 from dayfile.plugins import Plugins
 from dayfile.settings import Given, Settings
 
-__all__ = ["choose_plugins", "chosen_plugins", "configured", "read_settings"]
+__all__ = ["choose_plugins", "configure", "load_named_plugins", "read_settings"]
 
 DEFAULT_ARCHIVE = Path("archive")
 
 
-def configured(
+def configure(
     archive: Path | None, names: str | None, pairs: list[str], config: Path | None
 ) -> tuple[Root, Plugins, Settings]:
     """Choose archive, plugins and settings of a command: command line over environment over file over defaults.
@@ -39,7 +39,7 @@ def configured(
     UsageError, SettingsError
         A plugin or a setting does not exist, or has an impossible value.
     """
-    loaded = chosen_plugins(names)
+    loaded = load_named_plugins(names)
     found, failures = (None, []) if config is None else loaded.read_config(config)
     loaded.failures += failures
     if found is not None and config is not None:
@@ -118,6 +118,6 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
     return chosen
 
 
-def chosen_plugins(names: str | None) -> Plugins:
+def load_named_plugins(names: str | None) -> Plugins:
     """Load the plugins that a command names, with commas between; all that are installed if it names none."""
     return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

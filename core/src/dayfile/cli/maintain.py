@@ -95,14 +95,14 @@ def adopt(
     Exit codes: 0 done, 3 some day files are damaged or second copies, 4 some cannot be seen or read now.
     """
     from dayfile.archive.root import Root
-    from dayfile.configuration import chosen_plugins
+    from dayfile.configuration import load_named_plugins
     from dayfile.engine.maintenance import adopt as adopt_directory
     from dayfile.errors import UsageError
 
     root = Root(directory)
     if not directory.is_dir():
         raise UsageError("this directory does not exist", where=directory)
-    report_reindexed(adopt_directory(root, chosen_plugins(plugins)))
+    report_reindexed(adopt_directory(root, load_named_plugins(plugins)))
 
 
 def report_reindexed(done: Reindexed) -> None:
@@ -128,7 +128,7 @@ def rebuild(
 
     The setting sources.keep=always keeps them.
     """
-    from dayfile.configuration import configured
+    from dayfile.configuration import configure
     from dayfile.engine.maintenance import rebuild as make_day_file
     from dayfile.errors import UsageError
     from dayfile.logs import log_as
@@ -139,7 +139,7 @@ def rebuild(
         if not path.resolve().is_relative_to(root.path.resolve()):
             raise UsageError("this is not below the archive", where=day_file)
         path = path.resolve().relative_to(root.path.resolve())
-    _, loaded, settings = configured(archive, plugins, set_ or [], config)
+    _, loaded, settings = configure(archive, plugins, set_ or [], config)
     log_as("rebuild", settings.core)
     report = make_day_file(root, loaded, settings, path.as_posix())
     report_run(report, quiet=False)

@@ -143,7 +143,7 @@ def run(
     or held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds the archive.
     """
     from dayfile.archive.identity import refuse_url
-    from dayfile.configuration import configured
+    from dayfile.configuration import configure
     from dayfile.engine.executors import run_serial, show_nothing
     from dayfile.engine.offering import Offered
     from dayfile.engine.processes import needs_processes, run_processes
@@ -167,7 +167,7 @@ def run(
     piped = any(isinstance(each, Offered) for each in given)
     if piped and (engine is Engine.processes or workers is not None):
         raise UsageError("- is read in one process; leave out --engine and --workers")
-    root, loaded, resolved = configured(archive, plugins, set_ or [], config)
+    root, loaded, resolved = configure(archive, plugins, set_ or [], config)
     log_as("run", resolved.core, default="info" if watch and not quiet else "warning")
     try:
         with write_metrics_at_end(root, metrics_file):

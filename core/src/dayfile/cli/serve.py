@@ -38,7 +38,7 @@ def serve(
 
     Exit codes: 0 it was stopped, 2 wrong usage or settings, 4 no archive.
     """
-    from dayfile.configuration import configured
+    from dayfile.configuration import configure
     from dayfile.cores import available_cores
     from dayfile.errors import DayfileError
     from dayfile.logs import log_as
@@ -46,7 +46,7 @@ def serve(
     from dayfile.serving.bounds import AT_ONCE
     from dayfile.serving.missing import collect_errors, combine
 
-    root, loaded, settings = configured(archive, plugins, set_ or [], config)
+    root, loaded, settings = configure(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []
     with collect_errors(problems):
         log_as("serve", settings.core, default="info")

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from dayfile.configuration import configured
+from dayfile.configuration import configure
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
 from dayfile.serving.health import PATH, find_obstacle
@@ -58,7 +58,7 @@ class Prepared:
 def prepare() -> Prepared:
     """Read the settings at the first request of this process."""
     archive, config = os.environ.get("DAYFILE_ARCHIVE"), os.environ.get("DAYFILE_CONFIG")
-    root, _, settings = configured(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
+    root, _, settings = configure(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
     problems: list[DayfileError] = []
     with collect_errors(problems):
