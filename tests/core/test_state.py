@@ -23,7 +23,7 @@ from dayfile.archive.root import Root
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError, UsageError
 from dayfile.state.engine import EngineRecorder
-from dayfile.state.files import ENGINE, StateFile, read_state, state_directory
+from dayfile.state.files import ENGINE, StateFile, list_receivers, read_state, state_directory
 from dayfile.state.keys import Newest, NewestKeys, read_keys
 from dayfile.state.measuring import Measure, Measured
 from dayfile.state.processes import ProcessId
@@ -326,6 +326,9 @@ def test_what_a_process_counted_today_stays_when_another_takes_its_place(tmp_pat
         uploads.file.wrote = 0  # a second later
         uploads.beat()
         uploads._write_if_due()
+        (path,) = list_receivers(root)
+        left = read_state(path, ReceiverState)
+        StateFile(root, path.name).write(replace(left, process=replace(left.process, began=1)))
     receiver = make_status(root).receiver
     assert (receiver.stored, receiver.bytes) == (3, 264_000)
     assert receiver.refused == {"wrong password (203)": 3}
@@ -338,7 +341,7 @@ def test_counts_begin_again_with_a_day_and_old_files_are_removed(tmp_path):
     uploads.begin("0")
     uploads.note_stored("501", "100 events", 88_000)
     uploads.end()
-    path = state_directory(root) / "receiver-0.json"
+    (path,) = list_receivers(root)
     old = read_state(path, ReceiverState)
     StateFile(root, path.name).write(replace(old, day="2001-01-01"))
     assert make_status(root).receiver.stored == 0
@@ -384,3 +387,29 @@ def test_a_disk_is_full_in_as_many_days_as_the_last_two_weeks_say():
     assert Measured(2 * week, 500, 2000, samples=[(week, 1000), (1.5 * week, 400)]).days_left == 7
     assert Measured(2 * week, 1000, 2000, samples=[(week, 900)]).days_left is None
     assert Measured(2 * week, 500, 2000, samples=[(2 * week - 60, 1000)]).days_left is None  # a minute says nothing
+
+
+def test_two_receivers_with_one_number_do_not_take_each_other_for_dead(tmp_path):
+    """As in two containers: what the other has counted is not taken over while it works."""
+    root = Root(tmp_path / "archive")
+    root.create()
+    one, other = UploadRecorder(root), UploadRecorder(root)
+    one.begin("0")
+    one.note_stored("501", "100 events", 88_000)
+    one.end()
+    one.begin("0")
+    other.begin("0")
+    assert other.state.stored == 0
+
+
+def test_a_list_of_keys_that_was_begun_again_is_completed_from_the_catalogue(tmp_path):
+    root = Root(tmp_path / "archive")
+    root.create()
+    keys = NewestKeys(root)
+    keys.replace([("muon.hits", "{}", 5)])
+    assert keys.is_complete()
+    keys.path.unlink()  # anything below .state/ may be deleted, also while a watch works
+    keys.note("muon.rates", "{}", 7)
+    keys.write()
+    assert not keys.is_complete()
+    assert not NewestKeys(root).is_complete()

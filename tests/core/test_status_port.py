@@ -100,7 +100,7 @@ def test_metrics_say_what_the_status_says(archive, hits, ask):
     found = read_metrics(text)
     assert code == 200
     assert found["dayfile_published_records_total",] == 2
-    assert found["dayfile_sources_total", "quarantined"] == 1
+    assert found["dayfile_sources", "quarantined"] == 1
     assert found["dayfile_quarantine_entries",] == 1
     assert found["dayfile_attention", "quarantine_grew"] == 1
     assert found["dayfile_attention", "engine_killed"] == 0
@@ -146,7 +146,7 @@ def test_a_run_by_cron_writes_metrics_also_if_it_fails(command, tmp_path):
     assert command("archive-run", "in", "--metrics-file", "cron.prom").code == 0
     found = read_metrics((tmp_path / "cron.prom").read_text())
     assert found["dayfile_failed",] == 0
-    assert found["dayfile_sources_total", "archived"] == 5
+    assert found["dayfile_sources", "archived"] == 5
     (tmp_path / "archive" / "catalogue.db").unlink()
     (tmp_path / "archive" / "catalogue.db").mkdir()
     failed = command("archive-run", "in", "--metrics-file", "cron.prom")

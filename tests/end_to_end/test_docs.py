@@ -193,6 +193,7 @@ def built(tmp_path_factory) -> Path:
     """The documentation, built from a copy of the pages."""
     copy = tmp_path_factory.mktemp("checkout")
     shutil.copytree(CHECKOUT / "docs", copy / "docs", ignore=shutil.ignore_patterns("_build", "__pycache__"))
+    shutil.copytree(CHECKOUT / "deploy", copy / "deploy")
     for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(CHECKOUT / page, copy)
     done = run_python("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "built", cwd=copy)

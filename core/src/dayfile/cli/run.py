@@ -15,6 +15,7 @@ import typer
 from dayfile.cli.completion import complete_plugins
 from dayfile.cli.output import say
 from dayfile.cli.progress import show_progress, show_watch
+from dayfile.errors import DayfileError
 from dayfile.messages import plural
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def run(
     root, loaded, resolved = configure(archive, plugins, set_ or [], config)
     log_as("run", resolved.core, default="info" if watch and not quiet else "warning")
     try:
-        with write_metrics_at_end(root, metrics_file):
+        with write_metrics_of_failure(root, metrics_file):
             if watch:
                 with (
                     show_watch(None if quiet else root.path) as observers,
@@ -193,26 +194,28 @@ def run(
             done.write(report)
     finally:
         report_run(done, quiet=quiet)
+    write_metrics_file(root, metrics_file)
     raise typer.Exit(0 if watch else done.exit_code)
 
 
 @contextmanager
-def write_metrics_at_end(root: Root, path: Path | None) -> Iterator[None]:
-    """Write metrics at the end of a run into a file, if one is given; also if an error ends the run."""
-    if path is None:
-        yield
-        return
-    from dayfile.errors import DayfileError
-    from dayfile.state.metrics import write_metrics
-    from dayfile.state.status import make_status
-
+def write_metrics_of_failure(root: Root, path: Path | None) -> Iterator[None]:
+    """Write metrics into a file, if one is given, when an error ends the run."""
     try:
         yield
     except BaseException:
         with suppress(DayfileError):  # the error that ended the run is the one to report
-            write_metrics(make_status(root), path)
+            write_metrics_file(root, path)
         raise
-    write_metrics(make_status(root), path)
+
+
+def write_metrics_file(root: Root, path: Path | None) -> None:
+    """Write metrics into a file, if one is given."""
+    if path is not None:
+        from dayfile.state.metrics import write_metrics
+        from dayfile.state.status import make_status
+
+        write_metrics(make_status(root), path)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dayfile.archive.root import Root
 from dayfile.archive.space import Space, list_space, may_be_full
+from dayfile.errors import StorageError
 from dayfile.messages import format_size
 from dayfile.settings import CoreSettings
 
@@ -81,6 +82,10 @@ class FullDisk:
 
     def is_cause_of(self, error: Exception) -> bool:
         """Return whether a watch ended because its disk is full, and waits; see :func:`may_be_full`."""
+        try:
+            self.root.check_there()
+        except StorageError:
+            return False  # it is unmounted, and the disk below its mount point does not matter
         return self.core.disk_wait and may_be_full(error, measure_all(self.root))
 
     def wait_for_room(self, error: Exception, sleep: Callable[[float], bool]) -> bool:

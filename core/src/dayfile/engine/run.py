@@ -327,6 +327,7 @@ class Run:
         report = self.report
         unsettled = [failure.message for failure in report.failures] + [held.message for held in report.held]
         state.unsettled = unsettled[:MOST_UNSETTLED]
+        state.low = self.low
         kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
         for place, kind in enumerate(kinds):
             for trouble in kind[self.troubles[place] :]:

@@ -84,7 +84,7 @@ def start_run(
         find_type = make_type_finder(plugins.data_types.values())
         record_announced(root, find_type)
         complete_catalogue(root, find_type)
-        if crashed or rebuilt or not recorder.keys.exists():
+        if crashed or rebuilt or not recorder.keys.is_complete():
             recorder.keys.replace(Catalogue(root.catalogue).list_newest())
         Quarantine(root).repair()
         pipeline = Pipeline(root, plugins, settings, report, recorder, only=only)

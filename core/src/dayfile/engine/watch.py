@@ -28,7 +28,7 @@ from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import format_age, plural
 from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings
-from dayfile.state.engine import EngineRecorder
+from dayfile.state.engine import EngineRecorder, record_engine
 from dayfile.state.records import EngineState
 from dayfile.supervision import Supervisor
 
@@ -87,22 +87,22 @@ def run_watch(
             except StorageError as error:
                 if not full_disk.is_cause_of(error):
                     raise
-                with beside():
-                    sleep = partial(sleep_while_full, EngineRecorder(root, "watch"), full_disk, bell, supervisor)
-                    if not full_disk.wait_for_room(error, sleep):
+                with beside(), record_engine(root, "watch") as recorder:
+                    recorder.note_trouble(str(error))
+                    recorder.state.waits_for = "room on the disk"
+                    recorder.state.doing = "waiting for room"
+                    recorder.observers += [*observers, lambda _: supervisor.report_alive(full_disk.waiting)]
+                    if not full_disk.wait_for_room(error, partial(sleep, recorder, bell, supervisor)):
                         raise
 
 
-def sleep_while_full(
-    recorder: EngineRecorder, full_disk: FullDisk, bell: Bell, supervisor: Supervisor, seconds: float
-) -> bool:
-    """Sleep while the disk is full, with signs of life; return False if the watch has to stop."""
+def sleep(recorder: EngineRecorder, bell: Bell, supervisor: Supervisor, seconds: float) -> bool:
+    """Sleep until the bell rings, at most ``seconds``, with signs of life; return False if the watch has to stop."""
     end = time.monotonic() + seconds
-    recorder.state.waits_for = "room on the disk"
     while not bell.stopped and (left := end - time.monotonic()) > 0:
-        recorder.beat("waiting for room")
-        supervisor.report_alive(full_disk.waiting)
-        bell.wait(supervisor.limit(min(left, recorder.due_in)))
+        recorder.beat()
+        if bell.wait(supervisor.limit(min(left, recorder.due_in))):
+            break
     return not bell.stopped
 
 
@@ -136,7 +136,8 @@ def watch_once(
                 if run.report.paths:
                     full_disk.note_success()
                 logged = log_troubles(run.report, logged)
-                wait(run, bell, compute_pause(run, incoming), supervisor)
+                run.recorder.beat("waiting")
+                sleep(run.recorder, bell, supervisor, compute_pause(run, incoming))
         run.recorder.beat("publishing what was accepted")
         supervisor.report_stopping("publishing what was accepted")
         run.publish()
@@ -216,14 +217,6 @@ class Bell:
             while os.read(self.reader, 4096):
                 pass
         return bool(ready)
-
-
-def wait(run: Run, bell: Bell, seconds: float, supervisor: Supervisor) -> None:
-    """Wait until the bell rings, at most for ``seconds``, and give signs of life meanwhile."""
-    end = time.monotonic() + seconds
-    run.recorder.beat("waiting")
-    while (left := end - time.monotonic()) > 0 and not bell.wait(supervisor.limit(min(left, run.recorder.due_in))):
-        run.recorder.beat()
 
 
 def work_through(run: Run, incoming: Incoming, bell: Bell) -> None:

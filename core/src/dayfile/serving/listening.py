@@ -29,7 +29,7 @@ from dayfile.errors import DayfileError, UsageError
 from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import plural
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
-from dayfile.serving.status_port import StatusServer
+from dayfile.serving.status_port import StatusServer, format_address
 from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 from dayfile.state.records import BEAT_SECONDS
 from dayfile.supervision import Supervisor
@@ -124,12 +124,6 @@ def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:
         if noted in ready and signal.SIGINT in os.read(noted, 1):
             for process in left:
                 process.kill()
-
-
-def format_address(listener: socket.socket) -> str:
-    """Format the address at which a socket listens, as a URL."""
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

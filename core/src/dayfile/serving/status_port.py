@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from dayfile.state.metrics import format_metrics
 from dayfile.state.silence import parse_ages
 from dayfile.state.status import make_status
 
-__all__ = ["StatusServer", "parse_place"]
+__all__ = ["StatusServer", "format_address", "parse_place"]
 
 LOCAL = "127.0.0.1"
 REQUEST_SECONDS = 10.0
@@ -57,6 +58,26 @@ def parse_place(text: str) -> tuple[str, int]:
     return host.strip("[]") or LOCAL, int(port)
 
 
+def format_address(listener: socket.socket) -> str:
+    """Format the address at which a socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class MonitorServer(ThreadingHTTPServer):
+    """A server of the standard library, for addresses of both families; monitors may go away."""
+
+    daemon_threads = True
+
+    def __init__(self, place: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+        super().__init__(place, handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - named by socketserver
+        """Log that a monitor went away before it had its answer."""
+        logger.debug("%s went away", client_address)
+
+
 class StatusServer:
     """Answers monitors. It listens as soon as it is made, and answers within :meth:`run`.
 
@@ -79,12 +100,11 @@ class StatusServer:
         self.root = root
         self.find_trouble = find_trouble
         try:
-            self.server = ThreadingHTTPServer(place, partial(StatusRequest, self))
+            self.server = MonitorServer(place, partial(StatusRequest, self))
         except OSError as error:
             host, port = place
             raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
-        self.server.daemon_threads = True
-        self.address = "http://{}:{}".format(*self.server.server_address[:2])
+        self.address = format_address(self.server.socket)
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -109,12 +129,12 @@ class StatusServer:
     def answer(self, target: str) -> HttpAnswer:
         """Answer a request for a path with a query."""
         parts = urlsplit(target)
-        if parts.path == PATH:
-            trouble = self.find_trouble()
-            return (503 if trouble else 200), PLAIN, f"{trouble or 'ok'}\n".encode()
         if parts.path not in PATHS:
             return 404, PLAIN, f"{', '.join(PATHS)}\n".encode()
         try:
+            if parts.path == PATH:
+                trouble = self.find_trouble()
+                return (503 if trouble else 200), PLAIN, f"{trouble or 'ok'}\n".encode()
             query = parse_qs(parts.query)
             status = make_status(self.root, parse_ages(query.get("max_age", []), query.get("retired", [""])[0]))
             if parts.path == "/metrics":

@@ -28,7 +28,7 @@ CONCERNS = {
     "receiver_late": f"the receiver works, without a sign of life for {LATE_SECONDS:.0f} s",
     "upload_failed": "an upload could not be stored within the last hour",
     "keys_silent": "keys have no new records",
-    "disk_fills": "the disk is full, or will be within a week",
+    "disk_fills": "the disk is full, will be within a week, or has less room than disk.least_free",
 }
 """What can need attention, by a name that stays the same from version to version."""
 
@@ -69,7 +69,7 @@ def find_concerns(
 ) -> list[Concern]:
     """Find everything that needs attention, the most urgent first."""
     concerns = [*judge_engine(now, engine), *judge_receiver(now, receiver)]
-    concerns += judge_disk(measured)
+    concerns += judge_disk(measured, engine)
     concerns += judge_queue(now, measured, engine, ages)
     concerns += judge_quarantine(measured)
     if silence.silent:
@@ -118,7 +118,7 @@ def judge_receiver(now: float, receiver: ReceiverStatus | None) -> Iterator[Conc
         )
 
 
-def judge_disk(measured: Measured) -> Iterator[Concern]:
+def judge_disk(measured: Measured, engine: EngineStatus | None) -> Iterator[Concern]:
     """Judge how full the disk is."""
     days = measured.days_left
     if measured.free < LEAST_FREE:
@@ -128,6 +128,8 @@ def judge_disk(measured: Measured) -> Iterator[Concern]:
             f"the disk has {format_size(measured.free)} left, and will be full in about {plural(int(days), 'day')}"
         )
         yield Concern("disk_fills", message)
+    elif engine is not None and engine.alive and engine.state.low:
+        yield Concern("disk_fills", engine.state.low)
 
 
 def judge_queue(now: float, measured: Measured, engine: EngineStatus | None, ages: Ages) -> Iterator[Concern]:

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class EngineRecorder:
-    """Records what the engine does. The program that holds the archive's lock has one.
+    """Records what the engine does. The program that holds the archive's lock has one, or waits for room to take it.
 
     Every change is in :attr:`state` at once, and observers are called. The file follows at the next :meth:`beat` that
     is a second after the last write.
@@ -67,6 +67,8 @@ class EngineRecorder:
         with suppress(StorageError):  # unreadable, and about to be replaced
             before = read_state(state_directory(root) / ENGINE, EngineState)
         self.state.measured = before.measured if before else None
+        if before is not None and before.ended is None and before.process.is_alive() is False:
+            self.note_trouble(f"the {before.command} of process {before.process.pid} was killed")
         self.measure = Measure(root, before.measured.samples if before and before.measured else None)
         # A program that puts records starts an engine again and again.
         if command == "put" and before is not None and 0 <= now - (before.ended or before.beat) < WRITE_SECONDS:
@@ -173,7 +175,8 @@ def record_engine(root: Root, command: EngineCommand) -> Iterator[EngineRecorder
         yield recorder
     except BaseException as error:
         if os.getpid() == process:
-            of_the_program = command == "put" and not isinstance(error, StorageError)
+            stopped = isinstance(error, KeyboardInterrupt)
+            of_the_program = stopped or (command == "put" and not isinstance(error, StorageError))
             recorder.end("" if of_the_program else describe_end(error))
         raise
     if os.getpid() == process:
@@ -182,8 +185,6 @@ def record_engine(root: Root, command: EngineCommand) -> Iterator[EngineRecorder
 
 def describe_end(error: BaseException) -> str:
     """Describe what ended a program, in one line."""
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped by Ctrl-C"
     if isinstance(error, MemoryError):
         return "not enough memory"
     return " ".join(str(error).split()) or type(error).__name__

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ KEYS_FILE = "keys.jsonl"
 MOST_KEYS = 100_000
 UNUSED_BYTES = 2**20
 LONGEST_LINE = 64
-"""Bytes of the first line, if the file was written again: the size of the rest."""
+HEADER = re.compile(rb"\[\d+\]\n")
+"""The first line of a file that was written as a whole, and its most bytes: the size of the rest."""
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +81,13 @@ class NewestKeys:
         self.changed: dict[KeyName, Newest] = {}
         self.failed = False
 
-    def exists(self) -> bool:
-        """Return whether the file exists."""
-        return self.path.exists()
+    def is_complete(self) -> bool:
+        """Return whether the file has all keys: not if it was removed, or could not be written, and was begun again."""
+        try:
+            with self.path.open("rb") as file:
+                return HEADER.fullmatch(file.readline(LONGEST_LINE)) is not None
+        except OSError:
+            return False
 
     def note(self, data_type: str, key: str, record: int | None = None, arrival: int | None = None) -> None:
         """Note the newest record of a key, or when a source with records of it arrived."""
@@ -90,7 +96,7 @@ class NewestKeys:
     def replace(self, records: Iterable[tuple[str, str, int]]) -> None:
         """Follow exactly these keys, each with the time of its newest record; arrivals that are known stay."""
         records = list(records)
-        if not records and not self.exists():
+        if not records and not self.path.exists():
             return
         before = self._read_known()
         found = {

@@ -25,7 +25,7 @@ METRICS = {
     "heartbeat_timestamp_seconds": ("gauge", "the last sign of life of the program; by program"),
     "last_error_timestamp_seconds": ("gauge", "the last error of the program; by program"),
     "failed": ("gauge", "1 if an error ended the last engine, or it was killed"),
-    "sources": ("counter", "sources that the engine took since it was started; by result"),
+    "sources": ("gauge", "sources that the engine took since it was started, as things stand; by result"),
     "unpublished_sources": ("gauge", "sources that were taken and that readers do not see yet"),
     "unpublished_timestamp_seconds": ("gauge", "arrival of the oldest source that readers do not see yet"),
     "publications": ("counter", "how often the engine put a day file in place since it was started"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -60,17 +61,18 @@ class UploadRecorder:
             Whether this process measures disk, queue and quarantine.
         """
         self.lock = threading.Lock()
-        self.file = StateFile(self.root, f"{RECEIVER}{name or os.getpid()}.json")
+        # Process numbers are the same in each container; names of hosts are not.
+        host = socket.gethostname().replace("/", "_")
+        self.file = StateFile(self.root, f"{RECEIVER}{host}-{name or os.getpid()}.json")
         before = None
         with suppress(StorageError):
             before = read_state(self.file.path, ReceiverState)
         state = make_state(regular=regular, address=address)
-        if before is not None and before.day == state.day:
+        if before is not None and before.day == state.day and before.process.is_alive() is not True:
             state.stored, state.bytes, state.refused = before.stored, before.bytes, before.refused
             state.last_stored = before.last_stored
         self.state = state
-        if measuring:
-            self.measure = Measure(self.root)
+        self.measure = Measure(self.root) if measuring else None
         self._write()
 
     def note_stored(self, sender: str, content: str, size: int) -> None:

@@ -112,6 +112,8 @@ class EngineState:
         Failures, held sources and quarantine entries.
     last_error : LastError or None
         The last of them.
+    low : str
+        Which disk has less room than it should, and how much; empty if all have enough.
     unsettled : list of str
         What each further run will meet again: plugins that do not load, and sources that are held.
     measured : Measured or None
@@ -136,6 +138,7 @@ class EngineState:
     published: Published = field(default_factory=Published)
     troubles: int = 0
     last_error: LastError | None = None
+    low: str = ""
     unsettled: list[str] = field(default_factory=list)
     measured: Measured | None = None
 

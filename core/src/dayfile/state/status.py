@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -184,13 +183,15 @@ def combine_receivers(states: list[ReceiverState], now: float) -> ReceiverStatus
         return None
     alive = [state for state in states if is_working(state, now)]
     last = max(states, key=lambda state: state.beat)
+    # The first process of the last receiver: if that was killed, the others end by themselves.
+    first = max([state for state in states if state.address] or states, key=lambda state: state.since)
     of_today = [state for state in states if state.day == find_day(now)]
     refused: Counter[str] = Counter()
     for state in of_today:
         refused.update({reason: each.number for reason, each in state.refused.items()})
     return ReceiverStatus(
         alive=bool(alive),
-        killed=not alive and last.ended is None,
+        killed=is_killed(first, now),
         processes=len(alive),
         address=next((state.address for state in alive if state.address), ""),
         since=min(state.since for state in alive or [last]),
@@ -203,19 +204,21 @@ def combine_receivers(states: list[ReceiverState], now: float) -> ReceiverStatus
     )
 
 
-def measure_now(root: Root, before: Measured | None) -> Measured:
-    """Measure an archive on which no program works.
+def is_killed(state: ReceiverState, now: float) -> bool:
+    """Return whether a process ended, and not by itself; of one that need not give signs of life that is not known."""
+    return state.regular and state.ended is None and not is_working(state, now)
 
-    What may not be seen by this user is as the last program saw it.
-    """
+
+def measure_now(root: Root, before: Measured | None) -> Measured:
+    """Measure an archive now. What may not be seen by this user is as the last program saw it."""
     try:
         now = Measure(root, before.samples if before else None)()
     except OSError as error:
         raise StorageError(f"cannot be reached ({error.strerror})", where=root.path) from error
-    with suppress(AttributeError):
-        now.incoming = now.incoming or before.incoming  # type: ignore[union-attr]
-        now.accepted = now.accepted or before.accepted  # type: ignore[union-attr]
-        now.quarantine = now.quarantine or before.quarantine  # type: ignore[union-attr]
+    if before is not None:
+        now.incoming = now.incoming or before.incoming
+        now.accepted = now.accepted or before.accepted
+        now.quarantine = now.quarantine or before.quarantine
     return now
 
 

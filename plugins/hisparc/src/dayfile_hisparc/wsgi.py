@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -73,6 +74,7 @@ def prepare() -> Prepared:
     forget_old_receivers(root)
     uploads = UploadRecorder(root)
     uploads.begin(regular=False)
+    atexit.register(uploads.end)
     receiver = Receiver(root, stations, uploads)
     return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
 
