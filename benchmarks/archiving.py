@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measuring import Measured, Row, Side
-from dayfile.configuration import configured
+from dayfile.configuration import configure
 from dayfile.engine.executors import run_serial
 from dayfile.engine.processes import run_processes
 from dayfile.engine.report import Report
@@ -32,7 +32,7 @@ def runners() -> Mapping[str, Runner]:
 
 def archive(runner: Runner, names: Sequence[str], files: Sequence[Path], directory: Path, records: int) -> float:
     """Seconds to archive sources into an empty archive; SystemExit if not every record of them was written."""
-    root, plugins, settings = configured(directory, ",".join(names), [], None)
+    root, plugins, settings = configure(directory, ",".join(names), [], None)
     root.create()
     start = time.perf_counter()
     report = runner(root, plugins, settings, files)
