@@ -140,7 +140,8 @@ def run(
     left as it is, as it may be a bare mount point: see dayfile init.
 
     Exit codes: 0 everything archived (or a watch was stopped), 2 wrong usage or settings, 3 something is in quarantine
-    or held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds the archive.
+    or held, 4 no archive, could not write (also a watch that is stopped while it waits for room), or the archive was
+    renamed or unmounted, 5 another run holds the archive, 130 stopped by Ctrl-C.
     """
     from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configure

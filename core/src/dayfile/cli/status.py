@@ -53,9 +53,9 @@ def status(
 ) -> None:
     """Show what runs, what waits and what needs attention.
 
-    It reads what they record of themselves, takes no lock and opens no day file.
+    It reads what the programs record about themselves, takes no lock and opens no day file.
 
-    Exit codes: 0 all is well, 3 something needs attention, 4 no archive, or its state cannot be read.
+    Exit codes: 0 all is well, 2 wrong usage, 3 something needs attention, 4 no archive, or its state cannot be read.
     """
     from dayfile.archive.root import Root
     from dayfile.errors import UsageError
