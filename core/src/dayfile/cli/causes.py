@@ -12,7 +12,7 @@ import numpy as np
 from dayfile.archive.entry import Entry, shorten_ids
 from dayfile.archive.gaps import parse_length
 from dayfile.errors import UsageError
-from dayfile.messages import format_age, format_size, list_some, plural, printable
+from dayfile.messages import AGAIN_WITH, format_age, format_size, list_some, plural, printable
 from dayfile.model.instants import read_instant
 
 __all__ = ["format_causes", "format_entries", "parse_since"]
@@ -23,8 +23,6 @@ WIDEST, MOST_LETTERS = 80, 36
 """Columns that are used, and letters of names that a command line with a margin has room for."""
 VARYING = re.compile(r"'[^']*'|\d[\d.,:T-]*")
 """What differs in messages of one cause: names in quotes, numbers and times."""
-COMMANDS_NAMED = re.compile(r"(dayfile quarantine requeue --all), then (archive-run(?: --set \S+)+)")
-"""Commands that a message names; see :func:`dayfile.messages.again_with`."""
 
 
 def parse_since(text: str) -> float:
@@ -83,7 +81,7 @@ def find_cause(entry: Entry) -> tuple[str, ...]:
 
 def find_advice(entry: Entry, names: Sequence[str]) -> tuple[str, list[str]]:
     """Split a message into what is wrong and the commands that help; without any in it, name those that always do."""
-    named = COMMANDS_NAMED.search(entry.message)
+    named = AGAIN_WITH.search(entry.message)
     if named:
         return entry.message.replace(named[0], "…").removesuffix(" …"), [named[1], named[2]]
     commands = [f"dayfile quarantine show {names[-1]}"]

@@ -40,7 +40,10 @@ MaxAgeOption = Annotated[
     ),
 ]
 RetiredOption = Annotated[
-    str, typer.Option("--retired", metavar="LENGTH", help="Age from which a silent key is only counted.")
+    str | None,
+    typer.Option(
+        "--retired", metavar="LENGTH", help="Age from which a silent key is only counted.", show_default="30 d"
+    ),
 ]
 
 
@@ -48,7 +51,7 @@ def status(
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
     max_age: MaxAgeOption = None,
-    retired: RetiredOption = "30 d",
+    retired: RetiredOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Show what runs, what waits and what needs attention.
@@ -62,7 +65,7 @@ def status(
     from dayfile.state.silence import parse_ages
     from dayfile.state.status import make_status
 
-    ages = parse_ages(max_age or [], retired)
+    ages = parse_ages(max_age or [], retired or "")
     root = Root(archive)
     if watch and as_json:
         raise UsageError("--watch shows text; leave out --json, or ask again and again without --watch")
