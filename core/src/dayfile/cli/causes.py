@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,6 @@ MOST_LISTED = 6
 """Entries of one cause that are named in a list."""
 WIDEST, MOST_LETTERS = 80, 36
 """Columns that are used, and letters of names that a command line with a margin has room for."""
-VARYING = re.compile(r"'[^']*'|\d[\d.,:T-]*")
-"""What differs in messages of one cause: names in quotes, numbers and times."""
 
 
 def parse_since(text: str) -> float:
@@ -63,7 +60,7 @@ def format_causes(entries: Sequence[Entry], known: Sequence[Entry], width: int) 
     short = shorten_ids([entry.name for entry in known])
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(find_cause(entry), []).append(entry)
+        groups.setdefault(entry.cause, []).append(entry)
     for group in sorted(groups.values(), key=lambda group: max(entry.made or 0.0 for entry in group)):
         names = [short[entry.name] for entry in group]
         sources = list(dict.fromkeys(describe_content(entry) for entry in group))
@@ -72,11 +69,6 @@ def format_causes(entries: Sequence[Entry], known: Sequence[Entry], width: int) 
         message, commands = find_advice(group[-1], names)
         yield from wrap(message, width, 4)
         yield from (f"        {command}" for command in commands)
-
-
-def find_cause(entry: Entry) -> tuple[str, ...]:
-    """Find what entries of one cause have in common: plugin, class of the error, and message without what varies."""
-    return (*(str(entry.reason.get(part, "")) for part in ("plugin", "error", "kind")), VARYING.sub("…", entry.message))
 
 
 def find_advice(entry: Entry, names: Sequence[str]) -> tuple[str, list[str]]:
