@@ -58,6 +58,9 @@ PLAIN_NAMES = {
 }
 
 
+OTHER_ERROR = "Any other error, such as a process that the system refuses to start; the message says what to do."
+"""Meaning of the exit code of ``DayfileError`` itself, whose docstring is about all errors."""
+
 INHERITING = {dayfile.Archive, dayfile.Records}
 """Classes whose inherited members are documented with them."""
 GENERATED = Path(__file__).parent / "reference" / "generated"
@@ -318,7 +321,7 @@ def exit_codes() -> Iterator[str]:
     rows = [("0", "", "Everything was archived.")]
     for code, classes in sorted(found.items()):
         for error in classes:
-            meaning = "Anything that is a bug." if error is errors.DayfileError else first_paragraph(error)
+            meaning = OTHER_ERROR if error is errors.DayfileError else first_paragraph(error)
             rows.append((str(code), f"`{error.__name__}`", meaning))
     yield from table(("code", "error", "meaning"), *rows)
 

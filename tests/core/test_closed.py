@@ -298,5 +298,5 @@ def test_a_reader_who_may_not_write_sees_the_quarantine(root, entries, dayfile):
     root.quarantine.chmod(0o555)
     (root.path / ".quarantine.lock").chmod(0o444)
     done = dayfile("quarantine", "ls")
-    assert (done.code, done.out.splitlines()[-1]) == (0, "2 entries; --all lists each")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "2 entries; --each lists them")
     assert find_id(entries[0]) in done.out

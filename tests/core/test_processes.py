@@ -397,13 +397,13 @@ def command(monkeypatch, muon, tmp_path, installed):
     source.write_bytes(muon.stream("hits", muon.records("hits", [{"second": muon.start}])))
     workers = []
 
-    def serial(*arguments):
+    def serial(*arguments, **named):
         workers.append(0)
-        return run_serial(*arguments)
+        return run_serial(*arguments, **named)
 
-    def several(*arguments):
-        workers.append(arguments[-1])
-        return run_processes(*arguments)
+    def several(*arguments, **named):
+        workers.append(named["workers"])
+        return run_processes(*arguments, **named)
 
     monkeypatch.setattr("dayfile.engine.executors.run_serial", serial)
     monkeypatch.setattr("dayfile.engine.processes.run_processes", several)

@@ -150,7 +150,7 @@ def test_on_a_terminal_messages_are_broken_between_words(tmp_path, columns):
         for words in (
             ["archive-run", "--plugins", "cris", *sources],
             ["dayfile", "quarantine", "ls"],
-            ["dayfile", "quarantine", "ls", "--all"],
+            ["dayfile", "quarantine", "ls", "--each"],
             ["dayfile", "check"],
             ["dayfile", "info"],
         )
@@ -158,7 +158,7 @@ def test_on_a_terminal_messages_are_broken_between_words(tmp_path, columns):
     assert "2 quarantined" in "".join(screens[0])
     for lines in screens:
         assert not [line for line in lines if len(line) > columns and " " in line.strip()]
-    assert screens[1][-1] == "2 entries; --all lists each"
+    assert screens[1][-1] == "2 entries; --each lists them"
 
 
 def test_the_numbers_of_a_run_fit_the_screen(tmp_path):

@@ -126,6 +126,17 @@ def test_what_went_to_quarantine_today_is_shown_by_cause(archive):
     assert concerns(archive.root) == ["quarantine_grew"]
 
 
+def test_what_differs_only_in_numbers_is_one_cause_as_in_the_list_of_the_quarantine(archive):
+    for length in (2, 3, 5):
+        archive.drop("MuonHit.be.bin", b"?" * length)
+        archive.run()
+    assert (
+        "            3 x muon: byte …: … bytes is not a whole number of …-byte structs" in status(archive.root.path).out
+    )
+    listed = call_command("dayfile", "quarantine", "ls", "-a", archive.root.path)
+    assert [line for line in listed.out.splitlines() if line.startswith("3 entries  muon")]
+
+
 def test_a_receiver_shows_what_it_took_today_and_what_it_refused_and_why(root):
     uploads = UploadRecorder(root)
     uploads.begin(address="http://127.0.0.1:8000", measuring=True)

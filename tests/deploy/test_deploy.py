@@ -11,17 +11,20 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from dayfile import create_archive, open_archive
-from running import find_free_port, kill, run_command, start_command, stop, until
+from running import find_free_port, is_listening, kill, run_command, start_command, stop, until
 from watching import STREAM, stream
 
 CHECKOUT = Path(__file__).parents[2]
 DEPLOY = CHECKOUT / "deploy"
 UNITS = sorted(path.name for path in (DEPLOY / "systemd").iterdir())
+DROP_IN = re.compile(r"systemctl edit (dayfile-\w+@)frome\n(\[Service\]\n.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAMS = "/opt/dayfile/bin"
 
 
 # ---- systemd
@@ -38,7 +41,7 @@ def units(tmp_path):
     """The units in a directory, for instances of this installation."""
     for name in UNITS:
         text = (DEPLOY / "systemd" / name).read_text()
-        (tmp_path / name).write_text(text.replace("/opt/dayfile/bin", sysconfig.get_path("scripts")))
+        (tmp_path / name).write_text(text.replace(PROGRAMS, sysconfig.get_path("scripts")))
     return [tmp_path / name for name in UNITS]
 
 
@@ -51,23 +54,29 @@ def test_systemd_finds_nothing_wrong_in_the_units_and_that_they_may_do_little(un
         assert done.returncode == 0, done.stdout
 
 
+def put_here(command, directory):
+    """The command of a unit with the paths of this machine, and with an archive in a directory."""
+    archive = directory / "frome"
+    create_archive(archive)
+    (directory / "stations.csv").write_text("501,Amsterdam,secret\n")
+    (archive / "archive.yaml").write_text("hisparc: {station_list: ../stations.csv}\n")
+    for there, here in {
+        PROGRAMS: sysconfig.get_path("scripts"),
+        "/var/lib/dayfile/%i": str(archive),
+        "${PORT}": str(find_free_port()),
+    }.items():
+        command = command.replace(there, here)
+    assert "%" not in command
+    return command
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_the_command_of_a_unit_reports_that_it_is_ready_and_ends_at_the_signal_of_systemd(tmp_path, name):
     """``Type=notify``: systemd waits for the report, and would end what never sends it."""
     unit = read_unit(name)
     assert ("Type", "notify") in unit
     (command,) = (value for key, value in unit if key == "ExecStart")
-    archive = tmp_path / "frome"
-    create_archive(archive)
-    (tmp_path / "stations.csv").write_text("501,Amsterdam,secret\n")
-    (archive / "archive.yaml").write_text("hisparc: {station_list: ../stations.csv}\n")
-    for there, here in {
-        "/opt/dayfile/bin": sysconfig.get_path("scripts"),
-        "/var/lib/dayfile/%i": str(archive),
-        "${PORT}": str(find_free_port()),
-    }.items():
-        command = command.replace(there, here)
-    assert "%" not in command
+    command = put_here(command, tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(120)
@@ -78,6 +87,32 @@ def test_the_command_of_a_unit_reports_that_it_is_ready_and_ends_at_the_signal_o
             assert stop(process) == 0
         finally:
             kill(process)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_with_the_addition_of_the_page_has_a_network_and_answers_monitors(tmp_path, units, name):
+    page = (CHECKOUT / "docs" / "running.md").read_text(encoding="utf-8")
+    added = dict(DROP_IN.findall(page))[name.removesuffix(".service")]
+    lines = dict(line.split("=", 1) for line in added.splitlines() if "=" in line)
+    network = dict(read_unit(name)) | lines
+    assert network.get("PrivateNetwork", "no") == "no"
+    assert "AF_INET" in network["RestrictAddressFamilies"].split()
+    if shutil.which("systemd-analyze"):
+        (tmp_path / f"{name}.d").mkdir()
+        (tmp_path / f"{name}.d" / "override.conf").write_text(added.replace(PROGRAMS, sysconfig.get_path("scripts")))
+        done = run_command("systemd-analyze", "verify", "--man=no", *units)
+        assert (done.returncode, done.stderr.strip()) == (0, "")
+    before, _ = lines["ExecStart"].split(" --status-port ")
+    assert before == dict(read_unit(name))["ExecStart"]
+    here = find_free_port()
+    process = start_command(*shlex.split(put_here(f"{before} --status-port {here}", tmp_path)), log=tmp_path / "log")
+    try:
+        until(lambda: is_listening(here))
+        with urllib.request.urlopen(f"http://127.0.0.1:{here}/metrics") as answer:
+            assert b"dayfile_heartbeat_timestamp_seconds" in answer.read()
+        assert stop(process) == 0
+    finally:
+        kill(process)
 
 
 @pytest.mark.parametrize("name", UNITS)

@@ -192,8 +192,8 @@ def test_the_layout_and_the_complaint_in_the_page_on_layouts_are_real():
 def built(tmp_path_factory) -> Path:
     """The documentation, built from a copy of the pages."""
     copy = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(CHECKOUT / "docs", copy / "docs", ignore=shutil.ignore_patterns("_build", "__pycache__"))
-    shutil.copytree(CHECKOUT / "deploy", copy / "deploy")
+    for pages in ("docs", "deploy"):  # a page shows a file of the latter
+        shutil.copytree(CHECKOUT / pages, copy / pages, ignore=shutil.ignore_patterns("_build", "__pycache__"))
     for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(CHECKOUT / page, copy)
     done = run_python("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "built", cwd=copy)

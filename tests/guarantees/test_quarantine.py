@@ -169,7 +169,7 @@ def test_each_reason_for_which_records_of_an_upload_are_refused_has_an_entry_of_
 
 def test_ls_tells_each_entry_in_a_line_and_as_json_and_show_tells_one_whole(box, run):
     box.give({"letter.txt": b"Dear archive", STREAM: stream(1, None)})
-    listed = run("dayfile", "quarantine", "ls", "--all")
+    listed = run("dayfile", "quarantine", "ls", "--each")
     entries = box.entries()
     assert listed.code == 0
     for name, (reason, _) in entries.items():
@@ -214,7 +214,7 @@ def test_ls_groups_by_cause_with_plugin_size_ages_and_the_commands_that_help(box
     reason["time"] = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2, hours=1)).isoformat()
     (box.root / "quarantine" / oldest / "reason.json").write_text(json.dumps(reason))
     lines = run("dayfile", "quarantine", "ls").out.splitlines()
-    assert lines[-1] == "203 entries; --all lists each"
+    assert lines[-1] == "203 entries; --each lists them"
     facts = [line for line in lines[:-1] if not line.startswith(" ")]
     assert len(facts) == 2
     assert any(re.fullmatch(r"3 entries  cris  204 B  (\d+ s to )?\d+ s old", line) for line in facts)
@@ -223,7 +223,7 @@ def test_ls_groups_by_cause_with_plugin_size_ages_and_the_commands_that_help(box
     assert any(re.fullmatch(r" {8}dayfile quarantine requeue( [0-9a-f]{4,}){3}", line) for line in lines)
     assert " and 194 more" in "".join(lines)
     assert max(map(len, lines)) <= 80
-    each = run("dayfile", "quarantine", "ls", "--all").out.splitlines()
+    each = run("dayfile", "quarantine", "ls", "--each").out.splitlines()
     assert {line[:23] for line in each[:-1]} == box.entries().keys()
 
 
@@ -509,7 +509,7 @@ def test_sources_with_hostile_names_stay_inside_and_keep_their_bytes(tmp_path, b
 
 def test_a_listing_has_one_line_an_entry_whatever_the_names_are(box, run):
     box.give({"a\n2026-01-01-000000000000  b": b"of nobody", "\x1b[2J": b"of nobody either"})
-    listed = run("dayfile", "quarantine", "ls", "--all").out
+    listed = run("dayfile", "quarantine", "ls", "--each").out
     assert len(listed.splitlines()) == 3
     assert "\x1b" not in listed
 
@@ -562,7 +562,7 @@ def test_an_entry_is_found_by_any_beginning_that_no_other_has(tmp_path, command)
 def test_the_list_names_each_source_once(tmp_path, command):
     (tmp_path / STREAM).write_bytes(b"cut off")
     command("archive-run", STREAM, "--plugins", "cris")
-    for option in ([], ["--all"]):
+    for option in ([], ["--each"], ["--all"]):
         assert command("dayfile", "quarantine", "ls", *option).out.count(STREAM) == 1
 
 
@@ -580,7 +580,7 @@ def test_the_old_reason_stays_known_when_a_requeued_source_comes_back_for_anothe
         assert reason["message"].startswith("no plugin of this run recognises it")
         assert [each["message"] for each in reason["earlier"]] == [refused["message"]]
         assert {reason["earlier"][0][part] for part in ("plugin", "error")} == {"hisparc", "SourceError"}
-        for words in (("ls",), ("ls", "--all"), ("show", name)):
+        for words in (("ls",), ("ls", "--each"), ("show", name)):
             assert "it names os.system" in " ".join(run("dayfile", "quarantine", *words).out.split())
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 
 __all__ = [
+    "AGAIN_WITH",
     "again_with",
     "format_age",
     "format_size",
@@ -79,6 +80,10 @@ def format_age(seconds: float) -> str:
         if length <= seconds < 24 * 3600:
             return f"{seconds // length:.0f} {unit}"
     return plural(int(seconds // 86400), "day") if seconds > 60 else f"{max(seconds, 0):.0f} s"
+
+
+AGAIN_WITH = re.compile(r"(dayfile quarantine requeue --all), then (archive-run(?: --set \S+)+)")
+"""The commands of :func:`again_with` in a message."""
 
 
 def again_with(*pairs: str) -> str:

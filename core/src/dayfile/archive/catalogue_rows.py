@@ -11,8 +11,9 @@ import numpy as np
 
 from dayfile.archive.digests import Digest
 from dayfile.archive.survey import NodeSummary
+from dayfile.model.datatype import DataType
 from dayfile.stores.ledger import NO_SOURCES, Chain
-from dayfile.stores.nodes import match_keys, parse_key
+from dayfile.stores.nodes import Keys, fill_template, match_keys, parse_key
 
 __all__ = [
     "HOURS",
@@ -23,6 +24,7 @@ __all__ = [
     "as_time",
     "find_losses",
     "make_key",
+    "make_key_of",
     "make_rows",
 ]
 
@@ -136,6 +138,12 @@ def make_key(template: str, path: str) -> str:
     """
     keys = match_keys(template, path) or {}
     return json.dumps({name: parse_key(text) for name, text in keys.items()}, ensure_ascii=False)
+
+
+def make_key_of(data_type: DataType, keys: Keys) -> str:
+    """Make the key of the table to which records of a data type with these keys belong; see :func:`make_key`."""
+    template = data_type.placement.node.path
+    return make_key(template, fill_template(template, keys))
 
 
 def count_key(key: str, day: str, summaries: list[NodeSummary]) -> KeyCount:

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 REASON, NEW_REASON, VALUES_FILE = "reason.json", ".reason.json", "values.jsonl"
+VARYING = re.compile(r"'[^']*'|\d(?:[\d.,:T-]*\d)?")
+"""What differs in messages of one cause: names in quotes, numbers and times."""
 SHORTEST_ID = 4
 """Digits of an id that people see, at least."""
 
@@ -71,6 +73,18 @@ class Entry:
         source = re.escape(str(self.reason.get("source", "")))
         messages = [re.sub(rf"(^|; ){source}[:,] ", r"\1", str(each.get("message"))) for each in reasons]
         return "; before it was requeued: ".join(messages)
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """Return what entries of one cause have in common: plugin, class of the error, kind, message without numbers.
+
+        Examples
+        --------
+        >>> Entry(Path("e"), {"plugin": "muon", "message": "3 bytes are missing at its end"}, None).cause
+        ('muon', '', '', '… bytes are missing at its end')
+        """
+        parts = (self.reason.get(part) or "" for part in ("plugin", "error", "kind"))
+        return (*map(str, parts), VARYING.sub("…", self.message))
 
     @property
     def records(self) -> int:

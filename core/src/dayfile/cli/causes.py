@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from dayfile.archive.entry import Entry, shorten_ids
 from dayfile.archive.gaps import parse_length
 from dayfile.errors import UsageError
-from dayfile.messages import format_age, format_size, list_some, plural, printable
+from dayfile.messages import AGAIN_WITH, format_age, format_size, list_some, plural, printable
 from dayfile.model.instants import read_instant
 
 __all__ = ["format_causes", "format_entries", "parse_since"]
@@ -21,10 +20,6 @@ MOST_LISTED = 6
 """Entries of one cause that are named in a list."""
 WIDEST, MOST_LETTERS = 80, 36
 """Columns that are used, and letters of names that a command line with a margin has room for."""
-VARYING = re.compile(r"'[^']*'|\d[\d.,:T-]*")
-"""What differs in messages of one cause: names in quotes, numbers and times."""
-COMMANDS_NAMED = re.compile(r"(dayfile quarantine requeue --all), then (archive-run(?: --set \S+)+)")
-"""Commands that a message names; see :func:`dayfile.messages.again_with`."""
 
 
 def parse_since(text: str) -> float:
@@ -65,7 +60,7 @@ def format_causes(entries: Sequence[Entry], known: Sequence[Entry], width: int) 
     short = shorten_ids([entry.name for entry in known])
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(find_cause(entry), []).append(entry)
+        groups.setdefault(entry.cause, []).append(entry)
     for group in sorted(groups.values(), key=lambda group: max(entry.made or 0.0 for entry in group)):
         names = [short[entry.name] for entry in group]
         sources = list(dict.fromkeys(describe_content(entry) for entry in group))
@@ -76,14 +71,9 @@ def format_causes(entries: Sequence[Entry], known: Sequence[Entry], width: int) 
         yield from (f"        {command}" for command in commands)
 
 
-def find_cause(entry: Entry) -> tuple[str, ...]:
-    """Find what entries of one cause have in common: plugin, class of the error, and message without what varies."""
-    return (*(str(entry.reason.get(part, "")) for part in ("plugin", "error", "kind")), VARYING.sub("…", entry.message))
-
-
 def find_advice(entry: Entry, names: Sequence[str]) -> tuple[str, list[str]]:
     """Split a message into what is wrong and the commands that help; without any in it, name those that always do."""
-    named = COMMANDS_NAMED.search(entry.message)
+    named = AGAIN_WITH.search(entry.message)
     if named:
         return entry.message.replace(named[0], "…").removesuffix(" …"), [named[1], named[2]]
     commands = [f"dayfile quarantine show {names[-1]}"]

@@ -63,7 +63,7 @@ def export(
 ) -> None:
     """Write records of a range as a file for other programs.
 
-    They are those that begin in the range. An existing FILE is replaced.
+    Only records that begin in the range are written. An existing FILE is replaced.
 
     csv, jsonl, parquet, netcdf and cdf take a range of any length. Formats of flat files write one --day, as it is
     stored, into a directory.

@@ -54,13 +54,13 @@ def say(text: str, *, err: bool = False, indent: int = 4) -> None:
         Blanks before what follows a broken line.
     """
     stream = sys.stderr if err else sys.stdout
-    lines = printable(text).splitlines() or [""]
+    line = printable(text)
     if stream.isatty():
-        wrapper = textwrap.TextWrapper(
-            find_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        margin = " " * indent
+        line = textwrap.fill(
+            line, find_width(), subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
         )
-        lines = [part for line in lines for part in wrapper.wrap(line) or [""]]
-    typer.echo("\n".join(lines), err=err)
+    typer.echo(line, err=err)
 
 
 class Lasting(io.RawIOBase):

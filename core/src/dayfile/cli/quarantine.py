@@ -71,7 +71,8 @@ def for_each(
 @require_output
 def quarantine_ls(
     archive: ArchiveOption = Path("archive"),
-    each: Annotated[bool, typer.Option("--all", help="A line for each entry.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="A line for each entry.")] = False,
+    all_: Annotated[bool, typer.Option("--all", hidden=True, help="The earlier name of --each.")] = False,
     since: Annotated[
         str | None,
         typer.Option(metavar="T", help="Only entries made since a time, or in the last 90 min, 12 h or 7 d."),
@@ -90,6 +91,7 @@ def quarantine_ls(
     from dayfile.cli.causes import format_causes, format_entries, parse_since
     from dayfile.errors import StorageError
 
+    each = each or all_
     first = None if since is None else parse_since(since)
     box = Quarantine(open_existing(archive))
     with suppress(StorageError):  # not permitted, or locked: list what is there
@@ -99,10 +101,12 @@ def quarantine_ls(
     if as_json:
         typer.echo(json.dumps([{"entry": entry.name, **entry.reason} for entry in entries], indent=2))
     else:
-        width = find_width() if not each or sys.stdout.isatty() else None
-        for line in format_entries(entries, width) if each else format_causes(entries, known, width or 0):
+        width = find_width()
+        whole = each and not sys.stdout.isatty()
+        listed = format_entries(entries, None if whole else width) if each else format_causes(entries, known, width)
+        for line in listed:
             typer.echo(line)
-        hint = "; --all lists each" if len(entries) > 1 and not each else ""
+        hint = "; --each lists them" if len(entries) > 1 and not each else ""
         typer.echo(f"{plural(len(entries), 'entry')}{hint}")
     raise typer.Exit(3 if any(entry.closed for entry in entries) else 0)
 

@@ -141,33 +141,19 @@ def run(
     left as it is, as it may be a bare mount point: see dayfile init.
 
     Exit codes: 0 everything archived (or a watch was stopped), 2 wrong usage or settings, 3 something is in quarantine
-    or held, 4 no archive, could not write, or the archive was renamed or unmounted, 5 another run holds the archive.
+    or held, 4 no archive, could not write (also a watch that is stopped while it waits for room), or the archive was
+    renamed or unmounted, 5 another run holds the archive, 130 stopped by Ctrl-C.
     """
-    from dayfile.archive.identity import refuse_url
     from dayfile.configuration import configure
-    from dayfile.engine.executors import run_serial, show_nothing
-    from dayfile.engine.offering import Offered
-    from dayfile.engine.processes import needs_processes, run_processes
+    from dayfile.engine.executors import show_nothing
     from dayfile.engine.watch import run_watch
-    from dayfile.errors import StoppedError, UsageError
+    from dayfile.errors import StoppedError
     from dayfile.logs import log_as
-    from dayfile.state.metrics import check_metrics
 
-    if report is not None:
-        refuse_url(report)
-    if watch and sources:
-        raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
-    if watch and engine is Engine.processes:
-        raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
-    if status_port is not None and not watch:
-        raise UsageError("--status-port is for --watch; a run that ends can write --metrics-file")
-    if metrics_file is not None:
-        refuse_url(metrics_file)
-        check_metrics()
-    given = list_sources(sources or [], name)
-    piped = any(isinstance(each, Offered) for each in given)
-    if piped and (engine is Engine.processes or workers is not None):
-        raise UsageError("- is read in one process; leave out --engine and --workers")
+    sources = sources or []
+    check_options(sources, engine, workers, watch=watch, status_port=status_port)
+    check_outputs(report, metrics_file)
+    given = list_sources(sources, name)
     root, loaded, resolved = configure(archive, plugins, set_ or [], config)
     log_as("run", resolved.core, default="info" if watch and not quiet else "warning")
     try:
@@ -180,11 +166,8 @@ def run(
                     done = run_watch(root, loaded, resolved, observers, beside)
             else:
                 with show_progress() if not quiet else nullcontext(show_nothing) as progress:
-                    several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
-                    if several or (engine is Engine.auto and not piped and needs_processes(root, sources or [])):
-                        done = run_processes(root, loaded, resolved, sources or [], progress, workers)
-                    else:
-                        done = run_serial(root, loaded, resolved, given, progress)
+                    execute = choose_executor(root, sources, given, engine, workers)
+                    done = execute(root, loaded, resolved, progress=progress)
     except KeyboardInterrupt as error:
         message = "stopped; nothing is lost: the next run goes on with what was accepted"
         raise StoppedError(message + ("; give the same sources again" if given else "")) from error
@@ -196,6 +179,69 @@ def run(
         report_run(done, quiet=quiet)
     write_metrics_file(root, metrics_file)
     raise typer.Exit(0 if watch else done.exit_code)
+
+
+def check_options(
+    sources: list[Path], engine: Engine, workers: int | None, *, watch: bool, status_port: str | None
+) -> None:
+    """Raise a UsageError if options exclude each other."""
+    from dayfile.errors import UsageError
+
+    if watch and sources:
+        raise UsageError("--watch takes what arrives in DIR/incoming; give sources to a run without it")
+    if watch and engine is Engine.processes:
+        raise UsageError("--watch works in one process; leave out --engine, or use it without --watch")
+    if status_port is not None and not watch:
+        raise UsageError("--status-port is for --watch; a run that ends can write --metrics-file")
+    if is_piped(sources) and (engine is Engine.processes or workers is not None):
+        raise UsageError("- is read in one process; leave out --engine and --workers")
+
+
+def check_outputs(report: Path | None, metrics_file: Path | None) -> None:
+    """Raise a UsageError if report or metrics cannot be written: a path is a URL, or a library is missing."""
+    from dayfile.archive.identity import refuse_url
+    from dayfile.state.metrics import check_metrics
+
+    for path in (report, metrics_file):
+        if path is not None:
+            refuse_url(path)
+    if metrics_file is not None:
+        check_metrics()
+
+
+def is_piped(sources: list[Path]) -> bool:
+    """Return whether one of the given sources is standard input."""
+    return any(str(path) == PIPE for path in sources)
+
+
+def choose_executor(
+    root: Root, sources: list[Path], given: list[Path | Offered], engine: Engine, workers: int | None
+) -> Callable[..., Report]:
+    """Choose how a run archives: in this process, or in several if that was asked for or if there is much to do.
+
+    Parameters
+    ----------
+    root : Root
+        The archive.
+    sources : list of Path
+        Sources as they were named.
+    given : list of Path or Offered
+        The same with what standard input offers.
+    engine, workers : Engine, int or None
+        What was asked for.
+
+    Returns
+    -------
+    callable
+        Takes the archive, its plugins and settings, and ``progress``; see :func:`dayfile.engine.executors.run_serial`.
+    """
+    from dayfile.engine.executors import run_serial
+    from dayfile.engine.processes import needs_processes, run_processes
+
+    several = engine is Engine.processes or (engine is Engine.auto and workers is not None)
+    if several or (engine is Engine.auto and not is_piped(sources) and needs_processes(root, sources)):
+        return partial(run_processes, given=sources, workers=workers)
+    return partial(run_serial, given=given)
 
 
 @contextmanager

@@ -40,7 +40,10 @@ MaxAgeOption = Annotated[
     ),
 ]
 RetiredOption = Annotated[
-    str, typer.Option("--retired", metavar="LENGTH", help="Age from which a silent key is only counted.")
+    str | None,
+    typer.Option(
+        "--retired", metavar="LENGTH", help="Age from which a silent key is only counted.", show_default="30 d"
+    ),
 ]
 
 
@@ -48,21 +51,21 @@ def status(
     archive: ArchiveOption = Path("archive"),
     as_json: JsonOption = False,
     max_age: MaxAgeOption = None,
-    retired: RetiredOption = "30 d",
+    retired: RetiredOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Show what runs, what waits and what needs attention.
 
-    It reads what they record of themselves, takes no lock and opens no day file.
+    It reads what the programs record about themselves, takes no lock and opens no day file.
 
-    Exit codes: 0 all is well, 3 something needs attention, 4 no archive, or its state cannot be read.
+    Exit codes: 0 all is well, 2 wrong usage, 3 something needs attention, 4 no archive, or its state cannot be read.
     """
     from dayfile.archive.root import Root
     from dayfile.errors import UsageError
     from dayfile.state.silence import parse_ages
     from dayfile.state.status import make_status
 
-    ages = parse_ages(max_age or [], retired)
+    ages = parse_ages(max_age or [], retired or "")
     root = Root(archive)
     if watch and as_json:
         raise UsageError("--watch shows text; leave out --json, or ask again and again without --watch")

@@ -9,7 +9,7 @@ from typing import Any
 import typer.core
 
 from dayfile.errors import UsageError
-from dayfile.messages import suggest
+from dayfile.messages import suggest, suggest_near
 
 __all__ = ["Command", "CommandGroup", "list_help", "raise_wrong_usage"]
 
@@ -81,9 +81,8 @@ def raise_wrong_usage(error: Exception) -> None:
     command, see = ctx.command_path.removeprefix("dayfile "), f"; see '{ctx.command_path} -h'"
     if type(error).__name__ == "NoSuchOption":
         known = [name for each in ctx.command.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
-        near = suggest(described.option_name, [name for name in known if name.startswith("--")])
-        message = f"{command} has no option {described.option_name}"
-        raise UsageError(f"{message}{near if 'did you mean' in near else see}") from error
+        near = suggest_near(described.option_name, [name for name in known if name.startswith("--")])
+        raise UsageError(f"{command} has no option {described.option_name}{near or see}") from error
     if parameter is None:
         raise UsageError(f"{message}{see}") from error
     argument = parameter.param_type_name == "argument"

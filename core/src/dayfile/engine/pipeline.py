@@ -242,7 +242,7 @@ class Pipeline:
         try:
             for path, each in self.day_files.publish(chosen):
                 published[path] = each
-                self.recorder.beat(f"published {path}")
+                self.recorder.beat("publishing day files")
         finally:
             self.record_published(published)
         self.day_files.forget_unchanged()

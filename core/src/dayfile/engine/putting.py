@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.catalogue_rows import make_key
+from dayfile.archive.catalogue_rows import make_key_of
 from dayfile.archive.records import Records
 from dayfile.archive.sources import store_source
 from dayfile.engine.converting import convert
@@ -25,7 +25,6 @@ from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Rejected, Source
 from dayfile.model.datatype import DataType
 from dayfile.model.status import Status
-from dayfile.stores.nodes import fill_template
 
 __all__ = ["PUBLISH_BYTES", "Putting"]
 
@@ -154,21 +153,17 @@ class Putting:
             work_file = self.pipeline.day_files.open(path, day, declared.name)
             if path not in sent.counts:
                 work_file.begin()
-            self._note_arrival(declared, sound)
             written[these] = plugins.write(work_file, declared, sound.select(these, blob_fields))
             sent.counts[path] = sent.counts.get(path, 0) + int(these.sum())
+        if days.size:
+            key = make_key_of(declared, sound.keys)
+            self.run.recorder.keys.note(declared.name, key, arrival=time.time_ns())
         statuses = np.full(len(batch), Status.REJECTED, np.uint8)
         statuses[good] = written
         self.waiting += batch.records.nbytes + sum(map(len, batch.blobs.values))
         if self.waiting > self.publish_bytes:
             self.publish()
         return statuses
-
-    def _note_arrival(self, data_type: DataType, batch: Batch) -> None:
-        """Record that records of a data type and key have come."""
-        template = data_type.placement.node.path
-        key = make_key(template, fill_template(template, batch.keys))
-        self.run.recorder.keys.note(data_type.name, key, arrival=time.time_ns())
 
     def _find_sent(self, form: DataType, batch: Batch) -> Sent:
         """Find the source that records are added to.

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.catalogue_rows import make_key
+from dayfile.archive.catalogue_rows import make_key_of
 from dayfile.archive.workfile import WorkFile
 from dayfile.engine.day_files import DayFiles
 from dayfile.engine.pieces import Piece
@@ -19,7 +19,6 @@ from dayfile.model.batch import Origin
 from dayfile.model.status import Status
 from dayfile.plugins import Failure
 from dayfile.stores.ledger import shorten_name
-from dayfile.stores.nodes import fill_template
 
 __all__ = ["Writing"]
 
@@ -155,8 +154,7 @@ class Writing:
     def _note_arrivals(self, pieces: Sequence[Piece]) -> None:
         """Note when the sources of pieces arrived, by data type and key."""
         for piece in pieces:
-            template = self.plugins.data_types[piece.data_type].placement.node.path
-            key = make_key(template, fill_template(template, piece.batch.keys))
+            key = make_key_of(self.plugins.data_types[piece.data_type], piece.batch.keys)
             arrived = max((self.origins[place].arrived for place in piece.counts), default=0.0)
             if arrived:
                 self.written.note_arrival(piece.data_type, key, arrived)

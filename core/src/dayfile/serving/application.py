@@ -11,7 +11,7 @@ from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
 from dayfile.serving.bounds import Bounds
-from dayfile.serving.health import PATH, find_obstacle
+from dayfile.serving.health import HEALTH_PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
@@ -117,4 +117,4 @@ def make_health_route(root: Root, room: int) -> Route:
         reason = find_obstacle(root, room)
         return PlainTextResponse(f"{reason}\n" if reason else "ok\n", 503 if reason else 200)
 
-    return Route(PATH, healthz, methods=["GET"])
+    return Route(HEALTH_PATH, healthz, methods=["GET"])

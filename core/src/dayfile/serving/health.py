@@ -12,9 +12,9 @@ from dayfile.messages import format_age, plural
 from dayfile.state.files import ENGINE, read_state, state_directory
 from dayfile.state.records import LATE_SECONDS, EngineState
 
-__all__ = ["PATH", "find_engine_trouble", "find_obstacle"]
+__all__ = ["HEALTH_PATH", "find_engine_trouble", "find_obstacle"]
 
-PATH = "/healthz"
+HEALTH_PATH = "/healthz"
 
 
 def find_obstacle(root: Root, room: int) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, StorageError, UsageError
-from dayfile.serving.health import PATH
+from dayfile.serving.health import HEALTH_PATH
 from dayfile.state.metrics import format_metrics
 from dayfile.state.silence import parse_ages
 from dayfile.state.status import make_status
@@ -29,7 +29,7 @@ __all__ = ["StatusServer", "format_address", "parse_place"]
 LOCAL = "127.0.0.1"
 REQUEST_SECONDS = 10.0
 """Seconds that a client may take to send its request."""
-PATHS = (PATH, "/status.json", "/metrics")
+PATHS = (HEALTH_PATH, "/status.json", "/metrics")
 PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -132,7 +132,7 @@ class StatusServer:
         if parts.path not in PATHS:
             return 404, PLAIN, f"{', '.join(PATHS)}\n".encode()
         try:
-            if parts.path == PATH:
+            if parts.path == HEALTH_PATH:
                 trouble = self.find_trouble()
                 return (503 if trouble else 200), PLAIN, f"{trouble or 'ok'}\n".encode()
             query = parse_qs(parts.query)

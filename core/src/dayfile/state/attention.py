@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["CONCERNS", "Concern", "find_concerns"]
 
 CONCERNS = {
-    "engine_killed": "the engine ended, and not by itself",
+    "engine_killed": "the engine was killed",
     "engine_failed": "an error ended the last engine",
-    "engine_late": f"the engine works, without a sign of life for {LATE_SECONDS:.0f} s",
+    "engine_late": f"the engine runs, but has given no sign of life for {LATE_SECONDS:.0f} s",
     "engine_waits": "the engine waits for somebody, such as for room on the disk",
     "sources_held": "sources are held, or a plugin does not load",
     "queue_waits": "sources wait, and nothing takes them",
     "quarantine_grew": "something went to quarantine today",
-    "receiver_killed": "the receiver ended, and not by itself",
-    "receiver_late": f"the receiver works, without a sign of life for {LATE_SECONDS:.0f} s",
+    "receiver_killed": "the receiver was killed",
+    "receiver_late": f"the receiver runs, but has given no sign of life for {LATE_SECONDS:.0f} s",
     "upload_failed": "an upload could not be stored within the last hour",
     "keys_silent": "keys have no new records",
     "disk_fills": "the disk is full, will be within a week, or has less room than disk.least_free",

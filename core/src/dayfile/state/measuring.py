@@ -12,8 +12,9 @@ from pathlib import Path
 from dayfile.archive.directories import is_visible, scan
 from dayfile.archive.entry import read_entry
 from dayfile.archive.root import Root
+from dayfile.archive.space import measure_space
 
-__all__ = ["MEASURE_SECONDS", "Entries", "Measure", "Measured", "Queue"]
+__all__ = ["MEASURE_SECONDS", "Entries", "Measure", "Measured", "Queue", "find_day"]
 
 MEASURE_SECONDS = 10.0
 """Between two measurements of one program."""
@@ -119,17 +120,16 @@ class Measure:
     def __call__(self) -> Measured:
         """Measure now; OSError if the archive's directory cannot be reached."""
         now = time.time()
-        disk = os.statvfs(self.root.path)
-        free = disk.f_bavail * disk.f_frsize
+        disk = measure_space(self.root.path)
         if not self.samples or now - self.samples[-1][0] >= SAMPLE_SECONDS:
-            self.samples = [*self.samples, (now, free)][-MOST_SAMPLES:]
+            self.samples = [*self.samples, (now, disk.free)][-MOST_SAMPLES:]
         return Measured(
             now,
-            free,
-            disk.f_blocks * disk.f_frsize,
+            disk.free,
+            disk.size,
             count_files(self.root.incoming),
             count_files(self.root.accepted),
-            self._look_into_quarantine(time.strftime("%Y-%m-%d", time.gmtime(now))),
+            self._look_into_quarantine(find_day(now)),
             self.samples,
         )
 
@@ -146,20 +146,31 @@ class Measure:
         self.causes = {name: self.causes[name] for name in fresh if name in self.causes}
         today: Counter[str] = Counter()
         for name in sorted(fresh):
-            cause = self._find_cause(name)
+            cause = self._describe_cause(name)
             today[cause if cause in today or len(today) < MOST_CAUSES else OTHER_CAUSES] += 1
         found = Entries(len(names), dict(today))
         self.listed = (changed, day, found)
         return found
 
-    def _find_cause(self, name: str) -> str:
-        """Return plugin and cause of an entry."""
+    def _describe_cause(self, name: str) -> str:
+        """Describe the cause of an entry: its plugin, and its message without what varies."""
         if name not in self.causes:
             if len(self.causes) >= MOST_FILES:
                 return OTHER_CAUSES
-            entry = read_entry(self.root.quarantine / name)
-            self.causes[name] = f"{entry.reason.get('plugin') or 'dayfile'}: {entry.message}"
+            plugin, *_, message = read_entry(self.root.quarantine / name).cause
+            self.causes[name] = f"{plugin or 'dayfile'}: {message}"
         return self.causes[name]
+
+
+def find_day(moment: float) -> str:
+    """Return the UTC day of a time, as an ISO date.
+
+    Examples
+    --------
+    >>> find_day(86400.0)
+    '1970-01-02'
+    """
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
 def count_files(directory: Path) -> Queue | None:

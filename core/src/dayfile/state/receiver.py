@@ -13,9 +13,9 @@ from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.messages import format_size
 from dayfile.state.files import RECEIVER, StateFile, list_receivers, read_state
-from dayfile.state.measuring import MEASURE_SECONDS, Measure
+from dayfile.state.measuring import MEASURE_SECONDS, Measure, find_day
 from dayfile.state.processes import ProcessId
-from dayfile.state.records import BEAT_SECONDS, LastError, ReceiverState, Refusals, find_day
+from dayfile.state.records import BEAT_SECONDS, LastError, ReceiverState, Refusals
 
 __all__ = ["UploadRecorder", "forget_old_receivers"]
 

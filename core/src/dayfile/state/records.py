@@ -5,7 +5,6 @@ Times are seconds since 1970.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,7 +20,6 @@ __all__ = [
     "Published",
     "ReceiverState",
     "Refusals",
-    "find_day",
 ]
 
 BEAT_SECONDS = 5.0
@@ -210,14 +208,3 @@ class ReceiverState:
         """Count from 0 if another day has begun."""
         if self.day != day:
             self.day, self.stored, self.bytes, self.refused = day, 0, 0, {}
-
-
-def find_day(moment: float) -> str:
-    """Return the UTC day of a time, as an ISO date.
-
-    Examples
-    --------
-    >>> find_day(86400.0)
-    '1970-01-02'
-    """
-    return time.strftime("%Y-%m-%d", time.gmtime(moment))

@@ -14,8 +14,8 @@ from dayfile.errors import StorageError
 from dayfile.state.attention import Concern, find_concerns
 from dayfile.state.files import ENGINE, list_receivers, read_state, state_directory
 from dayfile.state.keys import KeyName, Newest, read_keys
-from dayfile.state.measuring import Measure, Measured
-from dayfile.state.records import LATE_SECONDS, EngineState, LastError, ReceiverState, find_day
+from dayfile.state.measuring import Measure, Measured, find_day
+from dayfile.state.records import LATE_SECONDS, EngineState, LastError, ReceiverState
 from dayfile.state.silence import Ages, Silence, find_silent, read_key
 
 __all__ = ["ArchiveStatus", "EngineStatus", "ReceiverStatus", "make_status"]

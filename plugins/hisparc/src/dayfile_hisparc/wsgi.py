@@ -19,7 +19,7 @@ from typing import Any
 from dayfile.configuration import configure
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
-from dayfile.serving.health import PATH, find_obstacle
+from dayfile.serving.health import HEALTH_PATH, find_obstacle
 from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
 from dayfile.state.receiver import UploadRecorder, forget_old_receivers
@@ -100,10 +100,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = answer.body
     elif prepared is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
-    elif environ.get("PATH_INFO") == PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+    elif environ.get("PATH_INFO") == HEALTH_PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
         reason = find_obstacle(prepared.receiver.root, prepared.limit)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
-    elif environ.get("PATH_INFO") == PATH:
+    elif environ.get("PATH_INFO") == HEALTH_PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
     else:
         status, headers = choose_refusal(str(environ.get("PATH_INFO", "")))
