@@ -42,9 +42,9 @@ def serve(
     from dayfile.cores import available_cores
     from dayfile.errors import DayfileError
     from dayfile.logs import log_as
+    from dayfile.problems import collect_errors, combine
     from dayfile.serving.application import make_application
     from dayfile.serving.bounds import AT_ONCE
-    from dayfile.serving.missing import collect_errors, combine
 
     root, loaded, settings = configure(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
+from dayfile.problems import collect_errors, combine
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.health import PATH, find_obstacle
-from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.settings import Settings
 from dayfile.state.receiver import UploadRecorder

@@ -18,8 +18,8 @@ from typing import Any
 from dayfile.configuration import configure
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
+from dayfile.problems import collect_errors, combine
 from dayfile.serving.health import PATH, find_obstacle
-from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
 from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 from dayfile_hisparc import HisparcSettings
