@@ -191,6 +191,14 @@ def test_a_type_can_be_judged_by_itself(root):
     assert status(root.path, "--max-age", "muon.weather=1 d").code == 3
 
 
+def test_a_misspelt_type_is_named_with_the_one_that_was_meant(root):
+    done = status(root.path, "--max-age", "muon.wether=6 h")
+    assert (done.code, "no type 'muon.wether' with a known key; none is known yet" in done.err) == (2, True)
+    follow(root, ("muon.hits", 1, 1, 1), ("muon.weather", 1, 1, 1))
+    done = status(root.path, "--max-age", "muon.wether=6 h")
+    assert (done.code, "no type 'muon.wether' with a known key; did you mean 'muon.weather'?" in done.err) == (2, True)
+
+
 def test_a_record_of_the_future_hides_no_silence(root):
     follow(root, ("muon.hits", 1, -10_000, 48), ("muon.hits", 2, -10_000, 1))
     assert silent(root) == [("muon", 1)]

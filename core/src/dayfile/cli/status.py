@@ -55,7 +55,7 @@ def status(
 
     It reads what they record of themselves, takes no lock and opens no day file.
 
-    Exit codes: 0 all is well, 3 something needs attention, 4 no archive, or its state cannot be read.
+    Exit codes: 0 all is well, 2 wrong usage, 3 something needs attention, 4 no archive, or its state cannot be read.
     """
     from dayfile.archive.root import Root
     from dayfile.errors import UsageError
