@@ -67,7 +67,7 @@ def serve(
         typer.echo(f"serving on {address}")
         sys.stdout.flush()
 
-    find_trouble = partial(find_obstacle, root, settings.core.serve_body_limit)
+    find_trouble = partial(find_obstacle, root, settings.core)
     status = None if status_port is None else StatusServer(root, parse_place(status_port), find_trouble)
     if status is not None:
         typer.echo(f"status on {status.address}")
