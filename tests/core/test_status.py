@@ -248,6 +248,12 @@ def test_it_fits_in_80_columns_whatever_the_names_are(root):
     assert any("and 40 more keys" in line for line in lines)
 
 
+def test_silent_keys_are_a_table_as_narrow_as_their_names(root):
+    follow(root, ("muon.hits", 1, 48, 48), ("muon.hits", 502, 49, 49))
+    rows = [line for line in format_status(make_status(root), 200) if "muon hall=" in line]
+    assert [row.split("  20")[0] for row in rows] == [" " * 14 + "muon hall=1  ", " " * 14 + "muon hall=502"]
+
+
 def test_as_json_it_has_everything_with_times_in_utc(archive, hits):
     archive.drop("MuonHit.be.bin", hits(1))
     archive.run()

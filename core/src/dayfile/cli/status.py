@@ -232,11 +232,13 @@ def format_silence(silence: Silence, now: float, width: int) -> Iterator[str]:
     retired = f"; {silence.retired:,} more for so long that they are only counted" if silence.retired else ""
     since = ", since" if silence.silent else ""
     yield f"{len(silence.silent):,} of {plural(silence.followed, 'key')}{retired}{since}"
-    for each in silence.silent[:MOST_SILENT]:
-        name = " ".join([each.name, *(f"{key}={value}" for key, value in each.key.items())])
+    shown = silence.silent[:MOST_SILENT]
+    names = [" ".join([each.name, *(f"{key}={value}" for key, value in each.key.items())]) for each in shown]
+    longest = max(map(len, names), default=0)
+    for each, name in zip(shown, names, strict=True):
         moment = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(each.since))
         row = f"  {moment}  {format_age(now - each.since):>7}"
-        room = width - len(row) - 2
+        room = min(width - len(row) - 2, longest)
         yield f"  {name if len(name) <= room else f'{name[: room - 1]}…':<{room}}{row}"
     if len(silence.silent) > MOST_SILENT:
         yield f"and {plural(len(silence.silent) - MOST_SILENT, 'more key')}; --json lists all"
