@@ -248,6 +248,16 @@ def test_it_fits_in_80_columns_whatever_the_names_are(root):
     assert any("and 40 more keys" in line for line in lines)
 
 
+def test_what_needs_attention_is_said_once_with_its_path_whole(root):
+    place = "/data/" + "a" * 30 + "/" + "b" * 29 + "/.work"
+    message = f"{place}: could not write: No space left on device"
+    make_engine(root, failed=message, last_error=LastError(time.time(), message))
+    text = "\n".join(format_status(make_status(root), 80))
+    assert text.count("could not write") == 1
+    assert "ago): see attention" in text
+    assert f"/{'b' * 29}/\n" in text or f"\n{' ' * 14}{'b' * 29}/.work: could" in text
+
+
 def test_silent_keys_are_a_table_as_narrow_as_their_names(root):
     follow(root, ("muon.hits", 1, 48, 48), ("muon.hits", 502, 49, 49))
     rows = [line for line in format_status(make_status(root), 200) if "muon hall=" in line]
