@@ -18,6 +18,7 @@ import pytest
 
 from archives import get_root
 from dayfile.serving.health import find_obstacle
+from dayfile.settings import CoreSettings
 from running import Server, find_free_port, until
 
 LIMIT = 2**20  # bytes
@@ -279,9 +280,9 @@ def test_no_worker_is_left_behind_when_the_first_process_is_killed(serve):
 
 def test_healthz_says_why_uploads_cannot_be_stored(tmp_path, monkeypatch):
     root = get_root(tmp_path / "archive")
-    assert "No such file" in find_obstacle(root, 1)
+    assert "No such file" in find_obstacle(root, CoreSettings())
     root.create()
-    assert find_obstacle(root, 1) == ""
-    assert "less than" in find_obstacle(root, 2**80)
+    assert find_obstacle(root, CoreSettings()) == ""
+    assert "less than" in find_obstacle(root, CoreSettings(serve_body_limit=2**80, disk_least_free=2**80))
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    assert "not writable" in find_obstacle(root, 1)
+    assert "not writable" in find_obstacle(root, CoreSettings())

@@ -112,7 +112,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(key, hint):
 
 def test_an_unknown_setting_of_a_file_is_told_with_the_file(yaml_file):
     path = yaml_file("muon: {treshold: 1}\n")
-    with pytest.raises(SettingsError, match=r"archive\.yaml: there is no setting 'muon\.treshold'; did you mean"):
+    with pytest.raises(SettingsError, match=r"archive\.yaml:1: there is no setting 'muon\.treshold'; did you mean"):
         resolve(MODELS, from_file(path, required=True))
 
 
@@ -131,7 +131,7 @@ def test_variables_of_others_are_none_of_ours():
     [
         (lambda _: from_command_line(["muon.threshold=often"]), r"^--set muon\.threshold: "),
         (lambda _: of_environment(DAYFILE_MUON__THRESHOLD="often"), "^environment variable DAYFILE_MUON__THRESHOLD: "),
-        (lambda make: from_file(make("muon: {threshold: often}"), required=True), r"archive\.yaml: "),
+        (lambda make: from_file(make("muon: {threshold: often}"), required=True), r"archive\.yaml:1: "),
     ],
     ids=["command line", "environment", "file"],
 )
@@ -193,7 +193,7 @@ def test_an_empty_file_sets_nothing(yaml_file, text):
     ["muon: {threshold: 1", "muon: !!python/object/apply:os.getpid []", "when: 2017-02-30", "\tx: 1"],
 )
 def test_a_file_that_is_no_plain_yaml_is_told(yaml_file, text):
-    with pytest.raises(SettingsError, match=r"archive\.yaml: this is not YAML"):
+    with pytest.raises(SettingsError, match=r"archive\.yaml(:1)?: this is not YAML: [^\n]+$"):
         from_file(yaml_file(text), required=True)
 
 
@@ -242,7 +242,7 @@ def test_a_number_that_all_readers_of_yaml_agree_on_is_taken(yaml_file, text, nu
 
 @pytest.mark.parametrize("text", ["yes", "no", "on", "true", "False"])
 def test_yes_and_true_are_no_numbers(yaml_file, text):
-    with pytest.raises(SettingsError, match=r"archive\.yaml: muon\.station cannot be"):
+    with pytest.raises(SettingsError, match=r"archive\.yaml:1: muon\.station cannot be"):
         resolve(MODELS, from_file(yaml_file(f"muon: {{station: {text}}}"), required=True))
 
 
@@ -260,6 +260,46 @@ def test_settings_that_are_nested_deep_are_refused_with_their_line(yaml_file, te
 def test_an_alias_within_itself_ends_in_a_message(yaml_file):
     with pytest.raises(SettingsError):
         resolve(MODELS, from_file(yaml_file("muon: &a {station: [*a]}"), required=True))
+
+
+def test_everything_that_is_wrong_with_a_file_is_named_at_once_with_its_line(command, tmp_path):
+    command("dayfile", "init", "archive", archive=None)
+    path = tmp_path / "archive" / "archive.yaml"
+    path.write_text(
+        "hisparc:\n  station_lst: x.csv\ndisk:\n  wait: maybe\n  least_free: 10 GB\nbogus: 1\nduplicates: no\n"
+    )
+    done = command("archive-run")
+    assert done.code == 2
+    for words in (
+        ":2: there is no setting 'hisparc.station_lst'; did you mean 'hisparc.station_list'?; ",
+        ":4: disk.wait cannot be 'maybe': ",
+        ":5: disk.least_free cannot be '10 GB': ",
+        ":6: there is no setting 'bogus'",
+        ":7: duplicates cannot be 'no': ",
+    ):
+        assert f"archive.yaml{words}" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_numbers_that_are_wrong_in_two_ways_are_all_named(yaml_file):
+    file = from_file(yaml_file("muon: {station: true, threshold: -1}\nwatch: {settle: true}\n"), required=True)
+    with pytest.raises(SettingsError) as caught:
+        resolve(MODELS, file)
+    assert [part.split()[1] for part in str(caught.value).split("; ")] == [
+        "muon.station",
+        "muon.threshold",
+        "watch.settle",
+    ]
+    with pytest.raises(SettingsError, match=r"archive.yaml:2: '0501'.*archive.yaml:3: '8:30'"):
+        from_file(yaml_file("muon:\n  station: 0501\n  threshold: 8:30\n"), required=True)
+
+
+def test_a_mistake_of_yaml_is_named_with_its_line_in_one_line(command, tmp_path):
+    command("dayfile", "init", "archive", archive=None)
+    (tmp_path / "archive" / "archive.yaml").write_text("disk:\n  wait: true\n least_free: 1\n")
+    done = command("archive-run")
+    assert (done.code, "\\n" in done.err) == (2, False)
+    assert re.search(r"archive\.yaml:3: this is not YAML: while parsing a block mapping, expected .*\n$", done.err)
 
 
 # ---- Paths

@@ -202,6 +202,14 @@ def test_a_type_can_be_judged_by_itself(root):
     assert status(root.path, "--max-age", "muon.weather=1 d").code == 3
 
 
+def test_a_misspelt_type_is_named_with_the_one_that_was_meant(root):
+    done = status(root.path, "--max-age", "muon.wether=6 h")
+    assert (done.code, "no type 'muon.wether' with a known key; none is known yet" in done.err) == (2, True)
+    follow(root, ("muon.hits", 1, 1, 1), ("muon.weather", 1, 1, 1))
+    done = status(root.path, "--max-age", "muon.wether=6 h")
+    assert (done.code, "no type 'muon.wether' with a known key; did you mean 'muon.weather'?" in done.err) == (2, True)
+
+
 def test_a_record_of_the_future_hides_no_silence(root):
     follow(root, ("muon.hits", 1, -10_000, 48), ("muon.hits", 2, -10_000, 1))
     assert silent(root) == [("muon", 1)]
@@ -249,6 +257,22 @@ def test_it_fits_in_80_columns_whatever_the_names_are(root):
         lines = list(format_status(make_status(root), width))
         assert max(map(len, lines)) <= width, max(lines, key=len)
     assert any("and 40 more keys" in line for line in lines)
+
+
+def test_what_needs_attention_is_said_once_with_its_path_whole(root):
+    place = "/data/" + "a" * 30 + "/" + "b" * 29 + "/.work"
+    message = f"{place}: could not write: No space left on device"
+    make_engine(root, failed=message, last_error=LastError(time.time(), message))
+    text = "\n".join(format_status(make_status(root), 80))
+    assert text.count("could not write") == 1
+    assert "ago): see attention" in text
+    assert f"/{'b' * 29}/\n" in text or f"\n{' ' * 14}{'b' * 29}/.work: could" in text
+
+
+def test_silent_keys_are_a_table_as_narrow_as_their_names(root):
+    follow(root, ("muon.hits", 1, 48, 48), ("muon.hits", 502, 49, 49))
+    rows = [line for line in format_status(make_status(root), 200) if "muon hall=" in line]
+    assert [row.split("  20")[0] for row in rows] == [" " * 14 + "muon hall=1  ", " " * 14 + "muon hall=502"]
 
 
 def test_as_json_it_has_everything_with_times_in_utc(archive, hits):

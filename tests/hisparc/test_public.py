@@ -110,6 +110,14 @@ def test_healthz_says_whether_uploads_can_be_stored(port):
     assert ask(port, path="/healthz", method="HEAD") == (200, b"")
 
 
+def test_healthz_asks_of_the_disk_no_more_than_the_longest_body_or_the_setting(tmp_path):
+    for number, (least, expected) in enumerate({0: 200, 2**60: 503}.items()):
+        place = tmp_path / str(number)
+        place.mkdir()
+        with receiving(place, listing(501), f"serve.body_limit={2**60}", f"disk.least_free={least}") as port:
+            assert ask(port, path="/healthz", method="GET")[0] == expected
+
+
 def test_healthz_is_answered_503_where_incoming_is_missing(tmp_path):
     with receiving(tmp_path, listing(501)) as port:
         (tmp_path / "archive" / "incoming").rmdir()

@@ -446,6 +446,8 @@ def test_what_cannot_be_stored_is_answered_500_with_nothing_half_in_incoming(rec
     whole = make_queue_file(STATION, pickle.dumps(EVENTS))
     assert [path.read_bytes() for path in list_waiting(root.incoming) if path.read_bytes() != whole] == []
     assert "No space left on device" in caplog.text
+    assert "; input stays where it is until this is fixed" in caplog.text
+    assert "run again" not in caplog.text
     assert receiver.answer(Form().body) is Answer.STORED
     archived(root, receiver.stations.path)
     assert len(open_archive(root.path).read("hisparc.errors")) == 2

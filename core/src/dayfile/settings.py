@@ -6,19 +6,19 @@ environment it is ``DAYFILE_PUBLISH__AFTER``; in ``archive.yaml`` a mapping in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dayfile.errors import SettingsError
 from dayfile.messages import suggest
 from dayfile.plain_yaml import read_yaml
+from dayfile.problems import combine
 
 __all__ = [
     "CoreSettings",
@@ -295,23 +295,24 @@ def from_file(path: Path, *, required: bool) -> dict[str, Given]:
     try:
         if not required and not path.exists():
             return {}
-        data = read_yaml(path.read_text(encoding="utf-8"), path)
+        data, lines = read_yaml(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}", where=path) from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise SettingsError(f"this is not YAML: {error}", where=path) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise SettingsError("settings are a mapping of sections, such as 'publish: {after: 30}'", where=path)
     directory = path.absolute().parent
-    given: dict[str, Given] = {}
+    found: dict[str, Any] = {}
     for section, values in data.items():
         if isinstance(values, dict):
-            given.update((f"{section}.{name}", Given(value, str(path), directory)) for name, value in values.items())
+            found.update((f"{section}.{name}", value) for name, value in values.items())
         elif values is not None:  # a section with every line commented out is None
-            given[str(section)] = Given(values, str(path), directory)
-    return given
+            found[str(section)] = values
+    places = {key: f"{path}:{lines[key]}" if key in lines else f"{path}" for key in found}
+    return {key: Given(value, places[key], directory) for key, value in found.items()}
 
 
 def keys_of(models: Mapping[str, type[BaseModel]]) -> dict[str, tuple[str, str]]:
@@ -335,38 +336,58 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
     Raises
     ------
     SettingsError
-        A setting does not exist, or has an impossible value; the message names the place.
+        Settings do not exist, or have impossible values; the message names all of them, and the place of each.
     """
     merged: dict[str, Given] = {}
     for layer in reversed(layers):
         merged.update(layer)
     known = keys_of(models)
     sections: dict[str, dict[str, Given]] = {section: {} for section in ("", *models)}
+    problems: dict[str, SettingsError] = {}
     for key, given in merged.items():
-        if key not in known:
-            raise SettingsError(f"there is no setting {key!r}{suggest(key, known)}", where=given.where)
-        section, name = known[key]
-        sections[section][name] = given
-    core = validated("", CoreSettings, sections[""])
-    return Settings(core, {section: validated(section, model, sections[section]) for section, model in models.items()})
+        if key in known:
+            section, name = known[key]
+            sections[section][name] = given
+        else:
+            problems[key] = SettingsError(f"there is no setting {key!r}{suggest(key, known)}", where=given.where)
+    everything: dict[str, type[BaseModel]] = {"": CoreSettings, **models}
+    for section, model in everything.items():
+        problems.update(find_problems(section, model, sections[section]))
+    if problems:
+        raise combine([problems[key] for key in dict.fromkeys([*merged, *problems]) if key in problems])
+    core = validate(CoreSettings, sections[""])
+    return Settings(core, {section: validate(model, sections[section]) for section, model in models.items()})
 
 
-def validated(section: str, model: type[SettingsModel], values: Mapping[str, Given]) -> SettingsModel:
-    """The settings of one section."""
+def find_problems(
+    section: str, model: type[BaseModel], values: Mapping[str, Given]
+) -> Iterator[tuple[str, SettingsError]]:
+    """Yield each key of a section that has an impossible value, and what is wrong with it."""
+    keys = {
+        name: key for key, (owner, name) in keys_of({section: model} if section else {}).items() if owner == section
+    }
+    wrong: dict[str, str] = {}
     try:
-        found = model.model_validate({name: value_of(given, model, name) for name, given in values.items()})
+        found = validate(model, values)
     except ValidationError as error:
-        detail = error.errors()[0]
-        name = str(detail["loc"][0]) if detail["loc"] else ""
-        field = next((field for field, info in model.model_fields.items() if name in {field, info.alias}), name)
-        where = values[field].where if field in values else section
-        key = next(key for key, place in keys_of({section: model}).items() if place == (section, field))
-        raise SettingsError(f"{key} cannot be {detail['input']!r}: {detail['msg'].lower()}", where=where) from error
-    for name, given in values.items():
-        if isinstance(given.value, bool) and type(getattr(found, name)) in {int, float}:  # to Python true is 1
-            key = next(key for key, place in keys_of({section: model}).items() if place == (section, name))
-            raise SettingsError(f"{key} cannot be {given.value!r}: it must be a number", where=given.where)
-    return found
+        fields = {info.alias or name: name for name, info in model.model_fields.items()}
+        for detail in error.errors():
+            name = str(detail["loc"][0]) if detail["loc"] else ""
+            wrong.setdefault(fields.get(name, name), f"cannot be {detail['input']!r}: {detail['msg'].lower()}")
+    else:
+        for name, given in values.items():
+            if isinstance(given.value, bool) and type(getattr(found, name)) in {int, float}:  # to Python true is 1
+                wrong[name] = f"cannot be {given.value!r}: it must be a number"
+    for name, problem in wrong.items():
+        key = keys.get(name, section)
+        yield key, SettingsError(f"{key} {problem}", where=values[name].where if name in values else section)
+    if wrong.keys() & values.keys():  # the others may be wrong in what is checked last
+        yield from find_problems(section, model, {name: values[name] for name in values.keys() - wrong.keys()})
+
+
+def validate(model: type[SettingsModel], values: Mapping[str, Given]) -> SettingsModel:
+    """Return the settings of one section; pydantic's error if one is impossible."""
+    return model.model_validate({name: value_of(given, model, name) for name, given in values.items()})
 
 
 def value_of(given: Given, model: type[BaseModel], name: str) -> Any:  # noqa: ANN401 - what was given

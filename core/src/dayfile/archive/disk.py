@@ -79,8 +79,8 @@ def step(kind: str, path: Path) -> None:
         observer(kind, path)
 
 
-STAYS = "input is left in place; run again once this is fixed"
-"""Advice when something could not be written."""
+STAYS = "input stays where it is until this is fixed"
+"""What is said when something could not be written: by a run, a watch that waits, or for a client that sends again."""
 
 
 @contextmanager

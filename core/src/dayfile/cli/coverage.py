@@ -32,7 +32,7 @@ FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Fir
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Time before which to stop, ISO.")]
 PngOption = Annotated[
     Path | None,
-    typer.Option("--png", metavar="FILE", help="Draw it into a file instead: .png, or .svg or .pdf."),
+    typer.Option("--png", readable=False, metavar="FILE", help="Draw it into a file instead: .png, or .svg or .pdf."),
 ]
 
 DAYS_A_LINE = 31

@@ -35,7 +35,9 @@ def describe(
     ],
     archive: Annotated[
         Path | None,
-        typer.Option("--archive", "-a", metavar="DIR", help="As the newest day file there says; needs no plugin."),
+        typer.Option(
+            "--archive", "-a", readable=False, metavar="DIR", help="As the newest day file there says; needs no plugin."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

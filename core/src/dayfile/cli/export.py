@@ -33,7 +33,11 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="The file, - for standard output; or a directory, made if absent."
+            "--out",
+            "-o",
+            readable=False,
+            metavar="FILE",
+            help="The file, - for standard output; or a directory, made if absent.",
         ),
     ],
     form: Annotated[

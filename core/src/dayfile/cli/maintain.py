@@ -28,7 +28,9 @@ def open_existing(archive: Path) -> Root:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The archive's directory; made if absent.")],
+    directory: Annotated[
+        Path, typer.Argument(readable=False, metavar="DIR", help="The archive's directory; made if absent.")
+    ],
 ) -> None:
     """Make an archive; an existing one is left as it is.
 
@@ -85,7 +87,9 @@ def reindex(
 
 
 def adopt(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with day files of another program.")],
+    directory: Annotated[
+        Path, typer.Argument(readable=False, metavar="DIR", help="Directory with day files of another program.")
+    ],
     plugins: PluginsOption = None,
 ) -> None:
     """Enter day files of another program into a catalogue.

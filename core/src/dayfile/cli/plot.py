@@ -18,7 +18,9 @@ __all__ = ["plot"]
 
 def plot(
     data_type: TypeArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .pdf.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", readable=False, metavar="FILE", help="The picture: .png, .svg or .pdf.")
+    ],
     kind: Annotated[
         str | None,
         typer.Option(

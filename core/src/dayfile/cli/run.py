@@ -41,13 +41,17 @@ NAME_WIDTH, NUMBER_WIDTH = 28, 12
 """Columns of the names of data types, and of numbers of their records."""
 
 ArchiveOption = Annotated[
-    Path, typer.Option("--archive", "-a", metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory.")
+    Path,
+    typer.Option(
+        "--archive", "-a", readable=False, metavar="DIR", envvar="DAYFILE_ARCHIVE", help="The archive's directory."
+    ),
 ]
 MaybeArchiveOption = Annotated[
     Path | None,
     typer.Option(
         "--archive",
         "-a",
+        readable=False,
         metavar="DIR",
         envvar="DAYFILE_ARCHIVE",
         help="The archive's directory.",
@@ -68,7 +72,8 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as publish.after=30.")
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings file instead of DIR/archive.yaml.")
+    Path | None,
+    typer.Option("--config", readable=False, metavar="FILE", help="Settings file instead of DIR/archive.yaml."),
 ]
 
 
@@ -107,7 +112,11 @@ class Engine(StrEnum):
 def run(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SOURCES]...", help="Files or directories, in addition to DIR/incoming; - for a pipe."),
+        typer.Argument(
+            readable=False,
+            metavar="[SOURCES]...",
+            help="Files or directories, in addition to DIR/incoming; - for a pipe.",
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the source that - reads from standard input.")
@@ -116,7 +125,9 @@ def run(
     archive: MaybeArchiveOption = None,
     set_: SetOption = None,
     config: ConfigOption = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was done as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(readable=False, metavar="FILE.json", help="Write what was done as JSON.")
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Keep running and archive what arrives in DIR/incoming.")
     ] = False,
@@ -130,7 +141,9 @@ def run(
     status_port: StatusPortOption = None,
     metrics_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.prom", help="Write metrics for Prometheus at the end, for a run by cron."),
+        typer.Option(
+            readable=False, metavar="FILE.prom", help="Write metrics for Prometheus at the end, for a run by cron."
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
     version: VersionOption = False,  # noqa: ARG001 - its callback answers

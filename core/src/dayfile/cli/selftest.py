@@ -14,7 +14,8 @@ def selftest(
     kill: Annotated[int, typer.Option(min=1, metavar="N", help="How often to kill the run and start it again.")] = 200,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses where and when.")] = 1,
     scratch: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to work; the file system to be tried. Must not exist.")
+        Path | None,
+        typer.Option(readable=False, metavar="DIR", help="Where to work; the file system to be tried. Must not exist."),
     ] = None,
 ) -> None:
     """Kill and restart runs on a scratch archive, and check it.

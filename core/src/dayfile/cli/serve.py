@@ -42,9 +42,9 @@ def serve(
     from dayfile.cores import available_cores
     from dayfile.errors import DayfileError
     from dayfile.logs import log_as
+    from dayfile.problems import collect_errors, combine
     from dayfile.serving.application import make_application
     from dayfile.serving.bounds import AT_ONCE
-    from dayfile.serving.missing import collect_errors, combine
 
     root, loaded, settings = configure(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []
@@ -67,7 +67,7 @@ def serve(
         typer.echo(f"serving on {address}")
         sys.stdout.flush()
 
-    find_trouble = partial(find_obstacle, root, settings.core.serve_body_limit)
+    find_trouble = partial(find_obstacle, root, settings.core)
     status = None if status_port is None else StatusServer(root, parse_place(status_port), find_trouble)
     if status is not None:
         typer.echo(f"status on {status.address}")

@@ -27,7 +27,9 @@ def simulate(
     days: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of days, from D on; several get a directory DIR/<day> each.")
     ] = 1,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory for the files; made if absent.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(readable=False, metavar="DIR", help="Directory for the files; made if absent.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed and day give the same bytes.")] = 1,
     upload: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ from dayfile.messages import format_age, format_size, plural, printable
 
 if TYPE_CHECKING:
     from dayfile.archive.root import Root
+    from dayfile.state.records import LastError
     from dayfile.state.silence import Ages, Silence
     from dayfile.state.status import ArchiveStatus, EngineStatus, ReceiverStatus
 
@@ -109,15 +110,16 @@ def show_again_and_again(root: Root, ages: Ages) -> None:
 
 def format_status(found: ArchiveStatus, width: int) -> Iterator[str]:
     """Format a status in lines of a width."""
-    blocks = {
+    urgent = [concern.message for concern in found.concerns]
+    blocks: dict[str, Iterable[str]] = {
         "archive": [found.archive],
         "disk": format_disk(found),
-        "engine": format_engine(found.engine, found.at),
+        "engine": format_engine(found.engine, found.at, urgent),
         "queue": format_queue(found),
         "quarantine": format_quarantine(found),
-        "receiver": format_receiver(found.receiver, found.at),
+        "receiver": format_receiver(found.receiver, found.at, urgent),
         "silent": format_silence(found.silence, found.at, width - LABEL),
-        "attention": [concern.message for concern in found.concerns] or ["none needed"],
+        "attention": urgent or ["none needed"],
     }
     for label, lines in blocks.items():
         for number, line in enumerate(lines):
@@ -125,13 +127,31 @@ def format_status(found: ArchiveStatus, width: int) -> Iterator[str]:
             if line.startswith("  "):  # a row of a table
                 yield f"{word:<{LABEL}}{line}"[:width]
                 continue
-            yield from textwrap.wrap(
-                line,
+            yield from PathWrapper(
                 width,
                 initial_indent=f"{word:<{LABEL}}",
                 subsequent_indent=" " * (LABEL + 2),
                 break_on_hyphens=False,
-            )
+            ).wrap(line)
+
+
+class PathWrapper(textwrap.TextWrapper):
+    """Breaks lines between words, and a path that is longer than a line behind a slash."""
+
+    def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
+        path = reversed_chunks[-1]
+        end = path.rfind("/", 0, width - cur_len) + 1
+        if end:
+            cur_line.append(path[:end])
+            reversed_chunks[-1] = path[end:]
+        elif not (cur_line and "/" in path[:width]):  # else it begins on a line of its own
+            super()._handle_long_word(reversed_chunks, cur_line, cur_len, width)
+
+
+def format_last_error(error: LastError, now: float, urgent: Iterable[str]) -> str:
+    """Format an error, in short if its message is among what needs attention."""
+    said = any(error.message in message for message in urgent)
+    return f"last error {format_since(error.at, now)}: {'see attention' if said else error.message}"
 
 
 def format_moment(moment: float) -> str:
@@ -158,7 +178,7 @@ def format_disk(found: ArchiveStatus) -> Iterator[str]:
     yield f"{format_size(measured.free)} free of {format_size(measured.size)}{fills}"
 
 
-def format_engine(engine: EngineStatus | None, now: float) -> Iterator[str]:
+def format_engine(engine: EngineStatus | None, now: float, urgent: Iterable[str]) -> Iterator[str]:
     """Describe what the engine does, or did last."""
     if engine is None:
         yield "no run is recorded yet"
@@ -183,7 +203,7 @@ def format_engine(engine: EngineStatus | None, now: float) -> Iterator[str]:
             now - state.unpublished_since
         )
     if state.last_error is not None:
-        yield f"last error {format_since(state.last_error.at, now)}: {state.last_error.message}"
+        yield format_last_error(state.last_error, now, urgent)
 
 
 def format_queue(found: ArchiveStatus) -> Iterator[str]:
@@ -210,7 +230,7 @@ def format_quarantine(found: ArchiveStatus) -> Iterator[str]:
         yield f"and {plural(len(causes) - SHOWN_CAUSES, 'more cause')}"
 
 
-def format_receiver(receiver: ReceiverStatus | None, now: float) -> Iterator[str]:
+def format_receiver(receiver: ReceiverStatus | None, now: float, urgent: Iterable[str]) -> Iterator[str]:
     """Describe what the receiver has received today."""
     if receiver is None:
         yield "none is recorded yet"
@@ -227,7 +247,7 @@ def format_receiver(receiver: ReceiverStatus | None, now: float) -> Iterator[str
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in receiver.refused.items())
         yield f"refused {sum(receiver.refused.values()):,}: {reasons}"
     if receiver.last_error is not None:
-        yield f"last error {format_since(receiver.last_error.at, now)}: {receiver.last_error.message}"
+        yield format_last_error(receiver.last_error, now, urgent)
 
 
 def format_silence(silence: Silence, now: float, width: int) -> Iterator[str]:
@@ -235,11 +255,13 @@ def format_silence(silence: Silence, now: float, width: int) -> Iterator[str]:
     retired = f"; {silence.retired:,} more for so long that they are only counted" if silence.retired else ""
     since = ", since" if silence.silent else ""
     yield f"{len(silence.silent):,} of {plural(silence.followed, 'key')}{retired}{since}"
-    for each in silence.silent[:MOST_SILENT]:
-        name = " ".join([each.name, *(f"{key}={value}" for key, value in each.key.items())])
+    shown = silence.silent[:MOST_SILENT]
+    names = [" ".join([each.name, *(f"{key}={value}" for key, value in each.key.items())]) for each in shown]
+    longest = max(map(len, names), default=0)
+    for each, name in zip(shown, names, strict=True):
         moment = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(each.since))
         row = f"  {moment}  {format_age(now - each.since):>7}"
-        room = width - len(row) - 2
+        room = min(width - len(row) - 2, longest)
         yield f"  {name if len(name) <= room else f'{name[: room - 1]}…':<{room}}{row}"
     if len(silence.silent) > MOST_SILENT:
         yield f"and {plural(len(silence.silent) - MOST_SILENT, 'more key')}; --json lists all"

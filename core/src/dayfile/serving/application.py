@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
 from dayfile.plugins import Failure, Plugins
+from dayfile.problems import collect_errors, combine
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.health import HEALTH_PATH, find_obstacle
-from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies, TrueClient
-from dayfile.settings import Settings
+from dayfile.settings import CoreSettings, Settings
 from dayfile.state.receiver import UploadRecorder
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def make_application(root: Root, plugins: Plugins, settings: Settings, workers: 
     from starlette.middleware import Middleware
 
     trusted = Middleware(TrueClient, proxies=Proxies(settings.core.serve_proxies))
-    app = Starlette(routes=[make_health_route(root, settings.core.serve_body_limit), *routes], middleware=[trusted])
+    app = Starlette(routes=[make_health_route(root, settings.core), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
     app.state.uploads = uploads
     return app
@@ -108,13 +108,13 @@ def explain_no_routes(plugins: Plugins, failures: Sequence[DayfileError]) -> Day
     return kind(message)
 
 
-def make_health_route(root: Root, room: int) -> Route:
+def make_health_route(root: Root, settings: CoreSettings) -> Route:
     """Make the route ``/healthz``: 200 if uploads can be stored, else 503 with the reason."""
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
     def healthz(request: Request) -> Response:  # noqa: ARG001 - a route takes it
-        reason = find_obstacle(root, room)
+        reason = find_obstacle(root, settings)
         return PlainTextResponse(f"{reason}\n" if reason else "ok\n", 503 if reason else 200)
 
     return Route(HEALTH_PATH, healthz, methods=["GET"])

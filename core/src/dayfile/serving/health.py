@@ -9,6 +9,7 @@ from dayfile.archive.root import Root
 from dayfile.archive.space import measure_space
 from dayfile.errors import StorageError
 from dayfile.messages import format_age, plural
+from dayfile.settings import CoreSettings
 from dayfile.state.files import ENGINE, read_state, state_directory
 from dayfile.state.records import LATE_SECONDS, EngineState
 
@@ -17,7 +18,7 @@ __all__ = ["HEALTH_PATH", "find_engine_trouble", "find_obstacle"]
 HEALTH_PATH = "/healthz"
 
 
-def find_obstacle(root: Root, room: int) -> str:
+def find_obstacle(root: Root, settings: CoreSettings) -> str:
     """Return why an upload could not be stored now; empty if it could.
 
     Nothing is written, so frequent requests are cheap.
@@ -26,8 +27,9 @@ def find_obstacle(root: Root, room: int) -> str:
     ----------
     root : Root
         The archive.
-    room : int
-        Bytes that must be free, such as ``serve.body_limit``.
+    settings : CoreSettings
+        The longest body, ``serve.body_limit``, must have room; on a disk that may be fuller, by ``disk.least_free``,
+        only that must be free.
     """
     try:
         root.check_there()
@@ -41,6 +43,7 @@ def find_obstacle(root: Root, room: int) -> str:
         return "incoming/ is on a file system that is mounted read-only"
     if not os.access(root.incoming, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return "incoming/ is not writable"
+    room = min(settings.serve_body_limit, settings.disk_least_free)
     if left.free < room:
         return f"the disk has less than {plural(room, 'byte')} left"
     if not left.takes_files:

@@ -9,9 +9,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dayfile.archive.gaps import parse_length
+from dayfile.errors import UsageError
+from dayfile.messages import suggest
 from dayfile.state.keys import KeyName, Newest
 
-__all__ = ["MAX_AGE", "RETIRED_AGE", "Ages", "Silence", "SilentKey", "find_silent", "parse_ages", "read_key"]
+__all__ = [
+    "MAX_AGE",
+    "RETIRED_AGE",
+    "Ages",
+    "Silence",
+    "SilentKey",
+    "check_ages",
+    "find_silent",
+    "parse_ages",
+    "read_key",
+]
 
 MAX_AGE = 86400.0
 RETIRED_AGE = 30 * 86400.0
@@ -107,6 +119,27 @@ def parse_ages(given: Iterable[str], retired: str = "") -> Ages:
 def parse_seconds(text: str) -> float:
     """Parse a length of time to seconds."""
     return float(parse_length(text) / np.timedelta64(1, "s"))
+
+
+def check_ages(ages: Ages, keys: Iterable[KeyName]) -> None:
+    """Check that each type with an age of its own has a key that is known, as it would never be silent otherwise.
+
+    Raises
+    ------
+    UsageError
+        One of them has none.
+
+    Examples
+    --------
+    >>> check_ages(Ages(types={"muon.wether": 3600.0}), [("muon.weather", '{"hall": 1}')])
+    Traceback (most recent call last):
+    dayfile.errors.UsageError: --max-age: no type 'muon.wether' with a known key; did you mean 'muon.weather'?
+    """
+    known = sorted({data_type for data_type, _ in keys})
+    for name in ages.types:
+        if name not in known:
+            others = suggest(name, known) or "; none is known yet"
+            raise UsageError(f"no type {name!r} with a known key{others}", where="--max-age")
 
 
 def find_silent(keys: Mapping[KeyName, Newest], now: float, ages: Ages) -> Silence:

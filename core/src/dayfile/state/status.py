@@ -16,7 +16,7 @@ from dayfile.state.files import ENGINE, list_receivers, read_state, state_direct
 from dayfile.state.keys import KeyName, Newest, read_keys
 from dayfile.state.measuring import Measure, Measured, find_day
 from dayfile.state.records import LATE_SECONDS, EngineState, LastError, ReceiverState
-from dayfile.state.silence import Ages, Silence, find_silent, read_key
+from dayfile.state.silence import Ages, Silence, check_ages, find_silent, read_key
 
 __all__ = ["ArchiveStatus", "EngineStatus", "ReceiverStatus", "make_status"]
 
@@ -148,6 +148,8 @@ def make_status(root: Root, ages: Ages = Ages()) -> ArchiveStatus:  # noqa: B008
     ------
     StorageError
         No archive is here, or its state may not be read.
+    UsageError
+        No key is known of a type that has an age of its own.
     """
     if problem := root.problem():
         raise StorageError(problem, where=root.path)
@@ -164,6 +166,7 @@ def make_status(root: Root, ages: Ages = Ages()) -> ArchiveStatus:  # noqa: B008
     if latest is None or not works or now - latest.at > STALE_SECONDS:
         latest = measure_now(root, latest)
     keys = read_keys(root)
+    check_ages(ages, keys)
     silence = find_silent(keys, now, ages)
     concerns = find_concerns(now, latest, engine, receiver, silence, ages)
     return ArchiveStatus(str(root.path), now, latest, engine, receiver, silence, keys, concerns)

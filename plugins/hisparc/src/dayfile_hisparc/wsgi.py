@@ -19,9 +19,10 @@ from typing import Any
 from dayfile.configuration import configure
 from dayfile.errors import DayfileError
 from dayfile.logs import log_as
+from dayfile.problems import collect_errors, combine
 from dayfile.serving.health import HEALTH_PATH, find_obstacle
-from dayfile.serving.missing import collect_errors, combine
 from dayfile.serving.proxies import Proxies
+from dayfile.settings import CoreSettings
 from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 from dayfile_hisparc import HisparcSettings
 from dayfile_hisparc.passwords import Verdict
@@ -44,14 +45,14 @@ class Prepared:
     ----------
     receiver : Receiver
         Receives uploads.
-    limit : int
-        Bytes of the longest body.
+    settings : CoreSettings
+        The archive's, such as the longest body.
     proxies : Proxies
         Trusted proxies.
     """
 
     receiver: Receiver
-    limit: int
+    settings: CoreSettings
     proxies: Proxies
 
 
@@ -76,7 +77,7 @@ def prepare() -> Prepared:
     uploads.begin(regular=False)
     atexit.register(uploads.end)
     receiver = Receiver(root, stations, uploads)
-    return Prepared(receiver, settings.core.serve_body_limit, Proxies(settings.core.serve_proxies))
+    return Prepared(receiver, settings.core, Proxies(settings.core.serve_proxies))
 
 
 def try_prepare(environ: dict[str, Any]) -> Prepared | None:
@@ -100,8 +101,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = answer.body
     elif prepared is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
-    elif environ.get("PATH_INFO") == HEALTH_PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        reason = find_obstacle(prepared.receiver.root, prepared.limit)
+from dayfile.problems import collect_errors, combine
+from dayfile.serving.health import HEALTH_PATH, find_obstacle
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == HEALTH_PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
@@ -125,7 +126,7 @@ def answer_upload(environ: dict[str, Any], prepared: Prepared) -> Answer:
         str(environ.get("HTTP_X_FORWARDED_FOR", "")),
         str(environ.get("HTTP_FORWARDED", "")),
     )
-    body = read_body(environ, prepared.limit)
+    body = read_body(environ, prepared.settings.serve_body_limit)
     if body is None:
         return Answer.MISSING
     found = receive(prepared.receiver, body, sender, prepared.proxies.find_limit_key(sender))

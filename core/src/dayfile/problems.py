@@ -1,4 +1,4 @@
-"""Collect errors, so that one message names everything that a server lacks."""
+"""Collect errors, so that one message names everything that is wrong."""
 
 from __future__ import annotations
 
