@@ -56,6 +56,7 @@ ROOMS = {
     "core/test_outputs.py": "cli: standard output and error",
     "core/test_packed.py": "model: packed buffers",
     "core/test_parcels.py": "formats: parcels",
+    "core/test_paths.py": "cli: paths that commands are given",
     "core/test_processes.py": "engine: processes",
     "core/test_reading_sources.py": "engine: reading of sources",
     "core/test_readonly.py": "hdf5: files read without their library's open files",

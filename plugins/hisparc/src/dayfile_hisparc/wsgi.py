@@ -101,8 +101,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = answer.body
     elif prepared is None:
         status, body = 503, b"the settings are wrong or the archive is missing; the log says what to do\n"
-from dayfile.problems import collect_errors, combine
-from dayfile.serving.health import HEALTH_PATH, find_obstacle
+    elif environ.get("PATH_INFO") == HEALTH_PATH and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+        reason = find_obstacle(prepared.receiver.root, prepared.settings)
         status, body = (503, f"{reason}\n".encode()) if reason else (200, b"ok\n")
     elif environ.get("PATH_INFO") == HEALTH_PATH:
         status, headers = 405, {"Allow": "GET, HEAD"}
