@@ -113,7 +113,7 @@ class Bounds:
     async def work(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Call a function in a thread; only a few run at a time."""
         async with self.at_once:
-            return await asyncio.to_thread(function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
     def forget(self, worker: int) -> None:
         """Free everything that a dead worker had reserved."""

@@ -171,7 +171,7 @@ class TrueClient:
         """Pass a request on."""
         if scope["type"] == "http" and scope.get("client"):
             peer, port = scope["client"]
-            headers = merge_headers(scope["headers"])
+            headers = merge_headers(scope["headers"]) if peer in self.proxies else {}
             client = self.proxies.client(peer, headers.get(b"x-forwarded-for", ""), headers.get(b"forwarded", ""))
             scope["client"] = (client, port)
         await self.app(scope, receive, send)
