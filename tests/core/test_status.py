@@ -269,6 +269,13 @@ def test_what_needs_attention_is_said_once_with_its_path_whole(root):
     assert f"/{'b' * 29}/\n" in text or f"\n{' ' * 14}{'b' * 29}/.work: could" in text
 
 
+def test_a_queue_that_was_measured_a_while_ago_says_so(root):
+    measured = make_status(root).measured
+    for age, number in ((9, 2), (0, 0)):
+        make_engine(root, measured=replace(measured, at=time.time() - age))
+        assert "\n".join(format_status(make_status(root), 80)).count("; as of 9 s ago") == number
+
+
 def test_silent_keys_are_a_table_as_narrow_as_their_names(root):
     follow(root, ("muon.hits", 1, 48, 48), ("muon.hits", 502, 49, 49))
     rows = [line for line in format_status(make_status(root), 200) if "muon hall=" in line]

@@ -207,3 +207,29 @@ def test_a_watch_and_a_receiver_answer_at_ports_of_their_own_and_say_where(tmp_p
     finally:
         for process in processes:
             kill(process)
+
+
+def test_a_log_of_objects_has_no_other_lines_and_says_when_a_watch_and_a_receiver_stop(tmp_path):
+    archive = tmp_path / "archive"
+    run_command("dayfile", "init", archive, check=True)
+    (tmp_path / "stations.csv").write_text("501,Amsterdam,secret\n")
+    (archive / "archive.yaml").write_text(
+        f"log: {{format: json}}\nhisparc: {{station_list: {tmp_path}/stations.csv}}\n"
+    )
+    common = ("-a", archive, "--plugins", "hisparc", "--status-port", "0")
+    for number, words in enumerate((("archive-run", "--watch"), ("dayfile", "serve", "--port", "0"))):
+        log = tmp_path / f"{number}.log"
+        process = start_command(*words, *common, log=log)
+        try:
+            until(lambda log=log: {"watching", "serving"} & {line["event"] for line in read_objects(log)})
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            kill(process)
+        events = [line["event"] for line in read_objects(log)]
+        assert (events.count("status_port"), events.count("stopped"), events[-1]) == (1, 1, "stopped")
+
+
+def read_objects(log):
+    """Parse every line as an object."""
+    return [{"event": ""} | json.loads(line) for line in log.read_text().splitlines()]

@@ -452,3 +452,16 @@ def test_nothing_of_an_upload_that_waits_is_stored_before_its_password_is_known(
     assert not list_waiting(root.incoming)
     assert receiver.settle(claim, Verdict.WRONG) is Answer.WRONG_PASSWORD
     assert not list_waiting(root.incoming)
+
+
+def test_a_password_that_looks_like_an_unknown_hash_is_taken_as_it_is_with_a_warning():
+    rows = [
+        "501,Amsterdam,scrypt:abc",
+        "502,Amsterdam,$2b$12$x",
+        f"503,Amsterdam,{hash_password('x')}",
+        "504,Amsterdam,x",
+    ]
+    stations, problems = parse_list("\n".join(rows))
+    assert [problem.split(":")[0] for problem in problems] == ["line 1", "line 2"]
+    assert "abc" not in "".join(problems)
+    assert list(stations) == [501, 502, 503, 504]

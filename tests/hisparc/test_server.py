@@ -754,3 +754,53 @@ def test_many_stations_at_once_are_served(server):
     with ThreadPoolExecutor(20) as threads:
         answers = list(threads.map(lambda number: server.post(make_form(501 + number, EVENTS, 2)), range(20)))
     assert answers == [(*OK, b"100")] * 20
+
+
+@pytest.fixture
+def uploads_answered():
+    """Make a server that answers every upload alike; its URL."""
+    servers = []
+
+    def make(status: int) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b"100")
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_of_today_only_what_has_happened_is_sent(uploads_answered, monkeypatch):
+    now = time.time() // 86400 * 86400 + 60
+    monkeypatch.setattr(time, "time", lambda: now)
+    today = np.datetime64(int(now), "s").astype("M8[D]")
+    stored = send(uploads_answered(200), today, 1, 1, PATIENCE, most_uploads=3).stored
+    assert now - 10 < max(identity.timestamp for identity in stored) <= now
+
+
+def test_an_answer_of_http_that_is_not_the_receivers_is_named(uploads_answered, archive_run):
+    done = archive_run(
+        "simulate",
+        "hisparc",
+        "--upload",
+        uploads_answered(404),
+        "--day",
+        "2024-05-01",
+        "--seconds",
+        10,
+        command="dayfile",
+    )
+    assert done.returncode == 4
+    assert "nothing was stored; HTTP 404: is this the receiver?" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dayfile.archive.root import Root
     from dayfile.engine.offering import Offered
     from dayfile.engine.report import Report
+    from dayfile.settings import CoreSettings
 
 __all__ = [
     "ArchiveOption",
@@ -33,7 +35,10 @@ __all__ = [
     "VersionOption",
     "report_run",
     "run",
+    "show_status_address",
 ]
+
+logger = logging.getLogger(__name__)
 
 PIPE, PIPED_NAME = "-", "standard-input"
 """The argument for standard input, and the name of its source unless ``--name`` gives one."""
@@ -174,7 +179,7 @@ def run(
             if watch:
                 with (
                     show_watch(None if quiet else root.path) as observers,
-                    answer_monitors(root, status_port) as beside,
+                    answer_monitors(root, status_port, resolved.core) as beside,
                 ):
                     done = run_watch(root, loaded, resolved, observers, beside)
             else:
@@ -189,7 +194,8 @@ def run(
         if report is not None:
             done.write(report)
     finally:
-        report_run(done, quiet=quiet)
+        if not (watch and resolved.core.log_format == "json"):  # a watch has logged everything
+            report_run(done, quiet=quiet)
     write_metrics_file(root, metrics_file)
     raise typer.Exit(0 if watch else done.exit_code)
 
@@ -278,7 +284,9 @@ def write_metrics_file(root: Root, path: Path | None) -> None:
 
 
 @contextmanager
-def answer_monitors(root: Root, place: str | None) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+def answer_monitors(
+    root: Root, place: str | None, core: CoreSettings
+) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Listen for monitors, if a place is given; yield what returns a context in which they are answered."""
     if place is None:
         yield nullcontext
@@ -287,11 +295,19 @@ def answer_monitors(root: Root, place: str | None) -> Iterator[Callable[[], Abst
     from dayfile.serving.status_port import StatusServer, parse_place
 
     server = StatusServer(root, parse_place(place), partial(find_engine_trouble, root))
-    typer.echo(f"status on {server.address}", err=True)
+    show_status_address(server.address, core, err=True)
     try:
         yield server.run
     finally:
         server.close()
+
+
+def show_status_address(address: str, core: CoreSettings, *, err: bool = False) -> None:
+    """Print where monitors are answered; where a log of objects is wanted, log it, as the two may share a stream."""
+    if core.log_format == "json":
+        logger.info("status on %s", address, extra={"fields": {"event": "status_port", "address": address}})
+    else:
+        typer.echo(f"status on {address}", err=err)
 
 
 def list_sources(sources: list[Path], name: str | None) -> list[Path | Offered]:

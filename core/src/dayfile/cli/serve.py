@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from dayfile.cli.run import ConfigOption, MaybeArchiveOption, PluginsOption, SetOption, StatusPortOption
+from dayfile.cli.run import (
+    ConfigOption,
+    MaybeArchiveOption,
+    PluginsOption,
+    SetOption,
+    StatusPortOption,
+    show_status_address,
+)
 
 __all__ = ["serve"]
 
@@ -64,11 +71,12 @@ def serve(
         typer.echo(f"dayfile: {failure.message}", err=True)
 
     def show_address(address: str) -> None:
-        typer.echo(f"serving on {address}")
-        sys.stdout.flush()
+        if settings.core.log_format == "text":  # otherwise the log is sufficient
+            typer.echo(f"serving on {address}")
+            sys.stdout.flush()
 
     find_trouble = partial(find_obstacle, root, settings.core)
     status = None if status_port is None else StatusServer(root, parse_place(status_port), find_trouble)
     if status is not None:
-        typer.echo(f"status on {status.address}")
+        show_status_address(status.address, settings.core)
     serve_until_stopped(app, host, port, number, show_address, status)

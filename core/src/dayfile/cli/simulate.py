@@ -47,7 +47,7 @@ def simulate(
 
     They are of one day or more, realistic and not real. Those of one day can be sent to a server.
 
-    Without --day, --upload sends today's.
+    Without --day, --upload sends today's, up to now.
 
     Exit codes: 0 done, 2 wrong usage, 3 the plugin failed, 4 could not write or send.
     """

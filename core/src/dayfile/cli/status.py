@@ -26,6 +26,8 @@ __all__ = ["status"]
 
 ATTENTION = 3
 REFRESH_SECONDS = 2.0
+FRESH_SECONDS = 2.0
+"""Age of what was measured from which it is shown."""
 LABEL = 12
 """Columns of the word at the beginning of a line."""
 MOST_SILENT = 10
@@ -207,13 +209,15 @@ def format_engine(engine: EngineStatus | None, now: float, urgent: Iterable[str]
 
 
 def format_queue(found: ArchiveStatus) -> Iterator[str]:
-    """Describe what waits."""
+    """Describe what waits, and when that was measured, if the engine may have taken some since."""
+    age = found.at - found.measured.at
+    measured = f"; as of {format_age(age)} ago" if age > FRESH_SECONDS else ""
     for name, place in (("incoming", found.measured.incoming), ("accepted", found.measured.accepted)):
         if place is None:
             yield f"{name}/ may not be listed by this user"
         else:
             oldest = f", the oldest for {format_age(found.at - place.oldest)}" if place.oldest is not None else ""
-            yield f"{plural(place.files, 'source')} in {name}/{oldest}"
+            yield f"{plural(place.files, 'source')} in {name}/{oldest}{measured}"
 
 
 def format_quarantine(found: ArchiveStatus) -> Iterator[str]:

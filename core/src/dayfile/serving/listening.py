@@ -115,6 +115,7 @@ def serve_until_stopped(
             os.close(life)
             wait_for_all([member.process for member in members.values()], noted)
             os.close(stop)
+        logger.info("stopped", extra={"fields": {"event": "stopped"}})
 
 
 def wait_for_all(processes: Sequence[ForkProcess], noted: int) -> None:

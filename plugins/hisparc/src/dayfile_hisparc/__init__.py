@@ -136,8 +136,11 @@ class Hisparc(Instrument):
         yield from outcome.format_lines()
         if not outcome.stored and any(tally.uploads for tally in outcome.tallies):
             lines = ", ".join(make_station_list(clients).split()[:2])
-            message = f"nothing was stored; the server's station list must have a line for each client, such as {lines}"
-            raise StorageError(message, where=url)
+            hint = f"the server's station list must have a line for each client, such as {lines}"
+            refused = [answer for tally in outcome.tallies for answer in tally.others if answer.startswith("HTTP ")]
+            if refused:
+                hint = f"{refused[0]}: is this the receiver?"
+            raise StorageError(f"nothing was stored; {hint}", where=url)
 
     @hookimpl
     def simulate(self, day: np.datetime64, seed: int, directory: Path) -> Iterable[Path]:

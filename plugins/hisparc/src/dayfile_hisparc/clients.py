@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -219,7 +219,7 @@ def send(
     url : str
         Address to post to; the scheme is http or https.
     day : numpy.datetime64
-        The day of all events.
+        The day of all events; of today, those up to now.
     seed : int
         The same day and seed give the same events and batches.
     clients : int
@@ -292,6 +292,9 @@ class Simulation:
         client = Pysparc() if number % 2 else StationSoftware()
         tally = Tally(FIRST_STATION + number)
         events = simulate_events(self.day, self.seed, tally.station, detectors=2 if number % 4 > 1 else 4)
+        now = time.time()
+        if self.day == np.datetime64(int(now), "s").astype("M8[D]"):  # what has not happened yet is not sent
+            events = takewhile(lambda event: identify(tally.station, event).timestamp <= now, events)
         for batch in client.split_events(events, self.seed + number):
             body = make_form(tally.station, batch, client.protocol)
             if not self._upload(body, client, tally, most_uploads):

@@ -28,7 +28,7 @@ from enum import Enum
 
 from dayfile.renamed import keep_old_names
 
-__all__ = ["LIMITED", "Guesses", "HashingQueue", "Proofs", "Verdict", "hash_password"]
+__all__ = ["LIMITED", "Guesses", "HashingQueue", "Proofs", "Verdict", "hash_password", "is_hashed"]
 
 __getattr__ = keep_old_names(__name__, {"hashed": "hash_password"})
 SCHEME = "pbkdf2_sha256"
@@ -57,6 +57,12 @@ def hash_password(password: str) -> str:
     return f"{SCHEME}${ROUNDS}${salt}${derive(password, salt, ROUNDS)}"
 
 
+def is_hashed(stored: str) -> bool:
+    """Return whether a password in a station list is a hash, as :func:`hash_password` makes them."""
+    scheme, _, rest = stored.partition("$")
+    return scheme == SCHEME and rest.count("$") == 2
+
+
 def derive(password: str, salt: str, rounds: int) -> str:
     """Derive the digest of a hashed password."""
     return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(errors="replace"), rounds).hex()
@@ -82,8 +88,7 @@ class Proofs:
 
     def judge(self, stored: str, password: str) -> Verdict:
         """Compare a password with a stored one, in constant time and without hashing."""
-        scheme, _, rest = stored.partition("$")
-        if scheme != SCHEME or rest.count("$") != 2:
+        if not is_hashed(stored):
             same = hmac.compare_digest(stored.encode(errors="replace"), password.encode(errors="replace"))
             return Verdict.RIGHT if same else Verdict.WRONG
         if stored not in self.right:

@@ -21,7 +21,7 @@ from dayfile.archive import disk
 from dayfile.errors import SettingsError
 from dayfile.messages import plural
 from dayfile.renamed import keep_old_names
-from dayfile_hisparc.passwords import Proofs, Verdict, hash_password
+from dayfile_hisparc.passwords import Proofs, Verdict, hash_password, is_hashed
 
 __all__ = ["Station", "StationList", "hash_password", "open_list", "replace_list"]
 
@@ -156,6 +156,8 @@ def parse_list(text: str) -> tuple[dict[int, Station], list[str]]:
             problems.append(f"line {line}: the station number has more than 31 bits; this row is left out")
         else:
             stations[int(row[0])] = Station(int(row[0]), row[1], row[2])
+            if not is_hashed(row[2]) and {":", "$"} & set(row[2]):
+                problems.append(f"line {line}: the password looks like a hash of an unknown kind; it is taken as it is")
     return stations, problems
 
 
