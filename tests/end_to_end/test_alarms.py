@@ -54,7 +54,7 @@ def test_the_line_of_the_crontab_says_something_only_if_something_needs_attentio
     assert "%" not in line, "in a crontab it is a line feed"
     run_command("dayfile", "init", tmp_path / "archive", check=True)
     line = line.replace("/data/archive", str(tmp_path / "archive"))
-    line = line.replace("dayfile status", f"{find_program('dayfile')} status")
+    line = line.replace("/opt/dayfile/bin/dayfile", str(find_program("dayfile")))
     assert run_command("sh", "-c", line).stdout == ""
     run_command("dayfile", "simulate", "cris", "--day", "1997-10-31", "--out", tmp_path / "archive" / "incoming")
     (tmp_path / "archive" / "incoming" / "unknown").write_bytes(b"?")

@@ -42,7 +42,7 @@ def read_until(watcher, words):
 
 def test_a_full_disk_is_waited_for_and_then_everything_is_archived(filled):
     watcher, ballast = filled(disk__wait=True)
-    assert "No space left on device" in (line := read_until(watcher, "left in place")) or "disk full" in line
+    assert "No space left on device" in (line := read_until(watcher, "stays where it is")) or "disk full" in line
     assert "disk.least_free is 300 kB" in read_until(watcher, "the watch goes on when there is room")
     assert not (watcher.archive / DAY_FILE).exists()
     assert len(watcher.accepted() + watcher.incoming()) == 1
