@@ -125,7 +125,7 @@ def read_entry(path: Path) -> Entry:
         if contents:
             contents[0].lstat()  # where the directory can be listed and not entered
     except OSError as error:
-        return Entry(path, {"message": f"cannot be read ({error.strerror or error})"}, None, error)
+        return Entry(path, {"message": f"{path.name} cannot be read ({error.strerror or error})"}, None, error)
     content = contents[0] if contents else None
     try:
         reason = json.loads((path / REASON).read_bytes())
