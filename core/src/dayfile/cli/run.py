@@ -363,6 +363,6 @@ def format_counts(report: Report) -> Iterator[str]:
         if len(name) > NAME_WIDTH:  # it has a line of its own
             yield name
         shown = name if len(name) <= NAME_WIDTH else ""
-        yield f"{shown:<{NAME_WIDTH}}" + "".join(f"{number:>{NUMBER_WIDTH},}" for number in counts.values())
+        yield f"{shown:<{NAME_WIDTH}}" + "".join(f"{number:>{NUMBER_WIDTH}}" for number in counts.values())
     yield "sources: " + ", ".join(f"{number} {word}" for word, number in report.sources.items())
     yield f"{plural(len(report.day_files), 'day file')} published in {report.seconds:.1f} s"
