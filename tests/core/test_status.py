@@ -14,6 +14,7 @@ from archives import make_plugins, run_archive
 from dayfile.archive.root import Root
 from dayfile.cli.progress import format_watch
 from dayfile.cli.status import format_status
+from dayfile.state.engine import record_engine
 from dayfile.state.files import ENGINE, StateFile, read_state, state_directory
 from dayfile.state.keys import NewestKeys
 from dayfile.state.measuring import Entries, Queue
@@ -113,6 +114,26 @@ def test_a_queue_needs_attention_by_who_should_take_it(root, engine, age, expect
     uploads = UploadRecorder(root)
     uploads.begin("0")  # somebody works on the archive, so that the record counts
     assert ("queue_waits" in concerns(root)) == expected
+
+
+def test_a_receiver_whose_first_process_was_killed_counts_as_killed(root):
+    """Its other processes notice that, and end by themselves."""
+    first, other = UploadRecorder(root), UploadRecorder(root)
+    first.begin("first", address="http://127.0.0.1:8000")
+    other.begin("other")
+    state = first.state
+    state.process = replace(state.process, began=1)  # as of a process that is no more
+    first.file.write(state)
+    other.end()
+    receiver = make_status(root).receiver
+    assert (receiver.alive, receiver.killed) == (False, True)
+    assert concerns(root) == ["receiver_killed"]
+
+
+def test_who_stops_a_run_by_hand_does_not_let_it_fail(root):
+    with pytest.raises(KeyboardInterrupt), record_engine(root, "run"):
+        raise KeyboardInterrupt
+    assert concerns(root) == []
 
 
 def test_what_went_to_quarantine_today_is_shown_by_cause(archive):

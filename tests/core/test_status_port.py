@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
+import struct
 import sys
 import time
 import urllib.error
@@ -38,6 +40,22 @@ def ask(root):
     """Ask the port for monitors of a watch: status and body."""
     with closing(StatusServer(root, ("127.0.0.1", 0), lambda: find_engine_trouble(root))) as server, server.run():
         yield lambda path, method="GET": fetch(f"{server.address}{path}", method)
+
+
+def test_it_listens_at_an_address_of_ipv6_too(root):
+    with closing(StatusServer(root, ("::1", 0), lambda: "")) as server, server.run():
+        assert server.address.startswith("http://[::1]:")
+        assert fetch(f"{server.address}/healthz") == (200, "ok\n")
+
+
+def test_a_monitor_that_goes_away_before_its_answer_is_nothing_to_report(root, capfd):
+    with closing(StatusServer(root, ("127.0.0.1", 0), lambda: "")) as server, server.run():
+        for _ in range(20):
+            with socket.create_connection(server.server.server_address) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not ended
+                client.sendall(b"GET /status.json HTTP/1.1\r\n\r\n")
+        assert fetch(f"{server.address}/healthz") == (200, "ok\n")
+    assert capfd.readouterr().err == ""
 
 
 def fetch(url, method="GET"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 
@@ -11,7 +12,7 @@ from dayfile import create_archive
 from dayfile.archive import disk
 from dayfile.errors import StorageError
 from disks import fill_up
-from running import until
+from running import run_command, until
 from watching import DAY_FILE, stream
 
 SOURCE = stream(*range(337))
@@ -69,6 +70,8 @@ def test_a_watch_that_waits_for_room_can_be_stopped_and_loses_nothing(filled, ar
     done = watcher.stop(signal.SIGTERM)
     assert done.returncode == 4
     assert len(watcher.accepted() + watcher.incoming()) == 1
+    shown = run_command("dayfile", "status", "--json", "-a", watcher.archive)
+    assert json.loads(shown.stdout)["engine"]["state"]["ended"] is not None, "it was stopped, not killed"
     ballast.unlink()
     done = archive_run("--archive", watcher.archive, "--plugins", "cris", "--set", "watch.settle=0")
     assert (done.returncode, watcher.records()) == (0, 337)
