@@ -21,7 +21,7 @@ from dayfile.archive import disk
 from dayfile.errors import SettingsError
 from dayfile.messages import plural
 from dayfile.renamed import keep_old_names
-from dayfile_hisparc.passwords import Proofs, Verdict, hash_password, is_hashed
+from dayfile_hisparc.passwords import Proofs, hash_password, is_hashed
 
 __all__ = ["Station", "StationList", "hash_password", "open_list", "replace_list"]
 
@@ -92,13 +92,6 @@ class StationList:
             except OSError as error:
                 logger.error("station list %s cannot be read (%s); keeping the last one", self.path, error.strerror)  # noqa: TRY400 - no traceback
             return self.stations.get(number)
-
-    def admits(self, station: Station, password: str) -> bool:
-        """Return whether it is the station's password; hash it if necessary."""
-        verdict = self.proofs.judge(station.password, password)
-        if verdict is Verdict.UNKNOWN:
-            verdict = self.proofs.prove(station.password, password)
-        return verdict is Verdict.RIGHT
 
     def _refresh(self) -> None:
         found = self.path.stat()
