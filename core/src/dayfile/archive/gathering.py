@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +15,7 @@ import numpy.typing as npt
 from dayfile.archive.blob_places import Place
 from dayfile.archive.question import KeyValue, Question, list_key_names
 from dayfile.archive.records import Records
+from dayfile.hdf5.memory import allocate_ahead
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import drop_fields, is_in_order, merge_forms, narrow, pick_fields
 
@@ -40,12 +37,6 @@ READ_BYTES = 4 * 2**20
 """Bytes of the blocks in which tables are read."""
 SPARE = READ_BYTES
 """Bytes of an arena beyond the records that are expected."""
-AHEAD_FROM = 32 * 2**20
-"""Bytes from which on memory is allocated ahead; below, a thread costs more than it saves."""
-AHEAD_STEP = 8 * 2**20
-MADV_POPULATE_WRITE = 23
-"""Advice of madvise(2), Linux 5.14: allocate pages as if they were written, without changing them."""
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -128,27 +119,6 @@ class Arena:
         if stop == sum(array.nbytes for array in arrays):
             return self.memory[:stop].view(data_type.dtype)
         return np.concatenate([drop_fields(data_type.conform(array)) for array in arrays]).view(data_type.dtype)
-
-
-def allocate_ahead(memory: npt.NDArray[np.uint8], size: int) -> None:
-    """Let the system allocate the first bytes of a block of memory in a thread, while day files are opened.
-
-    The system clears memory page by page when it is first written, which takes as long as to read records into it. A
-    system that cannot do it ahead does it then.
-    """
-    if size < AHEAD_FROM or not hasattr(LIBC, "madvise"):
-        return
-    Thread(target=populate, args=(weakref.ref(memory), memory.ctypes.data, size), daemon=True).start()
-
-
-def populate(owner: weakref.ref[npt.NDArray[np.uint8]], address: int, size: int) -> None:
-    """Allocate memory in steps, as long as its owner lives and the system agrees."""
-    start = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-    for begin in range(start, address + size, AHEAD_STEP):
-        held = owner()
-        length = min(AHEAD_STEP, address + size - begin)
-        if held is None or LIBC.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(length), MADV_POPULATE_WRITE):
-            return
 
 
 def read_fields(

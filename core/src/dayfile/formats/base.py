@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dayfile.export.base import Exporter
 from dayfile.layouts.document import Document
 from dayfile.layouts.reader import Layout
-from dayfile.layouts.schema import Words
+from dayfile.layouts.words import Words
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 

@@ -27,8 +27,8 @@ from dayfile.formats.slot_bytes import (
 from dayfile.formats.structs import StructWords, convert_structs, find_struct
 from dayfile.layouts.document import Document
 from dayfile.layouts.reader import Layout
-from dayfile.layouts.schema import Words
 from dayfile.layouts.templates import DAY, check_day_template
+from dayfile.layouts.words import Words
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.stores.registry import find_store

@@ -19,8 +19,10 @@ from dayfile.errors import RecordError, SourceError
 from dayfile.formats.base import Format
 from dayfile.formats.struct_dtypes import make_struct_dtype, to_records, to_structs
 from dayfile.layouts.document import Document, Path
+from dayfile.layouts.parts import count_fields
 from dayfile.layouts.reader import Layout
-from dayfile.layouts.schema import TypeWords, Words
+from dayfile.layouts.schema import TypeWords
+from dayfile.layouts.words import Words
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Blocks, Rejected, Source
 from dayfile.model.datatype import DataType
@@ -90,10 +92,10 @@ class Structs(Format):
 
 def list_sizes(words: TypeWords, path: Path) -> dict[Path, tuple[int, int]]:
     """List the declared size and the number of fields of each version of a type, by place in the layout."""
-    count = len(words.fields)
+    count = count_fields(words.fields)
     sizes = {path: (words.size, count)}
     for index, version in enumerate(words.later):
-        count += len(version.fields)
+        count += count_fields(version.fields)
         sizes[(*path, "later", index)] = version.size, count
     return {place: (size, count) for place, (size, count) in sizes.items() if size is not None}
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from yaml.reader import Reader
 
 from dayfile.errors import LayoutError
-from dayfile.layouts.schema import FIELD_TYPES, LayoutWords
+from dayfile.layouts.part_words import FIELD_TYPES
+from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import number_problem, suggest
 
 __all__ = ["EMPTY", "Document", "Path"]

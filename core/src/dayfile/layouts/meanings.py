@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 
 from dayfile.layouts.document import EMPTY, Document, Path
+from dayfile.layouts.part_words import FieldWords
+from dayfile.layouts.parts import count_fields
 from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import SPAN, STORED_TYPES, Element, Field, Flag
@@ -126,12 +128,11 @@ def compile_missing(
     fields: tuple[Field, ...],
     timing: Collection[str],
     document: Document,
-    places: Iterable[Path],
+    places: Mapping[Path, FieldWords],
 ) -> Iterable[Field]:
     """Compile the missing values of a type's fields: a field's own, or else the type's where they fit."""
-    declared = {each.name: each for each in (*type_words.fields, *(f for v in type_words.later for f in v.fields))}
-    for field, place in zip(fields, places, strict=True):
-        own = declared[field.name].missing
+    for field, (place, declared) in zip(fields, places.items(), strict=True):
+        own = declared.missing
         if own is None:
             fitting = () if field.name in timing else type_words.missing
             yield replace(field, missing=tuple(value for value in fitting if not why_never_missing(field, value)))
@@ -167,7 +168,7 @@ def compile_packed(
             document.fail(path, EMPTY)
         return None
     # Only the fields of the first version are in the records of every version.
-    by_name = {field.name: field for field in fields[: len(type_words.fields)]}
+    by_name = {field.name: field for field in fields[: count_fields(type_words.fields)]}
     for word in ("field", "count", "continued"):
         check_packed_field(word, getattr(packed, word), by_name, document, (*path, word))
     longest = packed.longest

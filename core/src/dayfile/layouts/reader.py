@@ -17,10 +17,13 @@ from pydantic import Field as Word
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
-from dayfile.layouts.schema import FieldWords, LayoutWords, TypeWords, Words
+from dayfile.layouts.part_words import FieldWords
+from dayfile.layouts.parts import count_fields, find_shape, list_fields, list_stored_fields
+from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
-from dayfile.messages import plural, suggest
+from dayfile.layouts.words import Words
+from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
@@ -140,10 +143,9 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
 def warn_of_times(words: LayoutWords, document: Document) -> None:
     """Warn of a field that few programs can read, unless the layout says that existing day files have it."""
     for name, type_words in words.types.items():
-        for number, field in enumerate(type_words.fields):
+        for path, field in list_stored_fields(type_words.fields, ("types", name, "fields")):
             if field.type == "time32" and field.type not in words.keeps:
-                place = document.locate(("types", name, "fields", number, "type"))
-                logger.warning("%s: %s", place, TIME32)
+                logger.warning("%s: %s", document.locate((*path, "type")), TIME32)
                 return
 
 
@@ -233,26 +235,17 @@ def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> P
     return Placement(type_words.store, words.path, node, suffix=type_words.suffix or name, base=words.base)
 
 
-def list_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
-    """List all fields of a type, in stored order, by their place in the file."""
-    places = {(*path, "fields", index): field for index, field in enumerate(type_words.fields)}
-    for later, version in enumerate(type_words.later):
-        for index, field in enumerate(version.fields):
-            places[(*path, "later", later, "fields", index)] = field
-    return places
-
-
 def compile_versions(type_words: TypeWords, document: Document, path: Path) -> Iterable[Version]:
     """Compile the versions of a type; none if it has only one."""
     if not type_words.later:
         return
-    count, before = len(type_words.fields), None
+    count, before = count_fields(type_words.fields), None
     yield Version(None, type_words.code, count)
     for index, words in enumerate(type_words.later):
         since = np.datetime64(words.since, "D")
         if before is not None and since <= before:
             document.fail((*path, "later", index, "since"), f"{since} is not after {before}; the oldest comes first")
-        count, before = count + len(words.fields), since
+        count, before = count + count_fields(words.fields), since
         yield Version(since, words.code, count)
 
 
@@ -261,15 +254,10 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
     if RESERVED.match(field.name):
         problem = f"{field.name!r} begins like a reserved name of day files; use another one"
         document.fail((*path, "name"), problem)
-    shape = []
-    for index, length in enumerate(field.shape):
-        if isinstance(length, str) and length not in words.constants:
-            problem = f"{length!r} is not a constant{suggest(length, words.constants)}"
-            document.fail((*path, "shape", index), problem)
-        size = words.constants[length] if isinstance(length, str) else length
+    shape = find_shape(field.shape, words, document, path)
+    for index, size in enumerate(shape):
         if not 1 <= size <= LARGEST_RECORD:
             document.fail((*path, "shape", index), f"{size} is not a length; it must be 1 to {LARGEST_RECORD}")
-        shape.append(size)
     if len(shape) > MOST_FIELD_DIMENSIONS or math.prod(shape) > LARGEST_RECORD:
         document.fail((*path, "shape"), f"more than {MOST_FIELD_DIMENSIONS} dimensions or {LARGEST_RECORD} elements")
     if field.type == "char" and not shape:
@@ -289,7 +277,7 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
     return Field(
         name=field.name,
         type=field.type,
-        shape=tuple(shape),
+        shape=shape,
         unit=field.unit,
         doc=field.doc,
         code=field.code,
@@ -324,7 +312,7 @@ def check_type(
     for index, name in enumerate(names):
         if name in names[:index]:
             document.fail((*places[index], "name"), f"{name!r} is here a second time")
-    first = names[: len(type_words.fields)]
+    first = names[: count_fields(type_words.fields)]
     check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
 
 

@@ -7,22 +7,13 @@ Formats of sources add their words: a name for ``sources``, and a section.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictInt,
-    StringConstraints,
-    Tag,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
 from pydantic_core import PydanticCustomError
 
+from dayfile.layouts.part_words import PartWords
+from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.datatype import STORED_TYPES
 
@@ -32,7 +23,6 @@ __all__ = [
     "ClockWords",
     "CountWords",
     "ElementWords",
-    "FieldWords",
     "FlagWords",
     "HeaderWords",
     "LayoutWords",
@@ -41,44 +31,9 @@ __all__ = [
     "TypeWords",
     "ValidWords",
     "VersionWords",
-    "Words",
 ]
 
-FIELD_TYPES = (*STORED_TYPES, "char")
 HEADER_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time32"))
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-def fold_lines(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Fold a text that was wrapped in the YAML file into one line."""
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-Code = Annotated[str, StringConstraints(min_length=1)]
-Line = Annotated[str, BeforeValidator(fold_lines)]
-
-
-def find_types(annotation: Any) -> set[Any]:  # noqa: ANN401 - any annotation
-    """Find the types in an annotation."""
-    inside = [kind for argument in get_args(annotation) for kind in find_types(argument)]
-    return {annotation, *inside} if isinstance(annotation, type) else set(inside)
-
-
-class Words(BaseModel):
-    """A mapping of the vocabulary: only its own words, values as written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def refuse_true_as_1(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever YAML holds
-        """Refuse true and false (or yes and no) where a number is expected: Python takes them for 1 and 0."""
-        kinds = find_types(cls.model_fields[info.field_name or ""].annotation)
-        values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
-        if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
-            raise PydanticCustomError("number_type", "must be a number, not true or false (or yes, no, on, off)")
-        return value
 
 
 class ClockWords(Words):
@@ -99,27 +54,6 @@ class BlobsWords(Words):
 
     node: str = Field(description="path in the day file; may use the keys of a batch")
     title: Line = Field("", description="title of the array")
-
-
-class FieldWords(Words):
-    """One field."""
-
-    name: Name = Field(description="name in the day file")
-    type: Literal[FIELD_TYPES] = Field(description="type of one element")  # type: ignore[valid-type]  # one list of types
-    shape: tuple[int | str, ...] = Field((), description="numbers or names of constants; empty for a scalar")
-    unit: str = Field("", description="physical unit")
-    doc: Line = Field("", description="meaning")
-    code: str = Field("", description="the instrument's own name for it in its input")
-    blob: Literal["", "base64", "latin-1"] = Field(
-        "", description="the value goes to the blob array; how input carries it"
-    )
-    default: bool | int | float = Field(0, description="value when not sent")
-    counter: bool = Field(default=False, description="numbers the rows of the table from 1")
-    overflow: Literal["raise", "wrap"] | None = Field(None, description="what an integer too wide does")
-    missing: tuple[int | float, ...] | None = Field(
-        None,
-        description="values that mean 'not measured'; those of the type if left out",
-    )
 
 
 class FlagWords(Words):
@@ -195,7 +129,7 @@ class VersionWords(Words):
     code: Code = Field(description="the instrument's own name for records of this version")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
-    fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields it added")
+    fields: tuple[PartWords, ...] = Field(min_length=1, description="the fields it added")
 
 
 def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
@@ -283,7 +217,7 @@ class TypeWords(Words):
         (),
         description="values that mean 'not measured', in all numbers that can hold them; not in times and counters",
     )
-    fields: tuple[FieldWords, ...] = Field(min_length=1, description="the fields, in stored order")
+    fields: tuple[PartWords, ...] = Field(min_length=1, description="what a record is made of, in stored order")
     later: tuple[VersionWords, ...] = Field((), description="versions that came later, oldest first")
     flags: dict[str, FlagList] = Field(
         default_factory=dict,

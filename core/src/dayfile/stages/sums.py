@@ -70,6 +70,15 @@ class Sum:
         """Return its value if it has no names."""
         return None if self.names else int(self.evaluate({}))
 
+    def replace(self, constants: Mapping[str, int]) -> Sum:
+        """Return the sum with the values of constants in place of their names."""
+        tree = self._tree()
+        for node in ast.walk(tree):
+            for name, child in ast.iter_fields(node):
+                if isinstance(child, ast.Name) and child.id in constants:
+                    setattr(node, name, ast.Constant(constants[child.id]))
+        return Sum(ast.unparse(tree))
+
     def evaluate(self, values: Mapping[str, Any]) -> npt.NDArray[np.int64]:
         """Return its value for values by name: int64, of the shape that they have together.
 
@@ -90,6 +99,7 @@ class Sum:
             value = np.asarray(values[node.id])
             if value.dtype.kind == "f":
                 value = np.nan_to_num(value, nan=-1, posinf=LARGEST, neginf=-LARGEST)
-            return np.clip(value, -LARGEST, LARGEST).astype(np.int64)
+            clipped: npt.NDArray[np.int64] = np.clip(value, -LARGEST, LARGEST).astype(np.int64)
+            return clipped
         assert isinstance(node, ast.Constant)  # noqa: S101 - parse lets nothing else through
         return np.asarray(node.value, np.int64)
