@@ -15,12 +15,12 @@ __all__ = [
     "ODD_TYPES",
     "Bits",
     "Nested",
+    "Order",
     "Placed",
     "Skip",
     "StructPart",
     "Value",
     "is_variable",
-    "list_values",
     "place_parts",
 ]
 

@@ -1,0 +1,295 @@
+"""The way of the frames of a source to batches: tell types apart, read, carry values on, make times, put together."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import RecordError
+from dayfile.messages import plural
+from dayfile.model.batch import Batch, Rejected, Remark
+from dayfile.stages.base import Columns, Frames, Split, Stretch, Wrong
+from dayfile.stages.conditions import describe_values, hold_all
+from dayfile.stages.plan import Carried, Content, Form, Kind, Plan
+from dayfile.stages.records import assemble, assemble_blobs, group_by_keys
+from dayfile.stages.structs import StructValues
+
+__all__ = ["Decoding"]
+
+FRAME_SIZE = "frame_size"
+"""Name of the size of a frame, in conditions and sums."""
+OTHERS = "?"
+"""Code of records of no type."""
+
+
+@dataclass
+class Rows:
+    """Frames of one form of a type in a block, with what was read of them.
+
+    Parameters
+    ----------
+    kind, form
+        What they are.
+    places : array of int64, shape (n,)
+        Which frames of the block.
+    frames : Frames
+        These frames.
+    found : StructValues
+        What was read of them.
+    names : mapping of str to array
+        Further values by name: of the frame, carried, of the file.
+    wrong : Wrong
+        Which are no records.
+    """
+
+    kind: Kind
+    form: Form
+    places: npt.NDArray[np.int64]
+    frames: Frames
+    found: StructValues
+    names: ChainMap[str, Any]
+    wrong: Wrong
+
+
+@dataclass
+class Decoding:
+    """A source that is being decoded, block by block.
+
+    Parameters
+    ----------
+    plan : Plan
+        How.
+    content : Content
+        What reads its frames.
+    name : str
+        Name of the source.
+    known : mapping of str to object
+        Values of the file: of its head, and of its name.
+    head : bytes
+        What is in front of the first frame; put in front of rejected frames, so that they are a source again.
+    """
+
+    plan: Plan
+    content: Content
+    name: str
+    known: dict[str, Any]
+    head: bytes = b""
+    count: int = 0
+    """Frames before the block, good or not."""
+    row_counts: dict[str, int] = field(default_factory=dict)
+    """Records so far of types that are rows of others."""
+    carried: dict[str, Any] = field(default_factory=dict)
+    """Latest values that are carried on."""
+
+    def decode(self, split: Split, offset: int) -> Iterator[Batch | Rejected | Remark]:
+        """Decode the frames of a block that begins at this offset of the source."""
+        frames = split.frames
+        numbers = self._number(split)
+        yield from self._reject_stretches(split, offset)
+        if not self.plan.ignores_between:
+            yield from self._remark(split.between, offset)
+        groups, others, heads = self.read(frames)
+        yield from self._reject_others(frames, heads, others, numbers, offset)
+        self._carry_on(groups)
+        for rows in groups:
+            yield from self._finish(rows, numbers, offset)
+
+    def read(self, frames: Frames) -> tuple[list[Rows], npt.NDArray[np.bool_], Columns]:
+        """Read the frames of each type; return them, which frames are of none, and what all frames have."""
+        heads = self.content.read_heads(frames, self.known)
+        values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
+        left = np.ones(len(frames), bool)
+        groups = []
+        for kind in self.plan.kinds:
+            for form in kind.forms:
+                chosen = left & hold_all(form.conditions, values, len(frames)) if form.conditions else left.copy()
+                left &= ~chosen
+                if chosen.any():
+                    groups.append(self._read_rows(kind, form, frames, chosen, heads))
+        return groups, left, heads
+
+    def _read_rows(self, kind: Kind, form: Form, frames: Frames, chosen: npt.NDArray[np.bool_], heads: Columns) -> Rows:
+        """Read the frames of one form of a type."""
+        places = np.flatnonzero(chosen)
+        whole = len(places) == len(frames)
+        own = frames if whole else frames.select(places)
+        mine = heads if whole else {name: column[places] for name, column in heads.items()}
+        names: ChainMap[str, Any] = ChainMap(mine, {FRAME_SIZE: own.lengths}, {}, self.known)
+        found, wrong = self.content.read_bodies(form, own, names, kind)
+        return Rows(kind, form, places, own, found, names.new_child(found.columns), wrong)
+
+    def _number(self, split: Split) -> npt.NDArray[np.int64]:
+        """Number the frames of a block over the whole source, rejected ones too."""
+        bad = np.array(sorted(stretch.start for stretch in split.rejected), np.int64)
+        numbers = self.count + np.arange(len(split.frames)) + np.searchsorted(bad, split.frames.starts)
+        self.count += len(split.frames) + len(bad)
+        return numbers
+
+    def _reject_stretches(self, split: Split, offset: int) -> Iterator[Rejected]:
+        """Reject what looks like a frame and is none."""
+        before = self.count - len(split.frames) - len(split.rejected)
+        for index, stretch in enumerate(sorted(split.rejected, key=lambda each: each.start)):
+            good = int(np.searchsorted(split.frames.starts, stretch.start))
+            yield self._reject(OTHERS, stretch.reason, split.frames.block, stretch, before + index + good, offset)
+
+    def _reject(
+        self, code: str, reason: str, block: npt.NDArray[np.uint8], stretch: Stretch, number: int, offset: int
+    ) -> Rejected:
+        """Reject one frame, as a source of its own."""
+        content = self.head + block[stretch.start : stretch.start + stretch.length].tobytes()
+        where = offset + stretch.start
+        return Rejected(
+            self.plan.instrument, code, reason, RecordError.__name__, (number,), self.name, content, offset=where
+        )
+
+    def _remark(self, between: Sequence[Stretch], offset: int) -> Iterator[Remark]:
+        """Tell of bytes that belong to no frame."""
+        for stretch in between:
+            text = f"{plural(stretch.length, 'byte')} from {offset + stretch.start} on are of no frame, and left out"
+            yield Remark(self.plan.instrument, OTHERS, text, (self.count,))
+
+    def _reject_others(
+        self,
+        frames: Frames,
+        heads: Columns,
+        others: npt.NDArray[np.bool_],
+        numbers: npt.NDArray[np.int64],
+        offset: int,
+    ) -> Iterator[Rejected]:
+        """Reject frames of no type, except those that are left out quietly."""
+        if self.plan.ignores_others or not others.any():
+            return
+        values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
+        for conditions in self.plan.ignored:
+            others = others & ~hold_all(conditions, values, len(frames))
+        asked = dict.fromkeys(one.name for kind in self.plan.kinds for form in kind.forms for one in form.conditions)
+        for place in np.flatnonzero(others).tolist():
+            stretch = Stretch(int(frames.starts[place]), int(frames.lengths[place]))
+            what = describe_values(asked, values, place)
+            reason = f"no type has {what}" if what else "of no type"
+            yield self._reject(OTHERS, reason, frames.block, stretch, int(numbers[place]), offset)
+
+    def _carry_on(self, groups: Sequence[Rows]) -> None:
+        """Give each record the values of earlier ones that hold for it."""
+        for carried in self.plan.carried:
+            if carried.first:
+                if carried.name not in self.carried:
+                    self.note_first(carried, groups)
+                told = None
+            else:
+                told = find_told(carried, groups)
+            for rows in groups:
+                if told is None:
+                    if carried.name in self.carried:
+                        rows.names.maps[3][carried.name] = self.carried[carried.name]
+                    continue
+                places, values = told
+                before = np.searchsorted(places, rows.places, side="right") - 1
+                self._fill_carried(carried.name, rows, before, values)
+            if told is not None and len(told[0]):
+                self.carried[carried.name] = told[1][-1]
+
+    def _fill_carried(self, name: str, rows: Rows, before: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> None:
+        """Fill in a value of the record before, for each row; rows that need one and have none are wrong."""
+        start = self.carried.get(name)
+        if start is not None:
+            column = np.concatenate([np.asarray([start], values.dtype if len(values) else None), values])[before + 1]
+        elif len(values):
+            column = values[np.maximum(before, 0)]
+            rows.wrong.add(self._needs(rows.kind, name) & (before < 0), f"no record before it tells {name}")
+        else:
+            return
+        rows.names.maps[3][name] = column
+
+    @staticmethod
+    def _needs(kind: Kind, name: str) -> bool:
+        """Return whether records of a kind need a value that is carried on."""
+        return name in kind.names.values() or (kind.making is not None and name in kind.making.names)
+
+    def note_first(self, carried: Carried, groups: Sequence[Rows]) -> bool:
+        """Note the first value of the file that is carried on, if these frames have one."""
+        places, values = find_told(carried, groups)
+        if len(places):
+            self.carried[carried.name] = values[0]
+        return bool(len(places))
+
+    def _finish(self, rows: Rows, numbers: npt.NDArray[np.int64], offset: int) -> Iterator[Batch | Rejected]:
+        """Make records of what was read; rows of other types follow those that they are in."""
+        chosen = numbers if len(rows.places) == len(numbers) else numbers[rows.places]
+        yield from self._make(rows.kind, rows.found, rows.names, rows.wrong, chosen)
+        code = rows.kind.data_type.code
+        for row, reason in sorted(rows.wrong.reasons.items()):
+            stretch = Stretch(int(rows.frames.starts[row]), int(rows.frames.lengths[row]))
+            yield self._reject(code, reason, rows.frames.block, stretch, int(chosen[row]), offset)
+        for name, (found, owners) in rows.found.rows.items():
+            kind = next(kind for kind in self.plan.kinds if kind.data_type.type == name)
+            kept = ~rows.wrong.rows[owners]
+            above = {name: value[owners] if np.ndim(value) else value for name, value in rows.names.items()}
+            wrong = Wrong(~kept)
+            first = self.row_counts.get(name, 0)
+            self.row_counts[name] = first + len(owners)
+            names: ChainMap[str, Any] = ChainMap(found.columns, above)
+            yield from self._make(kind, found, names, wrong, first + np.arange(len(owners)))
+            for row, reason in sorted(wrong.reasons.items()):
+                owner = int(owners[row])
+                stretch = Stretch(int(rows.frames.starts[owner]), int(rows.frames.lengths[owner]))
+                yield self._reject(kind.data_type.code, reason, rows.frames.block, stretch, first + row, offset)
+
+    def _make(
+        self,
+        kind: Kind,
+        found: StructValues,
+        names: ChainMap[str, Any],
+        wrong: Wrong,
+        numbers: npt.NDArray[np.int64],
+    ) -> Iterator[Batch]:
+        """Make batches of the records of a type that are good."""
+        data_type, count = kind.data_type, len(numbers)
+        values = names
+        if kind.making is not None:
+            times, odd = make_times(kind, names, count)
+            wrong.add(odd.rows, odd.reasons.__getitem__)
+            values = names.new_child({data_type.time: times})
+        records = assemble(data_type, kind.names, values, count, wrong)
+        timed = data_type.timed(records)
+        if not timed.all():
+            wrong.add(~timed, lambda row: data_type.why_untimed(records[row : row + 1]))
+        good = np.flatnonzero(~wrong.rows)
+        if not len(good):
+            return
+        for keys, rows in group_by_keys(data_type.placement.node.keys, values, good):
+            chosen = records if len(rows) == count else records[rows]
+            blobs = assemble_blobs(data_type, found.blobs, chosen, rows)
+            own = numbers if len(rows) == count else numbers[rows]
+            yield Batch(self.plan.instrument, data_type.code, chosen, own, keys, blobs)
+
+
+def make_times(kind: Kind, names: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
+    """Make the times of records; without a value that they need, all are wrong."""
+    assert kind.making is not None  # noqa: S101 - for mypy
+    missing = [name for name in kind.making.names if name not in names]
+    if missing:
+        wrong = Wrong.none(count)
+        wrong.add(np.ones(count, bool), f"no time: nothing tells {', '.join(missing)}")
+        return np.zeros(count, np.int64), wrong
+    return kind.making.make(names, count)
+
+
+def find_told(carried: Carried, groups: Sequence[Rows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Find which frames of a block tell a value, in order, and the values."""
+    places, values = [], []
+    for rows in groups:
+        if rows.kind.data_type.type in carried.types and carried.name in rows.found.columns:
+            good = ~rows.wrong.rows
+            places.append(rows.places[good])
+            values.append(rows.found.columns[carried.name][good])
+    if not places:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    joined, told = np.concatenate(places), np.concatenate(values)
+    order = np.argsort(joined, kind="stable")
+    return joined[order], told[order]

@@ -1,0 +1,159 @@
+"""How the sources of a layout become records: what its words are compiled to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.model.datatype import DataType
+from dayfile.stages.base import Columns, Framer, Frames, Wrong
+from dayfile.stages.conditions import Condition
+from dayfile.stages.parts import Order, StructPart
+from dayfile.stages.structs import StructValues
+from dayfile.stages.sums import Sum
+
+__all__ = ["Carried", "Content", "Form", "Head", "Kind", "Making", "Plan"]
+
+
+class Making(Protocol):
+    """Makes times of columns."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of the values that it needs."""
+        ...
+
+    def make(self, columns: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
+        """Return nanoseconds since 1970, shape (n,), and which rows have no time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way in which records of a type come.
+
+    Parameters
+    ----------
+    conditions : tuple of Condition
+        Which frames have it: all must hold.
+    parts : tuple of StructPart
+        What is behind the fields of the frame; empty where values are found by name.
+    """
+
+    conditions: tuple[Condition, ...]
+    parts: tuple[StructPart, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How records of a data type are made.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they become.
+    forms : tuple of Form
+        The ways in which they come; none for records that are rows of others.
+    names : mapping of str to str
+        Names of the values of fields that have another name.
+    making : Making, optional
+        How times are made, where they are not in stored fields.
+    """
+
+    data_type: DataType
+    forms: tuple[Form, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    making: Making | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value of earlier records that holds for later ones.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    types : tuple of str
+        The types whose records tell it.
+    first : bool
+        Whether the first of the file holds for all its records; else the latest holds.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is in front of the frames of a file, once.
+
+    Parameters
+    ----------
+    parts : tuple of StructPart
+        Its fields.
+    size : Sum, optional
+        Its bytes, where it has more than its fields.
+    """
+
+    parts: tuple[StructPart, ...] = ()
+    size: Sum | None = None
+
+
+class Content(Protocol):
+    """Reads what is in frames."""
+
+    def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
+        """Read what all frames have, by which their types are found."""
+        ...
+
+    def read_bodies(
+        self, form: Form, frames: Frames, values: Mapping[str, Any], kind: Kind
+    ) -> tuple[StructValues, Wrong]:
+        """Read the records of one form."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the sources of a layout become records.
+
+    Parameters
+    ----------
+    instrument : str
+        Whose they are.
+    kinds : tuple of Kind
+        The types of records.
+    make_framer : callable
+        Makes the framer of a source, by its byte order.
+    make_content : callable
+        Makes what reads its frames, by its byte order.
+    byte_order : {'big', 'little'}
+        That of sources which do not tell it.
+    head : Head, optional
+        What is in front of the frames.
+    carried : tuple of Carried
+        Values of earlier records.
+    ignored : tuple of tuple of Condition
+        Frames that are left out quietly, if no type describes them.
+    ignores_others : bool
+        Whether all frames are that no type describes.
+    ignores_between : bool
+        Whether bytes between frames are, too.
+    """
+
+    instrument: str
+    kinds: tuple[Kind, ...]
+    make_framer: Callable[[Order], Framer]
+    make_content: Callable[[Order], Content]
+    byte_order: Order = "big"
+    head: Head | None = None
+    carried: tuple[Carried, ...] = ()
+    ignored: tuple[tuple[Condition, ...], ...] = ()
+    ignores_others: bool = False
+    ignores_between: bool = False

@@ -1,0 +1,121 @@
+"""Write structs from the values of records: the way back of :mod:`dayfile.stages.structs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.stages.parts import Nested, Order, Placed, Skip, Value
+from dayfile.stages.structs import Struct
+from dayfile.stages.values import insert, join_bits
+
+__all__ = ["write_structs"]
+
+
+def write_structs(
+    struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
+) -> list[bytes]:
+    """Write structs.
+
+    Parameters
+    ----------
+    struct : Struct
+        What they are made of.
+    values : mapping of str to array
+        Columns by name, shape (n, …), single values for all. What is not there is 0.
+    blobs : mapping of str to sequence of bytes
+        Samples by name.
+    count : int
+        How many structs.
+
+    Raises
+    ------
+    ValueError
+        They cannot be written from values: some of their parts are records of another type.
+
+    Examples
+    --------
+    >>> struct = Struct((Value("n", "uint8"), Value("text", "char", (5,), count=Sum.parse("n"))), "big")
+    >>> write_structs(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, {}, 2)
+    [b'\\x02ab', b'\\x01c']
+    """
+    pieces = []
+    for step in struct.steps:
+        if isinstance(step, Placed):
+            structs = np.zeros(count, step.dtype)
+            fill_placed(step, structs, values, struct.byte_order, "")
+            content, size = structs.tobytes(), step.dtype.itemsize
+            pieces.append([content[size * row : size * (row + 1)] for row in range(count)])
+        elif isinstance(step, Skip):
+            sizes = np.broadcast_to(step.size.evaluate(values) if step.size else 0, (count,))
+            pieces.append([bytes(max(0, int(size))) for size in sizes])
+        elif isinstance(step, Nested):
+            pieces.append(write_group(step, struct, values, count))
+        else:
+            pieces.append(write_array(step, struct, values, blobs, count))
+    padding = bytes(struct.padded_size - struct.size) if struct.is_fixed else b""
+    return [b"".join(parts) + padding for parts in zip(*pieces, strict=True)] if pieces else [b""] * count
+
+
+def fill_placed(
+    step: Placed, structs: npt.NDArray[Any], values: Mapping[str, Any], byte_order: Order, prefix: str
+) -> None:
+    """Fill the fields of structs of fixed size."""
+    for number, part in enumerate(step.parts):
+        if isinstance(part, Skip):
+            continue
+        if isinstance(part, Nested):
+            cells = structs[str(number)]
+            fill_placed(Placed(part.parts, cells.dtype, 1), cells, values, byte_order, prefix + part.rename("x")[:-1])
+            continue
+        column = find_column(part, values, byte_order, prefix)
+        if column is not None:
+            structs[str(number)] = insert(np.asarray(column), part, byte_order)
+
+
+def find_column(value: Value, values: Mapping[str, Any], byte_order: Order, prefix: str) -> Any:  # noqa: ANN401 - an array, or None
+    """Find the column of a value: its own, or that of its bits."""
+    if value.name and prefix + value.name in values:
+        return values[prefix + value.name]
+    bits = {bits.name: values[prefix + bits.name] for bits in value.bits if prefix + bits.name in values}
+    if not bits:
+        return None
+    shape = np.shape(next(iter(bits.values())))
+    blank = {one.name: np.zeros(shape, np.int64) for one in value.bits if one.name}
+    return join_bits({**blank, **{name: np.asarray(column) for name, column in bits.items()}}, value, byte_order)
+
+
+def write_array(
+    value: Value, struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
+) -> list[bytes]:
+    """Write an array of which each struct has its own number of elements."""
+    if value.blob:
+        return list(blobs[value.name])
+    counts = np.broadcast_to(value.count.evaluate(values) if value.count else value.shape[0], (count,))
+    column = np.asarray(values[value.name])
+    if value.type == "char":
+        return [
+            bytes(text).ljust(size, b"\0")[:size] for text, size in zip(column.tolist(), counts.tolist(), strict=True)
+        ]
+    inner = Value(value.name, value.type, value.shape[1:], value.byte_order, value.order)
+    form = inner.form(struct.byte_order)
+    cells = insert(column, inner, struct.byte_order).astype(form.base)
+    return [cells[row, :size].tobytes() for row, size in enumerate(counts.tolist())]
+
+
+def write_group(group: Nested, struct: Struct, values: Mapping[str, Any], count: int) -> list[bytes]:
+    """Write the elements of a group of which each struct has its own number."""
+    if group.rows:
+        raise ValueError(f"the records of {group.name} are not there")
+    inner = Struct(group.parts, struct.byte_order, struct.natural)
+    counts = np.broadcast_to(group.count.evaluate(values) if group.count else group.shape[0], (count,))
+    prefix = group.rename("x")[:-1]
+    own = {name.removeprefix(prefix): column for name, column in values.items() if name.startswith(prefix)}
+    found = []
+    for row, size in enumerate(counts.tolist()):
+        elements = {name: np.asarray(column)[row, :size] for name, column in own.items()}
+        found.append(b"".join(write_structs(inner, elements, {}, size)))
+    return found
