@@ -24,6 +24,7 @@ __all__ = [
     "CountWords",
     "ElementWords",
     "FlagWords",
+    "FormWords",
     "HeaderWords",
     "LayoutWords",
     "PackedWords",
@@ -198,6 +199,20 @@ TimeWords = Annotated[
 ]
 
 
+Wanted = StrictInt | str | tuple[StrictInt | str, ...]
+"""What a value of a frame has to be: a number, a range such as 20-24, a text with * and ?, or a list of these."""
+
+
+class FormWords(Words):
+    """One of several ways in which records of a type come."""
+
+    when: dict[str, Wanted] = Field(min_length=1, description="which frames have it, as of a type")
+    doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
+    fields: tuple[PartWords, ...] = Field(
+        min_length=1, description="what is in its bytes; values go to the fields of the type that have their names"
+    )
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -219,6 +234,13 @@ class TypeWords(Words):
     )
     fields: tuple[PartWords, ...] = Field(min_length=1, description="what a record is made of, in stored order")
     later: tuple[VersionWords, ...] = Field((), description="versions that came later, oldest first")
+    when: dict[str, Wanted] = Field(
+        default_factory=dict,
+        description="which frames are of this type: values of 'frames: fields', of the head of the file, or frame_size",
+    )
+    forms: tuple[FormWords, ...] = Field(
+        (), description="the ways in which records come, if there are several; 'fields' then says what is stored"
+    )
     flags: dict[str, FlagList] = Field(
         default_factory=dict,
         description="meaning of bits and values by field, or pattern such as Quality*: a list, or the name of one",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.stages.parts import Order, StructPart
 from dayfile.stages.plan import Form, Kind
 from dayfile.stages.structs import Cursor, Struct, StructValues
+from dayfile.stages.writing import write_structs
 
 __all__ = ["Bodies"]
 
@@ -52,6 +53,18 @@ class Bodies:
             return {}
         return self.head.read(frames.block, frames.starts + self.begin, known)
 
+    def find_struct(self, form: Form) -> Struct:
+        """Return the struct of the records of one form."""
+        if form not in self.structs:
+            self.structs[form] = Struct(form.parts, self.byte_order, self.natural, self.begin + self.head.size)
+        return self.structs[form]
+
+    def write_bodies(
+        self, form: Form, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
+    ) -> list[bytes]:
+        """Write the records of one form, without what all frames begin with."""
+        return write_structs(self.find_struct(form), values, blobs, count)
+
     def read_bodies(
         self,
         form: Form,
@@ -61,9 +74,7 @@ class Bodies:
     ) -> tuple[StructValues, Wrong]:
         """Read the records of one form; those whose frame has another size are wrong."""
         begin = self.begin + self.head.size
-        if form not in self.structs:
-            self.structs[form] = Struct(form.parts, self.byte_order, self.natural, begin)
-        struct, wrong = self.structs[form], Wrong.none(len(frames))
+        struct, wrong = self.find_struct(form), Wrong.none(len(frames))
         ends = frames.starts + (frames.lengths - self.behind)
         cursor = Cursor(frames.starts + begin, ends, wrong)
         if struct.is_fixed:

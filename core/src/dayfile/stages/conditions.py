@@ -59,6 +59,14 @@ class Condition:
     def _texts(self) -> Iterable[str]:
         return (*self.patterns, *(str(low) for low, high in self.ranges if low == high))
 
+    @property
+    def only(self) -> int | str | None:
+        """Return the value that it requires, if there is only one."""
+        if not self.patterns and len(self.ranges) == 1 and self.ranges[0][0] == self.ranges[0][1]:
+            return self.ranges[0][0]
+        plain = len(self.patterns) == 1 and not self.ranges and not set("*?[") & set(self.patterns[0])
+        return self.patterns[0] if plain else None
+
     def overlaps(self, other: Condition) -> bool:
         """Return whether a value may fulfil both; texts with wildcards are compared as they are written."""
         if any(low <= last and first <= high for low, high in self.ranges for first, last in other.ranges):

@@ -27,8 +27,12 @@ class Making(Protocol):
         """Return the names of the values that it needs."""
         ...
 
-    def make(self, columns: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
+    def make(self, columns: Columns, count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
         """Return nanoseconds since 1970, shape (n,), and which rows have no time."""
+        ...
+
+    def take_apart(self, times: npt.NDArray[np.int64]) -> Columns:
+        """Return columns, shape (n,), of which these times are made."""
         ...
 
 

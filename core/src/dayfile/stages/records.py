@@ -14,6 +14,9 @@ from dayfile.stages.base import Wrong
 
 __all__ = ["assemble", "assemble_blobs", "group_by_keys"]
 
+LONGEST_SHOWN = 40
+"""Characters of a value in a message."""
+
 
 def assemble(
     data_type: DataType, names: Mapping[str, str], values: Mapping[str, Any], count: int, wrong: Wrong
@@ -80,10 +83,11 @@ def find_misfits(form: np.dtype[Any], column: npt.NDArray[Any]) -> npt.NDArray[n
     return np.asarray((column < limits.min) | (column > limits.max), bool)
 
 
-def show(value: Any) -> str:  # noqa: ANN401 - a number, a text or an array
-    """Show a value in a message, shortened."""
+def describe_misfit(field: Field, value: Any) -> str:  # noqa: ANN401 - a number, a text or an array
+    """Say that a value does not fit its field."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+    return f"{field.name}: {shown} does not fit {field.type}"
 
 
 def assemble_blobs(

@@ -38,9 +38,10 @@ def write_structs(
 
     Examples
     --------
+    >>> from dayfile.stages.sums import Sum
     >>> struct = Struct((Value("n", "uint8"), Value("text", "char", (5,), count=Sum.parse("n"))), "big")
     >>> write_structs(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, {}, 2)
-    [b'\\x02ab', b'\\x01c']
+    [b'\x02ab', b'\x01c']
     """
     pieces = []
     for step in struct.steps:

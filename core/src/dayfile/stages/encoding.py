@@ -1,0 +1,101 @@
+"""Records as frames again: the words of a layout turned round, for fixtures, simulations and round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.model.batch import NO_BLOBS, Blobs
+from dayfile.model.datatype import DataType
+from dayfile.stages.base import Columns
+from dayfile.stages.bodies import Bodies
+from dayfile.stages.conditions import hold_all
+from dayfile.stages.plan import Form, Kind, Plan
+
+__all__ = ["encode_frames"]
+
+
+def encode_frames(
+    data_type: DataType,
+    records: npt.NDArray[Any],
+    plan: Plan,
+    known: Mapping[str, Any] | None = None,
+    blobs: Blobs = NO_BLOBS,
+) -> bytes | None:
+    """Encode records as a stream of frames, without what is in front of them in a file.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What they are.
+    records : structured array, shape (n,)
+        The records.
+    plan : Plan
+        How sources become such records.
+    known : mapping of str to object, optional
+        Values that are in no record: of the head of the file, of its name, and of keys.
+    blobs : Blobs
+        Their samples.
+
+    Returns
+    -------
+    bytes or None
+        None if the words cannot be turned round for this type: it has no frames of its own, or its values do not say
+        in which form it comes.
+    """
+    kind = next((kind for kind in plan.kinds if kind.data_type.type == data_type.type), None)
+    content, framer = plan.make_content(plan.byte_order), plan.make_framer(plan.byte_order)
+    if kind is None or not kind.forms or not isinstance(content, Bodies):
+        return None
+    count = len(records)
+    values = {**(known or {}), **collect_values(kind, records)}
+    samples = {
+        name: [blobs.values[index] if index >= 0 else b"" for index in records[name].tolist()]
+        for name in data_type.blob_fields
+    }
+    bodies: list[bytes | None] = [None] * count
+    heads: Columns = {}
+    for form in kind.forms:
+        given = imply_values(form, values)
+        chosen = np.array([body is None for body in bodies], bool) & hold_all(form.conditions, given, count)
+        rows = np.flatnonzero(chosen)
+        mine = {name: choose_rows(value, rows) for name, value in given.items()}
+        own = {name: [each[row] for row in rows.tolist()] for name, each in samples.items()}
+        for row, body in zip(rows.tolist(), content.write_bodies(form, mine, own, len(rows)), strict=True):
+            bodies[row] = body
+        spread_rows(heads, mine, rows, count)
+    whole = [body for body in bodies if body is not None]
+    return framer.join(whole, heads, {}) if len(whole) == count else None
+
+
+def collect_values(kind: Kind, records: npt.NDArray[Any]) -> Columns:
+    """Collect values of records by the names that they have in the source, with those of which times are made."""
+    values: Columns = {}
+    if kind.making is not None:
+        values |= kind.making.take_apart(kind.data_type.count(records))
+    for name in records.dtype.names or ():
+        values[kind.names.get(name, name)] = records[name]
+    return values
+
+
+def imply_values(form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the values that a form requires, where there is only one and no record has another."""
+    implied = {condition.name: condition.only for condition in form.conditions if condition.only is not None}
+    return {**implied, **values}
+
+
+def choose_rows(value: Any, rows: npt.NDArray[np.int64]) -> Any:  # noqa: ANN401 - an array or a single value
+    """Return the rows of a column; a single value stays one."""
+    return value[rows] if np.ndim(value) else value
+
+
+def spread_rows(heads: Columns, values: Mapping[str, Any], rows: npt.NDArray[np.int64], count: int) -> None:
+    """Put values of some rows into columns of all."""
+    for name, value in values.items():
+        array = np.asarray(value)
+        shape = array.shape[1:] if array.ndim else ()
+        column = heads.setdefault(name, np.zeros((count, *shape), array.dtype))
+        column[rows] = array
