@@ -10,7 +10,7 @@ from typing import Any
 from dayfile.messages import plural
 from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.stages.parts import Order, StructPart
-from dayfile.stages.plan import Form, Kind
+from dayfile.stages.plan import Form, RecordKind
 from dayfile.stages.structs import Cursor, Struct, StructValues
 from dayfile.stages.writing import write_structs
 
@@ -70,7 +70,7 @@ class Bodies:
         form: Form,
         frames: Frames,
         values: Mapping[str, Any],
-        kind: Kind,  # noqa: ARG002 - of the protocol
+        kind: RecordKind,  # noqa: ARG002 - of the protocol
     ) -> tuple[StructValues, Wrong]:
         """Read the records of one form; those whose frame has another size are wrong."""
         begin = self.begin + self.head.size

@@ -14,21 +14,21 @@ from dayfile.errors import RecordError
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Rejected, Remark
 from dayfile.stages.base import Columns, Frames, Split, Stretch, Wrong
-from dayfile.stages.conditions import describe_values, hold_all
-from dayfile.stages.plan import Carried, Content, Form, Kind, Plan
+from dayfile.stages.plan import Carried, Form, FrameReading, Plan, RecordKind
 from dayfile.stages.records import assemble, assemble_blobs, group_by_keys
+from dayfile.stages.requirements import describe_values, hold_all
 from dayfile.stages.structs import StructValues
 
-__all__ = ["Decoding"]
+__all__ = ["SourceDecoding"]
 
 FRAME_SIZE = "frame_size"
 """Name of the size of a frame, in conditions and sums."""
-OTHERS = "?"
+NO_TYPE = "?"
 """Code of records of no type."""
 
 
 @dataclass
-class Rows:
+class TypeRows:
     """Frames of one form of a type in a block, with what was read of them.
 
     Parameters
@@ -47,7 +47,7 @@ class Rows:
         Which are no records.
     """
 
-    kind: Kind
+    kind: RecordKind
     form: Form
     places: npt.NDArray[np.int64]
     frames: Frames
@@ -57,14 +57,14 @@ class Rows:
 
 
 @dataclass
-class Decoding:
+class SourceDecoding:
     """A source that is being decoded, block by block.
 
     Parameters
     ----------
     plan : Plan
         How.
-    content : Content
+    content : FrameReading
         What reads its frames.
     name : str
         Name of the source.
@@ -75,7 +75,7 @@ class Decoding:
     """
 
     plan: Plan
-    content: Content
+    content: FrameReading
     name: str
     known: dict[str, Any]
     head: bytes = b""
@@ -99,7 +99,7 @@ class Decoding:
         for rows in groups:
             yield from self._finish(rows, numbers, offset)
 
-    def read(self, frames: Frames) -> tuple[list[Rows], npt.NDArray[np.bool_], Columns]:
+    def read(self, frames: Frames) -> tuple[list[TypeRows], npt.NDArray[np.bool_], Columns]:
         """Read the frames of each type; return them, which frames are of none, and what all frames have."""
         heads = self.content.read_heads(frames, self.known)
         values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
@@ -113,7 +113,9 @@ class Decoding:
                     groups.append(self._read_rows(kind, form, frames, chosen, heads))
         return groups, left, heads
 
-    def _read_rows(self, kind: Kind, form: Form, frames: Frames, chosen: npt.NDArray[np.bool_], heads: Columns) -> Rows:
+    def _read_rows(
+        self, kind: RecordKind, form: Form, frames: Frames, chosen: npt.NDArray[np.bool_], heads: Columns
+    ) -> TypeRows:
         """Read the frames of one form of a type."""
         places = np.flatnonzero(chosen)
         whole = len(places) == len(frames)
@@ -121,7 +123,7 @@ class Decoding:
         mine = heads if whole else {name: column[places] for name, column in heads.items()}
         names: ChainMap[str, Any] = ChainMap(mine, {FRAME_SIZE: own.lengths}, {}, self.known)
         found, wrong = self.content.read_bodies(form, own, names, kind)
-        return Rows(kind, form, places, own, found, names.new_child(found.columns), wrong)
+        return TypeRows(kind, form, places, own, found, names.new_child(found.columns), wrong)
 
     def _number(self, split: Split) -> npt.NDArray[np.int64]:
         """Number the frames of a block over the whole source, rejected ones too."""
@@ -135,7 +137,7 @@ class Decoding:
         before = self.count - len(split.frames) - len(split.rejected)
         for index, stretch in enumerate(sorted(split.rejected, key=lambda each: each.start)):
             good = int(np.searchsorted(split.frames.starts, stretch.start))
-            yield self._reject(OTHERS, stretch.reason, split.frames.block, stretch, before + index + good, offset)
+            yield self._reject(NO_TYPE, stretch.reason, split.frames.block, stretch, before + index + good, offset)
 
     def _reject(
         self, code: str, reason: str, block: npt.NDArray[np.uint8], stretch: Stretch, number: int, offset: int
@@ -151,7 +153,7 @@ class Decoding:
         """Tell of bytes that belong to no frame."""
         for stretch in between:
             text = f"{plural(stretch.length, 'byte')} from {offset + stretch.start} on are of no frame, and left out"
-            yield Remark(self.plan.instrument, OTHERS, text, (self.count,))
+            yield Remark(self.plan.instrument, NO_TYPE, text, (self.count,))
 
     def _reject_others(
         self,
@@ -172,9 +174,9 @@ class Decoding:
             stretch = Stretch(int(frames.starts[place]), int(frames.lengths[place]))
             what = describe_values(asked, values, place)
             reason = f"no type has {what}" if what else "of no type"
-            yield self._reject(OTHERS, reason, frames.block, stretch, int(numbers[place]), offset)
+            yield self._reject(NO_TYPE, reason, frames.block, stretch, int(numbers[place]), offset)
 
-    def _carry_on(self, groups: Sequence[Rows]) -> None:
+    def _carry_on(self, groups: Sequence[TypeRows]) -> None:
         """Give each record the values of earlier ones that hold for it."""
         for carried in self.plan.carried:
             if carried.first:
@@ -194,7 +196,7 @@ class Decoding:
             if told is not None and len(told[0]):
                 self.carried[carried.name] = told[1][-1]
 
-    def _fill_carried(self, name: str, rows: Rows, before: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> None:
+    def _fill_carried(self, name: str, rows: TypeRows, before: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> None:
         """Fill in a value of the record before, for each row; rows that need one and have none are wrong."""
         start = self.carried.get(name)
         if start is not None:
@@ -207,18 +209,18 @@ class Decoding:
         rows.names.maps[3][name] = column
 
     @staticmethod
-    def _needs(kind: Kind, name: str) -> bool:
+    def _needs(kind: RecordKind, name: str) -> bool:
         """Return whether records of a kind need a value that is carried on."""
         return name in kind.names.values() or (kind.making is not None and name in kind.making.names)
 
-    def note_first(self, carried: Carried, groups: Sequence[Rows]) -> bool:
+    def note_first(self, carried: Carried, groups: Sequence[TypeRows]) -> bool:
         """Note the first value of the file that is carried on, if these frames have one."""
         places, values = find_told(carried, groups)
         if len(places):
             self.carried[carried.name] = values[0]
         return bool(len(places))
 
-    def _finish(self, rows: Rows, numbers: npt.NDArray[np.int64], offset: int) -> Iterator[Batch | Rejected]:
+    def _finish(self, rows: TypeRows, numbers: npt.NDArray[np.int64], offset: int) -> Iterator[Batch | Rejected]:
         """Make records of what was read; rows of other types follow those that they are in."""
         chosen = numbers if len(rows.places) == len(numbers) else numbers[rows.places]
         yield from self._make(rows.kind, rows.found, rows.names, rows.wrong, chosen)
@@ -242,7 +244,7 @@ class Decoding:
 
     def _make(
         self,
-        kind: Kind,
+        kind: RecordKind,
         found: StructValues,
         names: ChainMap[str, Any],
         wrong: Wrong,
@@ -252,7 +254,7 @@ class Decoding:
         data_type, count = kind.data_type, len(numbers)
         values = names
         if kind.making is not None:
-            times, odd = make_times(kind, names, count)
+            times, odd = find_times(kind, names, count)
             wrong.add(odd.rows, odd.reasons.__getitem__)
             values = names.new_child({data_type.time: times})
         records = assemble(data_type, kind.names, values, count, wrong)
@@ -269,7 +271,7 @@ class Decoding:
             yield Batch(self.plan.instrument, data_type.code, chosen, own, keys, blobs)
 
 
-def make_times(kind: Kind, names: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
+def find_times(kind: RecordKind, names: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
     """Make the times of records; without a value that they need, all are wrong."""
     assert kind.making is not None  # noqa: S101 - for mypy
     missing = [name for name in kind.making.names if name not in names]
@@ -280,7 +282,7 @@ def make_times(kind: Kind, names: Mapping[str, Any], count: int) -> tuple[npt.ND
     return kind.making.make(names, count)
 
 
-def find_told(carried: Carried, groups: Sequence[Rows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def find_told(carried: Carried, groups: Sequence[TypeRows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Find which frames of a block tell a value, in order, and the values."""
     places, values = [], []
     for rows in groups:

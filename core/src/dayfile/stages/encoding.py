@@ -12,8 +12,8 @@ from dayfile.model.batch import NO_BLOBS, Blobs
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns
 from dayfile.stages.bodies import Bodies
-from dayfile.stages.conditions import hold_all
-from dayfile.stages.plan import Form, Kind, Plan
+from dayfile.stages.plan import Form, Plan, RecordKind
+from dayfile.stages.requirements import hold_all
 
 __all__ = ["encode_frames"]
 
@@ -71,7 +71,7 @@ def encode_frames(
     return framer.join(whole, heads, {}) if len(whole) == count else None
 
 
-def collect_values(kind: Kind, records: npt.NDArray[Any]) -> Columns:
+def collect_values(kind: RecordKind, records: npt.NDArray[Any]) -> Columns:
     """Collect values of records by the names that they have in the source, with those of which times are made."""
     values: Columns = {}
     if kind.making is not None:

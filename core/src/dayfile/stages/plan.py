@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns, Framer, Frames, Wrong
-from dayfile.stages.conditions import Condition
 from dayfile.stages.parts import Order, StructPart
+from dayfile.stages.requirements import Requirement
 from dayfile.stages.structs import StructValues
 from dayfile.stages.sums import Sum
 
-__all__ = ["Carried", "Content", "Form", "Head", "Kind", "Making", "Plan"]
+__all__ = ["Carried", "Form", "FrameReading", "Head", "Making", "Plan", "RecordKind"]
 
 
 class Making(Protocol):
@@ -27,7 +27,7 @@ class Making(Protocol):
         """Return the names of the values that it needs."""
         ...
 
-    def make(self, columns: Columns, count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
+    def make(self, columns: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
         """Return nanoseconds since 1970, shape (n,), and which rows have no time."""
         ...
 
@@ -42,18 +42,18 @@ class Form:
 
     Parameters
     ----------
-    conditions : tuple of Condition
+    conditions : tuple of Requirement
         Which frames have it: all must hold.
     parts : tuple of StructPart
         What is behind the fields of the frame; empty where values are found by name.
     """
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Requirement, ...]
     parts: tuple[StructPart, ...] = ()
 
 
 @dataclass(frozen=True)
-class Kind:
+class RecordKind:
     """How records of a data type are made.
 
     Parameters
@@ -109,7 +109,7 @@ class Head:
     size: Sum | None = None
 
 
-class Content(Protocol):
+class FrameReading(Protocol):
     """Reads what is in frames."""
 
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
@@ -117,7 +117,7 @@ class Content(Protocol):
         ...
 
     def read_bodies(
-        self, form: Form, frames: Frames, values: Mapping[str, Any], kind: Kind
+        self, form: Form, frames: Frames, values: Mapping[str, Any], kind: RecordKind
     ) -> tuple[StructValues, Wrong]:
         """Read the records of one form."""
         ...
@@ -131,7 +131,7 @@ class Plan:
     ----------
     instrument : str
         Whose they are.
-    kinds : tuple of Kind
+    kinds : tuple of RecordKind
         The types of records.
     make_framer : callable
         Makes the framer of a source, by its byte order.
@@ -143,7 +143,7 @@ class Plan:
         What is in front of the frames.
     carried : tuple of Carried
         Values of earlier records.
-    ignored : tuple of tuple of Condition
+    ignored : tuple of tuple of Requirement
         Frames that are left out quietly, if no type describes them.
     ignores_others : bool
         Whether all frames are that no type describes.
@@ -152,12 +152,12 @@ class Plan:
     """
 
     instrument: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RecordKind, ...]
     make_framer: Callable[[Order], Framer]
-    make_content: Callable[[Order], Content]
+    make_content: Callable[[Order], FrameReading]
     byte_order: Order = "big"
     head: Head | None = None
     carried: tuple[Carried, ...] = ()
-    ignored: tuple[tuple[Condition, ...], ...] = ()
+    ignored: tuple[tuple[Requirement, ...], ...] = ()
     ignores_others: bool = False
     ignores_between: bool = False

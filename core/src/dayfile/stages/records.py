@@ -42,11 +42,11 @@ def assemble(
         if column is None or field.blob:
             records[field.name] = data_type.defaults[field.name]
         else:
-            fill(records[field.name], field, np.asarray(column), wrong)
+            fill_field(records[field.name], field, np.asarray(column), wrong)
     return records
 
 
-def fill(cells: npt.NDArray[Any], field: Field, column: npt.NDArray[Any], wrong: Wrong) -> None:
+def fill_field(cells: npt.NDArray[Any], field: Field, column: npt.NDArray[Any], wrong: Wrong) -> None:
     """Fill the cells of a field."""
     if column.dtype.kind == "U":
         column = np.char.encode(column, "utf-8")
@@ -56,7 +56,7 @@ def fill(cells: npt.NDArray[Any], field: Field, column: npt.NDArray[Any], wrong:
     if bad is not None and bad.any():
         wrong.add(
             np.asarray(bad.reshape(len(bad), -1).any(axis=1), bool),
-            lambda row: f"{field.name}: {show(column[row])} does not fit {field.type}",
+            lambda row: describe_misfit(field, column[row]),
         )
         column = np.where(bad, np.zeros((), column.dtype), column)
     cells[...] = column
@@ -122,11 +122,11 @@ def group_by_keys(
     _, first, group = np.unique(np.stack(inverses), axis=1, return_index=True, return_inverse=True)
     group = group.reshape(-1)
     for number in np.argsort(first).tolist():
-        found = {key: read_key(column[first[number]]) for key, column in zip(keys, columns, strict=True)}
+        found = {key: read_key_value(column[first[number]]) for key, column in zip(keys, columns, strict=True)}
         yield found, rows[group == number]
 
 
-def read_key(value: Any) -> str | int:  # noqa: ANN401 - a NumPy scalar
+def read_key_value(value: Any) -> str | int:  # noqa: ANN401 - a NumPy scalar
     """Return the value of a key as Python has it."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")

@@ -18,7 +18,7 @@ __all__ = ["write_structs"]
 def write_structs(
     struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
 ) -> list[bytes]:
-    """Write structs.
+    r"""Write structs.
 
     Parameters
     ----------

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Condition", "describe_values", "hold_all", "parse_condition"]
+__all__ = ["Requirement", "describe_values", "hold_all", "parse_requirement"]
 
 RANGE = re.compile(r"\s*(-?\d+|0x[0-9a-fA-F]+)\s*-\s*(-?\d+|0x[0-9a-fA-F]+)\s*")
 
 
 @dataclass(frozen=True)
-class Condition:
+class Requirement:
     """What a value has to be: one of some numbers, within a range, or a text of a pattern.
 
     Parameters
@@ -39,9 +39,9 @@ class Condition:
 
         Examples
         --------
-        >>> parse_condition("kind", [1, "5-7"]).find(np.array([1, 2, 6]))
+        >>> parse_requirement("kind", [1, "5-7"]).find(np.array([1, 2, 6]))
         array([ True, False,  True])
-        >>> parse_condition("key", "hv.*").find(np.array([b"hv.ch0", b"door"]))
+        >>> parse_requirement("key", "hv.*").find(np.array([b"hv.ch0", b"door"]))
         array([ True, False])
         """
         array = np.asarray(values)
@@ -67,14 +67,14 @@ class Condition:
         plain = len(self.patterns) == 1 and not self.ranges and not set("*?[") & set(self.patterns[0])
         return self.patterns[0] if plain else None
 
-    def overlaps(self, other: Condition) -> bool:
+    def overlaps(self, other: Requirement) -> bool:
         """Return whether a value may fulfil both; texts with wildcards are compared as they are written."""
         if any(low <= last and first <= high for low, high in self.ranges for first, last in other.ranges):
             return True
         return any(fnmatchcase(a, b) or fnmatchcase(b, a) for a in self.patterns for b in other.patterns)
 
 
-def parse_condition(name: str, said: object) -> Condition:
+def parse_requirement(name: str, said: object) -> Requirement:
     """Make a condition of what a layout says: a number, a text, a range such as ``20-24``, or a list of them."""
     ranges, patterns = [], []
     for each in said if isinstance(said, list | tuple) else [said]:
@@ -84,10 +84,10 @@ def parse_condition(name: str, said: object) -> Condition:
             ranges.append((int(found[1], 0), int(found[2], 0)))
         else:
             patterns.append(str(each))
-    return Condition(name, tuple(ranges), tuple(patterns))
+    return Requirement(name, tuple(ranges), tuple(patterns))
 
 
-def hold_all(conditions: Sequence[Condition], values: Mapping[str, Any], count: int) -> npt.NDArray[np.bool_]:
+def hold_all(conditions: Sequence[Requirement], values: Mapping[str, Any], count: int) -> npt.NDArray[np.bool_]:
     """Find the rows for which all conditions hold, shape (n,); a value that does not exist fulfils none."""
     good = np.ones(count, bool)
     for condition in conditions:
