@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.stages.base import Bytes, Columns
 from dayfile.stages.parts import Nested, Order, Placed, Skip, Value
 from dayfile.stages.structs import Struct
 from dayfile.stages.values import insert, join_bits
 
-__all__ = ["write_structs"]
+__all__ = ["FrameFields", "write_parts"]
 
 
-def write_structs(
+@dataclass(frozen=True)
+class FrameFields(Struct):
+    """The fields that all frames begin with: they are written, too."""
+
+    def write(self, columns: Columns, count: int) -> Bytes:
+        """Write n structs: their bytes, shape (n, size). A field without values is zero."""
+        written = b"".join(write_parts(self, columns, {}, count))
+        return np.frombuffer(written, np.uint8).reshape(count, -1)
+
+
+def write_parts(
     struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
 ) -> list[bytes]:
     r"""Write structs.
@@ -40,7 +52,7 @@ def write_structs(
     --------
     >>> from dayfile.stages.sums import Sum
     >>> struct = Struct((Value("n", "uint8"), Value("text", "char", (5,), count=Sum.parse("n"))), "big")
-    >>> write_structs(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, {}, 2)
+    >>> write_parts(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, {}, 2)
     [b'\x02ab', b'\x01c']
     """
     pieces = []
@@ -57,8 +69,7 @@ def write_structs(
             pieces.append(write_group(step, struct, values, count))
         else:
             pieces.append(write_array(step, struct, values, blobs, count))
-    padding = bytes(struct.padded_size - struct.size) if struct.is_fixed else b""
-    return [b"".join(parts) + padding for parts in zip(*pieces, strict=True)] if pieces else [b""] * count
+    return [b"".join(parts) for parts in zip(*pieces, strict=True)] if pieces else [b""] * count
 
 
 def fill_placed(
@@ -118,5 +129,5 @@ def write_group(group: Nested, struct: Struct, values: Mapping[str, Any], count:
     found = []
     for row, size in enumerate(counts.tolist()):
         elements = {name: np.asarray(column)[row, :size] for name, column in own.items()}
-        found.append(b"".join(write_structs(inner, elements, {}, size)))
+        found.append(b"".join(write_parts(inner, elements, {}, size)))
     return found
