@@ -43,6 +43,13 @@ from dayfile.settings import Settings, from_plugin, resolve
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
 
 
+def refuse_second(plugin: str, taken: str, where: str) -> None:
+    """Refuse a source that two layouts take: its records would be archived as of two instruments."""
+    if taken:
+        remedy = "say more in 'match' of one of the layouts, or leave one out with --plugins"
+        raise PluginError(f"the layout of {taken} takes this source, too; {remedy}", plugin=plugin, where=where)
+
+
 class Plugins(Registered):
     """The plugins of a run; made by :meth:`make_empty` or :func:`dayfile.discovery.load`."""
 
@@ -80,12 +87,16 @@ class Plugins(Registered):
         if failures:
             yield "dayfile", failures[0]
             return
+        taken = ""
         for name in asked:
             answer, failures = None, list[Failure]()
             with collect_failures(name, failures):
                 items = self._hooks.call(
                     name, "decode", source=source, settings=own.get(name), data_types=self.data_types
                 )
+                if isinstance(items, Blocks) and items.alone:
+                    refuse_second(name, taken, source.name)
+                    taken = name
                 blocks = in_blocks and isinstance(items, Blocks)
                 answer = None if items is None else check_blocks(items) if blocks else check_answer(items)
             if failures or answer is not None:

@@ -255,9 +255,12 @@ class Blocks:
     ----------
     read : callable
         Returns an iterator over the items; the same ones each time.
+    alone : bool
+        Whether the source has nothing for another plugin: two that say so of one source are reported.
     """
 
     read: Callable[[], Iterator[Batch | Rejected | Remark]]
+    alone: bool = False
 
     def __iter__(self) -> Iterator[Batch | Rejected | Remark]:
         return self.read()

@@ -107,7 +107,7 @@ class SourceDecoding:
         groups = []
         for kind in self.plan.kinds:
             for form in kind.forms:
-                chosen = left & hold_all(form.conditions, values, len(frames)) if form.conditions else left.copy()
+                chosen = left & hold_all(form.requirements, values, len(frames)) if form.requirements else left.copy()
                 left &= ~chosen
                 if chosen.any():
                     groups.append(self._read_rows(kind, form, frames, chosen, heads))
@@ -169,7 +169,7 @@ class SourceDecoding:
         values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
         for conditions in self.plan.ignored:
             others = others & ~hold_all(conditions, values, len(frames))
-        asked = dict.fromkeys(one.name for kind in self.plan.kinds for form in kind.forms for one in form.conditions)
+        asked = dict.fromkeys(one.name for kind in self.plan.kinds for form in kind.forms for one in form.requirements)
         for place in np.flatnonzero(others).tolist():
             stretch = Stretch(int(frames.starts[place]), int(frames.lengths[place]))
             what = describe_values(asked, values, place)

@@ -60,7 +60,7 @@ def encode_frames(
     heads: Columns = {}
     for form in kind.forms:
         given = imply_values(form, values)
-        chosen = np.array([body is None for body in bodies], bool) & hold_all(form.conditions, given, count)
+        chosen = np.array([body is None for body in bodies], bool) & hold_all(form.requirements, given, count)
         rows = np.flatnonzero(chosen)
         mine = {name: choose_rows(value, rows) for name, value in given.items()}
         own = {name: [each[row] for row in rows.tolist()] for name, each in samples.items()}
@@ -83,7 +83,7 @@ def collect_values(kind: RecordKind, records: npt.NDArray[Any]) -> Columns:
 
 def imply_values(form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
     """Add the values that a form requires, where there is only one and no record has another."""
-    implied = {condition.name: condition.only for condition in form.conditions if condition.only is not None}
+    implied = {condition.name: condition.only for condition in form.requirements if condition.only is not None}
     return {**implied, **values}
 
 

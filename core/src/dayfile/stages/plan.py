@@ -42,13 +42,13 @@ class Form:
 
     Parameters
     ----------
-    conditions : tuple of Requirement
+    requirements : tuple of Requirement
         Which frames have it: all must hold.
     parts : tuple of StructPart
         What is behind the fields of the frame; empty where values are found by name.
     """
 
-    conditions: tuple[Requirement, ...]
+    requirements: tuple[Requirement, ...]
     parts: tuple[StructPart, ...] = ()
 
 

@@ -1,0 +1,198 @@
+"""Compile how sources become records: the plan that the words of the four stages make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from dayfile.layouts.document import Document, Path
+from dayfile.layouts.frame_words import CarryRecordWords, FramesWords, HeadWords
+from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
+from dayfile.layouts.parts import compile_parts, compile_sum, list_stored_fields
+from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.sources import Call, Framing, compile_framing, compile_patterns
+from dayfile.messages import suggest
+from dayfile.model.datatype import DataType
+from dayfile.stages.calls import CalledTimes
+from dayfile.stages.line_records import LinePlan
+from dayfile.stages.plan import Carried, Form, Head, Making, Plan, RecordKind
+from dayfile.stages.requirements import Requirement, parse_requirement
+
+__all__ = ["compile_plan"]
+
+
+def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Document, package: str) -> Plan | None:
+    """Compile how sources become records; None if the layout says nothing of it.
+
+    Parameters
+    ----------
+    words : LayoutWords
+        The layout.
+    types : iterable of DataType
+        Its data types.
+    document : Document
+        Its file.
+    package : str
+        The package whose functions it may name; empty if it has none.
+    """
+    if words.frames is None:
+        refuse_words(words, document)
+        return None
+    if words.match is None:
+        document.fail((), "'match' must say which files are sources of this instrument")
+    frames = words.frames
+
+    def call(name: str, path: Path) -> Any:  # noqa: ANN401 - a function
+        return find_function(name, package, document, path)
+
+    kinds = tuple(compile_kind(data_type, words, document, call) for data_type in types)
+    check_requirements(kinds, document)
+    lines = compile_line_plan(frames, words, document) if frames.lines else None
+    framing = None if lines else compile_framing(frames, words, document, ("frames",), call)
+    return Plan(
+        instrument=words.instrument,
+        patterns=compile_patterns(words, document),
+        kinds=kinds,
+        framing=framing,
+        lines=lines,
+        byte_order=words.structs.byte_order if words.structs else "big",
+        natural=words.natural,
+        head=compile_head(frames.head, words, document) if frames.head else None,
+        carried=tuple(compile_carried(words, document)),
+        ignored=() if frames.ignore == "others" else tuple(compile_ignored(frames, document)),
+        ignores_others=frames.ignore == "others",
+        ignores_between=frames.between == "ignore",
+    )
+
+
+def refuse_words(words: LayoutWords, document: Document) -> None:
+    """Refuse words that mean nothing without 'frames'."""
+    for word in ("match", "carry"):
+        if word in words.model_fields_set:
+            document.fail((word,), f"{word!r} means nothing without 'frames', which says where records begin and end")
+    for name, type_words in words.types.items():
+        for word in ("when", "forms", "call"):
+            if word in type_words.model_fields_set:
+                document.fail(("types", name, word), f"{word!r} means nothing without 'frames' at the top of the layout")
+
+
+def find_function(name: str, package: str, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
+    """Find a function of the package of a layout; the layout may not name those of others."""
+    module, _, attribute = name.rpartition(".")
+    top = package.partition(".")[0]
+    if not package:
+        document.fail(path, "a layout that is no part of a package has no functions to call")
+    if module.partition(".")[0] != top or not attribute:
+        document.fail(path, f"{name!r} must be a function of the package {top}, as {top}.times")
+    try:
+        found = getattr(import_module(module), attribute, None)
+    except ImportError as error:
+        document.fail(path, f"{name!r} cannot be imported: {error}")
+    if not callable(found):
+        document.fail(path, f"{module} has no function {attribute!r}")
+    return found
+
+
+def compile_kind(data_type: DataType, words: LayoutWords, document: Document, call: Call) -> RecordKind:
+    """Compile how records of a type are made."""
+    path: Path = ("types", data_type.type)
+    type_words = words.types[data_type.type]
+    is_line = words.frames is not None and words.frames.lines is not None
+    return RecordKind(
+        data_type=data_type,
+        forms=() if is_row_of_another(data_type.type, words) else tuple(compile_forms(type_words, words, document, path)),
+        names={field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_},
+        making=compile_making_of(type_words, document, path, call),
+        call=call(type_words.call, (*path, "call")) if type_words.call else None,
+        by_name=is_line,
+    )
+
+
+def is_row_of_another(name: str, words: LayoutWords) -> bool:
+    """Return whether records of a type are elements of others' groups."""
+    return any(name in list_row_types(type_words) for type_words in words.types.values())
+
+
+def list_row_types(words: TypeWords) -> Iterator[str]:
+    """List the types whose records are elements of groups of this one."""
+    for entries in (words.fields, *(form.fields for form in words.forms)):
+        for entry in entries:
+            if isinstance(entry, RowsWords):
+                yield entry.rows
+
+
+def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[Form]:
+    """Compile the ways in which records of a type come."""
+    common = tuple(parse_requirement(name, value) for name, value in words.when.items())
+    if not words.forms:
+        yield Form(common, compile_parts(words.fields, layout, document, (*path, "fields")))
+        return
+    stored = {field.name for _, field in list_stored_fields(words.fields, ())}
+    for index, form in enumerate(words.forms):
+        place = (*path, "forms", index)
+        for where, field in list_stored_fields(form.fields, (*place, "fields")):
+            if field.name not in stored:
+                problem = f"{field.name!r} is not one of the type's 'fields', which say what is stored"
+                document.fail((*where, "name"), problem + suggest(field.name, stored))
+        own = tuple(parse_requirement(name, value) for name, value in form.when.items())
+        yield Form((*common, *own), compile_parts(form.fields, layout, document, (*place, "fields")))
+
+
+def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:
+    """Check that no frame is of two types: the second would never get one."""
+    seen: list[tuple[RecordKind, tuple[Requirement, ...]]] = []
+    for kind in kinds:
+        for form in kind.forms:
+            for other, requirements in seen:
+                if requirements == form.requirements or not requirements:
+                    first, path = other.data_type.type, ("types", kind.data_type.type, "when")
+                    problem = f"all its frames are of {first!r} already" if not requirements else f"it is that of {first!r}"
+                    document.fail(path, f"{problem}; the first type that fits takes a frame")
+            seen.append((kind, form.requirements))
+
+
+def compile_head(words: HeadWords, layout: LayoutWords, document: Document) -> Head:
+    """Compile what is in front of the frames of a file."""
+    parts = compile_parts(words.fields, layout, document, ("frames", "head", "fields"))
+    for index, part in enumerate(parts):
+        if is_variable(part):
+            document.fail(("frames", "head", "fields", index), "the fields of the head have the same size in each file")
+    size = None if words.size is None else compile_sum(words.size, layout, document, ("frames", "head", "size"))
+    return Head(parts, size)
+
+
+def compile_carried(words: LayoutWords, document: Document) -> Iterator[Carried]:
+    """Compile the values that records tell for others."""
+    for name, said in words.carry.items():
+        if not isinstance(said, CarryRecordWords):
+            continue
+        for index, kind in enumerate(said.of):
+            place = ("carry", name, "of", index)
+            if kind not in words.types:
+                document.fail(place, f"{kind!r} is not a type{suggest(kind, words.types)}")
+            fields = [field.name for _, field in list_stored_fields(words.types[kind].fields, ())]
+            if name not in fields:
+                document.fail(place, f"{kind} has no field {name!r}{suggest(name, fields)}")
+        yield Carried(name, said.of, first=said.which == "first")
+
+
+def compile_ignored(frames: FramesWords, document: Document) -> Iterator[tuple[Requirement, ...]]:
+    """Compile the conditions of frames that are left out quietly."""
+    assert not isinstance(frames.ignore, str)  # noqa: S101 - for mypy
+    for index, conditions in enumerate(frames.ignore):
+        if not conditions:
+            document.fail(("frames", "ignore", index), "it has no condition; 'ignore: others' leaves out all the rest")
+        yield tuple(parse_requirement(name, value) for name, value in conditions.items())
+
+
+def compile_line_plan(words: LayoutWords, document: Document) -> LinePlan:
+    """Compile how lines of text are records."""
+    assert words.frames is not None and words.frames.lines is not None  # noqa: S101, PT018 - for mypy
+    form = compile_lines(words.frames.lines, document, ("frames", "lines"))
+    carried = tuple(
+        compile_carried_line(name, said, form.encoding, document, ("carry", name))
+        for name, said in words.carry.items()
+        if isinstance(said, CarryLineWords)
+    )
+    return LinePlan(form, carried)
