@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Columns", "Framer", "Frames", "Reading", "Split", "Stretch", "Wrong"]
+__all__ = [
+    "REST",
+    "Bytes",
+    "Columns",
+    "Framer",
+    "Frames",
+    "Offsets",
+    "Order",
+    "Reading",
+    "Split",
+    "Stretch",
+    "Writing",
+    "Wrong",
+]
 
 Bytes = npt.NDArray[np.uint8]
 """Bytes of a block of a source, shape (n,)."""
+Offsets = npt.NDArray[np.int64]
+"""Places or lengths in a block, shape (n,)."""
+Order = Literal["big", "little"]
+"""Order of the bytes of a number."""
+REST = 2**62
+"""Length of a stretch that goes on to the end of the source, wherever that is."""
 Columns = dict[str, npt.NDArray[Any]]
 """Values by name: arrays of shape (n,) or (n, …), a row a record."""
 
@@ -72,16 +91,29 @@ class Split:
         Bytes that belong to no good frame and look like none.
     used : int
         How many bytes of the block are done with; the rest is given again, with what follows in the source.
+    around : sequence of Stretch
+        Bytes of good frames that hold frames: their beginnings and ends, which belong to no frame in them.
     """
 
     frames: Frames
     rejected: Sequence[Stretch]
     between: Sequence[Stretch]
     used: int
+    around: Sequence[Stretch] = ()
 
 
 class Framer(Protocol):
     """Finds the frames in the bytes of a source, block by block."""
+
+    @property
+    def lead(self) -> int:
+        """Bytes in front of the body of each frame: sync and fields."""
+        ...
+
+    @property
+    def tail(self) -> int:
+        """Bytes behind the body of each frame: a checksum."""
+        ...
 
     def split(self, block: Bytes, known: Mapping[str, int], *, last: bool) -> Split:
         """Split a block into frames.
@@ -110,6 +142,15 @@ class Reading(Protocol):
 
     def read(self, block: Bytes, starts: npt.NDArray[np.int64], known: Mapping[str, Any]) -> Columns:
         """Read the fields of the structs that begin at these offsets, all whole within the block."""
+        ...
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """Writes the fields of structs: a reading turned round."""
+
+    def write(self, columns: Columns, count: int) -> Bytes:
+        """Write n structs: their bytes, shape (n, size). A field without values is zero."""
         ...
 
 

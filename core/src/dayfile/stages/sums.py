@@ -99,7 +99,6 @@ class Sum:
             value = np.asarray(values[node.id])
             if value.dtype.kind == "f":
                 value = np.nan_to_num(value, nan=-1, posinf=LARGEST, neginf=-LARGEST)
-            clipped: npt.NDArray[np.int64] = np.clip(value, -LARGEST, LARGEST).astype(np.int64)
-            return clipped
+            return np.asarray(np.clip(value, -LARGEST, LARGEST), np.int64)
         assert isinstance(node, ast.Constant)  # noqa: S101 - parse lets nothing else through
         return np.asarray(node.value, np.int64)

@@ -1,0 +1,129 @@
+"""Frames that begin with a sync pattern: by pattern, size and checksum.
+
+The search is that of a reader byte by byte: the next sync; behind the frame if it is good, directly behind the sync if
+it is not. Here all that looks like a frame is found and judged at once, and then it follows which of them the search
+would visit: so a block takes about as long whatever is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Order, Split
+from dayfile.stages.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
+
+__all__ = ["Synced", "find_byte_order", "find_pattern", "visit"]
+
+
+@dataclass(frozen=True)
+class Synced:
+    r"""Finds frames that begin with a sync pattern.
+
+    Parameters
+    ----------
+    shape : Shape
+        What a frame is made of; it has a sync.
+
+    Examples
+    --------
+    >>> from dayfile.stages.sums import Sum
+    >>> framer = Synced(Shape(Sum.parse(4), sync=b"\xaa\x55"))
+    >>> split = framer.split(np.frombuffer(b"..\xaaU12\xaaU3", np.uint8), {}, last=True)
+    >>> split.frames.starts, list(split.rejected), list(split.between)
+    (array([2]), [Stretch(start=6, length=3, reason='incomplete')], [Stretch(start=0, length=2, reason='')])
+    """
+
+    shape: Shape
+
+    @property
+    def lead(self) -> int:
+        """Bytes in front of the body of each frame."""
+        return self.shape.lead
+
+    @property
+    def tail(self) -> int:
+        """Bytes behind the body of each frame."""
+        return self.shape.tail
+
+    def split(self, block: Bytes, known: Mapping[str, int], *, last: bool) -> Split:
+        """Split a block into frames."""
+        shape = self.shape
+        starts = find_pattern(block, shape.sync)
+        headed = int(np.searchsorted(starts, len(block) - shape.lead, side="right"))
+        lengths = np.full(len(starts), shape.lead, np.int64)
+        lengths[:headed] = shape.measure(block, starts[:headed], known)
+        possible = (lengths >= shape.minimum) & (lengths <= shape.longest)
+        possible[headed:] = True
+        lengths[~possible] = shape.lead  # what it claims means nothing
+        whole = possible & (starts + lengths <= len(block))
+        whole[headed:] = False
+        good = whole.copy()
+        good[whole] = shape.verify(Frames(block, starts[whole], lengths[whole]))
+        nexts = np.searchsorted(starts, np.where(good, starts + lengths, starts + len(shape.sync)))
+        visited = visit(nexts)
+        cut = possible & ~whole
+        pending = np.flatnonzero(visited & cut)[: 0 if last else 1]
+        for place in pending:
+            visited[place:] = False
+        frames = Frames(block, starts[visited & good], lengths[visited & good])
+        bad = visited & ~good
+        reasons = np.where(cut, 2, np.where(possible, 0, 1))[bad]
+        rests = np.minimum(lengths[bad], len(block) - starts[bad])
+        rejected = Stretches(starts[bad], rests, reasons, (BAD_CHECKSUM, BAD_SIZE, INCOMPLETE))
+        if last:
+            return account(frames, rejected, len(block))
+        if len(pending):
+            return account(frames, rejected, int(starts[pending[0]]))
+        done = max([0, *(frames.starts + frames.lengths)[-1:], *(rejected.starts + len(shape.sync))[-1:]])
+        return account(frames, rejected, max(int(done), len(block) - len(shape.sync) + 1))
+
+    def join(self, bodies: Sequence[bytes], columns: Columns, known: Mapping[str, int]) -> bytes:
+        """Make a stream of frames."""
+        return b"".join(self.shape.make(bodies, columns, known))
+
+
+def find_pattern(block: Bytes, pattern: bytes) -> Offsets:
+    """Find where a pattern begins in a block; also where one overlaps another."""
+    room = len(block) - len(pattern) + 1
+    if room <= 0:
+        return np.zeros(0, np.int64)
+    places = np.flatnonzero(block[:room] == pattern[0])
+    for number, byte in enumerate(pattern[1:], 1):
+        places = places[block[places + number] == byte]
+    return places
+
+
+def visit(nexts: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Say which places a search visits that begins at the first and goes from each to its next: bool, shape (n,).
+
+    Examples
+    --------
+    >>> visit(np.array([1, 4, 3, 4, 5]))
+    array([ True,  True, False, False,  True])
+    """
+    visited = np.ones(len(nexts), bool)
+    jumps = np.flatnonzero(nexts != np.arange(1, len(nexts) + 1))
+    here = 0
+    for jump, to in zip(jumps.tolist(), nexts[jumps].tolist(), strict=True):
+        if jump >= here:  # and nothing between the two jumps
+            visited[jump + 1 : to] = False
+            here = to
+    return visited
+
+
+def find_byte_order(block: Bytes, syncs: Mapping[Order, bytes]) -> Order | None:
+    """Say which byte order a source has: that of the sync pattern that comes first; None if none of them comes.
+
+    Examples
+    --------
+    >>> find_byte_order(np.frombuffer(b"...LTUM", np.uint8), {"big": b"MUTL", "little": b"LTUM"})
+    'little'
+    """
+    content = block.tobytes()
+    places = [(content.find(sync), order) for order, sync in syncs.items() if sync in content]
+    return min(places)[1] if places else None
