@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dayfile.model.batch import Source
-from dayfile.stages.reader import read_frames
+from dayfile.framing.reader import read_frames
 
 
 @dataclass(frozen=True)

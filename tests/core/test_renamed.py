@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from dayfile.formats.registry import read_layout
-from dayfile.formats.structs import StructWords
+from dayfile.layouts.part_words import StructWords
 
 LAYOUT = """\
 instrument: muon

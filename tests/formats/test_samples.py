@@ -80,7 +80,7 @@ def test_values_are_what_the_bytes_say(folder: str, name: str) -> None:
         data_type, record, keys = decoded.merged(said["type"])[said["record"]]
         for path, value in flatten(said["raw"]):
             field = NAMES.get(folder, {}).get(path, path.removeprefix("status_"))
-            if path in LEFT_OUT or path.split("[")[0] != path and folder != "counts_h":
+            if path in LEFT_OUT or "[" in path or (folder == "slots" and path == "mode"):
                 continue
             check(record, field, value, data_type, keys)
 
@@ -96,7 +96,7 @@ def check(record: np.void, field: str, value: Any, data_type: Any, keys: Any) ->
                     assert record[f"pmt_{name}"][layer, tube] == one
         return
     if field not in (record.dtype.names or ()):
-        assert field in {"satellites", "channels", "t"} or field.endswith("sum"), field
+        assert field in {"satellites", "channels", "t"} or " " in field, field
         return
     found = record[field]
     if value is None:

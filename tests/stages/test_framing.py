@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from plain_frames import Words, find, find_sized, find_synced
 
 from dayfile.errors import RecordError
-from dayfile.stages.checksums import Check
-from dayfile.stages.shapes import Shape
-from dayfile.stages.sized import Sized
+from dayfile.framing.checksums import Check
+from dayfile.framing.shapes import Shape
+from dayfile.framing.sized import Sized
 from dayfile.stages.sums import Sum
-from dayfile.stages.synced import Synced
+from dayfile.framing.synced import Synced
 
 HEADER = Words(np.dtype([("kind", "u1"), ("length", "<u2")]))
 SHAPES = {

@@ -33,6 +33,8 @@ class Instrument:
         The layout, YAML.
     name : str
         Its file name, for messages.
+    package : str
+        The package that it is a part of, whose functions it may name; empty if it is none.
 
     Examples
     --------
@@ -52,8 +54,9 @@ class Instrument:
             if isinstance(function, FunctionType) and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
                 hookimpl(function)
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, package: str = "") -> None:
         self._text = text
+        self._package = package
         self._name = name
         self._layout: Layout | None = None
         self._formats: tuple[Format, ...] = CORE_FORMATS
@@ -61,13 +64,13 @@ class Instrument:
     @classmethod
     def from_package(cls, package: str, name: str) -> Self:
         """Make an instrument from a layout that is a file of a package."""
-        return cls(files(package).joinpath(name).read_text(encoding="utf-8"), name)
+        return cls(files(package).joinpath(name).read_text(encoding="utf-8"), name, package)
 
     @property
     def layout(self) -> Layout:
         """The compiled layout; LayoutError if it is wrong."""
         if self._layout is None:
-            self._layout = read_layout(self._text, self._name, self._formats)
+            self._layout = read_layout(self._text, self._name, self._formats, self._package)
         return self._layout
 
     @hookimpl
@@ -99,7 +102,7 @@ class Instrument:
 
     def _find_formats(self) -> Iterator[Format]:
         """Find the formats that the layout names under ``sources``, in the order in which they are asked."""
-        return (each for each in self._formats if each.name in self.layout.words.sources)
+        return (each for each in self._formats if each.name in self.layout.format_names)
 
     def struct(self, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
         """Return the dtype of a data type's C struct in memory, by default in the layout's byte order."""

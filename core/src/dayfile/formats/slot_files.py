@@ -24,8 +24,9 @@ from dayfile.formats.slot_bytes import (
     parse_file_name,
     sort_by_time,
 )
-from dayfile.formats.structs import StructWords, convert_structs, find_struct
+from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.layouts.document import Document
+from dayfile.layouts.part_words import StructWords
 from dayfile.layouts.reader import Layout
 from dayfile.layouts.templates import DAY, check_day_template
 from dayfile.layouts.words import Words

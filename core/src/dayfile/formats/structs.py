@@ -9,44 +9,32 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from dayfile.errors import RecordError, SourceError
 from dayfile.formats.base import Format
 from dayfile.formats.struct_dtypes import make_struct_dtype, to_records, to_structs
 from dayfile.layouts.document import Document, Path
+from dayfile.layouts.part_words import StructWords
 from dayfile.layouts.parts import count_fields
 from dayfile.layouts.reader import Layout
 from dayfile.layouts.schema import TypeWords
-from dayfile.layouts.words import Words
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Blocks, Rejected, Source
 from dayfile.model.datatype import DataType
 
-__all__ = ["StructWords", "Structs", "convert_structs", "find_struct", "name_stream", "parse_stream", "read_stream"]
+__all__ = ["Structs", "convert_structs", "find_struct", "name_stream", "parse_stream", "read_stream"]
 
 STREAM_NAME = re.compile(r"(?P<code>\w+)\.(?P<order>be|le)\.bin")
-
-
-class StructWords(Words):
-    """How C structs of this instrument are in memory."""
-
-    byte_order: Literal["big", "little"] = Field("big", description="byte order of the machine that wrote them")
-    alignment: Literal["natural", "packed"] = Field(
-        "natural", description="natural: each field on a multiple of its size, as C compilers do; packed: no gaps"
-    )
 
 
 class Structs(Format):
     """Streams of C structs, naturally aligned or packed."""
 
     name = "struct_streams"
-    section = "structs"
-    words = StructWords
 
     def check(self, layout: Layout, document: Document) -> None:
         """Check that the struct of each type and version has the size that the layout declares."""

@@ -12,7 +12,7 @@ from yaml.reader import Reader
 
 from dayfile.errors import LayoutError
 from dayfile.layouts.part_words import FIELD_TYPES
-from dayfile.layouts.schema import LayoutWords
+from dayfile.layouts.words import Words
 from dayfile.messages import number_problem, suggest
 
 __all__ = ["EMPTY", "Document", "Path"]
@@ -32,7 +32,7 @@ RIGHT = {
     "bool_": "must be true or false",
 }
 """What a value must be, by the beginning of pydantic's name for the error."""
-Model = TypeVar("Model", bound=LayoutWords)
+Model = TypeVar("Model", bound=Words)
 YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
@@ -42,7 +42,7 @@ class Document:
     def __init__(self, name: str) -> None:
         self.name = name
         self.data: Any = None
-        self.model: type[LayoutWords] = LayoutWords
+        self.model: type[Words] = Words
         self.places: dict[Path, yaml.Mark] = {}
         self.seen: set[yaml.Node] = set()
 
@@ -172,7 +172,7 @@ class Document:
         return path
 
 
-def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Describe an error of pydantic about a value in our words, and say what the value must be."""
     kind, value = detail["type"], detail["input"]
     if value is None:
@@ -200,7 +200,7 @@ def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
     return message
 
 
-def list_words(path: Path, layout: type[LayoutWords]) -> Iterable[str]:
+def list_words(path: Path, layout: type[Words]) -> Iterable[str]:
     """List the words that are allowed in place of the last part of a path."""
     model: type[BaseModel] | None = layout
     for part in path[:-1]:

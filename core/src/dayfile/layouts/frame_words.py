@@ -36,7 +36,7 @@ class MagicWords(Words):
     bytes_: ByteText | None = Field(None, alias="bytes", description="the bytes, in hexadecimal: B5 62")
     text: str | None = Field(None, min_length=1, description="the bytes, as text")
     at: int = Field(0, ge=0, description="their offset")
-    within: int | None = Field(None, ge=1, description="in how many bytes they are searched for; right there if left out")
+    within: int | None = Field(None, ge=1, description="in how many bytes to look for them; right there if left out")
 
 
 class OrderedBytesWords(Words):
@@ -114,7 +114,7 @@ class FramesWords(Words):
     longest: int | None = Field(None, ge=1, description="bytes that no frame is longer than; 16 MiB if left out")
     checksum: ChecksumWords | None = Field(None, description="the checksum of each frame")
     ccsds: Literal[True] | None = Field(None, description="in place of 'size': CCSDS space packets")
-    fortran: Literal[4, 8] | None = Field(None, description="in place of 'size': Fortran records, and bytes of a marker")
+    fortran: Literal[4, 8] | None = Field(None, description="in place of 'size': Fortran records; bytes of a marker")
     lines: LinesWords | None = Field(None, description="in place of 'size': lines of text")
     call: str | None = Field(None, description="in place of 'size': a function of the package, as module.function")
     inside: FramesWords | None = Field(None, description="what the body of each frame is made of: frames again")

@@ -10,7 +10,17 @@ from dayfile.layouts.words import Line, Name, Words
 from dayfile.model.datatype import STORED_TYPES
 from dayfile.stages.parts import ODD_TYPES
 
-__all__ = ["FIELD_TYPES", "BitWords", "FieldWords", "GroupWords", "PartWords", "RowsWords", "SkipWords", "WordWords"]
+__all__ = [
+    "FIELD_TYPES",
+    "BitWords",
+    "FieldWords",
+    "GroupWords",
+    "PartWords",
+    "RowsWords",
+    "SkipWords",
+    "StructWords",
+    "WordWords",
+]
 
 FIELD_TYPES = (*STORED_TYPES, "char", *ODD_TYPES)
 
@@ -115,3 +125,12 @@ PartWords = Annotated[
 ]
 KINDS = {FieldWords: "field", WordWords: "word", GroupWords: "fields", RowsWords: "rows", SkipWords: "skip"}
 GroupWords.model_rebuild()
+
+
+class StructWords(Words):
+    """How C structs of this instrument are in memory."""
+
+    byte_order: Literal["big", "little"] = Field("big", description="byte order of the machine that wrote them")
+    alignment: Literal["natural", "packed"] = Field(
+        "natural", description="natural: each field on a multiple of its size, as C compilers do; packed: no gaps"
+    )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import CarryRecordWords, FramesWords, HeadWords
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
+from dayfile.layouts.part_words import RowsWords
 from dayfile.layouts.parts import compile_parts, compile_sum, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
-from dayfile.layouts.sources import Call, Framing, compile_framing, compile_patterns
+from dayfile.layouts.sources import Call, compile_framing, compile_patterns
+from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
-from dayfile.stages.calls import CalledTimes
-from dayfile.stages.line_records import LinePlan
-from dayfile.stages.plan import Carried, Form, Head, Making, Plan, RecordKind
+from dayfile.stages.parts import is_variable
+from dayfile.stages.plan import Carried, Form, Head, LinePlan, Making, Plan, RecordKind
 from dayfile.stages.requirements import Requirement, parse_requirement
 
 __all__ = ["compile_plan"]
@@ -48,7 +49,7 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
 
     kinds = tuple(compile_kind(data_type, words, document, call) for data_type in types)
     check_requirements(kinds, document)
-    lines = compile_line_plan(frames, words, document) if frames.lines else None
+    lines = compile_line_plan(words, document) if frames.lines else None
     framing = None if lines else compile_framing(frames, words, document, ("frames",), call)
     return Plan(
         instrument=words.instrument,
@@ -74,7 +75,9 @@ def refuse_words(words: LayoutWords, document: Document) -> None:
     for name, type_words in words.types.items():
         for word in ("when", "forms", "call"):
             if word in type_words.model_fields_set:
-                document.fail(("types", name, word), f"{word!r} means nothing without 'frames' at the top of the layout")
+                document.fail(
+                    ("types", name, word), f"{word!r} means nothing without 'frames' at the top of the layout"
+                )
 
 
 def find_function(name: str, package: str, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
@@ -98,15 +101,40 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
     """Compile how records of a type are made."""
     path: Path = ("types", data_type.type)
     type_words = words.types[data_type.type]
-    is_line = words.frames is not None and words.frames.lines is not None
+    rows = is_row_of_another(data_type.type, words)
     return RecordKind(
         data_type=data_type,
-        forms=() if is_row_of_another(data_type.type, words) else tuple(compile_forms(type_words, words, document, path)),
+        forms=() if rows else tuple(compile_forms(type_words, words, document, path)),
         names={field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_},
-        making=compile_making_of(type_words, document, path, call),
+        making=compile_making(type_words, document, path, call),
         call=call(type_words.call, (*path, "call")) if type_words.call else None,
-        by_name=is_line,
+        columns=tuple(list_columns(data_type, words, type_words)) if is_text(words) else (),
     )
+
+
+def is_text(words: LayoutWords) -> bool:
+    """Return whether sources are lines of text."""
+    return words.frames is not None and words.frames.lines is not None
+
+
+def list_columns(data_type: DataType, words: LayoutWords, type_words: TypeWords) -> Iterator[TextColumn]:
+    """List what the parts of lines are read as, for the fields of a type."""
+    encoding = words.frames.lines.encoding if words.frames and words.frames.lines else ""
+    fields = {field.name: field for field in data_type.fields}
+    for _, said in list_stored_fields(type_words.fields, ()):
+        field = fields[said.name]
+        yield TextColumn(
+            name=said.from_ or said.name,
+            type=field.type,
+            shape=field.shape,
+            missing=field.missing,
+            default=said.default if "default" in said.model_fields_set else None,
+            encoding=said.encoding or (encoding if field.type == "char" else ""),
+        )
+
+
+def compile_making(words: TypeWords, document: Document, path: Path, call: Call) -> Making | None:
+    return None
 
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
@@ -147,7 +175,9 @@ def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:
             for other, requirements in seen:
                 if requirements == form.requirements or not requirements:
                     first, path = other.data_type.type, ("types", kind.data_type.type, "when")
-                    problem = f"all its frames are of {first!r} already" if not requirements else f"it is that of {first!r}"
+                    problem = (
+                        f"all its frames are of {first!r} already" if not requirements else f"it is that of {first!r}"
+                    )
                     document.fail(path, f"{problem}; the first type that fits takes a frame")
             seen.append((kind, form.requirements))
 
@@ -157,7 +187,8 @@ def compile_head(words: HeadWords, layout: LayoutWords, document: Document) -> H
     parts = compile_parts(words.fields, layout, document, ("frames", "head", "fields"))
     for index, part in enumerate(parts):
         if is_variable(part):
-            document.fail(("frames", "head", "fields", index), "the fields of the head have the same size in each file")
+            place = ("frames", "head", "fields", index)
+            document.fail(place, "the fields of the head have the same size in each file")
     size = None if words.size is None else compile_sum(words.size, layout, document, ("frames", "head", "size"))
     return Head(parts, size)
 

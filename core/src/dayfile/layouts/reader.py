@@ -19,6 +19,7 @@ from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.part_words import FieldWords
 from dayfile.layouts.parts import count_fields, find_shape, list_fields, list_stored_fields
+from dayfile.layouts.plans import compile_plan
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
@@ -27,6 +28,7 @@ from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
+from dayfile.stages.plan import Plan
 from dayfile.stores.registry import find_store, list_store_names
 
 __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
@@ -75,10 +77,13 @@ class Layout:
         The words of the file.
     types : tuple of DataType
         The data types that they declare.
+    plan : Plan, optional
+        How sources become records, if the layout has words for it.
     """
 
     words: LayoutWords
     types: tuple[DataType, ...]
+    plan: Plan | None = None
 
     def by_code(self) -> dict[str, DataType]:
         """Index the data types by the instrument's own name for each."""
@@ -94,6 +99,11 @@ class Layout:
         """Data types by all names of their records; a later version's name means the type in that version."""
         return self.index_versions() | self.by_code()
 
+    @property
+    def format_names(self) -> tuple[str, ...]:
+        """Return the names of the formats of its sources; with words for frames, that is one."""
+        return (*self.words.sources, *(["frames"] if self.plan else []))
+
     def find_section(self, model: type[Section]) -> Section | None:
         """Return the words of a section by their model; None if the layout does not have it."""
         return next((words for words in vars(self.words).values() if isinstance(words, model)), None)
@@ -104,7 +114,7 @@ class Layout:
         return self.find_section(model)
 
 
-def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Layout:
+def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), package: str = "") -> Layout:
     r"""Read and check a layout.
 
     Parameters
@@ -115,6 +125,8 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
         File name for messages.
     formats : sequence of Vocabulary
         The formats that add words to the vocabulary.
+    package : str
+        The package that it is a part of, whose functions it may name.
 
     Raises
     ------
@@ -134,7 +146,7 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
     check_day_files(words, types, document)
     check_tables(words, types, document)
     warn_of_times(words, document)
-    layout = Layout(words, types)
+    layout = Layout(words, types, compile_plan(words, types, document, package))
     for each in formats:
         each.check(layout, document)
     return layout

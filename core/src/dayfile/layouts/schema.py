@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
 from pydantic_core import PydanticCustomError
 
-from dayfile.layouts.part_words import PartWords
+from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
+from dayfile.layouts.part_words import PartWords, StructWords
 from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.datatype import STORED_TYPES
@@ -199,10 +200,6 @@ TimeWords = Annotated[
 ]
 
 
-Wanted = StrictInt | str | tuple[StrictInt | str, ...]
-"""What a value of a frame has to be: a number, a range such as 20-24, a text with * and ?, or a list of these."""
-
-
 class FormWords(Words):
     """One of several ways in which records of a type come."""
 
@@ -238,6 +235,9 @@ class TypeWords(Words):
         default_factory=dict,
         description="which frames are of this type: values of 'frames: fields', of the head of the file, or frame_size",
     )
+    call: str | None = Field(
+        None, description="a function of the package that makes further values of those that were read"
+    )
     forms: tuple[FormWords, ...] = Field(
         (), description="the ways in which records come, if there are several; 'fields' then says what is stored"
     )
@@ -261,6 +261,14 @@ class LayoutWords(Words):
     clock: ClockWords
     valid: ValidWords | None = Field(None, description="plausible times; all of the clock's if left out")
     sources: tuple[str, ...] = Field((), description="kinds of source that are decoded by the layout alone")
+    structs: StructWords | None = None
+    match: MatchWords | tuple[MatchWords, ...] | None = Field(
+        None, description="which files are sources: a mapping, or a list of which any fits"
+    )
+    frames: FramesWords | None = None
+    carry: dict[Name, CarryWords] = Field(
+        default_factory=dict, description="values that a record or a line tells for others, by name"
+    )
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
     flags: dict[Name, tuple[FlagWords, ...]] = Field(
         default_factory=dict, description="lists of flags by name, for types to refer to"
@@ -280,3 +288,8 @@ class LayoutWords(Words):
     types: dict[Name, TypeWords] = Field(
         min_length=1, description="the data types by name, the second half of their full names"
     )
+
+    @property
+    def natural(self) -> bool:
+        """Return whether fields are aligned as C compilers do it."""
+        return self.structs is None or self.structs.alignment == "natural"

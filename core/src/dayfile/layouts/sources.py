@@ -26,7 +26,7 @@ from dayfile.stages.parts import StructPart, is_variable
 from dayfile.stages.sums import Sum
 from dayfile.stages.writing import FrameFields
 
-__all__ = ["Framing", "compile_framing", "compile_patterns"]
+__all__ = ["StructFraming", "compile_framing", "compile_patterns"]
 
 TEXT = "text:"
 Call = Callable[[str, Path], Callable[..., Any]]
@@ -89,31 +89,33 @@ def compile_magic(words: str | MagicWords | OrderedBytesWords | None, document: 
 
 
 @dataclass(frozen=True)
-class Framing:
+class StructFraming:
     """How frames are found and read, for either byte order.
 
     Parameters
     ----------
-    make : callable
-        Makes the framer of a byte order.
+    make_framer : callable
+        Makes what finds frames.
     make_fields : callable
         Makes what reads the fields that all frames begin with.
     natural : bool
         Whether fields are aligned as C compilers do it.
     """
 
-    make: Callable[[Order], Framer]
+    make_framer: Callable[[Order], Framer]
     make_fields: Callable[[Order], Reading | None]
     natural: bool
 
-    def make_bodies(self, order: Order) -> Bodies:
+    def make_reading(self, order: Order) -> Bodies:
         """Make what reads frames."""
-        framer, fields = self.make(order), self.make_fields(order)
+        framer, fields = self.make_framer(order), self.make_fields(order)
         before = framer.lead - (fields.size if fields else 0)
         return Bodies(fields, order, self.natural, before, framer.lead, framer.tail)
 
 
-def compile_framing(frames: FramesWords, words: LayoutWords, document: Document, path: Path, call: Call) -> Framing:
+def compile_framing(
+    frames: FramesWords, words: LayoutWords, document: Document, path: Path, call: Call
+) -> StructFraming:
     """Compile where records begin and end.
 
     Parameters
@@ -160,9 +162,9 @@ def compile_framing(frames: FramesWords, words: LayoutWords, document: Document,
         return Synced(shape) if syncs[order] else Sized(shape)
 
     if inside is None:
-        return Framing(make, make_fields, natural)
+        return StructFraming(make, make_fields, natural)
     inner = inside
-    return Framing(lambda order: Nested(make(order), inner.make(order)), inner.make_fields, natural)
+    return StructFraming(lambda order: Nested(make(order), inner.make_framer(order)), inner.make_fields, natural)
 
 
 def check_frame_fields(frames: FramesWords, parts: tuple[StructPart, ...], document: Document, path: Path) -> None:
@@ -189,9 +191,7 @@ def compile_sync(frames: FramesWords, document: Document, path: Path) -> dict[Or
     return {"big": big, "little": little}
 
 
-def compile_check(
-    words: ChecksumWords | None, document: Document, path: Path
-) -> Callable[[Order], Check] | None:
+def compile_check(words: ChecksumWords | None, document: Document, path: Path) -> Callable[[Order], Check] | None:
     """Compile the checksum of frames, for either byte order."""
     if words is None:
         return None

@@ -137,8 +137,10 @@ class Framer(Protocol):
 class Reading(Protocol):
     """Reads the fields of structs in a block of bytes."""
 
-    size: int
-    """Bytes of a struct, where all have the same size."""
+    @property
+    def size(self) -> int:
+        """Bytes of a struct, where all have the same size."""
+        ...
 
     def read(self, block: Bytes, starts: npt.NDArray[np.int64], known: Mapping[str, Any]) -> Columns:
         """Read the fields of the structs that begin at these offsets, all whole within the block."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from dayfile.messages import plural
-from dayfile.stages.base import Columns, Frames, Reading, Wrong
-from dayfile.stages.parts import Order
+from dayfile.stages.base import Columns, Frames, Order, Reading, Wrong
 from dayfile.stages.plan import Form, RecordKind
 from dayfile.stages.structs import Cursor, Struct, StructValues
 from dayfile.stages.writing import write_parts
@@ -42,6 +44,11 @@ class Bodies:
     tail: int = 0
     structs: dict[Form, Struct] = field(default_factory=dict)
 
+    @property
+    def wrong(self) -> None:
+        """Return nothing: framers let only good frames through."""
+        return
+
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
         """Read what all frames begin with."""
         return self.fields.read(frames.block, frames.starts + self.sync, known) if self.fields else {}
@@ -66,6 +73,7 @@ class Bodies:
         frames: Frames,
         values: Mapping[str, Any],
         kind: RecordKind,  # noqa: ARG002 - of the protocol
+        places: npt.NDArray[np.int64],  # noqa: ARG002
     ) -> tuple[StructValues, Wrong]:
         """Read the records of one form; those whose frame has another size are wrong."""
         struct, wrong = self.find_struct(form), Wrong.none(len(frames))

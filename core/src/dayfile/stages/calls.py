@@ -43,7 +43,9 @@ class CalledTimes:
         if answer.shape != (count,) or answer.dtype.kind not in "iM":
             problem = f"{self.call.__name__} must return {count} times, int64 or datetime64, not {answer.dtype}"
             raise PluginError(f"{problem} of shape {answer.shape}")
-        times = answer.astype("datetime64[ns]").astype(np.int64) if answer.dtype.kind == "M" else answer.astype(np.int64)
+        times = (
+            answer.astype("datetime64[ns]").astype(np.int64) if answer.dtype.kind == "M" else answer.astype(np.int64)
+        )
         wrong = Wrong.none(count)
         wrong.add(times == np.iinfo(np.int64).min, "no time")
         return times, wrong

@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import RecordError
+from dayfile.framing.reader import Piece
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Rejected, Remark
-from dayfile.stages.base import Columns, Frames, Split, Stretch, Wrong
+from dayfile.stages.base import Columns, Frames, Stretch, Wrong
+from dayfile.stages.calls import call_for_columns
 from dayfile.stages.plan import Carried, Form, FrameReading, Plan, RecordKind
 from dayfile.stages.records import assemble, assemble_blobs, group_by_keys
 from dayfile.stages.requirements import describe_values, hold_all
 from dayfile.stages.structs import StructValues
 
-__all__ = ["SourceDecoding"]
+__all__ = ["NO_TYPE", "SourceDecoding"]
 
 FRAME_SIZE = "frame_size"
 """Name of the size of a frame, in conditions and sums."""
@@ -64,8 +66,6 @@ class SourceDecoding:
     ----------
     plan : Plan
         How.
-    content : FrameReading
-        What reads its frames.
     name : str
         Name of the source.
     known : mapping of str to object
@@ -75,7 +75,6 @@ class SourceDecoding:
     """
 
     plan: Plan
-    content: FrameReading
     name: str
     known: dict[str, Any]
     head: bytes = b""
@@ -86,35 +85,43 @@ class SourceDecoding:
     carried: dict[str, Any] = field(default_factory=dict)
     """Latest values that are carried on."""
 
-    def decode(self, split: Split, offset: int) -> Iterator[Batch | Rejected | Remark]:
-        """Decode the frames of a block that begins at this offset of the source."""
-        frames = split.frames
-        numbers = self._number(split)
-        yield from self._reject_stretches(split, offset)
+    def decode(self, piece: Piece, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
+        """Decode the frames of a piece of the source."""
+        frames, offset = piece.frames, piece.offset
+        numbers = self._number(piece)
+        yield from self._reject_stretches(piece)
         if not self.plan.ignores_between:
-            yield from self._remark(split.between, offset)
-        groups, others, heads = self.read(frames)
+            yield from self._remark(piece.between)
+        groups, others, heads = self.read(frames, reading)
+        if reading.wrong is not None:
+            yield from self._reject_rows(NO_TYPE, frames, reading.wrong, numbers, offset)
         yield from self._reject_others(frames, heads, others, numbers, offset)
         self._carry_on(groups)
         for rows in groups:
             yield from self._finish(rows, numbers, offset)
 
-    def read(self, frames: Frames) -> tuple[list[TypeRows], npt.NDArray[np.bool_], Columns]:
+    def read(self, frames: Frames, reading: FrameReading) -> tuple[list[TypeRows], npt.NDArray[np.bool_], Columns]:
         """Read the frames of each type; return them, which frames are of none, and what all frames have."""
-        heads = self.content.read_heads(frames, self.known)
+        heads = reading.read_heads(frames, self.known)
         values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
-        left = np.ones(len(frames), bool)
+        left = np.ones(len(frames), bool) if reading.wrong is None else ~reading.wrong.rows
         groups = []
         for kind in self.plan.kinds:
             for form in kind.forms:
                 chosen = left & hold_all(form.requirements, values, len(frames)) if form.requirements else left.copy()
                 left &= ~chosen
                 if chosen.any():
-                    groups.append(self._read_rows(kind, form, frames, chosen, heads))
+                    groups.append(self._read_rows(kind, form, frames, chosen, heads, reading))
         return groups, left, heads
 
     def _read_rows(
-        self, kind: RecordKind, form: Form, frames: Frames, chosen: npt.NDArray[np.bool_], heads: Columns
+        self,
+        kind: RecordKind,
+        form: Form,
+        frames: Frames,
+        chosen: npt.NDArray[np.bool_],
+        heads: Columns,
+        reading: FrameReading,
     ) -> TypeRows:
         """Read the frames of one form of a type."""
         places = np.flatnonzero(chosen)
@@ -122,22 +129,33 @@ class SourceDecoding:
         own = frames if whole else frames.select(places)
         mine = heads if whole else {name: column[places] for name, column in heads.items()}
         names: ChainMap[str, Any] = ChainMap(mine, {FRAME_SIZE: own.lengths}, {}, self.known)
-        found, wrong = self.content.read_bodies(form, own, names, kind)
+        found, wrong = reading.read_bodies(form, own, names, kind, places)
+        if kind.call is not None:
+            found.columns.update(call_for_columns(kind.call, names.new_child(found.columns), len(own)))
         return TypeRows(kind, form, places, own, found, names.new_child(found.columns), wrong)
 
-    def _number(self, split: Split) -> npt.NDArray[np.int64]:
-        """Number the frames of a block over the whole source, rejected ones too."""
-        bad = np.array(sorted(stretch.start for stretch in split.rejected), np.int64)
-        numbers = self.count + np.arange(len(split.frames)) + np.searchsorted(bad, split.frames.starts)
-        self.count += len(split.frames) + len(bad)
+    def _number(self, piece: Piece) -> npt.NDArray[np.int64]:
+        """Number the frames of a piece over the whole source, rejected ones too."""
+        bad = np.array(sorted(stretch.start - piece.offset for stretch in piece.rejected), np.int64)
+        numbers = self.count + np.arange(len(piece.frames)) + np.searchsorted(bad, piece.frames.starts)
+        self.count += len(piece.frames) + len(bad)
         return numbers
 
-    def _reject_stretches(self, split: Split, offset: int) -> Iterator[Rejected]:
+    def _reject_stretches(self, piece: Piece) -> Iterator[Rejected]:
         """Reject what looks like a frame and is none."""
-        before = self.count - len(split.frames) - len(split.rejected)
-        for index, stretch in enumerate(sorted(split.rejected, key=lambda each: each.start)):
-            good = int(np.searchsorted(split.frames.starts, stretch.start))
-            yield self._reject(NO_TYPE, stretch.reason, split.frames.block, stretch, before + index + good, offset)
+        before = self.count - len(piece.frames) - len(piece.rejected)
+        for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):
+            here = Stretch(stretch.start - piece.offset, stretch.length)
+            good = int(np.searchsorted(piece.frames.starts, here.start))
+            yield self._reject(NO_TYPE, stretch.reason, piece.frames.block, here, before + index + good, piece.offset)
+
+    def _reject_rows(
+        self, code: str, frames: Frames, wrong: Wrong, numbers: npt.NDArray[np.int64], offset: int
+    ) -> Iterator[Rejected]:
+        """Reject the frames that are wrong."""
+        for row, reason in sorted(wrong.reasons.items()):
+            stretch = Stretch(int(frames.starts[row]), int(frames.lengths[row]))
+            yield self._reject(code, reason, frames.block, stretch, int(numbers[row]), offset)
 
     def _reject(
         self, code: str, reason: str, block: npt.NDArray[np.uint8], stretch: Stretch, number: int, offset: int
@@ -149,10 +167,10 @@ class SourceDecoding:
             self.plan.instrument, code, reason, RecordError.__name__, (number,), self.name, content, offset=where
         )
 
-    def _remark(self, between: Sequence[Stretch], offset: int) -> Iterator[Remark]:
+    def _remark(self, between: Sequence[Stretch]) -> Iterator[Remark]:
         """Tell of bytes that belong to no frame."""
         for stretch in between:
-            text = f"{plural(stretch.length, 'byte')} from {offset + stretch.start} on are of no frame, and left out"
+            text = f"{plural(stretch.length, 'byte')} from {stretch.start} on are of no frame, and left out"
             yield Remark(self.plan.instrument, NO_TYPE, text, (self.count,))
 
     def _reject_others(
@@ -225,9 +243,7 @@ class SourceDecoding:
         chosen = numbers if len(rows.places) == len(numbers) else numbers[rows.places]
         yield from self._make(rows.kind, rows.found, rows.names, rows.wrong, chosen)
         code = rows.kind.data_type.code
-        for row, reason in sorted(rows.wrong.reasons.items()):
-            stretch = Stretch(int(rows.frames.starts[row]), int(rows.frames.lengths[row]))
-            yield self._reject(code, reason, rows.frames.block, stretch, int(chosen[row]), offset)
+        yield from self._reject_rows(code, rows.frames, rows.wrong, chosen, offset)
         for name, (found, owners) in rows.found.rows.items():
             kind = next(kind for kind in self.plan.kinds if kind.data_type.type == name)
             kept = ~rows.wrong.rows[owners]

@@ -47,8 +47,10 @@ def encode_frames(
         in which form it comes.
     """
     kind = next((kind for kind in plan.kinds if kind.data_type.type == data_type.type), None)
-    content, framer = plan.make_content(plan.byte_order), plan.make_framer(plan.byte_order)
-    if kind is None or not kind.forms or not isinstance(content, Bodies):
+    if kind is None or not kind.forms or plan.framing is None:
+        return None
+    content, framer = plan.framing.make_reading(plan.byte_order), plan.framing.make_framer(plan.byte_order)
+    if not isinstance(content, Bodies):
         return None
     count = len(records)
     values = {**(known or {}), **collect_values(kind, records)}

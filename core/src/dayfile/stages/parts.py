@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from dayfile.model.datatype import STORED_TYPES
+from dayfile.stages.base import Order
 from dayfile.stages.sums import Sum
 
 __all__ = [
     "ODD_TYPES",
     "Bits",
     "Nested",
-    "Order",
     "Placed",
     "Skip",
     "StructPart",
@@ -26,7 +26,6 @@ __all__ = [
 
 ODD_TYPES = {f"{sign}int{8 * size}": size for sign in ("u", "") for size in (3, 5, 6, 7)}
 """Bytes of the integers of widths that NumPy does not have; they are stored in the next wider type."""
-Order = Literal["big", "little"]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.framing.matching import Pattern
+from dayfile.lines.carried_lines import CarriedLine
+from dayfile.lines.lines import LineForm
+from dayfile.lines.numbers import TextColumn
 from dayfile.model.datatype import DataType
-from dayfile.stages.base import Columns, Framer, Frames, Wrong
-from dayfile.stages.parts import Order, StructPart
+from dayfile.stages.base import Columns, Framer, Frames, Order, Wrong
+from dayfile.stages.parts import StructPart
 from dayfile.stages.requirements import Requirement
 from dayfile.stages.structs import StructValues
 from dayfile.stages.sums import Sum
 
-__all__ = ["Carried", "Form", "FrameReading", "Head", "Making", "Plan", "RecordKind"]
+__all__ = ["Carried", "Form", "FrameReading", "Framing", "Head", "LinePlan", "Making", "Plan", "RecordKind"]
 
 
 class Making(Protocol):
@@ -66,12 +70,18 @@ class RecordKind:
         Names of the values of fields that have another name.
     making : Making, optional
         How times are made, where they are not in stored fields.
+    call : callable, optional
+        A function that makes further values of those that were read.
+    columns : tuple of TextColumn
+        What the parts of lines are read as.
     """
 
     data_type: DataType
     forms: tuple[Form, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     making: Making | None = None
+    call: Callable[..., Any] | None = None
+    columns: tuple[TextColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,14 +122,52 @@ class Head:
 class FrameReading(Protocol):
     """Reads what is in frames."""
 
+    @property
+    def wrong(self) -> Wrong | None:
+        """Return which frames are no records, whatever their type; None if that is not known yet."""
+        ...
+
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
         """Read what all frames have, by which their types are found."""
         ...
 
     def read_bodies(
-        self, form: Form, frames: Frames, values: Mapping[str, Any], kind: RecordKind
+        self,
+        form: Form,
+        frames: Frames,
+        values: Mapping[str, Any],
+        kind: RecordKind,
+        places: npt.NDArray[np.int64],
     ) -> tuple[StructValues, Wrong]:
-        """Read the records of one form."""
+        """Read the records of one form, whose frames are those at these places of all that heads were read of."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinePlan:
+    """How lines of text are records.
+
+    Parameters
+    ----------
+    form : LineForm
+        What a line is.
+    carried : tuple of CarriedLine
+        Lines whose values hold for those that follow.
+    """
+
+    form: LineForm
+    carried: tuple[CarriedLine, ...] = ()
+
+
+class Framing(Protocol):
+    """Finds and reads the frames of sources, in either byte order."""
+
+    def make_framer(self, order: Order) -> Framer:
+        """Make what finds frames."""
+        ...
+
+    def make_reading(self, order: Order) -> FrameReading:
+        """Make what reads them."""
         ...
 
 
@@ -131,18 +179,22 @@ class Plan:
     ----------
     instrument : str
         Whose they are.
+    patterns : tuple of Pattern
+        What sources look like.
     kinds : tuple of RecordKind
         The types of records.
-    make_framer : callable
-        Makes the framer of a source, by its byte order.
-    make_content : callable
-        Makes what reads its frames, by its byte order.
+    framing : Framing, optional
+        How frames are found; None for lines of text.
+    lines : LinePlan, optional
+        How lines of text are records.
     byte_order : {'big', 'little'}
         That of sources which do not tell it.
+    natural : bool
+        Whether fields are aligned as C compilers do it.
     head : Head, optional
         What is in front of the frames.
     carried : tuple of Carried
-        Values of earlier records.
+        Values that records tell for others.
     ignored : tuple of tuple of Requirement
         Frames that are left out quietly, if no type describes them.
     ignores_others : bool
@@ -152,10 +204,12 @@ class Plan:
     """
 
     instrument: str
+    patterns: tuple[Pattern, ...]
     kinds: tuple[RecordKind, ...]
-    make_framer: Callable[[Order], Framer]
-    make_content: Callable[[Order], FrameReading]
+    framing: Framing | None = None
+    lines: LinePlan | None = None
     byte_order: Order = "big"
+    natural: bool = False
     head: Head | None = None
     carried: tuple[Carried, ...] = ()
     ignored: tuple[tuple[Requirement, ...], ...] = ()

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.messages import plural
-from dayfile.stages.base import Bytes, Columns, Wrong
+from dayfile.stages.base import Bytes, Columns, Order, Wrong
 from dayfile.stages.parts import (
     Nested,
-    Order,
     Placed,
     Skip,
     StructPart,

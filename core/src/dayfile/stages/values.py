@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.datatype import STORED_TYPES
-from dayfile.stages.base import Columns
-from dayfile.stages.parts import Order, Value
+from dayfile.stages.base import Columns, Order
+from dayfile.stages.parts import Value
 
 __all__ = ["extract", "insert", "join_bits", "make_blank", "split_bits", "widen_type"]
 

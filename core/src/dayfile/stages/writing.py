@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Bytes, Columns
-from dayfile.stages.parts import Nested, Order, Placed, Skip, Value
+from dayfile.stages.base import Bytes, Columns, Order
+from dayfile.stages.parts import Nested, Placed, Skip, Value
 from dayfile.stages.structs import Struct
 from dayfile.stages.values import insert, join_bits
 

@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.framing.crcs import CRCS
 from dayfile.stages.base import Bytes, Offsets, Order
-from dayfile.stages.crcs import CRCS
 
 __all__ = ["CHECKSUMS", "FIRST_SUM_FIRST", "Check", "Checksum"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.framing.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
 from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Order, Split
-from dayfile.stages.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
 
 __all__ = ["Synced", "find_byte_order", "find_pattern", "visit"]
 

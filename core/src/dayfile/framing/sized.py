@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dayfile.framing.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
 from dayfile.stages.base import REST, Bytes, Columns, Frames, Offsets, Split
-from dayfile.stages.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
 
 __all__ = ["Sized", "Walk", "split_walk"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dayfile.framing.shapes import BAD_SIZE, LONGEST, Shape, write_fields
+from dayfile.framing.sized import Walk, split_walk
 from dayfile.stages.base import Bytes, Columns, Order, Reading, Split
-from dayfile.stages.shapes import BAD_SIZE, LONGEST, Shape, write_fields
-from dayfile.stages.sized import Walk, split_walk
 from dayfile.stages.sums import Sum
 
 __all__ = ["Fortran"]

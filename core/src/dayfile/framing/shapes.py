@@ -9,9 +9,9 @@ from typing import Any, overload
 import numpy as np
 
 from dayfile.errors import RecordError
+from dayfile.framing.checksums import Check
 from dayfile.messages import plural
 from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Reading, Split, Stretch, Writing
-from dayfile.stages.checksums import Check
 from dayfile.stages.sums import Sum
 
 __all__ = [

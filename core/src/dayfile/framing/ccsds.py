@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from dayfile.framing.checksums import Check
+from dayfile.framing.shapes import BAD_SIZE, LONGEST, Shape
+from dayfile.framing.sized import Sized, Walk
+from dayfile.framing.synced import Synced
 from dayfile.stages.base import Bytes, Columns, Offsets
-from dayfile.stages.checksums import Check
-from dayfile.stages.shapes import BAD_SIZE, LONGEST, Shape
-from dayfile.stages.sized import Sized, Walk
 from dayfile.stages.sums import Sum
-from dayfile.stages.synced import Synced
 
 __all__ = ["PACKET_FIELDS", "PrimaryHeader", "packets"]
 

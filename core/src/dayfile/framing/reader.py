@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dayfile.framing.shapes import BAD_SIZE, INCOMPLETE, LONGEST
 from dayfile.model.batch import Source
 from dayfile.stages.base import REST, Framer, Frames, Reading, Split, Stretch
-from dayfile.stages.shapes import BAD_SIZE, INCOMPLETE, LONGEST
 from dayfile.stages.sums import Sum
 
 __all__ = ["BLOCK_SIZE", "Head", "Piece", "read_frames"]
@@ -85,12 +85,12 @@ def read_frames(
     Each byte is in a good frame, in a rejected stretch, around frames or between them. A rejected stretch has the
     length that it claims, so there may be good frames in it.
     """
-    gaps = Gaps(offset)
-    wanted = size
+    gaps, stream = Gaps(offset), Stream(source, offset)
+    wanted, content = size, b""
     while offset < source.size:
-        block = np.frombuffer(source.part(offset, wanted), np.uint8)
-        last = offset + len(block) >= source.size
-        split = framer.split(block, known, last=last)
+        content += stream.read(wanted - len(content))
+        last = offset + len(content) >= source.size
+        split = framer.split(np.frombuffer(content, np.uint8), known, last=last)
         rejected = [move_stretch(stretch, offset, source.size) for stretch in split.rejected]
         last = last or any(stretch.length == REST for stretch in split.rejected[-1:])
         between = gaps.follow(split, offset, last=last)
@@ -99,7 +99,30 @@ def read_frames(
             yield Piece(offset, split.frames, rejected, between, around)
         # A frame that is longer than a block is tried again with twice as much: so the work stays linear.
         wanted = size if split.used else 2 * wanted
+        content = content[split.used :]
         offset = source.size if last else offset + split.used
+
+
+class Stream:
+    """The bytes of a source one after the other: each is read once, as that of a compressed one takes long."""
+
+    def __init__(self, source: Source, offset: int) -> None:
+        self.blocks = source.blocks(offset)
+        self.left = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return the next n bytes, fewer at the end of the source."""
+        parts = []
+        while size > 0:
+            if not self.left:
+                following = next(self.blocks, None)
+                if following is None:
+                    break
+                self.left = memoryview(following[1])
+            parts.append(self.left[:size])
+            self.left = self.left[len(parts[-1]) :]
+            size -= len(parts[-1])
+        return b"".join(parts)
 
 
 def move_stretch(stretch: Stretch, by: int, end: int) -> Stretch:

@@ -23,9 +23,9 @@ class Nested:
 
     Examples
     --------
-    >>> from dayfile.stages.fortran import Fortran
-    >>> from dayfile.stages.shapes import Shape
-    >>> from dayfile.stages.sized import Sized
+    >>> from dayfile.framing.fortran import Fortran
+    >>> from dayfile.framing.shapes import Shape
+    >>> from dayfile.framing.sized import Sized
     >>> from dayfile.stages.sums import Sum
     >>> framer = Nested(Fortran(4, "big"), Sized(Shape(Sum.parse(2))))
     >>> stream = framer.outer.join([b"abcd", b"ef"], {}, {})

@@ -1,0 +1,95 @@
+"""What is in lines of text: the values of their parts, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.framing.reader import BLOCK_SIZE, Piece, Stream, move_stretch
+from dayfile.lines.line_reader import LineReader, Parts
+from dayfile.lines.numbers import read_texts
+from dayfile.lines.texts import Texts
+from dayfile.model.batch import Source
+from dayfile.stages.base import Columns, Frames, Wrong
+from dayfile.stages.plan import Form, Plan, RecordKind
+from dayfile.stages.structs import StructValues
+
+__all__ = ["LineRecords", "read_lines"]
+
+
+@dataclass
+class LineRecords:
+    """Reads the lines of a block.
+
+    Parameters
+    ----------
+    parts : Parts
+        Their parts.
+    carried : dict of str to Texts
+        Values that earlier lines told, by name.
+    asked : tuple of str
+        Names of values by which types are told apart.
+    """
+
+    parts: Parts
+    carried: Mapping[str, Texts]
+    asked: tuple[str, ...]
+
+    @property
+    def wrong(self) -> Wrong:
+        """Return which lines have no parts."""
+        return self.parts.wrong
+
+    @cached_property
+    def texts(self) -> Columns:
+        """Return the values that earlier lines told, as text."""
+        return {name: texts.as_array() for name, texts in self.carried.items()}
+
+    def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:  # noqa: ARG002 - of the protocol
+        """Read the values by which types are told apart, and those of earlier lines, as text."""
+        return {name: self.parts.texts(name).as_array() for name in self.asked} | self.texts
+
+    def read_bodies(
+        self,
+        form: Form,  # noqa: ARG002 - of the protocol
+        frames: Frames,  # noqa: ARG002
+        values: Mapping[str, Any],
+        kind: RecordKind,
+        places: npt.NDArray[np.int64],
+    ) -> tuple[StructValues, Wrong]:
+        """Read the values of a type's fields, and as text those of which its times and keys are made."""
+        parts = self.parts if len(places) == len(self.parts) else self.parts.select(places)
+        own = [column for column in kind.columns if column.name not in values]
+        columns, wrong = parts.read(own)
+        for column in kind.columns:
+            if column.name in self.carried:
+                columns[column.name] = read_texts(column, self.carried[column.name].select(places), wrong)
+        plain = (*(kind.making.names if kind.making else ()), *kind.data_type.placement.node.keys)
+        for name in plain:
+            if name not in values:
+                columns[name] = parts.texts(name).as_array()
+        return StructValues(columns), wrong
+
+
+def read_lines(source: Source, start: int, plan: Plan) -> Iterator[tuple[Piece, LineRecords]]:
+    """Read the lines of a source, block by block, each with what reads their parts."""
+    assert plan.lines is not None  # noqa: S101 - for mypy
+    asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
+    reader, stream = LineReader(plan.lines.form, plan.lines.carried), Stream(source, start)
+    offset, content, wanted = start, b"", BLOCK_SIZE
+    while offset < source.size:
+        content += stream.read(wanted - len(content))
+        last = offset + len(content) >= source.size
+        read = reader.read(np.frombuffer(content, np.uint8), last=last)
+        lines = read.lines
+        rejected = [move_stretch(stretch, offset, source.size) for stretch in lines.rejected]
+        between = [move_stretch(stretch, offset, source.size) for stretch in lines.between]
+        yield Piece(offset, lines.frames, rejected, between, []), LineRecords(read.parts, lines.carried, asked)
+        wanted = BLOCK_SIZE if lines.used else 2 * wanted
+        content = content[lines.used :]
+        offset = source.size if last else offset + lines.used

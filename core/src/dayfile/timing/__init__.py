@@ -1,0 +1,1 @@
+"""Times made of the values of records."""
