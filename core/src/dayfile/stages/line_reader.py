@@ -1,0 +1,142 @@
+"""Sources of lines, block by block: each line with its number, its parts, and what earlier lines say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.errors import SourceError
+from dayfile.stages.base import Bytes, Columns, Frames, Wrong
+from dayfile.stages.carried_lines import CarriedLine
+from dayfile.stages.columns import ColumnParts, split_line
+from dayfile.stages.json_lines import JsonParts
+from dayfile.stages.line_kinds import BLANKS
+from dayfile.stages.lines import LineForm, LineSplitter, SourceLines
+from dayfile.stages.numbers import Parse, TextColumn
+from dayfile.stages.pairs import PairParts
+from dayfile.stages.texts import Texts
+
+__all__ = ["LineBlock", "LineReader", "Parts"]
+
+
+class Parts(Protocol):
+    """The parts of n lines: first as texts, by which types are known; then as what a type says that they are."""
+
+    @property
+    def wrong(self) -> Wrong:
+        """Return which lines have no parts."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def texts(self, name: str) -> Texts:
+        """Return the texts of a name, n of them, without a value where the line does not have it."""
+        ...
+
+    def select(self, chosen: npt.NDArray[Any]) -> Parts:
+        """Return the parts of the lines of a mask or of indexes."""
+        ...
+
+    def read(self, columns: Sequence[TextColumn], parse: Parse | None = None) -> tuple[Columns, Wrong]:
+        """Read columns as what they are: arrays of shape (n, …), and which rows are wrong; these hold zeros."""
+        ...
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """What is in a block of a source of lines.
+
+    Parameters
+    ----------
+    lines : SourceLines
+        The lines that may be records, and what is wrong with others.
+    parts : Parts
+        Their parts.
+    """
+
+    lines: SourceLines
+    parts: Parts
+
+
+class LineReader:
+    r"""Reads a source of lines, block by block. Each reading of a source needs a new one.
+
+    Parameters
+    ----------
+    form : LineForm
+        How lines are records.
+    carry : sequence of CarriedLine
+        Lines whose values hold for those that follow.
+
+    Examples
+    --------
+    >>> reader = LineReader(LineForm(columns=("event", "adc")), [CarriedLine.parse("# unit {unit}")])
+    >>> block = reader.read(np.frombuffer(b"# unit north\n1 2.5\n2 x\n", np.uint8), last=True)
+    >>> values, wrong = block.parts.read([TextColumn("event", "uint8"), TextColumn("adc", "float32")])
+    >>> values["event"], wrong.reasons, block.lines.numbers, block.lines.carried["unit"][0]
+    (array([1, 0], dtype=uint8), {1: "adc: 'x' is not a number"}, array([1, 2]), b'north')
+    """
+
+    def __init__(self, form: LineForm, carry: Sequence[CarriedLine] = ()) -> None:
+        self.form = form
+        self.splitter = LineSplitter(form, carry)
+        self.names = form.columns
+        self.header = b""
+
+    def read(self, block: Bytes, *, last: bool) -> LineBlock:
+        """Read a block, which begins where what was used before ends.
+
+        Parameters
+        ----------
+        block : array of uint8, shape (n,)
+            The bytes; what is not used has to be given again, with what follows in the source.
+        last : bool
+            Whether the source ends with the block.
+
+        Raises
+        ------
+        SourceError
+            The first line should have the names of the columns, and has none, or one twice.
+        """
+        lines = self.splitter.split(block, last=last)
+        if self.form.form == "json":
+            return LineBlock(lines, JsonParts.parse(lines.frames, self.form.encoding))
+        if self.form.form == "pairs":
+            return LineBlock(lines, PairParts.parse(lines.frames, self.form.separator))
+        if self.form.columns is None:
+            lines = self._take_header(lines)
+        return LineBlock(lines, ColumnParts(lines.frames, self.names or (), self.form.separator))
+
+    def _take_header(self, lines: SourceLines) -> SourceLines:
+        """Take the names from the first line; leave it out there, and wherever it comes again."""
+        texts = Texts(lines.frames.block, lines.frames.starts, lines.frames.lengths)
+        if self.names is None and len(texts):
+            self.header = texts[0] or b""
+            self.names = self._parse_header(self.header, int(lines.numbers[0]))
+        rows = np.flatnonzero(lines.frames.lengths == len(self.header))
+        first = self.header[:1]
+        rows = rows[lines.frames.block[lines.frames.starts[rows]] == ord(first)] if first else rows[:0]
+        again = [row for row in rows.tolist() if texts[row] == self.header]
+        if not again:
+            return lines
+        kept = np.ones(len(texts), bool)
+        kept[again] = False
+        carried = {name: values.select(kept) for name, values in lines.carried.items()}
+        quiet = lines.quiet + len(again) * len(self.header)
+        frames: Frames = lines.frames.select(kept)
+        return SourceLines(frames, lines.numbers[kept], carried, lines.rejected, lines.between, quiet, lines.used)
+
+    def _parse_header(self, line: bytes, number: int) -> tuple[str, ...]:
+        """Return the names in a line; SourceError if these cannot be the names of columns."""
+        try:
+            parts = [part.strip(BLANKS).decode(self.form.encoding) for part in split_line(line, self.form.separator)]
+        except ValueError as error:
+            raise SourceError(f"line {number} should have the names of the columns: {error}") from error
+        twice = [name for name in parts if name and parts.count(name) > 1]
+        if twice:
+            raise SourceError(f"line {number} has the name {twice[0]!r} of a column twice")
+        return tuple(parts)
