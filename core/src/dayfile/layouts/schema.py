@@ -7,24 +7,15 @@ Formats of sources add their words: a name for ``sources``, and a section.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictInt,
-    StringConstraints,
-    Tag,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
 from pydantic_core import PydanticCustomError
 
+from dayfile.layouts.quantities import PhysicalWords, ValueNames, ValueWords
+from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
-from dayfile.model.datatype import STORED_TYPES
+from dayfile.model.field import STORED_TYPES
 
 __all__ = [
     "BlobsWords",
@@ -46,39 +37,6 @@ __all__ = [
 
 FIELD_TYPES = (*STORED_TYPES, "char")
 HEADER_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time32"))
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-def fold_lines(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Fold a text that was wrapped in the YAML file into one line."""
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-Code = Annotated[str, StringConstraints(min_length=1)]
-Line = Annotated[str, BeforeValidator(fold_lines)]
-
-
-def find_types(annotation: Any) -> set[Any]:  # noqa: ANN401 - any annotation
-    """Find the types in an annotation."""
-    inside = [kind for argument in get_args(annotation) for kind in find_types(argument)]
-    return {annotation, *inside} if isinstance(annotation, type) else set(inside)
-
-
-class Words(BaseModel):
-    """A mapping of the vocabulary: only its own words, values as written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def refuse_true_as_1(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever YAML holds
-        """Refuse true and false (or yes and no) where a number is expected: Python takes them for 1 and 0."""
-        kinds = find_types(cls.model_fields[info.field_name or ""].annotation)
-        values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
-        if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
-            raise PydanticCustomError("number_type", "must be a number, not true or false (or yes, no, on, off)")
-        return value
 
 
 class ClockWords(Words):
@@ -119,6 +77,10 @@ class FieldWords(Words):
     missing: tuple[int | float, ...] | None = Field(
         None,
         description="values that mean 'not measured'; those of the type if left out",
+    )
+    physical: PhysicalWords | None = Field(None, description="physical values of its numbers")
+    values: ValueWords | None = Field(
+        None, description="names of its values, or of ranges such as 3-5; or the name of a list of them"
     )
 
 
@@ -308,6 +270,9 @@ class LayoutWords(Words):
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
     flags: dict[Name, tuple[FlagWords, ...]] = Field(
         default_factory=dict, description="lists of flags by name, for types to refer to"
+    )
+    values: dict[Name, ValueNames] = Field(
+        default_factory=dict, description="lists of names of values, for fields to refer to"
     )
     path: str = Field(description="template of the day file's path")
     base: str = Field(
