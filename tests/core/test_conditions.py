@@ -44,7 +44,7 @@ KEYS = ("station",)
 
 
 def select(where, records, station=501):
-    def look_up(name):
+    def look_up(name, *, stored=False):
         return station if name == "station" else records[name]
 
     return parse_condition(where, HITS, KEYS).holds(look_up, len(records)).tolist()

@@ -17,7 +17,7 @@ from dayfile import Instrument, Node, Placement
 from dayfile.cli import app
 from dayfile.cli.describe import format_type
 from dayfile.errors import PluginError, UsageError
-from dayfile.model.datatype import Element, Flag
+from dayfile.model.field import Element, Flag
 from dayfile.model.packed import HeaderField, Packed
 from dayfile.stores.declarations import make_attributes, read_data_type
 from dayfile.stores.making import make_table

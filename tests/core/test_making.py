@@ -15,7 +15,7 @@ from dayfile.discovery import load
 from dayfile.hdf5 import datatypes
 from dayfile.hdf5.attributes import read_attribute
 from dayfile.hdf5.rows import NativeTable, open_table
-from dayfile.model.datatype import Element, Flag
+from dayfile.model.field import Element, Flag
 from dayfile.stores.declarations import ATTRIBUTES, make_attributes, read_data_type
 from dayfile.stores.making import (
     LARGEST_CHUNK,

@@ -19,7 +19,8 @@ from dayfile.errors import SourceError
 from dayfile.formats.struct_dtypes import make_struct_dtype, to_records, to_structs
 from dayfile.formats.structs import parse_stream, read_stream
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import STORED_TYPES, DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import STORED_TYPES, Field
 from dayfile.model.placement import Node, Placement
 
 C_TYPES = {

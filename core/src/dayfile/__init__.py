@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from dayfile.instrument import Instrument
     from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark, Source
     from dayfile.model.clock import Clock
-    from dayfile.model.datatype import DataType, Field
+    from dayfile.model.datatype import DataType
+    from dayfile.model.field import Field
+    from dayfile.model.physical import Physical
     from dayfile.model.placement import Node, Placement
     from dayfile.model.plausible import Plausible
     from dayfile.model.status import Status
@@ -37,6 +39,7 @@ __all__ = [
     "Instrument",
     "LayoutError",
     "Node",
+    "Physical",
     "Placement",
     "Plausible",
     "Record",
@@ -61,10 +64,11 @@ HOMES = {
     "Clock": "model.clock",
     "DataType": "model.datatype",
     "DayfileError": "errors",
-    "Field": "model.datatype",
+    "Field": "model.field",
     "Instrument": "instrument",
     "LayoutError": "errors",
     "Node": "model.placement",
+    "Physical": "model.physical",
     "Placement": "model.placement",
     "Plausible": "model.plausible",
     "Record": "archive.record",

@@ -98,6 +98,7 @@ class Archive(Pictured, Exported):
         where: str | None = None,
         inside: bool = False,
         missing: Missing = "keep",
+        physical: bool = False,
         **keys: KeyValues,
     ) -> Any:  # noqa: ANN401 - dask has no types
         """Make a DataFrame of dask, one partition a day, each read where it is worked on.
@@ -107,7 +108,7 @@ class Archive(Pictured, Exported):
 
         Parameters
         ----------
-        data_type, start, stop, fields, where, inside, missing, **keys
+        data_type, start, stop, fields, where, inside, missing, physical, **keys
             As for :meth:`read`; what is missing is NaN here in any case.
 
         Raises
@@ -124,7 +125,16 @@ class Archive(Pictured, Exported):
         from dayfile.handover.dask import make_dask_frame
 
         question = ask_range(
-            self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
+            self.finder,
+            data_type,
+            start,
+            stop,
+            keys,
+            fields=fields,
+            where=where,
+            inside=inside,
+            missing=missing,
+            physical=physical,
         )
         days = DayReader(self.finder, question, self.read_bytes)
         return make_dask_frame(days.read, len(days.divisions) - 1, days.divisions)

@@ -21,8 +21,8 @@ from dayfile.errors import UsageError
 from dayfile.handover.columns import decode_texts, iterate_columns
 from dayfile.handover.xarray import build_dataset
 from dayfile.messages import list_some, suggest, suggest_near
-from dayfile.model.datatype import Field
-from dayfile.model.forms import float_field
+from dayfile.model.field import Field
+from dayfile.model.forms import describe_physical, float_field
 from dayfile.model.instants import Time
 
 __all__ = ["DayfileEntrypoint", "LazyField"]
@@ -70,7 +70,18 @@ class DayfileEntrypoint(BackendEntrypoint):
 
     description = "Archives of dayfile, and day files"
     open_dataset_parameters: ClassVar[Any] = (
-        *("filename_or_obj", "drop_variables", "group", "start", "stop", "where", "inside", "missing", "keys"),
+        *(
+            "filename_or_obj",
+            "drop_variables",
+            "group",
+            "start",
+            "stop",
+            "where",
+            "inside",
+            "missing",
+            "physical",
+            "keys",
+        ),
     )
 
     def open_dataset(  # type: ignore[override]  # xarray gives the arguments by name
@@ -84,6 +95,7 @@ class DayfileEntrypoint(BackendEntrypoint):
         where: str | None = None,
         inside: bool = False,
         missing: Missing = "keep",
+        physical: bool = False,
         keys: Mapping[str, KeyValues] | None = None,
         **others: object,
     ) -> xr.Dataset:
@@ -97,7 +109,7 @@ class DayfileEntrypoint(BackendEntrypoint):
             Fields to leave out.
         group : str, optional
             Name of the data type; not needed where there is only one.
-        start, stop, where, inside, missing
+        start, stop, where, inside, missing, physical
             As for :meth:`dayfile.Archive.read`; what is missing is NaN here in any case.
         keys : mapping, optional
             Keys as for :meth:`dayfile.Archive.read`: ``{"station": [501, 502]}``.
@@ -120,16 +132,19 @@ class DayfileEntrypoint(BackendEntrypoint):
             is_key = word in list_key_names(finder.find_newest(name))
             near = f"; write keys={{{word!r}: …}}" if is_key else suggest_near(word, self.open_dataset_parameters)
             raise UsageError(f"the engine of dayfile takes no {word!r}{near}", where=path)
-        question = ask_range(finder, name, start, stop, keys or {}, where=where, inside=inside, missing=missing)
+        question = ask_range(
+            finder, name, start, stop, keys or {}, where=where, inside=inside, missing=missing, physical=physical
+        )
+        described = describe_physical(question.data_type) if physical else question.data_type
         lazy = LazyRecords(finder, question)
         left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         values = {
             field.name: indexing.LazilyIndexedArray(LazyField(lazy, field))
-            for field in question.data_type.fields
+            for field in described.fields
             if field.name not in left_out
         }
         columns = {column.name: column.values for column in iterate_columns(lazy.index, blobs=False)}
-        return build_dataset(question.data_type, lazy.index.times, columns, values)
+        return build_dataset(described, lazy.index.times, columns, values)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:  # noqa: ANN401 - anything that xarray is given
         """Return whether this is the directory of an archive; day files need ``engine="dayfile"``."""

@@ -73,10 +73,12 @@ def read_files(
                 if len(part.rows.array):
                     parts.append(part)
     check_key_values(finder, question, seen)
-    records = join_parts(form, parts, arena, all_fields=all_fields)
+    records = join_parts(form, parts, arena, all_fields=all_fields or question.physical)
     if names is not None:
         known = newest.dtype.names or ()
         records = replace(records, left_out=tuple(name for name in known if name not in names))
+    if question.physical:
+        records = records.to_physical()
     if question.missing == "nan":
         records = records.mark_missing()
     if question.fields is not None:

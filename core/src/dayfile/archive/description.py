@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dayfile.messages import plural
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 
 __all__ = ["Description", "Key", "Total"]
 
@@ -98,7 +99,7 @@ class Description:
             values = list(dict.fromkeys(str(key[name]) for key in self.keys if name in key))
             yield f"{name}: {', '.join(values[:10])}{f' and {len(values) - 10} more' if len(values) > 10 else ''}"
         rows = [("field", "type", "unit", "meaning")]
-        rows += [(each.name, f"{each.type}{list(each.shape) or ''}", each.unit, each.doc) for each in self.fields]
+        rows += [(each.name, f"{each.type}{list(each.shape) or ''}", each.units, each.doc) for each in self.fields]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for row in rows:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -56,6 +56,7 @@ class Exported(Inventory):
         day: str | dt.date | np.datetime64 | None = None,
         fields: str | Iterable[str] | None = None,
         where: str | None = None,
+        physical: bool = False,
         byte_order: ByteOrder = "big",
         **keys: KeyValues,
     ) -> Export:
@@ -65,7 +66,7 @@ class Exported(Inventory):
 
         Parameters
         ----------
-        data_type, start, stop, fields, where, **keys
+        data_type, start, stop, fields, where, physical, **keys
             As for :meth:`read`.
         out : str, Path or text stream
             The file; a stream, such as ``sys.stdout``, for formats of text; a directory, made if absent, for formats
@@ -106,6 +107,7 @@ class Exported(Inventory):
         name, exporter = choose_exporter(self.plugins, known, format, target)
         if isinstance(exporter, Exporter):
             given = {"range": (start, stop), "keys": tuple(keys.values()), "fields": (fields,), "where": (where,)}
+            given["physical values"] = (physical or None,)
             unused = [what for what, values in given.items() if any(value is not None for value in values)]
             if unused or day is None:
                 wrong = f"it takes no {' and no '.join(unused)}" if unused else "name the day"
@@ -113,7 +115,9 @@ class Exported(Inventory):
             return self._export_day(data_type, target, name, exporter, parse_date(day), byte_order)
         begin, end = find_range(start, stop, day)
         readers = self.plugins.blob_readers(described)
-        selection = select_records(self, data_type, begin, end, fields=fields, where=where, readers=readers, **keys)
+        selection = select_records(
+            self, data_type, begin, end, fields=fields, where=where, physical=physical, readers=readers, **keys
+        )
         counted = [0]
         selection = replace(selection, read=partial(count_pieces, selection, counted))
         if isinstance(target, Path):

@@ -43,6 +43,7 @@ def select_records(
     *,
     fields: str | Iterable[str] | None = None,
     where: str | None = None,
+    physical: bool = False,
     readers: Mapping[str, BlobReader] | None = None,
     **keys: KeyValues,
 ) -> Selection:
@@ -52,7 +53,7 @@ def select_records(
     ----------
     archive : Inventory
         Where they are.
-    data_type, start, stop, fields, where, **keys
+    data_type, start, stop, fields, where, physical, **keys
         As for :meth:`dayfile.Archive.read`.
     readers : mapping of str to BlobReader, optional
         What reads the blobs of fields as samples.
@@ -62,12 +63,15 @@ def select_records(
     UsageError, TimeError
         As for :meth:`dayfile.Archive.read`; for a key that no record has when the records are read.
     """
-    question = ask_range(archive.finder, data_type, start, stop, keys, fields=fields, where=where, inside=True)
+    question = ask_range(
+        archive.finder, data_type, start, stop, keys, fields=fields, where=where, inside=True, physical=physical
+    )
     dtypes = find_key_dtypes(archive, data_type, list_key_names(question.data_type))
     newest = question.data_type
-    empty = Records(
-        newest, np.zeros(0, newest.dtype), {name: np.zeros(0, dtype) for name, dtype in dtypes.items()}
-    ).select(newest.dtype.names or () if question.fields is None else question.fields)
+    empty = Records(newest, np.zeros(0, newest.dtype), {name: np.zeros(0, dtype) for name, dtype in dtypes.items()})
+    empty = (empty.to_physical() if physical else empty).select(
+        newest.dtype.names or () if question.fields is None else question.fields
+    )
     blobs = empty.data_type.blob_fields
     most = PIECE_ROWS_WITH_BLOBS if blobs else PIECE_ROWS
     rows = min(most, max(1, EXPORT_BYTES // max(1, empty.data_type.dtype.itemsize)))

@@ -14,7 +14,7 @@ from dayfile.errors import UsageError
 from dayfile.messages import suggest, suggest_near
 from dayfile.model.conditions import Condition, parse_condition
 from dayfile.model.datatype import DataType
-from dayfile.model.forms import float_field
+from dayfile.model.forms import describe_physical, find_physical, find_sources, float_field, narrow
 
 __all__ = [
     "Choice",
@@ -31,7 +31,7 @@ __all__ = [
 KeyValue = str | int
 KeyValues = KeyValue | Iterable[KeyValue]
 """One value of a key, or several."""
-ARGUMENTS = ("start", "stop", "fields", "where", "inside", "missing")
+ARGUMENTS = ("start", "stop", "fields", "where", "inside", "missing", "physical")
 """What else a question says, beside keys."""
 Missing = Literal["keep", "nan"]
 Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
@@ -71,6 +71,8 @@ class Question:
         What has to hold for a record.
     missing : {'keep', 'nan'}
         Whether values that are missing become NaN.
+    physical : bool
+        Whether values become physical ones, also those that ``where`` compares.
     """
 
     data_type: DataType
@@ -81,13 +83,14 @@ class Question:
     fields: tuple[str, ...] | None = None
     where: Condition | None = None
     missing: Missing = "keep"
+    physical: bool = False
 
     @property
     def stored_names(self) -> tuple[str, ...] | None:
         """Return the fields that records need when they are joined: those asked for, and those of times."""
         if self.fields is None:
             return None
-        return tuple(dict.fromkeys([*self.fields, *self.data_type.timing.field_names]))
+        return tuple(dict.fromkeys([*self._with_sources(self.fields), *self.data_type.timing.field_names]))
 
     @property
     def read_names(self) -> tuple[str, ...] | None:
@@ -96,7 +99,11 @@ class Question:
             return None
         known = self.data_type.dtype.names or ()
         needed = [name for name in (self.where.names if self.where else ()) if name in known]
-        return tuple(dict.fromkeys([*self.stored_names, *sorted(needed)]))
+        return tuple(dict.fromkeys([*self.stored_names, *self._with_sources(sorted(needed))]))
+
+    def _with_sources(self, names: Iterable[str]) -> list[str]:
+        """Return names of fields, with those that their physical values need if these are asked for."""
+        return [*names, *(find_sources(self.data_type, names) if self.physical else ())]
 
     def wants(self, keys: Mapping[str, KeyValue]) -> bool:
         """Return whether records with these keys are asked for."""
@@ -111,10 +118,12 @@ class Question:
         """Find the records of a table for which the condition holds, shape (n,)."""
         assert self.where is not None  # noqa: S101 - for mypy
 
-        def look_up(name: str) -> Any:  # noqa: ANN401 - the values of a field, or of a key
+        def look_up(name: str, *, stored: bool = False) -> Any:  # noqa: ANN401 - the values of a field, or of a key
             if name in keys:
                 return keys[name]
             field = self.data_type.field(name)
+            if self.physical and not stored and (field.physical or field.named):
+                return self._find_physical(rows, name)
             there = name in (rows.dtype.names or ())
             values = rows[name] if there else np.full((len(rows), *field.array_shape), field.default, field.base)
             if self.missing == "keep" or not field.missing:
@@ -122,6 +131,12 @@ class Question:
             return np.where(field.is_missing(values), np.nan, values.astype(float_field(field).base))
 
         return self.where.holds(look_up, len(rows))
+
+    def _find_physical(self, rows: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+        """Find the physical values of a field, or its names as conditions compare them."""
+        needed = narrow(self.data_type, [name, *find_sources(self.data_type, [name])])
+        values = find_physical(needed.conform(rows), needed, name)
+        return np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
 
 
 def list_key_values(data_type: DataType, keys: Mapping[str, KeyValues]) -> dict[str, tuple[str, ...]]:
@@ -177,6 +192,7 @@ def ask(
     fields: str | Iterable[str] | None = None,
     where: str | None = None,
     missing: Missing = "keep",
+    physical: bool = False,
 ) -> Question:
     """Make a question of what was asked for.
 
@@ -187,6 +203,9 @@ def ask(
     """
     if missing not in ("keep", "nan"):
         raise UsageError(f"missing={missing!r}: write 'keep' for values as they are stored, or 'nan'")
-    condition = None if where is None else parse_condition(where, data_type, list_key_names(data_type))
+    compared = describe_physical(data_type) if physical else data_type
+    condition = None if where is None else parse_condition(where, compared, list_key_names(data_type))
     names = list_field_names(data_type, fields)
-    return Question(data_type, first, last, choice, list_key_values(data_type, keys), names, condition, missing)
+    return Question(
+        data_type, first, last, choice, list_key_values(data_type, keys), names, condition, missing, physical
+    )

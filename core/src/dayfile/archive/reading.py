@@ -75,6 +75,7 @@ class Reader:
         where: str | None = None,
         inside: bool = False,
         missing: Missing = "keep",
+        physical: bool = False,
         **keys: KeyValues,
     ) -> Records:
         """Read the records of the time from ``start`` to ``stop``.
@@ -101,6 +102,10 @@ class Reader:
             What ``where`` compares, and the records hold, for values that mean "not measured". ``keep``: the values as
             they are stored. ``nan``: NaN, so that no comparison but ``!=`` holds; fields that have such values become
             floats. Tables of other libraries, made by ``to_pandas`` and the like, have NaN or null in any case.
+        physical : bool
+            Whether records have physical values, as the layout declares them, in place of stored ones: float64 with NaN
+            for what is missing, and texts for values that have names. ``where`` compares these too; see
+            :meth:`dayfile.Records.to_physical`.
         **keys : str or int, or a list of them
             Only records with these keys, such as ``station=501`` or ``station=[501, 502]``.
 
@@ -123,7 +128,16 @@ class Reader:
         ``open_archive("archive").read("muon.hits", "2024-05-01", "2024-05-02", where="energy > 5")``
         """
         question = ask_range(
-            self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
+            self.finder,
+            data_type,
+            start,
+            stop,
+            keys,
+            fields=fields,
+            where=where,
+            inside=inside,
+            missing=missing,
+            physical=physical,
         )
         return answer(self.finder, question, self.read_bytes)
 
@@ -138,6 +152,7 @@ class Reader:
         where: str | None = None,
         inside: bool = False,
         missing: Missing = "keep",
+        physical: bool = False,
         **keys: KeyValues,
     ) -> Iterator[Records]:
         """Read a range that may be larger than the memory, in pieces: together they are what :meth:`read` returns.
@@ -147,7 +162,7 @@ class Reader:
 
         Parameters
         ----------
-        data_type, start, stop, fields, where, inside, missing, **keys
+        data_type, start, stop, fields, where, inside, missing, physical, **keys
             As for :meth:`read`.
         rows : int
             Records of each piece; the last one has fewer.
@@ -169,7 +184,16 @@ class Reader:
         if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
             raise UsageError(f"rows={rows!r}: a piece has at least 1 record")
         question = ask_range(
-            self.finder, data_type, start, stop, keys, fields=fields, where=where, inside=inside, missing=missing
+            self.finder,
+            data_type,
+            start,
+            stop,
+            keys,
+            fields=fields,
+            where=where,
+            inside=inside,
+            missing=missing,
+            physical=physical,
         )
         return answer_in_pieces(self.finder, question, rows, self.read_bytes, self.window_bytes)
 
@@ -253,6 +277,7 @@ def ask_range(
     where: str | None = None,
     inside: bool = False,
     missing: Missing = "keep",
+    physical: bool = False,
 ) -> Question:
     """Make a question of what is asked of a range of times; see :meth:`Reader.read`."""
     newest = finder.find_newest(data_type)
@@ -265,4 +290,4 @@ def ask_range(
             f"the range from {start} to {stop} is empty: as a stop, a day, month or year means its beginning"
         )
     choice = partial(find_inside if inside else find_valid_between, start=first, stop=last)
-    return ask(newest, first, last, choice, keys, fields=fields, where=where, missing=missing)
+    return ask(newest, first, last, choice, keys, fields=fields, where=where, missing=missing, physical=physical)

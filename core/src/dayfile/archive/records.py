@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
+from dayfile.archive.converted import Converted
 from dayfile.archive.drawing import Drawn
 from dayfile.archive.record import Record, refuse_attribute
 from dayfile.errors import UsageError
 from dayfile.handover.methods import HandedOn
 from dayfile.messages import plural, suggest
 from dayfile.model.datatype import DataType
-from dayfile.model.forms import as_floats, drop_fields, narrow, pick_fields, take_rows
+from dayfile.model.forms import drop_fields, narrow, pick_fields, take_rows
 from dayfile.model.packed import Length, Packed, unpack
 from dayfile.model.times import TIME_WORDS
 from dayfile.model.validity import find_end_seconds
@@ -28,7 +29,7 @@ Rows = slice | Sequence[int] | Sequence[bool] | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, repr=False)
-class Records(HandedOn, Drawn):
+class Records(Converted, HandedOn, Drawn):
     """Records of one data type, in time order.
 
     A table: ``records["hp"]`` is a field or key, ``records[["hp"]]`` the records with only some fields, ``records[5]``
@@ -219,17 +220,6 @@ class Records(HandedOn, Drawn):
             parts[0].nearest if not any(map(len, parts)) else (),
             parts[0].left_out,
         )
-
-    def mark_missing(self) -> Records:
-        """Return the records with NaN for what is missing: fields that have missing values become floats.
-
-        Fields of 8 and 16 bits become float32, longer ones float64.
-        """
-        array, data_type = as_floats(self.array, self.data_type)
-        timed = self.data_type.timing.field_names
-        changed = any(field.missing for field in self.data_type.fields if field.name in timed)
-        stamps = pick_fields(self._timed, timed) if changed and self.stamps is None else self.stamps
-        return replace(self, array=array, data_type=data_type, stamps=stamps)
 
     @property
     def _timed(self) -> npt.NDArray[Any]:

@@ -17,7 +17,8 @@ from dayfile.cli.output import find_width
 from dayfile.messages import plural
 
 if TYPE_CHECKING:
-    from dayfile.model.datatype import DataType, Element, Field, Flag
+    from dayfile.model.datatype import DataType
+    from dayfile.model.field import Element, Field, Flag
     from dayfile.model.packed import Packed
 
 __all__ = ["describe"]
@@ -144,11 +145,13 @@ def describe_buffer(packed: Packed) -> str:
 
 def format_fields(data_type: DataType, width: int) -> Iterator[str]:
     """Format a line for each field, with longer meanings wrapped, and its bits, values and elements below."""
-    rows = [(field.name, format_shape(field), field.unit) for field in data_type.fields]
+    rows = [(field.name, format_shape(field), field.units) for field in data_type.fields]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for field, row in zip(data_type.fields, rows, strict=True):
         lead = "  ".join(cell.ljust(length) for cell, length in zip(row, widths, strict=True)) + "  "
         yield from format_entry(lead, field.doc, width)
+        if field.physical is not None:
+            yield from format_entry("    physical  ", field.physical.describe(), width)
         flags = [flag for flag in data_type.flags if flag.field == field.name]
         elements = [element for element in data_type.elements if element.field == field.name]
         yield from format_meanings(flags, elements, width)

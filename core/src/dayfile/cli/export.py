@@ -14,6 +14,7 @@ from dayfile.cli.coverage import FromOption, ToOption, TypeArgument
 from dayfile.cli.keys import KeyOption, parse_keys_given
 from dayfile.cli.output import end_for_lost_output, find_output_error, say
 from dayfile.cli.run import ArchiveOption
+from dayfile.cli.show import PhysicalOption
 from dayfile.messages import plural, printable
 
 __all__ = ["export"]
@@ -60,6 +61,7 @@ def export(
     where: Annotated[
         str | None, typer.Option(metavar="CONDITION", help="Only records for which this holds: 'rate[0] > 5'.")
     ] = None,
+    physical: PhysicalOption = False,
     archive: ArchiveOption = Path("archive"),
     byte_order: Annotated[
         ByteOrderOption, typer.Option(help="Byte order, of formats that have a choice.")
@@ -92,6 +94,7 @@ def export(
         day=day,
         fields=names,
         where=where,
+        physical=physical,
         byte_order=byte_order.value,
         **keys,
     )

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
     from dayfile.archive.records import Records
 
-__all__ = ["show"]
+__all__ = ["PhysicalOption", "show"]
+
+PhysicalOption = Annotated[
+    bool,
+    typer.Option("--physical", help="Physical values and names in place of stored numbers; --where compares them."),
+]
 
 SCREEN_ROWS = 20
 """Records on a screen, if they fit as rows."""
@@ -56,6 +61,7 @@ def show(
     ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, a column for each element of an array.")] = False,
+    physical: PhysicalOption = False,
     archive: ArchiveOption = Path("archive"),
 ) -> None:
     """Show records of a type, in time order.
@@ -74,11 +80,12 @@ def show(
     keys = parse_keys_given(opened, data_type, key)
     if at is not None:
         records = opened.at(data_type, at, **keys)
+        records = records.to_physical() if physical else records
         pieces = iter([records if names is None else records[names]])
     elif as_json or as_csv:
-        pieces = opened.iter(data_type, from_, to, fields=names, where=where, **keys)
+        pieces = opened.iter(data_type, from_, to, fields=names, where=where, physical=physical, **keys)
     else:
-        pieces = iter([opened.read(data_type, from_, to, fields=names, where=where, **keys)])
+        pieces = iter([opened.read(data_type, from_, to, fields=names, where=where, physical=physical, **keys)])
     if as_json:
         write_json(itertools.islice(make_objects(pieces, names), rows))
     elif as_csv:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from dayfile.errors import PluginError, StorageError
 from dayfile.messages import plural, suggest
 from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark
-from dayfile.model.datatype import STORED_TYPES, DataType
+from dayfile.model.datatype import DataType
+from dayfile.model.field import STORED_TYPES
 from dayfile.model.placement import NODE_KEY
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import find_stamp_problem

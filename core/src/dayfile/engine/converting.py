@@ -13,6 +13,7 @@ from dayfile.errors import SourceError, UsageError
 from dayfile.messages import list_some, suggest
 from dayfile.model.batch import NO_BLOBS, Batch, Blobs
 from dayfile.model.datatype import DataType
+from dayfile.model.physical import AS_STORED
 from dayfile.model.placement import NODE_KEY
 from dayfile.stores.nodes import Keys, fill_path
 
@@ -55,6 +56,7 @@ def convert(
     if blobs is not None and not isinstance(blobs, Mapping):
         raise UsageError(f"blobs of {data_type.name} must be values by the name of their field: blobs={{'name': …}}")
     if isinstance(records, Records):
+        refuse_physical(records, data_type)
         keys = find_keys(records, data_type) | dict(keys)
         blobs = {name: records.all_blobs(name) for name in records.data_type.blob_fields} | dict(blobs or {})
         records = records.array
@@ -77,6 +79,17 @@ def convert(
     numbers = np.arange(len(converted))
     whole = require_keys(data_type, complete_keys(data_type, convert_keys(keys, data_type)))
     return form, Batch(data_type.instrument, data_type.code, converted, numbers, whole, found)
+
+
+def refuse_physical(records: Records, data_type: DataType) -> None:
+    """Raise a UsageError for records with physical values or names in place of the numbers that are stored."""
+    given = {field.name: field for field in records.data_type.fields}
+    for field in data_type.fields:
+        found = given.get(field.name, field)
+        converted = field.physical not in (None, AS_STORED) and found.physical == AS_STORED
+        if converted or (field.named and found.type == "char"):
+            problem = f"{field.name} of these records of {data_type.name} is {'physical' if converted else 'a name'}"
+            raise UsageError(f"{problem}; put records with stored values, read without physical=True")
 
 
 def find_keys(records: Records, data_type: DataType) -> dict[str, object]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dayfile.errors import PluginError
 from dayfile.export.base import BlobReader, Selection
 from dayfile.handover.columns import FieldColumn, RecordTable, iterate_columns
-from dayfile.model.datatype import Field
+from dayfile.model.field import Field
 
 __all__ = ["SAMPLE_BYTES", "Block", "holds_bytes", "read_selection"]
 

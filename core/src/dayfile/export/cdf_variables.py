@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from dayfile.export.base import Selection
-from dayfile.model.datatype import SPAN, DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import SPAN, Field
 
 __all__ = ["EPOCH", "CdfVariable", "describe_file", "describe_variables"]
 

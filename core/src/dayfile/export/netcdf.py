@@ -14,7 +14,7 @@ from dayfile.export.base import RangeExporter, Selection
 from dayfile.export.blocks import SAMPLE_BYTES, Block, read_selection
 from dayfile.handover.columns import FieldColumn, find_time_name, import_extra
 from dayfile.handover.xarray import describe_variable, name_dimensions
-from dayfile.model.datatype import Field
+from dayfile.model.field import Field
 
 __all__ = ["NetcdfExporter"]
 

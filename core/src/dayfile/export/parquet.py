@@ -13,7 +13,7 @@ from dayfile.export.base import RangeExporter, Selection
 from dayfile.export.blocks import Block, holds_bytes, read_selection
 from dayfile.handover.arrow import make_arrow_table
 from dayfile.handover.columns import import_extra
-from dayfile.model.datatype import Field
+from dayfile.model.field import Field
 
 __all__ = ["ParquetExporter"]
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.model.forms import float_field
 
 __all__ = [

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.handover.columns import RecordTable, import_extra, iterate_columns
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.schema import TypeWords
 from dayfile.messages import suggest
-from dayfile.model.datatype import Field
+from dayfile.model.field import Field
 from dayfile.model.plot_default import PlotDefault, has_element, split_element
 
 __all__ = ["compile_plot"]

@@ -15,10 +15,10 @@ from dayfile.layouts.part_words import FieldWords
 from dayfile.layouts.parts import count_fields
 from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
 from dayfile.messages import plural, suggest
-from dayfile.model.datatype import SPAN, STORED_TYPES, Element, Field, Flag
+from dayfile.model.field import SPAN, STORED_TYPES, Element, Field, Flag
 from dayfile.model.packed import COLUMNS, HeaderField, Packed
 
-__all__ = ["compile_elements", "compile_flags", "compile_missing", "compile_packed"]
+__all__ = ["check_value", "compile_elements", "compile_flags", "compile_missing", "compile_packed", "parse_range"]
 
 FLAG_KINDS: tuple[Literal["bit", "value", "index"], ...] = ("bit", "value", "index")
 

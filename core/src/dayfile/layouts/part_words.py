@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from dayfile.layouts.quantities import PhysicalWords, ValueWords
 from dayfile.layouts.words import Line, Name, Words
-from dayfile.model.datatype import STORED_TYPES
+from dayfile.model.field import STORED_TYPES
 from dayfile.stages.parts import ODD_TYPES
 
 __all__ = [
@@ -34,6 +35,8 @@ class BitWords(Words):
     unit: str = Field("", description="physical unit")
     doc: Line = Field("", description="meaning")
     missing: tuple[int, ...] | None = Field(None, description="values that mean 'not measured'")
+    physical: PhysicalWords | None = Field(None, description="physical values, as of a field")
+    values: ValueWords | None = Field(None, description="names of its values, as of a field")
 
 
 class FieldWords(Words):
@@ -54,6 +57,10 @@ class FieldWords(Words):
     missing: tuple[int | float, ...] | None = Field(
         None,
         description="values that mean 'not measured'; those of the type if left out",
+    )
+    physical: PhysicalWords | None = Field(None, description="physical values of its numbers")
+    values: ValueWords | None = Field(
+        None, description="names of its values, or of ranges such as 3-5; or the name of a list of them"
     )
     bits: tuple[BitWords, ...] = Field((), description="parts of an integer, each a field of its own")
     first: Literal["high", "low"] | None = Field(

@@ -68,7 +68,7 @@ def store_bits(bits: BitWords, prefix: str, shape: tuple[int | str, ...]) -> Fie
     """Return the field that keeps some bits of an integer."""
     width = next(width for width in (8, 16, 32, 64) if bits.bits <= width)
     kind = {"unsigned": f"uint{width}", "signed": f"int{width}", "bool": "bool"}[bits.type]
-    more = {} if bits.missing is None else {"missing": bits.missing}
+    more = {word: getattr(bits, word) for word in ("missing", "physical", "values") if word in bits.model_fields_set}
     return FieldWords(name=f"{prefix}{bits.name}", type=kind, shape=shape, unit=bits.unit, doc=bits.doc, **more)
 
 

@@ -19,6 +19,7 @@ from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.part_words import FieldWords
 from dayfile.layouts.parts import count_fields, find_shape, list_fields, list_stored_fields
+from dayfile.layouts.physical import compile_physical, compile_value_names
 from dayfile.layouts.plans import compile_plan
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
@@ -26,7 +27,8 @@ from dayfile.layouts.times import check_timing, compile_clock, compile_timing, c
 from dayfile.layouts.words import Words
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
+from dayfile.model.datatype import DataType, Version
+from dayfile.model.field import STORED_TYPES, Field
 from dayfile.model.placement import Node, Placement
 from dayfile.stages.plan import Plan
 from dayfile.stores.registry import find_store, list_store_names
@@ -195,7 +197,10 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         yield replace(
             data_type,
             versions=tuple(compile_versions(type_words, document, path)),
-            flags=tuple(compile_flags(type_words, data_type.fields, words, document, path)),
+            flags=(
+                *compile_flags(type_words, data_type.fields, words, document, path),
+                *compile_value_names(data_type.fields, words, document, list_fields(type_words, path)),
+            ),
             elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
             packed=compile_packed(type_words, data_type.fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
@@ -217,6 +222,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
     check_type(type_words, fields, tuple(declared), clock, document, path)
     timing = compile_timing(type_words)
     fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
+    fields = tuple(compile_physical(type_words, fields, document, declared))
     data_type = DataType(
         instrument=words.instrument,
         type=name,

@@ -14,9 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
 from dayfile.layouts.part_words import PartWords, StructWords
+from dayfile.layouts.quantities import ValueNames
 from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
-from dayfile.model.datatype import STORED_TYPES
+from dayfile.model.field import STORED_TYPES
 
 __all__ = [
     "BlobsWords",
@@ -272,6 +273,9 @@ class LayoutWords(Words):
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
     flags: dict[Name, tuple[FlagWords, ...]] = Field(
         default_factory=dict, description="lists of flags by name, for types to refer to"
+    )
+    values: dict[Name, ValueNames] = Field(
+        default_factory=dict, description="lists of names of values, for fields to refer to"
     )
     path: str = Field(description="template of the day file's path")
     base: str = Field(

@@ -8,7 +8,7 @@ from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.schema import CalendarWords, CountWords, LayoutWords, TimeWords, TypeWords
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock
-from dayfile.model.datatype import Field
+from dayfile.model.field import Field
 from dayfile.model.instants import as_utc
 from dayfile.model.plausible import Plausible
 from dayfile.model.stamps import find_stamp_problem

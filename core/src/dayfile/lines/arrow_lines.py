@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.lines.arrow_numbers import ODD
-from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.lines.numbers import TextColumn, read_texts, round_to
 from dayfile.lines.texts import Texts
+from dayfile.stages.base import Columns, Frames, Wrong
 
 __all__ = ["read_at_once"]
 

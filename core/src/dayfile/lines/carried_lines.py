@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Frames
 from dayfile.lines.line_kinds import find_beginning
 from dayfile.lines.texts import Texts
+from dayfile.stages.base import Frames
 
 __all__ = ["CarriedLine", "CarriedValues", "Carrying"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Bytes, Columns, Frames, Wrong
 from dayfile.lines.line_kinds import BLANKS
 from dayfile.lines.numbers import Parse, TextColumn, read_texts
 from dayfile.lines.texts import HAS_ARROW, Texts
+from dayfile.stages.base import Bytes, Columns, Frames, Wrong
 
 __all__ = ["Cells", "ColumnParts", "split_line", "split_lines", "split_one_by_one"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.lines.numbers import Parse, TextColumn, name_values, quote, read_texts
 from dayfile.lines.texts import Texts
+from dayfile.stages.base import Columns, Frames, Wrong
 
 __all__ = ["ABSENT", "JsonParts", "NumberText", "find_value", "parse_object"]
 

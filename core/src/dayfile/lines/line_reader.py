@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import SourceError
-from dayfile.stages.base import Bytes, Columns, Frames, Wrong
 from dayfile.lines.carried_lines import CarriedLine
 from dayfile.lines.columns import ColumnParts, split_line
 from dayfile.lines.json_lines import JsonParts
@@ -19,6 +18,7 @@ from dayfile.lines.lines import LineForm, LineSplitter, SourceLines
 from dayfile.lines.numbers import Parse, TextColumn
 from dayfile.lines.pairs import PairParts
 from dayfile.lines.texts import Texts
+from dayfile.stages.base import Bytes, Columns, Frames, Wrong
 
 __all__ = ["LineBlock", "LineReader", "Parts"]
 

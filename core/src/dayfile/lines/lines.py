@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.messages import plural
-from dayfile.stages.base import Bytes, Frames, Stretch
 from dayfile.lines.carried_lines import CarriedLine, Carrying
 from dayfile.lines.line_kinds import find_beginning, find_blank
 from dayfile.lines.texts import Texts
+from dayfile.messages import plural
+from dayfile.stages.base import Bytes, Frames, Stretch
 
 __all__ = ["LINE_BYTES", "LineForm", "LineSplitter", "SourceLines"]
 

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.messages import plural
-from dayfile.model.datatype import STORED_TYPES
-from dayfile.stages.base import Wrong
 from dayfile.lines.line_kinds import BLANKS
 from dayfile.lines.texts import HAS_ARROW, Texts
+from dayfile.messages import plural
+from dayfile.model.field import STORED_TYPES
+from dayfile.stages.base import Wrong
 
 __all__ = ["Parsed", "TextColumn", "name_values", "parse_one_by_one", "quote", "read_texts", "round_to"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.lines.columns import split_line
 from dayfile.lines.line_kinds import BLANKS
 from dayfile.lines.numbers import Parse, TextColumn, quote, read_texts
 from dayfile.lines.texts import Texts
+from dayfile.stages.base import Columns, Frames, Wrong
 
 __all__ = ["PairParts", "parse_pairs"]
 

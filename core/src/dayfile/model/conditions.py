@@ -18,13 +18,22 @@ import numpy.typing as npt
 
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest
-from dayfile.model.datatype import DataType, Flag
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Flag
 from dayfile.model.times import TIME_WORDS
 
 __all__ = ["Condition", "Lookup", "parse_condition"]
 
-Lookup = Callable[[str], Any]
-"""Return the values of a field, shape (n, *shape of the field), or the single value of a key."""
+
+class Lookup(Protocol):
+    """What looks up the values that a condition is about."""
+
+    def __call__(self, name: str, /, *, stored: bool = False) -> Any:  # noqa: ANN401 - an array, or a single value
+        """Return the values of a field, shape (n, *shape of the field), or the single value of a key.
+
+        With ``stored``, they are not converted to physical values: flags are those of stored values.
+        """
+
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -72,8 +81,10 @@ class Column:
     def evaluate(self, lookup: Lookup) -> Any:  # noqa: ANN401 - as Term
         """Return its values."""
         values = lookup(self.name)
-        if isinstance(values, str):
-            return values.encode()
+        return values.encode() if isinstance(values, str) else self.pick(values)
+
+    def pick(self, values: Any) -> Any:  # noqa: ANN401 - an array
+        """Pick its element from the values of the field."""
         return values[(slice(None), *self.index)] if self.index else values
 
 
@@ -86,7 +97,7 @@ class Flagged:
 
     def evaluate(self, lookup: Lookup) -> Any:  # noqa: ANN401 - as Term
         """Return whether one of the flags is set."""
-        values = self.column.evaluate(lookup)
+        values = self.column.pick(lookup(self.column.name, stored=True))
         return np.any([flag.is_set(values) for flag in self.flags], axis=0)
 
 
@@ -198,7 +209,7 @@ def parse_condition(text: str, data_type: DataType, keys: Collection[str] = ()) 
     >>> rates = DataType("muon", "rates", "", "", fields, clock, "second", Placement("append", "", Node("/rates")))
     >>> condition = parse_condition("counts[2] in (5, 7) and not 0 < second <= 10", rates)
     >>> records = np.array([(5, (0, 0, 5)), (15, (0, 0, 7)), (25, (0, 0, 6))], rates.dtype)
-    >>> condition.holds(records.__getitem__, 3)
+    >>> condition.holds(lambda name, stored=False: records[name], 3)
     array([False,  True, False])
     >>> parse_condition("count[2] > 5", rates)
     Traceback (most recent call last):

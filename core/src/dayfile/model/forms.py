@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
+from dayfile.model.physical import AS_STORED, Columns
 
 __all__ = [
     "as_floats",
+    "as_physical",
+    "describe_physical",
     "drop_fields",
+    "find_physical",
+    "find_sources",
     "float_field",
     "is_in_order",
     "merge_forms",
@@ -100,18 +106,29 @@ def merge_forms(newest: DataType, types: Iterable[DataType]) -> DataType:
 
 
 def take_meanings(data_type: DataType, newest: DataType) -> DataType:
-    """Return a data type with what its newest declaration says of values: which are missing, and how times are made.
+    """Return a data type with what its newest declaration says of values: missing and physical ones, and times.
 
     Its timing is taken if the data type has the fields for it.
     """
-    missing = {field.name: field.missing for field in newest.fields}
-    if any(field.missing != missing.get(field.name, field.missing) for field in data_type.fields):
-        fields = tuple(replace(each, missing=missing.get(each.name, each.missing)) for each in data_type.fields)
+    declared = {field.name: field for field in newest.fields}
+    fields = tuple(take_meaning(field, declared.get(field.name, field)) for field in data_type.fields)
+    if any(field is not before for field, before in zip(fields, data_type.fields, strict=True)):
         data_type = replace(data_type, fields=fields)
+    if any(field.named for field in fields):
+        data_type = replace(data_type, flags=newest.flags)
     names = {field.name for field in data_type.fields}
     if data_type.composed == newest.composed or not names.issuperset(newest.timing.field_names):
         return data_type
     return replace(data_type, time=newest.time, end=newest.end, clock=newest.clock, composed=newest.composed)
+
+
+def take_meaning(field: Field, newest: Field) -> Field:
+    """Return a field with what its newest declaration says of its values; the field itself if that is the same."""
+    said = (field.missing, field.physical, field.named)
+    if said == (newest.missing, newest.physical, newest.named):
+        return field
+    unit = newest.unit if newest.physical else field.unit  # the one of old numbers may be that of physical values now
+    return replace(field, missing=newest.missing, physical=newest.physical, named=newest.named, unit=unit)
 
 
 def as_floats(array: npt.NDArray[Any], data_type: DataType) -> tuple[npt.NDArray[Any], DataType]:
@@ -148,3 +165,93 @@ def float_field(field: Field) -> Field:
         return field
     wide = field.base.itemsize > 2 and field.type != "float32"
     return replace(field, type="float64" if wide else "float32", default=np.nan, missing=())
+
+
+def as_physical(array: npt.NDArray[Any], data_type: DataType) -> tuple[npt.NDArray[Any], DataType]:
+    """Convert the fields of records that have physical values, or stand for names, to these.
+
+    Parameters
+    ----------
+    array : structured array, shape (n,)
+        With the fields of the data type.
+    data_type : DataType
+        What they are.
+
+    Returns
+    -------
+    array : structured array, shape (n,)
+        Physical values are float64, with NaN for what is missing, and names are texts. The array itself if no field has
+        either.
+    data_type : DataType
+        With these fields, in the units of physical values.
+    """
+    converted = describe_physical(data_type)
+    if converted is data_type:
+        return array, data_type
+    physical = np.empty(array.shape, converted.dtype)
+    for before, field in zip(data_type.fields, converted.fields, strict=True):
+        if field is before:
+            physical[field.name] = array[field.name]
+        else:
+            values = find_physical(array, data_type, field.name)
+            physical[field.name] = np.char.encode(values, "utf-8") if field.type == "char" else values
+    return physical, converted
+
+
+def describe_physical(data_type: DataType) -> DataType:
+    """Return a data type with its fields as :func:`as_physical` makes them; itself if none changes."""
+    fields = tuple(physical_field(field, data_type) for field in data_type.fields)
+    if all(field is before for field, before in zip(fields, data_type.fields, strict=True)):
+        return data_type
+    return replace(data_type, fields=fields, versions=())
+
+
+def physical_field(field: Field, data_type: DataType) -> Field:
+    """Return a field as the physical values or the names of its numbers; itself if it declares neither."""
+    if field.named:
+        longest = max((len(flag.name.encode()) for flag in data_type.list_names(field)), default=0)
+        shape = (*field.shape, max(1, longest))
+        return replace(field, type="char", shape=shape, default=0, missing=(), named=False, overflow="raise")
+    if field.physical is None or field.physical == AS_STORED:
+        return field
+    missing = (np.nan,)  # so that it is null where other libraries have that
+    return replace(field, type="float64", unit=field.physical.unit, default=np.nan, missing=missing, physical=AS_STORED)
+
+
+def find_sources(data_type: DataType, names: Iterable[str]) -> tuple[str, ...]:
+    """Find the fields that physical values of some fields need beside them."""
+    declared = {field.name: field.physical for field in data_type.fields}
+    return tuple(dict.fromkeys(source for name in names if (said := declared.get(name)) for source in said.sources))
+
+
+def find_physical(records: Columns, data_type: DataType, name: str) -> npt.NDArray[Any]:
+    """Find the physical values of a field, or the names that its numbers stand for.
+
+    Parameters
+    ----------
+    records : structured array of shape (n,), or mapping of str to array
+        With the field, and those that its declaration names.
+    data_type : DataType
+        What they are.
+    name : str
+        The field, which has numbers.
+
+    Returns
+    -------
+    array, shape (n, *shape of the field)
+        Names as texts, empty for numbers without one; else float64, with NaN for what is missing.
+    """
+    field = data_type.field(name)
+    numbers = records[name]
+    if field.named:
+        flags = data_type.list_names(field)
+        texts = np.full(numbers.shape, "", f"U{max((len(flag.name) for flag in flags), default=1)}")
+        for flag in flags:
+            texts[flag.is_set(numbers)] = flag.name
+        return texts
+    physical = field.physical or AS_STORED
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for each in (name, *physical.sources):
+        columns[each] = records[each].astype(np.float64)
+        columns[each][data_type.field(each).is_missing(records[each])] = np.nan
+    return physical.convert(columns, name)

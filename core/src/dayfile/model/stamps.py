@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dayfile.model.clock import SECONDS_A_DAY, Clock
-from dayfile.model.datatype import STORED_TYPES, Field
+from dayfile.model.field import STORED_TYPES, Field
 from dayfile.model.times import Calendar, Count
 
 __all__ = ["find_stamp_problem"]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.model.plot_default import has_element, split_element
 from dayfile.plots.base import Pieces
 from dayfile.plots.figures import COLOURS

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.model.datatype import STORED_TYPES
+from dayfile.model.field import STORED_TYPES
 from dayfile.stages.base import Order
 from dayfile.stages.sums import Sum
 

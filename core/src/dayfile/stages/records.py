@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.model.batch import NO_BLOBS, Blobs
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.stages.base import Wrong
 
 __all__ = ["assemble", "assemble_blobs", "group_by_keys"]

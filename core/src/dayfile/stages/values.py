@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.model.datatype import STORED_TYPES
+from dayfile.model.field import STORED_TYPES
 from dayfile.stages.base import Columns, Order
 from dayfile.stages.parts import Value
 

@@ -20,7 +20,8 @@ from pydantic import BaseModel, Json
 from dayfile.hdf5.attributes import set_attributes
 from dayfile.hdf5.rows import Table
 from dayfile.model.clock import Clock, Scale, Unit
-from dayfile.model.datatype import DataType, Element, Field, Flag
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Element, Field, Flag
 from dayfile.model.packed import Packed
 from dayfile.model.placement import Node, Placement
 from dayfile.model.times import Timing

@@ -15,7 +15,8 @@ from dayfile.hdf5.files import copy_from_image, make_image
 from dayfile.hdf5.groups import allow_any_names, create_groups
 from dayfile.hdf5.rows import NativeTable, extend_with_zeros, open_native_table
 from dayfile.hdf5.vlen import VlenArray
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.stores.declarations import write_attributes
 from dayfile.stores.nodes import Keys, fill_template
 from dayfile.stores.registry import find_store

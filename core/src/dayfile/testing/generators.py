@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import UsageError
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.renamed import keep_old_names
 
 __all__ = [

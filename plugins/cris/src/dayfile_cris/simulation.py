@@ -18,7 +18,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dayfile.model.datatype import DataType, Field
+from dayfile.model.datatype import DataType
+from dayfile.model.field import Field
 from dayfile.testing.generators import (
     Floats,
     Integers,
