@@ -108,10 +108,12 @@ class SourceDecoding:
         groups = []
         for kind in self.plan.kinds:
             for form in kind.forms:
-                chosen = left & hold_all(form.requirements, values, len(frames)) if form.requirements else left.copy()
-                left &= ~chosen
-                if chosen.any():
-                    groups.append(self._read_rows(kind, form, frames, chosen, heads, reading))
+                places = np.flatnonzero(
+                    left & hold_all(form.requirements, values, len(frames)) if form.requirements else left
+                )
+                left[places] = False
+                if len(places):
+                    groups.append(self._read_rows(kind, form, frames, places, heads, reading))
         return groups, left, heads
 
     def _read_rows(
@@ -119,12 +121,11 @@ class SourceDecoding:
         kind: RecordKind,
         form: Form,
         frames: Frames,
-        chosen: npt.NDArray[np.bool_],
+        places: npt.NDArray[np.int64],
         heads: Columns,
         reading: FrameReading,
     ) -> TypeRows:
         """Read the frames of one form of a type."""
-        places = np.flatnonzero(chosen)
         whole = len(places) == len(frames)
         own = frames if whole else frames.select(places)
         mine = heads if whole else {name: column[places] for name, column in heads.items()}
@@ -136,8 +137,10 @@ class SourceDecoding:
 
     def _number(self, piece: Piece) -> npt.NDArray[np.int64]:
         """Number the frames of a piece over the whole source, rejected ones too."""
+        numbers = np.arange(self.count, self.count + len(piece.frames))
         bad = np.array(sorted(stretch.start - piece.offset for stretch in piece.rejected), np.int64)
-        numbers = self.count + np.arange(len(piece.frames)) + np.searchsorted(bad, piece.frames.starts)
+        if len(bad):
+            numbers += np.searchsorted(bad, piece.frames.starts)
         self.count += len(piece.frames) + len(bad)
         return numbers
 
