@@ -117,7 +117,7 @@ def split_one_by_one(lines: Frames, count: int, separator: str) -> Cells:
     bad[list(reasons)] = True
     wrong.add(bad, lambda row: reasons[row])
     texts = Texts.of([part for parts in rows for part in parts])
-    return Cells(texts.buffer, texts.starts.reshape(-1, count), texts.lengths.reshape(-1, count), wrong)
+    return Cells(texts.buffer, texts.starts.reshape(len(lines), count), texts.lengths.reshape(len(lines), count), wrong)
 
 
 def split_lines(lines: Frames, count: int, separator: str) -> Cells:
@@ -151,7 +151,7 @@ def arrange(
     wrong = Wrong.none(len(lines))
     wrong.add(counts != count, lambda row: describe_count(count, int(counts[row])))
     if not wrong.rows.any():
-        return Cells(lines.block, begins.reshape(-1, count), (ends - begins).reshape(-1, count), wrong)
+        return Cells(lines.block, begins.reshape(len(lines), count), (ends - begins).reshape(len(lines), count), wrong)
     good = np.repeat(~wrong.rows, counts)
     starts = np.zeros((len(lines), count), np.int64)
     lengths = np.full((len(lines), count), -1, np.int64)

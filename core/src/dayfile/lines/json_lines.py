@@ -68,7 +68,7 @@ def describe_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     if isinstance(value, NumberText):
         return str(value) if len(value) <= len(TOO_DEEP) else f"{value[: len(TOO_DEEP)]}…"
     if isinstance(value, str):
-        return quote(value.encode("utf-8", "surrogatepass"))
+        return quote(value.encode("utf-8", "backslashreplace"))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -280,7 +280,6 @@ def read_chars(column: TextColumn, texts: Texts, wrong: Wrong) -> npt.NDArray[An
         wrong.add(foreign, f"{name}: not text in {column.encoding}")
     values = texts.spread(width)
     if absent.any() or wrong.rows.any():
-        values = values.copy()
         values[absent] = column.filling or b""
         values[wrong.rows] = b""
     return values

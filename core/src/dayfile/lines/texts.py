@@ -121,8 +121,7 @@ class Texts:
         """Return the texts as a NumPy array of type ``S<width>``, shape (n,); longer ones are cut."""
         lengths = np.clip(self.lengths, 0, width)
         if len(self) and bool((self.lengths == width).all()):
-            content = np.ascontiguousarray(self.content)
-            return content.view(f"S{width}")
+            return self.content.copy().view(f"S{width}")
         spread = np.zeros((len(self), width), np.uint8)
         columns = np.arange(width)
         step = max(1, SPREAD_BYTES // max(width, 1))
