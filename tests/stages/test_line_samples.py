@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from dayfile.stages.carried_lines import CarriedLine
-from dayfile.stages.line_reader import LineReader
-from dayfile.stages.lines import LineForm
-from dayfile.stages.numbers import TextColumn, parse_one_by_one
+from dayfile.lines.carried_lines import CarriedLine
+from dayfile.lines.line_reader import LineReader
+from dayfile.lines.lines import LineForm
+from dayfile.lines.numbers import TextColumn, parse_one_by_one
 
 CLOCK = re.compile(r"\d\d:\d\d:\d\d\.\d{6}")
 EVENTS = LineForm(("date", "time", "event", "ardn_time", "adc", "sipm", "deadtime", "temp"))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dayfile.stages.line_reader import LineReader
-from dayfile.stages.line_writing import write_lines
-from dayfile.stages.lines import LineForm
-from dayfile.stages.numbers import TextColumn
+from dayfile.lines.line_reader import LineReader
+from dayfile.lines.line_writing import write_lines
+from dayfile.lines.lines import LineForm
+from dayfile.lines.numbers import TextColumn
 
 COLUMNS = [
     TextColumn("event", "uint64"),

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dayfile.errors import SourceError
-from dayfile.stages.carried_lines import CarriedLine
-from dayfile.stages.line_reader import LineReader
-from dayfile.stages.lines import LineForm, LineSplitter
-from dayfile.stages.numbers import TextColumn, parse_one_by_one
+from dayfile.lines.carried_lines import CarriedLine
+from dayfile.lines.line_reader import LineReader
+from dayfile.lines.lines import LineForm, LineSplitter
+from dayfile.lines.numbers import TextColumn, parse_one_by_one
 
 DEVICE = CarriedLine.parse("# Device: {device}")
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.stages.base import Columns
-from dayfile.stages.json_lines import NumberText
-from dayfile.stages.line_kinds import BLANKS
-from dayfile.stages.lines import LineForm
+from dayfile.lines.json_lines import NumberText
+from dayfile.lines.line_kinds import BLANKS
+from dayfile.lines.lines import LineForm
 
 __all__ = ["write_lines"]
 
