@@ -10,14 +10,14 @@ import numpy as np
 
 from dayfile.model.leap_seconds import NANOSECONDS_A_DAY, SECOND, has_leap_second
 from dayfile.stages.base import Columns, Wrong
-from dayfile.timing.digits import Integers, Mask
-from dayfile.timing.parts import Part
+from dayfile.timing.digits import Int64, Mask
+from dayfile.timing.parts import Addend
 
 __all__ = ["PART_BOUNDS", "Dates", "Shown", "divide_dates", "join_dates", "pass_leap_seconds"]
 
-FIRST_YEAR, LAST_YEAR = 1900, 2261
+FIRST_OF_DATES, LAST_OF_DATES = 1900, 2261
 PART_BOUNDS = {
-    "year": (FIRST_YEAR, LAST_YEAR),
+    "year": (FIRST_OF_DATES, LAST_OF_DATES),
     "month": (1, 12),
     "day": (1, 31),
     "day_of_year": (1, 366),
@@ -45,9 +45,9 @@ class Shown:
         The rows that say so.
     """
 
-    times: Integers
+    times: Int64
     leaps: Mask | None = None
-    ahead: Integers | None = None
+    ahead: Int64 | None = None
     explicit: Mask | None = None
 
 
@@ -59,7 +59,7 @@ class Dates:
     ----------
     parts : mapping of str to str
         Names of columns by the part that they hold, a key of ``PART_BOUNDS``: a year, with either month and day or the
-        day of the year. Parts of the time of day that are left out are 0. Integers, or texts of digits; a second may
+        day of the year. Parts of the time of day that are left out are 0. Int64, or texts of digits; a second may
         have decimals.
 
     Examples
@@ -85,7 +85,7 @@ class Dates:
         """Read what the clock shows in n rows."""
         values, rests = {}, np.zeros(count, np.int64)
         for part, name in self.parts.items():
-            length = Part(name).read(columns, count, wrong)
+            length = Addend(name).read(columns, count, wrong)
             if length.values.dtype.kind == "f" or length.rest is not None:
                 seconds = length.nanoseconds()
                 values[part], rest = seconds // SECOND, seconds % SECOND
@@ -94,10 +94,10 @@ class Dates:
                 else:
                     wrong.add(rest != 0, f"{part} is not a whole number")
             else:
-                values[part] = np.clip(length.values, -1, LAST_YEAR + 1).astype(np.int64)
+                values[part] = np.clip(length.values, -1, LAST_OF_DATES + 1).astype(np.int64)
         return join_dates(values, rests, wrong)
 
-    def write(self, times: Integers) -> tuple[Columns, Integers]:
+    def write(self, times: Int64) -> tuple[Columns, Int64]:
         """Write what a clock shows, in columns; return what is left behind the last part, too."""
         values = divide_dates(times)
         columns: Columns = {name: values[part] for part, name in self.parts.items()}
@@ -110,14 +110,14 @@ PART_LENGTHS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND}
 
 
 @cache
-def list_months() -> tuple[Integers, Integers]:
+def list_months() -> tuple[Int64, Int64]:
     """List the first days of all months, numbered from 1970 on, and the lengths of the months."""
-    months = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]")
+    months = np.arange(f"{FIRST_OF_DATES}-01", f"{LAST_OF_DATES + 1}-02", dtype="datetime64[M]")
     firsts = months.astype("datetime64[D]").astype(np.int64)
     return firsts, np.diff(firsts)
 
 
-def join_dates(values: Mapping[str, Integers], rests: Integers, wrong: Wrong) -> Shown:
+def join_dates(values: Mapping[str, Int64], rests: Int64, wrong: Wrong) -> Shown:
     """Join the parts of dates to times.
 
     Parameters
@@ -133,7 +133,7 @@ def join_dates(values: Mapping[str, Integers], rests: Integers, wrong: Wrong) ->
         part: limit_part(part, values[part], bounds, wrong) for part, bounds in PART_BOUNDS.items() if part in values
     }
     firsts, lengths = list_months()
-    months = (good["year"] - FIRST_YEAR) * 12
+    months = (good["year"] - FIRST_OF_DATES) * 12
     if "day_of_year" in good:
         last = firsts[months + 12] - firsts[months]
         days = firsts[months] + limit_day("day_of_year", good["day_of_year"], last, wrong) - 1
@@ -148,7 +148,7 @@ def join_dates(values: Mapping[str, Integers], rests: Integers, wrong: Wrong) ->
     return Shown(times, leaps if leaps is not None and leaps.any() else None)
 
 
-def limit_part(part: str, values: Integers, bounds: tuple[int, int], wrong: Wrong) -> Integers:
+def limit_part(part: str, values: Int64, bounds: tuple[int, int], wrong: Wrong) -> Int64:
     """Note values of a part that no date has as wrong, and return the least one in their place."""
     least, last = bounds
     if not values.size or (values.min() >= least and values.max() <= last):
@@ -159,7 +159,7 @@ def limit_part(part: str, values: Integers, bounds: tuple[int, int], wrong: Wron
     return np.where(bad, least, values)
 
 
-def limit_day(part: str, days: Integers, lasts: Integers, wrong: Wrong) -> Integers:
+def limit_day(part: str, days: Int64, lasts: Int64, wrong: Wrong) -> Int64:
     """Note days behind the end of their month or year as wrong, and return the first in their place."""
     bad = days > lasts
     if not bad.any():
@@ -168,7 +168,7 @@ def limit_day(part: str, days: Integers, lasts: Integers, wrong: Wrong) -> Integ
     return np.where(bad, 1, days)
 
 
-def divide_dates(times: Integers) -> dict[str, Integers]:
+def divide_dates(times: Int64) -> dict[str, Int64]:
     """Divide times into the parts of their dates, and of the time of day: int64 by the names of the parts."""
     days = times.astype("datetime64[ns]").astype("datetime64[D]")
     months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
@@ -184,7 +184,7 @@ def divide_dates(times: Integers) -> dict[str, Integers]:
     }
 
 
-def pass_leap_seconds(times: Integers, whole: Integers, leaps: Mask, utc: Integers, wrong: Wrong) -> Integers:
+def pass_leap_seconds(times: Int64, whole: Int64, leaps: Mask, utc: Int64, wrong: Wrong) -> Int64:
     """Return times whose second 60 was taken for 59 so far: in a leap second, the last nanosecond before its end.
 
     Parameters

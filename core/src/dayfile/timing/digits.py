@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from dayfile.stages.base import Columns, Wrong
 
-__all__ = ["ATTO", "Integers", "Mask", "find_column", "find_lengths", "read_codes", "read_decimals"]
+__all__ = ["ATTO", "Int64", "Mask", "find_column", "find_lengths", "read_codes", "read_decimals"]
 
-Integers = npt.NDArray[np.int64]
+Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 ATTO = 10**18
@@ -75,7 +75,7 @@ def read_codes(texts: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return seen
 
 
-def find_lengths(codes: npt.NDArray[np.uint8]) -> Integers:
+def find_lengths(codes: npt.NDArray[np.uint8]) -> Int64:
     """Return the lengths of texts without the blanks behind them, shape (n,)."""
     lengths = np.zeros(len(codes), np.int64)
     for place in range(codes.shape[1], 0, -1):
@@ -86,7 +86,7 @@ def find_lengths(codes: npt.NDArray[np.uint8]) -> Integers:
     return lengths
 
 
-def read_decimals(texts: npt.NDArray[Any]) -> tuple[Integers, Integers, Mask]:
+def read_decimals(texts: npt.NDArray[Any]) -> tuple[Int64, Int64, Mask]:
     """Read decimal numbers exactly: ``-1.5`` is -2 and 0.5.
 
     Parameters
@@ -120,7 +120,7 @@ def read_decimals(texts: npt.NDArray[Any]) -> tuple[Integers, Integers, Mask]:
     return whole, rest, good
 
 
-def read_plain(codes: npt.NDArray[np.uint8], lengths: Integers) -> tuple[Integers, Integers, Mask]:
+def read_plain(codes: npt.NDArray[np.uint8], lengths: Int64) -> tuple[Int64, Int64, Mask]:
     """Read numbers of at most 18 digits before and behind the point, without an exponent or blanks in front."""
     count = len(codes)
     whole, rest, decimals = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dayfile.model.leap_seconds import SECOND
 from dayfile.timing.calendar import divide_dates
-from dayfile.timing.digits import Integers, Mask
+from dayfile.timing.digits import Int64, Mask
 
 __all__ = ["ISO_FORMS", "Form", "Places"]
 
@@ -25,8 +25,8 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "y": 2, "j": 3, "b": 3, "a": 3, "p": 2}
 """Characters of what letters stand for, where that is always the same number."""
 NUMBERS = "YmdHIMSyjf"
-PARTS = {"Y": "year", "m": "month", "d": "day", "j": "day_of_year", "H": "hour", "M": "minute", "S": "second"}
-PARTS |= {"y": "year", "b": "month", "B": "month", "I": "hour"}
+LETTER_PARTS = {"Y": "year", "m": "month", "d": "day", "j": "day_of_year", "H": "hour", "M": "minute", "S": "second"}
+LETTER_PARTS |= {"y": "year", "b": "month", "B": "month", "I": "hour"}
 """What letters stand for."""
 LOOSE = {
     "Y": r"(\d{4})",
@@ -48,7 +48,7 @@ LAST_OF_2000S = 68
 CASE = 0x20
 """The bit that makes a letter a small one."""
 ZERO = 48
-Values = dict[str, Integers]
+PartValues = dict[str, Int64]
 Places = list[tuple[str, str, int, int]]
 """Where the pieces of a form are: letter, literal, first character and width."""
 
@@ -82,7 +82,7 @@ class Form:
     @property
     def parts(self) -> tuple[str, ...]:
         """Return the parts of a date that it has."""
-        return tuple(dict.fromkeys(PARTS[letter] for letter in self.letters if letter in PARTS))
+        return tuple(dict.fromkeys(LETTER_PARTS[letter] for letter in self.letters if letter in LETTER_PARTS))
 
     @property
     def problem(self) -> str:
@@ -136,7 +136,7 @@ class Form:
             elif letter == "p":
                 values["afternoon"] = int(said == "pm")
             elif letter not in "aA":
-                values[PARTS[letter]] = int(said)
+                values[LETTER_PARTS[letter]] = int(said)
         arrays = {name: np.array([value]) for name, value in values.items()}
         return {name: int(value[0]) for name, value in finish(arrays, self.letters).items()}
 
@@ -173,7 +173,7 @@ class Form:
         """Return the number of the piece with a letter."""
         return [each for each, _ in self.pieces].index(letter)
 
-    def read(self, codes: npt.NDArray[np.uint8], places: Places) -> tuple[Values, Mask]:
+    def read(self, codes: npt.NDArray[np.uint8], places: Places) -> tuple[PartValues, Mask]:
         """Read texts whose pieces are at these places.
 
         Parameters
@@ -191,7 +191,7 @@ class Form:
             Which texts have this form.
         """
         good = self._check(codes, places)
-        values: Values = {}
+        values: PartValues = {}
         if not good.any():
             return values, good
         for letter, literal, first, width in places:
@@ -205,8 +205,8 @@ class Form:
                 good &= known
             elif letter == "p":
                 values["afternoon"] = ((part[0] | CASE) == ord("p")).astype(np.int64)
-            elif letter in PARTS:
-                values[PARTS[letter]] = read_number(part)
+            elif letter in LETTER_PARTS:
+                values[LETTER_PARTS[letter]] = read_number(part)
         return finish(values, self.letters), good
 
     def _check(self, codes: npt.NDArray[np.uint8], places: Places) -> Mask:
@@ -237,7 +237,7 @@ class Form:
             good &= np.maximum.reduce(codes[part] - np.uint8(ZERO), axis=0) < 10
         return good
 
-    def write(self, times: Integers) -> list[str]:
+    def write(self, times: Int64) -> list[str]:
         """Write what a clock shows as texts; with ``%z``, it shows UTC."""
         values = {name: each.tolist() for name, each in divide_dates(times).items()}
         rest = (times % SECOND).tolist()
@@ -265,7 +265,7 @@ class Form:
                 "p": "PM" if values["hour"] >= 12 else "AM",
                 "I": f"{(values['hour'] - 1) % 12 + 1:02d}",
             }
-            made.append(special[letter] if letter in special else f"{values[PARTS[letter]]:0{WIDTHS[letter]}d}")
+            made.append(special[letter] if letter in special else f"{values[LETTER_PARTS[letter]]:0{WIDTHS[letter]}d}")
         return "".join(made)
 
 
@@ -280,7 +280,7 @@ def list_iso_forms() -> tuple[Form, ...]:
     return tuple(found)
 
 
-def read_number(digits: npt.NDArray[np.uint8]) -> Integers:
+def read_number(digits: npt.NDArray[np.uint8]) -> Int64:
     """Read numbers of at most nine digits, given as codes of shape (digits, n)."""
     # Two digits fit one byte, in which NumPy is quick.
     value: npt.NDArray[Any] = np.zeros(digits.shape[1], np.uint8 if len(digits) <= 2 else np.int32)
@@ -290,7 +290,7 @@ def read_number(digits: npt.NDArray[np.uint8]) -> Integers:
     return value.astype(np.int64)
 
 
-def find_names(codes: npt.NDArray[np.uint8], names: tuple[str, ...]) -> tuple[Integers, Mask]:
+def find_names(codes: npt.NDArray[np.uint8], names: tuple[str, ...]) -> tuple[Int64, Mask]:
     """Find names of three letters: their numbers, from 0, and which texts are one of them."""
     packed = [int.from_bytes(name.encode(), "big") for name in names]
     order = np.argsort(packed)
@@ -300,13 +300,13 @@ def find_names(codes: npt.NDArray[np.uint8], names: tuple[str, ...]) -> tuple[In
     return order[at].astype(np.int64), np.array(packed)[order][at] == wanted
 
 
-def read_month(codes: npt.NDArray[np.uint8]) -> tuple[Integers, Mask]:
+def read_month(codes: npt.NDArray[np.uint8]) -> tuple[Int64, Mask]:
     """Read names of months of three letters: the months from 1, and which texts are one."""
     numbers, known = find_names(codes, MONTHS)
     return numbers + 1, known
 
 
-def read_offsets(codes: npt.NDArray[np.uint8], form: str) -> Integers:
+def read_offsets(codes: npt.NDArray[np.uint8], form: str) -> Int64:
     """Read offsets from UTC, in nanoseconds; more than a day for those that are impossible."""
     if form == "Z":
         return np.zeros(codes.shape[1], np.int64)
@@ -316,7 +316,7 @@ def read_offsets(codes: npt.NDArray[np.uint8], form: str) -> Integers:
     return np.where(codes[0] == ord("-"), -minutes, minutes) * 60 * SECOND
 
 
-def find_minutes(minutes: Integers) -> Integers:
+def find_minutes(minutes: Int64) -> Int64:
     """Return minutes of an offset, those that are impossible as more than a day."""
     return np.where(minutes < 60, minutes, 2_000)
 
@@ -327,7 +327,7 @@ def read_offset(said: str) -> int:
     return int(read_offsets(np.frombuffer(said.encode(), np.uint8)[:, np.newaxis], form)[0])
 
 
-def finish(values: Values, letters: tuple[str, ...]) -> Values:
+def finish(values: PartValues, letters: tuple[str, ...]) -> PartValues:
     """Make years of four digits, and hours of a day, of what the letters say."""
     if "y" in letters:
         years = values["year"]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from dayfile.model.leap_seconds import SECOND
 from dayfile.stages.base import Columns, Wrong
-from dayfile.timing.digits import Integers, Mask, find_column, read_decimals
+from dayfile.timing.digits import Int64, Mask, find_column, read_decimals
 
-__all__ = ["OUTSIDE", "UNIT_LENGTHS", "Part", "add_parts", "take_parts"]
+__all__ = ["OUTSIDE", "UNIT_LENGTHS", "Addend", "add_parts", "take_parts"]
 
 UNIT_LENGTHS = {
     "w": 604_800 * SECOND,
@@ -29,13 +29,13 @@ UNIT_LENGTHS = {
 NANO = 1_000_000_000
 MICROSECOND = 1_000
 OUTSIDE = "the time is not in the years 1900 to 2261"
-FAR = 2.0**65
+TOO_FAR = 2.0**65
 """Nanoseconds of a part, either way, that lead out of these years whatever is added."""
 LIMITS = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True)
-class Part:
+class Addend:
     """A value that is added to a time.
 
     Parameters
@@ -45,7 +45,7 @@ class Part:
     numerator, denominator : int
         What 1 is, in nanoseconds; what is less than a nanosecond is cut. Without a common divisor.
     least, below : int, optional
-        Values from ``least`` on and less than ``below`` are possible; others are wrong.
+        PartValues from ``least`` on and less than ``below`` are possible; others are wrong.
     modulo : int
         0, or after how many the value begins again at 0.
     since : int
@@ -55,7 +55,7 @@ class Part:
     --------
     A GPS week of 10 bits, of a receiver that was built after week 2048:
 
-    >>> week = Part("week", UNIT_LENGTHS["w"], modulo=1024, since=2048)
+    >>> week = Addend("week", UNIT_LENGTHS["w"], modulo=1024, since=2048)
     >>> total = add_parts([week], 0, {"week": np.array([80])}, 1, Wrong.none(1))
     >>> total // UNIT_LENGTHS["w"]
     array([2128])
@@ -69,10 +69,10 @@ class Part:
     modulo: int = 0
     since: int = 0
 
-    def read(self, columns: Columns, count: int, wrong: Wrong) -> Length:
+    def read(self, columns: Columns, count: int, wrong: Wrong) -> Amount:
         """Read the values; those that are no numbers, or impossible ones, are wrong and taken for 0."""
         values = find_column(columns, self.name, count, wrong)
-        rest: Integers | None = None
+        rest: Int64 | None = None
         if values.dtype.kind in "SU":
             texts = values
             values, rest, good = read_decimals(texts)
@@ -87,7 +87,7 @@ class Part:
                 values = np.where(finite, values, 0)
         elif values.dtype.kind == "b":
             values = values.astype(np.uint8)
-        return Length(self, self._unroll(self._limit(values, wrong)), rest)
+        return Amount(self, self._unroll(self._limit(values, wrong)), rest)
 
     def _limit(self, values: npt.NDArray[Any], wrong: Wrong) -> npt.NDArray[Any]:
         """Note values that are impossible as wrong, and return 0 in their place."""
@@ -118,12 +118,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Length:
+class Amount:
     """The values of a part: integers, with what is above them in parts of 1e-18 where they were texts; or floats."""
 
-    part: Part
+    part: Addend
     values: npt.NDArray[Any]
-    rest: Integers | None = None
+    rest: Int64 | None = None
 
     @property
     def span(self) -> tuple[int, int]:
@@ -141,14 +141,14 @@ class Length:
         with np.errstate(over="ignore"):
             return self.values.astype(np.float64) * (self.part.numerator / self.part.denominator)
 
-    def nanoseconds(self) -> Integers:
+    def nanoseconds(self) -> Int64:
         """Return the nanoseconds, modulo 2**64."""
         if self.values.dtype.kind == "f":
             return self._round(self.values)
         total = self._multiply(self.values)
         return total if self.rest is None else total + self._multiply_rest(self.rest)
 
-    def _multiply(self, values: npt.NDArray[Any]) -> Integers:
+    def _multiply(self, values: npt.NDArray[Any]) -> Int64:
         """Return the nanoseconds of integers."""
         numerator, denominator = self.part.numerator, self.part.denominator
         if denominator == 1:
@@ -160,7 +160,7 @@ class Length:
         parts, left = np.divmod(wide, wide.dtype.type(denominator))
         return parts.astype(np.int64) * numerator + left.astype(np.int64) * numerator // denominator
 
-    def _multiply_rest(self, rest: Integers) -> Integers:
+    def _multiply_rest(self, rest: Int64) -> Int64:
         """Return the nanoseconds of parts of 1e-18."""
         numerator, denominator = self.part.numerator, self.part.denominator
         high, low = rest // NANO, rest % NANO
@@ -168,7 +168,7 @@ class Length:
             return (high * (numerator // NANO) + low * (numerator // NANO) // NANO) // denominator
         return (high * numerator + low * numerator // NANO) // (denominator * NANO)
 
-    def _round(self, values: npt.NDArray[Any]) -> Integers:
+    def _round(self, values: npt.NDArray[Any]) -> Int64:
         """Return the nanoseconds of floats; whole microseconds where floats of this size tell no nanoseconds apart."""
         length = self.part.numerator / self.part.denominator
         coarse = np.spacing(np.abs(values)).astype(np.float64) * length >= 1
@@ -182,13 +182,13 @@ class Length:
 
 
 def add_parts(
-    parts: Sequence[Part], base: Integers | int, columns: Columns, count: int, wrong: Wrong
+    parts: Sequence[Addend], base: Int64 | int, columns: Columns, count: int, wrong: Wrong
 ) -> npt.NDArray[np.int64]:
     """Add parts to a time.
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of Addend
         What is added.
     base : int, or array of int64, shape (n,)
         Times, in nanoseconds. A single one may be beyond int64.
@@ -206,7 +206,7 @@ def add_parts(
     """
     lengths = [part.read(columns, count, wrong) for part in parts]
     # Sums modulo 2**64 are right if the true sum is within int64.
-    total = np.full(count, wrap(base), np.int64) if isinstance(base, int) else base.copy()
+    total = np.full(count, wrap_int64(base), np.int64) if isinstance(base, int) else base.copy()
     for length in lengths:
         total += length.nanoseconds()
     spans = [(base, base) if isinstance(base, int) else (int(base.min(initial=0)), int(base.max(initial=0)))]
@@ -218,23 +218,23 @@ def add_parts(
     return np.where(outside, 0, total)
 
 
-def find_outside(lengths: Sequence[Length], base: Integers | int) -> Mask:
+def find_outside(lengths: Sequence[Amount], base: Int64 | int) -> Mask:
     """Find the rows whose sum may be beyond int64; none of them is in the years that a time can be in."""
     rough = [length.rough() for length in lengths]
-    total = np.clip(rough, -FAR, FAR).sum(axis=0) + np.asarray(base, np.float64)
+    total = np.clip(rough, -TOO_FAR, TOO_FAR).sum(axis=0) + np.asarray(base, np.float64)
     # The error of the sum is less than a second, and the last year ends 98 days before int64.
     outside: Mask = (total < LIMITS.min + 2.0 * SECOND) | (total > LIMITS.max - 2.0 * SECOND)
     for each in rough:
-        outside |= np.abs(each) >= FAR
+        outside |= np.abs(each) >= TOO_FAR
     return outside
 
 
-def wrap(value: int) -> int:
+def wrap_int64(value: int) -> int:
     """Return a number modulo 2**64, as int64 has it."""
     return (value - LIMITS.min) % 2**64 + LIMITS.min
 
 
-def take_parts(parts: Sequence[Part], times: Integers) -> Columns:
+def take_parts(parts: Sequence[Addend], times: Int64) -> Columns:
     """Take times apart: the largest unit first, and the smallest takes what is left, cut downwards."""
     columns: Columns = {}
     left = times

@@ -15,13 +15,13 @@ from dayfile.errors import UsageError
 from dayfile.model.leap_seconds import NANOSECONDS_A_DAY, SECOND
 from dayfile.stages.base import Columns, Wrong
 from dayfile.timing.calendar import PART_BOUNDS, Shown, join_dates
-from dayfile.timing.digits import Integers, Mask, find_column, find_lengths, read_codes
+from dayfile.timing.digits import Int64, Mask, find_column, find_lengths, read_codes
 from dayfile.timing.forms import ISO_FORMS, Form, Places
 from dayfile.timing.parts import show_text
 
 __all__ = ["Texts"]
 
-BLOCK = 2**15
+ROWS_AT_ONCE = 2**15
 """Rows that are read at once, so that they stay in the processor's cache."""
 
 
@@ -64,9 +64,9 @@ class Texts:
     def read(self, columns: Columns, count: int, wrong: Wrong) -> Shown:
         """Read what the clock shows in n rows."""
         texts = {name: find_text(columns, name, count, wrong) for name in self.names}
-        found = Found.empty(count, self.forms[0].parts)
-        for start in range(0, count, BLOCK):
-            block = slice(start, start + BLOCK)
+        found = Gathered.empty(count, self.forms[0].parts)
+        for start in range(0, count, ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
             self._read_block({name: each[block] for name, each in texts.items()}, found.select(block))
         for row in np.flatnonzero(~found.good & ~wrong.rows).tolist():
             self._read_row(self._show({name: each[row] for name, each in texts.items()}), row, found)
@@ -76,7 +76,7 @@ class Texts:
             wrong.add(~found.good, lambda row: f"{show_text(said[row])} is not {wanted}")
         return found.join(wrong)
 
-    def _read_block(self, texts: Columns, found: Found) -> None:
+    def _read_block(self, texts: Columns, found: Gathered) -> None:
         """Read the rows whose digits are where a form has them, all texts of one length at a time."""
         codes = [read_codes(texts[name]) for name in self.names]
         for lengths, rows in find_groups([find_lengths(each) for each in codes]):
@@ -110,7 +110,7 @@ class Texts:
                 at += codes[name].shape[1]
         return joined
 
-    def _read_row(self, text: str, row: int, found: Found) -> None:
+    def _read_row(self, text: str, row: int, found: Gathered) -> None:
         """Read a single text by the patterns of the forms, which are slower and understand more."""
         for form in self.forms:
             if values := form.match(text):
@@ -119,9 +119,9 @@ class Texts:
 
     def _show(self, texts: dict[str, Any]) -> str:
         """Return the whole text of a row."""
-        return "".join(literal + (decode(texts[name]) if name else "") for literal, name in self.pieces)
+        return "".join(literal + (make_str(texts[name]) if name else "") for literal, name in self.pieces)
 
-    def write(self, times: Integers) -> tuple[Columns, Integers]:
+    def write(self, times: Int64) -> tuple[Columns, Int64]:
         """Write what a clock shows, in columns of text; return the nanoseconds that the form cannot hold, too.
 
         UsageError if two columns follow each other directly, so that nothing says where the first ends.
@@ -146,28 +146,28 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Found:
+class Gathered:
     """Parts of dates that were read so far: arrays of shape (n,), and which rows have them."""
 
-    values: dict[str, Integers]
-    rest: Integers
-    ahead: Integers
+    values: dict[str, Int64]
+    rest: Int64
+    ahead: Int64
     explicit: Mask
     good: Mask
 
     @classmethod
-    def empty(cls, count: int, parts: Sequence[str]) -> Found:
+    def empty(cls, count: int, parts: Sequence[str]) -> Gathered:
         """Return n rows without a date."""
         values = {part: np.full(count, bounds[0]) for part, bounds in PART_BOUNDS.items() if part in parts}
         values |= {part: np.zeros(count, np.int64) for part in ("hour", "minute", "second")}
         return cls(values, *(np.zeros(count, kind) for kind in (np.int64, np.int64, bool, bool)))
 
-    def select(self, rows: slice) -> Found:
+    def select(self, rows: slice) -> Gathered:
         """Return views of some rows."""
         values = {part: each[rows] for part, each in self.values.items()}
-        return Found(values, self.rest[rows], self.ahead[rows], self.explicit[rows], self.good[rows])
+        return Gathered(values, self.rest[rows], self.ahead[rows], self.explicit[rows], self.good[rows])
 
-    def note(self, rows: npt.NDArray[np.int64], values: dict[str, Integers]) -> None:
+    def note(self, rows: npt.NDArray[np.int64], values: dict[str, Int64]) -> None:
         """Note what was read of some rows, numbered in ascending order."""
         at: Any = slice(None) if len(rows) == len(self.good) else rows
         for part, each in values.items():
@@ -201,7 +201,7 @@ def find_text(columns: Columns, name: str, count: int, wrong: Wrong) -> npt.NDAr
     return column if column.dtype.kind in "SU" else column.astype("S32")
 
 
-def find_groups(lengths: list[Integers]) -> Iterator[tuple[list[int], Any]]:
+def find_groups(lengths: list[Int64]) -> Iterator[tuple[list[int], Any]]:
     """Find the rows whose columns have the same lengths, with these lengths; each row is in one group."""
     if not len(lengths[0]):
         return
@@ -216,7 +216,7 @@ def find_groups(lengths: list[Integers]) -> Iterator[tuple[list[int], Any]]:
         yield [int(each[first]) for each in lengths], np.flatnonzero(inverse == group)
 
 
-def find_rest(times: Integers, form: Form) -> Integers:
+def find_rest(times: Int64, form: Form) -> Int64:
     """Return the nanoseconds that a form cannot hold."""
     if "f" in form.letters:
         return np.zeros_like(times)
@@ -224,11 +224,11 @@ def find_rest(times: Integers, form: Form) -> Integers:
     return times % next((length for part, length in lengths.items() if part in form.parts), NANOSECONDS_A_DAY)
 
 
-def find_iso_form(times: Integers) -> Form:
+def find_iso_form(times: Int64) -> Form:
     """Return the form of ISO 8601 that holds times: with a fraction if one of them has one."""
     return Form("%Y-%m-%dT%H:%M:%S.%f" if (times % SECOND).any() else "%Y-%m-%dT%H:%M:%S", strict=True)
 
 
-def decode(text: Any) -> str:  # noqa: ANN401 - bytes or str, as NumPy has them
+def make_str(text: Any) -> str:  # noqa: ANN401 - bytes or str, as NumPy has them
     """Return a text as str."""
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

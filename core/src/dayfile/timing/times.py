@@ -12,8 +12,8 @@ from dayfile.model.clock import FIRST_DAY, LAST_DAY, Clock
 from dayfile.model.leap_seconds import find_tai, find_utc
 from dayfile.stages.base import Columns, Wrong
 from dayfile.timing.calendar import Shown, pass_leap_seconds
-from dayfile.timing.digits import Integers
-from dayfile.timing.parts import OUTSIDE, Part, add_parts, take_parts
+from dayfile.timing.digits import Int64
+from dayfile.timing.parts import OUTSIDE, Addend, add_parts, take_parts
 from dayfile.timing.zones import Zone
 
 __all__ = ["MADE_CLOCK", "Making", "Moments", "Start"]
@@ -31,13 +31,13 @@ class Making(Protocol):
         """Return the names of the columns that it needs."""
         ...
 
-    def make(self, columns: Columns, count: int) -> tuple[Integers, Wrong]:
+    def make(self, columns: Columns, count: int) -> tuple[Int64, Wrong]:
         """Make the times of n records.
 
         Parameters
         ----------
         columns : dict of str to array of shape (n,) or ()
-            Values by name: numbers, or texts.
+            PartValues by name: numbers, or texts.
         count : int
             How many records there are.
 
@@ -50,7 +50,7 @@ class Making(Protocol):
         """
         ...
 
-    def take_apart(self, times: Integers) -> Columns:
+    def take_apart(self, times: Int64) -> Columns:
         """Return columns, shape (n,), of which ``make`` makes these times."""
         ...
 
@@ -70,7 +70,7 @@ class Start(Protocol):
         """Read what the clock shows in n rows."""
         ...
 
-    def write(self, times: Integers) -> tuple[Columns, Integers]:
+    def write(self, times: Int64) -> tuple[Columns, Int64]:
         """Write what a clock shows, in columns; return the nanoseconds that they cannot hold, too."""
         ...
 
@@ -83,7 +83,7 @@ class Moments:
     ----------
     start : Start, optional
         What the clock shows; without it, times are sums of parts alone.
-    parts : sequence of Part
+    parts : sequence of Addend
         What is added.
     origin : int
         Where counting begins, in nanoseconds since 1970: in TAI for clocks that run on through leap seconds.
@@ -97,13 +97,13 @@ class Moments:
     Seconds of GPS time:
 
     >>> gps = Clock(np.datetime64("1980-01-06T00:00:00"), scale="gps")
-    >>> made, _ = Moments(None, [Part("t")], gps.origin, runs_on=True).make({"t": np.array([1167264018])}, 1)
+    >>> made, _ = Moments(None, [Addend("t")], gps.origin, runs_on=True).make({"t": np.array([1167264018])}, 1)
     >>> made.astype("datetime64[ns]").astype("datetime64[s]")
     array(['2017-01-01T00:00:00'], dtype='datetime64[s]')
     """
 
     start: Start | None
-    parts: Sequence[Part] = ()
+    parts: Sequence[Addend] = ()
     origin: int = 0
     runs_on: bool = False
     zone: Zone | None = None
@@ -118,7 +118,7 @@ class Moments:
         """Return these times in the zone of the settings, if the layout requires one there."""
         return replace(self, zone=replace(self.zone, name=name)) if self.zone and not self.zone.name else self
 
-    def make(self, columns: Columns, count: int) -> tuple[Integers, Wrong]:
+    def make(self, columns: Columns, count: int) -> tuple[Int64, Wrong]:
         """Make the times of n records."""
         wrong = Wrong.none(count)
         shown = self.start.read(columns, count, wrong) if self.start else None
@@ -135,7 +135,7 @@ class Moments:
             wrong.add((times < FIRST) | (times >= LAST), OUTSIDE)
         return np.where(wrong.rows, 0, times) if wrong.rows.any() else times, wrong
 
-    def _settle(self, times: Integers, shown: Shown | None, wrong: Wrong) -> Integers:
+    def _settle(self, times: Int64, shown: Shown | None, wrong: Wrong) -> Int64:
         """Return UTC of what the clock shows, with the parts that belong to that."""
         if shown is not None and shown.leaps is not None:
             whole = shown.times + self.origin
@@ -143,7 +143,7 @@ class Moments:
             times = pass_leap_seconds(times, whole, shown.leaps, utc, wrong)
         return self._convert(times, shown, wrong)
 
-    def _convert(self, times: Integers, shown: Shown | None, wrong: Wrong) -> Integers:
+    def _convert(self, times: Int64, shown: Shown | None, wrong: Wrong) -> Int64:
         """Return UTC of times in the clock's zone or scale; where a row says its offset, by that."""
         ahead = shown.ahead if shown else None
         explicit = shown.explicit if shown else None
@@ -157,7 +157,7 @@ class Moments:
             converted = find_utc(times) if self.runs_on else times
         return converted if ahead is None or explicit is None else np.where(explicit, times - ahead, converted)
 
-    def take_apart(self, times: Integers) -> Columns:
+    def take_apart(self, times: Int64) -> Columns:
         """Return columns, shape (n,), of which ``make`` makes these times, as exactly as the columns can hold them."""
         if self.zone:
             times = self.zone.to_wall(times)
@@ -169,7 +169,7 @@ class Moments:
         return columns | take_parts(self.parts, rest)
 
 
-def subtract(times: Integers, origin: int) -> Integers:
+def subtract(times: Int64, origin: int) -> Int64:
     """Return times since an origin; an array of Python's integers where int64 cannot hold them."""
     within = not times.size or int(times.max()) - origin < 2**63
     return times - origin if within else times.astype(object) - origin

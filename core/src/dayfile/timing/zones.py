@@ -14,12 +14,12 @@ from dayfile.errors import SettingsError
 from dayfile.messages import suggest
 from dayfile.model.leap_seconds import SECOND
 from dayfile.stages.base import Wrong
-from dayfile.timing.digits import Integers
+from dayfile.timing.digits import Int64
 
 __all__ = ["Repeated", "Zone", "find_zone_problem"]
 
 Repeated = Literal["first", "second", "reject"]
-DAY = 86_400
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Zone:
     repeated: Repeated = "first"
     setting: str = ""
 
-    def to_utc(self, shown: Integers, wrong: Wrong) -> Integers:
+    def to_utc(self, shown: Int64, wrong: Wrong) -> Int64:
         """Return UTC of what a clock shows, both in nanoseconds since 1970; what it never shows is wrong."""
         steps, before, after = self._find_steps(shown)
         lows, highs = steps + np.minimum(before, after), steps + np.maximum(before, after)
@@ -65,7 +65,7 @@ class Zone:
                 wrong.add(back, lambda row: f"{self._show(shown[row], 'comes twice')}: the clocks were put back")
         return shown - offsets[low if self.repeated == "second" else high]
 
-    def to_wall(self, utc: Integers) -> Integers:
+    def to_wall(self, utc: Int64) -> Int64:
         """Return what a clock in the zone shows, both in nanoseconds since 1970."""
         steps, before, after = self._find_steps(utc)
         return utc + np.append(before[:1], after)[np.searchsorted(steps, utc, side="right")]
@@ -74,7 +74,7 @@ class Zone:
         moment = np.datetime64(int(shown), "ns").astype("datetime64[s]")
         return f"{moment} {what} in {self.name}"
 
-    def _find_steps(self, times: Integers) -> tuple[Integers, Integers, Integers]:
+    def _find_steps(self, times: Int64) -> tuple[Int64, Int64, Int64]:
         """Find when the offset changes around these times, with the offsets before and after; nanoseconds.
 
         There is always one step at least, which may change nothing.
@@ -133,10 +133,10 @@ def find_changes(name: str, year: int) -> tuple[tuple[int, int, int], ...]:
     zone, found = zoneinfo.ZoneInfo(name), []
     begin, end = start_year(year), start_year(year + 1)
     before = find_offset(zone, begin - 1)
-    for day in range(begin - 1, end - 1, DAY):
-        after = find_offset(zone, day + DAY)
+    for day in range(begin - 1, end - 1, DAY_SECONDS):
+        after = find_offset(zone, day + DAY_SECONDS)
         if after != before:
-            low, high = day, day + DAY
+            low, high = day, day + DAY_SECONDS
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if find_offset(zone, middle) == before else (low, middle)
