@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.encoding import encode_frames
+from dayfile.decoding.line_records import read_lines
+from dayfile.decoding.plan import FrameReading, Head, Plan
+from dayfile.decoding.sources import NO_TYPE, SourceDecoding
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format
 from dayfile.framing.matching import Match, recognise
@@ -18,10 +22,6 @@ from dayfile.messages import plural
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Order
-from dayfile.stages.decoding import NO_TYPE, SourceDecoding
-from dayfile.stages.encoding import encode_frames
-from dayfile.stages.line_records import read_lines
-from dayfile.stages.plan import FrameReading, Head, Plan
 from dayfile.stages.structs import Struct
 
 __all__ = ["Framed"]

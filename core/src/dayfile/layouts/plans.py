@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
+from dayfile.decoding.plan import Carried, Form, Head, LinePlan, Making, Plan, RecordKind
+from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import CarryRecordWords, FramesWords, HeadWords
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
@@ -17,8 +19,6 @@ from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
 from dayfile.stages.parts import is_variable
-from dayfile.stages.plan import Carried, Form, Head, LinePlan, Making, Plan, RecordKind
-from dayfile.stages.requirements import Requirement, parse_requirement
 
 __all__ = ["compile_plan"]
 

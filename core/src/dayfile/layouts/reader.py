@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
+from dayfile.decoding.plan import Plan
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
@@ -30,7 +31,6 @@ from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Version
 from dayfile.model.field import STORED_TYPES, Field
 from dayfile.model.placement import Node, Placement
-from dayfile.stages.plan import Plan
 from dayfile.stores.registry import find_store, list_store_names
 
 __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dayfile.decoding.bodies import Bodies
+from dayfile.decoding.calls import CalledFramer
 from dayfile.framing.ccsds import PrimaryHeader, packets
 from dayfile.framing.checksums import CHECKSUMS, FIRST_SUM_FIRST, Check
 from dayfile.framing.fortran import Fortran
@@ -20,8 +22,6 @@ from dayfile.layouts.parts import compile_parts, compile_sum
 from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import plural
 from dayfile.stages.base import Framer, Order, Reading
-from dayfile.stages.bodies import Bodies
-from dayfile.stages.calls import CalledFramer
 from dayfile.stages.parts import StructPart, is_variable
 from dayfile.stages.sums import Sum
 from dayfile.stages.writing import FrameFields

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.stages.base import Columns
 from dayfile.lines.json_lines import NumberText
 from dayfile.lines.line_kinds import BLANKS
 from dayfile.lines.lines import LineForm
+from dayfile.stages.base import Columns
 
 __all__ = ["write_lines"]
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.calls import call_for_columns
+from dayfile.decoding.plan import Carried, Form, FrameReading, Plan, RecordKind
+from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys
+from dayfile.decoding.requirements import describe_values, hold_all
 from dayfile.errors import RecordError
 from dayfile.framing.reader import Piece
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Rejected, Remark
 from dayfile.stages.base import Columns, Frames, Stretch, Wrong
-from dayfile.stages.calls import call_for_columns
-from dayfile.stages.plan import Carried, Form, FrameReading, Plan, RecordKind
-from dayfile.stages.records import assemble, assemble_blobs, group_by_keys
-from dayfile.stages.requirements import describe_values, hold_all
 from dayfile.stages.structs import StructValues
 
 __all__ = ["NO_TYPE", "SourceDecoding"]

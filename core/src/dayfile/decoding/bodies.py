@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.plan import Form, RecordKind
 from dayfile.messages import plural
 from dayfile.stages.base import Columns, Frames, Order, Reading, Wrong
-from dayfile.stages.plan import Form, RecordKind
 from dayfile.stages.structs import Cursor, Struct, StructValues
 from dayfile.stages.writing import write_parts
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.bodies import Bodies
+from dayfile.decoding.plan import Form, Plan, RecordKind
+from dayfile.decoding.requirements import hold_all
 from dayfile.model.batch import NO_BLOBS, Blobs
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns
-from dayfile.stages.bodies import Bodies
-from dayfile.stages.plan import Form, Plan, RecordKind
-from dayfile.stages.requirements import hold_all
 
 __all__ = ["encode_frames"]
 

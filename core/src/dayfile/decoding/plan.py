@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.requirements import Requirement
 from dayfile.framing.matching import Pattern
 from dayfile.lines.carried_lines import CarriedLine
 from dayfile.lines.lines import LineForm
@@ -16,7 +17,6 @@ from dayfile.lines.numbers import TextColumn
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns, Framer, Frames, Order, Wrong
 from dayfile.stages.parts import StructPart
-from dayfile.stages.requirements import Requirement
 from dayfile.stages.structs import StructValues
 from dayfile.stages.sums import Sum
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.plan import Form, Plan, RecordKind
 from dayfile.framing.reader import BLOCK_SIZE, Piece, Stream, move_stretch
 from dayfile.lines.line_reader import LineReader, Parts
 from dayfile.lines.numbers import read_texts
 from dayfile.lines.texts import Texts
 from dayfile.model.batch import Source
 from dayfile.stages.base import Columns, Frames, Wrong
-from dayfile.stages.plan import Form, Plan, RecordKind
 from dayfile.stages.structs import StructValues
 
 __all__ = ["LineRecords", "read_lines"]
