@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_frames import Words, find, find_sized, find_synced
 
 from dayfile.errors import RecordError
 from dayfile.stages.checksums import Check
@@ -14,6 +13,7 @@ from dayfile.stages.shapes import Shape
 from dayfile.stages.sized import Sized
 from dayfile.stages.sums import Sum
 from dayfile.stages.synced import Synced
+from plain_frames import Words, find, find_sized, find_synced
 
 HEADER = Words(np.dtype([("kind", "u1"), ("length", "<u2")]))
 SHAPES = {

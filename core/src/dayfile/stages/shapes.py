@@ -58,6 +58,26 @@ class Stretches(Sequence[Stretch]):
         self.reasons = np.zeros(len(starts), np.int64) if reasons is None else reasons
         self.texts = texts
 
+    @classmethod
+    def collect(cls, stretches: Sequence[Stretch]) -> Stretches:
+        """Return stretches as arrays."""
+        if isinstance(stretches, cls):
+            return stretches
+        texts = list(dict.fromkeys(each.reason for each in stretches))
+        columns = ([each.start for each in stretches], [each.length for each in stretches])
+        starts, lengths = (np.array(column, np.int64) for column in columns)
+        return cls(starts, lengths, np.array([texts.index(each.reason) for each in stretches], np.int64), texts)
+
+    @property
+    def ends(self) -> Offsets:
+        """First byte behind each."""
+        return self.starts + self.lengths
+
+    def move(self, by: int, end: int) -> Stretches:
+        """Return them with all places moved, from a block to its source, and cut where that ends."""
+        starts = self.starts + by
+        return Stretches(starts, np.minimum(self.lengths, end - starts), self.reasons, self.texts)
+
     def __len__(self) -> int:
         return len(self.starts)
 
