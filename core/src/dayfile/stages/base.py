@@ -20,7 +20,7 @@ __all__ = [
     "Reading",
     "Split",
     "Stretch",
-    "Writing",
+    "StructWriting",
     "Wrong",
 ]
 
@@ -146,7 +146,7 @@ class Reading(Protocol):
 
 
 @runtime_checkable
-class Writing(Protocol):
+class StructWriting(Protocol):
     """Writes the fields of structs: a reading turned round."""
 
     def write(self, columns: Columns, count: int) -> Bytes:

@@ -57,9 +57,13 @@ class Nested:
             inside = self.inner.split(block[first:end], known, last=True)
             starts.append(inside.frames.starts + first)
             lengths.append(inside.frames.lengths)
-            rejected += move(inside.rejected, first)
-            between += move(inside.between, first)
-            around += [Stretch(start, first - start), *move(inside.around, first), Stretch(end, start + length - end)]
+            rejected += move_stretches(inside.rejected, first)
+            between += move_stretches(inside.between, first)
+            around += [
+                Stretch(start, first - start),
+                *move_stretches(inside.around, first),
+                Stretch(end, start + length - end),
+            ]
         frames = Frames(block, np.concatenate(starts), np.concatenate(lengths))
         around = [stretch for stretch in around if stretch.length]
         return Split(frames, sort(rejected), sort(between), split.used, around)
@@ -73,7 +77,7 @@ class Nested:
         return self.outer.join(streams, columns, known)
 
 
-def move(stretches: Sequence[Stretch], by: int) -> list[Stretch]:
+def move_stretches(stretches: Sequence[Stretch], by: int) -> list[Stretch]:
     """Move stretches from a part of a block to the block."""
     return [Stretch(stretch.start + by, stretch.length, stretch.reason) for stretch in stretches]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from dayfile.model.batch import Source
 from dayfile.stages.base import REST, Framer, Frames, Reading, Stretch
-from dayfile.stages.shapes import BAD_SIZE, INCOMPLETE, LONGEST, Stretches
+from dayfile.stages.shapes import BAD_SIZE, INCOMPLETE, LONGEST_FRAME, Stretches
 from dayfile.stages.sums import Sum
 
-__all__ = ["BLOCK_SIZE", "Head", "Piece", "read_frames"]
+__all__ = ["BLOCK_SIZE", "FramedBlock", "Head", "read_frames"]
 
 BLOCK_SIZE = 2**20
 """Bytes of a block; more where a frame does not fit into one."""
@@ -51,13 +51,13 @@ class Head:
             columns = self.fields.read(block, np.zeros(1, np.int64), known)
             values = {name: column[0] for name, column in columns.items() if column.ndim == 1}
         size = int(self.size.evaluate({**known, **values}))
-        if not least <= size <= LONGEST:
+        if not least <= size <= LONGEST_FRAME:
             return Stretch(0, source.size, BAD_SIZE)
         return Stretch(0, size) if size <= source.size else Stretch(0, source.size, INCOMPLETE)
 
 
 @dataclass(frozen=True)
-class Piece:
+class FramedBlock:
     """Frames of a source that were found at once.
 
     Parameters
@@ -79,7 +79,7 @@ class Piece:
 
 def read_frames(
     source: Source, framer: Framer, known: Mapping[str, int], *, offset: int = 0, size: int = BLOCK_SIZE
-) -> Iterator[Piece]:
+) -> Iterator[FramedBlock]:
     """Read the frames of a source from an offset to its end; the size of blocks changes nothing of what is found.
 
     Each byte is in a good frame, in a rejected stretch, around frames or between them. A rejected stretch has the
@@ -98,7 +98,7 @@ def read_frames(
         )
         between = joined.follow(gaps, rejected, offset + split.used, last=last)
         if split.used or last:
-            yield Piece(offset, split.frames, rejected, between, around)
+            yield FramedBlock(offset, split.frames, rejected, between, around)
         # A frame that is longer than a block is tried again with twice as much: so the work stays linear.
         wanted = size if split.used else 2 * wanted
         offset = source.size if last else offset + split.used

@@ -10,7 +10,7 @@ import numpy as np
 
 from dayfile.errors import RecordError
 from dayfile.messages import plural
-from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Reading, Split, Stretch, Writing
+from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Reading, Split, Stretch, StructWriting
 from dayfile.stages.checksums import Check
 from dayfile.stages.sums import Sum
 
@@ -18,7 +18,7 @@ __all__ = [
     "BAD_CHECKSUM",
     "BAD_SIZE",
     "INCOMPLETE",
-    "LONGEST",
+    "LONGEST_FRAME",
     "Shape",
     "Stretches",
     "account",
@@ -26,7 +26,7 @@ __all__ = [
     "write_fields",
 ]
 
-LONGEST = 16 * 2**20
+LONGEST_FRAME = 16 * 2**20
 """Bytes of a frame beyond which its size is wrong, if a layout does not say another."""
 BAD_CHECKSUM, BAD_SIZE, INCOMPLETE = "wrong checksum", "impossible size", "incomplete"
 """Why frames are not good."""
@@ -124,7 +124,7 @@ class Shape:
     sync: bytes = b""
     fields: Reading | None = None
     check: Check | None = None
-    longest: int = LONGEST
+    longest: int = LONGEST_FRAME
 
     @property
     def lead(self) -> int:
@@ -199,6 +199,6 @@ def write_fields(fields: Reading | None, columns: Columns, count: int) -> list[b
     """Write the fields of frames: the bytes of each."""
     if fields is None:
         return [b""] * count
-    if not isinstance(fields, Writing):
+    if not isinstance(fields, StructWriting):
         raise TypeError(f"{type(fields).__name__} reads fields and does not write them")
     return [row.tobytes() for row in fields.write(columns, count)]

@@ -18,7 +18,7 @@ __all__ = ["Sized", "Walk", "split_walk"]
 
 LONGEST_RUN = 65536
 REACH = 16384
-SHORT = 512
+SHORT_FRAME = 512
 """Frames shorter than this are looked for at every byte of a reach, if their sizes differ."""
 
 
@@ -71,7 +71,7 @@ def walk_sizes(shape: Shape, block: Bytes, known: Mapping[str, int]) -> Walk:
         elif size > 1 and step == 1 and (lengths == size).all():
             step, count = size, 16
         else:
-            step, count = 1, REACH if size < SHORT else 1
+            step, count = 1, REACH if size < SHORT_FRAME else 1
     return collect(found, place, "")
 
 
