@@ -13,7 +13,7 @@ from dayfile.framing.reader import read_frames
 
 @dataclass(frozen=True)
 class Words:
-    """Fields of a struct, without padding, as a NumPy dtype: the plainest Reading and Writing."""
+    """Fields of a struct, without padding, as a NumPy dtype: the plainest Reading and StructWriting."""
 
     dtype: np.dtype
 

@@ -23,6 +23,7 @@ SHARED = {
     "archives.py": "what runs and checks an archive in the test's process, for all tests",
     "conftest.py": "commands called in the test's process, and plugins put in place of installed ones",
     "core/conftest.py": "counts what is open in the HDF5 library",
+    "plain_frames.py": "frames found in the plainest way, and by what is tested",
     "running.py": "commands called in the test's process",
 }
 """Modules that tests share: they use the core so that tests need not."""
@@ -89,6 +90,11 @@ ROOMS = {
     "guarantees/test_root.py": "engine: what a run publishes after its root has gone",
     "guarantees/test_watch.py": "engine: the watch",
     "plots/test_pictures.py": "plots: bins, limits, colours",
+    "stages/test_frame_words.py": "layouts, stages: words of match, frames and carry",
+    "stages/test_frame_checksums.py": "stages: checksums",
+    "stages/test_framers.py": "stages: framers of each kind",
+    "stages/test_framing.py": "stages: frames",
+    "stages/test_samples_framed.py": "stages: frames of sample formats",
     "stores/test_nodes.py": "stores: paths of nodes",
     "stores/test_third_party_store.py": "stores: the registry, put back after each test",
     "stores/test_three_steps.py": "stores: decide, apply, overlay",

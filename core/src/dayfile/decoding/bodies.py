@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dayfile.decoding.plan import Form, RecordKind
 from dayfile.messages import plural
-from dayfile.stages.base import Columns, Frames, Order, Reading, Wrong
+from dayfile.stages.base import Columns, Framer, Frames, Order, Reading, Wrong
 from dayfile.stages.structs import Cursor, Struct, StructValues
 from dayfile.stages.writing import write_parts
 
@@ -43,6 +43,12 @@ class Bodies:
     lead: int = 0
     tail: int = 0
     structs: dict[Form, Struct] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, framer: Framer, byte_order: Order, *, natural: bool) -> Bodies:
+        """Make what reads the frames of a framer."""
+        before = framer.lead - (framer.fields.size if framer.fields else 0)
+        return cls(framer.fields, byte_order, natural, before, framer.lead, framer.tail)
 
     @property
     def wrong(self) -> None:

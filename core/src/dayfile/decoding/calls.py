@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import PluginError
-from dayfile.stages.base import Bytes, Columns, Frames, Split, Stretch, Wrong
+from dayfile.stages.base import Bytes, Columns, Frames, Reading, Split, Stretch, Wrong
 
 __all__ = ["CalledFramer", "CalledTimes", "call_for_columns"]
 
@@ -68,6 +68,7 @@ class CalledFramer:
     """
 
     call: Called
+    fields: Reading | None = None
     lead: int = 0
     tail: int = 0
 

@@ -47,11 +47,10 @@ def encode_frames(
         in which form it comes.
     """
     kind = next((kind for kind in plan.kinds if kind.data_type.type == data_type.type), None)
-    if kind is None or not kind.forms or plan.framing is None:
+    if kind is None or not kind.forms or plan.lines is not None:
         return None
-    content, framer = plan.framing.make_reading(plan.byte_order), plan.framing.make_framer(plan.byte_order)
-    if not isinstance(content, Bodies):
-        return None
+    framer = plan.framing.framers[plan.byte_order]
+    content = Bodies.of(framer, plan.byte_order, natural=plan.natural)
     count = len(records)
     values = {**(known or {}), **collect_values(kind, records)}
     samples = {

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.decoding.plan import Form, Plan, RecordKind
-from dayfile.framing.reader import BLOCK_SIZE, Piece, Stream, move_stretch
+from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Stream
+from dayfile.framing.shapes import Stretches
 from dayfile.lines.line_reader import LineReader, Parts
 from dayfile.lines.numbers import read_texts
 from dayfile.lines.texts import Texts
@@ -76,7 +77,7 @@ class LineRecords:
         return StructValues(columns), wrong
 
 
-def read_lines(source: Source, start: int, plan: Plan) -> Iterator[tuple[Piece, LineRecords]]:
+def read_lines(source: Source, start: int, plan: Plan) -> Iterator[tuple[FramedBlock, LineRecords]]:
     """Read the lines of a source, block by block, each with what reads their parts."""
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
@@ -87,9 +88,11 @@ def read_lines(source: Source, start: int, plan: Plan) -> Iterator[tuple[Piece, 
         last = offset + len(content) >= source.size
         read = reader.read(np.frombuffer(content, np.uint8), last=last)
         lines = read.lines
-        rejected = [move_stretch(stretch, offset, source.size) for stretch in lines.rejected]
-        between = [move_stretch(stretch, offset, source.size) for stretch in lines.between]
-        yield Piece(offset, lines.frames, rejected, between, []), LineRecords(read.parts, lines.carried, asked)
+        rejected, between = (
+            Stretches.collect(stretches).move(offset, source.size) for stretches in (lines.rejected, lines.between)
+        )
+        block = FramedBlock(offset, lines.frames, rejected, between, Stretches.collect(()))
+        yield block, LineRecords(read.parts, lines.carried, asked)
         wanted = BLOCK_SIZE if lines.used else 2 * wanted
         content = content[lines.used :]
         offset = source.size if last else offset + lines.used

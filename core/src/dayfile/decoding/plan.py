@@ -11,16 +11,17 @@ import numpy.typing as npt
 
 from dayfile.decoding.requirements import Requirement
 from dayfile.framing.matching import Pattern
+from dayfile.framing.reader import Head
+from dayfile.framing.synced import find_sync_order
 from dayfile.lines.carried_lines import CarriedLine
 from dayfile.lines.lines import LineForm
 from dayfile.lines.numbers import TextColumn
 from dayfile.model.datatype import DataType
-from dayfile.stages.base import Columns, Framer, Frames, Order, Wrong
+from dayfile.stages.base import Bytes, Columns, Framer, Frames, Order, Wrong
 from dayfile.stages.parts import StructPart
 from dayfile.stages.structs import StructValues
-from dayfile.stages.sums import Sum
 
-__all__ = ["Carried", "Form", "FrameReading", "Framing", "Head", "LinePlan", "Making", "Plan", "RecordKind"]
+__all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Making", "Plan", "RecordKind"]
 
 
 class Making(Protocol):
@@ -103,22 +104,6 @@ class Carried:
     first: bool = False
 
 
-@dataclass(frozen=True)
-class Head:
-    """What is in front of the frames of a file, once.
-
-    Parameters
-    ----------
-    parts : tuple of StructPart
-        Its fields.
-    size : Sum, optional
-        Its bytes, where it has more than its fields.
-    """
-
-    parts: tuple[StructPart, ...] = ()
-    size: Sum | None = None
-
-
 class FrameReading(Protocol):
     """Reads what is in frames."""
 
@@ -159,16 +144,27 @@ class LinePlan:
     carried: tuple[CarriedLine, ...] = ()
 
 
-class Framing(Protocol):
-    """Finds and reads the frames of sources, in either byte order."""
+@dataclass(frozen=True)
+class Framing:
+    """What finds the frames of a source, for sources of either byte order.
 
-    def make_framer(self, order: Order) -> Framer:
-        """Make what finds frames."""
-        ...
+    Parameters
+    ----------
+    framers : mapping of byte order to Framer
+        What finds the frames.
+    heads : mapping of byte order to Head
+        What is in front of them; empty if nothing is.
+    syncs : mapping of byte order to bytes
+        Sync patterns that say the byte order of a source; empty if they do not.
+    """
 
-    def make_reading(self, order: Order) -> FrameReading:
-        """Make what reads them."""
-        ...
+    framers: Mapping[Order, Framer]
+    heads: Mapping[Order, Head]
+    syncs: Mapping[Order, bytes]
+
+    def find_order(self, block: Bytes) -> Order | None:
+        """Say which byte order a source has by its first sync; None if none says it."""
+        return find_sync_order(block, self.syncs) if self.syncs else None
 
 
 @dataclass(frozen=True)
@@ -183,16 +179,14 @@ class Plan:
         What sources look like.
     kinds : tuple of RecordKind
         The types of records.
-    framing : Framing, optional
-        How frames are found; None for lines of text.
+    framing : Framing
+        How frames are found.
     lines : LinePlan, optional
         How lines of text are records.
     byte_order : {'big', 'little'}
         That of sources which do not tell it.
     natural : bool
         Whether fields are aligned as C compilers do it.
-    head : Head, optional
-        What is in front of the frames.
     carried : tuple of Carried
         Values that records tell for others.
     ignored : tuple of tuple of Requirement
@@ -206,11 +200,10 @@ class Plan:
     instrument: str
     patterns: tuple[Pattern, ...]
     kinds: tuple[RecordKind, ...]
-    framing: Framing | None = None
+    framing: Framing
     lines: LinePlan | None = None
     byte_order: Order = "big"
     natural: bool = False
-    head: Head | None = None
     carried: tuple[Carried, ...] = ()
     ignored: tuple[tuple[Requirement, ...], ...] = ()
     ignores_others: bool = False

@@ -15,7 +15,7 @@ from dayfile.decoding.plan import Carried, Form, FrameReading, Plan, RecordKind
 from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys
 from dayfile.decoding.requirements import describe_values, hold_all
 from dayfile.errors import RecordError
-from dayfile.framing.reader import Piece
+from dayfile.framing.reader import FramedBlock
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Rejected, Remark
 from dayfile.stages.base import Columns, Frames, Stretch, Wrong
@@ -85,7 +85,7 @@ class SourceDecoding:
     carried: dict[str, Any] = field(default_factory=dict)
     """Latest values that are carried on."""
 
-    def decode(self, piece: Piece, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
+    def decode(self, piece: FramedBlock, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
         """Decode the frames of a piece of the source."""
         frames, offset = piece.frames, piece.offset
         numbers = self._number(piece)
@@ -135,7 +135,7 @@ class SourceDecoding:
             found.columns.update(call_for_columns(kind.call, names.new_child(found.columns), len(own)))
         return TypeRows(kind, form, places, own, found, names.new_child(found.columns), wrong)
 
-    def _number(self, piece: Piece) -> npt.NDArray[np.int64]:
+    def _number(self, piece: FramedBlock) -> npt.NDArray[np.int64]:
         """Number the frames of a piece over the whole source, rejected ones too."""
         numbers = np.arange(self.count, self.count + len(piece.frames))
         bad = np.array(sorted(stretch.start - piece.offset for stretch in piece.rejected), np.int64)
@@ -144,7 +144,7 @@ class SourceDecoding:
         self.count += len(piece.frames) + len(bad)
         return numbers
 
-    def _reject_stretches(self, piece: Piece) -> Iterator[Rejected]:
+    def _reject_stretches(self, piece: FramedBlock) -> Iterator[Rejected]:
         """Reject what looks like a frame and is none."""
         before = self.count - len(piece.frames) - len(piece.rejected)
         for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):

@@ -9,25 +9,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.decoding.bodies import Bodies
 from dayfile.decoding.encoding import encode_frames
 from dayfile.decoding.line_records import read_lines
-from dayfile.decoding.plan import FrameReading, Head, Plan
+from dayfile.decoding.plan import FrameReading, Plan
 from dayfile.decoding.sources import NO_TYPE, SourceDecoding
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format
 from dayfile.framing.matching import Match, recognise
-from dayfile.framing.reader import Piece, read_frames
+from dayfile.framing.reader import FramedBlock, Head, read_frames
 from dayfile.layouts.reader import Layout
-from dayfile.messages import plural
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Order
-from dayfile.stages.structs import Struct
 
 __all__ = ["Framed"]
 
-HEAD_BYTES = 2**20
-"""Bytes that the head of a file may have, if its fields do not say."""
+ORDER_BYTES = 2**16
+"""Bytes of a source that are searched for the first sync, which may say the byte order."""
 
 
 class Framed(Format):
@@ -55,57 +54,57 @@ class Framed(Format):
 
 def read_source(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
     """Read the records of a source, block by block."""
-    order: Order = match.order or plan.byte_order
     known: dict[str, Any] = dict(match.captures)
-    head = read_head(source, plan, plan.head, order, known) if plan.head else b""
-    pieces = partial(split_source, source, len(head), plan, order, known)
+    order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))
+    head = read_head(source, plan.framing.heads.get(order or plan.byte_order), known)
+    blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known)
     decoding = SourceDecoding(plan, source.name, known, head)
-    find_first_values(pieces(), decoding)
+    find_first_values(blocks(), decoding)
     found = False
-    for piece in pieces():
-        for item in decoding.decode(*piece):
+    for block in blocks():
+        for item in decoding.decode(*block):
             found = True
             yield item
     if not found:
         yield Remark(plan.instrument, NO_TYPE, "nothing in it is a record", (0,))
 
 
-def read_head(source: Source, plan: Plan, head: Head, order: Order, known: dict[str, Any]) -> bytes:
+def read_head(source: Source, head: Head | None, known: dict[str, Any]) -> bytes:
     """Read the head of a file: note the values of its fields, and return its bytes.
 
     Raises
     ------
     SourceError
-        The source is too short to have it.
+        The source is too short to have it, or it says that it has an impossible size.
     """
-    struct = Struct(head.parts, order, plan.natural)
-    least = source.part(0, struct.size)
-    if len(least) < struct.size:
-        short = f"{plural(len(least), 'byte')}; the head of the file alone has {struct.size}: it is truncated"
-        raise SourceError(short, where=source.name)
-    columns = struct.read(np.frombuffer(least, np.uint8), np.zeros(1, np.int64), {})
-    known.update({name: column[0] for name, column in columns.items()})
-    size = int(head.size.evaluate(known)) if head.size else struct.size
-    if not struct.size <= size <= max(HEAD_BYTES, struct.size) or size > source.size:
-        raise SourceError(f"its head says that it has {plural(size, 'byte')}, which cannot be", where=source.name)
-    return source.part(0, size)
+    if head is None:
+        return b""
+    found = head.measure(source, known)
+    if found.reason:
+        raise SourceError(f"its head is {found.reason}: it is damaged, or of another format", where=source.name)
+    content = source.part(0, found.length)
+    if head.fields is not None:
+        columns = head.fields.read(np.frombuffer(content, np.uint8), np.zeros(1, np.int64), known)
+        known.update({name: column[0] for name, column in columns.items()})
+    return content
 
 
 def split_source(
     source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any]
-) -> Iterator[tuple[Piece, FrameReading]]:
-    """Split a source into frames, piece by piece, each with what reads its frames."""
+) -> Iterator[tuple[FramedBlock, FrameReading]]:
+    """Split a source into frames, block by block, each with what reads its frames."""
     if plan.lines is not None:
         yield from read_lines(source, start, plan)
-    elif plan.framing is not None:
-        reading = plan.framing.make_reading(order)
-        for piece in read_frames(source, plan.framing.make_framer(order), known, offset=start):
-            yield piece, reading
+        return
+    framer = plan.framing.framers[order]
+    reading = Bodies.of(framer, order, natural=plan.natural)
+    for block in read_frames(source, framer, known, offset=start):
+        yield block, reading
 
 
-def find_first_values(pieces: Iterator[tuple[Piece, FrameReading]], decoding: SourceDecoding) -> None:
+def find_first_values(blocks: Iterator[tuple[FramedBlock, FrameReading]], decoding: SourceDecoding) -> None:
     """Find the first value of the file, for each that is carried to all its records."""
     wanted = [carried for carried in decoding.plan.carried if carried.first]
-    while wanted and (following := next(pieces, None)) is not None:
+    while wanted and (following := next(blocks, None)) is not None:
         groups, _, _ = decoding.read(following[0].frames, following[1])
         wanted = [carried for carried in wanted if not decoding.note_first(carried, groups)]

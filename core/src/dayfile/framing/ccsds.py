@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from dayfile.framing.checksums import Check
-from dayfile.framing.shapes import BAD_SIZE, LONGEST, Shape
+from dayfile.framing.shapes import BAD_SIZE, LONGEST_FRAME, Shape
 from dayfile.framing.sized import Sized, Walk
 from dayfile.framing.synced import Synced
 from dayfile.stages.base import Bytes, Columns, Offsets
 from dayfile.stages.sums import Sum
 
-__all__ = ["PACKET_FIELDS", "PrimaryHeader", "packets"]
+__all__ = ["PACKET_FIELDS", "PrimaryHeader", "make_packets"]
 
 PACKET_FIELDS = {
     "version": (0, 13, 3),
@@ -62,7 +62,7 @@ class PrimaryHeader:
         return words.astype(">u2").view(np.uint8).reshape(count, self.size)
 
 
-def packets(sync: bytes = b"", check: Check | None = None, longest: int = LONGEST) -> Sized | Synced:
+def make_packets(sync: bytes = b"", check: Check | None = None, longest: int = LONGEST_FRAME) -> Sized | Synced:
     """Make a framer for packets, one behind the other or each behind a sync pattern."""
     size = Sum.parse(f"packet_length + {7 + len(sync)}")
     shape = Shape(size, sync, PrimaryHeader(), check, longest)

@@ -15,10 +15,7 @@ import numpy.typing as npt
 from dayfile.framing.crcs import CRCS
 from dayfile.stages.base import Bytes, Offsets, Order
 
-__all__ = ["CHECKSUMS", "FIRST_SUM_FIRST", "Check", "Checksum"]
-
-LARGEST_SUM = 2**27
-"""Bytes of which a sum of sums of bytes fits into 63 bits."""
+__all__ = ["FIRST_SUM_FIRST", "FRAME_CHECKSUMS", "Check", "Checksum"]
 
 
 class Checksum(Protocol):
@@ -44,7 +41,7 @@ class SumOfBytes:
 
     Examples
     --------
-    >>> CHECKSUMS["sum8"].compute(bytes([200, 100])), CHECKSUMS["sum8-negative"].compute(bytes([200, 100]))
+    >>> FRAME_CHECKSUMS["sum8"].compute(bytes([200, 100])), FRAME_CHECKSUMS["sum8-negative"].compute(bytes([200, 100]))
     (44, 212)
     """
 
@@ -68,7 +65,7 @@ class ExclusiveOr:
 
     Examples
     --------
-    >>> CHECKSUMS["xor"].compute(bytes([0x0F, 0xFF]))
+    >>> FRAME_CHECKSUMS["xor"].compute(bytes([0x0F, 0xFF]))
     240
     """
 
@@ -100,16 +97,19 @@ class Fletcher:
         The first sum before the first byte.
     size : int
         Bytes of the value, half of them for each sum.
+    largest : int
+        Bytes of a block whose sums of sums fit into 63 bits as they are.
 
     Examples
     --------
-    >>> hex(CHECKSUMS["fletcher16"].compute(b"abcde")), hex(CHECKSUMS["adler32"].compute(b"Wikipedia"))
+    >>> hex(FRAME_CHECKSUMS["fletcher16"].compute(b"abcde")), hex(FRAME_CHECKSUMS["adler32"].compute(b"Wikipedia"))
     ('0xc8f0', '0x11e60398')
     """
 
     modulus: int
     start: int = 0
     size: int = 2
+    largest: int = 2**27
 
     def compute(self, data: bytes) -> int:
         """Compute the checksum of some bytes."""
@@ -122,7 +122,7 @@ class Fletcher:
     def compute_all(self, block: Bytes, starts: Offsets, ends: Offsets) -> Offsets:
         """Compute the checksum of each stretch of a block."""
         firsts = sum_up(block)
-        if len(block) > LARGEST_SUM:
+        if len(block) > self.largest:
             firsts %= self.modulus
         seconds = np.cumsum(firsts)
         lengths = ends - starts
@@ -138,7 +138,7 @@ def sum_up(block: Bytes) -> Offsets:
     return sums
 
 
-CHECKSUMS: dict[str, Checksum] = {
+FRAME_CHECKSUMS: dict[str, Checksum] = {
     "xor": ExclusiveOr(),
     "sum8": SumOfBytes(1),
     "sum8-negative": SumOfBytes(1, negative=True),
@@ -188,7 +188,7 @@ class Check:
     @property
     def checksum(self) -> Checksum:
         """How it is computed."""
-        return CHECKSUMS[self.kind]
+        return FRAME_CHECKSUMS[self.kind]
 
     @property
     def minimum(self) -> int:

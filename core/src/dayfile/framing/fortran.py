@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dayfile.framing.shapes import BAD_SIZE, LONGEST, Shape, write_fields
+from dayfile.framing.shapes import BAD_SIZE, LONGEST_FRAME, Shape, write_fields
 from dayfile.framing.sized import Walk, split_walk
 from dayfile.stages.base import Bytes, Columns, Order, Reading, Split
 from dayfile.stages.sums import Sum
@@ -49,7 +49,7 @@ class Fortran:
     marker: int
     order: Order
     fields: Reading | None = None
-    longest: int = LONGEST
+    longest: int = LONGEST_FRAME
 
     @property
     def lead(self) -> int:

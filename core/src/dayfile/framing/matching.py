@@ -11,7 +11,7 @@ from dayfile.stages.base import Order
 
 __all__ = ["Magic", "Match", "NamePattern", "Pattern", "SizeCondition", "recognise"]
 
-PARTS = re.compile(
+NAME_PARTS = re.compile(
     r"(?P<any>\*)|\{(?P<name>[A-Za-z_]\w*)(?::(?P<digits>[1-9]\d?))?\}|(?P<text>[^*{}]+)|(?P<wrong>.)", re.ASCII
 )
 
@@ -58,7 +58,7 @@ class NamePattern:
     def parse(cls, text: str) -> NamePattern:
         """Parse a pattern; ValueError says what is wrong with it."""
         expression, names, numbers = "", [], set()
-        for part in PARTS.finditer(text):
+        for part in NAME_PARTS.finditer(text):
             name, digits = part["name"], part["digits"]
             if part["wrong"]:
                 raise ValueError(f"{text!r} has a brace without a name: write {{name}}, or {{name:4}} for 4 digits")

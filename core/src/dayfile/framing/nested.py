@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dayfile.stages.base import Bytes, Columns, Framer, Frames, Offsets, Split, Stretch
+from dayfile.stages.base import Bytes, Columns, Framer, Frames, Offsets, Reading, Split, Stretch
 
 __all__ = ["Nested"]
 
@@ -37,6 +37,11 @@ class Nested:
     inner: Framer
 
     @property
+    def fields(self) -> Reading | None:
+        """What reads the fields of each inner frame."""
+        return self.inner.fields
+
+    @property
     def lead(self) -> int:
         """Bytes in front of the body of each inner frame."""
         return self.inner.lead
@@ -57,9 +62,13 @@ class Nested:
             inside = self.inner.split(block[first:end], known, last=True)
             starts.append(inside.frames.starts + first)
             lengths.append(inside.frames.lengths)
-            rejected += move(inside.rejected, first)
-            between += move(inside.between, first)
-            around += [Stretch(start, first - start), *move(inside.around, first), Stretch(end, start + length - end)]
+            rejected += move_stretches(inside.rejected, first)
+            between += move_stretches(inside.between, first)
+            around += [
+                Stretch(start, first - start),
+                *move_stretches(inside.around, first),
+                Stretch(end, start + length - end),
+            ]
         frames = Frames(block, np.concatenate(starts), np.concatenate(lengths))
         around = [stretch for stretch in around if stretch.length]
         return Split(frames, sort(rejected), sort(between), split.used, around)
@@ -73,7 +82,7 @@ class Nested:
         return self.outer.join(streams, columns, known)
 
 
-def move(stretches: Sequence[Stretch], by: int) -> list[Stretch]:
+def move_stretches(stretches: Sequence[Stretch], by: int) -> list[Stretch]:
     """Move stretches from a part of a block to the block."""
     return [Stretch(stretch.start + by, stretch.length, stretch.reason) for stretch in stretches]
 

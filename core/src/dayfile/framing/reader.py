@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.framing.shapes import BAD_SIZE, INCOMPLETE, LONGEST
+from dayfile.framing.shapes import BAD_SIZE, INCOMPLETE, LONGEST_FRAME, Stretches
 from dayfile.model.batch import Source
-from dayfile.stages.base import REST, Framer, Frames, Reading, Split, Stretch
+from dayfile.stages.base import REST, Framer, Frames, Reading, Stretch
 from dayfile.stages.sums import Sum
 
-__all__ = ["BLOCK_SIZE", "Head", "Piece", "read_frames"]
+__all__ = ["BLOCK_SIZE", "FramedBlock", "Head", "Stream", "read_frames"]
 
 BLOCK_SIZE = 2**20
 """Bytes of a block; more where a frame does not fit into one."""
@@ -51,13 +51,13 @@ class Head:
             columns = self.fields.read(block, np.zeros(1, np.int64), known)
             values = {name: column[0] for name, column in columns.items() if column.ndim == 1}
         size = int(self.size.evaluate({**known, **values}))
-        if not least <= size <= LONGEST:
+        if not least <= size <= LONGEST_FRAME:
             return Stretch(0, source.size, BAD_SIZE)
         return Stretch(0, size) if size <= source.size else Stretch(0, source.size, INCOMPLETE)
 
 
 @dataclass(frozen=True)
-class Piece:
+class FramedBlock:
     """Frames of a source that were found at once.
 
     Parameters
@@ -66,37 +66,39 @@ class Piece:
         Where the block of the frames begins in the source.
     frames : Frames
         The good ones, by their places in the block.
-    rejected, between, around : list of Stretch
+    rejected, between, around : sequence of Stretch
         As in a Split, but by their places in the source.
     """
 
     offset: int
     frames: Frames
-    rejected: list[Stretch]
-    between: list[Stretch]
-    around: list[Stretch]
+    rejected: Stretches
+    between: Sequence[Stretch]
+    around: Stretches
 
 
 def read_frames(
     source: Source, framer: Framer, known: Mapping[str, int], *, offset: int = 0, size: int = BLOCK_SIZE
-) -> Iterator[Piece]:
+) -> Iterator[FramedBlock]:
     """Read the frames of a source from an offset to its end; the size of blocks changes nothing of what is found.
 
     Each byte is in a good frame, in a rejected stretch, around frames or between them. A rejected stretch has the
     length that it claims, so there may be good frames in it.
     """
-    gaps, stream = Gaps(offset), Stream(source, offset)
+    joined, stream = Gaps(offset), Stream(source, offset)
     wanted, content = size, b""
     while offset < source.size:
         content += stream.read(wanted - len(content))
         last = offset + len(content) >= source.size
         split = framer.split(np.frombuffer(content, np.uint8), known, last=last)
-        rejected = [move_stretch(stretch, offset, source.size) for stretch in split.rejected]
         last = last or any(stretch.length == REST for stretch in split.rejected[-1:])
-        between = gaps.follow(split, offset, last=last)
-        around = [move_stretch(stretch, offset, source.size) for stretch in split.around]
+        rejected, gaps, around = (
+            Stretches.collect(stretches).move(offset, source.size)
+            for stretches in (split.rejected, split.between, split.around)
+        )
+        between = joined.follow(gaps, rejected, offset + split.used, last=last)
         if split.used or last:
-            yield Piece(offset, split.frames, rejected, between, around)
+            yield FramedBlock(offset, split.frames, rejected, between, around)
         # A frame that is longer than a block is tried again with twice as much: so the work stays linear.
         wanted = size if split.used else 2 * wanted
         content = content[split.used :]
@@ -125,12 +127,6 @@ class Stream:
         return b"".join(parts)
 
 
-def move_stretch(stretch: Stretch, by: int, end: int) -> Stretch:
-    """Move a stretch from a block to its source, and cut it where that ends."""
-    start = stretch.start + by
-    return Stretch(start, min(stretch.length, end - start), stretch.reason)
-
-
 class Gaps:
     """Bytes between frames, by their places in the source: one stretch each, whatever the blocks are."""
 
@@ -139,21 +135,19 @@ class Gaps:
         """Where the last stretch ends that was rejected: what it claims is not between frames in the next block."""
         self.open: Stretch | None = None
 
-    def follow(self, split: Split, offset: int, *, last: bool) -> list[Stretch]:
+    def follow(self, between: Stretches, rejected: Stretches, end: int, *, last: bool) -> list[Stretch]:
         """Return the stretches of the next block, the last one only if it cannot go on in the block that follows."""
         closed: list[Stretch] = []
-        for stretch in split.between:
-            end = offset + stretch.start + stretch.length
-            start = max(offset + stretch.start, self.claimed)
-            if start >= end:
+        for start, stop in zip(np.maximum(between.starts, self.claimed).tolist(), between.ends.tolist(), strict=True):
+            if start >= stop:
                 continue
             if self.open and self.open.start + self.open.length == start:
-                self.open = Stretch(self.open.start, end - self.open.start)
+                self.open = Stretch(self.open.start, stop - self.open.start)
             else:
                 closed += self._close()
-                self.open = Stretch(start, end - start)
-        self.claimed = max([self.claimed, *(offset + stretch.start + stretch.length for stretch in split.rejected)])
-        if self.open and (last or self.open.start + self.open.length < offset + split.used):
+                self.open = Stretch(start, stop - start)
+        self.claimed = int(rejected.ends.max(initial=self.claimed))
+        if self.open and (last or self.open.start + self.open.length < end):
             closed += self._close()
         return closed
 

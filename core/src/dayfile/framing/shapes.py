@@ -11,14 +11,14 @@ import numpy as np
 from dayfile.errors import RecordError
 from dayfile.framing.checksums import Check
 from dayfile.messages import plural
-from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Reading, Split, Stretch, Writing
+from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Reading, Split, Stretch, StructWriting
 from dayfile.stages.sums import Sum
 
 __all__ = [
     "BAD_CHECKSUM",
     "BAD_SIZE",
     "INCOMPLETE",
-    "LONGEST",
+    "LONGEST_FRAME",
     "Shape",
     "Stretches",
     "account",
@@ -26,7 +26,7 @@ __all__ = [
     "write_fields",
 ]
 
-LONGEST = 16 * 2**20
+LONGEST_FRAME = 16 * 2**20
 """Bytes of a frame beyond which its size is wrong, if a layout does not say another."""
 BAD_CHECKSUM, BAD_SIZE, INCOMPLETE = "wrong checksum", "impossible size", "incomplete"
 """Why frames are not good."""
@@ -57,6 +57,26 @@ class Stretches(Sequence[Stretch]):
         self.lengths = lengths
         self.reasons = np.zeros(len(starts), np.int64) if reasons is None else reasons
         self.texts = texts
+
+    @classmethod
+    def collect(cls, stretches: Sequence[Stretch]) -> Stretches:
+        """Return stretches as arrays."""
+        if isinstance(stretches, cls):
+            return stretches
+        texts = list(dict.fromkeys(each.reason for each in stretches))
+        columns = ([each.start for each in stretches], [each.length for each in stretches])
+        starts, lengths = (np.array(column, np.int64) for column in columns)
+        return cls(starts, lengths, np.array([texts.index(each.reason) for each in stretches], np.int64), texts)
+
+    @property
+    def ends(self) -> Offsets:
+        """First byte behind each."""
+        return self.starts + self.lengths
+
+    def move(self, by: int, end: int) -> Stretches:
+        """Return them with all places moved, from a block to its source, and cut where that ends."""
+        starts = self.starts + by
+        return Stretches(starts, np.minimum(self.lengths, end - starts), self.reasons, self.texts)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -104,7 +124,7 @@ class Shape:
     sync: bytes = b""
     fields: Reading | None = None
     check: Check | None = None
-    longest: int = LONGEST
+    longest: int = LONGEST_FRAME
 
     @property
     def lead(self) -> int:
@@ -179,6 +199,6 @@ def write_fields(fields: Reading | None, columns: Columns, count: int) -> list[b
     """Write the fields of frames: the bytes of each."""
     if fields is None:
         return [b""] * count
-    if not isinstance(fields, Writing):
+    if not isinstance(fields, StructWriting):
         raise TypeError(f"{type(fields).__name__} reads fields and does not write them")
     return [row.tobytes() for row in fields.write(columns, count)]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dayfile.framing.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
-from dayfile.stages.base import REST, Bytes, Columns, Frames, Offsets, Split
+from dayfile.stages.base import REST, Bytes, Columns, Frames, Offsets, Reading, Split
 
 __all__ = ["Sized", "Walk", "split_walk"]
 
 LONGEST_RUN = 65536
-REACH = 4096
-SHORT = 512
+REACH = 16384
+SHORT_FRAME = 512
 """Frames shorter than this are looked for at every byte of a reach, if their sizes differ."""
 
 
@@ -65,12 +65,13 @@ def walk_sizes(shape: Shape, block: Bytes, known: Mapping[str, int]) -> Walk:
         if end < len(starts):
             return collect(found, int(starts[end]), BAD_SIZE if end in impossible else "")
         place = int(starts[-1] + lengths[-1])
-        alike = bool((lengths == lengths[-1]).all())
-        if alike and lengths[-1] > 1:
-            count = min(count * 4, LONGEST_RUN) if step == lengths[-1] else 16
-            step = int(lengths[-1])
+        size = int(lengths[-1])
+        if size == step > 1:
+            count = min(count * 4, LONGEST_RUN)
+        elif size > 1 and step == 1 and (lengths == size).all():
+            step, count = size, 16
         else:
-            step, count = 1, REACH if lengths[-1] < SHORT else 1
+            step, count = 1, REACH if size < SHORT_FRAME else 1
     return collect(found, place, "")
 
 
@@ -120,6 +121,11 @@ class Sized:
 
     shape: Shape
     walk: Walking = walk_sizes
+
+    @property
+    def fields(self) -> Reading | None:
+        """What reads the fields of each frame."""
+        return self.shape.fields
 
     @property
     def lead(self) -> int:

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.framing.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, Stretches, account
-from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Order, Split
+from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Order, Reading, Split
 
-__all__ = ["Synced", "find_byte_order", "find_pattern", "visit"]
+__all__ = ["Synced", "find_pattern", "find_sync_order", "visit"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Synced:
     """
 
     shape: Shape
+
+    @property
+    def fields(self) -> Reading | None:
+        """What reads the fields of each frame."""
+        return self.shape.fields
 
     @property
     def lead(self) -> int:
@@ -116,12 +121,12 @@ def visit(nexts: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return visited
 
 
-def find_byte_order(block: Bytes, syncs: Mapping[Order, bytes]) -> Order | None:
+def find_sync_order(block: Bytes, syncs: Mapping[Order, bytes]) -> Order | None:
     """Say which byte order a source has: that of the sync pattern that comes first; None if none of them comes.
 
     Examples
     --------
-    >>> find_byte_order(np.frombuffer(b"...LTUM", np.uint8), {"big": b"MUTL", "little": b"LTUM"})
+    >>> find_sync_order(np.frombuffer(b"...LTUM", np.uint8), {"big": b"MUTL", "little": b"LTUM"})
     'little'
     """
     content = block.tobytes()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from dayfile.decoding.plan import Carried, Form, Head, LinePlan, Making, Plan, RecordKind
+from dayfile.decoding.plan import Carried, Form, LinePlan, Making, Plan, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.layouts.document import Document, Path
-from dayfile.layouts.frame_words import CarryRecordWords, FramesWords, HeadWords
+from dayfile.layouts.frame_words import FramesWords
+from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
-from dayfile.layouts.part_words import RowsWords
-from dayfile.layouts.parts import compile_parts, compile_sum, list_stored_fields
+from dayfile.layouts.part_words import PartWords, RowsWords
+from dayfile.layouts.parts import compile_parts, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
-from dayfile.layouts.sources import Call, compile_framing, compile_patterns
 from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
+from dayfile.stages.base import Order, Reading
 from dayfile.stages.parts import is_variable
+from dayfile.stages.writing import FrameFields
 
 __all__ = ["compile_plan"]
 
@@ -47,19 +49,29 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     def call(name: str, path: Path) -> Any:  # noqa: ANN401 - a function
         return find_function(name, package, document, path)
 
+    def make_reading(entries: Sequence[PartWords], order: Order, path: Path, begin: int) -> Reading:
+        parts = compile_parts(entries, words, document, path)
+        for index, part in enumerate(parts):
+            if is_variable(part):
+                document.fail((*path, index), "what all have in front has the same size in each of them")
+        return FrameFields(parts, order, words.natural, begin)
+
     kinds = tuple(compile_kind(data_type, words, document, call) for data_type in types)
     check_requirements(kinds, document)
-    lines = compile_line_plan(words, document) if frames.lines else None
-    framing = None if lines else compile_framing(frames, words, document, ("frames",), call)
+    patterns = tuple(compile_match(document, ("match",), words.match))
+    captures = [name for pattern in patterns for each in pattern.names for name in each.names]
+    order: Order = words.structs.byte_order if words.structs else "big"
+    framing = compile_frames(
+        document, ("frames",), frames, make_reading, order, captures, constants=words.constants, call=call
+    )
     return Plan(
         instrument=words.instrument,
-        patterns=compile_patterns(words, document),
+        patterns=patterns,
         kinds=kinds,
         framing=framing,
-        lines=lines,
-        byte_order=words.structs.byte_order if words.structs else "big",
+        lines=compile_line_plan(words, document) if frames.lines else None,
+        byte_order=order,
         natural=words.natural,
-        head=compile_head(frames.head, words, document) if frames.head else None,
         carried=tuple(compile_carried(words, document)),
         ignored=() if frames.ignore == "others" else tuple(compile_ignored(frames, document)),
         ignores_others=frames.ignore == "others",
@@ -182,30 +194,12 @@ def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:
             seen.append((kind, form.requirements))
 
 
-def compile_head(words: HeadWords, layout: LayoutWords, document: Document) -> Head:
-    """Compile what is in front of the frames of a file."""
-    parts = compile_parts(words.fields, layout, document, ("frames", "head", "fields"))
-    for index, part in enumerate(parts):
-        if is_variable(part):
-            place = ("frames", "head", "fields", index)
-            document.fail(place, "the fields of the head have the same size in each file")
-    size = None if words.size is None else compile_sum(words.size, layout, document, ("frames", "head", "size"))
-    return Head(parts, size)
-
-
 def compile_carried(words: LayoutWords, document: Document) -> Iterator[Carried]:
     """Compile the values that records tell for others."""
+    check_carry(document, ("carry",), words.carry, words)
     for name, said in words.carry.items():
-        if not isinstance(said, CarryRecordWords):
-            continue
-        for index, kind in enumerate(said.of):
-            place = ("carry", name, "of", index)
-            if kind not in words.types:
-                document.fail(place, f"{kind!r} is not a type{suggest(kind, words.types)}")
-            fields = [field.name for _, field in list_stored_fields(words.types[kind].fields, ())]
-            if name not in fields:
-                document.fail(place, f"{kind} has no field {name!r}{suggest(name, fields)}")
-        yield Carried(name, said.of, first=said.which == "first")
+        if said.of:
+            yield Carried(name, said.of, first=said.which == "first")
 
 
 def compile_ignored(frames: FramesWords, document: Document) -> Iterator[tuple[Requirement, ...]]:
@@ -222,8 +216,8 @@ def compile_line_plan(words: LayoutWords, document: Document) -> LinePlan:
     assert words.frames is not None and words.frames.lines is not None  # noqa: S101, PT018 - for mypy
     form = compile_lines(words.frames.lines, document, ("frames", "lines"))
     carried = tuple(
-        compile_carried_line(name, said, form.encoding, document, ("carry", name))
+        compile_carried_line(name, CarryLineWords(line=said.line), form.encoding, document, ("carry", name))
         for name, said in words.carry.items()
-        if isinstance(said, CarryLineWords)
+        if said.line is not None
     )
     return LinePlan(form, carried)

@@ -20,7 +20,7 @@ __all__ = [
     "Reading",
     "Split",
     "Stretch",
-    "Writing",
+    "StructWriting",
     "Wrong",
 ]
 
@@ -106,6 +106,11 @@ class Framer(Protocol):
     """Finds the frames in the bytes of a source, block by block."""
 
     @property
+    def fields(self) -> Reading | None:
+        """What reads the fields of each frame, directly in front of its body; None if it has none."""
+        ...
+
+    @property
     def lead(self) -> int:
         """Bytes in front of the body of each frame: sync and fields."""
         ...
@@ -148,7 +153,7 @@ class Reading(Protocol):
 
 
 @runtime_checkable
-class Writing(Protocol):
+class StructWriting(Protocol):
     """Writes the fields of structs: a reading turned round."""
 
     def write(self, columns: Columns, count: int) -> Bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Sum:
             ) from error
 
     def _tree(self) -> ast.Expression:
-        return ast.parse(self.text.strip(), mode="eval")
+        return parse_sum(self.text)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,3 +103,9 @@ class Sum:
             return np.asarray(np.clip(value, -LARGEST, LARGEST), np.int64)
         assert isinstance(node, ast.Constant)  # noqa: S101 - parse lets nothing else through
         return np.asarray(node.value, np.int64)
+
+
+@lru_cache(1000)
+def parse_sum(text: str) -> ast.Expression:
+    """Parse a text as an expression of Python; of what is evaluated again and again, once."""
+    return ast.parse(text.strip(), mode="eval")
