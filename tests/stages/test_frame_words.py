@@ -9,12 +9,12 @@ import pytest
 from pydantic import Field
 
 from dayfile.errors import LayoutError
+from dayfile.framing.matching import recognise
 from dayfile.layouts.document import Document
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords
 from dayfile.layouts.frames import check_carry, compile_frames, compile_match
 from dayfile.layouts.words import Words as Section
 from dayfile.model.batch import Source
-from dayfile.framing.matching import recognise
 from plain_frames import Words, find
 
 
@@ -27,7 +27,7 @@ class Sections(Section):
 SIZES = {"uint8": "u1", "uint16": "u2", "uint32": "u4"}
 
 
-def make_reading(fields, order, path):
+def make_reading(fields, order, path, begin):
     return Words(
         np.dtype([(field.name, order[0].replace("b", ">").replace("l", "<") + SIZES[field.type]) for field in fields])
     )
@@ -141,7 +141,7 @@ def test_other_sources_are_not(text, name, content):
         ("frames: {fortran: 4, sync: AA}", "1:28", "have markers instead"),
         ("frames: {fortran: 5}", "1:19", "must be 4 or 8"),
         ("frames: {ccsds: true, fields: [{name: a, type: uint8}]}", "1:31", "have their fields already"),
-        ("frames: {size: 4, inside: {size: 2, head: {size: 1}}}", "1:43", "have no head"),
+        ("frames: {size: 4, inside: {size: 2, head: {size: 1}}}", "1:43", "have no 'head'"),
         ("frames: {size: 4, head: {}}", "1:25", "give 'size'"),
         (
             "frames: {size: 4, head: {size: 1, fields: [{name: a, type: uint16}]}}",
@@ -193,5 +193,5 @@ def test_contradictions_of_match_are_reported_with_their_place(text, place, said
 def test_contradictions_of_carry_are_reported_with_their_place(text, said):
     document, words = read(text)
     with pytest.raises(LayoutError) as caught:
-        check_carry(document, ("carry",), words.carry, ["nav_sol"])
+        check_carry(document, ("carry",), words.carry, {"nav_sol": ["week"]})
     assert said in str(caught.value)

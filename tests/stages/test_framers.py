@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile.errors import RecordError
-from dayfile.model.batch import Source
 from dayfile.framing.ccsds import PACKET_FIELDS, PrimaryHeader, make_packets
 from dayfile.framing.checksums import Check
 from dayfile.framing.fortran import Fortran
@@ -19,8 +18,9 @@ from dayfile.framing.nested import Nested
 from dayfile.framing.reader import read_frames
 from dayfile.framing.shapes import Shape
 from dayfile.framing.sized import Sized
-from dayfile.stages.sums import Sum
 from dayfile.framing.synced import Synced
+from dayfile.model.batch import Source
+from dayfile.stages.sums import Sum
 from plain_frames import Words, find
 
 HEADER = Words(np.dtype([("kind", "u1"), ("length", "<u2")]))

@@ -11,8 +11,8 @@ from dayfile.errors import RecordError
 from dayfile.framing.checksums import Check
 from dayfile.framing.shapes import Shape
 from dayfile.framing.sized import Sized
-from dayfile.stages.sums import Sum
 from dayfile.framing.synced import Synced
+from dayfile.stages.sums import Sum
 from plain_frames import Words, find, find_sized, find_synced
 
 HEADER = Words(np.dtype([("kind", "u1"), ("length", "<u2")]))

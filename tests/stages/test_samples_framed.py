@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dayfile.model.batch import Source
 from dayfile.framing.ccsds import make_packets
 from dayfile.framing.checksums import Check
 from dayfile.framing.reader import Head
 from dayfile.framing.shapes import Shape
 from dayfile.framing.sized import Sized
-from dayfile.stages.sums import Sum
 from dayfile.framing.synced import Synced, find_sync_order
+from dayfile.model.batch import Source
+from dayfile.stages.sums import Sum
 from plain_frames import Words, find, find_gaps
 
 RECEIVER = Shape(

@@ -29,12 +29,11 @@ from dayfile.layouts.frame_words import (
 )
 from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import list_stored_fields
-from dayfile.layouts.schema import LayoutWords
 from dayfile.messages import plural, suggest
 from dayfile.stages.base import Framer, Order, Reading
 from dayfile.stages.sums import Sum
 
-__all__ = ["check_carry", "compile_frames", "compile_match"]
+__all__ = ["Call", "check_carry", "compile_frames", "compile_match", "list_names"]
 
 CONTAINS_WITHIN = 400
 BYTE_ORDERS: tuple[Order, Order] = ("big", "little")
@@ -166,19 +165,20 @@ def list_names(entries: Sequence[PartWords]) -> list[str]:
     return [field.name for _, field in list_stored_fields(entries, ())]
 
 
-def check_carry(document: Document, path: Path, words: Mapping[str, CarryWords], layout: LayoutWords) -> None:
-    """Check ``carry``: each value has one origin, which exists."""
+def check_carry(
+    document: Document, path: Path, words: Mapping[str, CarryWords], types: Mapping[str, Collection[str]]
+) -> None:
+    """Check ``carry``: each value has one origin, which exists; ``types`` are the names of the fields of each type."""
     for name, carry in words.items():
         here = (*path, name)
         if bool(carry.of) == (carry.line is not None):
             document.fail(here, "give either 'of' (types whose records have the value) or 'line' (a line that has it)")
         for number, each in enumerate(carry.of):
             place = (*here, "of", number) if (*here, "of", number) in document.places else (*here, "of")
-            if each not in layout.types:
-                document.fail(place, f"{each!r} is not a type of this layout{suggest(each, layout.types)}")
-            names = list_names(layout.types[each].fields)
-            if name not in names:
-                document.fail(place, f"{each} has no field {name!r}{suggest(name, names)}")
+            if each not in types:
+                document.fail(place, f"{each!r} is not a type of this layout{suggest(each, types)}")
+            if name not in types[each]:
+                document.fail(place, f"{each} has no field {name!r}{suggest(name, types[each])}")
 
 
 @dataclass(frozen=True)

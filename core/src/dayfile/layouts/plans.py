@@ -10,7 +10,7 @@ from dayfile.decoding.plan import Carried, Form, LinePlan, Making, Plan, RecordK
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
-from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match
+from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
 from dayfile.layouts.part_words import PartWords, RowsWords
 from dayfile.layouts.parts import compile_parts, list_stored_fields
@@ -196,7 +196,8 @@ def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:
 
 def compile_carried(words: LayoutWords, document: Document) -> Iterator[Carried]:
     """Compile the values that records tell for others."""
-    check_carry(document, ("carry",), words.carry, words)
+    names = {name: list_names(type_words.fields) for name, type_words in words.types.items()}
+    check_carry(document, ("carry",), words.carry, names)
     for name, said in words.carry.items():
         if said.of:
             yield Carried(name, said.of, first=said.which == "first")
