@@ -179,6 +179,8 @@ def check_carry(
                 document.fail(place, f"{each!r} is not a type of this layout{suggest(each, types)}")
             if name not in types[each]:
                 document.fail(place, f"{each} has no field {name!r}{suggest(name, types[each])}")
+        if carry.line is not None and f"{{{name}}}" not in carry.line:
+            document.fail((*here, "line"), f"does not capture the value; write {{{name}}} where it is in the line")
 
 
 @dataclass(frozen=True)
