@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dayfile.layouts.document import EMPTY, Document, Path
-from dayfile.layouts.schema import CalendarWords, CountWords, LayoutWords, TimeWords, TypeWords
+from dayfile.layouts.makings import MADE_FIELD
+from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.time_words import CalendarWords, CountWords, TimeWords
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import Field
@@ -49,7 +51,8 @@ def compile_stamp(words: TimeWords) -> Count | Calendar:
         return Count(words)
     if isinstance(words, CountWords):
         return Count(words.field, words.fraction or "", PER_SECOND[words.unit], words.whole or "")
-    assert isinstance(words, CalendarWords)  # noqa: S101 - for mypy
+    if not isinstance(words, CalendarWords):
+        return Count(MADE_FIELD.name)
     parts = {part: getattr(words, part) or "" for part in CALENDAR_PARTS}
     return Calendar(**parts, fraction=words.fraction or "", per_second=PER_SECOND[words.unit])
 
