@@ -24,7 +24,7 @@ LAYOUTS = {
     "ubx": lambda name: "ubx.yaml",
 }
 NAMES = {
-    "ccsds_hs": {"5hzflag": "flag_5hz", "13hzflag": "flag_13hz", "sequence count": "sequence_count"},
+    "ccsds_hs": {"sequence count": "sequence_count"},
     "counts_h": {"time.seconds": "seconds", "time.nanoseconds": "nanoseconds"},
     "slowcontrol": {"env.temp": "temp", "env.hum": "hum", "env.press": "press"},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,25 +20,9 @@ from dayfile.model.datatype import DataType
 from dayfile.stages.base import Bytes, Columns, Framer, Frames, Order, Wrong
 from dayfile.stages.parts import StructPart
 from dayfile.stages.structs import StructValues
+from dayfile.timing.times import Making
 
-__all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Making", "Plan", "RecordKind"]
-
-
-class Making(Protocol):
-    """Makes times of columns."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Return the names of the values that it needs."""
-        ...
-
-    def make(self, columns: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:
-        """Return nanoseconds since 1970, shape (n,), and which rows have no time."""
-        ...
-
-    def take_apart(self, times: npt.NDArray[np.int64]) -> Columns:
-        """Return columns, shape (n,), of which these times are made."""
-        ...
+__all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Plan", "RecordKind"]
 
 
 @dataclass(frozen=True)

@@ -298,7 +298,7 @@ def find_times(kind: RecordKind, names: Mapping[str, Any], count: int) -> tuple[
         wrong = Wrong.none(count)
         wrong.add(np.ones(count, bool), f"no time: nothing tells {', '.join(missing)}")
         return np.zeros(count, np.int64), wrong
-    return kind.making.make(names, count)
+    return kind.making.make({name: np.asarray(names[name]) for name in kind.making.names or names}, count)
 
 
 def find_told(carried: Carried, groups: Sequence[TypeRows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:

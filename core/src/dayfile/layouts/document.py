@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
@@ -157,11 +157,15 @@ class Document:
         if detail["loc"][-1:] == ("[key]",):
             self.fail(path, f"{path[-1]!r} {NO_NAME}", at_key=True)
         if kind == "extra_forbidden":
-            hint = suggest(str(path[-1]), list_words(path, self.model))
+            hint = suggest(str(path[-1]), list_words(path, self.model, self._list_beside(path)))
             self.fail(path, f"unknown key {path[-1]!r}{hint}", at_key=True)
         if kind == "missing":
             self.fail(path, f"{detail['loc'][-1]!r} is missing")
         self.fail(path, explain_error(detail, path, self.model))
+
+    def _list_beside(self, path: Path) -> set[str]:
+        """List the words beside the last part of a path, in the same mapping."""
+        return {str(place[-1]) for place in self.places if len(place) == len(path) and place[:-1] == path[:-1]}
 
     def _strip(self, loc: tuple[str | int, ...]) -> Path:
         """Strip the parts of pydantic's path that are not in the file: union members, key checks, missing words."""
@@ -200,13 +204,17 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
     return message
 
 
-def list_words(path: Path, layout: type[Words]) -> Iterable[str]:
-    """List the words that are allowed in place of the last part of a path."""
+def list_words(path: Path, layout: type[Words], beside: Collection[str] = ()) -> Iterable[str]:
+    """List the words that are allowed in place of the last part of a path.
+
+    Where several forms of a mapping are allowed, it is the one that has most of the words ``beside``.
+    """
     model: type[BaseModel] | None = layout
     for part in path[:-1]:
         if model is None or isinstance(part, int) or part not in model.model_fields:
             continue
-        model = next(iter(find_models(model.model_fields[part].annotation)), None)
+        models = find_models(model.model_fields[part].annotation)
+        model = max(models, key=lambda each: len(each.model_fields.keys() & set(beside)), default=None)
     return [field.alias or name for name, field in model.model_fields.items()] if model else ()
 
 

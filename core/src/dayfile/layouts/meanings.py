@@ -12,7 +12,7 @@ import numpy as np
 
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.part_words import FieldWords
-from dayfile.layouts.parts import count_fields
+from dayfile.layouts.parts import count_first_fields
 from dayfile.layouts.schema import FlagWords, LayoutWords, PackedWords, TypeWords
 from dayfile.messages import plural, suggest
 from dayfile.model.field import SPAN, STORED_TYPES, Element, Field, Flag
@@ -168,7 +168,7 @@ def compile_packed(
             document.fail(path, EMPTY)
         return None
     # Only the fields of the first version are in the records of every version.
-    by_name = {field.name: field for field in fields[: count_fields(type_words.fields)]}
+    by_name = {field.name: field for field in fields[: count_first_fields(type_words)]}
     for word in ("field", "count", "continued"):
         check_packed_field(word, getattr(packed, word), by_name, document, (*path, word))
     longest = packed.longest

@@ -7,22 +7,61 @@ from collections.abc import Iterable, Iterator, Sequence
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.part_words import BitWords, FieldWords, GroupWords, PartWords, RowsWords, SkipWords, WordWords
 from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.time_words import CalendarWords, CountWords
 from dayfile.messages import plural, suggest
 from dayfile.stages.parts import Bits, Nested, Skip, StructPart, Value
 from dayfile.stages.sums import Sum
 from dayfile.stages.values import widen_type
 
-__all__ = ["compile_parts", "compile_sum", "count_fields", "find_shape", "list_fields", "list_stored_fields"]
+__all__ = [
+    "MADE_TIME",
+    "compile_parts",
+    "compile_sum",
+    "count_fields",
+    "count_first_fields",
+    "find_shape",
+    "has_made_time",
+    "list_fields",
+    "list_stored_fields",
+]
 
 REST = "rest"
 
 
+MADE_TIME = FieldWords(
+    name="time",
+    type="int64",
+    unit="ns",
+    doc="nanoseconds since 1970-01-01T00:00:00 UTC, leap seconds ignored; made when decoded",
+)
+"""The stored field of times that are made."""
+
+
+def has_made_time(words: TypeWords) -> bool:
+    """Return whether times are made when a source is decoded, and stored in a field of their own.
+
+    A date in parts is made, too, if one of them is no stored field, such as a part of the file's name.
+    """
+    if not isinstance(words.time, CalendarWords):
+        return not isinstance(words.time, str | CountWords)
+    stored = {field.name for _, field in list_stored_fields(words.fields, ())}
+    names = [getattr(words.time, part) for part in ("year", "month", "day", "hour", "minute", "second")]
+    return any(name is not None and name not in stored for name in names)
+
+
 def list_fields(type_words: TypeWords, path: Path) -> dict[Path, FieldWords]:
     """List all stored fields of a type, in stored order, by their place in the file."""
-    places = dict(list_stored_fields(type_words.fields, (*path, "fields")))
+    places = dict(list_first_fields(type_words, path))
     for later, version in enumerate(type_words.later):
         places |= dict(list_stored_fields(version.fields, (*path, "later", later, "fields")))
     return places
+
+
+def list_first_fields(type_words: TypeWords, path: Path) -> Iterator[tuple[Path, FieldWords]]:
+    """List the stored fields of the first version of a type, with their places: a time that is made comes first."""
+    if has_made_time(type_words):
+        yield (*path, "time"), MADE_TIME
+    yield from list_stored_fields(type_words.fields, (*path, "fields"))
 
 
 def list_stored_fields(
@@ -62,6 +101,11 @@ def list_stored_fields(
 def count_fields(entries: Sequence[PartWords]) -> int:
     """Return how many fields entries of a type store."""
     return sum(1 for _ in list_stored_fields(entries, ()))
+
+
+def count_first_fields(words: TypeWords) -> int:
+    """Return how many fields the first version of a type stores."""
+    return sum(1 for _ in list_first_fields(words, ()))
 
 
 def store_bits(bits: BitWords, prefix: str, shape: tuple[int | str, ...]) -> FieldWords:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.meanings import check_value, parse_range
 from dayfile.layouts.part_words import FieldWords
-from dayfile.layouts.parts import count_fields
+from dayfile.layouts.parts import count_fields, count_first_fields
 from dayfile.layouts.quantities import ByWords, PhysicalWords, ValueNames
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.messages import suggest
@@ -26,7 +26,7 @@ def compile_physical(
 ) -> Iterable[Field]:
     """Compile the physical values of a type's fields, and which of them stand for names."""
     known = {field.name: field for field in fields}
-    ends = [count_fields(type_words.fields)]
+    ends = [count_first_fields(type_words)]
     for version in type_words.later:
         ends.append(ends[-1] + count_fields(version.fields))
     for index, (field, (place, words)) in enumerate(zip(known.values(), places.items(), strict=True)):

@@ -6,21 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from dayfile.decoding.plan import Carried, Form, LinePlan, Making, Plan, RecordKind
+from dayfile.decoding.calls import CalledTimes
+from dayfile.decoding.plan import Carried, Form, LinePlan, Plan, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
+from dayfile.layouts.makings import compile_making
 from dayfile.layouts.part_words import PartWords, RowsWords
-from dayfile.layouts.parts import compile_parts, list_stored_fields
+from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.time_words import CallWords, FirstWords
 from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Order, Reading
 from dayfile.stages.parts import is_variable
 from dayfile.stages.writing import FrameFields
+from dayfile.timing.times import Making
 
 __all__ = ["compile_plan"]
 
@@ -118,7 +122,7 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
         data_type=data_type,
         forms=() if rows else tuple(compile_forms(type_words, words, document, path)),
         names={field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_},
-        making=compile_making(type_words, document, path, call),
+        making=compile_time(type_words, document, path, call),
         call=call(type_words.call, (*path, "call")) if type_words.call else None,
         columns=tuple(list_columns(data_type, words, type_words)) if is_text(words) else (),
     )
@@ -145,8 +149,14 @@ def list_columns(data_type: DataType, words: LayoutWords, type_words: TypeWords)
         )
 
 
-def compile_making(words: TypeWords, document: Document, path: Path, call: Call) -> Making | None:
-    return None
+def compile_time(type_words: TypeWords, document: Document, path: Path, call: Call) -> Making | None:
+    """Compile how times of a type are made; None if stored fields have them, or another record has."""
+    words = type_words.time
+    if isinstance(words, CallWords):
+        return CalledTimes(call(words.call, (*path, "time", "call")))
+    if isinstance(words, FirstWords) or not has_made_time(type_words):
+        return None
+    return compile_making(words, document, (*path, "time"))
 
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:

@@ -19,7 +19,15 @@ from dayfile.layouts.document import Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.part_words import FieldWords
-from dayfile.layouts.parts import count_fields, find_shape, list_fields, list_stored_fields
+from dayfile.layouts.parts import (
+    MADE_TIME,
+    count_fields,
+    count_first_fields,
+    find_shape,
+    has_made_time,
+    list_fields,
+    list_stored_fields,
+)
 from dayfile.layouts.physical import compile_physical, compile_value_names
 from dayfile.layouts.plans import compile_plan
 from dayfile.layouts.schema import LayoutWords, TypeWords
@@ -32,6 +40,7 @@ from dayfile.model.datatype import DataType, Version
 from dayfile.model.field import STORED_TYPES, Field
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.registry import find_store, list_store_names
+from dayfile.timing.times import MADE_CLOCK
 
 __all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
 
@@ -214,6 +223,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
     path: Path = ("types", name)
     type_words = words.types[name]
     declared = list_fields(type_words, path)
+    clock = MADE_CLOCK if has_made_time(type_words) else clock
     fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
     size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     if size > LARGEST_RECORD:
@@ -257,7 +267,7 @@ def compile_versions(type_words: TypeWords, document: Document, path: Path) -> I
     """Compile the versions of a type; none if it has only one."""
     if not type_words.later:
         return
-    count, before = count_fields(type_words.fields), None
+    count, before = count_first_fields(type_words), None
     yield Version(None, type_words.code, count)
     for index, words in enumerate(type_words.later):
         since = np.datetime64(words.since, "D")
@@ -329,8 +339,12 @@ def check_type(
     names = [field.name for field in fields]
     for index, name in enumerate(names):
         if name in names[:index]:
-            document.fail((*places[index], "name"), f"{name!r} is here a second time")
-    first = names[: count_fields(type_words.fields)]
+            made = name == MADE_TIME.name and has_made_time(type_words)
+            problem = (
+                "is the name of the time that is made and stored; use another one" if made else "is here a second time"
+            )
+            document.fail((*places[index], "name"), f"{name!r} {problem}")
+    first = names[: count_first_fields(type_words)]
     check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
 
 

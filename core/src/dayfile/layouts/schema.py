@@ -10,12 +10,12 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
-from pydantic_core import PydanticCustomError
 
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
 from dayfile.layouts.part_words import PartWords, StructWords
 from dayfile.layouts.quantities import ValueNames
-from dayfile.layouts.words import Code, Line, Name, Words
+from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords
+from dayfile.layouts.words import Code, Line, Name, Words, refuse_number
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.field import STORED_TYPES
 
@@ -135,13 +135,6 @@ class VersionWords(Words):
     fields: tuple[PartWords, ...] = Field(min_length=1, description="the fields it added")
 
 
-def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Refuse a number where a date is expected: pydantic would take 1997 for seconds since 1970."""
-    if isinstance(value, int | float):
-        raise PydanticCustomError("datetime_type", "not a date")
-    return value
-
-
 class ValidWords(Words):
     """Bounds of plausible times, at least one of them; records outside go to quarantine."""
 
@@ -155,50 +148,6 @@ class ValidWords(Words):
         allow_inf_nan=False,
         description="how many days after the arrival of its source a time may be; a fraction is allowed",
     )
-
-
-class FractionWords(Words):
-    """A field that is added to a time, as its fraction."""
-
-    fraction: Name | None = Field(None, description="field that is added; 'undefined' values of the clock add nothing")
-    unit: Literal["s", "ms", "us", "ns"] = Field("ns", description="what 1 in that field is")
-
-
-class CountWords(FractionWords):
-    """A time that a field counts in ticks of the clock, perhaps with a fraction in a second field."""
-
-    field: Name = Field(description="field that counts; it decides day and slot")
-    whole: Name | None = Field(
-        None, description="field that has the whole time already, in nanoseconds since the epoch; 0 where it does not"
-    )
-    begins: Literal["moment", "tick"] = Field(
-        "moment",
-        description="with 'tick', a bound without a fraction compares whole ticks: records begin at their tick",
-    )
-
-
-class CalendarWords(FractionWords):
-    """A time in fields for the parts of date and time, in UTC."""
-
-    year: Name = Field(description="field of the year, such as 1997")
-    month: Name = Field(description="field of the month, from 1")
-    day: Name = Field(description="field of the day of the month, from 1")
-    hour: Name | None = Field(None, description="field of the hour")
-    minute: Name | None = Field(None, description="field of the minute")
-    second: Name | None = Field(None, description="field of the second, 60 in a leap second")
-
-
-def name_a_time(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
-    """Name the form of a time that is meant, so that a complaint is about that one alone."""
-    if not isinstance(value, dict | CountWords | CalendarWords):
-        return "name"
-    return "calendar" if isinstance(value, CalendarWords) or "year" in value else "count"
-
-
-TimeWords = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[CountWords, Tag("count")] | Annotated[CalendarWords, Tag("calendar")],
-    Discriminator(name_a_time),
-]
 
 
 class FormWords(Words):
@@ -220,7 +169,7 @@ class TypeWords(Words):
         description="how a day file holds the records: append, slots, intervals, or a store that a plugin brings"
     )
     time: TimeWords = Field(description="field that decides day and slot; or how the time is made of several fields")
-    end: TimeWords | None = Field(None, description="field with the end stamp; or how it is made of several fields")
+    end: StampWords | None = Field(None, description="field with the end stamp; or how it is made of several fields")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dayfile.layouts.document import EMPTY, Document, Path
-from dayfile.layouts.schema import CalendarWords, CountWords, LayoutWords, TimeWords, TypeWords
+from dayfile.layouts.parts import MADE_TIME, has_made_time
+from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.time_words import CalendarWords, CountWords, TimeWords
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock
 from dayfile.model.field import Field
@@ -40,11 +42,14 @@ def compile_clock(words: LayoutWords, document: Document) -> Clock:
 def compile_timing(words: TypeWords) -> Timing:
     """Compile how the times of a type are made of its fields."""
     begins = words.time.begins if isinstance(words.time, CountWords) else "moment"
-    return Timing(compile_stamp(words.time), compile_stamp(words.end) if words.end is not None else None, begins)
+    made = Count(MADE_TIME.name) if has_made_time(words) else None
+    return Timing(
+        made or compile_stamp(words.time), compile_stamp(words.end) if words.end is not None else None, begins
+    )
 
 
 def compile_stamp(words: TimeWords) -> Count | Calendar:
-    """Compile one time of a type."""
+    """Compile one time of a type that stored fields make."""
     if isinstance(words, str):
         return Count(words)
     if isinstance(words, CountWords):

@@ -58,8 +58,10 @@ class Making(Protocol):
 class Start(Protocol):
     """What times begin with, before parts are added: what a clock shows."""
 
-    is_moment: bool
-    """Whether parts that are added are elapsed time; otherwise they belong to what the clock shows."""
+    @property
+    def is_moment(self) -> bool:
+        """Return whether parts that are added are elapsed time; otherwise they belong to what the clock shows."""
+        ...
 
     @property
     def names(self) -> tuple[str, ...]:
