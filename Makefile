@@ -45,6 +45,8 @@ $(VENV)/ready-dev: $(VENV)/ready
 		|| echo "hisparc-sapphire cannot be installed here; the test of HiSPARC's own readers will be skipped"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uwsgi \
 		|| echo "uwsgi cannot be installed here; the test of the receiver under it will be skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt ccsdspy space_packet_parser \
+		|| echo "ccsdspy or space_packet_parser cannot be installed here; comparisons with them will be skipped"
 	@touch $@
 
 run: $(VENV)/ready

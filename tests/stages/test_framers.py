@@ -132,7 +132,7 @@ def test_hostile_sources_take_no_longer_than_their_bytes(content):
     st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 2**14 - 1), st.binary(min_size=1, max_size=60)), min_size=1)
 )
 def test_packets_are_those_of_ccsdspy(packets):
-    ccsdspy = pytest.importorskip("ccsdspy", reason="ccsdspy is not installed (make .venv/ready-parsers)")
+    ccsdspy = pytest.importorskip("ccsdspy", reason="ccsdspy is not installed")
     apids, counts, bodies = zip(*packets)
     columns = {"apid": np.array(apids), "sequence_count": np.array(counts)}
     stream = make_packets().join(bodies, columns, {})
@@ -156,9 +156,7 @@ def test_packets_are_those_of_ccsdspy(packets):
 @settings(max_examples=30)
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1))
 def test_packets_are_those_of_space_packet_parser(bodies):
-    generators = pytest.importorskip(
-        "space_packet_parser.generators", reason="space_packet_parser is not installed (make .venv/ready-parsers)"
-    )
+    generators = pytest.importorskip("space_packet_parser.generators", reason="space_packet_parser is not installed")
     stream = make_packets().join(bodies, {"apid": np.arange(len(bodies)) % 2047}, {})
     theirs = [bytes(packet) for packet in generators.ccsds_generator(io.BytesIO(stream))]
     assert [stream[start : start + size] for start, size in find(make_packets(), stream).frames] == theirs

@@ -23,7 +23,7 @@ __all__ = ["CRCS", "Crc"]
 
 Registers = npt.NDArray[Any]
 """Registers of many computations: uint16, or uint32 if the check is wider than 16 bits."""
-LONGEST_ROW = 512
+LONGEST_ROW = 192
 LEVELS = 40
 """Powers of two that a number of bytes may have."""
 
@@ -139,12 +139,12 @@ class Machine:
     def step(self, registers: Registers, words: npt.NDArray[np.uint16], out: Registers) -> None:
         """Let two bytes each act on registers."""
         if self.bits == 16:
-            np.take(self.pair, registers ^ words, out=out, mode="wrap")
+            self.pair.take(registers ^ words, out=out, mode="wrap")
         elif self.reflected:
-            np.take(self.pair, registers.astype(np.uint16) ^ words, out=out, mode="wrap")
+            self.pair.take(registers.astype(np.uint16) ^ words, out=out, mode="wrap")
             out ^= registers >> 16
         else:
-            np.take(self.pair, (registers >> 16).astype(np.uint16) ^ words, out=out, mode="wrap")
+            self.pair.take((registers >> 16).astype(np.uint16) ^ words, out=out, mode="wrap")
             out ^= registers << 16
 
     def add_bytes(self, registers: Registers, values: Bytes) -> Registers:

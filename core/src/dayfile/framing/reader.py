@@ -15,7 +15,7 @@ from dayfile.stages.sums import Sum
 
 __all__ = ["BLOCK_SIZE", "FramedBlock", "Head", "Stream", "read_frames"]
 
-BLOCK_SIZE = 2**20
+BLOCK_SIZE = 2**19
 """Bytes of a block; more where a frame does not fit into one."""
 
 

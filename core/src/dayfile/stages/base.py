@@ -86,7 +86,7 @@ class Split:
     frames : Frames
         The good ones.
     rejected : sequence of Stretch
-        What looks like a frame and is none, with the length that it claims.
+        What looks like a frame but is not a good one, with the length that it claims.
     between : sequence of Stretch
         Bytes that belong to no good frame and look like none.
     used : int

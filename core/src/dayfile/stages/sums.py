@@ -15,7 +15,7 @@ __all__ = ["Sum"]
 
 OPERATIONS = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply}
 LARGEST = 2**62
-"""Numbers beyond are taken for this one: nothing has so many bytes."""
+"""Numbers beyond are taken for this one: nothing has that many bytes."""
 
 
 @dataclass(frozen=True)
