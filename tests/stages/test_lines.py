@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -284,3 +286,25 @@ def test_the_first_line_has_the_names_and_is_left_out_where_it_comes_again():
     assert ([number for number, _ in rows], wrong) == ([2, 4], {})
     with pytest.raises(SourceError, match="line 0 has the name 'a' of a column twice"):
         read_rows(b"a a\n", (), LineForm(None), [])
+
+
+def test_lines_are_read_without_pyarrow_as_they_are_with_it():
+    content = b"1 2.5 on\n2 nan off\n3 x on\n" * 3
+    code = (
+        "import numpy as np\n"
+        "from dayfile.stages.line_reader import LineReader\n"
+        "from dayfile.stages.lines import LineForm\n"
+        "from dayfile.stages.numbers import TextColumn\n"
+        "form = LineForm(('a', 'b', 'c'))\n"
+        "block = LineReader(form).read(np.frombuffer(sys.stdin.buffer.read(), np.uint8), last=True)\n"
+        "columns = [TextColumn('a', 'uint8'), TextColumn('b', 'float32'), TextColumn('c', 'char', (3,))]\n"
+        "values, wrong = block.parts.read(columns)\n"
+        "print({name: column.tolist() for name, column in values.items()}, wrong.reasons)\n"
+        "print(block.parts.texts('c').choose(lambda text: text == 'on').tolist())\n"
+    )
+    with_it, without = (
+        subprocess.run([sys.executable, "-c", way + code], input=content, capture_output=True, check=True).stdout
+        for way in ("import sys\n", "import sys; sys.modules['pyarrow'] = None\n")
+    )
+    assert with_it == without
+    assert b"b: 'x' is not a number" in without
