@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import catalogue, columns, decoding, level1, mission, putting, reading, receiving, scale, uploads
+from benchmarks import catalogue, columns, decoding, level1, lines, mission, putting, reading, receiving, scale, uploads
 from benchmarks.archiving import runners
 from benchmarks.measuring import HEADER, Figure, Round, Row, machine
 
@@ -38,6 +38,7 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "read-events": reading.read_events,
         "columns": lambda asked: columns.read_columns(asked, options.peers),
         "level1": level1.read_level1,
+        "lines": lines.read_lines_of_numbers,
         "start": scale.start_up,
         "catalogue": catalogue.ask_large_catalogues,
         "receive-1": receiving.receive_one,

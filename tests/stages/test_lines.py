@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -69,6 +71,8 @@ def find_lines_simply(content, form):
 
 
 PIECES = (
+    b"# Device: n\n",
+    b"# Device: s\r\n",
     b"a",
     b"\n",
     b"\r\n",
@@ -89,7 +93,7 @@ divisions = st.lists(st.integers(1, 9), max_size=60)
 
 @given(contents, divisions)
 def test_lines_are_the_same_in_blocks_of_any_size(content, sizes):
-    form = LineForm(longest=12)
+    form = LineForm(longest=14)
     good, rejected, _, total = find_lines(content, sizes, form)
     assert (good, rejected) == find_lines_simply(content, form)
     assert total == len(content)
@@ -128,52 +132,51 @@ def read_rows(content, sizes, form, columns, parse=None):
 
 
 TYPES = ("int8", "uint8", "int32", "int64", "uint64", "float32", "float64", "bool")
-PARTS = st.sampled_from(
-    [
-        b"1",
-        b"-0",
-        b"+5",
-        b"007",
-        b"1.5",
-        b"nan",
-        b"-NaN",
-        b"inf",
-        b"1e999",
-        b"1e-999",
-        b"0x1F",
-        b" 7 ",
-        b"255",
-        b"256",
-        b"-129",
-        b"18446744073709551615",
-        b"9223372036854775808",
-        b"9" * 40,
-        b"1_0",
-        b"5.",
-        b".5",
-        b".",
-        b"-",
-        b"1E+5",
-        b"3.4028236e38",
-        b"1.00000017881393432617187499",
-        b"true",
-        b"FALSE",
-        b"",
-        b"a",
-        b'"',
-        b'""',
-        b'"1"',
-        b'"a,b"',
-        b'"a""b"',
-        b'a"b',
-        b"\xff",
-        b"\0",
-        b"\r",
-        b"\t",
-        b"nan(1)",
-        b"\xef\xbb\xbf1",
-    ]
-)
+ODD_PARTS = [
+    b"1",
+    b"-0",
+    b"+5",
+    b"007",
+    b"1.5",
+    b"nan",
+    b"-NaN",
+    b"inf",
+    b"1e999",
+    b"1e-999",
+    b"0x1F",
+    b" 7 ",
+    b"255",
+    b"256",
+    b"-129",
+    b"18446744073709551615",
+    b"9223372036854775808",
+    b"9" * 40,
+    b"1_0",
+    b"5.",
+    b".5",
+    b".",
+    b"-",
+    b"1E+5",
+    b"3.4028236e38",
+    b"1.00000017881393432617187499",
+    b"true",
+    b"FALSE",
+    b"",
+    b"a",
+    b'"',
+    b'""',
+    b'"1"',
+    b'"a,b"',
+    b'"a""b"',
+    b'a"b',
+    b"\xff",
+    b"\0",
+    b"\r",
+    b"\t",
+    b"nan(1)",
+    b"\xef\xbb\xbf1",
+]
+PARTS = st.sampled_from(ODD_PARTS)
 columns_of_text = st.lists(
     st.one_of(
         st.sampled_from(TYPES).map(lambda kind: ("", kind, ())),
@@ -284,3 +287,44 @@ def test_the_first_line_has_the_names_and_is_left_out_where_it_comes_again():
     assert ([number for number, _ in rows], wrong) == ([2, 4], {})
     with pytest.raises(SourceError, match="line 0 has the name 'a' of a column twice"):
         read_rows(b"a a\n", (), LineForm(None), [])
+
+
+def test_lines_are_read_without_pyarrow_as_they_are_with_it():
+    content = b"1 2.5 on\n2 nan off\n3 x on\n" * 3
+    code = (
+        "import numpy as np\n"
+        "from dayfile.lines.line_reader import LineReader\n"
+        "from dayfile.lines.lines import LineForm\n"
+        "from dayfile.lines.numbers import TextColumn\n"
+        "form = LineForm(('a', 'b', 'c'))\n"
+        "block = LineReader(form).read(np.frombuffer(sys.stdin.buffer.read(), np.uint8), last=True)\n"
+        "columns = [TextColumn('a', 'uint8'), TextColumn('b', 'float32'), TextColumn('c', 'char', (3,))]\n"
+        "values, wrong = block.parts.read(columns)\n"
+        "print({name: column.tolist() for name, column in values.items()}, wrong.reasons)\n"
+        "print(block.parts.texts('c').choose(lambda text: text == 'on').tolist())\n"
+    )
+    with_it, without = (
+        subprocess.run([sys.executable, "-c", way + code], input=content, capture_output=True, check=True).stdout
+        for way in ("import sys\n", "import sys; sys.modules['pyarrow'] = None\n")
+    )
+    assert with_it == without
+    assert b"b: 'x' is not a number" in without
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("separator", ["", ","])
+def test_each_odd_part_alone_and_beside_a_good_one_is_read_the_same_in_both_ways(kind, separator):
+    form, columns = LineForm(("c",), separator=separator), [TextColumn("c", kind)]
+    for part in ODD_PARTS:
+        for content in (part + b"\n", b"1\n" + part + b"\n0\n", b'1\n""\n' + part + b"\n"):
+            plain = read_rows(content, (), form, columns, parse_one_by_one)
+            assert read_rows(content, (), form, columns) == plain, content
+
+
+@pytest.mark.parametrize("line", [b"x" * 14, b"x" * 13, b"x" * 15, b"x" * 14 + b"\r", b"x" * 15 + b"\r"])
+@pytest.mark.parametrize("cut", range(12, 18))
+def test_a_line_of_the_longest_length_is_whole_wherever_a_block_ends(line, cut):
+    form = LineForm(longest=14)
+    content = line + b"\nb\n"
+    good, rejected, _, total = find_lines(content, [cut], form)
+    assert (good, rejected, total) == (*find_lines_simply(content, form), len(content))

@@ -13,7 +13,7 @@ from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
 from dayfile.stages.base import Wrong
 
-__all__ = ["assemble", "assemble_blobs", "group_by_keys"]
+__all__ = ["assemble", "assemble_blobs", "group_by_keys", "require_keys"]
 
 LONGEST_SHOWN = 40
 """Characters of a value in a message."""
@@ -106,6 +106,18 @@ def assemble_blobs(
             values.append(blobs[name][row])
             owners.append(number)
     return Blobs(values, np.array(owners, np.int64))
+
+
+def require_keys(keys: tuple[str, ...], values: Mapping[str, Any], count: int, wrong: Wrong) -> None:
+    """Note records without a value of a key as wrong: nobody could tell where they belong."""
+    for key in keys:
+        column = np.asarray(values.get(key, b""))
+        if column.dtype.kind in "SU":
+            empty = np.broadcast_to(column == column.dtype.type(), (count,))
+            if empty.any():
+                wrong.add(np.asarray(empty, bool), f"nothing tells {key}, the key of its table")
+        elif column.dtype.kind not in "iu":
+            wrong.add(np.ones(count, bool), f"{key}, the key of its table, is neither text nor a whole number")
 
 
 def group_by_keys(

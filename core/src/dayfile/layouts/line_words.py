@@ -14,7 +14,7 @@ from dayfile.lines.lines import LINE_BYTES, LineForm
 
 __all__ = ["CarryLineWords", "LinesWords", "compile_carried_line", "compile_lines"]
 
-BLANK, HEADER = "blanks", "header"
+BLANK, FIRST_LINE = "blanks", "header"
 ASCII = string.printable
 SEPARATORS = {*string.punctuation, "\t", " "} - set("\"'+-._\\")
 """What may be between parts: nothing that is in numbers, and no quote."""
@@ -68,7 +68,7 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
     for comment in comments:
         check_text(comment, words.encoding, document, (*path, "comment"))
     comments = tuple(comment for comment in comments if comment)
-    columns = None if words.columns == HEADER else check_columns(words, document, path)
+    columns = None if words.columns == FIRST_LINE else check_columns(words, document, path)
     return LineForm(columns, words.form, separator, comments, words.encoding, words.longest)
 
 

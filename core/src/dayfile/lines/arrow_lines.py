@@ -94,12 +94,13 @@ def gather(lines: Frames, separator: str) -> bytes | None:
 
 def squeeze(text: bytes) -> bytes:
     """Leave one space between parts, and none around lines."""
-    if b"\t" in text or b"  " in text:
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    if b"  " in text:
         content = np.frombuffer(text, np.uint8)
-        blank = (content == ord(" ")) | (content == ord("\t"))
-        spaced = np.where(blank, np.uint8(ord(" ")), content)
-        again = np.append(False, blank[1:] & blank[:-1])
-        text = spaced[~again].tobytes()
+        kept = content != ord(" ")
+        kept[1:] |= kept[:-1]
+        text = content[kept].tobytes()
     for blank_end, end in ((b" \n", b"\n"), (b" \r", b"\r"), (b"\n ", b"\n")):
         if blank_end in text:
             text = text.replace(blank_end, end)

@@ -263,7 +263,7 @@ class ColumnParts:
         parse : callable, optional
             :func:`~dayfile.lines.numbers.parse_one_by_one` for the reference; the quickest way otherwise.
         """
-        if parse is None and HAS_ARROW and "cells" not in self.__dict__:
+        if parse is None and HAS_ARROW and not ("cells" in self.__dict__ and self.wrong.rows.any()):
             from dayfile.lines.arrow_lines import read_at_once
 
             found = read_at_once(self.lines, self.names, self.separator, columns)

@@ -50,15 +50,15 @@ def write_lines(form: LineForm, columns: Columns, *, numbers: Sequence[str] = ()
     count = len(next(iter(texts.values()), []))
     rows: list[bytes] = []
     if form.form == "columns" and form.columns is None:
-        rows.append(mark.join(protect(name.encode(form.encoding), form.separator) for name in names))
+        rows.append(mark.join(quote_part(name.encode(form.encoding), form.separator) for name in names))
     for row in range(count):
         if form.form == "pairs":
             parts = [name.encode(form.encoding) + b"=" + texts[name][row] for name in names]
         else:
             parts = [texts[name][row] for name in names]
-        rows.append(mark.join(protect(part, form.separator) for part in parts))
+        rows.append(mark.join(quote_part(part, form.separator) for part in parts))
     for line in rows:
-        check_line(line, form)
+        check_written(line, form)
     return b"".join(line + b"\n" for line in rows)
 
 
@@ -73,7 +73,7 @@ def write_texts(values: npt.NDArray[Any]) -> list[bytes]:
     return [repr(value).encode() for value in values.tolist()]
 
 
-def protect(part: bytes, separator: str) -> bytes:
+def quote_part(part: bytes, separator: str) -> bytes:
     """Return a part as a line has it: in quotes if it would be taken for several; ValueError if it has no form."""
     if not separator:
         if not part or any(byte in part for byte in BLANKS):
@@ -84,7 +84,7 @@ def protect(part: bytes, separator: str) -> bytes:
     return part
 
 
-def check_line(line: bytes, form: LineForm) -> None:
+def check_written(line: bytes, form: LineForm) -> None:
     """ValueError if a line would be read as another, or be left out."""
     comments = tuple(comment.encode(form.encoding) for comment in form.comments)
     blank = line.strip(BLANKS.replace((form.separator or "\n").encode(), b"")) == b""

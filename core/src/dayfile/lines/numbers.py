@@ -18,6 +18,7 @@ This is the reference, which reads a text at a time. :mod:`dayfile.lines.arrow_n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -169,10 +170,13 @@ def parse_number(text: bytes, dtype: np.dtype[Any]) -> float:
     if match is None:
         raise ValueError(f"{quote(text)} is not a number")
     value = float(text.decode())
-    rounded = float(round_to(np.array([value]), dtype)[0])
-    if np.isinf(rounded) and not match[1]:
+    if math.isnan(value):
+        return math.nan
+    if dtype.itemsize < np.dtype(np.float64).itemsize:
+        value = float(round_to(np.array([value]), dtype)[0])
+    if math.isinf(value) and not match[1]:
         raise ValueError(f"{quote(text)} is too large for {dtype.name}")
-    return rounded
+    return value
 
 
 def parse_truth(text: bytes, dtype: np.dtype[Any]) -> bool:  # noqa: ARG001 - all are called alike
