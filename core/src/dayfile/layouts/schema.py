@@ -173,6 +173,9 @@ class ValidWords(Words):
     since: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
         None, alias="from", description="first plausible time, a UTC date or date and time"
     )
+    until: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
+        None, alias="to", description="first time that is not plausible any more, a UTC date or date and time"
+    )
     days_ahead: float | None = Field(
         None,
         ge=0,

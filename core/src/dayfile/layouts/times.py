@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+
+import numpy as np
 
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.schema import CalendarWords, CountWords, LayoutWords, TimeWords, TypeWords
@@ -72,16 +75,26 @@ def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path
         if "valid" in words.model_fields_set:
             document.fail(path, EMPTY)
         return None
-    for word, name in (("from", "since"), ("days_ahead", "days_ahead")):
+    for word, name in (("from", "since"), ("to", "until"), ("days_ahead", "days_ahead")):
         if name in valid.model_fields_set and getattr(valid, name) is None:
             document.fail((*path, word), EMPTY)
     if not valid.model_fields_set:
-        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be given")
-    if valid.since is None:
-        return Plausible(days_ahead=valid.days_ahead)
-    if not EARLIEST_YEAR <= valid.since.year <= LATEST_YEAR:
-        document.fail((*path, "from"), f"the year must be between {EARLIEST_YEAR} and {LATEST_YEAR}")
-    since = as_utc(valid.since)
+        document.fail(path, "'from' or 'to' (dates), 'days_ahead' (a number of days) or several must be given")
+    since = compile_bound(valid.since, document, (*path, "from"))
+    until = compile_bound(valid.until, document, (*path, "to"))
+    if since is not None and until is not None and until <= since:
+        document.fail((*path, "to"), f"{until} is not after {since}, so that no time would be plausible")
+    return Plausible(since, valid.days_ahead, until)
+
+
+def compile_bound(bound: dt.datetime | None, document: Document, path: Path) -> np.datetime64 | None:
+    """Compile a date, or date and time; None if it was left out."""
+    if bound is None:
+        return None
+    if not EARLIEST_YEAR <= bound.year <= LATEST_YEAR:
+        document.fail(path, f"the year must be between {EARLIEST_YEAR} and {LATEST_YEAR}")
+    time: np.datetime64 = as_utc(bound)
     # Messages then show a date without a time, and a time without a fraction, if it has none.
-    plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))
-    return Plausible(since.astype(f"datetime64[{plain}]"), valid.days_ahead)
+    plain = next(form for form in ("D", "s", "us") if time == time.astype(f"datetime64[{form}]"))
+    shown: np.datetime64 = time.astype(f"datetime64[{plain}]")
+    return shown
