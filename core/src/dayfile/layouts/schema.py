@@ -21,6 +21,7 @@ __all__ = [
     "BlobsWords",
     "CalendarWords",
     "ClockWords",
+    "CompressWords",
     "CountWords",
     "ElementWords",
     "FieldWords",
@@ -229,6 +230,22 @@ TimeWords = Annotated[
 ]
 
 
+class CompressWords(Words):
+    """How the tables of a type are compressed."""
+
+    kind: Literal["zlib", "blosc", "none"] = Field(
+        description="zlib can be read by every program, blosc (Zstandard) needs a plugin of HDF5 in most"
+    )
+    level: StrictInt | None = Field(
+        None, ge=1, le=9, description="1 is the quickest, 9 the smallest; 4 for zlib and 1 for blosc if left out"
+    )
+
+
+def name_kind(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """Make the mapping of a kind that stands alone."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -239,6 +256,7 @@ class TypeWords(Words):
     )
     time: TimeWords = Field(description="field that decides day and slot; or how the time is made of several fields")
     end: TimeWords | None = Field(None, description="field with the end stamp; or how it is made of several fields")
+    clock: ClockWords | None = Field(None, description="how times of this type count, in place of the layout's clock")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
@@ -256,6 +274,12 @@ class TypeWords(Words):
     )
     elements: dict[str, tuple[ElementWords, ...]] = Field(
         default_factory=dict, description="what the elements of array fields are, by field"
+    )
+    compress: Annotated[CompressWords | None, BeforeValidator(name_kind)] = Field(
+        None, description="how new tables are compressed: zlib, blosc, none, or one of these with its level"
+    )
+    chunk: StrictInt | None = Field(
+        None, ge=1, description="records in a chunk of new tables; as many as suit their size if left out"
     )
     packed: PackedWords | None = Field(None, description="a field that holds items one after another")
     plot: PlotWords | None = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dayfile.layouts.document import EMPTY, Document, Path
-from dayfile.layouts.schema import CalendarWords, CountWords, LayoutWords, TimeWords, TypeWords
+from dayfile.layouts.schema import CalendarWords, ClockWords, CountWords, LayoutWords, TimeWords, TypeWords
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock
 from dayfile.model.field import Field
@@ -25,9 +25,9 @@ FIRST_EPOCH = 1700
 CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
-def compile_clock(words: LayoutWords, document: Document) -> Clock:
-    """Compile the clock; LayoutError if it cannot give times."""
-    said, path = words.clock, ("clock", "epoch")
+def compile_clock(said: ClockWords, document: Document, path: Path) -> Clock:
+    """Compile a clock; LayoutError if it cannot give times."""
+    path = (*path, "epoch")
     if not FIRST_EPOCH <= said.epoch.year <= LATEST_YEAR:
         document.fail(path, f"the year must be between {FIRST_EPOCH} and {LATEST_YEAR}")
     epoch = as_utc(said.epoch)
