@@ -162,7 +162,7 @@ def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
-    clock = compile_clock(words.clock, document, ("clock",))
+    clock = compile_clock(words.clock, words.day_begins, document, ("clock",))
     valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
@@ -179,7 +179,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
         own = type_words.clock
         if own is None and "clock" in type_words.model_fields_set:
             document.fail((*path, "clock"), EMPTY)
-        own_clock = clock if own is None else compile_clock(own, document, (*path, "clock"))
+        own_clock = clock if own is None else compile_clock(own, words.day_begins, document, (*path, "clock"))
         data_type = compile_type(name, words, own_clock, document)
         for index, version in enumerate(type_words.later):
             if codes.setdefault(version.code, name) != name:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 
 from dayfile.layouts.quantities import PhysicalWords, ValueNames, ValueWords
@@ -293,6 +293,10 @@ class LayoutWords(Words):
     title: Line = Field(description="one line about the instrument")
     clock: ClockWords
     valid: ValidWords | None = Field(None, description="plausible times; all of the clock's if left out")
+    day_begins: Annotated[str, StringConstraints(pattern=r"^([01]?[0-9]|2[0-3]):00(:00)?$")] = Field(
+        "00:00",
+        description="UTC at which the day of a record begins, a whole hour: with 12:00, a night has one day file",
+    )
     sources: tuple[str, ...] = Field((), description="kinds of source that are decoded by the layout alone")
     constants: dict[Name, int] = Field(default_factory=dict, description="sizes by name")
     flags: dict[Name, tuple[FlagWords, ...]] = Field(

@@ -25,8 +25,8 @@ FIRST_EPOCH = 1700
 CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
-def compile_clock(said: ClockWords, document: Document, path: Path) -> Clock:
-    """Compile a clock; LayoutError if it cannot give times."""
+def compile_clock(said: ClockWords, day_begins: str, document: Document, path: Path) -> Clock:
+    """Compile a clock, with the time at which days begin; LayoutError if it cannot give times."""
     path = (*path, "epoch")
     if not FIRST_EPOCH <= said.epoch.year <= LATEST_YEAR:
         document.fail(path, f"the year must be between {FIRST_EPOCH} and {LATEST_YEAR}")
@@ -34,7 +34,14 @@ def compile_clock(said: ClockWords, document: Document, path: Path) -> Clock:
     if said.scale != "utc" and said.epoch.tzinfo is not None:
         document.fail(path, f"a time in the scale {said.scale} has no time zone: leave it out")
     plain = next(unit for unit in ("s", "us") if epoch == epoch.astype(f"datetime64[{unit}]"))
-    clock = Clock(epoch.astype(f"datetime64[{plain}]"), said.unit, said.leap_seconds, said.undefined, said.scale)
+    clock = Clock(
+        epoch.astype(f"datetime64[{plain}]"),
+        said.unit,
+        said.leap_seconds,
+        said.undefined,
+        said.scale,
+        int(day_begins.partition(":")[0]),
+    )
     if problem := clock.problem():
         document.fail(path, problem)
     return clock
