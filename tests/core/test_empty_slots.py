@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -33,6 +34,11 @@ def records_of(muon, many):
     return muon.records("rates", rows)
 
 
+def in_chunks(data_type):
+    """The data type, with few rows in a chunk of its tables."""
+    return replace(data_type, placement=replace(data_type.placement, chunk=CHUNK_ROWS))
+
+
 class Day:
     """A day of slots in memory; ``reopened`` lets go of the table after each write, as an evicted work file does."""
 
@@ -43,7 +49,7 @@ class Day:
             tables.open_file("slots.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0)
         )
         self.opened = self.closing.enter_context(ExitStack())
-        table = make_table(self.file, "/rates", muon.rates, {}, rows=COUNT, chunk_rows=CHUNK_ROWS)
+        table = make_table(self.file, "/rates", in_chunks(muon.rates), {}, rows=COUNT)
         empty = sum_hashes(hash_rows(table.read(0, COUNT)), 0)
         self.tables = self._tables(table, None, empty, 0 if known else None)
 
@@ -54,7 +60,7 @@ class Day:
         return TypeTables(Slots(), written, self.muon.start, rules, overlap, self._overlap, self.block_bytes)
 
     def _overlap(self):
-        table = make_table(self.file, "/rates_overlap", self.muon.rates, {}, chunk_rows=CHUNK_ROWS)
+        table = make_table(self.file, "/rates_overlap", in_chunks(self.muon.rates), {})
         self.opened.callback(table.close)
         return WrittenTable(table, self.muon.rates)
 

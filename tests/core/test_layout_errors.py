@@ -204,14 +204,16 @@ CONTRADICTIONS = {
 
 
 VALID = {
-    "nothing": ("§{}", "'from' (a date), 'days_ahead' (a number of days) or both must be given"),
+    "nothing": ("§{}", "'from' or 'to' (dates), 'days_ahead' (a number of days) or several must"),
     "no value": ("§~", "the value is missing"),
     "no date": ("{from: §}", "the value is missing"),
     "a word": ("{§form: 1997-08-25}", "unknown key 'form'; did you mean 'from'?"),
-    "a date alone": ("§1997-08-25", "must be a mapping: {from: …, days_ahead: …}"),
+    "a date alone": ("§1997-08-25", "must be a mapping: {from: …, to: …}"),
     "a year": ("{from: §1997}", "1997 is not a date and time"),
     "a text": ("{from: §soon}", "'soon' is not a date and time"),
     "a year that no clock has": ("{from: §1500-01-01}", "the year must be between 1900 and 2200"),
+    "an end of no value": ("{to: §}", "the value is missing"),
+    "an end before": ("{from: 1997-08-25, to: §1997-08-25}", "1997-08-25 is not after 1997-08-25"),
     "negative days": ("{days_ahead: §-1}", "-1: input should be greater than or equal to 0"),
     "endless days": ("{days_ahead: §.inf}", "inf: input should be a finite number"),
     "days that are true": ("{days_ahead: §true}", "True: must be a number, not true or false"),

@@ -138,6 +138,17 @@ def test_the_bounds_themselves_are_plausible(archive, plugins_of):
     assert found(archive) == times[1:3]
 
 
+def test_the_end_of_plausible_times_is_not_plausible_any_more(archive, plugins_of):
+    end = START + 1800
+    text = STREAMS.replace("days_ahead: 1}", "to: 2024-05-01T00:30:00}", 1)
+    lamp = plugins_of(lamp=Instrument(text, "lamp.yaml"))
+    report = take(archive, lamp, Source(archive.path, "Hours.le.bin", stream(START, end - 1, end, end + 1), START))
+    assert found(archive) == [START, end - 1]
+    assert report.quarantine[0].reason.endswith(
+        "implausible time: second is 2024-05-01T00:30:00 (1714523400), not before 2024-05-01T00:30:00 (valid: to)"
+    )
+
+
 def take(archive, plugins, *sources, **core):
     """What a run makes of sources that were accepted when they say, and not yet archived."""
     for number, source in enumerate(sources):
@@ -269,6 +280,7 @@ WRONG = {
     "no Plausible": (1, "must be a Plausible"),
     "a text": (Plausible("2020-01-01"), "must be a numpy.datetime64"),
     "not a time": (Plausible(np.datetime64("NaT")), "must be a numpy.datetime64"),
+    "a text as the end": (Plausible(until="2020-01-01"), "plausible.until of lamp.hours must be a numpy.datetime64"),
     "a negative number of days": (Plausible(days_ahead=-1), "must be a number from 0 on"),
     "no number of days": (Plausible(days_ahead=float("nan")), "must be a number from 0 on"),
     "endless days": (Plausible(days_ahead=float("inf")), "must be a number from 0 on"),

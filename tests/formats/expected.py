@@ -16,7 +16,7 @@ from dayfile.model.datatype import DataType
 
 LATEST = np.datetime64("2030-01-01")
 """Records later than this are set aside, when they are compared with ``valid``."""
-LAYOUTS = Path("/tmp/lay")
+LAYOUTS = Path(__file__).parent / "layouts"
 
 
 @dataclass

@@ -142,7 +142,7 @@ def find_bounds(question: Question, files: list[CatalogueRow], most: int) -> lis
         counts[row.day] = counts.get(row.day, 0) + row.records
     bounds = []
     for day, count in sorted(counts.items()):
-        start, stop = (question.data_type.clock.find_midnight(np.datetime64(day, "D") + each) for each in (0, 1))
+        start, stop = (question.data_type.clock.find_day_start(np.datetime64(day, "D") + each) for each in (0, 1))
         parts = -(-count // most) or 1
         bounds += [start + (stop - start) * part // parts for part in range(parts)]
     return [ALWAYS, *bounds[1:], NEVER]
@@ -189,7 +189,7 @@ class DayReader:
 
     @property
     def divisions(self) -> list[np.datetime64]:
-        """Return a time before all records, the midnights between the days, and a time after all records."""
+        """Return a time before all records, the starts of the days between, and a time after all records."""
         clock = self.question.data_type.clock
         firsts = [row.first for row in self.files if row.first is not None] or [to_utc(clock, self.question.first)]
         lasts = [row.last for row in self.files if row.last is not None] or [firsts[0]]

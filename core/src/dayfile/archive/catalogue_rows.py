@@ -45,7 +45,8 @@ class KeyCount:
     first, last : numpy.datetime64 or None
         UTC of the earliest time and latest time or end, datetime64[ns].
     hours : array of int, 24
-        Number of records by the UTC hour of their time. Records outside the day count in its first or last hour.
+        Number of records by the hour of their time, from the start of the day. Records outside it count in its first
+        or last hour.
     """
 
     key: str
@@ -151,7 +152,8 @@ def count_key(key: str, day: str, summaries: list[NodeSummary]) -> KeyCount:
     hours = np.zeros(HOURS, np.int64)
     for summary in summaries:
         if summary.first is not None:
-            since = summary.first.astype("datetime64[h]") - np.datetime64(day, "h")
+            begins = summary.data_type.clock.day_begins if summary.data_type else 0
+            since = summary.first.astype("datetime64[h]") - np.datetime64(day, "h") - begins
             places = since.astype(np.int64) + np.arange(len(summary.hours))
             np.add.at(hours, np.clip(places, 0, HOURS - 1), summary.hours)
     records = sum(summary.records for summary in summaries)

@@ -38,6 +38,7 @@ def sum_coverage(
     *,
     by: Period,
     per_key: bool,
+    day_begins: int = 0,
 ) -> npt.NDArray[np.void]:
     """Sum the records of some keys by period.
 
@@ -53,20 +54,24 @@ def sum_coverage(
         The periods.
     per_key : bool
         Whether to sum each key by itself.
+    day_begins : int
+        Hours after midnight at which days begin.
 
     Returns
     -------
     structured array, shape (n,)
         As :meth:`dayfile.Archive.coverage` returns it.
     """
-    periods = list_periods(start, stop, by)
+    shift = np.timedelta64(day_begins, "h")
+    periods = list_periods(start, stop, by) if by == "hour" else list_periods(start - shift, stop - shift, by)
     totals = order_totals(totals) if per_key else list(totals)
     places = {total.series: place for place, total in enumerate(totals)} if per_key else {0: 0}
     sums = np.zeros((len(places), len(periods)), SUM_FIELDS)
     if len(periods) and totals:
         series = [total.series for total in totals]
         fill = fill_hours if by == "hour" else fill_periods
-        fill(sums, connection, series, places, periods, per_key=per_key)
+        counted = periods - shift if by == "hour" else periods  # the catalogue has hours from the start of the day
+        fill(sums, connection, series, places, counted, per_key=per_key)
     return tabulate(totals if per_key else [], periods, sums)
 
 

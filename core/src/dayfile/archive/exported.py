@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from dayfile.archive.day_tables import read_day
 from dayfile.archive.exporting import select_records
 from dayfile.archive.identity import refuse_url
@@ -19,10 +21,9 @@ from dayfile.model.instants import Time, as_utc, parse_day
 if TYPE_CHECKING:
     import datetime as dt
 
-    import numpy as np
-
     from dayfile.archive.question import KeyValues
     from dayfile.handover.columns import RecordTable
+    from dayfile.model.clock import Clock
     from dayfile.model.datatype import DataType
     from dayfile.plugins import Plugins
 
@@ -113,7 +114,7 @@ class Exported(Inventory):
                 wrong = f"it takes no {' and no '.join(unused)}" if unused else "name the day"
                 raise UsageError(f"{exporter.name} writes one day, as it is stored; {wrong}")
             return self._export_day(data_type, target, name, exporter, parse_date(day), byte_order)
-        begin, end = find_range(start, stop, day)
+        begin, end = find_range(start, stop, day, described.clock)
         readers = self.plugins.blob_readers(described)
         selection = select_records(
             self, data_type, begin, end, fields=fields, where=where, physical=physical, readers=readers, **keys
@@ -188,15 +189,16 @@ def choose_exporter(
 
 
 def find_range(
-    start: Time | None, stop: Time | None, day: str | dt.date | np.datetime64 | None
+    start: Time | None, stop: Time | None, day: str | dt.date | np.datetime64 | None, clock: Clock
 ) -> tuple[Time | None, Time | None]:
     """Return a range, which is given as such or as a day; UsageError for both."""
     if day is None:
         return start, stop
     if start is not None or stop is not None:
         raise UsageError("a day is a range already; leave out the range, or the day")
+    begins = np.timedelta64(clock.day_begins, "h")
     first = parse_date(day)
-    return first, first + 1
+    return first + begins, first + 1 + begins
 
 
 def parse_date(day: str | dt.date | np.datetime64) -> np.datetime64:

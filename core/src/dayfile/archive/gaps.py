@@ -46,7 +46,11 @@ def parse_length(length: Duration) -> np.timedelta64:
 
 
 def find_gaps(
-    days: Sequence[tuple[Any, ...]], start: np.datetime64, stop: np.datetime64, longer_than: np.timedelta64
+    days: Sequence[tuple[Any, ...]],
+    start: np.datetime64,
+    stop: np.datetime64,
+    longer_than: np.timedelta64,
+    day_begins: int = 0,
 ) -> npt.NDArray[np.void]:
     """Find the spans between two times in which no record is, as far as counts by hour show it.
 
@@ -58,6 +62,8 @@ def find_gaps(
         Where to look.
     longer_than : numpy.timedelta64
         Shorter gaps are left out.
+    day_begins : int
+        Hours after midnight at which days begin, and the first of the 24 hours.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def find_gaps(
     '2024-05-01T12:30:00'
     """
     start, stop = start.astype("datetime64[ns]"), stop.astype("datetime64[ns]")
-    begins, ends = find_spans(days)
+    begins, ends = find_spans(days, day_begins)
     ends = np.maximum.accumulate(np.concatenate([[start], np.maximum(ends, start)]))
     begins = np.concatenate([np.minimum(begins, stop), [stop]])
     found = np.zeros(len(ends), GAP_DTYPE)
@@ -81,7 +87,9 @@ def find_gaps(
     return gaps
 
 
-def find_spans(days: Sequence[tuple[Any, ...]]) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.datetime64]]:
+def find_spans(
+    days: Sequence[tuple[Any, ...]], day_begins: int
+) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.datetime64]]:
     """Find the spans that may be full of records: hours with some, the first and last of a day cut to their times.
 
     Returns
@@ -94,7 +102,7 @@ def find_spans(days: Sequence[tuple[Any, ...]]) -> tuple[npt.NDArray[np.datetime
     dates = np.array([day[1] for day in days], "datetime64[ns]")
     firsts, lasts = (np.array([day[place] for day in days], "datetime64[ns]") for place in (2, 3))
     held = np.array([day[4:] for day in days]) > 0
-    begins = (dates[:, None] + np.arange(HOURS) * HOUR).astype("datetime64[ns]")
+    begins = (dates[:, None] + np.arange(day_begins, day_begins + HOURS) * HOUR).astype("datetime64[ns]")
     ends = (begins + HOUR).astype("datetime64[ns]")
     which = np.arange(len(days))
     begins[which, held.argmax(1)] = firsts

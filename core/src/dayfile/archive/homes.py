@@ -136,7 +136,11 @@ class Homes:
 
 def make_content(path: str, ledger: Ledger, summaries: list[NodeSummary]) -> Content:
     """Make the content of a file from its summaries; without a ledger its day is that of the first record."""
-    days = {str(time.astype("datetime64[D]")) for time in (summary.first for summary in summaries) if time is not None}
+    days = {
+        str(each.data_type.clock.date_of(np.array(each.first)))
+        for each in summaries
+        if each.first is not None and each.data_type is not None
+    }
     day = ledger.day or min(days, default="")
     return Content(path, day, make_rows(path, day, summaries) if day else [], summaries, ledger.chain)
 

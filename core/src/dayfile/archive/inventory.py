@@ -200,13 +200,15 @@ class Inventory(Reader):
         ``year["time"][year["hours"] == 24]``
         """
         check_period(by)
+        day_begins = self.finder.find_newest(data_type).clock.day_begins
         with self._counted(data_type) as connection:
             totals = choose_totals(data_type, list_totals(connection, data_type), keys)
             begin, end = self._find_bounds(data_type, totals, start, stop)
             if stop is None:  # the last record may end on a day of which there are no records
                 newest = next(self.catalogue.find_newest(data_type))
-                end = max(begin, min(end, np.datetime64(newest.day, "D") + 1))
-            return sum_coverage(connection, totals, begin, end, by=by, per_key=per_key)
+                after = end + np.timedelta64(1, "ns")  # the period of the last record, though it begins with it
+                end = max(begin, min(after, np.datetime64(newest.day, "h") + 24 + day_begins))
+            return sum_coverage(connection, totals, begin, end, by=by, per_key=per_key, day_begins=day_begins)
 
     def gaps(
         self,
@@ -267,7 +269,8 @@ class Inventory(Reader):
             since = ALL_DAYS[0] if newest.end else str(begin.astype("datetime64[D]") - 1)
             series = [total.series for total in totals]
             until = str(end.astype("datetime64[D]") + 1)
-            return find_gaps(sum_hours(connection, series, since, until, per_key=False), begin, end, least)
+            days = sum_hours(connection, series, since, until, per_key=False)
+            return find_gaps(days, begin, end, least, newest.clock.day_begins)
 
     @contextmanager
     def _counted(self, data_type: str) -> Iterator[sqlite3.Connection]:

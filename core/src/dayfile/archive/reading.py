@@ -229,7 +229,9 @@ class Reader:
         return answer(self.finder, question, self.read_bytes)
 
     def read_day(self, data_type: str, day: str | dt.date | np.datetime64 | int, **keys: KeyValues) -> Records:
-        """Read the records of one UTC day: from the one valid at its second zero to before that of the next day.
+        """Read the records of one day: from the one valid at its second zero to before that of the next day.
+
+        Days begin at midnight UTC, or where the layout says that they do (``day_begins``).
 
         Parameters
         ----------
@@ -261,7 +263,7 @@ class Reader:
                 raise TimeError(f"{day} is not the number of a day") from error
         else:
             date = parse_day(day) if isinstance(day, str) else as_utc(day).astype("datetime64[D]")
-        first, last = clock.find_midnight(date), clock.find_midnight(date + np.timedelta64(1, "D"))
+        first, last = clock.find_day_start(date), clock.find_day_start(date + np.timedelta64(1, "D"))
         question = ask(newest, first, last, partial(find_valid_between, start=first, stop=last), keys)
         return answer(self.finder, question, self.read_bytes)
 

@@ -93,9 +93,10 @@ def check_plausible(item: DataType) -> None:
         return
     if not isinstance(plausible, Plausible):
         raise PluginError(f"plausible of {item.name} must be a Plausible, not {type(plausible).__name__}")
-    since, ahead = plausible.since, plausible.days_ahead
-    if since is not None and (not isinstance(since, np.datetime64) or np.isnat(since)):
-        raise PluginError(f"plausible.since of {item.name} must be a numpy.datetime64, not {since!r}")
+    ahead = plausible.days_ahead
+    for word, bound in (("since", plausible.since), ("until", plausible.until)):
+        if bound is not None and (not isinstance(bound, np.datetime64) or np.isnat(bound)):
+            raise PluginError(f"plausible.{word} of {item.name} must be a numpy.datetime64, not {bound!r}")
     whole = isinstance(ahead, int | float) and not isinstance(ahead, bool)
     if ahead is not None and (not whole or not 0 <= ahead < np.inf):
         raise PluginError(f"plausible.days_ahead of {item.name} must be a number from 0 on, not {ahead!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -32,6 +33,9 @@ RIGHT = {
     "bool_": "must be true or false",
 }
 """What a value must be, by the beginning of pydantic's name for the error."""
+TIMES_OF_DAY: tuple[Path, ...] = (("day_begins",),)
+"""Words whose value is a time such as 12:00, which YAML 1.1 takes for the number 720."""
+A_TIME_OF_DAY = re.compile(r"[0-9]+(:[0-9]+)+")
 Model = TypeVar("Model", bound=Words)
 YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
@@ -108,6 +112,8 @@ class Document:
                 mapping[word] = self._build(value, here, loader)
                 self.places[(*here, "")] = key.start_mark
             return mapping
+        if path in TIMES_OF_DAY and isinstance(node, yaml.ScalarNode) and A_TIME_OF_DAY.fullmatch(node.value):
+            return node.value
         try:
             value = loader.construct_object(node)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
@@ -193,6 +199,8 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
     if kind == "model_type":
         words = list(list_words((*path, ""), model))[:2]
         return f"{shown} must be a mapping: {{{': …, '.join(words)}: …}}"
+    if path == ("day_begins",):
+        return f"{shown} is not a whole hour; write one such as 12:00"
     if path[-1:] == ("default",):
         return f"{shown} must be a number, or true or false"
     for beginning, right in RIGHT.items():

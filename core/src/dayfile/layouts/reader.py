@@ -15,7 +15,7 @@ from pydantic import BaseModel, create_model
 from pydantic import Field as Word
 
 from dayfile.decoding.plan import Plan
-from dayfile.layouts.document import Document, Path
+from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
 from dayfile.layouts.part_words import FieldWords
@@ -29,6 +29,7 @@ from dayfile.layouts.parts import (
     list_stored_fields,
 )
 from dayfile.layouts.physical import compile_physical, compile_value_names
+from dayfile.layouts.placements import compile_placement
 from dayfile.layouts.plans import compile_plan
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
@@ -38,7 +39,6 @@ from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Version
 from dayfile.model.field import STORED_TYPES, Field
-from dayfile.model.placement import Node, Placement
 from dayfile.stores.registry import find_store, list_store_names
 from dayfile.timing.times import MADE_CLOCK
 
@@ -185,7 +185,7 @@ def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
 
 def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
     """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
-    clock = compile_clock(words, document)
+    clock = compile_clock(words.clock, words.day_begins, document, ("clock",))
     valid = compile_valid(words, document, ())
     check_path(words.path, document)
     first, *rest = words.path.split("/")
@@ -199,7 +199,11 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             problem = f"{type_words.code!r} is the code of {codes[type_words.code]!r} already"
             document.fail((*path, "code"), problem)
         codes[type_words.code] = name
-        data_type = compile_type(name, words, clock, document)
+        own = type_words.clock
+        if own is None and "clock" in type_words.model_fields_set:
+            document.fail((*path, "clock"), EMPTY)
+        own_clock = clock if own is None else compile_clock(own, words.day_begins, document, (*path, "clock"))
+        data_type = compile_type(name, words, own_clock, document)
         for index, version in enumerate(type_words.later):
             if codes.setdefault(version.code, name) != name:
                 document.fail((*path, "later", index, "code"), f"{version.code!r} is a code of another type already")
@@ -214,7 +218,7 @@ def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
             packed=compile_packed(type_words, data_type.fields, words, document, path),
             plausible=compile_valid(type_words, document, path) or valid,
             plot=compile_plot(type_words, data_type.fields, document, path),
-            clock_doc=words.clock.doc,
+            clock_doc=(own or words.clock).doc,
         )
 
 
@@ -223,7 +227,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
     path: Path = ("types", name)
     type_words = words.types[name]
     declared = list_fields(type_words, path)
-    clock = MADE_CLOCK if has_made_time(type_words) else clock
+    clock = replace(MADE_CLOCK, day_begins=clock.day_begins) if has_made_time(type_words) else clock
     fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
     size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     if size > LARGEST_RECORD:
@@ -241,7 +245,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         fields=fields,
         clock=clock,
         time=timing.time.field_names[0],
-        placement=compile_placement(type_words, words, name),
+        placement=compile_placement(type_words, words, name, size, document),
         end=timing.end.field_names[0] if timing.end else "",
         period=type_words.period,
         layout=f"{words.instrument} {words.version}",
@@ -249,18 +253,6 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
     )
     check_store(data_type, tuple(declared), document, path)
     return data_type
-
-
-def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
-    """Compile the path, table and store of a type."""
-    node = Node(
-        path=words.node.replace("{type}", name),
-        titles=(*words.titles, type_words.title),
-        blobs=words.blobs.node if words.blobs else "",
-        blobs_title=words.blobs.title if words.blobs else "",
-        main_key=words.main_key or "",
-    )
-    return Placement(type_words.store, words.path, node, suffix=type_words.suffix or name, base=words.base)
 
 
 def compile_versions(type_words: TypeWords, document: Document, path: Path) -> Iterable[Version]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, StringConstraints, Tag
 
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
 from dayfile.layouts.part_words import PartWords, StructWords
@@ -23,6 +23,7 @@ __all__ = [
     "BlobsWords",
     "CalendarWords",
     "ClockWords",
+    "CompressWords",
     "CountWords",
     "ElementWords",
     "FlagWords",
@@ -141,6 +142,9 @@ class ValidWords(Words):
     since: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
         None, alias="from", description="first plausible time, a UTC date or date and time"
     )
+    until: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
+        None, alias="to", description="first time that is not plausible any more, a UTC date or date and time"
+    )
     days_ahead: float | None = Field(
         None,
         ge=0,
@@ -160,6 +164,22 @@ class FormWords(Words):
     )
 
 
+class CompressWords(Words):
+    """How the tables of a type are compressed."""
+
+    kind: Literal["zlib", "blosc", "none"] = Field(
+        description="zlib can be read by every program, blosc (Zstandard) needs a plugin of HDF5 in most"
+    )
+    level: StrictInt | None = Field(
+        None, ge=1, le=9, description="1 is the quickest, 9 the smallest; 4 for zlib and 1 for blosc if left out"
+    )
+
+
+def name_kind(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """Make the mapping of a kind that stands alone."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class TypeWords(Words):
     """One data type."""
 
@@ -170,6 +190,7 @@ class TypeWords(Words):
     )
     time: TimeWords = Field(description="field that decides day and slot; or how the time is made of several fields")
     end: StampWords | None = Field(None, description="field with the end stamp; or how it is made of several fields")
+    clock: ClockWords | None = Field(None, description="how times of this type count, in place of the layout's clock")
     period: int = Field(0, ge=0, le=86400, description="seconds between records of a periodic type")
     suffix: str = Field("", description="short name for the path")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
@@ -198,6 +219,12 @@ class TypeWords(Words):
     elements: dict[str, tuple[ElementWords, ...]] = Field(
         default_factory=dict, description="what the elements of array fields are, by field"
     )
+    compress: Annotated[CompressWords | None, BeforeValidator(name_kind)] = Field(
+        None, description="how new tables are compressed: zlib, blosc, none, or one of these with its level"
+    )
+    chunk: StrictInt | None = Field(
+        None, ge=1, description="records in a chunk of new tables; as many as suit their size if left out"
+    )
     packed: PackedWords | None = Field(None, description="a field that holds items one after another")
     plot: PlotWords | None = None
 
@@ -210,6 +237,10 @@ class LayoutWords(Words):
     title: Line = Field(description="one line about the instrument")
     clock: ClockWords
     valid: ValidWords | None = Field(None, description="plausible times; all of the clock's if left out")
+    day_begins: Annotated[str, StringConstraints(pattern=r"^([01]?[0-9]|2[0-3]):00(:00)?$")] = Field(
+        "00:00",
+        description="UTC at which the day of a record begins, a whole hour: with 12:00, a night has one day file",
+    )
     sources: tuple[str, ...] = Field((), description="kinds of source that are decoded by the layout alone")
     structs: StructWords | None = None
     match: MatchWords | tuple[MatchWords, ...] | None = Field(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+
+import numpy as np
 
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.parts import MADE_TIME, has_made_time
-from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.layouts.schema import ClockWords, LayoutWords, TypeWords
 from dayfile.layouts.time_words import CalendarWords, CountWords, TimeWords
 from dayfile.messages import suggest
 from dayfile.model.clock import Clock
@@ -24,16 +27,23 @@ FIRST_EPOCH = 1700
 CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
-def compile_clock(words: LayoutWords, document: Document) -> Clock:
-    """Compile the clock; LayoutError if it cannot give times."""
-    said, path = words.clock, ("clock", "epoch")
+def compile_clock(said: ClockWords, day_begins: str, document: Document, path: Path) -> Clock:
+    """Compile a clock, with the time at which days begin; LayoutError if it cannot give times."""
+    path = (*path, "epoch")
     if not FIRST_EPOCH <= said.epoch.year <= LATEST_YEAR:
         document.fail(path, f"the year must be between {FIRST_EPOCH} and {LATEST_YEAR}")
     epoch = as_utc(said.epoch)
     if said.scale != "utc" and said.epoch.tzinfo is not None:
         document.fail(path, f"a time in the scale {said.scale} has no time zone: leave it out")
     plain = next(unit for unit in ("s", "us") if epoch == epoch.astype(f"datetime64[{unit}]"))
-    clock = Clock(epoch.astype(f"datetime64[{plain}]"), said.unit, said.leap_seconds, said.undefined, said.scale)
+    clock = Clock(
+        epoch.astype(f"datetime64[{plain}]"),
+        said.unit,
+        said.leap_seconds,
+        said.undefined,
+        said.scale,
+        int(day_begins.partition(":")[0]),
+    )
     if problem := clock.problem():
         document.fail(path, problem)
     return clock
@@ -77,16 +87,26 @@ def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path
         if "valid" in words.model_fields_set:
             document.fail(path, EMPTY)
         return None
-    for word, name in (("from", "since"), ("days_ahead", "days_ahead")):
+    for word, name in (("from", "since"), ("to", "until"), ("days_ahead", "days_ahead")):
         if name in valid.model_fields_set and getattr(valid, name) is None:
             document.fail((*path, word), EMPTY)
     if not valid.model_fields_set:
-        document.fail(path, "'from' (a date), 'days_ahead' (a number of days) or both must be given")
-    if valid.since is None:
-        return Plausible(days_ahead=valid.days_ahead)
-    if not EARLIEST_YEAR <= valid.since.year <= LATEST_YEAR:
-        document.fail((*path, "from"), f"the year must be between {EARLIEST_YEAR} and {LATEST_YEAR}")
-    since = as_utc(valid.since)
+        document.fail(path, "'from' or 'to' (dates), 'days_ahead' (a number of days) or several must be given")
+    since = compile_bound(valid.since, document, (*path, "from"))
+    until = compile_bound(valid.until, document, (*path, "to"))
+    if since is not None and until is not None and until <= since:
+        document.fail((*path, "to"), f"{until} is not after {since}, so that no time would be plausible")
+    return Plausible(since, valid.days_ahead, until)
+
+
+def compile_bound(bound: dt.datetime | None, document: Document, path: Path) -> np.datetime64 | None:
+    """Compile a date, or date and time; None if it was left out."""
+    if bound is None:
+        return None
+    if not EARLIEST_YEAR <= bound.year <= LATEST_YEAR:
+        document.fail(path, f"the year must be between {EARLIEST_YEAR} and {LATEST_YEAR}")
+    time: np.datetime64 = as_utc(bound)
     # Messages then show a date without a time, and a time without a fraction, if it has none.
-    plain = next(form for form in ("D", "s", "us") if since == since.astype(f"datetime64[{form}]"))
-    return Plausible(since.astype(f"datetime64[{plain}]"), valid.days_ahead)
+    plain = next(form for form in ("D", "s", "us") if time == time.astype(f"datetime64[{form}]"))
+    shown: np.datetime64 = time.astype(f"datetime64[{plain}]")
+    return shown

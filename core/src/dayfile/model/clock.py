@@ -50,6 +50,8 @@ class Clock:
         Values that mean "no time": records that carry them are rejected.
     scale : {'utc', 'tai', 'gps', 'tt'}
         The time scale of the epoch. Clocks in any but UTC run on through leap seconds.
+    day_begins : int
+        Hours after midnight, 0 to 23, at which the day of a record begins: with 12, a night has one day.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Clock:
     leap_seconds: Literal["ignored", "counted"] = "ignored"
     undefined: tuple[int, ...] = ()
     scale: Scale = "utc"
+    day_begins: int = 0
 
     def problem(self) -> str:
         """Return why this clock cannot give times; empty if it can.
@@ -160,7 +163,7 @@ class Clock:
         return found
 
     def days(self, values: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
-        """Return the UTC day of each clock value.
+        """Return the day of each clock value: in UTC, and from the hour on at which days begin.
 
         Parameters
         ----------
@@ -175,16 +178,25 @@ class Clock:
         array = np.asarray(values)
         # Rounded up, the last part of a day would be in the next.
         times = self._scale(array, np.floor) if array.dtype.kind == "f" else self._multiply(array)
-        return self.to_utc(times).astype("datetime64[D]")
+        return self.date_of(self.to_utc(times))
+
+    def date_of(self, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+        """Return the days to which times in UTC belong, datetime64[D], of the same shape."""
+        dates: npt.NDArray[np.datetime64] = (times - np.timedelta64(self.day_begins, "h")).astype("datetime64[D]")
+        return dates
 
     def find_midnight(self, day: np.datetime64) -> int:
         """Return the time at which a UTC day begins, in nanoseconds."""
         number = int(day.astype("datetime64[D]").astype(np.int64))
         return find_midnight(number) if self.runs_on else number * NANOSECONDS_A_DAY
 
+    def find_day_start(self, day: np.datetime64) -> int:
+        """Return the time at which a day begins, in nanoseconds."""
+        return self.find_midnight(day) + self.day_begins * 3600 * SECOND
+
     def day_start(self, day: np.datetime64) -> int | float:
-        """Return the clock value at which a UTC day begins."""
-        return self._count(self.find_midnight(day))
+        """Return the clock value at which a day begins."""
+        return self._count(self.find_day_start(day))
 
     def _count(self, nanoseconds: int) -> int | float:
         """Return the clock value of a time: an integer if it is whole."""
@@ -192,13 +204,13 @@ class Clock:
         return ticks + rest / self.tick if rest else ticks
 
     def day_length(self, day: np.datetime64) -> int:
-        """Return the seconds of a UTC day: 86,400, or 86,401 where a counted leap second ends it."""
-        return (self.find_midnight(day + np.timedelta64(1, "D")) - self.find_midnight(day)) // SECOND
+        """Return the seconds of a day: 86,400, or 86,401 where it has a counted leap second."""
+        return (self.find_day_start(day + np.timedelta64(1, "D")) - self.find_day_start(day)) // SECOND
 
     @cached_property
     def bounds(self) -> tuple[int | float, int | float]:
         """Return the half-open range of valid clock values (years 1900 to 2261)."""
-        return self.day_start(FIRST_DAY), self.day_start(LAST_DAY)
+        return self._count(self.find_midnight(FIRST_DAY)), self._count(self.find_midnight(LAST_DAY))
 
     def defined(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Find the clock values that are times: finite, not one of ``undefined``, between the years 1900 and 2261."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
-__all__ = ["NODE_KEY", "Node", "Placement"]
+__all__ = ["NODE_KEY", "Compression", "CompressionKind", "Node", "Placement"]
+
+CompressionKind = Literal["zlib", "blosc"]
 
 NODE_KEY = re.compile(r"\{([A-Za-z_]\w*)\}")
 """A key in a template of a node, as it is: without a format, so that readers find its value again."""
@@ -52,6 +55,22 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Compression:
+    """How the chunks of a table are compressed.
+
+    Parameters
+    ----------
+    kind : {'zlib', 'blosc'}
+        The filter of HDF5: ``zlib``, which every program can read, or ``blosc``, by Zstandard, which takes a plugin.
+    level : int
+        From 1, the quickest, to 9, the smallest.
+    """
+
+    kind: CompressionKind
+    level: int
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where the archive keeps the records of a data type.
 
@@ -70,6 +89,10 @@ class Placement:
     base : str
         Name of the environment variable that can name another directory in place of the first one of ``path``; empty
         for none.
+    compression : Compression, optional
+        How new tables are compressed; not at all if not given.
+    chunk : int
+        Records in a chunk of new tables; 0 for a number that suits their size.
     """
 
     store: str
@@ -77,3 +100,5 @@ class Placement:
     node: Node
     suffix: str = ""
     base: str = ""
+    compression: Compression | None = None
+    chunk: int = 0

@@ -27,6 +27,8 @@ class Plausible:
         The first plausible time, UTC.
     days_ahead : float, optional
         How many days after the arrival of its source a time may be.
+    until : numpy.datetime64, optional
+        The first time that is not plausible any more, UTC.
 
     Examples
     --------
@@ -39,10 +41,15 @@ class Plausible:
 
     since: np.datetime64 | None = None
     days_ahead: float | None = None
+    until: np.datetime64 | None = None
 
     def first(self, clock: Clock) -> float:
         """Return the first plausible value of a clock; minus infinity without a bound."""
         return -np.inf if self.since is None else clock.number(self.since)
+
+    def end(self, clock: Clock) -> float:
+        """Return the first value of a clock that is not plausible any more; infinity without a bound."""
+        return np.inf if self.until is None else clock.number(self.until)
 
     def last(self, clock: Clock, arrived: float) -> float:
         """Return the last plausible value of a clock, for a source that arrived at these seconds since 1970."""
@@ -65,9 +72,9 @@ class Plausible:
         last : int or float, or array of shape (n,)
             From :meth:`last`; one for each record where they came with several sources.
         """
-        first = self.first(clock)
+        first, end = self.first(clock), self.end(clock)
         with np.errstate(invalid="ignore"):
-            each = [(values < first) | (values > last) for values in stamps.values()]
+            each = [(values < first) | (values >= end) | (values > last) for values in stamps.values()]
         found: npt.NDArray[np.bool_] = np.any(each, axis=0)
         return found
 
@@ -82,15 +89,18 @@ class Plausible:
         'implausible time: second is 1996-01-01T00:00:05 (5), before 1997-08-25 (valid: from)'
         >>> Plausible(days_ahead=1).why({"second": seconds[1:]}, clock, 1.8e9)
         'implausible time: second is 2132-02-07T06:28:10 (4294967290), more than 1 day after its source arrived on 2027-01-15T08:00:00 (valid: days_ahead)'
+        >>> Plausible(until=np.datetime64("2012-03-01")).why({"second": seconds[1:]}, clock, 1.8e9)
+        'implausible time: second is 2132-02-07T06:28:10 (4294967290), not before 2012-03-01 (valid: to)'
         """  # noqa: E501 - a message is one line
-        first, last = self.first(clock), self.last(clock, arrived)
+        first, end, last = self.first(clock), self.end(clock), self.last(clock, arrived)
         reasons = []
         for stamp, values in stamps.items():
             days = f"{self.days_ahead or 0:g} day{'' if self.days_ahead == 1 else 's'}"
             ahead = f"more than {days} after its source arrived on {np.datetime64(int(arrived), 's')}"
             for these, bound in (
                 (values < first, f"before {self.since} (valid: from)"),
-                (values > last, f"{ahead} (valid: days_ahead)"),
+                (values >= end, f"not before {self.until} (valid: to)"),
+                ((values > last) & (values < end), f"{ahead} (valid: days_ahead)"),
             ):
                 example = values[these][:1]
                 texts = [f"{format_time(clock.to_datetime64(value))} ({value})" for value in example]

@@ -6,7 +6,7 @@ ranges and the order of records are made of: the count with its fraction, in nan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -206,6 +206,7 @@ class Calendar:
         days = months.astype("datetime64[D]") + np.where(good, day - 1, 0).astype("timedelta64[D]")
         good &= days.astype("datetime64[M]") == months  # no 30 February
         unique, inverse = np.unique(days, return_inverse=True)
+        clock = replace(clock, day_begins=0)  # of a date in a record
         starts = np.array([clock.day_start(each) for each in unique])[inverse.reshape(days.shape)]
         lengths = np.array([clock.day_length(each) for each in unique])[inverse.reshape(days.shape)]
         seconds = hour * 3600 + minute * 60 + second

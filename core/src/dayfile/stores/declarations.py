@@ -50,6 +50,7 @@ class StoredClock(BaseModel):
     leap_seconds: Literal["ignored", "counted"]
     undefined: tuple[int, ...]
     scale: Scale = "utc"
+    day_begins: int = 0
 
 
 class Declaration(BaseModel):

@@ -17,6 +17,7 @@ from dayfile.hdf5.rows import NativeTable, extend_with_zeros, open_native_table
 from dayfile.hdf5.vlen import VlenArray
 from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
+from dayfile.model.placement import Compression
 from dayfile.stores.declarations import write_attributes
 from dayfile.stores.nodes import Keys, fill_template
 from dayfile.stores.registry import find_store
@@ -27,6 +28,8 @@ NODE = "empty"
 LEAST_CHUNK, LARGEST_CHUNK, CHUNKS_A_DAY = 16 * 1024, 64 * 1024, 32
 """Bytes of an HDF5 chunk of a table, the least that is stored when one row is touched: small, so that small days stay
 small. A full day has at least ``CHUNKS_A_DAY`` chunks, as larger ones are read and written faster."""
+LEAST_SHUFFLED = 16
+"""Rows of a chunk from which on it is shuffled before it is compressed."""
 CHUNK_VALUES = 4096
 """Values of one HDF5 chunk of an array, 16 bytes each: small, as the first value of an array costs a chunk on disk."""
 
@@ -48,9 +51,7 @@ def create_titled_groups(file: tables.File, path: str, titles: tuple[str, ...], 
     create_groups(file, path, lambda depth: fill_template(titles[depth], keys) if depth < len(titles) - 1 else "")
 
 
-def make_table(
-    file: tables.File, path: str, data_type: DataType, keys: Keys, *, rows: int = 0, chunk_rows: int | None = None
-) -> NativeTable:
+def make_table(file: tables.File, path: str, data_type: DataType, keys: Keys, *, rows: int = 0) -> NativeTable:
     """Make an empty table of a data type.
 
     Parameters
@@ -65,8 +66,6 @@ def make_table(
         Values for the titles of the groups.
     rows : int
         Rows that it has from the beginning, all zero bytes, which HDF5 does not store yet.
-    chunk_rows : int, optional
-        Rows in a chunk; chosen by :func:`choose_chunk_rows` if not given.
 
     Returns
     -------
@@ -74,7 +73,7 @@ def make_table(
         The table, to be closed before the file is.
     """
     create_titled_groups(file, path, data_type.placement.node.titles, keys)
-    copy_from_image(make_empty_table(data_type, rows, chunk_rows), NODE, file, path)
+    copy_from_image(make_empty_table(data_type, rows), NODE, file, path)
     return open_native_table(file, path, data_type.dtype)
 
 
@@ -86,15 +85,18 @@ def make_values(file: tables.File, path: str, data_type: DataType, keys: Keys) -
 
 
 @lru_cache(maxsize=64)
-def make_empty_table(data_type: DataType, rows: int, chunk_rows: int | None = None) -> bytes:
+def make_empty_table(data_type: DataType, rows: int) -> bytes:
     """Make the bytes of a file whose only node is the empty table of a data type."""
     store = data_type.placement.store
     columns = {field.name: make_column(field, place, store) for place, field in enumerate(data_type.fields)}
-    chunk = chunk_rows or choose_chunk_rows(data_type.dtype.itemsize, rows)
+    chunk = data_type.placement.chunk or choose_chunk_rows(data_type.dtype.itemsize, rows)
+    filters = make_filters(data_type.placement.compression, chunk)
 
     def create(file: tables.File) -> None:
         with allow_any_names():
-            table = file.create_table("/", NODE, columns, data_type.title, chunkshape=chunk, byteorder="little")
+            table = file.create_table(
+                "/", NODE, columns, data_type.title, filters=filters, chunkshape=chunk, byteorder="little"
+            )
             write_attributes(table, data_type)
             if rows:
                 extend_with_zeros(table, rows)
@@ -105,6 +107,18 @@ def make_empty_table(data_type: DataType, rows: int, chunk_rows: int | None = No
 def choose_chunk_rows(itemsize: int, rows: int) -> int:
     """Choose the rows in a chunk for a table that is created with this number of rows, which may be 0."""
     return max(1, min(max(LEAST_CHUNK, itemsize * rows // CHUNKS_A_DAY), LARGEST_CHUNK) // itemsize)
+
+
+def make_filters(compression: Compression | None, chunk: int) -> tables.Filters | None:
+    """Make the filters of a table with this number of rows in a chunk; None without compression.
+
+    The shuffle of HDF5 puts the first bytes of all rows of a chunk together, then the second ones. With few rows, as of
+    images, that tears apart what is alike, so they are not shuffled.
+    """
+    if compression is None:
+        return None
+    library = {"zlib": "zlib", "blosc": "blosc:zstd"}[compression.kind]
+    return tables.Filters(complevel=compression.level, complib=library, shuffle=chunk >= LEAST_SHUFFLED)
 
 
 @lru_cache(maxsize=64)
