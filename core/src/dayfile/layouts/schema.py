@@ -17,8 +17,8 @@ from pydantic import (
     Tag,
 )
 
-from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords
-from dayfile.layouts.words import Code, Line, Name, Words, refuse_number
+from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords, refuse_number
+from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.datatype import STORED_TYPES
 
