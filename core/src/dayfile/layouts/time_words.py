@@ -6,8 +6,9 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
+from pydantic_core import PydanticCustomError
 
-from dayfile.layouts.words import Name, Words, refuse_number
+from dayfile.layouts.words import Name, Words
 from dayfile.model.clock import Scale
 from dayfile.timing.zones import Repeated
 
@@ -23,7 +24,15 @@ __all__ = [
     "SumWords",
     "TextWords",
     "TimeWords",
+    "refuse_number",
 ]
+
+
+def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
+    """Refuse a number where a date is expected: pydantic would take 1997 for seconds since 1970."""
+    if isinstance(value, int | float):
+        raise PydanticCustomError("datetime_type", "not a date")
+    return value
 
 
 class FractionWords(Words):

@@ -1,4 +1,4 @@
-"""What every vocabulary of layouts is made of: mappings of known words, names, codes and lines."""
+"""What every mapping of the vocabulary has in common: only its own words, values as written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Code", "Line", "Name", "Words", "refuse_number"]
+__all__ = ["Code", "Line", "Name", "Words"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -41,10 +41,3 @@ class Words(BaseModel):
         if any(isinstance(each, bool) for each in values) and bool not in kinds and kinds & {int, float}:
             raise PydanticCustomError("number_type", "must be a number, not true or false (or yes, no, on, off)")
         return value
-
-
-def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Refuse a number where a date is expected: pydantic would take 1997 for seconds since 1970."""
-    if isinstance(value, int | float):
-        raise PydanticCustomError("datetime_type", "not a date")
-    return value
