@@ -328,3 +328,8 @@ def test_a_line_of_the_longest_length_is_whole_wherever_a_block_ends(line, cut):
     content = line + b"\nb\n"
     good, rejected, _, total = find_lines(content, [cut], form)
     assert (good, rejected, total) == (*find_lines_simply(content, form), len(content))
+
+
+def test_a_carried_value_holds_for_the_lines_of_later_blocks():
+    good, *_ = find_lines(b"a\n# Device: n\nb\nc\n# Device: s\nd\n", [2] * 20, LineForm())
+    assert [device for *_, device in good] == [None, b"n", b"n", b"s"]
