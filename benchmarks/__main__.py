@@ -16,7 +16,20 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import catalogue, columns, decoding, level1, lines, mission, putting, reading, receiving, scale, uploads
+from benchmarks import (
+    catalogue,
+    columns,
+    decoding,
+    framing,
+    level1,
+    lines,
+    mission,
+    putting,
+    reading,
+    receiving,
+    scale,
+    uploads,
+)
 from benchmarks.archiving import runners
 from benchmarks.measuring import HEADER, Figure, Round, Row, machine
 
@@ -34,6 +47,7 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "list-2000": uploads.uploads_of_two_thousand,
         "put-day": lambda asked: putting.put_a_day(asked, ways),
         "decode": lambda asked: decoding.decode(asked, options.peers),
+        "frames": framing.find_frames,
         "read-days": reading.read_days,
         "read-events": reading.read_events,
         "columns": lambda asked: columns.read_columns(asked, options.peers),

@@ -100,7 +100,7 @@ def test_clocks_that_count_leap_seconds_begin_together(apid):
 
 def test_a_made_time_is_stored_in_a_field_of_its_own():
     found = read_layout(LAYOUT.format(time=CDS), "hall.yaml").types[0]
-    assert [(field.name, field.type, field.unit) for field in found.fields][0] == ("time", "int64", "ns")
+    assert next((field.name, field.type, field.unit) for field in found.fields) == ("time", "int64", "ns")
     assert (found.time, found.clock) == ("time", MADE_CLOCK)
     with pytest.raises(LayoutError, match="the name of the time that is made"):
         read_layout(LAYOUT.format(time=CDS) + "      - {name: time, type: uint8}\n", "hall.yaml")

@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Discriminator, Field, StrictInt, StringCon
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
 from dayfile.layouts.part_words import PartWords, StructWords
 from dayfile.layouts.quantities import ValueNames
-from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords
-from dayfile.layouts.words import Code, Line, Name, Words, refuse_number
+from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords, refuse_number
+from dayfile.layouts.words import Code, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.field import STORED_TYPES
 
