@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dayfile.cli.output import report_problem
 from dayfile.cli.run import (
     ConfigOption,
     MaybeArchiveOption,
@@ -68,7 +69,7 @@ def serve(
     from dayfile.serving.status_port import StatusServer, parse_place
 
     for failure in loaded.failures:
-        typer.echo(f"dayfile: {failure.message}", err=True)
+        report_problem(failure.message)
 
     def show_address(address: str) -> None:
         if settings.core.log_format == "text":  # otherwise the log is sufficient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from dayfile.engine.trials import find_deadly
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.engine.unrecognised import Left, explain_unrecognised, leaves_unrecognised
 from dayfile.errors import HeldError, StorageError
-from dayfile.messages import plural
+from dayfile.messages import format_size, plural, printable
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
 from dayfile.state.records import EngineState
@@ -59,6 +60,16 @@ class Waiting(NamedTuple):
     state: State | None
     counted: str
     day_files: set[str]
+
+
+def describe_group(group: Sequence[Arrival]) -> tuple[str, int]:
+    """Describe what is taken, and the bytes of a single source, which may be large."""
+    if len(group) > 1:
+        return f"taking {plural(len(group), 'source')}", 0
+    size = 0
+    with suppress(OSError):  # it is reported when it is read
+        size = group[0].path.stat().st_size
+    return f"taking {printable(group[0].path.name)} ({format_size(size)})", size
 
 
 class Run:
@@ -109,7 +120,7 @@ class Run:
         """Archive a group of sources, and list it as attempted meanwhile; report sources that cannot be read."""
         self.root.check_there()
         self.attempts.begin(0, [arrival.path for arrival in group])
-        self.recorder.beat(f"taking {plural(len(group), 'source')}")
+        self.recorder.beat(*describe_group(group))
         try:
             self._take_group(group)
         finally:

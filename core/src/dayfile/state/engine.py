@@ -17,12 +17,15 @@ from dayfile.state.files import ENGINE, WRITE_SECONDS, StateFile, read_state, st
 from dayfile.state.keys import NewestKeys
 from dayfile.state.measuring import MEASURE_SECONDS, Measure
 from dayfile.state.processes import ProcessId
-from dayfile.state.records import BEAT_SECONDS, EngineCommand, EngineState, LastError
+from dayfile.state.records import BEAT_SECONDS, LATE_SECONDS, SLOWEST, EngineCommand, EngineState, LastError
 
 __all__ = ["EngineRecorder", "record_engine"]
 
 Observer = Callable[[EngineState], None]
 """Called with the state whenever it has changed."""
+
+LONG_SECONDS = 60.0
+"""What may take longer than this is written before it begins, whenever the last write was."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,13 +94,17 @@ class EngineRecorder:
         met_again = Counter(held=ended.sources.get("held", 0), left=ended.sources.get("left", 0)) + before.unfinished
         self.state.sources = {word: number - met_again[word] for word, number in ended.sources.items()}
 
-    def beat(self, doing: str = "") -> None:
-        """Give a sign of life, and record what is being done if that has changed; write the file if it is time."""
+    def beat(self, doing: str = "", size: int = 0) -> None:
+        """Give a sign of life, and record what is being done if that has changed; write the file if it is time.
+
+        What works on ``size`` bytes at once may take long until the next one.
+        """
         self.state.beat = time.time()
+        self.state.patience = LATE_SECONDS + size / SLOWEST
         self.state.doing = doing or self.state.doing
         self.pending = True
         self.notify()
-        if not self.file.due_in:
+        if not self.file.due_in or self.state.patience > LATE_SECONDS + LONG_SECONDS:
             self.write()
 
     @property
