@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 from typing import Annotated
@@ -72,7 +73,8 @@ def serve(
         report_problem(failure.message)
 
     def show_address(address: str) -> None:
-        if settings.core.log_format == "text":  # otherwise the log is sufficient
+        logged = settings.core.log_file is None and logging.getLogger().isEnabledFor(logging.INFO)
+        if settings.core.log_format == "text" and not logged:  # otherwise the log is sufficient
             typer.echo(f"serving on {address}")
             sys.stdout.flush()
 
