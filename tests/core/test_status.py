@@ -313,6 +313,14 @@ def test_what_needs_attention_is_said_once_with_its_path_whole(root):
     assert f"/{'b' * 29}/\n" in text or f"\n{' ' * 14}{'b' * 29}/.work: could" in text
 
 
+@pytest.mark.parametrize("width", range(60, 90))
+def test_an_age_is_on_one_line(root, width):
+    make_engine(root, published=Published(1, last=time.time() - 50))
+    lines = list(format_status(make_status(root), width))
+    assert all(line.count("(") == line.count(")") for line in lines), lines
+    assert max(map(len, lines)) <= width
+
+
 def test_a_queue_that_was_measured_a_while_ago_says_so(root):
     measured = make_status(root).measured
     for age, number in ((9, 2), (0, 0)):

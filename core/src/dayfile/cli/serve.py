@@ -73,7 +73,8 @@ def serve(
         report_problem(failure.message)
 
     def show_address(address: str) -> None:
-        logged = settings.core.log_file is None and logging.getLogger().isEnabledFor(logging.INFO)
+        beside_it = sys.stdout.isatty() and settings.core.log_file is None  # the log is on this terminal
+        logged = beside_it and logging.getLogger().isEnabledFor(logging.INFO)
         if settings.core.log_format == "text" and not logged:  # otherwise the log is sufficient
             typer.echo(f"serving on {address}")
             sys.stdout.flush()
