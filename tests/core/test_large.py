@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archives import list_entries, read_checksums, read_ledger, run_archive
+from archives import list_entries, make_settings, read_checksums, read_ledger, run_archive
 from dayfile import Blocks, Instrument, SourceError, create_archive, hookimpl, open_archive
+from dayfile.engine.intake import Arrival
+from dayfile.engine.starting import start_run
+from dayfile.engine.tuning import Tuning
 
 MB = 2**20
 DAY = 1_714_521_600
@@ -290,3 +293,25 @@ def test_a_large_stream_takes_no_more_memory_than_some_blocks(archives, bad):
         except BaseException:  # noqa: BLE001 - a child must not go on with the tests
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_each_block_of_a_large_source_is_a_sign_of_life_and_what_takes_long_is_named_before(
+    archives, flood, plugins_of
+):
+    place = archives("archive")
+    content = records(flood, "levels", DAY + np.arange(100)).tobytes()
+    place.drop("Level.le.bin", content)
+    plugins = plugins_of(flood=flood)
+    seen = []
+    with start_run(place.root, plugins, make_settings(plugins), tuning=Tuning(**IN_BLOCKS)) as run:
+        run.recorder.observers.append(lambda state: seen.append((state.doing, state.patience)))
+        run.take([Arrival(place.root.incoming / "Level.le.bin", ours=False)])
+        blocks = len(seen)
+        run.publish()
+    assert blocks > 2 * len(content) / IN_BLOCKS["block_bytes"]
+    doing = [each for each, _ in seen]
+    assert any(each.startswith("taking Level.le.bin (") for each in doing)
+    (publishing,) = {
+        each for each in seen[blocks:] if each[0].startswith("publishing flood/20240501.h5 (") and each[1] != 120
+    }
+    assert publishing[1] > 120, "it has longer, by its size"

@@ -15,6 +15,7 @@ from dayfile.logs import ALIKE, CountingHandler, FileADay, JsonLines, Lines, Sta
 from dayfile.settings import CoreSettings
 from dayfile.state.processes import ProcessId
 from dayfile.state.records import EngineState
+from running import run_command
 
 
 def write(handler: FileADay, text: str) -> None:
@@ -173,3 +174,17 @@ def test_a_warning_does_not_tear_what_a_terminal_shows_at_its_bottom(monkeypatch
     )
     assert terminal.getvalue().endswith("after\n")
     assert sys.stderr is terminal
+
+
+@pytest.mark.parametrize("command", [["archive-run", "--watch"], ["archive-run", "absent.bin"], ["dayfile", "serve"]])
+def test_what_ends_a_command_is_an_object_too_where_the_log_has_objects(tmp_path, command):
+    run_command("dayfile", "init", tmp_path / "archive", check=True)
+    settings = {"log.format": "json", "watch.settle": "0"}
+    options = [word for pair in settings.items() for word in ("--set", "=".join(pair))]
+    (tmp_path / "archive" / "incoming").rename(tmp_path / "archive" / "other")
+    (tmp_path / "archive" / "incoming").write_text("no directory")
+    done = run_command(*command, "-a", tmp_path / "archive", *options, cwd=tmp_path)
+    assert done.returncode not in {0, 1}
+    objects = [json.loads(line) for line in done.stderr.splitlines()]
+    assert objects[-1]["level"] == "critical"
+    assert not objects[-1]["message"].startswith("dayfile: ")

@@ -92,7 +92,23 @@ def test_a_value_may_hold_an_equals_sign():
 @pytest.mark.parametrize("pair", ["muon.threshold", "=5", " =5", ""])
 def test_what_is_no_pair_is_refused(pair):
     with pytest.raises(SettingsError, match=r"^--set: .* is not KEY=VALUE"):
-        from_command_line([pair])
+        resolve(MODELS, from_command_line([pair]))
+
+
+def test_everything_that_is_wrong_with_options_is_named_at_once(command, tmp_path):
+    command("dayfile", "init", "archive", archive=None)
+    wrong = ["publish.after", "publish.afer=1", "disk.wait=maybe", "=5", "log.days=-1"]
+    done = command("archive-run", *(word for pair in wrong for word in ("--set", pair)))
+    assert done.code == 2
+    for words in (
+        "--set: 'publish.after' is not KEY=VALUE",
+        "--set publish.afer: there is no setting 'publish.afer'; did you mean 'publish.after'?; ",
+        "--set disk.wait: disk.wait cannot be 'maybe': ",
+        "--set: '=5' is not KEY=VALUE",
+        "--set log.days: log.days cannot be '-1': ",
+    ):
+        assert words in done.err
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -84,6 +86,7 @@ def test_an_engine_that_cannot_be_seen_counts_while_it_gives_signs_of_life(root)
     [
         ({"failed": "disk: full", "ended": 1.0}, "engine_failed"),
         ({"beat": time.time() - HOUR}, "engine_late"),
+        ({"beat": time.time() - HOUR, "patience": 2.0 * HOUR}, None),
         ({"waits_for": "room on the disk"}, "engine_waits"),
         ({"unsettled": ["x: held: its day file is damaged"]}, "sources_held"),
         ({"doing": "waiting"}, None),
@@ -114,6 +117,26 @@ def test_a_queue_needs_attention_by_who_should_take_it(root, engine, age, expect
     uploads = UploadRecorder(root)
     uploads.begin("0")  # somebody works on the archive, so that the record counts
     assert ("queue_waits" in concerns(root)) == expected
+
+
+def test_a_copied_archive_shows_nothing_of_the_programs_of_the_original(root, tmp_path):
+    make_engine(root)
+    with closing_receiver(root):
+        assert (make_status(root).engine.alive, make_status(root).receiver.alive) == (True, True)
+        shutil.copytree(root.path, tmp_path / "copy")
+        found = make_status(Root(tmp_path / "copy"))
+        assert (found.engine, found.receiver) == (None, None)
+        root.path.rename(tmp_path / "moved")
+        assert make_status(Root(tmp_path / "moved")).engine.alive
+
+
+@contextmanager
+def closing_receiver(root):
+    """A receiver that works in this process."""
+    uploads = UploadRecorder(root)
+    uploads.begin("0", address="http://127.0.0.1:8000")
+    yield
+    uploads.end()
 
 
 def test_a_receiver_whose_first_process_was_killed_counts_as_killed(root):
@@ -288,6 +311,14 @@ def test_what_needs_attention_is_said_once_with_its_path_whole(root):
     assert text.count("could not write") == 1
     assert "ago): see attention" in text
     assert f"/{'b' * 29}/\n" in text or f"\n{' ' * 14}{'b' * 29}/.work: could" in text
+
+
+@pytest.mark.parametrize("width", range(60, 90))
+def test_an_age_is_on_one_line(root, width):
+    make_engine(root, published=Published(1, last=time.time() - 50))
+    lines = list(format_status(make_status(root), width))
+    assert all(line.count("(") == line.count(")") for line in lines), lines
+    assert max(map(len, lines)) <= width
 
 
 def test_a_queue_that_was_measured_a_while_ago_says_so(root):

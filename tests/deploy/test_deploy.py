@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import urllib.request
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def put_here(command, directory):
         PROGRAMS: sysconfig.get_path("scripts"),
         "/var/lib/dayfile/%i": str(archive),
         "${PORT}": str(find_free_port()),
+        "${STATUS_PORT}": str(find_free_port()),
     }.items():
         command = command.replace(there, here)
     assert "%" not in command
@@ -89,13 +91,14 @@ def test_the_command_of_a_unit_reports_that_it_is_ready_and_ends_at_the_signal_o
             kill(process)
 
 
-@pytest.mark.parametrize("name", UNITS)
-def test_a_unit_with_the_addition_of_the_page_has_a_network_and_answers_monitors(tmp_path, units, name):
+def test_the_unit_of_the_watch_with_the_addition_of_the_page_has_a_network_and_answers_monitors(tmp_path, units):
+    name = "dayfile-run@.service"
     page = (CHECKOUT / "docs" / "running.md").read_text(encoding="utf-8")
     added = dict(DROP_IN.findall(page))[name.removesuffix(".service")]
+    assert added.strip() in textwrap.dedent((DEPLOY / "README.md").read_text(encoding="utf-8").replace("\n  ", "\n"))
     lines = dict(line.split("=", 1) for line in added.splitlines() if "=" in line)
     network = dict(read_unit(name)) | lines
-    assert network.get("PrivateNetwork", "no") == "no"
+    assert network["PrivateNetwork"] == "no"
     assert "AF_INET" in network["RestrictAddressFamilies"].split()
     if shutil.which("systemd-analyze"):
         (tmp_path / f"{name}.d").mkdir()
@@ -108,11 +111,16 @@ def test_a_unit_with_the_addition_of_the_page_has_a_network_and_answers_monitors
     process = start_command(*shlex.split(put_here(f"{before} --status-port {here}", tmp_path)), log=tmp_path / "log")
     try:
         until(lambda: is_listening(here))
-        with urllib.request.urlopen(f"http://127.0.0.1:{here}/metrics") as answer:
-            assert b"dayfile_disk_free_bytes" in answer.read()
+        assert b"dayfile_disk_free_bytes" in ask(here, "/metrics")
         assert stop(process) == 0
     finally:
         kill(process)
+
+
+def ask(port, path):
+    """The answer of a port of this machine."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.read()
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -124,6 +132,76 @@ def test_a_unit_starts_again_except_with_wrong_settings(tmp_path, name):
     never = {int(code) for code in unit["RestartPreventExitStatus"].split()}
     assert SettingsError.exit_code in never
     assert never.isdisjoint({StorageError.exit_code, ArchiveLockedError.exit_code})
+
+
+# ---- The quick way of the page
+
+NOT_HERE = re.compile(r"^(?:apt-get|git|/usr/bin/python3|/opt/dayfile/bin/pip|ln|useradd|rm|systemctl) ")
+"""Lines that set the machine up, as root; what they make is here already."""
+
+
+def read_quick_way():
+    """The commands of the page, from the first to the last that shows that all works."""
+    page = (CHECKOUT / "docs" / "running.md").read_text(encoding="utf-8")
+    install, try_it, own = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[:3]
+    return install, try_it, own
+
+
+def test_the_quick_way_of_the_page_makes_a_receiver_that_is_watched(tmp_path):
+    """Its lines are run below a directory in place of the root, and the units that it starts by their commands."""
+    install, try_it, own = read_quick_way()
+    ports = {name: str(find_free_port()) for name in ("PORT", "STATUS_PORT")}
+    archive = tmp_path / "var/lib/dayfile/frome"
+    for directory in ("etc/systemd/system", "etc/nginx/conf.d", "etc/logrotate.d", "etc/cron.d"):
+        (tmp_path / directory).mkdir(parents=True)
+    shutil.copytree(DEPLOY, tmp_path / "src" / "deploy")
+    (tmp_path / "src" / "stations.csv").write_text("601,Aarhus,secret\n")
+
+    def put_below(text):
+        text = re.sub(r"runuser -u dayfile -- |(?<=install).*(?= -m )", lambda m: " -d" * (" -d" in m[0]), text)
+        text = text.replace(f"{PROGRAMS}/", f"{sysconfig.get_path('scripts')}/")
+        text = re.sub(r"(?<![\w/])/(?=var/|etc/)", f"{tmp_path}/", text)
+        text = text.replace("http://127.0.0.1/", f"http://127.0.0.1:{ports['PORT']}/")
+        return text.replace(":9402/", f":{ports['STATUS_PORT']}/").replace("sleep 15;", "")
+
+    def follow(lines):
+        return [
+            run_command("sh", "-ec", put_below(line), cwd=tmp_path / "src", check=True).stdout
+            for line in lines.splitlines()
+            if not NOT_HERE.match(line)
+        ]
+
+    def start_units():
+        for name in ("dayfile-run@", "dayfile-serve@"):
+            assert name in install
+            command = put_below(dict(read_unit(f"{name}.service"))["ExecStart"]).replace("%i", "frome")
+            for variable, port in ports.items():
+                command = command.replace(f"${{{variable}}}", port)
+            yield start_command(*shlex.split(command), log=tmp_path / "log")
+
+    follow(install)
+    settings = archive / "archive.yaml"
+    text = put_below(settings.read_text()).replace("10737418240", "0")  # this machine may have less
+    settings.write_text(f"{text}publish: {{after: 1}}\n")
+    processes = list(start_units())
+    try:
+        until(lambda: all(is_listening(int(port)) for port in ports.values()))
+        simulated, _, alive = try_it.splitlines()
+        assert "answered 100" in follow(simulated)[0]
+        until(lambda: list(archive.glob("2*/**/*.h5")))
+        until(lambda: not list((archive / "accepted").iterdir()))
+        assert follow(alive)[0].count("} 1.0") == 2
+        (status,) = follow(try_it.splitlines()[1])
+        assert "attention   none needed" in status
+        assert {path.name for path in (tmp_path / "var/log/dayfile").iterdir()} == {"frome-run.log", "frome-serve.log"}
+        assert [stop(process) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            kill(process)
+    follow(own)
+    assert (archive / "archive.json").exists()
+    assert not list(archive.glob("2*"))
+    assert (tmp_path / "etc/dayfile/stations.csv").read_text() == "601,Aarhus,secret\n"
 
 
 # ---- The container

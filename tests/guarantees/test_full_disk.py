@@ -56,6 +56,33 @@ def test_a_full_disk_is_waited_for_and_then_everything_is_archived(filled):
     assert watcher.stop().returncode == 0
 
 
+def test_what_a_watch_has_counted_goes_on_after_it_has_waited_for_room(filled, small_disk):
+    watcher, ballast = filled(disk__wait=True, content=stream(*range(300)))
+    began = read_engine(watcher)["since"]
+    read_until(watcher, "the watch goes on when there is room")
+    ballast.unlink()
+    until(lambda: watcher.records() == 300 and not watcher.accepted())
+    watcher.arrive("2", stream(337))
+    until(lambda: watcher.records() == 301 and not watcher.accepted())
+    ballast = fill_up(small_disk, LITTLE)
+    watcher.arrive("3", stream(*range(300, 337)))
+    read_until(watcher, "the watch goes on when there is room")
+    until(lambda: read_engine(watcher)["waits_for"])
+    waiting = read_engine(watcher)
+    assert (waiting["since"], waiting["sources"]["archived"], waiting["taken"]) == (began, 2, 2)
+    ballast.unlink()
+    until(lambda: watcher.records() == 338 and not watcher.accepted())
+    assert watcher.stop().returncode == 0
+    ended = read_engine(watcher)
+    assert (ended["since"], ended["sources"]["archived"], ended["taken"]) == (began, 3, 3)
+    assert ended["published"]["day_files"] == 1, "each day file once"
+
+
+def read_engine(watcher):
+    shown = run_command("dayfile", "status", "--json", "-a", watcher.archive)
+    return json.loads(shown.stdout)["engine"]["state"]
+
+
 def test_without_the_setting_a_full_disk_ends_the_watch_and_the_message_says_how_much_is_free(filled):
     watcher, _ = filled()
     done = watcher.ended()

@@ -608,13 +608,12 @@ def test_bytes_that_are_no_utf_8_cost_no_other_row(root, tmp_path):
         ("501,a,b\r\n502,c,d\r\n", {501: ("a", "b"), 502: ("c", "d")}),
         ("501,a,b", {501: ("a", "b")}),
         ("\n\n501,a,b\n\n\n", {501: ("a", "b")}),
-        ("501,a,b\n501,c,d\n", {501: ("c", "d")}),
         ('501,"a, b","c""d"\n', {501: ("a, b", 'c"d')}),
         ("501, a , b \n", {501: (" a ", " b ")}),
         (" 501 ,a,b\n0502,c,d\n", {501: ("a", "b"), 502: ("c", "d")}),
         ("", {}),
     ],
-    ids=["CRLF", "no line end", "empty lines", "twice", "quoting", "blanks", "numbers", "empty"],
+    ids=["CRLF", "no line end", "empty lines", "quoting", "blanks", "numbers", "empty"],
 )
 def test_the_list_is_read_as_the_datastore_reads_it(text, expected):
     found, problems = parse_list(text)
@@ -622,6 +621,12 @@ def test_the_list_is_read_as_the_datastore_reads_it(text, expected):
         expected,
         [],
     )
+
+
+def test_the_last_row_of_a_station_counts_as_in_the_datastore_and_a_warning_names_both():
+    found, problems = parse_list("501,a,b\n502,x,y\n501,c,d\n")
+    assert (found[501].cluster, found[501].password) == ("c", "d")
+    assert problems == ["line 3: station 501 is in line 1 too; this row counts"]
 
 
 @pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])

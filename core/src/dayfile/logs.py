@@ -254,6 +254,8 @@ def log_as(command: str, settings: CoreSettings, default: str = "warning") -> No
         logger.removeHandler(other)
         other.close()
     handler.of_dayfile = True  # type: ignore[attr-defined]  # so that a second call replaces it
+    # Then what a command says of problems is logged, see dayfile.cli.output.report_problem.
+    handler.writes_objects = settings.log_format == "json" and settings.log_file is None  # type: ignore[attr-defined]
     logger.addHandler(handler)
     level = (settings.log_level or default).upper()
     logger.setLevel(level)

@@ -222,27 +222,25 @@ class Given:
         The place, for messages.
     directory : Path or None
         What a relative path is relative to; None for the working directory.
+    problem : str
+        Why it cannot be a setting at all; :func:`resolve` reports it with everything else that is wrong.
     """
 
     value: Any
     where: str
     directory: Path | None = None
+    problem: str = ""
 
 
 def from_command_line(pairs: Iterable[str]) -> dict[str, Given]:
-    """Settings of ``--set KEY=VALUE`` options.
-
-    Raises
-    ------
-    SettingsError
-        One of them has no ``=``.
-    """
+    """Settings of ``--set KEY=VALUE`` options; what is not of that form has a ``problem``."""
     given = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"{pair!r} is not KEY=VALUE, such as publish.after=30", where="--set")
-        given[key.strip()] = Given(value.strip(), f"--set {key.strip()}")
+            given[pair] = Given(None, "--set", problem=f"{pair!r} is not KEY=VALUE, such as publish.after=30")
+        else:
+            given[key.strip()] = Given(value.strip(), f"--set {key.strip()}")
     return given
 
 
@@ -338,14 +336,14 @@ def resolve(models: Mapping[str, type[BaseModel]], *layers: Mapping[str, Given])
     SettingsError
         Settings do not exist, or have impossible values; the message names all of them, and the place of each.
     """
-    merged: dict[str, Given] = {}
-    for layer in reversed(layers):
-        merged.update(layer)
+    merged = {key: given for layer in reversed(layers) for key, given in layer.items()}
     known = keys_of(models)
     sections: dict[str, dict[str, Given]] = {section: {} for section in ("", *models)}
     problems: dict[str, SettingsError] = {}
     for key, given in merged.items():
-        if key in known:
+        if given.problem:
+            problems[key] = SettingsError(given.problem, where=given.where)
+        elif key in known:
             section, name = known[key]
             sections[section][name] = given
         else:

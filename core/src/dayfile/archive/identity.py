@@ -20,7 +20,16 @@ from dayfile.archive import disk
 from dayfile.archive.directories import read_status
 from dayfile.errors import StorageError, UsageError
 
-__all__ = ["ARCHIVE_FORMAT", "MARKER", "Opened", "is_archive", "make_marker", "read_marker", "refuse_url"]
+__all__ = [
+    "ARCHIVE_FORMAT",
+    "MARKER",
+    "Opened",
+    "identify_place",
+    "is_archive",
+    "make_marker",
+    "read_marker",
+    "refuse_url",
+]
 
 MARKER = "archive.json"
 ARCHIVE_FORMAT = 1
@@ -121,6 +130,16 @@ def make_marker(path: Path) -> str:
     if found is None:
         raise StorageError("this marker disappeared as soon as it was made", where=path / MARKER)
     return found
+
+
+def identify_place(path: Path) -> str:
+    """Identify the directory of an archive, by the inodes of directory and marker: a copy of the archive has others.
+
+    They stay when it is moved within its file system, or seen from another machine; empty if they cannot be seen.
+    """
+    with suppress(OSError):
+        return f"{path.stat().st_ino}-{(path / MARKER).stat().st_ino}"
+    return ""
 
 
 class Opened(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from dayfile.cli import (
     status,
 )
 from dayfile.cli.keys import KeyCommand
-from dayfile.cli.output import replace_outputs, require_output, say
+from dayfile.cli.output import replace_outputs, report_problem, require_output
 from dayfile.cli.usage import Command, CommandGroup, raise_wrong_usage
 from dayfile.cores import check_threads
 from dayfile.errors import DayfileError, StorageError, UsageError
@@ -127,7 +128,7 @@ def call_without_usage(command: Callable[..., object]) -> None:
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """Print a message and exit."""
-    say(f"dayfile: {message}", err=True)
+    report_problem(message, level=logging.CRITICAL)
     sys.exit(exit_code)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import io
+import logging
 import os
 import shutil
 import sys
@@ -25,7 +26,17 @@ from dayfile.messages import printable
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["end_for_lost_output", "find_output_error", "find_width", "replace_outputs", "require_output", "say"]
+__all__ = [
+    "end_for_lost_output",
+    "find_output_error",
+    "find_width",
+    "replace_outputs",
+    "report_problem",
+    "require_output",
+    "say",
+]
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 CLOSED_PIPE = 128 + 13
@@ -61,6 +72,26 @@ def say(text: str, *, err: bool = False, indent: int = 4) -> None:
             line, find_width(), subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
         )
     typer.echo(line, err=err)
+
+
+def report_problem(message: str, trace: str = "", level: int = logging.WARNING) -> None:
+    """Print a problem to standard error, or log it where that gets a log of JSON objects.
+
+    Parameters
+    ----------
+    message : str
+        The problem.
+    trace : str
+        A traceback, if it is a mistake of a program.
+    level : int
+        Of the log line.
+    """
+    if any(getattr(handler, "writes_objects", False) for handler in logging.getLogger().handlers):
+        logger.log(level, "%s", message, extra={"fields": {"traceback": trace} if trace else {}})
+        return
+    say(f"dayfile: {message}", err=True)
+    if trace:
+        typer.echo(trace, err=True)
 
 
 class Lasting(io.RawIOBase):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dayfile.cli.completion import complete_plugins
-from dayfile.cli.output import say
+from dayfile.cli.output import report_problem, say
 from dayfile.cli.progress import show_progress, show_watch
 from dayfile.errors import DayfileError
 from dayfile.messages import plural
@@ -336,19 +336,17 @@ def report_run(report: Report, *, quiet: bool) -> None:
     if report.made and not quiet:
         say(f"made the archive {report.made}")
     if report.recovered:
-        say("dayfile: the previous run was interrupted; what it had accepted is archived now", err=True)
+        report_problem("the previous run was interrupted; what it had accepted is archived now")
     for name in report.growing:
-        say(f"dayfile: {name} is still being written; it waits for the next run", err=True)
+        report_problem(f"{name} is still being written; it waits for the next run")
     if report.left_message:
-        say(f"dayfile: {report.left_message}", err=True)
+        report_problem(report.left_message)
     for failure in report.failures:
-        say(f"dayfile: {failure.message}", err=True)
-        if failure.trace:
-            typer.echo(failure.trace, err=True)
+        report_problem(failure.message, failure.trace)
     for text, number in report.remarks.items():
-        say(f"dayfile: {text} ({plural(number, 'record')})", err=True)
+        report_problem(f"{text} ({plural(number, 'record')})")
     for message in [entry.message for entry in report.held] + [entry.message for entry in report.quarantine]:
-        say(f"dayfile: {message}", err=True)
+        report_problem(message)
     if quiet:
         return
     for line in format_counts(report):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 from typing import Annotated
 
 import typer
 
+from dayfile.cli.output import report_problem
 from dayfile.cli.run import (
     ConfigOption,
     MaybeArchiveOption,
@@ -68,10 +70,12 @@ def serve(
     from dayfile.serving.status_port import StatusServer, parse_place
 
     for failure in loaded.failures:
-        typer.echo(f"dayfile: {failure.message}", err=True)
+        report_problem(failure.message)
 
     def show_address(address: str) -> None:
-        if settings.core.log_format == "text":  # otherwise the log is sufficient
+        beside_it = sys.stdout.isatty() and settings.core.log_file is None  # the log is on this terminal
+        logged = beside_it and logging.getLogger().isEnabledFor(logging.INFO)
+        if settings.core.log_format == "text" and not logged:  # otherwise the log is sufficient
             typer.echo(f"serving on {address}")
             sys.stdout.flush()
 

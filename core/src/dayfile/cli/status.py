@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import time
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ FRESH_SECONDS = 2.0
 """Age of what was measured from which it is shown."""
 LABEL = 12
 """Columns of the word at the beginning of a line."""
+AGE, UNBROKEN = re.compile(r"\(\d+ \w+ ago\)"), "\N{NO-BREAK SPACE}"
+"""An age in parentheses, and the blank at which it is not broken into two lines."""
 MOST_SILENT = 10
 SHOWN_CAUSES = 3
 
@@ -129,12 +132,14 @@ def format_status(found: ArchiveStatus, width: int) -> Iterator[str]:
             if line.startswith("  "):  # a row of a table
                 yield f"{word:<{LABEL}}{line}"[:width]
                 continue
-            yield from PathWrapper(
+            wrapper = PathWrapper(
                 width,
                 initial_indent=f"{word:<{LABEL}}",
                 subsequent_indent=" " * (LABEL + 2),
                 break_on_hyphens=False,
-            ).wrap(line)
+            )
+            for part in wrapper.wrap(AGE.sub(lambda age: age[0].replace(" ", UNBROKEN), line)):
+                yield part.replace(UNBROKEN, " ")
 
 
 class PathWrapper(textwrap.TextWrapper):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from dayfile.archive.workfile import WorkFile
 from dayfile.engine.schedule import Schedule
 from dayfile.engine.shares import Setback
 from dayfile.errors import HeldError, PluginError, StorageError
+from dayfile.messages import format_size
 from dayfile.model.batch import Origin
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
@@ -51,14 +52,26 @@ class DayFiles:
         Prefix of the names of work files, so that several processes use different names.
     new : bool
         Whether day files start empty, whatever the published ones hold.
+    observe : callable
+        Called before a day file is opened or published, with what is done and its size in bytes.
     """
 
-    def __init__(self, root: Root, plugins: Plugins, settings: Settings, name: str = "", *, new: bool = False) -> None:
+    def __init__(
+        self,
+        root: Root,
+        plugins: Plugins,
+        settings: Settings,
+        name: str = "",
+        *,
+        new: bool = False,
+        observe: Callable[[str, int], None] = lambda *_: None,
+    ) -> None:
         self.root = root
         self.plugins = plugins
         self.settings = settings
         self.name = name
         self.new = new
+        self.observe = observe
         self.find_type = make_type_finder(plugins.data_types.values())
         self.catalogue = Catalogue.of(root)
         self.work_files: dict[str, WorkFile] = {}
@@ -114,6 +127,7 @@ class DayFiles:
             raise PluginError(f"{path} and {other} are one file, by a link; each day file needs a path of its own")
         self.made += 1
         self.alone[path] = set()
+        self._announce("opening", path, published)
         try:
             digest = None if self.new else self.catalogue.digest(path)
             work_file = WorkFile(
@@ -131,6 +145,13 @@ class DayFiles:
         except DayFileError as error:
             raise HeldError(str(error)) from error
         return work_file
+
+    def _announce(self, what: str, path: str, file: Path) -> None:
+        """Call the observer before something that takes as long as a file is large."""
+        size = 0
+        with suppress(OSError):  # it does not exist yet, or fails where it is used
+            size = file.stat().st_size
+        self.observe(f"{what} {path} ({format_size(size)})" if size else f"{what} {path}", size)
 
     def _check_elsewhere(self, path: str, day: np.datetime64, data_type: str) -> None:
         """Raise a HeldError if a day file at another path has records of the day."""
@@ -201,6 +222,7 @@ class DayFiles:
         """Publish day files one by one; yield each path with its rows for the catalogue, or why it was given up."""
         for path in list(paths):
             work_file = self.work_files[path]
+            self._announce("publishing", path, work_file.path)
             began = time.monotonic()
             try:
                 summaries, digest = work_file.publish()

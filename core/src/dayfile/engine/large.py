@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ class LargeDecoding:
         The decoder of the run.
     source : LargeSource
         The source.
+    beat : callable
+        Called for each block, as a sign of life.
 
     Attributes
     ----------
@@ -45,7 +47,8 @@ class LargeDecoding:
         The source can no longer be read, or has changed.
     """
 
-    def __init__(self, decoder: Decoder, source: LargeSource) -> None:
+    def __init__(self, decoder: Decoder, source: LargeSource, beat: Callable[[], None] = lambda: None) -> None:
+        self.beat = beat
         self.decoder = decoder
         self.source = source
         self.answers: list[Reply] = list(decoder.plugins.decode(source, decoder.settings, in_blocks=True))
@@ -86,6 +89,7 @@ class LargeDecoding:
         """Go through the answer of a plugin, until something fails."""
         with collect_failures(plugin, found.failures):
             for item in answer:
+                self.beat()
                 if isinstance(item, Remark):
                     found.remarks.append(item)
                 elif isinstance(item, Rejected):
@@ -155,6 +159,7 @@ class LargeDecoding:
                     raise PluginError(f"decode failed the second time: {error}", plugin=plugin) from error
                 if item is None:
                     break
+                self.beat()
                 yield plugin, item
 
     def _refuse_trouble(self) -> None:

@@ -115,7 +115,7 @@ class Pipeline:
         # A rebuild writes a single day file, whatever else the sources hold.
         self.new_days = NewDays(root, settings.core.run_most_new_days)
         self.decoder = Decoder(plugins, settings, only, self.new_days if only is None else None)
-        self.day_files = DayFiles(root, plugins, settings, new=only is not None)
+        self.day_files = DayFiles(root, plugins, settings, new=only is not None, observe=recorder.beat)
 
     def take(self, sources: Sequence[Source]) -> tuple[list[Conclusion], dict[str, Setback]]:
         """Archive what can be archived of a group of sources, quarantine the rest, and count both.
@@ -154,7 +154,7 @@ class Pipeline:
         """
         answers = None
         if len(sources) == 1 and isinstance(source := sources[0], LargeSource):
-            large = LargeDecoding(self.decoder, source)
+            large = LargeDecoding(self.decoder, source, self.recorder.beat)
             if large.in_blocks:
                 large.check()
                 written = Writing(day_files, [source]).write_blocks(large.counts, large.decode_pieces())
@@ -242,7 +242,7 @@ class Pipeline:
         try:
             for path, each in self.day_files.publish(chosen):
                 published[path] = each
-                self.recorder.beat("publishing day files")
+                self.recorder.beat()
         finally:
             self.record_published(published)
         self.day_files.forget_unchanged()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from dayfile.engine.trials import find_deadly
 from dayfile.engine.tuning import DEFAULTS
 from dayfile.engine.unrecognised import Left, explain_unrecognised, leaves_unrecognised
 from dayfile.errors import HeldError, StorageError
-from dayfile.messages import plural
+from dayfile.messages import format_size, plural, printable
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
 from dayfile.state.records import EngineState
@@ -60,6 +62,16 @@ class Waiting(NamedTuple):
     day_files: set[str]
 
 
+def describe_group(group: Sequence[Arrival]) -> tuple[str, int]:
+    """Describe what is taken, and the bytes of a single source, which may be large."""
+    if len(group) > 1:
+        return f"taking {plural(len(group), 'source')}", 0
+    size = 0
+    with suppress(OSError):  # it is reported when it is read
+        size = group[0].path.stat().st_size
+    return f"taking {printable(group[0].path.name)} ({format_size(size)})", size
+
+
 class Run:
     """A run on an archive, in the archive's lock; made by :func:`start_run`.
 
@@ -74,6 +86,9 @@ class Run:
 
     Attributes
     ----------
+    observers : list of callable
+        Called with the message of each failure, held source and quarantine entry, and of sources that are left, such as
+        a log: the report itself is shown at the end, which of a watch may be years later.
     low : str
         What disk is nearly full, for people; empty if there is room enough.
     """
@@ -84,9 +99,10 @@ class Run:
         self.pipeline = pipeline
         self.report = pipeline.report
         self.recorder = pipeline.recorder
-        self.recorder.state.sources = self.report.sources
+        self.sources_before = dict(self.recorder.state.sources)
         self.recorder.complete.append(self._complete_state)
-        self.troubles = [0, 0, 0]
+        self.noted: dict[str, int] = {}
+        self.observers: list[Callable[[str], None]] = []
         self.waiting: list[Waiting] = []
         self.setbacks: dict[str, Setback] = {}
         self.held: dict[Path, str] = {}
@@ -104,7 +120,7 @@ class Run:
         """Archive a group of sources, and list it as attempted meanwhile; report sources that cannot be read."""
         self.root.check_there()
         self.attempts.begin(0, [arrival.path for arrival in group])
-        self.recorder.beat(f"taking {plural(len(group), 'source')}")
+        self.recorder.beat(*describe_group(group))
         try:
             self._take_group(group)
         finally:
@@ -320,6 +336,8 @@ class Run:
 
     def _complete_state(self, state: EngineState) -> None:
         """Complete the state: which sources wait for publication, and what went wrong."""
+        state.sources = self.count_sources()
+        self.recorder.unfinished = Counter(each.counted for each in self.waiting)
         state.waiting = len(self.waiting)  # also in a run on several processes
         arrived = (each.state.modified for each in self.waiting if each.arrival.ours and each.state is not None)
         oldest = min(arrived, default=None)
@@ -328,11 +346,32 @@ class Run:
         unsettled = [failure.message for failure in report.failures] + [held.message for held in report.held]
         state.unsettled = unsettled[:MOST_UNSETTLED]
         state.low = self.low
-        kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
-        for place, kind in enumerate(kinds):
-            for trouble in kind[self.troubles[place] :]:
+        self.note_troubles()
+
+    def count_sources(self) -> dict[str, int]:
+        """Count sources by what became of them, with those of a run before of the same watch."""
+        return {word: number + self.sources_before.get(word, 0) for word, number in self.report.sources.items()}
+
+    def note_troubles(self) -> None:
+        """Record failures, held sources and quarantine entries that are new; observers get these and what was left."""
+        report = self.report
+        if len(report.left) > self.noted.get("left", 0):
+            self.noted["left"] = len(report.left)
+            self._call_observers(report.left_message)
+        kinds: dict[str, Sequence[Failure | Held | Quarantined]] = {
+            "failures": report.failures, "held": report.held, "quarantine": report.quarantine,
+        }  # fmt: skip
+        for kind, troubles in kinds.items():
+            new = troubles[self.noted.get(kind, 0) :]
+            self.noted[kind] = len(troubles)
+            for trouble in new:
                 self.recorder.note_trouble(trouble.message)
-            self.troubles[place] = len(kind)
+                self._call_observers(trouble.message)
+
+    def _call_observers(self, message: str) -> None:
+        """Call the observers with a message."""
+        for observe in self.observers:
+            observe(message)
 
     def finish(self) -> None:
         """Report sources that are left because they are open for writing; the next run checks them again."""

@@ -29,7 +29,7 @@ from dayfile.engine.tuning import DEFAULTS, Tuning
 from dayfile.hdf5.library import load_library
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
-from dayfile.state.engine import record_engine
+from dayfile.state.engine import EngineRecorder, record_engine
 from dayfile.state.records import EngineCommand
 from dayfile.stores.declarations import TypeFinder, make_type_finder
 
@@ -49,12 +49,13 @@ def start_run(
     make: bool = False,
     wait: float = 0.0,
     tuning: Tuning = DEFAULTS,
+    before: EngineRecorder | None = None,
 ) -> Iterator[Run]:
     """Start a run in the archive's lock, after repairing what a killed run left behind.
 
-    What it does is recorded as that of a ``command``. With ``make``, create an archive if its path does not exist. Wait
-    at most ``wait`` seconds for another run to end. With ``only``, the path of a day file below the root, write no
-    other: it is rebuilt.
+    What it does is recorded as that of a ``command``, after what ``before`` has recorded in the same watch. With
+    ``make``, create an archive if its path does not exist. Wait at most ``wait`` seconds for another run to end. With
+    ``only``, the path of a day file below the root, write no other: it is rebuilt.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def start_run(
     unseen: list[tuple[Path, OSError]] = []
     also = list_further(root, settings.core.intake_also, lambda path, error: unseen.append((path, error)))
     made = root.prepare(make=make)
-    with root.hold_lock(wait) as crashed, record_engine(root, command) as recorder:
+    with root.hold_lock(wait) as crashed, record_engine(root, command, before) as recorder:
         if command != "put":
             recorder.beat("preparing")
         report = Report(failures=list(plugins.failures), recovered=crashed, made=str(root.path) if made else "")

@@ -20,13 +20,13 @@ from dayfile.engine.accepting import ACCEPTED_TOGETHER, accept
 from dayfile.engine.executors import find_accepted
 from dayfile.engine.full_disk import FullDisk, warn_when_low
 from dayfile.engine.intake import Incoming, group_arrivals
-from dayfile.engine.report import Held, Quarantined, Report
+from dayfile.engine.report import Report
 from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
 from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import format_age, plural
-from dayfile.plugins import Failure, Plugins
+from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.state.engine import EngineRecorder, record_engine
 from dayfile.state.records import EngineState
@@ -76,24 +76,29 @@ def run_watch(
     Notes
     -----
     With ``disk.wait``, a full disk ends a run as it does otherwise, and the next run starts in the same process when
-    there is room. The report is then that of the last run.
+    there is room. What is recorded goes on with it; the report is that of the last run.
     """
     full_disk, supervisor = FullDisk(root, settings.core), Supervisor()
+    recorder: EngineRecorder | None = None
     with Bell() as bell, stop_by_signals(bell):
         while True:
-            started = start_run(root, plugins, settings, command="watch")
             try:
-                return watch_once(started, observers, beside, bell, full_disk, supervisor)
+                with start_run(root, plugins, settings, command="watch", before=recorder) as run:
+                    recorder = run.recorder
+                    watch_once(run, observers, beside, bell, full_disk, supervisor)
             except StorageError as error:
                 if not full_disk.is_cause_of(error):
                     raise
-                with beside(), record_engine(root, "watch") as recorder:
+                with beside(), record_engine(root, "watch", recorder) as recorder:
                     recorder.note_trouble(str(error))
                     recorder.state.waits_for = "room on the disk"
                     recorder.state.doing = "waiting for room"
                     recorder.observers += [*observers, lambda _: supervisor.report_alive(full_disk.waiting)]
                     if not full_disk.wait_for_room(error, partial(sleep, recorder, bell, supervisor)):
                         raise
+            else:
+                logger.info("stopped", extra={"fields": {"event": "stopped"}})
+                return run.report
 
 
 def sleep(recorder: EngineRecorder, bell: Bell, supervisor: Supervisor, seconds: float) -> bool:
@@ -107,77 +112,47 @@ def sleep(recorder: EngineRecorder, bell: Bell, supervisor: Supervisor, seconds:
 
 
 def watch_once(
-    started: AbstractContextManager[Run],
+    run: Run,
     observers: Sequence[Callable[[EngineState], None]],
     beside: Callable[[], AbstractContextManager[None]],
     bell: Bell,
     full_disk: FullDisk,
     supervisor: Supervisor,
-) -> Report:
+) -> None:
     """Archive what arrives, in one run, until the bell says stop."""
-    with started as run:
-        core = run.pipeline.settings.core
-        supervisor.report_ready(f"archiving what a run before had accepted in {run.root.path}")
-        run.recorder.observers += [*observers, lambda _: supervisor.report_alive(describe_watch(run))]
-        logger.info(
-            "watching %s", run.root.path, extra={"fields": {"event": "watching", "archive": str(run.root.path)}}
-        )
-        incoming = Incoming(run.root, core.watch_settle, run.report_unseen, run.is_passed_over)
-        for group, _ in group_arrivals(find_accepted(run)):
-            if bell.stopped:
-                break
-            run.take(group)
-            run.publish(run.pipeline.day_files.list_due())
-        logged = log_troubles(run.report)
-        with beside(), watch_directory(run.root.incoming, bell):
-            while not bell.stopped:
-                work_through(run, incoming, bell)
-                run.low = warn_when_low(run.root, core.disk_least_free, run.low)
-                if run.report.paths:
-                    full_disk.note_success()
-                logged = log_troubles(run.report, logged)
-                run.recorder.beat("waiting")
-                sleep(run.recorder, bell, supervisor, compute_pause(run, incoming))
-        run.recorder.beat("publishing what was accepted")
-        supervisor.report_stopping("publishing what was accepted")
-        run.publish()
-    logger.info("stopped", extra={"fields": {"event": "stopped"}})
-    return run.report
+    core = run.pipeline.settings.core
+    supervisor.report_ready(f"archiving what a run before had accepted in {run.root.path}")
+    run.recorder.observers += [*observers, lambda _: supervisor.report_alive(describe_watch(run))]
+    run.observers.append(partial(logger.warning, "%s"))
+    logger.info("watching %s", run.root.path, extra={"fields": {"event": "watching", "archive": str(run.root.path)}})
+    incoming = Incoming(run.root, core.watch_settle, run.report_unseen, run.is_passed_over)
+    for group, _ in group_arrivals(find_accepted(run)):
+        if bell.stopped:
+            break
+        run.take(group)
+        run.publish(run.pipeline.day_files.list_due())
+    run.note_troubles()
+    with beside(), watch_directory(run.root.incoming, bell):
+        while not bell.stopped:
+            work_through(run, incoming, bell)
+            run.low = warn_when_low(run.root, core.disk_least_free, run.low)
+            if run.report.paths:
+                full_disk.note_success()
+            run.note_troubles()
+            run.recorder.beat("waiting")
+            sleep(run.recorder, bell, supervisor, compute_pause(run, incoming))
+    run.recorder.beat("publishing what was accepted")
+    supervisor.report_stopping("publishing what was accepted")
+    run.publish()
 
 
 def describe_watch(run: Run) -> str:
     """Describe what a watch has done, and how old is what readers do not see yet."""
     day_files = run.pipeline.day_files
     waiting = len(day_files.list_changed())
-    done = f"{plural(run.report.sources['archived'], 'source')} archived"
+    done = f"{plural(run.count_sources()['archived'], 'source')} archived"
     behind = f"{plural(waiting, 'day file')} with new records, up to {format_age(day_files.age)} old" if waiting else ""
     return "; ".join(filter(None, (done, behind or "all is published", run.low)))
-
-
-def log_troubles(report: Report, logged: Sequence[int] = (0, 0, 0, 0)) -> tuple[int, ...]:
-    """Log failures, held sources, quarantine entries and left sources that were not logged before.
-
-    The report itself is only shown when the watch ends, which may be years later.
-
-    Parameters
-    ----------
-    report : Report
-        The report so far.
-    logged : sequence of int
-        Numbers that were logged before, as returned by the last call.
-
-    Returns
-    -------
-    tuple of int
-        Numbers that are logged now.
-    """
-    if len(report.left) > logged[-1]:
-        logger.warning("%s", report.left_message)
-    kinds: tuple[Sequence[Failure | Held | Quarantined], ...] = (report.failures, report.held, report.quarantine)
-    for before, troubles in zip(logged, kinds, strict=False):
-        for trouble in troubles[before:]:
-            logger.warning("%s", trouble.message)
-    return (*(len(troubles) for troubles in kinds), len(report.left))
 
 
 class Bell:

@@ -11,7 +11,7 @@ from dayfile.errors import StorageError
 from dayfile.messages import format_age, plural
 from dayfile.settings import CoreSettings
 from dayfile.state.files import ENGINE, read_state, state_directory
-from dayfile.state.records import LATE_SECONDS, EngineState
+from dayfile.state.records import EngineState
 
 __all__ = ["HEALTH_PATH", "find_engine_trouble", "find_obstacle"]
 
@@ -61,6 +61,6 @@ def find_engine_trouble(root: Root) -> str:
     if state is None or state.process.pid != os.getpid():
         return "the state of the watch is missing"
     late = time.time() - state.beat
-    if late > LATE_SECONDS:
+    if late > state.patience:
         return f"no sign of life for {format_age(late)}; it was {state.doing}"
     return f"waits for {state.waits_for}" if state.waits_for else ""

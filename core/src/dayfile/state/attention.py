@@ -19,7 +19,7 @@ __all__ = ["CONCERNS", "Concern", "find_concerns"]
 CONCERNS = {
     "engine_killed": "the engine was killed",
     "engine_failed": "an error ended the last engine",
-    "engine_late": f"the engine runs, but has given no sign of life for {LATE_SECONDS:.0f} s",
+    "engine_late": f"the engine runs, but has given no sign of life for {LATE_SECONDS:.0f} s, longer for what is large",
     "engine_waits": "the engine waits for somebody, such as for room on the disk",
     "sources_held": "sources are held, or a plugin does not load",
     "queue_waits": "sources wait, and nothing takes them",
@@ -92,7 +92,7 @@ def judge_engine(now: float, engine: EngineStatus | None) -> Iterator[Concern]:
         yield Concern("engine_killed", message)
     if state.failed:
         yield Concern("engine_failed", f"the {state.command} ended {format_age(late)} ago: {state.failed}")
-    if engine.alive and late > LATE_SECONDS:
+    if engine.alive and late > state.patience:
         message = f"the {state.command} has given no sign of life for {format_age(late)}; it was {state.doing}"
         yield Concern("engine_late", message)
     if engine.alive and state.waits_for:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -16,12 +17,15 @@ from dayfile.state.files import ENGINE, WRITE_SECONDS, StateFile, read_state, st
 from dayfile.state.keys import NewestKeys
 from dayfile.state.measuring import MEASURE_SECONDS, Measure
 from dayfile.state.processes import ProcessId
-from dayfile.state.records import BEAT_SECONDS, EngineCommand, EngineState, LastError
+from dayfile.state.records import BEAT_SECONDS, LATE_SECONDS, SLOWEST, EngineCommand, EngineState, LastError
 
 __all__ = ["EngineRecorder", "record_engine"]
 
 Observer = Callable[[EngineState], None]
 """Called with the state whenever it has changed."""
+
+LONG_SECONDS = 60.0
+"""What may take longer than this is written before it begins, whenever the last write was."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ class EngineRecorder:
         The archive, locked.
     command : {'run', 'watch', 'put', 'rebuild'}
         What the program was started for.
+    before : EngineRecorder, optional
+        The one that has ended in the same program, which goes on: what it counted is counted further.
 
     Attributes
     ----------
@@ -49,9 +55,11 @@ class EngineRecorder:
         Called with the state before it is written, to fill in what takes a while to find out.
     observers : list of callable
         Called with the state whenever it has changed, such as a display.
+    unfinished : Counter of str
+        Sources whose day files are not published, by what became of them; if the run fails, the next takes them again.
     """
 
-    def __init__(self, root: Root, command: EngineCommand) -> None:
+    def __init__(self, root: Root, command: EngineCommand, before: EngineRecorder | None = None) -> None:
         import dayfile  # its version, without the rest of it
 
         now = time.time()
@@ -61,26 +69,42 @@ class EngineRecorder:
         self.observers: list[Observer] = []
         self.file = StateFile(root, ENGINE)
         self.day_files: set[str] = set()
+        self.unfinished: Counter[str] = Counter()
         self.written = False
         self.pending = True
-        before = None
+        last = None
         with suppress(StorageError):  # unreadable, and about to be replaced
-            before = read_state(state_directory(root) / ENGINE, EngineState)
-        self.state.measured = before.measured if before else None
-        if before is not None and before.ended is None and before.process.is_alive() is False:
-            self.note_trouble(f"the {before.command} of process {before.process.pid} was killed")
-        self.measure = Measure(root, before.measured.samples if before and before.measured else None)
+            last = read_state(state_directory(root) / ENGINE, EngineState)
+        self.state.measured = last.measured if last else None
+        if before is not None:
+            self._count_further(before)
+        elif last is not None and last.ended is None and last.process.is_alive() is False:
+            self.note_trouble(f"the {last.command} of process {last.process.pid} was killed")
+        self.measure = Measure(root, last.measured.samples if last and last.measured else None)
         # A program that puts records starts an engine again and again.
-        if command == "put" and before is not None and 0 <= now - (before.ended or before.beat) < WRITE_SECONDS:
+        if command == "put" and last is not None and 0 <= now - (last.ended or last.beat) < WRITE_SECONDS:
             self.file.wrote = time.monotonic()
 
-    def beat(self, doing: str = "") -> None:
-        """Give a sign of life, and record what is being done if that has changed; write the file if it is time."""
+    def _count_further(self, before: EngineRecorder) -> None:
+        """Begin with what another one counted, without the sources whose day files were not published."""
+        ended = before.state
+        self.state.since, self.state.published, self.day_files = ended.since, ended.published, before.day_files
+        self.state.taken, self.state.last_taken = ended.taken - before.unfinished.total(), ended.last_taken
+        self.state.troubles, self.state.last_error = ended.troubles, ended.last_error
+        met_again = Counter(held=ended.sources.get("held", 0), left=ended.sources.get("left", 0)) + before.unfinished
+        self.state.sources = {word: number - met_again[word] for word, number in ended.sources.items()}
+
+    def beat(self, doing: str = "", size: int = 0) -> None:
+        """Give a sign of life, and record what is being done if that has changed; write the file if it is time.
+
+        What works on ``size`` bytes at once may take long until the next one.
+        """
         self.state.beat = time.time()
+        self.state.patience = LATE_SECONDS + size / SLOWEST
         self.state.doing = doing or self.state.doing
         self.pending = True
         self.notify()
-        if not self.file.due_in:
+        if not self.file.due_in or self.state.patience > LATE_SECONDS + LONG_SECONDS:
             self.write()
 
     @property
@@ -164,12 +188,13 @@ class EngineRecorder:
 
 
 @contextmanager
-def record_engine(root: Root, command: EngineCommand) -> Iterator[EngineRecorder]:
+def record_engine(root: Root, command: EngineCommand, before: EngineRecorder | None = None) -> Iterator[EngineRecorder]:
     """Record what the engine does until it ends, by itself or by an error; not in a fork that ends here.
 
-    An error of a program that puts records is its own, unless the archive could not be written.
+    With ``before``, the recorder of the same program that has ended, count further. An error of a program that puts
+    records is its own, unless the archive could not be written.
     """
-    recorder = EngineRecorder(root, command)
+    recorder = EngineRecorder(root, command, before)
     process = os.getpid()
     try:
         yield recorder

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dayfile.archive.directories import list_directory, refuse
+from dayfile.archive.identity import identify_place
 from dayfile.archive.root import Root
 from dayfile.errors import StorageError
 from dayfile.state.records import EngineState, ReceiverState
@@ -91,6 +92,7 @@ class StateFile:
     def write(self, state: EngineState | ReceiverState) -> None:
         """Replace the file in one step. An error is logged once, and nothing else: see the module."""
         self.wrote = time.monotonic()
+        state.place = identify_place(self.root.path)
         content = json.dumps(find_adapter(type(state)).dump_python(state)).encode()  # escapes what is not Unicode
         content += b" " * (-(len(content) + 1) % FILE_BLOCK) + b"\n"
         if not make_state_directory(self.root):
@@ -133,6 +135,8 @@ class StateFile:
 def read_state(path: Path, kind: type[AnyState]) -> AnyState | None:
     """Read the state of a program; None if it has left none, or one that this version cannot read.
 
+    Also None if the state was copied together with the archive: it is of the programs of the original.
+
     Raises
     ------
     StorageError
@@ -148,7 +152,8 @@ def read_state(path: Path, kind: type[AnyState]) -> AnyState | None:
         except ValueError:  # being changed in place, or damaged
             time.sleep(READ_AGAIN_AFTER)
         else:
-            return found
+            copied = found.place and found.place != identify_place(path.parent.parent)
+            return None if copied else found
     return None
 
 

@@ -14,6 +14,7 @@ from dayfile.state.processes import ProcessId
 __all__ = [
     "BEAT_SECONDS",
     "LATE_SECONDS",
+    "SLOWEST",
     "EngineCommand",
     "EngineState",
     "LastError",
@@ -25,7 +26,9 @@ __all__ = [
 BEAT_SECONDS = 5.0
 """Between two signs of life of a program that has nothing to do."""
 LATE_SECONDS = 120.0
-"""After which a program without a sign of life hangs, or has been working on a single thing for that long."""
+"""After which a program without a sign of life hangs, unless it works on something large."""
+SLOWEST = 2e6
+"""Bytes a second at which a day file is opened or published at least, on a slow disk."""
 
 EngineCommand = Literal["run", "watch", "put", "rebuild"]
 
@@ -88,6 +91,8 @@ class EngineState:
         When it was started, and its last sign of life.
     doing : str
         What it is doing.
+    patience : float
+        Seconds that this may take without a sign of life.
     waits_for : str
         What somebody has to bring about before it goes on, such as room on the disk; empty while it works.
     ended : float or None
@@ -116,6 +121,8 @@ class EngineState:
         What each further run will meet again: plugins that do not load, and sources that are held.
     measured : Measured or None
         Disk, queue and quarantine, as it last saw them.
+    place : str
+        Which directory it works on, see :func:`dayfile.archive.identity.identify_place`.
     """
 
     process: ProcessId
@@ -124,6 +131,7 @@ class EngineState:
     since: float
     beat: float
     doing: str = "starting"
+    patience: float = LATE_SECONDS
     waits_for: str = ""
     ended: float | None = None
     failed: str = ""
@@ -139,6 +147,7 @@ class EngineState:
     low: str = ""
     unsettled: list[str] = field(default_factory=list)
     measured: Measured | None = None
+    place: str = ""
 
 
 @dataclass
@@ -187,6 +196,8 @@ class ReceiverState:
         The last upload that could not be stored through a fault of this machine.
     measured : Measured or None
         Disk, queue and quarantine, as it last saw them.
+    place : str
+        Which directory it works on, as of an engine.
     """
 
     process: ProcessId
@@ -203,6 +214,7 @@ class ReceiverState:
     refused: dict[str, Refusals] = field(default_factory=dict)
     last_error: LastError | None = None
     measured: Measured | None = None
+    place: str = ""
 
     def begin_day(self, day: str) -> None:
         """Count from 0 if another day has begun."""

@@ -177,7 +177,8 @@ def is_working(state: EngineState | ReceiverState, now: float) -> bool:
     if state.ended is not None:
         return False
     alive = state.process.is_alive()
-    return now - state.beat < LATE_SECONDS if alive is None else alive
+    patience = state.patience if isinstance(state, EngineState) else LATE_SECONDS
+    return now - state.beat < patience if alive is None else alive
 
 
 def combine_receivers(states: list[ReceiverState], now: float) -> ReceiverStatus | None:

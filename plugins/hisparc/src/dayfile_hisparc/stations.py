@@ -129,6 +129,7 @@ def parse_list(text: str) -> tuple[dict[int, Station], list[str]]:
     ['line 2: the first field is not a station number; this row is left out']
     """
     stations: dict[int, Station] = {}
+    lines: dict[int, int] = {}
     problems = []
     # Line by line, so that an open quote loses only its own row.
     for line, row_text in enumerate(io.StringIO(text, newline=None), 1):
@@ -148,7 +149,10 @@ def parse_list(text: str) -> tuple[dict[int, Station], list[str]]:
         elif len(row[0]) > LONGEST or int(row[0]) >= LARGEST:
             problems.append(f"line {line}: the station number has more than 31 bits; this row is left out")
         else:
-            stations[int(row[0])] = Station(int(row[0]), row[1], row[2])
+            number = int(row[0])
+            if number in stations:
+                problems.append(f"line {line}: station {number} is in line {lines[number]} too; this row counts")
+            stations[number], lines[number] = Station(number, row[1], row[2]), line
             if not is_hashed(row[2]) and {":", "$"} & set(row[2]):
                 problems.append(f"line {line}: the password looks like a hash of an unknown kind; it is taken as it is")
     return stations, problems
