@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dayfile.model.batch import Source
 from dayfile.framing.reader import read_frames
+from dayfile.model.batch import Source
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def read_expected(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "expected.json").read_text())
 
 
-def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Flatten nested objects to names with ``_``."""
     if isinstance(value, dict):
         for name, each in value.items():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from tests.formats.expected import decode, flatten, read_expected
 
 SAMPLES = Path(os.environ.get("DAYFILE_SAMPLES", "")) / "formats"
@@ -85,7 +84,7 @@ def test_values_are_what_the_bytes_say(folder: str, name: str) -> None:
             check(record, field, value, data_type, keys)
 
 
-def check(record: np.void, field: str, value: Any, data_type: Any, keys: Any) -> None:  # noqa: ANN401
+def check(record: np.void, field: str, value: Any, data_type: Any, keys: Any) -> None:
     if field in keys:
         assert str(keys[field]) == str(value)
         return

@@ -14,7 +14,7 @@ from dayfile.errors import RecordError
 from dayfile.framing.ccsds import PACKET_FIELDS, PrimaryHeader, make_packets
 from dayfile.framing.checksums import Check
 from dayfile.framing.fortran import Fortran
-from dayfile.framing.nested import Nested
+from dayfile.framing.nested import NestedFrames
 from dayfile.framing.reader import read_frames
 from dayfile.framing.shapes import Shape
 from dayfile.framing.sized import Sized
@@ -33,9 +33,9 @@ FRAMERS = {
     "packets behind a sync": make_packets(b"\x1a\xcf", Check("crc16-ccitt-false", 2, -2, -2, "big")),
     "fortran": Fortran(4, "little"),
     "fortran of 8": Fortran(8, "big", HEADER),
-    "packets of frames": Nested(make_packets(), SYNCED),
-    "records of packets of frames": Nested(Fortran(4, "big"), Nested(make_packets(), SYNCED)),
-    "frames of records": Nested(SYNCED, Fortran(4, "little")),
+    "packets of frames": NestedFrames(make_packets(), SYNCED),
+    "records of packets of frames": NestedFrames(Fortran(4, "big"), NestedFrames(make_packets(), SYNCED)),
+    "frames of records": NestedFrames(SYNCED, Fortran(4, "little")),
 }
 KNOWN = {"width": 4}
 

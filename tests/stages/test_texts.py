@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from dayfile.errors import UsageError
 from dayfile.model.clock import Clock
 from dayfile.timing.calendar import Dates
-from dayfile.timing.forms import Form
+from dayfile.timing.forms import TextForm
 from dayfile.timing.parts import UNIT_LENGTHS, Addend
-from dayfile.timing.texts import Texts
+from dayfile.timing.texts import TimeTexts
 from dayfile.timing.times import Moments
 
 UTC = dt.UTC
@@ -45,7 +45,9 @@ def make(making, columns):
 
 
 def read(texts, form=None, kind="S"):
-    return make(Moments(Texts("{t}", (Form(form),)) if form else Texts("{t}")), {"t": np.array(texts, kind)})
+    return make(
+        Moments(TimeTexts("{t}", (TextForm(form),)) if form else TimeTexts("{t}")), {"t": np.array(texts, kind)}
+    )
 
 
 @given(
@@ -54,7 +56,7 @@ def read(texts, form=None, kind="S"):
 )
 def test_iso_texts_are_what_datetime_writes(rows, is_bytes):
     texts = [moment.replace(tzinfo=offset).isoformat(timespec=spec) for moment, offset, spec in rows]
-    making = Moments(Texts("{t}"))
+    making = Moments(TimeTexts("{t}"))
     times, wrong = making.make({"t": np.array(texts, "S" if is_bytes else "U")}, len(texts))
     assert wrong.reasons == {}
     read_back = (dt.datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None) for text in texts)
@@ -65,14 +67,16 @@ def test_iso_texts_are_what_datetime_writes(rows, is_bytes):
 @given(rows=st.lists(MOMENTS, min_size=1, max_size=8))
 def test_texts_of_a_form_are_what_strptime_reads(form, rows):
     texts = [moment.replace(tzinfo=UTC).strftime(form) for moment in rows]
-    times, wrong = Moments(Texts("{t}", (Form(form),))).make({"t": np.array(texts)}, len(texts))
+    times, wrong = Moments(TimeTexts("{t}", (TextForm(form),))).make({"t": np.array(texts)}, len(texts))
     assert wrong.reasons == {}
     assert times.tolist() == [since_1970(dt.datetime.strptime(text, form).replace(tzinfo=None)) for text in texts]
 
 
 @given(st.lists(st.text("0123456789-:. TZ+ab", max_size=24)))
 def test_no_text_ends_with_an_error_and_none_is_read_as_datetime_would_not(texts):
-    times, wrong = Moments(Texts("{t}", (Form("%Y-%m-%d %H:%M:%S"),))).make({"t": np.array(texts, "U")}, len(texts))
+    times, wrong = Moments(TimeTexts("{t}", (TextForm("%Y-%m-%d %H:%M:%S"),))).make(
+        {"t": np.array(texts, "U")}, len(texts)
+    )
     for text, time, bad in zip(texts, times.tolist(), wrong.rows.tolist(), strict=True):
         if not bad:
             assert time == since_1970(dt.datetime.strptime(" ".join(text.split()), "%Y-%m-%d %H:%M:%S"))
@@ -113,7 +117,7 @@ def test_texts_with_impossible_parts_are_wrong_with_what_would_be_right(kind):
 
 
 def test_texts_may_come_in_several_columns():
-    making = Moments(Texts("{date} {clock}", (Form("%Y-%m-%d %H:%M:%S.%f"),)))
+    making = Moments(TimeTexts("{date} {clock}", (TextForm("%Y-%m-%d %H:%M:%S.%f"),)))
     columns = {
         "date": np.array(["2018-01-02", "2018-1-3", "2018-01-02"]),
         "clock": np.array(["23:51:12.142425", "0:00:00.5", "noon"]),
@@ -127,7 +131,7 @@ def test_texts_may_come_in_several_columns():
 
 
 def test_a_value_of_the_whole_file_holds_for_all_rows_and_parts_are_added_to_it():
-    making = Moments(Texts("{day}", (Form("%Y%m%d"),)), [Addend("ms", UNIT_LENGTHS["ms"])])
+    making = Moments(TimeTexts("{day}", (TextForm("%Y%m%d"),)), [Addend("ms", UNIT_LENGTHS["ms"])])
     columns = {"ms": np.array([0, 86_400_000]), "day": np.array("20240501")}
     assert make(making, columns) == ["2024-05-01T00:00:00.000000000", "2024-05-02T00:00:00.000000000"]
 
@@ -136,7 +140,7 @@ def test_a_value_of_the_whole_file_holds_for_all_rows_and_parts_are_added_to_it(
     st.lists(MOMENTS, min_size=1, max_size=8), st.sampled_from(["%Y-%m-%d %H:%M:%S.%f", "%j/%Y %I:%M:%S.%f %p", None])
 )
 def test_texts_that_times_are_written_as_are_read_as_these_times(moments, form):
-    making = Moments(Texts("{t}", (Form(form),)) if form else Texts("{t}"))
+    making = Moments(TimeTexts("{t}", (TextForm(form),)) if form else TimeTexts("{t}"))
     times = np.array([since_1970(moment) for moment in moments])
     columns = making.take_apart(times)
     again, wrong = making.make(columns, len(times))
@@ -144,7 +148,7 @@ def test_texts_that_times_are_written_as_are_read_as_these_times(moments, form):
 
 
 def test_texts_are_divided_into_their_columns_again():
-    making = Moments(Texts("{date} {clock}", (Form("%Y-%m-%d %H:%M:%S"),)), [Addend("ns", 1)])
+    making = Moments(TimeTexts("{date} {clock}", (TextForm("%Y-%m-%d %H:%M:%S"),)), [Addend("ns", 1)])
     columns = making.take_apart(np.array([1_500_000_007]))
     assert {name: each.tolist() for name, each in columns.items()} == {
         "date": ["1970-01-01"],
@@ -152,7 +156,7 @@ def test_texts_are_divided_into_their_columns_again():
         "ns": [500_000_007],
     }
     with pytest.raises(UsageError, match="nothing is between two of its columns"):
-        Moments(Texts("{date}{clock}", (Form("%Y%m%d%H%M%S"),))).take_apart(np.array([0]))
+        Moments(TimeTexts("{date}{clock}", (TextForm("%Y%m%d%H%M%S"),))).take_apart(np.array([0]))
 
 
 DATES = {"year": "year", "month": "month", "day": "day", "hour": "hour", "minute": "min", "second": "sec"}
@@ -280,5 +284,5 @@ def test_dates_in_another_scale_are_shifted_to_utc():
     ],
 )
 def test_forms_that_cannot_give_times_say_why(form, problem):
-    assert problem in Form(form).problem
-    assert bool(problem) == bool(Form(form).problem)
+    assert problem in TextForm(form).problem
+    assert bool(problem) == bool(TextForm(form).problem)

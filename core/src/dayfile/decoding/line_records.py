@@ -20,7 +20,7 @@ from dayfile.model.batch import Source
 from dayfile.stages.base import Columns, Frames, Wrong
 from dayfile.stages.structs import StructValues
 
-__all__ = ["LineRecords", "read_lines"]
+__all__ = ["LineRecords", "read_line_blocks"]
 
 
 @dataclass
@@ -77,7 +77,7 @@ class LineRecords:
         return StructValues(columns), wrong
 
 
-def read_lines(source: Source, start: int, plan: Plan) -> Iterator[tuple[FramedBlock, LineRecords]]:
+def read_line_blocks(source: Source, start: int, plan: Plan) -> Iterator[tuple[FramedBlock, LineRecords]]:
     """Read the lines of a source, block by block, each with what reads their parts."""
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))

@@ -13,7 +13,7 @@ from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
 from dayfile.stages.base import Wrong
 
-__all__ = ["assemble", "assemble_blobs", "group_by_keys", "require_keys"]
+__all__ = ["assemble", "assemble_blobs", "group_by_keys", "require_key_values"]
 
 LONGEST_SHOWN = 40
 """Characters of a value in a message."""
@@ -108,7 +108,7 @@ def assemble_blobs(
     return Blobs(values, np.array(owners, np.int64))
 
 
-def require_keys(keys: tuple[str, ...], values: Mapping[str, Any], count: int, wrong: Wrong) -> None:
+def require_key_values(keys: tuple[str, ...], values: Mapping[str, Any], count: int, wrong: Wrong) -> None:
     """Note records without a value of a key as wrong: nobody could tell where they belong."""
     for key in keys:
         column = np.asarray(values.get(key, b""))

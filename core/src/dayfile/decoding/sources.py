@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dayfile.decoding.calls import call_for_columns
 from dayfile.decoding.plan import Carried, Form, FrameReading, Plan, RecordKind
-from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys, require_keys
+from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys, require_key_values
 from dayfile.decoding.requirements import describe_values, hold_all
 from dayfile.errors import RecordError
 from dayfile.framing.reader import FramedBlock
@@ -280,7 +280,7 @@ class SourceDecoding:
         timed = data_type.timed(records)
         if not timed.all():
             wrong.add(~timed, lambda row: data_type.why_untimed(records[row : row + 1]))
-        require_keys(data_type.placement.node.keys, values, count, wrong)
+        require_key_values(data_type.placement.node.keys, values, count, wrong)
         good = np.flatnonzero(~wrong.rows)
         if not len(good):
             return

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dayfile.decoding.bodies import Bodies
 from dayfile.decoding.encoding import encode_frames
-from dayfile.decoding.line_records import read_lines
+from dayfile.decoding.line_records import read_line_blocks
 from dayfile.decoding.plan import FrameReading, Plan
 from dayfile.decoding.sources import NO_TYPE, SourceDecoding
 from dayfile.errors import SourceError
@@ -94,7 +94,7 @@ def split_source(
 ) -> Iterator[tuple[FramedBlock, FrameReading]]:
     """Split a source into frames, block by block, each with what reads its frames."""
     if plan.lines is not None:
-        yield from read_lines(source, start, plan)
+        yield from read_line_blocks(source, start, plan)
         return
     framer = plan.framing.framers[order]
     reading = Bodies.of(framer, order, natural=plan.natural)

@@ -9,11 +9,11 @@ import numpy as np
 
 from dayfile.stages.base import Bytes, Columns, Framer, Frames, Offsets, Reading, Split, Stretch
 
-__all__ = ["Nested"]
+__all__ = ["NestedFrames"]
 
 
 @dataclass(frozen=True)
-class Nested:
+class NestedFrames:
     """Finds the frames in the bodies of frames; none of them goes on in the next body.
 
     Parameters
@@ -27,7 +27,7 @@ class Nested:
     >>> from dayfile.framing.shapes import Shape
     >>> from dayfile.framing.sized import Sized
     >>> from dayfile.stages.sums import Sum
-    >>> framer = Nested(Fortran(4, "big"), Sized(Shape(Sum.parse(2))))
+    >>> framer = NestedFrames(Fortran(4, "big"), Sized(Shape(Sum.parse(2))))
     >>> stream = framer.outer.join([b"abcd", b"ef"], {}, {})
     >>> framer.split(np.frombuffer(stream, np.uint8), {}, last=True).frames.starts
     array([ 4,  6, 16])

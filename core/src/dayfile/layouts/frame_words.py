@@ -96,13 +96,13 @@ def make_list(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydanti
     return (value,) if isinstance(value, str) else value
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(make_list), Field(min_length=1)]
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(make_list), Field(min_length=1)]
 
 
 class MatchWords(Words):
     """Which sources are those of the instrument; all that is given must hold."""
 
-    name: Texts | None = Field(
+    name: OneOrMore | None = Field(
         None,
         description="pattern of the name, or a list of them: * is any text, {name} captures text, {name:4} four digits",
     )

@@ -12,7 +12,7 @@ from dayfile.framing.ccsds import PACKET_FIELDS, make_packets
 from dayfile.framing.checksums import FIRST_SUM_FIRST, FRAME_CHECKSUMS, Check
 from dayfile.framing.fortran import Fortran
 from dayfile.framing.matching import Magic, NamePattern, Pattern, SizeCondition
-from dayfile.framing.nested import Nested
+from dayfile.framing.nested import NestedFrames
 from dayfile.framing.reader import Head
 from dayfile.framing.shapes import Shape
 from dayfile.framing.sized import Sized
@@ -215,7 +215,7 @@ class FrameCompiler:
             if getattr(words.inside, word):
                 self.document.fail((*path, "inside", word), f"frames in frames have no {word!r}; remove it")
         self.check_words((*path, "inside"), words.inside)
-        return Nested(outer, self.compile((*path, "inside"), words.inside))
+        return NestedFrames(outer, self.compile((*path, "inside"), words.inside))
 
     def check_words(self, path: Path, words: FramesWords) -> None:
         """Refuse words that contradict each other."""

@@ -26,9 +26,9 @@ from dayfile.model.clock import Clock
 from dayfile.model.instants import as_utc
 from dayfile.model.leap_seconds import SECOND
 from dayfile.timing.calendar import Dates
-from dayfile.timing.forms import Form
+from dayfile.timing.forms import TextForm
 from dayfile.timing.parts import UNIT_LENGTHS, Addend
-from dayfile.timing.texts import Texts
+from dayfile.timing.texts import TimeTexts
 from dayfile.timing.times import Making, Moments, Start
 from dayfile.timing.zones import Zone, find_zone_problem
 
@@ -142,7 +142,7 @@ def compile_dates(words: DateWords, document: Document, path: Path) -> Dates:
     return Dates(parts)
 
 
-def compile_text(words: TextWords, document: Document, path: Path) -> Texts:
+def compile_text(words: TextWords, document: Document, path: Path) -> TimeTexts:
     """Compile a time that is a text."""
     place = (*path, "text")
     try:
@@ -156,13 +156,13 @@ def compile_text(words: TextWords, document: Document, path: Path) -> Texts:
         if not IDENTIFIER.fullmatch(name) or spec or conversion:
             document.fail(place, f"in {words.text!r}, {name!r} is not a name alone: letters, digits and _")
     if words.form is None:
-        return Texts(words.text)
-    form = Form(words.form)
+        return TimeTexts(words.text)
+    form = TextForm(words.form)
     if form.problem:
         document.fail((*path, "form"), form.problem)
     if "z" in form.letters and (clash := "zone" if words.zone is not None else "scale" if words.scale != "utc" else ""):
         document.fail((*path, clash), f"each text says its offset from UTC (%z); leave {clash!r} out")
-    return Texts(words.text, (form,))
+    return TimeTexts(words.text, (form,))
 
 
 def compile_zone(words: MadeWords, document: Document, path: Path) -> Zone | None:

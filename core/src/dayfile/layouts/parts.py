@@ -25,7 +25,7 @@ __all__ = [
     "list_stored_fields",
 ]
 
-REST = "rest"
+REST_WORD = "rest"
 
 
 MADE_TIME = FieldWords(
@@ -144,7 +144,7 @@ def compile_parts(
     for index, entry in enumerate(entries):
         place = (*path, index)
         if isinstance(entry, SkipWords):
-            rest = entry.skip == REST
+            rest = entry.skip == REST_WORD
             parts.append(Skip(None if rest else compile_sum(entry.skip, words, document, (*place, "skip"))))
         elif isinstance(entry, RowsWords):
             parts.append(compile_rows(entry, words, document, place))

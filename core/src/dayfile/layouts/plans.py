@@ -124,16 +124,16 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
         names={field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_},
         making=compile_time(type_words, document, path, call),
         call=call(type_words.call, (*path, "call")) if type_words.call else None,
-        columns=tuple(list_columns(data_type, words, type_words)) if is_text(words) else (),
+        columns=tuple(list_text_columns(data_type, words, type_words)) if has_lines(words) else (),
     )
 
 
-def is_text(words: LayoutWords) -> bool:
+def has_lines(words: LayoutWords) -> bool:
     """Return whether sources are lines of text."""
     return words.frames is not None and words.frames.lines is not None
 
 
-def list_columns(data_type: DataType, words: LayoutWords, type_words: TypeWords) -> Iterator[TextColumn]:
+def list_text_columns(data_type: DataType, words: LayoutWords, type_words: TypeWords) -> Iterator[TextColumn]:
     """List what the parts of lines are read as, for the fields of a type."""
     encoding = words.frames.lines.encoding if words.frames and words.frames.lines else ""
     fields = {field.name: field for field in data_type.fields}

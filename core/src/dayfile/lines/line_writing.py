@@ -58,7 +58,7 @@ def write_lines(form: LineForm, columns: Columns, *, numbers: Sequence[str] = ()
             parts = [texts[name][row] for name in names]
         rows.append(mark.join(quote_part(part, form.separator) for part in parts))
     for line in rows:
-        check_written(line, form)
+        check_cell(line, form)
     return b"".join(line + b"\n" for line in rows)
 
 
@@ -84,7 +84,7 @@ def quote_part(part: bytes, separator: str) -> bytes:
     return part
 
 
-def check_written(line: bytes, form: LineForm) -> None:
+def check_cell(line: bytes, form: LineForm) -> None:
     """ValueError if a line would be read as another, or be left out."""
     comments = tuple(comment.encode(form.encoding) for comment in form.comments)
     blank = line.strip(BLANKS.replace((form.separator or "\n").encode(), b"")) == b""

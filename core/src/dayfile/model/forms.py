@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
-from dayfile.model.physical import AS_STORED, Columns
+from dayfile.model.physical import AS_STORED, PhysicalColumns
 
 __all__ = [
     "as_floats",
@@ -224,7 +224,7 @@ def find_sources(data_type: DataType, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for name in names if (said := declared.get(name)) for source in said.sources))
 
 
-def find_physical(records: Columns, data_type: DataType, name: str) -> npt.NDArray[Any]:
+def find_physical(records: PhysicalColumns, data_type: DataType, name: str) -> npt.NDArray[Any]:
     """Find the physical values of a field, or the names that its numbers stand for.
 
     Parameters

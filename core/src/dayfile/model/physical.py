@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AS_STORED", "ByValue", "Columns", "Physical"]
+__all__ = ["AS_STORED", "ByValue", "Physical", "PhysicalColumns"]
 
 
-class Columns(Protocol):
+class PhysicalColumns(Protocol):
     """The values of fields by name, such as a structured array."""
 
     def __getitem__(self, name: str, /) -> npt.NDArray[Any]:
@@ -88,7 +88,7 @@ class Physical:
         found = [each.by if isinstance(each, ByValue) else each for each in (self.scale, self.offset)]
         return tuple(dict.fromkeys(each for each in found if isinstance(each, str)))
 
-    def convert(self, records: Columns, name: str) -> npt.NDArray[np.float64]:
+    def convert(self, records: PhysicalColumns, name: str) -> npt.NDArray[np.float64]:
         """Convert the numbers of a field.
 
         Parameters
@@ -146,7 +146,7 @@ AS_STORED = Physical()
 """What is declared of numbers that are physical values already."""
 
 
-def find_number(number: Number, records: Columns, dimensions: int) -> float | npt.NDArray[np.float64]:
+def find_number(number: Number, records: PhysicalColumns, dimensions: int) -> float | npt.NDArray[np.float64]:
     """Return a number, or one for each record, shaped to multiply values of n dimensions."""
     if isinstance(number, int | float):
         return number

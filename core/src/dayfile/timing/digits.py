@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 from dayfile.stages.base import Columns, Wrong
 
-__all__ = ["ATTO", "Int64", "Mask", "find_column", "find_lengths", "read_codes", "read_decimals"]
+__all__ = ["ATTO", "Int64", "Mask", "find_lengths", "find_time_column", "read_codes", "read_decimals"]
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 ATTO = 10**18
 """Parts of 1 in which the decimals of texts are counted; further decimals are cut."""
-MOST_DIGITS = 18
+MOST_TIME_DIGITS = 18
 """Digits that int64 holds, whatever they are."""
-DECIMAL = re.compile(r"\s*[+-]?(\d{1,30}\.?\d{0,60}|\.\d{1,60})([eE][+-]?\d{1,2})?\s*", re.ASCII)
-BLANK = 32
+DECIMAL_TEXT = re.compile(r"\s*[+-]?(\d{1,30}\.?\d{0,60}|\.\d{1,60})([eE][+-]?\d{1,2})?\s*", re.ASCII)
+BLANK_CODE = 32
 
 
-def find_column(columns: Columns, name: str, count: int, wrong: Wrong) -> npt.NDArray[Any]:
+def find_time_column(columns: Columns, name: str, count: int, wrong: Wrong) -> npt.NDArray[Any]:
     """Find a column by name, with a value for each of n rows; rows without a value are wrong.
 
     Parameters
@@ -79,7 +79,7 @@ def find_lengths(codes: npt.NDArray[np.uint8]) -> Int64:
     """Return the lengths of texts without the blanks behind them, shape (n,)."""
     lengths = np.zeros(len(codes), np.int64)
     for place in range(codes.shape[1], 0, -1):
-        ends = codes[:, place - 1] > BLANK
+        ends = codes[:, place - 1] > BLANK_CODE
         lengths[ends & (lengths == 0)] = place
         if lengths.all():
             break
@@ -113,7 +113,7 @@ def read_decimals(texts: npt.NDArray[Any]) -> tuple[Int64, Int64, Mask]:
     whole, rest, good = read_plain(codes, lengths)
     for row in np.flatnonzero(~good & (lengths > 0)).tolist():
         text = texts[row].decode("latin-1") if texts.dtype.kind == "S" else str(texts[row])
-        if DECIMAL.fullmatch(text):
+        if DECIMAL_TEXT.fullmatch(text):
             value = Fraction(text.strip())
             if abs(value) < ATTO:
                 whole[row], rest[row], good[row] = value // 1, int(value % 1 * ATTO), True
@@ -136,15 +136,15 @@ def read_plain(codes: npt.NDArray[np.uint8], lengths: Int64) -> tuple[Int64, Int
         point = inside & (code == ord(".")) & ~dotted
         good &= is_digit | point | signed | ~inside
         before, behind = is_digit & ~dotted, is_digit & dotted
-        np.copyto(whole, whole * 10 + digit, where=before & (digits < MOST_DIGITS))
+        np.copyto(whole, whole * 10 + digit, where=before & (digits < MOST_TIME_DIGITS))
         digits += before
         if behind.any():
-            np.copyto(rest, rest * 10 + digit, where=behind & (decimals < MOST_DIGITS))
+            np.copyto(rest, rest * 10 + digit, where=behind & (decimals < MOST_TIME_DIGITS))
             decimals += behind
         dotted |= point
-    good &= (digits <= MOST_DIGITS) & (decimals <= MOST_DIGITS) & (digits + decimals > 0)
+    good &= (digits <= MOST_TIME_DIGITS) & (decimals <= MOST_TIME_DIGITS) & (digits + decimals > 0)
     if decimals.any():
-        rest *= 10 ** (MOST_DIGITS - np.minimum(decimals, MOST_DIGITS))
+        rest *= 10 ** (MOST_TIME_DIGITS - np.minimum(decimals, MOST_TIME_DIGITS))
     if negative.any():
         up = negative & (rest > 0)
         whole, rest = np.where(negative, -whole - up, whole), np.where(up, ATTO - rest, rest)

@@ -14,7 +14,7 @@ from dayfile.model.leap_seconds import SECOND
 from dayfile.timing.calendar import divide_dates
 from dayfile.timing.digits import Int64, Mask
 
-__all__ = ["ISO_FORMS", "Form", "Places"]
+__all__ = ["ISO_FORMS", "Places", "TextForm"]
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 LONG_MONTHS = (
@@ -54,7 +54,7 @@ Places = list[tuple[str, str, int, int]]
 
 
 @dataclass(frozen=True)
-class Form:
+class TextForm:
     """What a text looks like: strptime's letters, and characters between them.
 
     Parameters
@@ -197,7 +197,7 @@ class Form:
         for letter, literal, first, width in places:
             part = codes[first : first + width]
             if letter == "f":
-                values["rest"] = read_number(part) * 10 ** (9 - width)
+                values["rest"] = read_form_number(part) * 10 ** (9 - width)
             elif letter == "z":
                 values["ahead"] = read_offsets(part, literal)
             elif letter == "b":
@@ -206,7 +206,7 @@ class Form:
             elif letter == "p":
                 values["afternoon"] = ((part[0] | CASE) == ord("p")).astype(np.int64)
             elif letter in LETTER_PARTS:
-                values[LETTER_PARTS[letter]] = read_number(part)
+                values[LETTER_PARTS[letter]] = read_form_number(part)
         return finish(values, self.letters), good
 
     def _check(self, codes: npt.NDArray[np.uint8], places: Places) -> Mask:
@@ -269,18 +269,18 @@ class Form:
         return "".join(made)
 
 
-def list_iso_forms() -> tuple[Form, ...]:
+def list_iso_forms() -> tuple[TextForm, ...]:
     """List the forms of ISO 8601: with dashes and colons, and without; the most usual first."""
     found = []
     for date, minutes, seconds in (("%Y-%m-%d", "%H:%M", ":%S"), ("%Y%m%d", "%H%M", "%S")):
         for offset in ("%z", ""):
             clocks = (f"{minutes}{seconds}.%f", f"{minutes}{seconds}", minutes)
-            found += [Form(f"{date}T{clock}{offset}", strict=True) for clock in clocks]
-        found.append(Form(date, strict=True))
+            found += [TextForm(f"{date}T{clock}{offset}", strict=True) for clock in clocks]
+        found.append(TextForm(date, strict=True))
     return tuple(found)
 
 
-def read_number(digits: npt.NDArray[np.uint8]) -> Int64:
+def read_form_number(digits: npt.NDArray[np.uint8]) -> Int64:
     """Read numbers of at most nine digits, given as codes of shape (digits, n)."""
     # Two digits fit one byte, in which NumPy is quick.
     value: npt.NDArray[Any] = np.zeros(digits.shape[1], np.uint8 if len(digits) <= 2 else np.int32)
@@ -310,9 +310,9 @@ def read_offsets(codes: npt.NDArray[np.uint8], form: str) -> Int64:
     """Read offsets from UTC, in nanoseconds; more than a day for those that are impossible."""
     if form == "Z":
         return np.zeros(codes.shape[1], np.int64)
-    minutes = 60 * read_number(codes[1:3])
+    minutes = 60 * read_form_number(codes[1:3])
     if len(form) > 3:
-        minutes += find_minutes(read_number(codes[-2:]))
+        minutes += find_minutes(read_form_number(codes[-2:]))
     return np.where(codes[0] == ord("-"), -minutes, minutes) * 60 * SECOND
 
 

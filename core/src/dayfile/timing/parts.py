@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dayfile.model.leap_seconds import SECOND
 from dayfile.stages.base import Columns, Wrong
-from dayfile.timing.digits import Int64, Mask, find_column, read_decimals
+from dayfile.timing.digits import Int64, Mask, find_time_column, read_decimals
 
 __all__ = ["OUTSIDE", "UNIT_LENGTHS", "Addend", "add_parts", "take_parts"]
 
@@ -71,7 +71,7 @@ class Addend:
 
     def read(self, columns: Columns, count: int, wrong: Wrong) -> Amount:
         """Read the values; those that are no numbers, or impossible ones, are wrong and taken for 0."""
-        values = find_column(columns, self.name, count, wrong)
+        values = find_time_column(columns, self.name, count, wrong)
         rest: Int64 | None = None
         if values.dtype.kind in "SU":
             texts = values

@@ -15,32 +15,32 @@ from dayfile.errors import UsageError
 from dayfile.model.leap_seconds import NANOSECONDS_A_DAY, SECOND
 from dayfile.stages.base import Columns, Wrong
 from dayfile.timing.calendar import PART_BOUNDS, Shown, join_dates
-from dayfile.timing.digits import Int64, Mask, find_column, find_lengths, read_codes
-from dayfile.timing.forms import ISO_FORMS, Form, Places
+from dayfile.timing.digits import Int64, Mask, find_lengths, find_time_column, read_codes
+from dayfile.timing.forms import ISO_FORMS, Places, TextForm
 from dayfile.timing.parts import show_text
 
-__all__ = ["Texts"]
+__all__ = ["TimeTexts"]
 
 ROWS_AT_ONCE = 2**15
 """Rows that are read at once, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
-class Texts:
+class TimeTexts:
     """Columns of text that make a time together.
 
     Parameters
     ----------
     template : str
         Names of columns in braces, with what is between them: ``{date} {clock}``.
-    forms : sequence of Form
+    forms : sequence of TextForm
         What the text may look like; the first that fits is used. ISO 8601 if left out.
 
     Examples
     --------
     >>> wrong = Wrong.none(3)
     >>> t = np.array(["2024-05-01T23:50:00.250Z", "2024-05-02T01:50+02:00", "2024-05-01T23:61:00Z"])
-    >>> shown = Texts("{t}").read({"t": t}, 3, wrong)
+    >>> shown = TimeTexts("{t}").read({"t": t}, 3, wrong)
     >>> (shown.times - shown.ahead)[:2].astype("datetime64[ns]").astype("datetime64[ms]").astype(str).tolist()
     ['2024-05-01T23:50:00.250', '2024-05-01T23:50:00.000']
     >>> wrong.reasons
@@ -48,7 +48,7 @@ class Texts:
     """
 
     template: str
-    forms: Sequence[Form] = ISO_FORMS
+    forms: Sequence[TextForm] = ISO_FORMS
     is_moment: bool = field(default=True, init=False)
 
     @property
@@ -92,7 +92,7 @@ class Texts:
                     found.note(numbers[good], {name: each[good] for name, each in values.items()})
                     matrix, numbers = matrix[:, ~good], numbers[~good]
 
-    def _list_forms(self, length: int) -> list[tuple[Form, Places]]:
+    def _list_forms(self, length: int) -> list[tuple[TextForm, Places]]:
         """List the forms of texts of a length, with the places of their pieces."""
         return [(form, places) for form in self.forms for places in form.place(length)]
 
@@ -195,7 +195,7 @@ class Gathered:
 
 def find_text(columns: Columns, name: str, count: int, wrong: Wrong) -> npt.NDArray[Any]:
     """Find a column of texts; integers are taken for their digits."""
-    column = find_column(columns, name, count, wrong)
+    column = find_time_column(columns, name, count, wrong)
     if column.dtype.kind == "f":
         wrong.add(np.ones(count, bool), f"{name} is not a text")
     return column if column.dtype.kind in "SU" else column.astype("S32")
@@ -216,7 +216,7 @@ def find_groups(lengths: list[Int64]) -> Iterator[tuple[list[int], Any]]:
         yield [int(each[first]) for each in lengths], np.flatnonzero(inverse == group)
 
 
-def find_rest(times: Int64, form: Form) -> Int64:
+def find_rest(times: Int64, form: TextForm) -> Int64:
     """Return the nanoseconds that a form cannot hold."""
     if "f" in form.letters:
         return np.zeros_like(times)
@@ -224,9 +224,9 @@ def find_rest(times: Int64, form: Form) -> Int64:
     return times % next((length for part, length in lengths.items() if part in form.parts), NANOSECONDS_A_DAY)
 
 
-def find_iso_form(times: Int64) -> Form:
+def find_iso_form(times: Int64) -> TextForm:
     """Return the form of ISO 8601 that holds times: with a fraction if one of them has one."""
-    return Form("%Y-%m-%dT%H:%M:%S.%f" if (times % SECOND).any() else "%Y-%m-%dT%H:%M:%S", strict=True)
+    return TextForm("%Y-%m-%dT%H:%M:%S.%f" if (times % SECOND).any() else "%Y-%m-%dT%H:%M:%S", strict=True)
 
 
 def make_str(text: Any) -> str:  # noqa: ANN401 - bytes or str, as NumPy has them
