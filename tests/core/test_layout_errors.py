@@ -85,7 +85,7 @@ MISSPELT = {
     "kind of source": (
         "constants:",
         "sources: [§struct_stream]\nconstants:",
-        "'struct_streams', 'flat_files', 'hdf4' or 'frames'",
+        "'struct_streams', 'flat_files' or 'hdf4'",
     ),
 }
 

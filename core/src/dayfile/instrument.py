@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dayfile import hookspecs
 from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format
+from dayfile.formats.framed import Framed
 from dayfile.formats.registry import CORE_FORMATS, read_layout
 from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.hookspecs import hookimpl
@@ -22,6 +23,8 @@ from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
 
 __all__ = ["Instrument"]
+
+FRAMED = Framed()
 
 
 class Instrument:
@@ -101,8 +104,10 @@ class Instrument:
         return [exporter for each in self._formats for exporter in each.exporters(self.layout)]
 
     def _find_formats(self) -> Iterator[Format]:
-        """Find the formats that the layout names under ``sources``, in the order in which they are asked."""
-        return (each for each in self._formats if each.name in self.layout.format_names)
+        """Find the formats of the layout, in the order in which they are asked: its own words, those under ``sources``."""
+        if self.layout.plan is not None:
+            yield FRAMED
+        yield from (each for each in self._formats if each.name in self.layout.words.sources)
 
     def struct(self, data_type: DataType, byte_order: str | None = None) -> np.dtype[np.void]:
         """Return the dtype of a data type's C struct in memory, by default in the layout's byte order."""

@@ -44,7 +44,7 @@ class Framed(Format):
         match = recognise(source, plan.patterns) if plan else None
         if plan is None or match is None:
             return None
-        return Blocks(partial(read_source, source, plan, match), alone=True)
+        return Blocks(partial(read_records, source, plan, match), alone=True)
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes] | None:
         """Encode records as a source, where the words of the layout can be turned round."""
@@ -52,7 +52,7 @@ class Framed(Format):
         return (f"{data_type.code}.bin", content) if content is not None else None
 
 
-def read_source(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
+def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
     """Read the records of a source, block by block."""
     known: dict[str, Any] = dict(match.captures)
     order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))

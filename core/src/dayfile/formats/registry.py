@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dayfile.formats.base import Format
-from dayfile.formats.framed import Framed
 from dayfile.formats.hdf4 import Hdf4
 from dayfile.formats.slot_files import SlotFiles
 from dayfile.formats.structs import Structs
@@ -14,7 +13,7 @@ from dayfile.layouts.reader import Layout
 
 __all__ = ["CORE_FORMATS", "read_layout"]
 
-CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4(), Framed())
+CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4())
 """The formats that ``builtin`` offers, in the order in which they are asked: by name first, then by content."""
 
 

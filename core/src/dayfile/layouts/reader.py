@@ -110,11 +110,6 @@ class Layout:
         """Data types by all names of their records; a later version's name means the type in that version."""
         return self.index_versions() | self.by_code()
 
-    @property
-    def format_names(self) -> tuple[str, ...]:
-        """Return the names of the formats of its sources; with words for frames, that is one."""
-        return (*self.words.sources, *(["frames"] if self.plan else []))
-
     def find_section(self, model: type[Section]) -> Section | None:
         """Return the words of a section by their model; None if the layout does not have it."""
         return next((words for words in vars(self.words).values() if isinstance(words, model)), None)
