@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
@@ -22,6 +22,7 @@ from dayfile.layouts.parts import count_fields, find_shape, list_fields, list_st
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
+from dayfile.layouts.validation import validate
 from dayfile.layouts.words import Words
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
@@ -29,7 +30,7 @@ from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.registry import find_store, list_store_names
 
-__all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
+__all__ = ["Layout", "Vocabulary", "compile_layout", "extend_vocabulary", "read_layout"]
 
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
@@ -129,14 +130,45 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = ()) -> Lay
     dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'?
     """
     document = Document.parse(text, name)
-    words = document.validate(extend_vocabulary(formats))
-    types = tuple(compile_types(words, document))
-    check_day_files(words, types, document)
-    check_tables(words, types, document)
+    layout = compile_layout(document, formats)
+    document.raise_mistakes()
+    assert layout is not None  # noqa: S101 - without a mistake there is a layout
+    return layout
+
+
+def compile_layout(document: Document, formats: Sequence[Vocabulary] = ()) -> Layout | None:
+    """Compile a layout, and collect its mistakes: those of the vocabulary first, then contradictions.
+
+    Parameters
+    ----------
+    document : Document
+        The file; its ``mistakes`` get what is wrong, except what only follows from another mistake.
+    formats : sequence of Vocabulary
+        The formats that add words to the vocabulary.
+
+    Returns
+    -------
+    Layout or None
+        The layout as far as it is sound; None if nothing of it is.
+    """
+    words = validate(document, extend_vocabulary(formats))
+    if words is None:
+        return None
+    known = len(document.mistakes)
+    clock = compile_general(words, document)
+    placed = len(document.mistakes) == known
+    types = tuple(compile_types(words, clock, document))
+    if placed:
+        with document.collect():
+            check_day_files(words, types, document)
+        with document.collect():
+            check_tables(words, types, document)
     warn_of_times(words, document)
-    layout = Layout(words, types)
-    for each in formats:
-        each.check(layout, document)
+    sound = {data_type.type: words.types[data_type.type] for data_type in types}
+    layout = Layout(words.model_copy(update={"types": sound}) if len(sound) < len(words.types) else words, types)
+    for each in formats if sound else ():
+        with document.collect():
+            each.check(layout, document)
     return layout
 
 
@@ -160,57 +192,67 @@ def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
     return create_model("LayoutWords", __base__=LayoutWords, __doc__=LayoutWords.__doc__, **more)
 
 
-def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
-    """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
-    clock = compile_clock(words, document)
-    valid = compile_valid(words, document, ())
-    check_path(words.path, document)
-    first, *rest = words.path.split("/")
-    if words.base and (not rest or "{" in first):
-        document.fail(("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none")
-    check_nodes(words, document)
+def compile_general(words: LayoutWords, document: Document) -> Clock:
+    """Check what a layout says of all types, and compile its clock; if that is wrong, a plain one."""
+    clock = Clock(np.datetime64("2000-01-01", "s"))
+    with document.collect():
+        clock = compile_clock(words, document)
+    with document.collect():
+        check_path(words.path, document)
+    with document.collect():
+        first, *rest = words.path.split("/")
+        if words.base and (not rest or "{" in first):
+            document.fail(("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none")
+    with document.collect():
+        check_nodes(words, document)
+    return clock
+
+
+def compile_types(words: LayoutWords, clock: Clock, document: Document) -> Iterable[DataType]:
+    """Compile the data types of a layout that are sound; collect what contradicts itself."""
+    valid = None
+    with document.collect():
+        valid = compile_valid(words, document, ())
     codes: dict[str, str] = {}
     for name, type_words in words.types.items():
-        path: Path = ("types", name)
-        if type_words.code in codes:
-            problem = f"{type_words.code!r} is the code of {codes[type_words.code]!r} already"
-            document.fail((*path, "code"), problem)
-        codes[type_words.code] = name
-        data_type = compile_type(name, words, clock, document)
-        for index, version in enumerate(type_words.later):
+        check_codes(name, type_words, codes, document)
+        known, compiled = len(document.mistakes), None
+        with document.collect():
+            compiled = compile_type(name, words, clock, document)
+        if compiled is not None and len(document.mistakes) == known:
+            yield replace(compiled, plausible=compiled.plausible or valid)
+
+
+def check_codes(name: str, words: TypeWords, codes: dict[str, str], document: Document) -> None:
+    """Check that no other type has a code of a type, and add its codes to those that are taken."""
+    path: Path = ("types", name)
+    with document.collect():
+        if words.code in codes:
+            document.fail((*path, "code"), f"{words.code!r} is the code of {codes[words.code]!r} already")
+        codes[words.code] = name
+    for index, version in enumerate(words.later):
+        with document.collect():
             if codes.setdefault(version.code, name) != name:
                 document.fail((*path, "later", index, "code"), f"{version.code!r} is a code of another type already")
-        yield replace(
-            data_type,
-            versions=tuple(compile_versions(type_words, document, path)),
-            flags=tuple(compile_flags(type_words, data_type.fields, words, document, path)),
-            elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
-            packed=compile_packed(type_words, data_type.fields, words, document, path),
-            plausible=compile_valid(type_words, document, path) or valid,
-            plot=compile_plot(type_words, data_type.fields, document, path),
-            clock_doc=words.clock.doc,
-        )
 
 
-def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType:
-    """Compile a data type, without its versions, flags, elements and packed buffer."""
+def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType | None:
+    """Compile a data type; None if its fields are wrong, on which all the rest depends."""
     path: Path = ("types", name)
     type_words = words.types[name]
     declared = list_fields(type_words, path)
-    fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
-    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
-    if size > LARGEST_RECORD:
-        problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
-        document.fail((*path, "fields"), problem)
+    fields = compile_fields(declared, words, document, path)
+    if len(fields) < len(declared):
+        return None
+    known = len(document.mistakes)
     check_type(type_words, fields, tuple(declared), clock, document, path)
     timing = compile_timing(type_words)
-    fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
     data_type = DataType(
         instrument=words.instrument,
         type=name,
         code=type_words.code,
         title=type_words.title,
-        fields=fields,
+        fields=tuple(compile_missing(type_words, fields, timing.field_names, document, declared)),
         clock=clock,
         time=timing.time.field_names[0],
         placement=compile_placement(type_words, words, name),
@@ -218,9 +260,36 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         period=type_words.period,
         layout=f"{words.instrument} {words.version}",
         composed=timing if timing.is_composed else None,
+        versions=tuple(compile_versions(type_words, document, path)),
+        flags=tuple(compile_flags(type_words, fields, words, document, path)),
+        elements=tuple(compile_elements(type_words, fields, document, path)),
+        clock_doc=words.clock.doc,
     )
-    check_store(data_type, tuple(declared), document, path)
+    for part, compiled in {
+        "packed": lambda: compile_packed(type_words, fields, words, document, path),
+        "plausible": lambda: compile_valid(type_words, document, path),
+        "plot": lambda: compile_plot(type_words, fields, document, path),
+    }.items():
+        with document.collect():
+            data_type = replace(data_type, **{part: compiled()})
+    if len(document.mistakes) == known:
+        check_store(data_type, tuple(declared), document, path)
     return data_type
+
+
+def compile_fields(
+    declared: Mapping[Path, FieldWords], words: LayoutWords, document: Document, path: Path
+) -> tuple[Field, ...]:
+    """Compile the fields of a type that are sound."""
+    fields: list[Field] = []
+    for place, field in declared.items():
+        with document.collect():
+            fields.append(compile_field(field, words, document, place))
+    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
+    if size > LARGEST_RECORD:
+        problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
+        document.fail((*path, "fields"), problem)
+    return tuple(fields)
 
 
 def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
@@ -310,8 +379,9 @@ def check_type(
     """Check that field names are unique, and that time and end exist from the first version on."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
-        if name in names[:index]:
-            document.fail((*places[index], "name"), f"{name!r} is here a second time")
+        with document.collect():
+            if name in names[:index]:
+                document.fail((*places[index], "name"), f"{name!r} is here a second time")
     first = names[: count_fields(type_words.fields)]
     check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
 
