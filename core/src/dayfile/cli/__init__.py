@@ -15,6 +15,7 @@ from dayfile.cli import (
     export,
     info,
     inspect,
+    layout,
     maintain,
     plot,
     quarantine,
@@ -92,6 +93,7 @@ TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
 for name, (command_class, function) in TO_REGISTER.items():
     app.command(name, cls=command_class)(function)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(layout.layout, name="layout")
 
 
 def run_guarded(command: Callable[..., object]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Collection
+from types import TracebackType
 from typing import Any, NoReturn
 
 import yaml
@@ -20,6 +21,24 @@ DEEPEST = 16
 WRITE_OUT = "write the value out"
 EMPTY = "the value is missing; write one, or leave the word out"
 YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
+
+
+class Collecting:
+    """Adds a LayoutError that is raised within its block to a list, so that all are reported at once."""
+
+    def __init__(self, mistakes: list[LayoutError]) -> None:
+        self.mistakes = mistakes
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, LayoutError):
+            self.mistakes.append(error)
+            return True
+        return False
 
 
 class Document:
@@ -133,13 +152,15 @@ class Document:
         with self.collect():
             self.fail(path, problem)
 
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Add a mistake to the list instead of raising it, and go on behind the block: all are reported at once."""
-        try:
-            yield
-        except LayoutError as error:
-            self.mistakes.append(error)
+    def collect(self) -> Collecting:
+        """Add a mistake within the block to the list instead of raising it, and go on behind it."""
+        return Collecting(self.mistakes)
+
+    def forget_consequences(self, names: Collection[str], first: int) -> None:
+        """Forget the mistakes from one on that are about names of which something else is wrong: they may follow."""
+        for mistake in self.mistakes[first:]:
+            if not set(names).isdisjoint(re.findall(r"\w+", mistake.message.partition("; ")[0])):
+                self.mistakes.remove(mistake)
 
     def raise_mistakes(self) -> None:
         """Raise the first mistake that was found, if any, with the number of the others."""

@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, create_model
-from pydantic import Field as Word
+from pydantic import BaseModel
 
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.looks import compile_plot
@@ -23,14 +22,14 @@ from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
 from dayfile.layouts.validation import validate
-from dayfile.layouts.words import Words
+from dayfile.layouts.vocabulary import Vocabulary, extend_vocabulary
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import STORED_TYPES, DataType, Field, Version
 from dayfile.model.placement import Node, Placement
 from dayfile.stores.registry import find_store, list_store_names
 
-__all__ = ["Layout", "Vocabulary", "compile_layout", "extend_vocabulary", "read_layout"]
+__all__ = ["Layout", "compile_layout", "read_layout"]
 
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
@@ -45,25 +44,6 @@ logger = logging.getLogger(__name__)
 
 
 Section = TypeVar("Section", bound=BaseModel)
-
-
-class Vocabulary(Protocol):
-    """What the compiler needs from a format: its words, and a check of them against the rest of a layout."""
-
-    @property
-    def name(self) -> str:
-        """Its name under ``sources``."""
-
-    @property
-    def section(self) -> str:
-        """The section of a layout that has its words; empty if it has no words."""
-
-    @property
-    def words(self) -> type[Words] | None:
-        """The words of its section."""
-
-    def check(self, layout: Layout, document: Document) -> None:
-        """Compare its words with the rest of a layout; raise a LayoutError where they differ."""
 
 
 @dataclass(frozen=True)
@@ -181,17 +161,6 @@ def warn_of_times(words: LayoutWords, document: Document) -> None:
                 return
 
 
-def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
-    """Extend the vocabulary by the words of formats: their names under ``sources``, and a section of each."""
-    if not formats:
-        return LayoutWords
-    name: Any = Literal[tuple(each.name for each in formats)]
-    description = LayoutWords.model_fields["sources"].description
-    more: dict[str, Any] = {"sources": (tuple[name, ...], Word((), description=description))}
-    more |= {each.section: (each.words | None, None) for each in formats if each.words is not None}
-    return create_model("LayoutWords", __base__=LayoutWords, __doc__=LayoutWords.__doc__, **more)
-
-
 def compile_general(words: LayoutWords, document: Document) -> Clock:
     """Check what a layout says of all types, and compile its clock; if that is wrong, a plain one."""
     clock = Clock(np.datetime64("2000-01-01", "s"))
@@ -202,7 +171,9 @@ def compile_general(words: LayoutWords, document: Document) -> Clock:
     with document.collect():
         first, *rest = words.path.split("/")
         if words.base and (not rest or "{" in first):
-            document.fail(("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none")
+            document.fail(
+                ("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none"
+            )
     with document.collect():
         check_nodes(words, document)
     return clock
@@ -236,16 +207,17 @@ def check_codes(name: str, words: TypeWords, codes: dict[str, str], document: Do
                 document.fail((*path, "later", index, "code"), f"{version.code!r} is a code of another type already")
 
 
-def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType | None:
-    """Compile a data type; None if its fields are wrong, on which all the rest depends."""
+def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType:
+    """Compile a data type; where a field is wrong, all that does not depend on it is checked nevertheless."""
     path: Path = ("types", name)
     type_words = words.types[name]
     declared = list_fields(type_words, path)
-    fields = compile_fields(declared, words, document, path)
-    if len(fields) < len(declared):
-        return None
     known = len(document.mistakes)
-    check_type(type_words, fields, tuple(declared), clock, document, path)
+    fields, wrong = compile_fields(declared, words, document, path)
+    check_names(fields, tuple(declared), document)
+    sure = len(document.mistakes)
+    first = {field.name: field for field in reversed(fields[: count_fields(type_words.fields)])}
+    check_timing(type_words, first, clock, document, path)
     timing = compile_timing(type_words)
     data_type = DataType(
         instrument=words.instrument,
@@ -265,31 +237,38 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         elements=tuple(compile_elements(type_words, fields, document, path)),
         clock_doc=words.clock.doc,
     )
-    for part, compiled in {
-        "packed": lambda: compile_packed(type_words, fields, words, document, path),
-        "plausible": lambda: compile_valid(type_words, document, path),
-        "plot": lambda: compile_plot(type_words, fields, document, path),
-    }.items():
-        with document.collect():
-            data_type = replace(data_type, **{part: compiled()})
+    packed = plausible = plot = None
+    with document.collect():
+        packed = compile_packed(type_words, fields, words, document, path)
+    with document.collect():
+        plausible = compile_valid(type_words, document, path)
+    with document.collect():
+        plot = compile_plot(type_words, fields, document, path)
+    document.forget_consequences(wrong, sure)
+    check_store_name(type_words.store, document, path)
     if len(document.mistakes) == known:
         check_store(data_type, tuple(declared), document, path)
-    return data_type
+    return replace(data_type, packed=packed, plausible=plausible, plot=plot)
 
 
 def compile_fields(
     declared: Mapping[Path, FieldWords], words: LayoutWords, document: Document, path: Path
-) -> tuple[Field, ...]:
-    """Compile the fields of a type that are sound."""
+) -> tuple[tuple[Field, ...], list[str]]:
+    """Compile the fields of a type, with a plain number for each that is wrong; return their names, too."""
     fields: list[Field] = []
+    wrong: list[str] = []
     for place, field in declared.items():
+        compiled = None
         with document.collect():
-            fields.append(compile_field(field, words, document, place))
+            compiled = compile_field(field, words, document, place)
+        if compiled is None:
+            wrong.append(field.name)
+        fields.append(compiled or Field(field.name, "uint32"))
     size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     if size > LARGEST_RECORD:
         problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
         document.fail((*path, "fields"), problem)
-    return tuple(fields)
+    return tuple(fields), wrong
 
 
 def compile_placement(type_words: TypeWords, words: LayoutWords, name: str) -> Placement:
@@ -368,30 +347,26 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
         document.fail((*path, "default"), f"{field.default} does not fit {field.type}")
 
 
-def check_type(
-    type_words: TypeWords,
-    fields: tuple[Field, ...],
-    places: tuple[Path, ...],
-    clock: Clock,
-    document: Document,
-    path: Path,
-) -> None:
-    """Check that field names are unique, and that time and end exist from the first version on."""
+def check_names(fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
+    """Check that the names of fields are unique."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
         with document.collect():
             if name in names[:index]:
                 document.fail((*places[index], "name"), f"{name!r} is here a second time")
-    first = names[: count_fields(type_words.fields)]
-    check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
+
+
+def check_store_name(store: str, document: Document, path: Path) -> None:
+    """Check that a store exists."""
+    names = list_store_names()
+    with document.collect():
+        if store not in names:
+            document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
-    """Check that the store exists and can hold records of the type."""
-    store, names = data_type.placement.store, list_store_names()
-    if store not in names:
-        document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
-    problem = find_store(store).find_problem(data_type)
+    """Check that the store can hold records of the type."""
+    problem = find_store(data_type.placement.store).find_problem(data_type)
     if problem is None:
         return
     if problem.field:

@@ -97,7 +97,7 @@ class Repair:
                 if not self._is_consequence(detail):
                     with self.document.collect():
                         self._fail_as(detail)
-            if not all([self._put_right(detail) for detail in details]):
+            if not all(self._put_right(detail) for detail in details):
                 return None
             if isinstance(self.data.get(TYPES), dict):
                 self.data[TYPES] = {name: each for name, each in self.data[TYPES].items() if name not in self.unsound}
@@ -117,13 +117,13 @@ class Repair:
         """
 
         def order(detail: Any) -> tuple[bool, int, int]:  # noqa: ANN401 - pydantic's ErrorDetails
-            mark = self.document.places.get(self._strip(detail["loc"]))
+            mark = self.document.places.get(self._find_path(detail))
             return detail["type"] in {"missing", "too_short"}, mark.line if mark else 0, mark.column if mark else 0
 
         found: dict[tuple[Path, str], Any] = {}
         for detail in sorted(error.errors(), key=order):
             missing = str(detail["loc"][-1]) if detail["type"] == "missing" else ""
-            found.setdefault((self._strip(detail["loc"]), missing), detail)
+            found.setdefault((self._find_path(detail), missing), detail)
         paths = [path for path, _ in found]
         meant = {(path[:-1], self._find_meant(path)) for (path, _), each in found.items() if is_unknown(each)}
         return [
@@ -135,7 +135,7 @@ class Repair:
 
     def _is_consequence(self, detail: Any) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
         """Return whether an error is one of what was changed, not of what is in the file."""
-        path = self._strip(detail["loc"])
+        path = self._find_path(detail)
         whole = (*path, detail["loc"][-1]) if detail["type"] == "missing" else path
         return any(whole == each or is_inside(whole, each) for each in self.changed) or (
             detail["type"] in {"missing", "too_short"} and any(is_inside(each, path) for each in self.changed)
@@ -143,7 +143,7 @@ class Repair:
 
     def _fail_as(self, detail: Any) -> None:  # noqa: ANN401 - pydantic's ErrorDetails
         """Raise one error of pydantic in our words."""
-        path, document = self._strip(detail["loc"]), self.document
+        path, document = self._find_path(detail), self.document
         if detail["loc"][-1:] == ("[key]",):
             document.fail(path, f"{path[-1]!r} {NO_NAME}", at_key=True)
         if is_unknown(detail):
@@ -155,7 +155,7 @@ class Repair:
 
     def _put_right(self, detail: Any) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
         """Change the copy where it is wrong; return False if nothing can be checked any further."""
-        path, kind = self._strip(detail["loc"]), detail["type"]
+        path, kind = self._find_path(detail), detail["type"]
         if not isinstance(self.data, dict):
             return False
         if kind == "missing":
@@ -167,7 +167,7 @@ class Repair:
         elif is_unknown(detail):
             self._rename(path, self._find_meant(path))
         elif near := find_near(detail, path):
-            find_mapping(self.data, path[:-1])[path[-1]] = near
+            self._replace(path, near)
         else:
             self._remove(path)
         return True
@@ -184,6 +184,13 @@ class Repair:
         else:
             return False
         return True
+
+    def _replace(self, path: Path, value: str) -> None:
+        """Replace a value in a mapping or a list of the copy."""
+        inside: Any = self.data
+        for part in path[:-1]:
+            inside = inside[part]
+        inside[path[-1]] = value
 
     def _remove(self, path: Path) -> None:
         """Remove a word with a wrong value; its type is not sound any more."""
@@ -209,8 +216,9 @@ class Repair:
         """Find the word that was meant by one that is unknown; empty if none is near."""
         return next(iter(get_close_matches(str(path[-1]), list(list_words(path, self.model)), n=1)), "")
 
-    def _strip(self, loc: tuple[str | int, ...]) -> Path:
-        """Strip the parts of pydantic's path that are not in the file: union members, key checks, missing words."""
+    def _find_path(self, detail: Any) -> Path:  # noqa: ANN401 - pydantic's ErrorDetails
+        """Return pydantic's path without what is not in the file: union members, key checks, missing words."""
+        loc = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
         path: Path = ()
         for part in loc:
             if (*path, part) in self.document.places:
