@@ -119,5 +119,5 @@ def choose_plugins(wanted: Iterable[str | Path] | Mapping[str, object] | Plugins
 
 
 def load_named_plugins(names: str | None) -> Plugins:
-    """Load the plugins that a command names, or whose layout files it names; all that are installed if it names none."""
+    """Load the plugins and layout files that a command names; all installed plugins if it names none."""
     return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

@@ -60,7 +60,7 @@ def load(names: Iterable[str | Path] | None = None) -> Plugins:
             raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
     layouts = read_layout_files((Path(name) for name in given if is_layout_file(name)), there)
     if not given:
-        raise UsageError("no plugin is installed; install one for your instrument, or name a layout file with --plugins")
+        raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.make_empty()
     plugins.others = tuple(name for name in there if name not in chosen)
     offered: dict[str, tuple[object, str]] = {}

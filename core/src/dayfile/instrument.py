@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile import hookspecs
+from dayfile.errors import LayoutError
 from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format
 from dayfile.formats.registry import CORE_FORMATS, read_layout
 from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.hookspecs import hookimpl
+from dayfile.layouts.checking import find_mistakes
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -69,6 +71,10 @@ class Instrument:
         if self._layout is None:
             self._layout = read_layout(self._text, self._name, self._formats)
         return self._layout
+
+    def find_mistakes(self) -> tuple[LayoutError, ...]:
+        """Find every mistake of the layout, in the order of the file."""
+        return find_mistakes(self._text, self._name, self._formats)[1]
 
     @hookimpl
     def data_types(self, formats: Mapping[str, Format] | None = None) -> Iterable[DataType]:
