@@ -85,7 +85,5 @@ def check_name(
         raise UsageError(f"this and {found[name][1]} are both layouts of the instrument {name!r}; use one", where=path)
     if name in installed:
         package = " and ".join(map(describe_package, installed[name]))
-        message = (
-            f"the plugin {name!r} of {package} is installed; use it by its name, or uninstall it to use this layout"
-        )
+        message = f"the plugin {name!r} of {package} is installed; use it by its name, or uninstall it first"
         raise UsageError(message, where=path)

@@ -21,7 +21,6 @@ __all__ = ["JsonOption", "format_second", "ls"]
 
 WIDTH_WITH_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
 """Width of what follows the name in a line of ``ls``, with times to the second."""
-HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 

@@ -35,10 +35,10 @@ def list_without_command(ctx: typer.Context, as_json: JsonOption = False) -> Non
 @plugins.command("doctor", cls=Command)
 @require_output
 def plugins_doctor(as_json: JsonOption = False) -> None:
-    """Say what is wrong with installed plugins: everything at once, each with what helps.
+    """Find what is wrong with installed plugins, and what helps.
 
-    Entry points that no program finds, packages, names, marks and arguments of hooks, layouts, tables that two plugins
-    would share, what is required and not installed, and slow imports.
+    All of it at once: entry points that no program finds, packages, names, marks and arguments of hooks, layouts,
+    tables that two plugins would share, what is required and not installed, and slow imports.
 
     Exit codes: 0 all plugins are well, 3 something is wrong.
     """

@@ -104,7 +104,7 @@ def describe_import(failure: Failure, entry: EntryPoint) -> Finding:
         return Finding(problem + find_place(failure), "install what is missing, and require it in its pyproject.toml")
     if failure.error == "AttributeError":
         return Finding(problem, f"name an object of {entry.module} in the entry point")
-    return Finding(problem + find_place(failure), "mend it; 'dayfile plugins' shows the traceback")
+    return Finding(problem + find_place(failure), "correct it; 'dayfile plugins' shows the traceback")
 
 
 def describe_failure(failure: Failure) -> Finding:

@@ -46,9 +46,8 @@ def examine_functions(plugin: object) -> Iterator[Finding]:
             yield Finding(problem, "put @hookimpl above it, or rename it if it is not meant as a hook")
     if not named:
         what = "the module" if isinstance(plugin, ModuleType) else f"the {type(plugin).__name__} object"
-        yield Finding(
-            f"{what} that the entry point names has no hook", "name the object with the hooks: muon = 'muon:plugin'"
-        )
+        fix = "name the object that has them, as in muon = 'muon:plugin'"
+        yield Finding(f"{what} that the entry point names has no hooks", fix)
 
 
 def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any]) -> Iterator[Finding]:

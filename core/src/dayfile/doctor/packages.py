@@ -25,7 +25,7 @@ def find_misspelt() -> Iterator[Examined]:
         if group != ENTRY_POINT_GROUP and is_near(group):
             for entry in entry_points(group=group):
                 problem = f"its entry point is in the group {group!r}, where no program looks for plugins"
-                fix = f"""write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again"""
+                fix = f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml and install it again'
                 yield Examined(entry.name, (describe_package(entry),), None, (Finding(problem, fix),))
 
 
