@@ -74,6 +74,11 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
             hint = suggest_near(argument, known)
             fix = f"rename it to {suggested(hint)}" if hint else f"it can take {', '.join(known) or 'no argument'}"
             yield Finding(f"its {name} ({place}) takes the argument {argument!r}, which this hook does not have", fix)
+    own = list(inspect.signature(function.__func__).parameters) if inspect.ismethod(function) else []
+    if own and own[0] in known:
+        yield Finding(
+            f"its {name} ({place}) is a method that takes no 'self'", f"write def {name}(self, {', '.join(own)})"
+        )
     if options.get("hookwrapper") or options.get("wrapper"):
         fix = "declare which plugin it changes instead: extends = [...]"
         yield Finding(f"its {name} ({place}) wraps that of other plugins", fix)

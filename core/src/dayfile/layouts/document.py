@@ -20,6 +20,13 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 16
 WRITE_OUT = "write the value out"
 EMPTY = "the value is missing; write one, or leave the word out"
+HINTS = {
+    "mapping values are not allowed": "; put a text that has ': ' in it in quotes",
+    "tab character": "; indent with blanks, not with tabs",
+    "cannot start any token": "; put a text that begins so in quotes",
+    "expected ',' or": "; a bracket or brace is not closed",
+}
+"""What helps, by a part of what the parser says."""
 YAML_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
 
 
@@ -88,7 +95,10 @@ class Document:
             mark = getattr(error, "problem_mark", None)
             place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
             problem = getattr(error, "problem", None) or str(error)
-            raise LayoutError(f"this is not YAML: {problem}", where=place) from error
+            if mark and text.split("\n")[mark.line][mark.column : mark.column + 1] == "\t":
+                problem = "found a tab character"
+            hint = next((hint for part, hint in HINTS.items() if part in problem), "")
+            raise LayoutError(f"this is not YAML: {problem}{hint}", where=place) from error
         finally:
             loader.dispose()
         return document
@@ -140,7 +150,7 @@ class Document:
             here = (*path, word)
             if word in mapping:
                 with self.collect():
-                    self.fail(here, f"{word!r} is here a second time", mark=key.start_mark)
+                    self.fail(here, f"{word!r} is here a second time; leave one of them out", mark=key.start_mark)
                 continue
             mapping[word] = self._build(value, here, loader)
             self.places[(*here, "")] = key.start_mark

@@ -142,7 +142,11 @@ def compile_missing(
             yield replace(field, missing=tuple(value for value in fitting if not why_never_missing(field, value)))
             continue
         for index, value in enumerate(own):
-            problem = "a time is never missing" if field.name in timing else why_never_missing(field, value)
+            problem = (
+                "a time is never missing; leave 'missing' out"
+                if field.name in timing
+                else why_never_missing(field, value)
+            )
             if problem:
                 with document.collect():
                     document.fail((*place, "missing", index), problem)

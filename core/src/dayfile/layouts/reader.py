@@ -199,7 +199,9 @@ def check_codes(name: str, words: TypeWords, codes: dict[str, str], document: Do
     path: Path = ("types", name)
     with document.collect():
         if words.code in codes:
-            document.fail((*path, "code"), f"{words.code!r} is the code of {codes[words.code]!r} already")
+            document.fail(
+                (*path, "code"), f"{words.code!r} is the code of {codes[words.code]!r} already; each type has its own"
+            )
         codes[words.code] = name
     for index, version in enumerate(words.later):
         with document.collect():
@@ -341,10 +343,12 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
     if field.type == "char" or not field.default:
         return
     form = np.dtype(STORED_TYPES[field.type])
-    if form.kind in "iu" and not (
-        isinstance(field.default, int) and np.iinfo(form).min <= field.default <= np.iinfo(form).max
-    ):
-        document.fail((*path, "default"), f"{field.default} does not fit {field.type}")
+    if form.kind not in "iu":
+        return
+    limits = np.iinfo(form)
+    if not (isinstance(field.default, int) and limits.min <= field.default <= limits.max):
+        problem = f"{field.default} does not fit {field.type}, which goes from {limits.min} to {limits.max}"
+        document.fail((*path, "default"), problem)
 
 
 def check_names(fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
@@ -353,7 +357,9 @@ def check_names(fields: Sequence[Field], places: Sequence[Path], document: Docum
     for index, name in enumerate(names):
         with document.collect():
             if name in names[:index]:
-                document.fail((*places[index], "name"), f"{name!r} is here a second time")
+                document.fail(
+                    (*places[index], "name"), f"{name!r} is here a second time; each field has a name of its own"
+                )
 
 
 def check_store_name(store: str, document: Document, path: Path) -> None:

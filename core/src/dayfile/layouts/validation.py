@@ -36,6 +36,15 @@ RIGHT = {
 """What a value must be, by the beginning of pydantic's name for the error."""
 INDEPENDENT = ("valid", "titles", "title", "overflow", "keeps", "version", "sources", "main_key", "clock", "instrument")
 """Words at the top that can be left out of a copy without making the rest of it wrong."""
+OTHER_NAMES = {
+    "int8_t": "int8", "int16_t": "int16", "int32_t": "int32", "int64_t": "int64", "uint8_t": "uint8", "i1": "int8",
+    "uint16_t": "uint16", "uint32_t": "uint32", "uint64_t": "uint64", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64", "short": "int16",
+    "int": "int32", "unsigned short": "uint16", "unsigned int": "uint32", "unsigned char": "uint8", "byte": "uint8",
+    "unsigned": "uint32", "float": "float32", "double": "float64", "string": "char", "str": "char", "text": "char",
+    "boolean": "bool",
+}  # fmt: skip
+"""Types of fields by the names that C and NumPy have for them."""
 STAND_INS: dict[str, Any] = {
     "instrument": "unknown",
     "title": "unknown",
@@ -150,7 +159,9 @@ class Repair:
             hint = suggest(str(path[-1]), list_words(path, self.model))
             document.fail(path, f"unknown key {path[-1]!r}{hint}", at_key=True)
         if detail["type"] == "missing":
-            document.fail(path, f"{detail['loc'][-1]!r} is missing")
+            word = str(detail["loc"][-1])
+            meaning = dict(list_meanings((*path, word), self.model)).get(word)
+            document.fail(path, f"{word!r} is missing" + (f": {meaning}" if meaning else ""))
         document.fail(path, explain_error(detail, path, self.model))
 
     def _put_right(self, detail: Any) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
@@ -250,6 +261,8 @@ def find_near(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's Erro
     """Find the value that was meant by a misspelt one; empty if none is near."""
     if detail["type"] != "literal_error" or not isinstance(detail["input"], str):
         return ""
+    if path[-1] == "type" and detail["input"].lower() in OTHER_NAMES:
+        return OTHER_NAMES[detail["input"].lower()]
     choices: Sequence[str] = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
     return next(iter(get_close_matches(detail["input"], FIELD_TYPES if path[-1] == "type" else choices, n=1)), "")
 
@@ -263,7 +276,9 @@ def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
         type(value), repr(value)
     )
     if kind == "literal_error" and path[-1] == "type":
-        return f"{shown} is not a type{suggest(str(value), FIELD_TYPES)}"
+        other = OTHER_NAMES.get(str(value).lower())
+        hint = f"; did you mean {other!r}?" if other else suggest(str(value), FIELD_TYPES)
+        return f"{shown} is not a type{hint}"
     if kind == "literal_error":
         return f"{shown} must be {detail['ctx']['expected']}"
     if kind == "tuple_type":
@@ -279,17 +294,25 @@ def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
     message = f"{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     if kind == "string_type" and isinstance(value, bool):
         return f"{message}; YAML reads yes, no, on and off as true and false: put it in quotes"
+    if kind == "string_type" and isinstance(value, int | float | dt.date):
+        return f"{message}; put it in quotes"
     return message
 
 
 def list_words(path: Path, layout: type[LayoutWords]) -> Iterable[str]:
     """List the words that are allowed in place of the last part of a path."""
+    return [word for word, _ in list_meanings(path, layout)]
+
+
+def list_meanings(path: Path, layout: type[LayoutWords]) -> Iterable[tuple[str, str]]:
+    """List the words that are allowed in place of the last part of a path, with their meanings."""
     model: type[BaseModel] | None = layout
     for part in path[:-1]:
         if model is None or isinstance(part, int) or part not in model.model_fields:
             continue
         model = next(iter(find_models(model.model_fields[part].annotation)), None)
-    return [field.alias or name for name, field in model.model_fields.items()] if model else ()
+    fields = model.model_fields if model else {}
+    return [(field.alias or name, field.description or "") for name, field in fields.items()]
 
 
 def find_models(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - any annotation
