@@ -33,7 +33,7 @@ from dayfile.cli.usage import list_help
 from dayfile.export import base as export_protocol
 from dayfile.formats import base as format_protocol
 from dayfile.formats.registry import CORE_FORMATS
-from dayfile.layouts.reader import extend_vocabulary
+from dayfile.layouts.vocabulary import extend_vocabulary
 from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
 from dayfile.plots import base as plot_protocol

@@ -48,7 +48,7 @@ class Archive(Pictured, Exported):
     ----------
     root : Root
         Its directory.
-    plugins : list of str, mapping of str to object, or Plugins, optional
+    plugins : list of str or Path, mapping of str to object, or Plugins, optional
         As for :func:`open_archive`.
     settings : mapping of str to object, optional
         As for :func:`open_archive`.
@@ -65,7 +65,7 @@ class Archive(Pictured, Exported):
         self,
         root: Root,
         *,
-        plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+        plugins: Iterable[str | Path] | Mapping[str, object] | Plugins | None = None,
         settings: Mapping[str, object] | None = None,
     ) -> None:
         if plugins is not None:
@@ -242,7 +242,7 @@ class Archive(Pictured, Exported):
         self,
         sources: GivenSource | Iterable[GivenSource],
         *,
-        plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+        plugins: Iterable[str | Path] | Mapping[str, object] | Plugins | None = None,
         wait: float = 0.0,
         **keys: str | int,
     ) -> Report:
@@ -257,7 +257,7 @@ class Archive(Pictured, Exported):
         sources : str, Path, bytes or (str, bytes), or an iterable of these
             Files and directories by their paths; the content of a source, or its name and content for formats that
             recognise it by its name.
-        plugins : list of str, mapping of str to object, or Plugins, optional
+        plugins : list of str or Path, mapping of str to object, or Plugins, optional
             The plugins that decode, as for :func:`open_archive`; those of this archive if not given.
         wait : float
             As for :meth:`put`.
@@ -305,7 +305,7 @@ def check_wait(wait: float) -> float:
 def open_archive(
     path: str | Path,
     *,
-    plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+    plugins: Iterable[str | Path] | Mapping[str, object] | Plugins | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Archive:
     """Open an archive.
@@ -314,9 +314,10 @@ def open_archive(
     ----------
     path : str or Path
         Its directory.
-    plugins : list of str, mapping of str to object, or Plugins, optional
-        What puts records, and recognises tables of other programs: names of installed plugins, or plugin objects by
-        name, as for tests and notebooks. All that are installed if not given; they are loaded when first needed.
+    plugins : list of str or Path, mapping of str to object, or Plugins, optional
+        What puts records, and recognises tables of other programs: names of installed plugins, paths of layout files
+        such as ``./muon.yaml``, or plugin objects by name, as for tests and notebooks. All that are installed if not
+        given; they are loaded when first needed.
     settings : mapping of str to object, optional
         Values by dotted name, such as ``{"on_conflict": "replace"}``. They go before those of the environment and of
         ``archive.yaml``, and hold for what is put by this object; nothing is written to ``archive.yaml``.
@@ -357,7 +358,7 @@ def open_archive(
 def create_archive(
     path: str | Path,
     *,
-    plugins: Iterable[str] | Mapping[str, object] | Plugins | None = None,
+    plugins: Iterable[str | Path] | Mapping[str, object] | Plugins | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Archive:
     """Make an archive, or what is missing of one that exists, and open it; as ``dayfile init`` does.

@@ -27,7 +27,7 @@ def configure(
     archive : Path or None
         The archive's directory; if None, that of the settings file, or ``archive``.
     names : str or None
-        Plugins, separated by commas; all installed if None.
+        Plugins, separated by commas: names, and paths of layout files; all installed if None.
     pairs : list of str
         ``KEY=VALUE`` settings.
     config : Path or None
@@ -93,14 +93,14 @@ def layer(loaded: Plugins, given: Mapping[str, Given], from_file: Mapping[str, G
     )
 
 
-def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None) -> Plugins:
+def choose_plugins(wanted: Iterable[str | Path] | Mapping[str, object] | Plugins | None) -> Plugins:
     """Return the plugins that a program wants.
 
     Parameters
     ----------
-    wanted : iterable of str, mapping of str to object, Plugins or None
-        Names of installed plugins, or plugin objects by their names, or plugins that are loaded; None for all that are
-        installed.
+    wanted : iterable of str or Path, mapping of str to object, Plugins or None
+        Names of installed plugins and layout files, or plugin objects by their names, or plugins that are loaded; None
+        for all that are installed.
 
     Raises
     ------
@@ -109,8 +109,8 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
     """
     if isinstance(wanted, Plugins):
         return wanted
-    if isinstance(wanted, str):
-        raise UsageError(f"plugins are a list of names, such as [{wanted!r}], not a text")
+    if isinstance(wanted, str | Path):
+        raise UsageError(f"plugins are a list of names, such as [{str(wanted)!r}], not a text")
     if not isinstance(wanted, Mapping):
         return discovery.load(wanted)
     chosen = Plugins.make_empty()
@@ -119,5 +119,5 @@ def choose_plugins(wanted: Iterable[str] | Mapping[str, object] | Plugins | None
 
 
 def load_named_plugins(names: str | None) -> Plugins:
-    """Load the plugins that a command names, with commas between; all that are installed if it names none."""
+    """Load the plugins and layout files that a command names; all installed plugins if it names none."""
     return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from dayfile.contract import answers
 from dayfile.contract.failures import collect_failures
-from dayfile.errors import UsageError
+from dayfile.errors import LayoutError, UsageError
+from dayfile.layout_files import is_layout_file, read_layout_files
 from dayfile.messages import suggest
 from dayfile.plugins import Plugins
 
@@ -29,13 +31,14 @@ def installed() -> dict[str, list[EntryPoint]]:
     return found
 
 
-def load(names: Iterable[str] | None = None) -> Plugins:
+def load(names: Iterable[str | Path] | None = None) -> Plugins:
     """Load plugins.
 
     Parameters
     ----------
-    names : iterable of str, optional
-        Names of the plugins; by default all that are installed. Others are not imported.
+    names : iterable of str or Path, optional
+        Names of the plugins; by default all that are installed. Others are not imported. A layout file, such as
+        ``./muon.yaml``, is a plugin, too: its name is that of its instrument.
 
     Returns
     -------
@@ -45,14 +48,18 @@ def load(names: Iterable[str] | None = None) -> Plugins:
     Raises
     ------
     UsageError
-        A plugin of this name is not installed, or no plugin is.
+        A plugin of this name is not installed, or no plugin is; or two plugins have one name.
+    LayoutError
+        A layout file has a mistake.
     """
     there = installed()
-    chosen = list(dict.fromkeys(there if names is None else names))
+    given = list(dict.fromkeys(map(str, there if names is None else names)))
+    chosen = [name for name in given if not is_layout_file(name)]
     for name in chosen:
         if name not in there:
             raise UsageError(f"no plugin {name!r} is installed{suggest(name, there)}")
-    if not chosen:
+    layouts = read_layout_files((Path(name) for name in given if is_layout_file(name)), there)
+    if not given:
         raise UsageError("no plugin is installed; install one for your instrument")
     plugins = Plugins.make_empty()
     plugins.others = tuple(name for name in there if name not in chosen)
@@ -63,5 +70,9 @@ def load(names: Iterable[str] | None = None) -> Plugins:
         with collect_failures(name, plugins.failures):
             answers.check_packages(there[name])
             offered[name] = entry.load(), version
-    plugins.add_all(offered, there)
+    offered |= {name: (instrument, "") for name, (instrument, _) in layouts.items()}
+    plugins.add_all(offered, {*there, *layouts})
+    wrong = [failure.message for failure in plugins.failures if failure.plugin in layouts]
+    if wrong:
+        raise LayoutError("; ".join(wrong))
     return plugins

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile import hookspecs
+from dayfile.errors import LayoutError
 from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format
 from dayfile.formats.framed import Framed
 from dayfile.formats.registry import CORE_FORMATS, read_layout
 from dayfile.formats.structs import convert_structs, find_struct
 from dayfile.hookspecs import hookimpl
+from dayfile.layouts.checking import find_mistakes
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -76,6 +78,10 @@ class Instrument:
             self._layout = read_layout(self._text, self._name, self._formats, self._package)
         return self._layout
 
+    def find_mistakes(self) -> tuple[LayoutError, ...]:
+        """Find every mistake of the layout, in the order of the file."""
+        return find_mistakes(self._text, self._name, self._formats)[1]
+
     @hookimpl
     def data_types(self, formats: Mapping[str, Format] | None = None) -> Iterable[DataType]:
         """Return the types of the layout, which can use the words of these formats (default: those of the core)."""
@@ -104,7 +110,7 @@ class Instrument:
         return [exporter for each in self._formats for exporter in each.exporters(self.layout)]
 
     def _find_formats(self) -> Iterator[Format]:
-        """Find the formats of the layout, in the order in which they are asked: its own words, those under ``sources``."""
+        """Find the formats of the layout in the order in which they are asked: its own words first."""
         if self.layout.plan is not None:
             yield FRAMED
         yield from (each for each in self._formats if each.name in self.layout.words.sources)

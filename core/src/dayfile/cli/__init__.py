@@ -16,8 +16,10 @@ from dayfile.cli import (
     export,
     info,
     inspect,
+    layout,
     maintain,
     plot,
+    plugins,
     quarantine,
     run,
     selftest,
@@ -78,7 +80,6 @@ TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
     "show": (KeyCommand, require_output(show.show)),
     "plot": (KeyCommand, plot.plot),
     "export": (KeyCommand, export.export),
-    "plugins": (Command, require_output(inspect.plugins)),
     "describe": (Command, require_output(describe.describe)),
     "simulate": (Command, simulate.simulate),
     "check": (Command, require_output(maintain.check)),
@@ -93,6 +94,8 @@ TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
 for name, (command_class, function) in TO_REGISTER.items():
     app.command(name, cls=command_class)(function)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(layout.layout, name="layout")
+app.add_typer(plugins.plugins, name="plugins")
 
 
 def run_guarded(command: Callable[..., object]) -> None:

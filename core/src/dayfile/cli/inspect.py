@@ -1,16 +1,15 @@
-"""``dayfile ls`` and ``plugins``: list the content of an archive, and installed plugins."""
+"""``dayfile ls``: list the content of an archive."""
 
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dayfile.cli.completion import complete_types
-from dayfile.cli.output import find_width, say
+from dayfile.cli.output import find_width
 from dayfile.cli.run import ArchiveOption
 
 if TYPE_CHECKING:
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
     from dayfile.api import Archive
 
-__all__ = ["JsonOption", "format_second", "ls", "plugins"]
+__all__ = ["JsonOption", "format_second", "ls"]
 
 WIDTH_WITH_SECONDS = 2 + 5 + 2 + 11 + 2 + 19 + 2 + 19
 """Width of what follows the name in a line of ``ls``, with times to the second."""
-HANGING: dict[str, Any] = {"subsequent_indent": " " * 29, "drop_whitespace": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -163,39 +161,3 @@ def format_plain(time: np.datetime64 | None, unit: Literal["s", "m"]) -> str:
 def format_second(time: np.datetime64 | None) -> str:
     """Format a time to the second, in UTC."""
     return "" if time is None else f"{time.astype('datetime64[s]')}Z"
-
-
-def plugins(as_json: JsonOption = False) -> None:
-    """List installed plugins, their versions and data types.
-
-    Those that failed to load are listed with the reason.
-    """
-    from dayfile import discovery
-
-    names = discovery.installed()
-    if not names:
-        typer.echo("[]" if as_json else "no plugin is installed; install one for your instrument")
-        return
-    loaded = discovery.load(names)
-    failures = {failure.plugin: failure for failure in loaded.failures}
-    listing: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "version": loaded.versions.get(name, ""),
-            "types": [data_type for data_type, owner in loaded.owners.items() if owner == name],
-            "failed": failures[name].message if name in failures else None,
-            "traceback": failures[name].trace if name in failures else None,
-        }
-        for name in names
-    ]
-    if as_json:
-        typer.echo(json.dumps(listing, indent=2))
-    for entry in [] if as_json else listing:
-        typer.echo(f"{entry['name']} {entry['version']}" + (" FAILED" if entry["failed"] else ""))
-        for name in entry["types"]:
-            for line in textwrap.wrap(f"{name:<28} {loaded.data_types[name].title}", find_width() - 4, **HANGING):
-                typer.echo(f"    {line}")
-        if entry["failed"]:
-            say(f"    {entry['failed']}", indent=8)
-            typer.echo("".join(f"    {line}\n" for line in str(entry["traceback"]).splitlines()).rstrip())
-    raise typer.Exit(3 if failures else 0)

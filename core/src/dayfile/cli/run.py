@@ -68,7 +68,7 @@ PluginsOption = Annotated[
     typer.Option(
         "--plugins",
         metavar="NAMES",
-        help="Which plugins, with commas between.",
+        help="Which plugins, with commas between; a layout file, such as ./muon.yaml, is one, too.",
         show_default="all installed",
         autocompletion=complete_plugins,
     ),

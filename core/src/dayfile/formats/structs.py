@@ -42,12 +42,13 @@ class Structs(Format):
         for data_type in layout.types:
             path: Path = ("types", data_type.type)
             for place, (size, count) in list_sizes(layout.words.types[data_type.type], path).items():
-                if words is None:
-                    document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
-                made = make_struct_dtype(data_type.fields[:count], words.byte_order, words.alignment).itemsize
-                if made != size:
-                    what = f"a struct of {plural(made, 'byte')} ({words.alignment} alignment)"
-                    document.fail((*place, "size"), f"the fields make {what}, not {size}")
+                with document.collect():
+                    if words is None:
+                        document.fail((*place, "size"), "'size' is the size of a C struct; the layout has no 'structs'")
+                    made = make_struct_dtype(data_type.fields[:count], words.byte_order, words.alignment).itemsize
+                    if made != size:
+                        what = f"a struct of {plural(made, 'byte')} ({words.alignment} alignment)"
+                        document.fail((*place, "size"), f"the fields make {what}, not {size}")
 
     def recognise(self, source: Source, layout: Layout) -> bool:  # noqa: ARG002 - of the protocol
         """Return whether the name is that of a stream."""

@@ -33,14 +33,16 @@ def compile_flags(
         flags: Iterable[FlagWords] = () if isinstance(declared, str) else declared
         # Whether a flag is valid depends on the field's type alone, so one field of each type is checked.
         meant = {by_name[name].type: by_name[name] for name in match_names(by_name, pattern)}
-        if not meant:
-            document.fail(place, f"no field is named {pattern!r}{suggest(pattern, by_name)}", at_key=True)
-        if isinstance(declared, str):
-            if declared not in words.flags:
-                document.fail(place, f"{declared!r} is not a list of flags{suggest(declared, words.flags)}")
-            place, flags = ("flags", declared), words.flags[declared]
+        with document.collect():
+            if not meant:
+                document.fail(place, f"no field is named {pattern!r}{suggest(pattern, by_name)}", at_key=True)
+            if isinstance(declared, str):
+                if declared not in words.flags:
+                    document.fail(place, f"{declared!r} is not a list of flags{suggest(declared, words.flags)}")
+                place, flags = ("flags", declared), words.flags[declared]
         for index, flag in enumerate(flags):
-            yield compile_flag(pattern, flag, meant.values(), document, (*place, index))
+            with document.collect():
+                yield compile_flag(pattern, flag, meant.values(), document, (*place, index))
 
 
 def match_names(names: Collection[str], pattern: str) -> list[str]:
@@ -102,13 +104,15 @@ def compile_elements(
     by_name = {field.name: field for field in fields}
     for name, elements in type_words.elements.items():
         place: Path = (*path, "elements", name)
-        if name not in by_name:
-            document.fail(place, f"{name!r} is not a field{suggest(name, by_name)}", at_key=True)
-        if not by_name[name].shape:
-            document.fail(place, f"{name} is a single value and has no elements", at_key=True)
-        for index, element in enumerate(elements):
-            check_index(str(element.index), by_name[name], document, (*place, index, "index"))
-            yield Element(name, str(element.index), element.name, element.doc)
+        with document.collect():
+            if name not in by_name:
+                document.fail(place, f"{name!r} is not a field{suggest(name, by_name)}", at_key=True)
+            if not by_name[name].shape:
+                document.fail(place, f"{name} is a single value and has no elements", at_key=True)
+            for index, element in enumerate(elements):
+                with document.collect():
+                    check_index(str(element.index), by_name[name], document, (*place, index, "index"))
+                    yield Element(name, str(element.index), element.name, element.doc)
 
 
 def check_index(text: str, field: Field, document: Document, path: Path) -> None:
@@ -138,9 +142,14 @@ def compile_missing(
             yield replace(field, missing=tuple(value for value in fitting if not why_never_missing(field, value)))
             continue
         for index, value in enumerate(own):
-            problem = "a time is never missing" if field.name in timing else why_never_missing(field, value)
+            problem = (
+                "a time is never missing; leave 'missing' out"
+                if field.name in timing
+                else why_never_missing(field, value)
+            )
             if problem:
-                document.fail((*place, "missing", index), problem)
+                with document.collect():
+                    document.fail((*place, "missing", index), problem)
         yield replace(field, missing=own)
 
 

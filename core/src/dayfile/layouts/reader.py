@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, create_model
-from pydantic import Field as Word
+from pydantic import BaseModel
 
 from dayfile.decoding.plan import Plan
 from dayfile.layouts.document import EMPTY, Document, Path
@@ -26,7 +24,6 @@ from dayfile.layouts.parts import (
     find_shape,
     has_made_time,
     list_fields,
-    list_stored_fields,
 )
 from dayfile.layouts.physical import compile_physical, compile_value_names
 from dayfile.layouts.placements import compile_placement
@@ -34,7 +31,9 @@ from dayfile.layouts.plans import compile_plan
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
-from dayfile.layouts.words import Words
+from dayfile.layouts.unreadable import warn_of_times
+from dayfile.layouts.validation import validate
+from dayfile.layouts.vocabulary import Vocabulary, extend_vocabulary
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType, Version
@@ -42,40 +41,14 @@ from dayfile.model.field import STORED_TYPES, Field
 from dayfile.stores.registry import find_store, list_store_names
 from dayfile.timing.times import MADE_CLOCK
 
-__all__ = ["Layout", "Vocabulary", "extend_vocabulary", "read_layout"]
+__all__ = ["Layout", "compile_layout", "read_layout"]
 
 LARGEST_RECORD = 2**28
 """Bytes of a record; a table of such records would be of no use."""
 MOST_FIELD_DIMENSIONS = 8
 
-TIME32 = (
-    "h5py, netCDF4, xarray, astropy and MATLAB cannot read tables with a time32; write int32, or 'keeps: [time32]' at "
-    "the top of the layout if existing day files have it"
-)
-"""The warning of a layout with a field of the class of times of HDF5, which few libraries read."""
-logger = logging.getLogger(__name__)
-
 
 Section = TypeVar("Section", bound=BaseModel)
-
-
-class Vocabulary(Protocol):
-    """What the compiler needs from a format: its words, and a check of them against the rest of a layout."""
-
-    @property
-    def name(self) -> str:
-        """Its name under ``sources``."""
-
-    @property
-    def section(self) -> str:
-        """The section of a layout that has its words; empty if it has no words."""
-
-    @property
-    def words(self) -> type[Words] | None:
-        """The words of its section."""
-
-    def check(self, layout: Layout, document: Document) -> None:
-        """Compare its words with the rest of a layout; raise a LayoutError where they differ."""
 
 
 @dataclass(frozen=True)
@@ -147,91 +120,122 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), packag
     dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'?
     """
     document = Document.parse(text, name)
-    words = document.validate(extend_vocabulary(formats))
-    types = tuple(compile_types(words, document))
-    check_day_files(words, types, document)
-    check_tables(words, types, document)
-    warn_of_times(words, document)
-    layout = Layout(words, types, compile_plan(words, types, document, package))
-    for each in formats:
-        each.check(layout, document)
+    layout = compile_layout(document, formats, package)
+    document.raise_mistakes()
+    assert layout is not None  # noqa: S101 - without a mistake there is a layout
     return layout
 
 
-def warn_of_times(words: LayoutWords, document: Document) -> None:
-    """Warn of a field that few programs can read, unless the layout says that existing day files have it."""
-    for name, type_words in words.types.items():
-        for path, field in list_stored_fields(type_words.fields, ("types", name, "fields")):
-            if field.type == "time32" and field.type not in words.keeps:
-                logger.warning("%s: %s", document.locate((*path, "type")), TIME32)
-                return
+def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), package: str = "") -> Layout | None:
+    """Compile a layout, and collect its mistakes: those of the vocabulary first, then contradictions.
+
+    Parameters
+    ----------
+    document : Document
+        The file; its ``mistakes`` get what is wrong, except what only follows from another mistake.
+    formats : sequence of Vocabulary
+        The formats that add words to the vocabulary.
+    package : str
+        The package that it is a part of, whose functions it may name.
+
+    Returns
+    -------
+    Layout or None
+        The layout as far as it is sound; None if nothing of it is.
+    """
+    words = validate(document, extend_vocabulary(formats))
+    if words is None:
+        return None
+    known = len(document.mistakes)
+    clock = compile_general(words, document)
+    placed = len(document.mistakes) == known
+    types = tuple(compile_types(words, clock, document))
+    if placed:
+        with document.collect():
+            check_day_files(words, types, document)
+        with document.collect():
+            check_tables(words, types, document)
+    warn_of_times(words, document)
+    sound = {data_type.type: words.types[data_type.type] for data_type in types}
+    words = words.model_copy(update={"types": sound}) if len(sound) < len(words.types) else words
+    plan = None
+    with document.collect():
+        plan = compile_plan(words, types, document, package)
+    layout = Layout(words, types, plan)
+    for each in formats if sound else ():
+        with document.collect():
+            each.check(layout, document)
+    return layout
 
 
-def extend_vocabulary(formats: Sequence[Vocabulary]) -> type[LayoutWords]:
-    """Extend the vocabulary by the words of formats: their names under ``sources``, and a section of each."""
-    if not formats:
-        return LayoutWords
-    name: Any = Literal[tuple(each.name for each in formats)]
-    description = LayoutWords.model_fields["sources"].description
-    more: dict[str, Any] = {"sources": (tuple[name, ...], Word((), description=description))}
-    more |= {each.section: (each.words | None, None) for each in formats if each.words is not None}
-    return create_model("LayoutWords", __base__=LayoutWords, __doc__=LayoutWords.__doc__, **more)
+def compile_general(words: LayoutWords, document: Document) -> Clock:
+    """Check what a layout says of all types, and compile its clock; if that is wrong, a plain one."""
+    clock = Clock(np.datetime64("2000-01-01", "s"))
+    with document.collect():
+        clock = compile_clock(words.clock, words.day_begins, document, ("clock",))
+    with document.collect():
+        check_path(words.path, document)
+    with document.collect():
+        first, *rest = words.path.split("/")
+        if words.base and (not rest or "{" in first):
+            document.fail(
+                ("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none"
+            )
+    with document.collect():
+        check_nodes(words, document)
+    return clock
 
 
-def compile_types(words: LayoutWords, document: Document) -> Iterable[DataType]:
-    """Compile the data types of a layout; raise a LayoutError where it contradicts itself."""
-    clock = compile_clock(words.clock, words.day_begins, document, ("clock",))
-    valid = compile_valid(words, document, ())
-    check_path(words.path, document)
-    first, *rest = words.path.split("/")
-    if words.base and (not rest or "{" in first):
-        document.fail(("base",), f"it takes the place of the first directory of 'path', and {words.path!r} has none")
-    check_nodes(words, document)
+def compile_types(words: LayoutWords, clock: Clock, document: Document) -> Iterable[DataType]:
+    """Compile the data types of a layout that are sound; collect what contradicts itself."""
+    valid = None
+    with document.collect():
+        valid = compile_valid(words, document, ())
     codes: dict[str, str] = {}
     for name, type_words in words.types.items():
-        path: Path = ("types", name)
-        if type_words.code in codes:
-            problem = f"{type_words.code!r} is the code of {codes[type_words.code]!r} already"
-            document.fail((*path, "code"), problem)
-        codes[type_words.code] = name
-        own = type_words.clock
-        if own is None and "clock" in type_words.model_fields_set:
-            document.fail((*path, "clock"), EMPTY)
-        own_clock = clock if own is None else compile_clock(own, words.day_begins, document, (*path, "clock"))
-        data_type = compile_type(name, words, own_clock, document)
-        for index, version in enumerate(type_words.later):
+        check_codes(name, type_words, codes, document)
+        known, compiled = len(document.mistakes), None
+        with document.collect():
+            compiled = compile_type(name, words, clock, document)
+        if compiled is not None and len(document.mistakes) == known:
+            yield replace(compiled, plausible=compiled.plausible or valid)
+
+
+def check_codes(name: str, words: TypeWords, codes: dict[str, str], document: Document) -> None:
+    """Check that no other type has a code of a type, and add its codes to those that are taken."""
+    path: Path = ("types", name)
+    with document.collect():
+        if words.code in codes:
+            document.fail(
+                (*path, "code"), f"{words.code!r} is the code of {codes[words.code]!r} already; each type has its own"
+            )
+        codes[words.code] = name
+    for index, version in enumerate(words.later):
+        with document.collect():
             if codes.setdefault(version.code, name) != name:
                 document.fail((*path, "later", index, "code"), f"{version.code!r} is a code of another type already")
-        yield replace(
-            data_type,
-            versions=tuple(compile_versions(type_words, document, path)),
-            flags=(
-                *compile_flags(type_words, data_type.fields, words, document, path),
-                *compile_value_names(data_type.fields, words, document, list_fields(type_words, path)),
-            ),
-            elements=tuple(compile_elements(type_words, data_type.fields, document, path)),
-            packed=compile_packed(type_words, data_type.fields, words, document, path),
-            plausible=compile_valid(type_words, document, path) or valid,
-            plot=compile_plot(type_words, data_type.fields, document, path),
-            clock_doc=(own or words.clock).doc,
-        )
 
 
 def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document) -> DataType:
-    """Compile a data type, without its versions, flags, elements and packed buffer."""
+    """Compile a data type; where a field is wrong, all that does not depend on it is checked nevertheless."""
     path: Path = ("types", name)
     type_words = words.types[name]
     declared = list_fields(type_words, path)
+    known = len(document.mistakes)
+    own = type_words.clock
+    if own is None and "clock" in type_words.model_fields_set:
+        document.fail((*path, "clock"), EMPTY)
+    clock = clock if own is None else compile_clock(own, words.day_begins, document, (*path, "clock"))
     clock = replace(MADE_CLOCK, day_begins=clock.day_begins) if has_made_time(type_words) else clock
-    fields = tuple(compile_field(field, words, document, place) for place, field in declared.items())
-    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
-    if size > LARGEST_RECORD:
-        problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
-        document.fail((*path, "fields"), problem)
-    check_type(type_words, fields, tuple(declared), clock, document, path)
+    fields, wrong = compile_fields(declared, words, document, path)
+    check_names(type_words, fields, tuple(declared), document)
+    sure = len(document.mistakes)
+    first = {field.name: field for field in reversed(fields[: count_first_fields(type_words)])}
+    check_timing(type_words, first, clock, document, path)
     timing = compile_timing(type_words)
     fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
     fields = tuple(compile_physical(type_words, fields, document, declared))
+    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     data_type = DataType(
         instrument=words.instrument,
         type=name,
@@ -245,9 +249,46 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
         period=type_words.period,
         layout=f"{words.instrument} {words.version}",
         composed=timing if timing.is_composed else None,
+        versions=tuple(compile_versions(type_words, document, path)),
+        flags=(
+            *compile_flags(type_words, fields, words, document, path),
+            *compile_value_names(fields, words, document, declared),
+        ),
+        elements=tuple(compile_elements(type_words, fields, document, path)),
+        clock_doc=(own or words.clock).doc,
     )
-    check_store(data_type, tuple(declared), document, path)
-    return data_type
+    packed = plausible = plot = None
+    with document.collect():
+        packed = compile_packed(type_words, fields, words, document, path)
+    with document.collect():
+        plausible = compile_valid(type_words, document, path)
+    with document.collect():
+        plot = compile_plot(type_words, fields, document, path)
+    document.forget_consequences(wrong, sure)
+    check_store_name(type_words.store, document, path)
+    if len(document.mistakes) == known:
+        check_store(data_type, tuple(declared), document, path)
+    return replace(data_type, packed=packed, plausible=plausible, plot=plot)
+
+
+def compile_fields(
+    declared: Mapping[Path, FieldWords], words: LayoutWords, document: Document, path: Path
+) -> tuple[tuple[Field, ...], list[str]]:
+    """Compile the fields of a type, with a plain number for each that is wrong; return their names, too."""
+    fields: list[Field] = []
+    wrong: list[str] = []
+    for place, field in declared.items():
+        compiled = None
+        with document.collect():
+            compiled = compile_field(field, words, document, place)
+        if compiled is None:
+            wrong.append(field.name)
+        fields.append(compiled or Field(field.name, "uint32"))
+    size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
+    if size > LARGEST_RECORD:
+        problem = f"a record would have {plural(size, 'byte')}; {LARGEST_RECORD} is the most"
+        document.fail((*path, "fields"), problem)
+    return tuple(fields), wrong
 
 
 def compile_versions(type_words: TypeWords, document: Document, path: Path) -> Iterable[Version]:
@@ -308,39 +349,38 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
     if field.type == "char" or not field.default:
         return
     form = np.dtype(STORED_TYPES[field.type])
-    if form.kind in "iu" and not (
-        isinstance(field.default, int) and np.iinfo(form).min <= field.default <= np.iinfo(form).max
-    ):
-        document.fail((*path, "default"), f"{field.default} does not fit {field.type}")
+    if form.kind not in "iu":
+        return
+    limits = np.iinfo(form)
+    if not (isinstance(field.default, int) and limits.min <= field.default <= limits.max):
+        problem = f"{field.default} does not fit {field.type}, which goes from {limits.min} to {limits.max}"
+        document.fail((*path, "default"), problem)
 
 
-def check_type(
-    type_words: TypeWords,
-    fields: tuple[Field, ...],
-    places: tuple[Path, ...],
-    clock: Clock,
-    document: Document,
-    path: Path,
-) -> None:
-    """Check that field names are unique, and that time and end exist from the first version on."""
+def check_names(words: TypeWords, fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
+    """Check that the names of fields are unique."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):
-        if name in names[:index]:
-            made = name == MADE_TIME.name and has_made_time(type_words)
-            problem = (
-                "is the name of the time that is made and stored; use another one" if made else "is here a second time"
-            )
-            document.fail((*places[index], "name"), f"{name!r} {problem}")
-    first = names[: count_first_fields(type_words)]
-    check_timing(type_words, {name: fields[names.index(name)] for name in first}, clock, document, path)
+        with document.collect():
+            if name in names[:index]:
+                made = name == MADE_TIME.name and has_made_time(words)
+                problem = "here a second time; each field has a name of its own"
+                if made:
+                    problem = "the name of the time that is made and stored; use another one"
+                document.fail((*places[index], "name"), f"{name!r} is {problem}")
+
+
+def check_store_name(store: str, document: Document, path: Path) -> None:
+    """Check that a store exists."""
+    names = list_store_names()
+    with document.collect():
+        if store not in names:
+            document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
 
 
 def check_store(data_type: DataType, places: tuple[Path, ...], document: Document, path: Path) -> None:
-    """Check that the store exists and can hold records of the type."""
-    store, names = data_type.placement.store, list_store_names()
-    if store not in names:
-        document.fail((*path, "store"), f"{store!r} must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
-    problem = find_store(store).find_problem(data_type)
+    """Check that the store can hold records of the type."""
+    problem = find_store(data_type.placement.store).find_problem(data_type)
     if problem is None:
         return
     if problem.field:

@@ -73,11 +73,12 @@ def check_timing(words: TypeWords, fields: Mapping[str, Field], clock: Clock, do
     """Check that times are made of fields that exist from the first version on, and that these can hold them."""
     timing = compile_timing(words)
     for word, stamp in zip(("time", "end"), timing.stamps, strict=False):
-        for name in stamp.field_names:
-            if name not in fields:
-                document.fail((*path, word), f"{name!r} is not a field{suggest(name, fields)}")
-        if problem := find_stamp_problem(stamp, fields, clock):
-            document.fail((*path, word), problem)
+        with document.collect():
+            for name in stamp.field_names:
+                if name not in fields:
+                    document.fail((*path, word), f"{name!r} is not a field{suggest(name, fields)}")
+            if problem := find_stamp_problem(stamp, fields, clock):
+                document.fail((*path, word), problem)
 
 
 def compile_valid(words: LayoutWords | TypeWords, document: Document, path: Path) -> Plausible | None:

@@ -1,0 +1,1 @@
+"""What is wrong with installed plugins: everything at once, each with what helps."""

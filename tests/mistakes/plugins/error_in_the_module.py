@@ -1,0 +1,5 @@
+# name: sand
+# expect: ZeroDivisionError
+# fix: correct it
+RATE = 1 / 0
+plugin = None
