@@ -1,1 +1,21 @@
-"""What plugin authors get to test with."""
+"""What plugin authors get to test with: :class:`PluginContract`, and tools in the modules of this package.
+
+``PluginContract`` needs pytest, ``pip install 'dayfile[testing]'``, and is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dayfile.testing.conformance.kit import PluginContract
+
+__all__ = ["PluginContract"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dayfile.testing.conformance import kit
+
+    return getattr(kit, name)
