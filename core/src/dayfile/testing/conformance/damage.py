@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from dayfile.messages import plural
-from dayfile.model.batch import Rejected, Remark, Source
+from dayfile.model.batch import Rejected, Source
 from dayfile.testing.conformance.subject import Answer, InapplicableError, Subject
 
 __all__ = ["find_flip_problems", "find_resend_problems", "find_truncation_problems"]
@@ -60,29 +60,47 @@ class Tally:
 
 def find_truncation_problems(subject: Subject) -> Iterator[str]:
     """A source whose end was cut off is refused, or what is left of its last record is rejected."""
-    yield from find_damage_problems(subject, truncate)
+    tally = Tally()
+    for source, answer, _, what in decode_damaged(subject, truncate):
+        yield from find_answer_problems(answer, source, what)
+        if not answer.claimed or answer.failure or ends_whole(subject, source, answer):
+            continue
+        tally.lossy += 1
+        if not answer.says_more:
+            tally.silent.append(what)
+    if problem := tally.find_problem():
+        yield problem
+
+
+def ends_whole(subject: Subject, source: Source, answer: Answer) -> bool:
+    """Return whether a truncated source ends with a whole record: without its last byte, it gives fewer."""
+    shorter = subject.decode(replace(source, content=source.content[:-1]))
+    return sum(map(len, shorter.batches)) < sum(map(len, answer.batches))
 
 
 def find_flip_problems(subject: Subject) -> Iterator[str]:
     """A source with a flipped bit gives as many records as the good one, archived or rejected, or is refused."""
-    yield from find_damage_problems(subject, flip)
-
-
-def find_damage_problems(subject: Subject, damage: Damage) -> Iterator[str]:
-    """Decode damaged copies of the samples."""
     tally = Tally()
-    for source, answer, good, what in decode_damaged(subject, damage):
-        if answer.trouble:
-            yield f"{what}: {answer.trouble}; raise SourceError for what cannot be read"
+    for source, answer, good, what in decode_damaged(subject, flip):
+        yield from find_answer_problems(answer, source, what)
+        lost = good.count_records() - answer.count_records()
+        if not answer.claimed or answer.failure or lost <= 0:
             continue
-        for item in answer.rejected:
-            yield from (f"{what}: {problem}" for problem in find_place_problems(item, source))
-        if answer.claimed and not answer.refused and (lost := good.count_records() - answer.count_records()) > 0:
-            tally.lossy += 1
-            if is_silent(answer, lost, source.size / good.count_records()):
-                tally.silent.append(f"{what} ({plural(lost, 'record')} fewer)")
+        tally.lossy += 1
+        rejected = sum(len(item.content) for item in answer.rejected)
+        # Records that run into one another can be one Rejected: it has at least half the bytes of as many records.
+        if not answer.says_more or (answer.rejected and 2 * rejected < lost * source.size / good.count_records()):
+            tally.silent.append(f"{what} ({plural(lost, 'record')} fewer)")
     if problem := tally.find_problem():
         yield problem
+
+
+def find_answer_problems(answer: Answer, source: Source, what: str) -> Iterator[str]:
+    """Find what is wrong with the answer to a damaged source, whatever the damage."""
+    if answer.trouble:
+        yield f"{what}: {answer.trouble}; raise SourceError for what cannot be read"
+    for item in answer.rejected:
+        yield from (f"{what}: {problem}" for problem in find_place_problems(item, source))
 
 
 def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, Answer, Answer, str]]:
@@ -96,17 +114,6 @@ def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, A
             content, what = damage(bytes(sample.content), chance)
             source = replace(sample, content=content)
             yield source, subject.decode(source), good, f"{sample.name}, {what}"
-
-
-def is_silent(answer: Answer, lost: int, record_bytes: float) -> bool:
-    """Return whether nothing in an answer is about records that were lost.
-
-    A remark is enough. Several records that run into one another can be one Rejected, but then it has their bytes: half
-    of what the records take on average is enough.
-    """
-    if any(isinstance(item, Remark) for item in answer.items):
-        return False
-    return sum(len(item.content) for item in answer.rejected) < lost * record_bytes / 2
 
 
 def find_place_problems(item: Rejected, source: Source) -> Iterator[str]:

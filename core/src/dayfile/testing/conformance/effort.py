@@ -26,10 +26,10 @@ LEAST_SPEED = 5.0
 """MB of input that a plugin should decode a second."""
 MARGIN = 2
 """How many times slower than that it may look, as other programs may be at work too."""
-TRIES = 5
+TRIES = 3
 LEAST_SECONDS = 0.2
 """Time for which the speed is measured at least; samples may be small."""
-GROWN_BYTES = 8 * MB
+GROWN_BYTES = MB
 
 
 def find_memory_problems(subject: Subject, grow: Grow, large_bytes: int, memory_bytes: int) -> Iterator[str]:

@@ -108,18 +108,17 @@ class PluginContract:
     def subject(self, tmp_path_factory: pytest.TempPathFactory) -> Subject:
         """Load the plugin and its samples, once for all tests of a class."""
         if type(self) not in SUBJECTS:
-            SUBJECTS[type(self)] = self._load(tmp_path_factory)
+            SUBJECTS[type(self)] = self.load_subject(tmp_path_factory.mktemp("contract"))
         return SUBJECTS[type(self)]
 
-    def _load(self, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-        """Load the plugin and its samples; fail the test if that is not possible."""
+    def load_subject(self, directory: Path) -> Subject:
+        """Load the plugin and its samples into an empty directory; the test fails if that is not possible."""
         if not self.plugin:
             pytest.fail("give the name of the plugin: plugin = 'muon', or {'muon': plugin}", pytrace=False)
-        directory = tmp_path_factory.mktemp(self._get_name())
         try:
             plugins = load_plugins(self.plugin, self.beside)
             if plugins.failures:
-                pytest.fail("\n".join(failure.message for failure in plugins.failures), pytrace=False)
+                report([failure.message for failure in plugins.failures])
             given = self.sources or self.make_sources(plugins, make_directory(directory / "made"))
             samples = read_samples(given, make_directory(directory / "samples"))
         except DayfileError as error:

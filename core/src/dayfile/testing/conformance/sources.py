@@ -13,6 +13,7 @@ from random import Random
 from dayfile.engine.reading import LargeSource, State
 from dayfile.messages import list_some, plural
 from dayfile.model.batch import Source
+from dayfile.plugins import Failure
 from dayfile.testing.conformance.rows import compute_fingerprint
 from dayfile.testing.conformance.subject import Answer, Subject
 
@@ -158,14 +159,11 @@ def find_block_problems(subject: Subject) -> Iterator[str]:
 
 def decode_watching(subject: Subject, source: Source) -> tuple[Answer, bool]:
     """Decode a source; return the answer, and whether a batch was changed after it had been returned."""
-    before = []
-    for name, given in subject.plugins.decode(source, subject.settings, in_blocks=True):
-        if name == subject.name and not hasattr(given, "message"):
-            try:
-                before = [compute_fingerprint(item) for item in given]
-            except Exception:  # noqa: BLE001 - it comes again below, where it is counted
-                before = []
     answer = subject.decode(source)
+    before: list[str] = []
+    for name, given in subject.plugins.decode(source, subject.settings, in_blocks=True):
+        if name == subject.name and not isinstance(given, Failure) and answer.failure is None:
+            before = list(map(compute_fingerprint, given))
     after = list(map(compute_fingerprint, answer.items))
     return answer, bool(before) and before != after
 

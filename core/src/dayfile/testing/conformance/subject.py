@@ -61,6 +61,11 @@ class Answer:
         return [item for item in self.items if isinstance(item, Rejected)]
 
     @property
+    def says_more(self) -> bool:
+        """Whether it says something beside the records: that some are rejected, or a remark."""
+        return any(not isinstance(item, Batch) for item in self.items)
+
+    @property
     def refused(self) -> bool:
         """Whether it refused the whole source, as it may."""
         return self.failure is not None and self.failure.error in REFUSALS
