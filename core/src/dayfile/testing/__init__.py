@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dayfile.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from dayfile.testing.conformance.kit import PluginContract
 
@@ -16,6 +18,12 @@ __all__ = ["PluginContract"]
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dayfile.testing.conformance import kit
-
+    try:
+        from dayfile.testing.conformance import kit
+    except ModuleNotFoundError as error:
+        if error.name != "pytest":
+            raise
+        raise MissingExtraError(
+            f"{name} needs pytest, which is not installed: pip install 'dayfile[testing]'"
+        ) from error
     return getattr(kit, name)

@@ -3,3 +3,7 @@
 A rule is a function that gets a :class:`~dayfile.testing.conformance.subject.Subject`, yields a line for each problem,
 and raises :class:`~dayfile.testing.conformance.subject.InapplicableError` if the plugin has nothing that it is about.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []

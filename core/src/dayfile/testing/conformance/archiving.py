@@ -64,7 +64,7 @@ def find_put_problems(subject: Subject) -> Iterator[str]:
     with other.putting() as put:
         for name in subject.archived.archive.types():
             refused = 0
-            for records in split_by_key(subject.archived.archive.read(name)):
+            for records in split_records(subject.archived.archive.read(name)):
                 refused += int((put(name, records) == Status.REJECTED).sum())
             if refused:
                 yield f"{name}: {plural(refused, 'record')} that can be read have no time when they are put"
@@ -73,7 +73,7 @@ def find_put_problems(subject: Subject) -> Iterator[str]:
     )
 
 
-def split_by_key(records: Records) -> Iterator[Records]:
+def split_records(records: Records) -> Iterator[Records]:
     """Split records into those of each key, as they are put."""
     if not records.keys:
         yield records

@@ -9,7 +9,7 @@ from random import Random
 
 from dayfile.messages import plural
 from dayfile.model.batch import Rejected, Source
-from dayfile.testing.conformance.subject import Answer, InapplicableError, Subject
+from dayfile.testing.conformance.subject import Response, InapplicableError, Subject
 
 __all__ = ["find_flip_problems", "find_resend_problems", "find_truncation_problems"]
 
@@ -72,7 +72,7 @@ def find_truncation_problems(subject: Subject) -> Iterator[str]:
         yield problem
 
 
-def ends_whole(subject: Subject, source: Source, answer: Answer) -> bool:
+def ends_whole(subject: Subject, source: Source, answer: Response) -> bool:
     """Return whether a truncated source ends with a whole record: without its last byte, it gives fewer."""
     shorter = subject.decode(replace(source, content=source.content[:-1]))
     return sum(map(len, shorter.batches)) < sum(map(len, answer.batches))
@@ -95,7 +95,7 @@ def find_flip_problems(subject: Subject) -> Iterator[str]:
         yield problem
 
 
-def find_answer_problems(answer: Answer, source: Source, what: str) -> Iterator[str]:
+def find_answer_problems(answer: Response, source: Source, what: str) -> Iterator[str]:
     """Find what is wrong with the answer to a damaged source, whatever the damage."""
     if answer.trouble:
         yield f"{what}: {answer.trouble}; raise SourceError for what cannot be read"
@@ -103,7 +103,7 @@ def find_answer_problems(answer: Answer, source: Source, what: str) -> Iterator[
         yield from (f"{what}: {problem}" for problem in find_place_problems(item, source))
 
 
-def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, Answer, Answer, str]]:
+def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, Response, Response, str]]:
     """Yield damaged copies of the samples, the answers to them and to the good samples, and what the damage is."""
     each = max(LEAST_COPIES, subject.copies // len(subject.samples))
     chance = Random(len(subject.samples[0].content))  # noqa: S311 - not a secret

@@ -13,7 +13,7 @@ from dayfile.testing.conformance.subject import InapplicableError, Subject
 
 __all__ = ["find_simulation_problems", "find_type_problems", "find_unsafe_paths"]
 
-DAYS = [FIRST_DAY, LAST_DAY, *np.arange("2023-12-30", "2024-03-02", dtype="datetime64[D]")]
+LOCATED_DAYS = [FIRST_DAY, LAST_DAY, *np.arange("2023-12-30", "2024-03-02", dtype="datetime64[D]")]
 """Days whose day files are located: at the ends of time, and those of two months with the turn of a leap year."""
 
 
@@ -44,7 +44,7 @@ def find_unsafe_paths(subject: Subject) -> Iterator[str]:
     """Each day of a data type has a day file of its own, below the archive."""
     for name, data_type in subject.own_types.items():
         located: dict[str, np.datetime64] = {}
-        for day in DAYS:
+        for day in LOCATED_DAYS:
             path = subject.plugins.locate_file(data_type, day)
             if subject.plugins.locate_file(data_type, day) != path:
                 yield f"locate_file gives {name} of {day} one path, and then another"
@@ -58,7 +58,7 @@ def find_unsafe_paths(subject: Subject) -> Iterator[str]:
 def find_simulation_problems(subject: Subject) -> Iterator[str]:
     """The same day and seed simulate the same files, which the plugin recognises."""
     contents = []
-    day = find_first_day(subject)
+    day = find_sample_day(subject)
     for number in range(2):
         directory = subject.directory / f"simulated-{number}"
         directory.mkdir()
@@ -72,7 +72,7 @@ def find_simulation_problems(subject: Subject) -> Iterator[str]:
             yield f"simulate({day}, seed 7) wrote {path} with other bytes the second time"
 
 
-def find_first_day(subject: Subject) -> np.datetime64:
+def find_sample_day(subject: Subject) -> np.datetime64:
     """Find the first day of the samples."""
     typed = [(subject.classify(batch), batch) for answer in subject.answers for batch in answer.batches]
     days = [data_type.clock.days(data_type.count(batch.records)).min() for data_type, batch in typed]

@@ -26,7 +26,7 @@ LEAST_SPEED = 5.0
 """MB of input that a plugin should decode a second."""
 MARGIN = 2
 """How many times slower than that it may look, as other programs may be at work too."""
-TRIES = 3
+SPEED_TRIES = 3
 LEAST_SECONDS = 0.2
 """Time for which the speed is measured at least; samples may be small."""
 GROWN_BYTES = MB
@@ -123,7 +123,7 @@ def measure_speed(subject: Subject, grow: Grow) -> float:
     grown = grow_sample(subject, grow, GROWN_BYTES)
     sources = list(subject.samples) if grown is None else [Source(grown[1], grown[0].name, grown[1].read_bytes())]
     best = 0.0
-    for _ in range(TRIES):
+    for _ in range(SPEED_TRIES):
         best = max(best, measure_once(subject, sources))
         if best >= LEAST_SPEED:
             break

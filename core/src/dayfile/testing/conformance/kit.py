@@ -14,7 +14,7 @@ from dayfile.errors import DayfileError
 from dayfile.model.batch import Source
 from dayfile.plugins import Plugins
 from dayfile.testing.conformance import archiving, damage, declarations, effort, manners, sources
-from dayfile.testing.conformance.subject import InapplicableError, Subject, read_samples
+from dayfile.testing.conformance.subject import InapplicableError, Subject, write_samples
 
 __all__ = ["PluginContract"]
 
@@ -116,11 +116,12 @@ class PluginContract:
         if not self.plugin:
             pytest.fail("give the name of the plugin: plugin = 'muon', or {'muon': plugin}", pytrace=False)
         try:
-            plugins = load_plugins(self.plugin, self.beside)
+            plugins = load_tested(self.plugin, self.beside)
             if plugins.failures:
                 report([failure.message for failure in plugins.failures])
-            given = self.sources or self.make_sources(plugins, make_directory(directory / "made"))
-            samples = read_samples(given, make_directory(directory / "samples"))
+            made = directory / "made"
+            made.mkdir()
+            samples = write_samples(self.sources or self.make_sources(plugins, made), directory / "samples")
         except DayfileError as error:
             pytest.fail(str(error), pytrace=False)
         return Subject(
@@ -227,7 +228,7 @@ class PluginContract:
         report(problems)
 
 
-def load_plugins(plugin: str | Mapping[str, object], beside: Sequence[str] | Mapping[str, object]) -> Plugins:
+def load_tested(plugin: str | Mapping[str, object], beside: Sequence[str] | Mapping[str, object]) -> Plugins:
     """Load the plugin under test with those beside it; UsageError if one is not installed."""
     if isinstance(plugin, str) and not isinstance(beside, Mapping):
         return choose_plugins([*beside, plugin])
@@ -236,12 +237,6 @@ def load_plugins(plugin: str | Mapping[str, object], beside: Sequence[str] | Map
     if isinstance(plugin, Mapping) and not beside:
         return choose_plugins(plugin)
     pytest.fail("give plugin and beside in one form: both as names, or both as objects by name", pytrace=False)
-
-
-def make_directory(path: Path) -> Path:
-    """Make a directory and return it."""
-    path.mkdir()
-    return path
 
 
 def keep(rule: Rule, subject: Subject) -> None:

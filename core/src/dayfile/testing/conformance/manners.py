@@ -92,7 +92,7 @@ WATCHER = Watcher()
 
 def find_outside_writes(subject: Subject) -> Iterator[str]:
     """Decoding writes no file, opens no connection and starts no program; archiving writes in the archive only."""
-    list_before = list_files(subject.directory)
+    list_before = survey_files(subject.directory)
     temporary = Path(tempfile.gettempdir())
     allowed = [] if subject.directory.is_relative_to(temporary) else [temporary]
     with WATCHER.watch(*allowed) as found:
@@ -102,7 +102,7 @@ def find_outside_writes(subject: Subject) -> Iterator[str]:
                 days = data_type.clock.days(data_type.count(batch.records[:1]))
                 subject.plugins.locate_file(data_type, days[0])
     yield from (f"while sources were decoded, something {each}" for each in dict.fromkeys(found))
-    new = sorted(list_files(subject.directory) - list_before)
+    new = sorted(survey_files(subject.directory) - list_before)
     yield from (f"while sources were decoded, {path} was made or changed" for path, *_ in new)
     archive = subject.create_archive("watched")
     root = archive.root.path
@@ -110,7 +110,7 @@ def find_outside_writes(subject: Subject) -> Iterator[str]:
         archived = subject.take(archive, subject.samples)
     yield from (f"while sources were archived, something {each}" for each in dict.fromkeys(found))
     day_files = {str(root / path) for path in archived.day_files}
-    for path, *_ in sorted(list_files(root)):
+    for path, *_ in sorted(survey_files(root)):
         if path not in day_files and may_be_foreign(Path(path).relative_to(root)):
             yield f"while sources were archived, {Path(path).relative_to(root)} was made, which is no day file"
 
@@ -121,7 +121,7 @@ def may_be_foreign(path: Path) -> bool:
     return (bool(below) and first not in DIRECTORIES and not first.startswith(".")) or may_be_day_file(str(path))
 
 
-def list_files(directory: Path) -> set[tuple[str, int, int]]:
+def survey_files(directory: Path) -> set[tuple[str, int, int]]:
     """List the files below a directory, with size and time of change."""
     found = set()
     for path in directory.rglob("*"):

@@ -15,7 +15,7 @@ from dayfile.messages import list_some, plural
 from dayfile.model.batch import Source
 from dayfile.plugins import Failure
 from dayfile.testing.conformance.rows import compute_fingerprint
-from dayfile.testing.conformance.subject import Answer, Subject
+from dayfile.testing.conformance.subject import Response, Subject
 
 __all__ = [
     "find_block_problems",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 MOST_BLOCKS = 150
-MOST_SAMPLES = 8
+MOST_IN_BLOCKS = 8
 FOREIGN = {
     "picture.png": b"\x89PNG\r\n\x1a\n" + bytes(100),
     "page.html": b"<!doctype html><title>Not found</title>\n",
@@ -94,16 +94,16 @@ def find_unaccounted_records(subject: Subject) -> Iterator[str]:
                 f"{sample.name}: {plural(len(gaps), 'record')} of {code} neither archived nor rejected: "
                 f"{list_some(map(str, gaps), most=5)}"
                 for code, numbers in by_code.items()
-                if (gaps := find_gaps(set(numbers)))
+                if (gaps := find_missing_numbers(set(numbers)))
             )
 
 
 def is_complete(by_code: dict[str, list[int]]) -> bool:
     """Return whether numbers have no gap: those of all codes together, or those of each."""
-    return not find_gaps({number for numbers in by_code.values() for number in numbers})
+    return not find_missing_numbers({number for numbers in by_code.values() for number in numbers})
 
 
-def find_gaps(numbers: set[int]) -> list[int]:
+def find_missing_numbers(numbers: set[int]) -> list[int]:
     """Find the numbers that are missing below the greatest one."""
     return [] if not numbers or len(numbers) == max(numbers) + 1 else sorted(set(range(max(numbers))) - numbers)
 
@@ -140,7 +140,7 @@ def elsewhere(directory: Path) -> Iterator[None]:
 
 def find_block_problems(subject: Subject) -> Iterator[str]:
     """A source that is read in blocks, of whatever size, gives the records that it gives as a whole."""
-    for sample in subject.choose(MOST_SAMPLES):
+    for sample in subject.choose(MOST_IN_BLOCKS):
         cut = replace(sample, content=sample.content[: sample.size * 2 // 3])
         for source in (sample, cut):
             whole = subject.summarise(subject.decode(source))
@@ -157,7 +157,7 @@ def find_block_problems(subject: Subject) -> Iterator[str]:
                     yield f"{sample.name}{what} in blocks of {plural(size, 'byte')}: other {list_some(differ, most=3)}"
 
 
-def decode_watching(subject: Subject, source: Source) -> tuple[Answer, bool]:
+def decode_watching(subject: Subject, source: Source) -> tuple[Response, bool]:
     """Decode a source; return the answer, and whether a batch was changed after it had been returned."""
     answer = subject.decode(source)
     before: list[str] = []

@@ -21,7 +21,7 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings, from_program, resolve
 from dayfile.testing.conformance.rows import Row, list_batch_rows, list_read_rows, summarise_items
 
-__all__ = ["Answer", "Archived", "InapplicableError", "Subject", "read_samples"]
+__all__ = ["Response", "Archived", "InapplicableError", "Subject", "write_samples"]
 
 Item = Batch | Rejected | Remark
 REFUSALS = {SourceError.__name__}
@@ -33,8 +33,8 @@ class InapplicableError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer of a plugin to one source.
+class Response:
+    """What a plugin makes of one source.
 
     Parameters
     ----------
@@ -153,11 +153,11 @@ class Subject:
         return {name: each for name, each in self.plugins.data_types.items() if self.plugins.owners[name] == self.name}
 
     @cached_property
-    def answers(self) -> list[Answer]:
-        """The answers to the samples, in their order."""
+    def answers(self) -> list[Response]:
+        """What the plugin makes of the samples, in their order."""
         return [self.decode(sample) for sample in self.samples]
 
-    def decode(self, source: Source) -> Answer:
+    def decode(self, source: Source) -> Response:
         """Ask the plugin for the records of a source, in blocks if it can."""
         failures = list[Failure]()
         items = list[Item]()
@@ -165,12 +165,12 @@ class Subject:
         for name, answer in self.plugins.decode(source, self.settings, in_blocks=True):
             if isinstance(answer, Failure):
                 if name in (self.name, "dayfile"):
-                    return Answer(claimed=True, failure=answer)
+                    return Response(claimed=True, failure=answer)
             elif name == self.name:
                 claimed = True
                 with collect_failures(name, failures):
                     items.extend(answer)
-        return Answer(claimed, items, failures[0] if failures else None)
+        return Response(claimed, items, failures[0] if failures else None)
 
     def classify(self, batch: Batch) -> DataType:
         """Find the data type of a batch; PluginError if it has none, or does not fit it."""
@@ -180,7 +180,7 @@ class Subject:
         """List the records of a batch as rows that can be compared; PluginError as for :meth:`classify`."""
         return list_batch_rows(batch, self.classify(batch))
 
-    def summarise(self, answer: Answer) -> dict[str, list[Any]]:
+    def summarise(self, answer: Response) -> dict[str, list[Any]]:
         """Summarise an answer, so that it does not matter how many batches its records are in."""
         failure = {"failure": [answer.failure.error]} if answer.failure else {}
         return {**summarise_items(answer.items, self.list_rows), **failure}
@@ -209,8 +209,8 @@ class Subject:
         return self.archive("archive", self.samples)
 
 
-def read_samples(given: object, directory: Path) -> list[Source]:
-    """Read sample sources, and write those that are bytes into a directory.
+def write_samples(given: object, directory: Path) -> list[Source]:
+    """Write sample sources that are bytes into a directory, and read all of them.
 
     Parameters
     ----------
