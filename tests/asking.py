@@ -1,0 +1,95 @@
+"""Requests to an application of ``dayfile web`` in this process, called as a server calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from dayfile import open_archive
+from dayfile.settings import CoreSettings
+from dayfile.web.application import make_site
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its status, headers by their names in small letters, and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The object in the body."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> int:
+        """The code of HAPI."""
+        return self.json["status"]["code"]
+
+
+def make_reading_site(archive: Path, **given: object) -> Starlette:
+    """Return what ``dayfile web`` serves; settings by their names with ``_`` for the dot."""
+    return make_site(partial(open_archive, archive), CoreSettings(**given))
+
+
+def call(
+    app: Starlette,
+    path: str,
+    query: bytes = b"",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    client: str = "203.0.113.9",
+) -> Reply:
+    """Send a request to an application."""
+    sent: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        ended = asyncio.Event()
+
+        async def receive() -> dict[str, object]:
+            if received:
+                await ended.wait()
+                return {"type": "http.disconnect"}
+            received.append(1)
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        received: list[int] = []
+        given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "scheme": "http",
+            "server": ("archive.example", 80),
+            "client": (client, 4711),
+            "headers": [(b"host", b"archive.example"), *given],
+            "query_string": query,
+        }
+        await app(scope, receive, send)
+        ended.set()
+
+    asyncio.run(run())
+    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Reply(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def ask_hapi(app: Starlette, word: str, headers: Mapping[str, str] | None = None, **words: object) -> Reply:
+    """Send a request to HAPI: ``ask_hapi(app, "info", dataset="muon.hits")``."""
+    return call(app, f"/hapi/{word}", urlencode(words).encode(), headers=headers)
