@@ -1,4 +1,4 @@
-"""Requests to an application of ``dayfile web`` in this process, called as a server calls it."""
+"""Requests to an application of ``dayfile web`` in this process, called as a server calls it, and what it is asked for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from dayfile import open_archive
+import numpy as np
+
+from dayfile import DataType, Instrument, open_archive
 from dayfile.settings import CoreSettings
 from dayfile.web.application import make_site
+from instruments import TELESCOPE
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from starlette.applications import Starlette
 
 
@@ -93,3 +97,31 @@ def call(
 def ask_hapi(app: Starlette, word: str, headers: Mapping[str, str] | None = None, **words: object) -> Reply:
     """Send a request to HAPI: ``ask_hapi(app, "info", dataset="muon.hits")``."""
     return call(app, f"/hapi/{word}", urlencode(words).encode(), headers=headers)
+
+
+DAY_SECOND = 57801601
+"""Clock value of the first second of 1997-10-31."""
+WHOLE = {"start": "1997-10-31", "stop": "1997-11-01"}
+
+
+def make_rates(count: int) -> tuple[Instrument, DataType, npt.NDArray[Any]]:
+    """Make rates of a day with every kind of value, in the order of their times; the first two have the same."""
+    instrument = Instrument(TELESCOPE, "muon.yaml")
+    (rates,) = instrument.layout.types
+    random = np.random.default_rng(7)
+    records = np.zeros(count, rates.dtype)
+    records["second"] = DAY_SECOND + np.sort(random.integers(0, 86400, count))
+    records["nanosecond"] = 5 * np.arange(count)
+    records["second"][1] = records["second"][0]
+    records["nanosecond"][1] = records["nanosecond"][0]
+    records["counts"] = random.integers(-5, 30, (count, 3))
+    records["counts"][:3, 0] = -1, -999, 4
+    records["grid"] = random.normal(size=(count, 2, 2))
+    records["grid"][0] = [[np.nan, 0.1], [np.inf, -np.inf]]
+    records["pressure"] = random.integers(-(2**31), 2**31, count)
+    records["level"] = random.normal(size=count) * 1e300
+    records["label"][:5] = [b"a,b", b'"', b"x\ny", "é".encode(), b""]
+    records["good"] = random.integers(0, 2, count)
+    records["quality"] = random.integers(0, 256, count)
+    records["large"] = np.uint64(2**63 + 5) + np.arange(count, dtype=np.uint64)
+    return instrument, rates, records
