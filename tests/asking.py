@@ -1,4 +1,4 @@
-"""Requests to an application of ``dayfile web`` in this process, called as a server calls it, and what it is asked for."""
+"""Requests to an application of ``dayfile web`` in this process, as from a server, and what it is asked for."""
 
 from __future__ import annotations
 

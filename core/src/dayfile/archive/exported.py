@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dayfile.archive.day_tables import read_day
-from dayfile.archive.exporting import select_records
+from dayfile.archive.exporting import SMALL_WINDOW_BYTES, select_records
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.inventory import Inventory
 from dayfile.errors import StorageError, UsageError
@@ -113,7 +113,10 @@ class Exported(Inventory):
             return self._export_day(data_type, target, name, exporter, parse_date(day), byte_order)
         begin, end = find_range(start, stop, day)
         readers = self.plugins.blob_readers(described)
-        selection = select_records(self, data_type, begin, end, fields=fields, where=where, readers=readers, **keys)
+        window = SMALL_WINDOW_BYTES
+        selection = select_records(
+            self, data_type, begin, end, fields=fields, where=where, readers=readers, window_bytes=window, **keys
+        )
         counted = [0]
         selection = replace(selection, read=partial(count_pieces, selection, counted))
         if isinstance(target, Path):

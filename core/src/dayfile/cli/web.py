@@ -35,14 +35,14 @@ def web(
     Exit codes: 0 it was stopped, 2 wrong usage or settings, or no archive.
     """
     from dayfile.api import open_archive
-    from dayfile.configuration import configure
+    from dayfile.configuration import configure_reading
     from dayfile.cores import available_cores
     from dayfile.errors import DayfileError
     from dayfile.logs import log_as
     from dayfile.problems import collect_errors, combine
     from dayfile.web.application import make_site
 
-    root, loaded, settings = configure(archive, plugins, set_ or [], config)
+    root, loaded, settings = configure_reading(archive, plugins, set_ or [], config)
     problems: list[DayfileError] = []
     with collect_errors(problems):
         log_as("web", settings.core, default="info")

@@ -7,11 +7,11 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
@@ -89,7 +89,7 @@ def answer_records(
     blocks: Iterator[bytes],
     headers: dict[str, str],
     media_type: str,
-    gate: asyncio.Semaphore,
+    pool: Executor,
     room: AsyncExitStack,
     seconds: float,
 ) -> StreamingResponse:
@@ -103,27 +103,23 @@ def answer_records(
         Headers of the answer.
     media_type : str
         What it is.
-    gate : asyncio.Semaphore
-        How many blocks are made at once, as that is work for the processor.
+    pool : Executor
+        What makes blocks, a few at a time, as that is work for the processor.
     room : AsyncExitStack
         Closed when the answer has ended, in whatever way.
     seconds : float
         How long the client may take.
     """
-    return RecordsResponse(iterate(blocks, gate), headers=headers, media_type=media_type, room=room, seconds=seconds)
+    return RecordsResponse(iterate(blocks, pool), headers=headers, media_type=media_type, room=room, seconds=seconds)
 
 
-async def iterate(blocks: Iterator[bytes], gate: asyncio.Semaphore) -> AsyncIterator[bytes]:
-    """Yield blocks that are made in threads, a few at a time; the next one while the client takes one."""
-
-    async def make() -> bytes | None:
-        async with gate:
-            return await run_in_threadpool(next, blocks, None)
-
-    coming = asyncio.create_task(make())
+async def iterate(blocks: Iterator[bytes], pool: Executor) -> AsyncIterator[bytes]:
+    """Yield blocks that are made in threads; the next one while the client takes one."""
+    loop = asyncio.get_running_loop()
+    coming = loop.run_in_executor(pool, next, blocks, None)
     try:
         while (block := await coming) is not None:
-            coming = asyncio.create_task(make())
+            coming = loop.run_in_executor(pool, next, blocks, None)
             yield block
     finally:
         coming.cancel()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dayfile.errors import DayfileError, MissingExtraError
 from dayfile.serving.health import HEALTH_PATH
@@ -30,11 +31,12 @@ __all__ = ["make_site"]
 
 WEB_LIBRARIES = "starlette", "uvicorn", "httptools", "zstandard"
 NEEDS_WEB = 'reading over HTTP needs an extra; install it with: pip install "dayfile[web]"'
-BLOCKS_AT_ONCE = 2
-"""Blocks of records that a process makes at once: one is read while another is written."""
+THREADS = 2
+"""What a process does at once: one reads while another writes. Each thread keeps memory of its own."""
 TURN_SECONDS = 10.0
 """Seconds that a request for records waits for its turn."""
 
+Result = TypeVar("Result")
 Pairs = Iterable[tuple[str, str]]
 """The words of a request."""
 Metadata = tuple[dict[str, object], int | None]
@@ -157,7 +159,7 @@ class Site:
         self.settings = settings
         self.places = Places(settings.web_answers_per_address, Proxies(settings.serve_proxies))
         self.turns = asyncio.Semaphore(settings.web_answers)
-        self.gate = asyncio.Semaphore(BLOCKS_AT_ONCE)
+        self.pool = ThreadPoolExecutor(THREADS)  # its threads begin with the first request, after the fork
 
     def open(self) -> Hapi:
         """Open the archive for a request."""
@@ -165,19 +167,27 @@ class Site:
 
         return Hapi(self.reopen(), self.settings)
 
-    def show_health(self, request: Request) -> Response:  # noqa: ARG002 - a route takes it
+    async def _run(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Call a function in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+
+    async def show_health(self, request: Request) -> Response:  # noqa: ARG002 - a route takes it
         """Answer ``/healthz``: 200 if the archive can be read, else 503."""
         from starlette.responses import PlainTextResponse
 
         try:
-            self.reopen().types()
+            await self._run(lambda: self.reopen().types())
         except DayfileError as error:
             logger.error("the archive cannot be read: %s", error)  # noqa: TRY400 - no bug
             return PlainTextResponse("the archive cannot be read; the log says why\n", 503)
         return PlainTextResponse("ok\n")
 
-    def show_page(self, request: Request) -> Response:
+    async def show_page(self, request: Request) -> Response:
         """Answer ``/`` and ``/hapi``."""
+        return await self._run(self._write_page, request)
+
+    def _write_page(self, request: Request) -> Response:
+        """Write the plain page."""
         from starlette.responses import HTMLResponse
 
         from dayfile.web.page import PAGE_POLICY, write_page
@@ -193,8 +203,12 @@ class Site:
         }
         return HTMLResponse(page, headers=headers)
 
-    def send_metadata(self, request: Request) -> Response:
+    async def send_metadata(self, request: Request) -> Response:
         """Answer ``about``, ``capabilities``, ``catalog`` and ``info``, and any other address with an error."""
+        return await self._run(self._write_metadata, request)
+
+    def _write_metadata(self, request: Request) -> Response:
+        """Find and write the answer."""
         from dayfile.web.answers import answer_metadata
 
         word = request.path_params["word"].rstrip("/")
@@ -207,7 +221,6 @@ class Site:
 
     async def send_records(self, request: Request) -> Response:
         """Answer ``data``."""
-        from starlette.concurrency import run_in_threadpool
         from starlette.responses import Response
 
         from dayfile.web.answers import answer_records, is_known, make_headers
@@ -219,17 +232,17 @@ class Site:
         async with AsyncExitStack() as stack:
             stack.enter_context(self.places.take(request.client.host if request.client else ""))
             await self._wait_for_turn(stack)
-            hapi, prepared = await run_in_threadpool(self._prepare, query)
+            hapi, prepared = await self._run(self._prepare, query)
             headers = make_headers(prepared.version, prepared.changed, encoding)
             if is_known(request.headers, headers):
                 return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
             media_type = ENCODERS[query.form].media_type
             if request.method == "HEAD":
                 return Response(headers=headers, media_type=media_type)
-            answered: Answered = await run_in_threadpool(hapi.read, prepared)
+            answered: Answered = await self._run(hapi.read, prepared)
             blocks = compress(answered.write(), encoding)
             return answer_records(
-                blocks, headers, media_type, self.gate, stack.pop_all(), self.settings.web_answer_seconds
+                blocks, headers, media_type, self.pool, stack.pop_all(), self.settings.web_answer_seconds
             )
 
     async def _wait_for_turn(self, stack: AsyncExitStack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,6 +33,13 @@ class Encoder:
     parameters: Sequence[Parameter]
     header: Mapping[str, object] | None
     media_type: ClassVar[str] = ""
+    values_at_once: ClassVar[int] = 100_000
+    """Values that are written at once: as text each takes some dozens of bytes meanwhile."""
+
+    def count_rows(self) -> int:
+        """Return how many records to write at once."""
+        values = sum(math.prod(parameter.size) for parameter in self.parameters)
+        return max(1, self.values_at_once // values)
 
     def begin(self) -> bytes:
         """Return what comes before the first record: by default the header, in lines with a hash."""
@@ -92,6 +100,7 @@ class BinaryEncoder(Encoder):
     """Writes records of one length, without gaps."""
 
     media_type = "application/octet-stream"
+    values_at_once = 1_000_000
 
     def encode(self, records: RecordTable, *, first: bool) -> bytes:  # noqa: ARG002
         """Return the bytes of some records."""

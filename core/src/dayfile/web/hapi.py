@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["HAPI_VERSION", "Answered", "Hapi", "Prepared"]
 
 HAPI_VERSION = "3.3"
+ANSWER_BYTES = 6 * 2**20
+"""Bytes of records, about, that an answer holds while its client takes them."""
 UNKNOWN_CONTACT = "not given; ask whoever gave you this address"
 """What ``about`` has to say where ``web.contact`` is not set."""
 
@@ -92,13 +94,20 @@ class Answered:
     def write(self) -> Iterator[bytes]:
         """Yield the body in blocks."""
         block, first = self.encoder.begin(), True
-        for records in self.pieces:
+        for records in split(self.pieces, self.encoder.count_rows()):
             block += self.encoder.encode(records, first=first)
             first = False
             yield block
             block = b""
         if block := block + self.encoder.end():
             yield block
+
+
+def split(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
+    """Yield pieces in parts of at most so many records."""
+    for records in pieces:
+        for start in range(0, len(records), rows):
+            yield records[start : start + rows]
 
 
 class Hapi:
@@ -255,7 +264,8 @@ def read_range(archive: Archive, dataset: Dataset, fields: list[str] | None, que
             dataset.data_type.clock.read(text)
         except TimeError as error:
             raise RequestError(code, "no leap second is known there") from error
-    selection = select_records(archive, name, query.start.text, query.stop.text, fields=fields, **dataset.arguments)
+    span = query.start.text, query.stop.text
+    selection = select_records(archive, name, *span, fields=fields, window_bytes=ANSWER_BYTES, **dataset.arguments)
     return iter(selection.read())
 
 
