@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,9 +42,9 @@ class Reply:
         return self.json["status"]["code"]
 
 
-def make_reading_site(archive: Path, **given: object) -> Starlette:
-    """Return what ``dayfile web`` serves; settings by their names with ``_`` for the dot."""
-    return make_site(partial(open_archive, archive), CoreSettings(**given))
+def make_reading_site(archive: Path, pages: Sequence[object] = (), **given: object) -> Starlette:
+    """Return what ``dayfile web`` serves, with pages of plugins; settings by their names with ``_`` for the dot."""
+    return make_site(partial(open_archive, archive), CoreSettings(**given), pages)
 
 
 def call(
