@@ -29,11 +29,11 @@ import numpy as np
 sys.path.insert(0, sys.argv[2])
 from asking import make_rates, DAY_SECOND
 from dayfile import open_archive
-instrument, rates, records = make_rates(200)
+instrument, rates, records = make_rates(20)
 archive = open_archive(sys.argv[1], plugins={"muon": instrument}, settings={"publish.after": 0.1, "watch.settle": 0})
 print("begins", flush=True)
 for number in range(10**6):
-    records["second"] = DAY_SECOND + (np.arange(200) + 200 * number) % 86400
+    records["second"] = DAY_SECOND + (np.arange(20) + 20 * number) % 86400
     records["large"] = number
     archive.put("muon.rates", records)
     time.sleep(0.2)

@@ -33,10 +33,10 @@ WEB_LIBRARIES = "starlette", "uvicorn", "httptools", "zstandard"
 NEEDS_WEB = 'reading over HTTP needs an extra; install it with: pip install "dayfile[web]"'
 THREADS = 2
 """What a process does at once: one reads while another writes. Each thread keeps memory of its own."""
-TURN_SECONDS = 10.0
-"""Seconds that a request for records waits for its turn."""
+TURN_SECONDS = 60.0
+"""How long a request for records waits for its turn."""
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 Pairs = Iterable[tuple[str, str]]
 """The words of a request."""
 Metadata = tuple[dict[str, object], int | None]
@@ -167,7 +167,7 @@ class Site:
 
         return Hapi(self.reopen(), self.settings)
 
-    async def _run(self, function: Callable[..., Result], *arguments: object) -> Result:
+    async def _run(self, function: Callable[..., Returned], *arguments: object) -> Returned:
         """Call a function in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 

@@ -12,6 +12,7 @@ import numpy as np
 import dayfile
 from dayfile.archive.exporting import select_records
 from dayfile.errors import TimeError
+from dayfile.messages import plural
 from dayfile.web.codes import NO_DATA, OK, RequestError, describe_status
 from dayfile.web.datasets import Dataset, find_dataset, list_datasets
 from dayfile.web.encoding import ENCODERS, Encoder
@@ -94,7 +95,7 @@ class Answered:
     def write(self) -> Iterator[bytes]:
         """Yield the body in blocks."""
         block, first = self.encoder.begin(), True
-        for records in split(self.pieces, self.encoder.count_rows()):
+        for records in cut_pieces(self.pieces, self.encoder.count_rows()):
             block += self.encoder.encode(records, first=first)
             first = False
             yield block
@@ -103,7 +104,7 @@ class Answered:
             yield block
 
 
-def split(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
+def cut_pieces(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
     """Yield pieces in parts of at most so many records."""
     for records in pieces:
         for start in range(0, len(records), rows):
@@ -235,7 +236,7 @@ class Hapi:
         start, stop = (np.datetime64(moment.day, "D") for moment in (query.start, query.stop))
         counted = self.archive.coverage(dataset.data_type.name, start, stop + 1, **dataset.arguments)
         if int(counted["records"].sum()) > most:
-            raise RequestError(1408, f"at most {most} records")
+            raise RequestError(1408, f"at most {plural(most, 'record')}")
 
 
 def begin_answer(code: int = OK) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from dayfile.messages import plural
 from dayfile.serving.health import HEALTH_PATH
 from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
@@ -80,7 +81,8 @@ def log_request(scope: dict[str, Any], status: int, size: int, seconds: float) -
         "seconds": round(seconds, 4),
     }
     shown = f"{scope['method']} {address[:LONGEST_LOGGED]}"
-    logger.info("%s %s %d %d bytes %.3f s", client or "-", shown, status, size, seconds, extra={"fields": fields})
+    line = client or "-", shown, status, plural(size, "byte"), seconds
+    logger.info("%s %s %d %s %.3f s", *line, extra={"fields": fields})
 
 
 class Guard:
