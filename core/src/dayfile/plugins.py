@@ -267,6 +267,15 @@ class Plugins(Registered):
                 message = f"records of {data_type.name} cannot be put: {name} has its code, {data_type.code!r}, too"
                 raise UsageError(message)
 
+    def pages(self, archive: object, settings: Settings) -> list[Any]:
+        """Return the routes by which plugins let others read; those that fail are added to the failures."""
+        routes: list[Any] = []
+        for name in self.names:
+            with collect_failures(name, self.failures):
+                check, own = partial(answers.check_routes, hook="pages"), settings.plugins.get(name)
+                routes += self._ask(name, "pages", check, FOR_USERS, archive=archive, settings=own) or []
+        return routes
+
     def complete_keys(self, data_type: DataType, keys: Mapping[str, str | int]) -> Mapping[str, str | int]:
         """Complete the keys that a program gave; PluginError if the plugin fails, UsageError if it refuses one."""
         check, passed = answers.check_keys_answer, (UsageError,)

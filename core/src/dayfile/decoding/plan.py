@@ -22,11 +22,11 @@ from dayfile.stages.parts import StructPart
 from dayfile.stages.structs import StructValues
 from dayfile.timing.times import Making
 
-__all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Plan", "RecordKind"]
+__all__ = ["Carried", "FrameReading", "Framing", "LinePlan", "Plan", "RecordForm", "RecordKind"]
 
 
 @dataclass(frozen=True)
-class Form:
+class RecordForm:
     """One way in which records of a type come.
 
     Parameters
@@ -49,7 +49,7 @@ class RecordKind:
     ----------
     data_type : DataType
         What they become.
-    forms : tuple of Form
+    forms : tuple of RecordForm
         The ways in which they come; none for records that are rows of others.
     names : mapping of str to str
         Names of the values of fields that have another name.
@@ -62,7 +62,7 @@ class RecordKind:
     """
 
     data_type: DataType
-    forms: tuple[Form, ...]
+    forms: tuple[RecordForm, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     making: Making | None = None
     call: Callable[..., Any] | None = None
@@ -102,7 +102,7 @@ class FrameReading(Protocol):
 
     def read_bodies(
         self,
-        form: Form,
+        form: RecordForm,
         frames: Frames,
         values: Mapping[str, Any],
         kind: RecordKind,

@@ -233,7 +233,8 @@ def load_tested(plugin: str | Mapping[str, object], beside: Sequence[str] | Mapp
     if isinstance(plugin, str) and not isinstance(beside, Mapping):
         return choose_plugins([*beside, plugin])
     if isinstance(plugin, Mapping) and isinstance(beside, Mapping):
-        return choose_plugins({**beside, **plugin})
+        both: dict[str, object] = {**beside, **plugin}
+        return choose_plugins(both)
     if isinstance(plugin, Mapping) and not beside:
         return choose_plugins(plugin)
     pytest.fail("give plugin and beside in one form: both as names, or both as objects by name", pytrace=False)
