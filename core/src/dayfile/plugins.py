@@ -25,6 +25,7 @@ from dayfile.contract.batches import (
     check_statuses,
     check_written,
     protect,
+    refuse_second,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
 from dayfile.contract.offers import check_exporters, check_plots
@@ -41,13 +42,6 @@ from dayfile.registration import BUILTIN, Answer, Registered, name_foreign
 from dayfile.settings import Settings, from_plugin, resolve
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
-
-
-def refuse_second(plugin: str, taken: str, where: str) -> None:
-    """Refuse a source that two layouts take: its records would be archived as of two instruments."""
-    if taken:
-        remedy = "say more in 'match' of one of the layouts, or leave one out with --plugins"
-        raise PluginError(f"the layout of {taken} takes this source, too; {remedy}", plugin=plugin, where=where)
 
 
 class Plugins(Registered):

@@ -82,7 +82,7 @@ def list_properties(old: DataType, new: DataType) -> Iterator[tuple[str, object,
     yield "code", old.code, new.code, "sources with the old code are not recognised any more"
     place, new_place = old.placement, new.placement
     yield "store", place.store, new_place.store, "tables that exist are of the old store; it needs another type"
-    yield "path", fill_template(old), fill_template(new), OLD_PLACE
+    yield "path", write_template(old), write_template(new), OLD_PLACE
     yield "node", place.node.path, new_place.node.path, OLD_PLACE
     yield "node of blobs", place.node.blobs, new_place.node.blobs, OLD_PLACE
     yield "base", place.base, new_place.base, "day files that exist are not looked for in the new directory; move them"
@@ -94,7 +94,7 @@ def list_properties(old: DataType, new: DataType) -> Iterator[tuple[str, object,
     yield "plausible times", old.plausible, new.plausible, ""
 
 
-def fill_template(data_type: DataType) -> str:
+def write_template(data_type: DataType) -> str:
     """Return the path of day files with the names of instrument, type and suffix in it."""
     path, suffix = data_type.placement.path, data_type.placement.suffix
     named = {"instrument": data_type.instrument, "type": data_type.type, "suffix": suffix}
@@ -136,12 +136,10 @@ def compare_meanings(old: DataType, new: DataType) -> Iterator[Difference]:
                 problem = (
                     "a field keeps its meaning; add a field of another name" if word in ("blob", "counter") else ""
                 )
-                yield Difference(
-                    f"{new.type}.{name}", f"{word}: {show_value(before)} becomes {show_value(after)}", problem
-                )
+                yield Difference(f"{new.type}.{name}", f"{word}: {shorten(before)} becomes {shorten(after)}", problem)
 
 
-def show_value(value: object) -> str:
+def shorten(value: object) -> str:
     """Show a value as a layout has it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
