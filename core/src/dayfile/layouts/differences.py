@@ -136,10 +136,12 @@ def compare_meanings(old: DataType, new: DataType) -> Iterator[Difference]:
                 problem = (
                     "a field keeps its meaning; add a field of another name" if word in ("blob", "counter") else ""
                 )
-                yield Difference(f"{new.type}.{name}", f"{word}: {shorten(before)} becomes {shorten(after)}", problem)
+                yield Difference(
+                    f"{new.type}.{name}", f"{word}: {show_shortly(before)} becomes {show_shortly(after)}", problem
+                )
 
 
-def shorten(value: object) -> str:
+def show_shortly(value: object) -> str:
     """Show a value as a layout has it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
