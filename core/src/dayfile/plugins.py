@@ -30,7 +30,7 @@ from dayfile.contract.batches import (
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
 from dayfile.contract.offers import check_exporters, check_plots
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
-from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection
+from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection, list_declared_readers
 from dayfile.export.files import check_target, replace_file
 from dayfile.export.older import OlderExporter
 from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
@@ -328,7 +328,7 @@ class Plugins(Registered):
         for _, offers in self._list_export_offers(data_type):
             readers = [each for each in offers if isinstance(each, BlobReader) and each.data_type == data_type.name]
             found = {each.field: each for each in readers if each.field in data_type.blob_fields} | found
-        return found
+        return {each.field: each for each in list_declared_readers(data_type)} | found
 
     def _list_export_offers(
         self, data_type: DataType

@@ -17,11 +17,22 @@ import numpy.typing as npt
 
 from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
+from dayfile.model.field import STORED_TYPES
 
 if TYPE_CHECKING:
     from dayfile.archive.day_tables import DayTables
 
-__all__ = ["BlobReader", "ByteOrder", "Day", "Export", "Exporter", "RangeExporter", "Selection", "TextExporter"]
+__all__ = [
+    "BlobReader",
+    "ByteOrder",
+    "Day",
+    "Export",
+    "Exporter",
+    "RangeExporter",
+    "Selection",
+    "TextExporter",
+    "list_declared_readers",
+]
 
 ByteOrder = Literal["big", "little"]
 
@@ -123,6 +134,15 @@ class BlobReader:
     read: Callable[[bytes], npt.NDArray[Any]]
     unit: str = ""
     doc: str = ""
+
+
+def list_declared_readers(data_type: DataType) -> list[BlobReader]:
+    """List what reads the blobs of fields of which the layout says what a sample is."""
+    return [
+        BlobReader(data_type.name, field.name, STORED_TYPES[field.sample], field.read_samples, field.unit, field.doc)
+        for field in data_type.fields
+        if field.sample
+    ]
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,18 @@ class CarriedLine:
         """Return the names of its values."""
         return tuple(self.form.groupindex)
 
+    def write(self, values: Mapping[str, bytes], encoding: str = "utf-8") -> bytes:
+        """Write a line with these values, without an end.
+
+        Examples
+        --------
+        >>> CarriedLine.parse("# Device ID: {device}").write({"device": b"north"})
+        b'# Device ID: north'
+        """
+        parts = re.split(r"\{([A-Za-z_]\w*)(?::[1-9]\d?)?\}", self.text)
+        texts = (values[part] if place % 2 else part.encode(encoding) for place, part in enumerate(parts))
+        return b"".join(texts)
+
 
 @dataclass(frozen=True)
 class CarriedValues:
