@@ -115,6 +115,8 @@ class BlobReader:
         Returns the samples of a blob, shape (n_samples,); raises ValueError for a blob that is damaged.
     unit, doc : str
         Physical unit and meaning of a sample.
+    length : int
+        Number of samples, if it is the same in every blob; 0 if it is not.
     """
 
     data_type: str
@@ -123,6 +125,7 @@ class BlobReader:
     read: Callable[[bytes], npt.NDArray[Any]]
     unit: str = ""
     doc: str = ""
+    length: int = 0
 
 
 @dataclass(frozen=True)
