@@ -27,7 +27,7 @@ QUERY = st.lists(st.tuples(st.sampled_from(WORDS) | TEXT, st.sampled_from(VALUES
 
 
 def make_query(pairs):
-    """The query of some words, each escaped but for what somebody may have left as it is."""
+    """The query of some words, each escaped."""
     from urllib.parse import quote_from_bytes
 
     return "&".join("=".join(quote_from_bytes(each.encode()) for each in pair) for pair in pairs).encode()

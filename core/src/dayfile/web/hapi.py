@@ -107,7 +107,7 @@ class Answered:
 
 
 def cut_pieces(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
-    """Yield pieces in parts of at most so many records."""
+    """Yield pieces in parts of at most ``rows`` records."""
     for records in pieces:
         for start in range(0, len(records), rows):
             yield records[start : start + rows]
