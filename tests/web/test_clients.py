@@ -1,4 +1,4 @@
-"""Programs of others that read by HAPI: the official verifier, hapiclient and PySPEDAS, where they can be had.
+"""Other programs that read by HAPI: the official verifier, hapiclient and PySPEDAS, where they can be had.
 
 ``make clients`` gets them; HAPI_VERIFIER can name a checkout of the verifier in which ``npm install`` has been run.
 """

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from archives import make_plugins, run_archive
 from asking import WHOLE, ask_hapi, make_rates, make_reading_site
 from dayfile import Instrument, create_archive, open_archive
-from instruments import TELESCOPE, make_stream
+from dayfile.export.base import BlobReader
+from dayfile.settings import CoreSettings
+from dayfile.web.application import make_site
+from instruments import SCHOOL, TELESCOPE, make_stream
 
 BINARY = {"integer": "<i4", "double": "<f8"}
 
@@ -128,6 +131,36 @@ def test_a_type_with_keys_has_a_dataset_for_each_key_and_can_be_asked_for_as_a_w
     assert "several records can have the same time" in info["note"]
     assert "traces" in info["note"][0]
     assert "traces" not in [each["name"] for each in info["parameters"]]
+
+
+class Sampled(Instrument):
+    """School detectors whose traces always have two samples."""
+
+    def exporters(self):
+        def read(blob):
+            if b"?" in blob:
+                raise ValueError("damaged")
+            return np.frombuffer(blob, np.uint8)
+
+        return [BlobReader("school.events", "traces", "uint8", read, unit="mV", length=2)]
+
+
+def test_blobs_of_a_fixed_length_are_arrays_with_nan_for_those_that_are_missing_or_damaged(tmp_path):
+    archive = create_archive(tmp_path / "archive", plugins={"school": Sampled(SCHOOL, "school.yaml")})
+    traces = np.empty((3, 2), object)
+    traces[:, 0] = b"ab", b"abc", b"?b"
+    events = np.zeros(3, [("timestamp", "<i4"), ("height", "<f4"), ("label", "S4")])
+    events["timestamp"] = 1488067200 + np.arange(3)
+    archive.put("school.events", events, blobs={"traces": traces}, station=7)
+    app = make_site(lambda: archive, CoreSettings())
+    info = ask_hapi(app, "info", dataset="school.events/7").json
+    assert info["parameters"][-1] == {
+        "name": "traces", "type": "double", "size": [2, 2], "units": "mV", "fill": "NaN"
+    }  # fmt: skip
+    assert "note" not in info
+    words = {"dataset": "school.events/7", "start": "2017-02-26", "stop": "2017-02-27", "parameters": "traces"}
+    rows = [line.split(",")[1:] for line in ask_hapi(app, "data", **words).body.decode().splitlines()]
+    assert rows == [["97.0", "98.0", "NaN", "NaN"], ["NaN"] * 4, ["NaN"] * 4]
 
 
 def test_neighbouring_ranges_have_each_record_once_and_in_order(telescope):

@@ -126,6 +126,8 @@ class BlobReader:
         Returns the samples of a blob, shape (n_samples,); raises ValueError for a blob that is damaged.
     unit, doc : str
         Physical unit and meaning of a sample.
+    length : int
+        Number of samples, if it is the same in every blob; 0 if it is not.
     """
 
     data_type: str
@@ -134,6 +136,7 @@ class BlobReader:
     read: Callable[[bytes], npt.NDArray[Any]]
     unit: str = ""
     doc: str = ""
+    length: int = 0
 
 
 def list_declared_readers(data_type: DataType) -> list[BlobReader]:

@@ -246,7 +246,7 @@ class Site:
             )
 
     async def _wait_for_turn(self, stack: AsyncExitStack) -> None:
-        """Wait until there is room for another answer; RequestError if there is none for a while."""
+        """Wait until there is room for another answer; RequestError if none comes free for a while."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self.turns.acquire()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from dayfile.web.samples import choose_sample
 if TYPE_CHECKING:
     from dayfile.api import Archive
     from dayfile.archive.digests import Digest
+    from dayfile.export.base import BlobReader
     from dayfile.handover.columns import RecordTable
     from dayfile.settings import CoreSettings
 
@@ -41,12 +42,13 @@ class HapiSubject:
     """A dataset with its parameters."""
 
     dataset: Dataset
+    readers: Mapping[str, BlobReader]
 
     @cached_property
     def parameters(self) -> list[Parameter]:
         """Return all its parameters, the time first."""
         keys = {name: np.array([total.key[name] for total in self.dataset.totals]) for name in self.dataset.free_keys}
-        return list_parameters(self.dataset.data_type, keys)
+        return list_parameters(self.dataset.data_type, keys, self.readers)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Answered:
 
 
 def cut_pieces(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
-    """Yield pieces in parts of at most so many records."""
+    """Yield pieces in parts of at most ``rows`` records."""
     for records in pieces:
         for start in range(0, len(records), rows):
             yield records[start : start + rows]
@@ -152,7 +154,7 @@ class Hapi:
 
     def describe_dataset(self, query: InfoQuery) -> dict[str, object]:
         """Answer ``info``."""
-        subject = HapiSubject(find_dataset(self.archive, query.dataset))
+        subject = self._find(query.dataset)
         parameters = choose_parameters(subject.parameters, query.names)
         return begin_answer() | self._describe(subject, parameters)
 
@@ -164,7 +166,7 @@ class Hapi:
         RequestError
             There is no such dataset, parameter or range, or it has too many records.
         """
-        subject = HapiSubject(find_dataset(self.archive, query.dataset))
+        subject = self._find(query.dataset)
         dataset, parameters = subject.dataset, choose_parameters(subject.parameters, query.names)
         refuse_outside(dataset, query.start, query.stop)
         self._check_size(dataset, query)
@@ -207,6 +209,12 @@ class Hapi:
         found = self.archive.catalogue.find_newest_digest(dataset.data_type.name)
         return [] if found is None else [found]
 
+    def _find(self, wanted: str) -> HapiSubject:
+        """Find a dataset, and what reads its blobs; plugins are asked only if it has any."""
+        dataset = find_dataset(self.archive, wanted)
+        has_blobs = dataset.data_type.blob_fields
+        return HapiSubject(dataset, self.archive.plugins.blob_readers(dataset.data_type) if has_blobs else {})
+
     def _describe(self, subject: HapiSubject, parameters: Sequence[Parameter]) -> dict[str, object]:
         """Describe a dataset, with some of its parameters."""
         dataset = subject.dataset
@@ -224,7 +232,7 @@ class Hapi:
         if longest := find_longest_range(dataset, self.settings.web_most_records):
             described["maxRequestDuration"] = f"PT{longest}S"
         described["description"] = describe_records(dataset)
-        if notes := list(list_notes(dataset)):
+        if notes := list(list_notes(subject)):
             described["note"] = notes
         return described | {"parameters": [parameter.describe() for parameter in parameters]}
 
@@ -293,10 +301,11 @@ def describe_records(dataset: Dataset) -> str:
     return f"{dataset.data_type.title or dataset.data_type.name}{of} ({dataset.data_type.name})"
 
 
-def list_notes(dataset: Dataset) -> Iterator[str]:
+def list_notes(subject: HapiSubject) -> Iterator[str]:
     """Yield what else is to be known."""
-    data_type = dataset.data_type
-    if blobs := data_type.blob_fields:
+    dataset, data_type = subject.dataset, subject.dataset.data_type
+    given = {parameter.source for parameter in subject.parameters}
+    if blobs := [name for name in data_type.blob_fields if name not in given]:
         yield f"left out, as their values have no fixed length: {', '.join(blobs)}"
     if dataset.free_keys:
         yield "several records can have the same time"

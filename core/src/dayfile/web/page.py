@@ -65,6 +65,9 @@ def format_page_time(time: object) -> str:
 
 def write_example(url: str, dataset: str, start: str, stop: str) -> str:
     """Write how some records are read in Python and by curl."""
-    python = f"from hapiclient import hapi\n\ndata, meta = hapi({url!r}, {dataset!r}, '', {start!r}, {stop!r})\n"
+    python = (
+        f"from hapiclient import hapi\n\nserver = {url!r}\nstart, stop = {start!r}, {stop!r}\n"
+        f"data, meta = hapi(server, {dataset!r}, '', start, stop)\n"
+    )
     curl = f"curl '{url}/data?dataset={dataset}&start={start}&stop={stop}'\n"
     return f"<pre>{escape(python)}</pre>\n<pre>{escape(curl)}</pre>\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.export.base import BlobReader
 from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
 from dayfile.model.field import SPAN, Element, Field, Flag
@@ -124,8 +126,12 @@ def keep_parameter(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
-def list_parameters(data_type: DataType, keys: dict[str, npt.NDArray[Any]]) -> list[Parameter]:
-    """List the parameters of records: the time, the keys in which they may differ, and the fields without blobs.
+def list_parameters(
+    data_type: DataType, keys: Mapping[str, npt.NDArray[Any]], readers: Mapping[str, BlobReader]
+) -> list[Parameter]:
+    """List the parameters of records: the time, the keys in which they may differ, and the fields.
+
+    Blobs are left out, except where all of a field have the same number of samples.
 
     Parameters
     ----------
@@ -133,13 +139,19 @@ def list_parameters(data_type: DataType, keys: dict[str, npt.NDArray[Any]]) -> l
         What the records are.
     keys : dict of str to array
         All values that there are of each of these keys.
+    readers : mapping of str to BlobReader
+        What reads the blobs of fields as samples.
     """
     names = choose_names([*keys, *(field.name for field in data_type.fields)])
     found = [make_time_parameter(data_type, names.values())]
     found += [make_key_parameter(name, names[name], values) for name, values in keys.items()]
-    return found + [
-        make_field_parameter(data_type, field, names[field.name]) for field in data_type.fields if not field.blob
-    ]
+    for field in data_type.fields:
+        reader = readers.get(field.name)
+        if not field.blob:
+            found.append(make_field_parameter(data_type, field, names[field.name]))
+        elif reader is not None and reader.length and np.can_cast(reader.dtype, "<f8"):
+            found.append(make_samples_parameter(field, names[field.name], reader))
+    return found
 
 
 def choose_names(names: Iterable[str]) -> dict[str, str]:
@@ -206,6 +218,25 @@ def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parame
         more.append(("x_flags", meanings))
     size = field.array_shape
     return Parameter(name, field.name, given.kind, read, given.length, size, given.units, given.fill, tuple(more))
+
+
+def make_samples_parameter(field: Field, name: str, reader: BlobReader) -> Parameter:
+    """Make the parameter of a field whose blobs have a fixed number of samples; NaN where there is no such blob."""
+
+    def read(records: RecordTable) -> npt.NDArray[Any]:
+        blobs = records.all_blobs(field.name)
+        samples = np.full((*blobs.shape, reader.length), np.nan)
+        for place in np.ndindex(blobs.shape):
+            with suppress(ValueError):  # a blob that is damaged
+                blob: bytes | None = blobs.item(place)
+                found = None if blob is None else np.asarray(reader.read(blob))
+                if found is not None and found.shape == (reader.length,):
+                    samples[place] = found
+        return samples
+
+    doc = "; ".join(filter(None, (field.doc, reader.doc)))
+    size, more = (*field.array_shape, reader.length), ((("description", doc),) if doc else ())
+    return Parameter(name, field.name, "double", read, 0, size, reader.unit or None, "NaN", more)
 
 
 def explain_field(field: Field, given: Representation, flags: Sequence[Flag]) -> str:

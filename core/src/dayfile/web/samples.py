@@ -18,7 +18,7 @@ __all__ = ["choose_example", "choose_sample"]
 
 SAMPLE_RECORDS = 1000
 SAMPLE_BYTES_READ = 2**20
-"""A sample has at most so many records, and bytes as they are stored."""
+"""The most records of a sample, and the most bytes as they are stored."""
 MILLISECOND, MILLISECOND_DIGITS = 1_000_000, 3
 
 
