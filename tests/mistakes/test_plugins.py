@@ -1,8 +1,8 @@
 """Typical mistakes in plugins: the doctor finds each, all of a plugin at once, and says what helps.
 
 To add one, put a module with the mistake into ``plugins/``. Comments at its top declare the package that it is:
-``name``, ``group``, ``target`` and ``also`` of its entry points, what it ``requires``, whether it is there ``twice``; and, in
-pairs, what to ``expect`` and the ``fix``.
+``name``, ``group``, ``target`` and ``also`` of its entry points, what it ``requires``, whether it is there ``twice``;
+and, in pairs, what to ``expect`` and the ``fix``.
 """
 
 from __future__ import annotations
