@@ -27,6 +27,9 @@ from sphinx.pycode import ModuleAnalyzer
 import dayfile
 from dayfile import discovery, errors, hookspecs, model, testing
 from dayfile.archive import description
+from dayfile.archive.day_tables import DayTables
+from dayfile.archive.root import Root
+from dayfile.archive.workfile import WorkFile
 from dayfile.cli import app
 from dayfile.cli.describe import describe_buffer, format_shape
 from dayfile.cli.usage import list_help
@@ -42,6 +45,8 @@ from dayfile.plugins import Plugins
 from dayfile.settings import CoreSettings
 from dayfile.state.attention import CONCERNS
 from dayfile.state.metrics import METRICS
+from dayfile.state.receiver import UploadRecorder
+from dayfile.testing import PluginContract
 
 PLUGINS = ("hisparc", "cris", "sis")
 
@@ -75,6 +80,8 @@ def pages() -> dict[str, str]:
     generated: dict[str, Iterable[str]] = {
         "words": words(extend_vocabulary(CORE_FORMATS), set()),
         "hooks": hooks(),
+        "hook_arguments": hook_arguments(),
+        "kit": kit(),
         "settings": settings(loaded),
         "commands": commands(),
         "exit_codes": exit_codes(),
@@ -217,6 +224,59 @@ def hooks() -> Iterator[str]:
             yield from docstring(hook)
 
 
+ARGUMENTS: dict[type, tuple[str, ...]] = {
+    WorkFile: ("day", "write"),
+    Root: ("path", "incoming"),
+    UploadRecorder: ("note_stored", "note_refused", "note_error"),
+    DayTables: ("data_type", "rows", "overlap"),
+}
+"""What the core hands to hooks, beside public classes, with what plugins use of it."""
+
+
+def hook_arguments() -> Iterator[str]:
+    """What is in the signatures of hooks and is not a public class."""
+    for kind, members in ARGUMENTS.items():
+        yield f"### {kind.__name__}"
+        yield ""
+        yield f"`{kind.__module__}.{kind.__name__}`. {first_paragraph(kind)}"
+        yield ""
+        for name in members:
+            member = inspect.getattr_static(kind, name, None)
+            if inspect.isfunction(member):
+                signature = str(inspect.signature(member)).replace("'", "").replace("self, ", "")
+                yield from definition(f"`{name}{signature}`", first_paragraph(member))
+            elif isinstance(member, property):
+                yield from definition(f"`{name}`", first_paragraph(member))
+            else:
+                yield from docstring_sections(kind, ("Parameters", "Attributes"), name)
+
+
+def docstring_sections(documented: object, titles: Iterable[str], only: str = "") -> Iterator[str]:
+    """Some sections of a numpydoc docstring, or the entries of one name in them, as definition lists without titles."""
+    _, *sections = SECTION.split(inspect.getdoc(documented) or "")
+    for title, content in zip(sections[::2], sections[1::2], strict=True):
+        if title in titles:
+            yield from entries(content, only)
+
+
+def kit() -> Iterator[str]:
+    """The rules of the conformance kit, and the attributes and methods of its class."""
+    functions = {name: each for name, each in vars(PluginContract).items() if inspect.isfunction(each)}
+    rules = {name: each for name, each in functions.items() if name.startswith("test_")}
+    yield "## Rules"
+    yield ""
+    yield from table(("test", "what it tries"), *((code(name), first_paragraph(each)) for name, each in rules.items()))
+    yield "## Attributes"
+    yield ""
+    yield from docstring_sections(PluginContract, ("Attributes",))
+    yield "## Methods to override"
+    yield ""
+    for name in ("make_sources", "grow"):
+        signature = str(inspect.signature(functions[name])).replace("'", "").replace("self, ", "")
+        yield from ("```python", f"{name}{signature}", "```", "")
+        yield from docstring(functions[name])
+
+
 SECTION = re.compile(r"^(\w+)\n-+\n", re.MULTILINE)
 
 
@@ -231,11 +291,19 @@ def docstring(documented: object) -> Iterator[str]:
         if title == "Examples":
             yield from ("```python", content.strip(), "```", "")
             continue
-        for entry in re.split(r"\n(?=\S)", content.strip()):
-            head, *lines = entry.splitlines()
-            name, _, annotation = head.partition(" : ")
-            term = f"`{name}` ({markdown(annotation)})" if annotation else markdown(head)
-            yield from definition(term, markdown(" ".join(" ".join(lines).split())))
+        yield from entries(content)
+
+
+def entries(content: str, only: str = "") -> Iterator[str]:
+    """The entries of a section of a docstring, or only the one of a name, as a definition list."""
+    for entry in re.split(r"\n(?=\S)", content.strip()):
+        head, *lines = entry.splitlines()
+        names, _, annotation = head.partition(" : ")
+        if only and only not in names.split(", "):
+            continue
+        name = only or names
+        term = f"`{name}` ({markdown(annotation)})" if annotation else markdown(head)
+        yield from definition(term, markdown(" ".join(" ".join(lines).split())))
 
 
 def directive(kind: str, name: str, *options: str, text: Iterable[str] = ()) -> Iterator[str]:

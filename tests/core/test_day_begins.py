@@ -123,6 +123,15 @@ def test_gaps_are_those_between_records(archive):
     assert spans == [("2024-05-01T13", "2024-05-01T23"), ("2024-05-02T01", "2024-05-02T11")]
 
 
+def test_describe_says_when_days_begin(archive):
+    from typer.testing import CliRunner
+
+    from dayfile.cli import app
+
+    done = CliRunner().invoke(app, ["describe", "sky.frames", "--archive", str(archive.root.path)])
+    assert "from 12:00 UTC" in done.output
+
+
 def test_a_catalogue_that_is_made_again_says_the_same(archive):
     from typer.testing import CliRunner
 

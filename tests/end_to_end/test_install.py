@@ -88,6 +88,7 @@ USES = {
     ),
     "serve": "import dayfile.serving.connections, dayfile.serving.listening, starlette.applications",
     "watch": "import watchfiles",
+    "testing": "from dayfile.testing import PluginContract",
 }
 
 

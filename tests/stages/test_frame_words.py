@@ -13,9 +13,17 @@ from dayfile.framing.matching import recognise
 from dayfile.layouts.document import Document
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords
 from dayfile.layouts.frames import check_carry, compile_frames, compile_match
+from dayfile.layouts.validation import validate
 from dayfile.layouts.words import Words as Section
 from dayfile.model.batch import Source
 from plain_frames import Words, find
+
+
+def check_words(document, model):
+    """The words of a document, or an error with its mistakes."""
+    words = validate(document, model)
+    document.raise_mistakes()
+    return words
 
 
 class Sections(Section):
@@ -35,7 +43,7 @@ def make_reading(fields, order, path, begin):
 
 def read(text):
     document = Document.parse(text, "layout.yaml")
-    return document, document.validate(Sections)
+    return document, check_words(document, Sections)
 
 
 def compile_(text, **known):

@@ -7,12 +7,20 @@ import pytest
 from dayfile.errors import LayoutError
 from dayfile.layouts.document import Document
 from dayfile.layouts.line_words import CarryLineWords, LinesWords, compile_carried_line, compile_lines
+from dayfile.layouts.validation import validate
 from dayfile.lines.lines import LineForm
+
+
+def check_words(document, model):
+    """The words of a document, or an error with its mistakes."""
+    words = validate(document, model)
+    document.raise_mistakes()
+    return words
 
 
 def compile_text(text):
     document = Document.parse(text, "muon.yaml")
-    return compile_lines(document.validate(LinesWords), document, ())
+    return compile_lines(check_words(document, LinesWords), document, ())
 
 
 @pytest.mark.parametrize(
@@ -85,7 +93,7 @@ def test_a_mistake_is_reported_with_its_place(text, message):
 
 def compile_carry(text):
     document = Document.parse(text, "muon.yaml")
-    return compile_carried_line("device", document.validate(CarryLineWords), "utf-8", document, ())
+    return compile_carried_line("device", check_words(document, CarryLineWords), "utf-8", document, ())
 
 
 def test_a_carried_line_has_its_value():

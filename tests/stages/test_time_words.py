@@ -13,6 +13,7 @@ from dayfile.errors import LayoutError
 from dayfile.layouts.document import Document
 from dayfile.layouts.makings import compile_making
 from dayfile.layouts.reader import extend_vocabulary, read_layout
+from dayfile.layouts.validation import validate
 from dayfile.timing.times import MADE_CLOCK
 
 LAYOUT = """\
@@ -33,10 +34,17 @@ HERE = "§"
 PLACE = ("types", "t", "time")
 
 
+def check_words(document, model):
+    """The words of a document, or an error with its mistakes."""
+    words = validate(document, model)
+    document.raise_mistakes()
+    return words
+
+
 def compile_words(time):
     """What the words of a type's time are compiled to."""
     document = Document.parse(LAYOUT.format(time=time), "hall.yaml")
-    words = document.validate(extend_vocabulary(())).types["t"].time
+    words = check_words(document, extend_vocabulary(())).types["t"].time
     return compile_making(words, document, PLACE)
 
 
@@ -112,7 +120,7 @@ def test_a_made_time_is_stored_in_a_field_of_its_own():
 
 def test_the_time_of_the_first_record_of_a_type_is_a_form():
     document = Document.parse(LAYOUT.format(time="{first: events}"), "hall.yaml")
-    assert document.validate(extend_vocabulary(())).types["t"].time.first == "events"
+    assert check_words(document, extend_vocabulary(())).types["t"].time.first == "events"
 
 
 MISTAKES = {

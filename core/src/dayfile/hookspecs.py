@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dayfile.archive.day_tables import DayTables
     from dayfile.archive.root import Root
+    from dayfile.archive.workfile import WorkFile
     from dayfile.export.base import BlobReader, ByteOrder, Exporter, RangeExporter
     from dayfile.formats.base import Format
     from dayfile.model.batch import Batch, Blobs, Rejected, Remark, Source
@@ -243,7 +244,7 @@ def locate_file(data_type: DataType, day: np.datetime64) -> str | None:
 
 
 @hookspec
-def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8] | None:
+def write(work_file: WorkFile, data_type: DataType, batch: Batch) -> npt.NDArray[np.uint8] | None:
     """Put the records of one day into its work file.
 
     Called once for each batch and day. Asked: plugins that extend the plugin of the data type, then that plugin, then
@@ -253,15 +254,14 @@ def write(work_file: object, data_type: DataType, batch: Batch) -> npt.NDArray[n
     Parameters
     ----------
     work_file : WorkFile
-        The file being written; see :class:`dayfile.archive.workfile.WorkFile`.
+        The file being written.
 
     Returns
     -------
     array of uint8, shape (len(batch),), or None
         A status per record: 0 written, 1 slot taken by another record, 2 slot already in conflict, 3 identical to what
-        is there. They must be those that ``work_file.write`` returned: an answer about records that were not given to
-        the work file is an error of the plugin, and their source is not released. None, if nothing was written, leaves
-        it to the next plugin.
+        is there. They must be those that ``work_file.write`` returned: any other answer is an error of the plugin, and
+        the source is not released. None, if nothing was written, leaves it to the next plugin.
     """
 
 

@@ -111,7 +111,12 @@ def list_facts(data_type: DataType) -> Iterator[tuple[str, str]]:
     if data_type.end:
         yield "end", data_type.end
     more = f"; {data_type.clock_doc}" if data_type.clock_doc else ""
-    yield "clock", f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} UTC{leap_seconds}{undefined}{more}"
+    yield (
+        "clock",
+        f"{clock.unit} since {str(clock.epoch).replace('T', ' ')} {clock.scale.upper()}{leap_seconds}{undefined}{more}",
+    )
+    if clock.day_begins:
+        yield "day", f"from {clock.day_begins:02}:00 UTC"
     if data_type.placement.path:  # which day files do not say of themselves
         yield "day file", data_type.placement.path.replace("{suffix}", data_type.placement.suffix)
     yield "table", data_type.placement.node.path

@@ -25,11 +25,12 @@ def compile_physical(
     type_words: TypeWords, fields: Iterable[Field], document: Document, places: Mapping[Path, FieldWords]
 ) -> Iterable[Field]:
     """Compile the physical values of a type's fields, and which of them stand for names."""
+    fields = tuple(fields)
     known = {field.name: field for field in fields}
     ends = [count_first_fields(type_words)]
     for version in type_words.later:
         ends.append(ends[-1] + count_fields(version.fields))
-    for index, (field, (place, words)) in enumerate(zip(known.values(), places.items(), strict=True)):
+    for index, (field, (place, words)) in enumerate(zip(fields, places.items(), strict=True)):
         for word in ("physical", "values"):
             if word in words.model_fields_set and getattr(words, word) is None:
                 document.fail((*place, word), EMPTY)
@@ -42,7 +43,7 @@ def compile_physical(
             check_numbers(field, document, (*place, "physical"))
             # Records of a version have the fields that came with it, or before.
             end = next(end for end in ends if index < end)
-            there = dict(list(known.items())[:end])
+            there = {each.name: known[each.name] for each in fields[:end]}
             physical = compile_conversion(field, words.physical, there, document, (*place, "physical"))
             # Without a unit of their own, physical values have the one of the field, and its numbers have none.
             has_own = words.physical.unit is not None

@@ -10,16 +10,19 @@ import datetime as dt
 import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.part_words import FIELD_TYPES
 from dayfile.layouts.schema import LayoutWords
+from dayfile.layouts.words import Words
 from dayfile.messages import suggest
 
 __all__ = ["find_models", "validate"]
+
+Model = TypeVar("Model", bound=Words)
 
 ROUNDS = 4
 """How often a copy is put right and checked again: inside a misspelt word there may be others."""
@@ -56,26 +59,26 @@ STAND_INS: dict[str, Any] = {
 TYPES = "types"
 
 
-def validate(document: Document, model: type[LayoutWords]) -> LayoutWords | None:
+def validate(document: Document, model: type[Model]) -> Model | None:
     """Check the data of a document against a vocabulary; collect every mistake.
 
     Parameters
     ----------
     document : Document
         The document; its ``mistakes`` get what is wrong, in order of the file, missing words last.
-    model : subclass of LayoutWords
+    model : subclass of Words
         The vocabulary.
 
     Returns
     -------
-    LayoutWords or None
+    Words or None
         The words, as far as they make sense: without the types in which more than spelling is wrong. None if no type
         is left, or if the rest depends on what is wrong.
     """
     return Repair(document, model).validate()
 
 
-class Repair:
+class Repair(Generic[Model]):
     """A copy of a document's data, and what was done to it.
 
     Parameters
@@ -86,7 +89,7 @@ class Repair:
         The vocabulary.
     """
 
-    def __init__(self, document: Document, model: type[LayoutWords]) -> None:
+    def __init__(self, document: Document, model: type[Model]) -> None:
         self.document = document
         self.model = model
         self.data: Any = copy.deepcopy(document.data)
@@ -94,7 +97,7 @@ class Repair:
         self.changed: set[Path] = set(document.left_out)
         self.renamed: set[Path] = set()
 
-    def validate(self) -> LayoutWords | None:
+    def validate(self) -> Model | None:
         """Check the copy, put it right, and check it again."""
         for _ in range(ROUNDS):
             try:
@@ -113,10 +116,12 @@ class Repair:
                 self.data[TYPES] = {name: each for name, each in self.data[TYPES].items() if name not in self.unsound}
         return None
 
-    def _keep_sound(self, words: LayoutWords) -> LayoutWords | None:
+    def _keep_sound(self, words: Model) -> Model | None:
         """Return words without the types that are not sound; None if there are no others, or more is wrong."""
         if any(path[:1] != (TYPES,) and path[0] not in INDEPENDENT for path in self.changed if path):
             return None
+        if not isinstance(words, LayoutWords):
+            return None if self.changed else words
         types = {name: each for name, each in words.types.items() if name not in self.unsound}
         return words.model_copy(update={TYPES: types}) if types else None
 
@@ -278,7 +283,7 @@ def find_near(detail: Any, path: Path) -> str:  # noqa: ANN401 - pydantic's Erro
     return next(iter(get_close_matches(detail["input"], FIELD_TYPES if path[-1] == "type" else choices, n=1)), "")
 
 
-def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Describe an error of pydantic about a value in our words, and say what the value must be."""
     kind, value = detail["type"], detail["input"]
     if value is None:
@@ -312,12 +317,12 @@ def explain_error(detail: Any, path: Path, model: type[LayoutWords]) -> str:  # 
     return message
 
 
-def list_words(path: Path, layout: type[LayoutWords], beside: Collection[str] = ()) -> Iterable[str]:
+def list_words(path: Path, layout: type[Words], beside: Collection[str] = ()) -> Iterable[str]:
     """List the words that are allowed in place of the last part of a path; see :func:`list_meanings`."""
     return [word for word, _ in list_meanings(path, layout, beside)]
 
 
-def list_meanings(path: Path, layout: type[LayoutWords], beside: Collection[str] = ()) -> Iterable[tuple[str, str]]:
+def list_meanings(path: Path, layout: type[Words], beside: Collection[str] = ()) -> Iterable[tuple[str, str]]:
     """List the words that are allowed in place of the last part of a path, with their meanings.
 
     Where several forms of a mapping are allowed, it is the one that has most of the words ``beside``.
