@@ -105,7 +105,7 @@ class Instrument:
 
     def find_mistakes(self) -> tuple[LayoutError, ...]:
         """Find every mistake of the layout, in the order of the file."""
-        return find_mistakes(self._text, self._name, self._formats)[1]
+        return find_mistakes(self._text, self._name, self._formats, self._package)[1]
 
     @hookimpl
     def data_types(self, formats: Mapping[str, Format] | None = None) -> Iterable[DataType]:

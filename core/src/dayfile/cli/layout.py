@@ -58,7 +58,9 @@ def layout_check(
     found: list[LayoutError] = []
     for file in files:
         try:
-            checked, mistakes = find_mistakes(read_file(file), f"{file}", formats)
+            # A package need not be installed for this, so the functions that its layout names are not looked for.
+            package = None if (file.parent / "__init__.py").is_file() else ""
+            checked, mistakes = find_mistakes(read_file(file), f"{file}", formats, package)
         except LayoutError as error:
             checked, mistakes = None, (error,)
         found += mistakes
@@ -183,7 +185,7 @@ def read_file_as_layout(path: Path, formats: tuple[Format, ...]) -> Layout:
     """Read a layout; LayoutError if it has a mistake."""
     from dayfile.formats.registry import read_layout
 
-    return read_layout(read_file(path), f"{path}", formats)
+    return read_layout(read_file(path), f"{path}", formats, None)
 
 
 def format_word(entry: GlossaryEntry) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from dayfile.decoding.calls import CalledTimes
 from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
+from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
@@ -29,7 +30,7 @@ from dayfile.timing.times import Making
 __all__ = ["compile_plan"]
 
 
-def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Document, package: str) -> Plan | None:
+def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Document, package: str | None) -> Plan | None:
     """Compile how sources become records; None if the layout says nothing of it.
 
     Parameters
@@ -41,13 +42,11 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     document : Document
         Its file.
     package : str
-        The package whose functions it may name; empty if it has none.
+        The package whose functions it may name; empty if it has none, None if they are not looked for.
     """
     if words.frames is None:
         refuse_words(words, document)
         return None
-    if words.match is None:
-        document.fail((), "'match' must say which files are sources of this instrument")
     frames = words.frames
 
     def call(name: str, path: Path) -> Any:  # noqa: ANN401 - a function
@@ -60,9 +59,26 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
                 document.fail((*path, index), "what all have in front has the same size in each of them")
         return FrameFields(parts, order, words.natural, begin)
 
-    kinds = tuple(compile_kind(data_type, words, document, call) for data_type in types)
-    check_requirements(kinds, document)
-    patterns = tuple(compile_match(document, ("match",), words.match))
+    kinds: list[RecordKind] = []
+    for data_type in types:
+        with document.collect():
+            kinds.append(compile_kind(data_type, words, document, call))
+    with document.collect():
+        check_requirements(kinds, document)
+    patterns: tuple[Pattern, ...] = ()
+    with document.collect():
+        if words.match is None:
+            document.fail((), "'match' must say which files are sources of this instrument")
+        patterns = tuple(compile_match(document, ("match",), words.match))
+    carried: tuple[Carried, ...] = ()
+    with document.collect():
+        carried = tuple(compile_carried(words, document))
+    ignored: tuple[tuple[Requirement, ...], ...] = ()
+    with document.collect():
+        ignored = () if frames.ignore == "others" else tuple(compile_ignored(frames, document))
+    lines: LinePlan | None = None
+    with document.collect():
+        lines = compile_line_plan(words, document) if frames.lines else None
     captures = [name for pattern in patterns for each in pattern.names for name in each.names]
     order: Order = words.structs.byte_order if words.structs else "big"
     framing = compile_frames(
@@ -71,13 +87,13 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     return Plan(
         instrument=words.instrument,
         patterns=patterns,
-        kinds=kinds,
+        kinds=tuple(kinds),
         framing=framing,
-        lines=compile_line_plan(words, document) if frames.lines else None,
+        lines=lines,
         byte_order=order,
         natural=words.natural,
-        carried=tuple(compile_carried(words, document)),
-        ignored=() if frames.ignore == "others" else tuple(compile_ignored(frames, document)),
+        carried=carried,
+        ignored=ignored,
         ignores_others=frames.ignore == "others",
         ignores_between=frames.between == "ignore",
     )
@@ -86,19 +102,23 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
 def refuse_words(words: LayoutWords, document: Document) -> None:
     """Refuse words that mean nothing without 'frames'."""
     for word in ("match", "carry"):
-        if word in words.model_fields_set:
-            document.fail((word,), f"{word!r} means nothing without 'frames', which says where records begin and end")
+        with document.collect():
+            if word in words.model_fields_set:
+                problem = f"{word!r} means nothing without 'frames', which says where records begin and end"
+                document.fail((word,), problem)
     for name, type_words in words.types.items():
         for word in ("when", "forms", "call"):
-            if word in type_words.model_fields_set:
-                document.fail(
-                    ("types", name, word), f"{word!r} means nothing without 'frames' at the top of the layout"
-                )
+            with document.collect():
+                if word in type_words.model_fields_set:
+                    problem = f"{word!r} means nothing without 'frames' at the top of the layout"
+                    document.fail(("types", name, word), problem)
 
 
-def find_function(name: str, package: str, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
+def find_function(name: str, package: str | None, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
     """Find a function of the package of a layout; the layout may not name those of others."""
     module, _, attribute = name.rpartition(".")
+    if package is None:
+        return do_nothing
     top = package.partition(".")[0]
     if not package:
         document.fail(path, "a layout that is no part of a package has no functions to call")
@@ -111,6 +131,10 @@ def find_function(name: str, package: str, document: Document, path: Path) -> An
     if not callable(found):
         document.fail(path, f"{module} has no function {attribute!r}")
     return found
+
+
+def do_nothing(*_: object) -> None:
+    """Stand for a function of a package that is not installed, in a layout that is only checked."""
 
 
 def compile_kind(data_type: DataType, words: LayoutWords, document: Document, call: Call) -> RecordKind:
