@@ -389,7 +389,7 @@ BAD = {
         Rejecting: "samples have to be good",
         Halting: "RuntimeError: half-way",
     },
-    "sources_of_others_are_not_claimed": {
+    "foreign_sources_are_not_claimed": {
         Greedy: "picture.png, a file of no instrument, was claimed",
         Fragile: "IndexError",
     },

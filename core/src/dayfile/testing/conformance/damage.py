@@ -9,7 +9,7 @@ from random import Random
 
 from dayfile.messages import plural
 from dayfile.model.batch import Rejected, Source
-from dayfile.testing.conformance.subject import Response, InapplicableError, Subject
+from dayfile.testing.conformance.subject import InapplicableError, Response, Subject
 
 __all__ = ["find_flip_problems", "find_resend_problems", "find_truncation_problems"]
 

@@ -144,7 +144,7 @@ class PluginContract:
         """Each sample is decoded; together they have records of all types."""
         keep(sources.find_unrecognised_samples, subject)
 
-    def test_sources_of_others_are_not_claimed(self, subject: Subject) -> None:
+    def test_foreign_sources_are_not_claimed(self, subject: Subject) -> None:
         """Files of no instrument are left alone."""
         keep(sources.find_claimed_foreign_sources, subject)
 

@@ -65,7 +65,7 @@ def find_unrecognised_samples(subject: Subject) -> Iterator[str]:
 
 
 def find_claimed_foreign_sources(subject: Subject) -> Iterator[str]:
-    """The plugin returns None for files of others."""
+    """The plugin returns None for files that are not its own."""
     for name, content in FOREIGN.items():
         source = Source(subject.directory / name, name, content)
         answer = subject.decode(source)

@@ -21,7 +21,7 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings, from_program, resolve
 from dayfile.testing.conformance.rows import Row, list_batch_rows, list_read_rows, summarise_items
 
-__all__ = ["Response", "Archived", "InapplicableError", "Subject", "write_samples"]
+__all__ = ["Archived", "InapplicableError", "Response", "Subject", "write_samples"]
 
 Item = Batch | Rejected | Remark
 REFUSALS = {SourceError.__name__}
