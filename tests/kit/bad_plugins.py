@@ -412,7 +412,7 @@ BAD = {
     "flipped_bits_lose_nothing_silently": {
         SilentlyWrong: "say nothing about the others",
         CrashingOnFlips: "raise SourceError for what cannot be read",
-        Nowhere: "has the offset 1000000000",
+        Nowhere: "an offset that is not in the source",
     },
     "what_was_rejected_can_be_sent_again": {
         Headless: "is not recognised when it is sent again",
