@@ -90,6 +90,12 @@ class Forgetful(Rain):
         return super().make_batch(raw[numbers % 10 != 3], numbers[numbers % 10 != 3])
 
 
+class Renumbering(Rain):
+    def make_batch(self, raw, numbers):
+        kept = raw[numbers % 10 != 3]
+        return super().make_batch(kept, numbers[: len(kept)])
+
+
 class TwoFaced(Rain):
     def read(self, source):
         yield from super().read(source)
@@ -395,6 +401,7 @@ BAD = {
     },
     "every_record_is_archived_or_rejected": {
         Forgetful: "neither archived nor rejected: 3, 13",
+        Renumbering: "second.rain has 90 records, and 81 are archived or rejected",
         TwoFaced: "record 5 of Level is in a batch and rejected",
         Unordered: "do not ascend",
     },

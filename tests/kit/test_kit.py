@@ -29,6 +29,7 @@ RULES = [name.removeprefix("test_") for name, _ in inspect.getmembers(PluginCont
 class RainContract(PluginContract):
     plugin: ClassVar = {"rain": Rain()}
     sources = SAMPLES
+    counts: ClassVar = {"second.rain": 90}
     large_bytes = 150 * MB
     memory_bytes = 130 * MB
 
