@@ -130,6 +130,8 @@ class Subject:
         Settings by dotted name.
     data_types : sequence of str
         Names of the data types of which the samples have records.
+    counts : mapping of str to int
+        How many records samples have, by their names, where that is known.
     copies : int
         How many damaged copies of the samples are decoded, of each kind of damage.
     """
@@ -140,6 +142,7 @@ class Subject:
     directory: Path
     given: Mapping[str, object] = field(default_factory=dict)
     data_types: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     copies: int = 60
 
     @cached_property
