@@ -96,6 +96,10 @@ class FrameReading(Protocol):
         """Return which frames are no records, whatever their type; None if that is not known yet."""
         ...
 
+    def make_head(self, place: int) -> bytes:
+        """Make what has to be in front of a frame of the block, so that it can be decoded alone."""
+        ...
+
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
         """Read what all frames have, by which their types are found."""
         ...
@@ -179,6 +183,10 @@ class Plan:
         Whether all frames are that no type describes.
     ignores_between : bool
         Whether bytes between frames are, too.
+    head_kind : RecordKind, optional
+        The type whose records the heads of files are.
+    counts_packets : bool
+        Whether frames are packets with a sequence count, whose gaps are told of.
     """
 
     instrument: str
@@ -192,6 +200,8 @@ class Plan:
     ignored: tuple[tuple[Requirement, ...], ...] = ()
     ignores_others: bool = False
     ignores_between: bool = False
+    head_kind: RecordKind | None = None
+    counts_packets: bool = False
 
     @property
     def needs_zone(self) -> bool:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from dayfile.decoding.calls import CalledTimes
+from dayfile.decoding.firsts import FirstTime
 from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.framing.matching import Pattern
@@ -96,6 +97,8 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
         ignored=ignored,
         ignores_others=frames.ignore == "others",
         ignores_between=frames.between == "ignore",
+        head_kind=find_head_kind(frames, kinds, words, document),
+        counts_packets=bool(frames.ccsds),
     )
 
 
@@ -141,7 +144,8 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
     """Compile how records of a type are made."""
     path: Path = ("types", data_type.type)
     type_words = words.types[data_type.type]
-    rows = is_row_of_another(data_type.type, words)
+    head = words.frames.head.type if words.frames and words.frames.head else None
+    rows = is_row_of_another(data_type.type, words) or data_type.type == head
     return RecordKind(
         data_type=data_type,
         forms=() if rows else tuple(compile_forms(type_words, words, document, path)),
@@ -178,9 +182,30 @@ def compile_time(type_words: TypeWords, document: Document, path: Path, call: Ca
     words = type_words.time
     if isinstance(words, CallWords):
         return CalledTimes(call(words.call, (*path, "time", "call")))
-    if isinstance(words, FirstWords) or not has_made_time(type_words):
+    if isinstance(words, FirstWords):
+        return FirstTime(words.first)
+    if not has_made_time(type_words):
         return None
     return compile_making(words, document, (*path, "time"))
+
+
+def find_head_kind(
+    frames: FramesWords, kinds: Iterable[RecordKind], words: LayoutWords, document: Document
+) -> RecordKind | None:
+    """Find the type whose records the heads of files are, and check times that are those of first records."""
+    wanted = frames.head.type if frames.head else None
+    if wanted is not None and wanted not in words.types:
+        document.fail(("frames", "head", "type"), f"{wanted!r} is not a type{suggest(wanted, words.types)}")
+    for kind in kinds:
+        if isinstance(kind.making, FirstTime):
+            path, first = ("types", kind.data_type.type, "time"), kind.making.type
+            if kind.data_type.type != wanted:
+                document.fail(
+                    path, "only the type of the head of a file ('frames: head: type') has the time of another"
+                )
+            if first not in words.types or first == wanted:
+                document.fail((*path, "first"), f"{first!r} is not another type{suggest(first, words.types)}")
+    return next((kind for kind in kinds if kind.data_type.type == wanted), None)
 
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
