@@ -149,7 +149,9 @@ def test_a_zone_that_is_left_to_the_settings_is_required(tmp_path):
 
 def test_a_source_that_two_layouts_take_is_reported_with_both_names(tmp_path):
     for name in ("scope", "other"):
-        (tmp_path / f"{name}.yaml").write_text(SCOPE.replace("instrument: scope", f"instrument: {name}"))
+        (tmp_path / f"{name}.yaml").write_text(
+            SCOPE.replace("scope\n", f"{name}\n", 1).replace("scope/{year}", f"{name}/{{year}}")
+        )
     source = tmp_path / "a.scope"
     source.write_bytes(make_scope((1714608000, [1])))
     plugins = f"{tmp_path / 'scope.yaml'},{tmp_path / 'other.yaml'}"
