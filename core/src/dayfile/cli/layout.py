@@ -106,7 +106,7 @@ def layout_words(
     if not found:
         known = dict.fromkeys(name for each in list_entries(model) for name in (each.path[-1], each.name))
         raise UsageError(f"layouts have no word {word!r}{suggest_near(word, known) or '; see dayfile layout words'}")
-    typer.echo("\n\n".join("\n".join(format_entry(entry)) for entry in found))
+    typer.echo("\n\n".join("\n".join(format_word(entry)) for entry in found))
 
 
 @layout.command("schema", cls=Command)
@@ -188,7 +188,7 @@ def read_file_as_layout(path: Path, formats: tuple[Format, ...]) -> Layout:
     return read_layout(read_file(path), f"{path}", formats, None)
 
 
-def format_entry(entry: GlossaryEntry) -> Iterator[str]:
+def format_word(entry: GlossaryEntry) -> Iterator[str]:
     """Format a word with what it can be, what it means, and the words inside it."""
     from dayfile.layouts.glossary import describe_model, describe_word
 

@@ -21,12 +21,12 @@ from dayfile.plugins import Plugins
 
 __all__ = ["examine_plugins"]
 
-SLOWEST = 1.0
+SLOWEST_IMPORT = 1.0
 """Seconds that an import may take: each command waits for it."""
 OWN = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def examine_plugins(slowest: float = SLOWEST) -> list[Examined]:
+def examine_plugins(slowest: float = SLOWEST_IMPORT) -> list[Examined]:
     """Examine every installed plugin, and entry points that were meant to be one.
 
     Parameters

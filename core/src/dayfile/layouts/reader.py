@@ -32,7 +32,7 @@ from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
 from dayfile.layouts.unreadable import warn_of_times
-from dayfile.layouts.validation import validate
+from dayfile.layouts.validation import validate_words
 from dayfile.layouts.vocabulary import Vocabulary, extend_vocabulary
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
@@ -114,10 +114,10 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), packag
 
     Examples
     --------
-    >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")
+    >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'?
+    dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'? (3 further mistakes; ...
     """
     document = Document.parse(text, name)
     layout = compile_layout(document, formats, package)
@@ -143,7 +143,7 @@ def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), packa
     Layout or None
         The layout as far as it is sound; None if nothing of it is.
     """
-    words = validate(document, extend_vocabulary(formats))
+    words = validate_words(document, extend_vocabulary(formats))
     if words is None:
         return None
     known = len(document.mistakes)
@@ -229,7 +229,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
             document.fail((*path, "clock"), EMPTY)
     clock = replace(MADE_CLOCK, day_begins=clock.day_begins) if has_made_time(type_words) else clock
     fields, wrong = compile_fields(declared, words, document, path)
-    check_names(type_words, fields, tuple(declared), document)
+    check_field_names(type_words, fields, tuple(declared), document)
     sure = len(document.mistakes)
     first = {field.name: field for field in reversed(fields[: count_first_fields(type_words)])}
     check_timing(type_words, first, clock, document, path)
@@ -360,7 +360,7 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
         document.fail((*path, "default"), problem)
 
 
-def check_names(words: TypeWords, fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
+def check_field_names(words: TypeWords, fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
     """Check that the names of fields are unique."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):

@@ -20,7 +20,7 @@ from dayfile.layouts.schema import LayoutWords
 from dayfile.layouts.words import Words
 from dayfile.messages import suggest
 
-__all__ = ["find_models", "validate"]
+__all__ = ["find_models", "validate_words"]
 
 Model = TypeVar("Model", bound=Words)
 
@@ -59,7 +59,7 @@ STAND_INS: dict[str, Any] = {
 TYPES = "types"
 
 
-def validate(document: Document, model: type[Model]) -> Model | None:
+def validate_words(document: Document, model: type[Model]) -> Model | None:
     """Check the data of a document against a vocabulary; collect every mistake.
 
     Parameters
