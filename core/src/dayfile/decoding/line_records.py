@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.decoding.plan import Form, Plan, RecordKind
+from dayfile.decoding.plan import Plan, RecordForm, RecordKind
 from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Stream
 from dayfile.framing.shapes import Stretches
 from dayfile.lines.line_reader import LineReader, Parts
@@ -57,7 +57,7 @@ class LineRecords:
 
     def read_bodies(
         self,
-        form: Form,  # noqa: ARG002 - of the protocol
+        form: RecordForm,  # noqa: ARG002 - of the protocol
         frames: Frames,  # noqa: ARG002
         values: Mapping[str, Any],
         kind: RecordKind,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.decoding.calls import call_for_columns
-from dayfile.decoding.plan import Carried, Form, FrameReading, Plan, RecordKind
+from dayfile.decoding.plan import Carried, FrameReading, Plan, RecordForm, RecordKind
 from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys, require_key_values
 from dayfile.decoding.requirements import describe_values, hold_all
 from dayfile.errors import RecordError
@@ -50,7 +50,7 @@ class TypeRows:
     """
 
     kind: RecordKind
-    form: Form
+    form: RecordForm
     places: npt.NDArray[np.int64]
     frames: Frames
     found: StructValues
@@ -119,7 +119,7 @@ class SourceDecoding:
     def _read_rows(
         self,
         kind: RecordKind,
-        form: Form,
+        form: RecordForm,
         frames: Frames,
         places: npt.NDArray[np.int64],
         heads: Columns,

@@ -43,7 +43,7 @@ def examine_functions(plugin: object) -> Iterator[Finding]:
         elif name in hookspecs.HOOKS and set(list_arguments(getattr(plugin, name))) <= set(list_hook_arguments(name)):
             named = True
             problem = (
-                f"its function {name} ({find_definition(function)}) lacks the mark @hookimpl, so it would not be called"
+                f"its function {name} ({locate_function(function)}) lacks the mark @hookimpl, so it would not be called"
             )
             yield Finding(problem, "put @hookimpl above it, or rename it if it is not meant as a hook")
     if not named:
@@ -64,7 +64,7 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
     options : dict
         Options of its mark.
     """
-    place = find_definition(function)
+    place = locate_function(function)
     if name not in hookspecs.HOOKS:
         hint = suggest_near(name, hookspecs.HOOKS)
         fix = f"rename it to {suggested(hint)}" if hint else f"remove the mark; hooks are {', '.join(hookspecs.HOOKS)}"
@@ -101,7 +101,7 @@ def list_arguments(function: Callable[..., Any]) -> list[str]:
     return [each.name for each in inspect.signature(function).parameters.values() if each.default is each.empty]
 
 
-def find_definition(function: Callable[..., Any]) -> str:
+def locate_function(function: Callable[..., Any]) -> str:
     """Return where a function is: ``file:line``."""
     code = inspect.unwrap(function).__code__
     return f"{code.co_filename}:{code.co_firstlineno}"

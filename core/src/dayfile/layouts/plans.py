@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from dayfile.decoding.calls import CalledTimes
-from dayfile.decoding.plan import Carried, Form, LinePlan, Plan, RecordKind
+from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
@@ -196,11 +196,11 @@ def list_row_types(words: TypeWords) -> Iterator[str]:
                 yield entry.rows
 
 
-def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[Form]:
+def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[RecordForm]:
     """Compile the ways in which records of a type come."""
     common = tuple(parse_requirement(name, value) for name, value in words.when.items())
     if not words.forms:
-        yield Form(common, compile_parts(words.fields, layout, document, (*path, "fields")))
+        yield RecordForm(common, compile_parts(words.fields, layout, document, (*path, "fields")))
         return
     stored = {field.name for _, field in list_stored_fields(words.fields, ())}
     for index, form in enumerate(words.forms):
@@ -210,7 +210,7 @@ def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, pat
                 problem = f"{field.name!r} is not one of the type's 'fields', which say what is stored"
                 document.fail((*where, "name"), problem + suggest(field.name, stored))
         own = tuple(parse_requirement(name, value) for name, value in form.when.items())
-        yield Form((*common, *own), compile_parts(form.fields, layout, document, (*place, "fields")))
+        yield RecordForm((*common, *own), compile_parts(form.fields, layout, document, (*place, "fields")))
 
 
 def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:

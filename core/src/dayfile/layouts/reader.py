@@ -16,7 +16,7 @@ from dayfile.decoding.plan import Plan
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
-from dayfile.layouts.part_words import FieldWords
+from dayfile.layouts.part_words import FieldWords, SampleWords
 from dayfile.layouts.parts import (
     MADE_TIME,
     count_fields,
@@ -340,7 +340,8 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         unit=field.unit,
         doc=field.doc,
         code=field.code,
-        blob=field.blob,
+        blob="samples" if isinstance(field.blob, SampleWords) else field.blob,
+        sample=field.blob.type if isinstance(field.blob, SampleWords) else "",
         default=math.nan if default != default else default,  # the sign bit of YAML's NaN is set
         counter=field.counter,
         overflow=field.overflow or words.overflow,
