@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,28 @@ class Framed(Format):
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes] | None:
         """Encode records as a source, where the words of the layout can be turned round."""
-        content = encode_frames(data_type, records, layout.plan) if layout.plan else None
-        return (f"{data_type.code}.bin", content) if content is not None else None
+        plan = layout.plan
+        if plan is None or plan.framing.heads:
+            return None
+        content = encode_frames(data_type, records, plan)
+        names = [name for pattern in plan.patterns for name in pattern.propose_names(data_type.code)]
+        for name in names if content is not None else ():
+            source = Source(Path(name), name, content or b"")
+            if restores(source, plan, data_type, records):
+                return name, source.content
+        return None
+
+
+def restores(source: Source, plan: Plan, data_type: DataType, records: npt.NDArray[Any]) -> bool:
+    """Return whether a source is decoded to just these records: a text or a sum may have lost digits of a time."""
+    match = recognise(source, plan.patterns)
+    if match is None:
+        return False
+    items = list(read_records(source, plan, match))
+    if not all(isinstance(item, Batch) and item.code == data_type.code for item in items):
+        return False
+    found = [item.records for item in items if isinstance(item, Batch)]
+    return b"".join(each.tobytes() for each in found) == records.tobytes()
 
 
 def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
