@@ -191,6 +191,7 @@ def compile_value(entry: FieldWords | WordWords, words: LayoutWords, document: D
         first=entry.first or "",
         count=compile_count(entry, words, document, path) if isinstance(entry, FieldWords) else None,
         blob=blob,
+        default=entry.default if isinstance(entry, FieldWords) else 0,
     )
     check_order(value, document, path)
     check_bits(value, document, path)
