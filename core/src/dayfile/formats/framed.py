@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,26 @@ class Framed(Format):
         return Blocks(partial(read_records, source, plan, match), alone=True)
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes] | None:
-        """Encode records as a source, where the words of the layout can be turned round."""
+        """Encode records as a source, where the words of the layout can be turned round.
+
+        What decodes to other records is none: such as a source that is recognised by its name, or that needs a head.
+        """
         content = encode_frames(data_type, records, layout.plan) if layout.plan else None
-        return (f"{data_type.code}.bin", content) if content is not None else None
+        if content is None:
+            return None
+        name = f"{data_type.code}.bin"
+        back = self.decode(Source(Path(name), name, content), layout)
+        return (name, content) if back is not None and are_records(back, data_type, records) else None
+
+
+def are_records(items: Iterable[Batch | Rejected | Remark], data_type: DataType, records: npt.NDArray[Any]) -> bool:
+    """Return whether items of a source are these records, and nothing else."""
+    found: list[bytes] = []
+    for item in items:
+        if not isinstance(item, Batch) or item.code != data_type.code:
+            return False
+        found.append(item.records.tobytes())
+    return b"".join(found) == records.tobytes()
 
 
 def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
