@@ -8,6 +8,8 @@ PEERS := $(BUILD)/peers
 LOWEST := $(BUILD)/lowest
 # Wheels of the lowest versions exist for the lowest Python.
 LOWEST_PYTHON ?= $(shell command -v python3.11 || echo $(PYTHON))
+CLIENTS := $(BUILD)/clients
+VERIFIER := $(BUILD)/verifier
 PARSERS := ccsdspy construct dissect.cstruct space_packet_parser duckdb polars
 PLUGINS := plugins/hisparc plugins/cris plugins/sis
 PROJECTS := core $(PLUGINS)
@@ -15,13 +17,14 @@ SOURCES := core/src plugins/hisparc/src plugins/cris/src plugins/sis/src
 DAY := 1997-10-31
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types prove lowest bench reference docs clean
+.PHONY: help run test lint types prove lowest bench reference docs clients clean
 
 help:
 	@echo "make run    install into $(VENV), archive one sample day of each instrument and show the archive"
 	@echo "make test   install into $(VENV) and run lint, types and all tests"
 	@echo "make prove  run the long proofs too"
 	@echo "make lowest install the lowest versions of all dependencies below $(LOWEST) and try them"
+	@echo "make clients  get the verifier of HAPI and PySPEDAS, which tests use if they are there"
 	@echo "make bench  measure, side by side with other programs"
 	@echo "make reference  write the reference pages that come from the code"
 	@echo "make docs   build the documentation into docs/_build"
@@ -47,6 +50,8 @@ $(VENV)/ready-dev: $(VENV)/ready
 		|| echo "uwsgi cannot be installed here; the test of the receiver under it will be skipped"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt ccsdspy space_packet_parser \
 		|| echo "ccsdspy or space_packet_parser cannot be installed here; comparisons with them will be skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hapiclient \
+		|| echo "hapiclient cannot be installed here; its test will be skipped"
 	@touch $@
 
 run: $(VENV)/ready
@@ -97,6 +102,26 @@ $(PEERS)/ready: benchmarks/constraints.txt
 		$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c benchmarks/constraints.txt $$parser \
 		|| missing="$$missing $$parser"; done; \
 	if [ -z "$$missing" ]; then touch $@; else echo "cannot be installed here, their rows will say so:$$missing"; fi
+
+# Other programs that read by HAPI: PySPEDAS from pip, the verifier from its repository and npm. Each that cannot be had
+# here is named, and its test is skipped.
+clients: $(CLIENTS)/ready $(VERIFIER)/ready
+
+$(CLIENTS)/ready: benchmarks/constraints.txt
+	@echo "== setting up $(CLIENTS)"
+	@rm -rf $(CLIENTS)
+	@$(PYTHON) -m venv $(CLIENTS)
+	@if $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check pyspedas; then touch $@; \
+		else rm -rf $(CLIENTS); echo "PySPEDAS cannot be installed here; its test will be skipped"; fi
+
+$(VERIFIER)/ready:
+	@echo "== setting up $(VERIFIER)"
+	@rm -rf $(VERIFIER)
+	@if GIT_TERMINAL_PROMPT=0 timeout 120 git clone --quiet --depth 1 --recurse-submodules --shallow-submodules \
+		https://github.com/hapi-server/verifier-nodejs $(VERIFIER) \
+		&& cd $(VERIFIER) && timeout 600 npm install --ignore-scripts --no-audit --no-fund --silent; \
+		then touch ready; else rm -rf $(VERIFIER); \
+		echo "the verifier of HAPI cannot be had here (git, node and npm are needed); its test will be skipped"; fi
 
 bench: $(VENV)/ready $(PEERS)/ready
 	$(BIN)/python -m benchmarks --peers $(PEERS)/bin/python --json $(BUILD)/benchmarks.json

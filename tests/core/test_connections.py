@@ -28,6 +28,7 @@ from dayfile.archive.root import Root
 from dayfile.logs import log_as
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.listening import serve_until_stopped
+from dayfile.serving.service import Receiving
 from dayfile.settings import CoreSettings
 from dayfile.state.receiver import UploadRecorder
 
@@ -50,7 +51,8 @@ if len(sys.argv) > 3:
 log_as("serve", settings)
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (take, limit, slow)])
 app.state.bounds = Bounds(settings, 1)
-app.state.uploads = UploadRecorder(Root(Path(tempfile.mkdtemp())))
+root = Root(Path(tempfile.mkdtemp()))
+app.state.service = Receiving(root, UploadRecorder(root), app.state.bounds)
 serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), 1)
 """
 

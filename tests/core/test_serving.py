@@ -34,6 +34,7 @@ from starlette.routing import Route
 from dayfile.archive.root import Root
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.listening import serve_until_stopped
+from dayfile.serving.service import Receiving
 from dayfile.settings import CoreSettings
 from dayfile.state.receiver import UploadRecorder
 
@@ -61,7 +62,8 @@ async def work(request):
 app = Starlette(routes=[Route("/" + view.__name__, view, methods=["GET", "POST"]) for view in (who, held, take, work)])
 workers = int(sys.argv[2])
 app.state.bounds = Bounds(CoreSettings(serve_body_limit={LIMIT}, serve_body_seconds={BODY_SECONDS}), workers)
-app.state.uploads = UploadRecorder(Root(Path(tempfile.mkdtemp())))
+root = Root(Path(tempfile.mkdtemp()))
+app.state.service = Receiving(root, UploadRecorder(root), app.state.bounds)
 serve_until_stopped(app, "127.0.0.1", int(sys.argv[1]), workers)
 """
 

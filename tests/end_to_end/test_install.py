@@ -49,6 +49,37 @@ def test_core_and_one_plugin_are_an_archiver_for_that_instrument_and_nothing_els
     assert {entry["type"].split(".")[0] for entry in listed} == {plugin}
 
 
+RUN_TESTS = (
+    "import sys; sys.path[:0] = sys.argv[1:4]; import pytest; "
+    "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-W', 'error', *sys.argv[4:]]))"
+)
+
+
+def test_the_kit_tests_a_package_without_the_repository(tmp_path, others):
+    parts, author = tmp_path / "parts", tmp_path / "author"
+    run_command("cp", "-r", ROOT / "core", tmp_path / "source", check=True)
+    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    run_python(*pip, "--disable-pip-version-check", "--target", parts, tmp_path / "source", check=True)
+    author.mkdir()
+    run_command("cp", ROOT / "tests" / "kit" / "rain.py", author, check=True)
+    (author / "test_rain.py").write_text(OF_AN_AUTHOR)
+    done = run_python("-I", "-S", "-c", RUN_TESTS, parts, others, author, "--rootdir", author, author, cwd=author)
+    assert "1 failed, 20 passed" in done.stdout, done.stdout + done.stderr
+    assert "override grow, or say in not_large_because" in done.stdout
+    assert re.search(r"rain: [\d.]+ MB a second", done.stdout)
+
+
+OF_AN_AUTHOR = """
+from dayfile.testing import PluginContract
+from rain import Rain, make_sample
+
+
+class TestRain(PluginContract):
+    plugin = {"rain": Rain()}
+    sources = [("one.rain", make_sample()), ("other.rain", make_sample(1_714_800_000))]
+"""
+
+
 def find_needed(name: str, extras: frozenset[str], found: dict[str, set[str]]) -> dict[str, set[str]]:
     """Return the distributions that one with these extras needs, by their own declarations, with the extras of each."""
     name = re.sub(r"[-_.]+", "-", name).lower()

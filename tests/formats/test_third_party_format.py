@@ -168,7 +168,7 @@ class SameSection(Lines):
         ([NoWords()], "must have both words and a section for them, or neither"),
         ([TakesTitle()], "the section title of the format titles is a word of all layouts"),
         ([SameName()], "the format hdf4 is plugin builtin's already"),
-        ([SameSection()], "the section structs of the format others is that of struct_streams already"),
+        ([SameSection()], "the section structs of the format others is a word of all layouts"),
     ],
     ids=["a number", "a class", "no words", "a section of all", "a name that is taken", "a section that is taken"],
 )

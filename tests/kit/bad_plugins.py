@@ -90,6 +90,12 @@ class Forgetful(Rain):
         return super().make_batch(raw[numbers % 10 != 3], numbers[numbers % 10 != 3])
 
 
+class Renumbering(Rain):
+    def make_batch(self, raw, numbers):
+        kept = raw[numbers % 10 != 3]
+        return super().make_batch(kept, numbers[: len(kept)])
+
+
 class TwoFaced(Rain):
     def read(self, source):
         yield from super().read(source)
@@ -389,12 +395,13 @@ BAD = {
         Rejecting: "samples have to be good",
         Halting: "RuntimeError: half-way",
     },
-    "sources_of_others_are_not_claimed": {
+    "foreign_sources_are_not_claimed": {
         Greedy: "picture.png, a file of no instrument, was claimed",
         Fragile: "IndexError",
     },
     "every_record_is_archived_or_rejected": {
         Forgetful: "neither archived nor rejected: 3, 13",
+        Renumbering: "second.rain has 90 records, and 81 are archived or rejected",
         TwoFaced: "record 5 of Level is in a batch and rejected",
         Unordered: "do not ascend",
     },
@@ -412,7 +419,7 @@ BAD = {
     "flipped_bits_lose_nothing_silently": {
         SilentlyWrong: "say nothing about the others",
         CrashingOnFlips: "raise SourceError for what cannot be read",
-        Nowhere: "has the offset 1000000000",
+        Nowhere: "an offset that is not in the source",
     },
     "what_was_rejected_can_be_sent_again": {
         Headless: "is not recognised when it is sent again",

@@ -18,6 +18,7 @@ COMMANDS = (
     "dayfile --help",
     "archive-run --help",
     "dayfile serve --help",
+    "dayfile web --help",
     "dayfile quarantine ls --help",
     "dayfile plugins",
     "dayfile simulate hisparc --day 2024-05-01 --out in/hisparc",
@@ -77,13 +78,29 @@ def serve(directory: Path) -> None:
     assert re.fullmatch(rb"\d{3}", body), body
 
 
-def answer_of(host: str, port: int) -> tuple[int, bytes]:
-    """Status and body of the answer to an upload without content, once the server listens."""
+def read_over_http(directory: Path) -> None:
+    """Start ``dayfile web`` and read an hour of rates as CSV."""
+    program = Path(sys.executable).with_name("dayfile")
+    with subprocess.Popen([program, "web", "--port", "18232", "--workers", "1"], cwd=directory) as server:
+        try:
+            query = "dataset=cris.high_priority_rates&start=1997-10-31T12:00Z&stop=1997-10-31T13:00Z"
+            status, body = answer_of("127.0.0.1", 18232, "GET", f"/hapi/data?{query}")
+        finally:
+            server.terminate()
+            server.wait(SECONDS)
+    assert status == 200, body
+    assert body.count(b"\n") > 100, body
+
+
+def answer_of(host: str, port: int, method: str = "POST", path: str = "/hisparc/upload") -> tuple[int, bytes]:
+    """Status and body of the answer to a request, an upload without content if not given, once the server listens."""
     end = time.monotonic() + SECONDS
     while True:
         try:
             connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
-            connection.request("POST", "/hisparc/upload", "station_id=501", {"Content-Type": "text/plain"})
+            connection.request(
+                method, path, "station_id=501" if method == "POST" else None, {"Content-Type": "text/plain"}
+            )
             response = connection.getresponse()
             return response.status, response.read()
         except ConnectionRefusedError:
@@ -100,6 +117,7 @@ def main() -> None:
         run(command, directory)
     read(directory)
     serve(directory)
+    read_over_http(directory)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dayfile.framing.matching import recognise
 from dayfile.layouts.document import Document
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords
 from dayfile.layouts.frames import check_carry, compile_frames, compile_match
-from dayfile.layouts.validation import validate
+from dayfile.layouts.validation import validate_words
 from dayfile.layouts.words import Words as Section
 from dayfile.model.batch import Source
 from plain_frames import Words, find
@@ -21,7 +21,7 @@ from plain_frames import Words, find
 
 def check_words(document, model):
     """The words of a document, or an error with its mistakes."""
-    words = validate(document, model)
+    words = validate_words(document, model)
     document.raise_mistakes()
     return words
 

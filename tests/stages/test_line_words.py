@@ -7,13 +7,13 @@ import pytest
 from dayfile.errors import LayoutError
 from dayfile.layouts.document import Document
 from dayfile.layouts.line_words import CarryLineWords, LinesWords, compile_carried_line, compile_lines
-from dayfile.layouts.validation import validate
+from dayfile.layouts.validation import validate_words
 from dayfile.lines.lines import LineForm
 
 
 def check_words(document, model):
     """The words of a document, or an error with its mistakes."""
-    words = validate(document, model)
+    words = validate_words(document, model)
     document.raise_mistakes()
     return words
 

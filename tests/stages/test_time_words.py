@@ -13,7 +13,7 @@ from dayfile.errors import LayoutError
 from dayfile.layouts.document import Document
 from dayfile.layouts.makings import compile_making
 from dayfile.layouts.reader import extend_vocabulary, read_layout
-from dayfile.layouts.validation import validate
+from dayfile.layouts.validation import validate_words
 from dayfile.timing.times import MADE_CLOCK
 
 LAYOUT = """\
@@ -36,7 +36,7 @@ PLACE = ("types", "t", "time")
 
 def check_words(document, model):
     """The words of a document, or an error with its mistakes."""
-    words = validate(document, model)
+    words = validate_words(document, model)
     document.raise_mistakes()
     return words
 

@@ -12,7 +12,7 @@ from dayfile.errors import SettingsError, UsageError
 from dayfile.plugins import Plugins
 from dayfile.settings import Given, Settings
 
-__all__ = ["choose_plugins", "configure", "load_named_plugins", "read_settings"]
+__all__ = ["choose_plugins", "configure", "configure_reading", "load_named_plugins", "read_settings"]
 
 DEFAULT_ARCHIVE = Path("archive")
 
@@ -39,7 +39,33 @@ def configure(
     UsageError, SettingsError
         A plugin or a setting does not exist, or has an impossible value.
     """
-    loaded = load_named_plugins(names)
+    return configure_plugins(archive, load_named_plugins(names), pairs, config)
+
+
+def configure_reading(
+    archive: Path | None, names: str | None, pairs: list[str], config: Path | None
+) -> tuple[Root, Plugins, Settings]:
+    """Choose archive, plugins and settings of a command that only reads: plugins need not be installed.
+
+    Parameters
+    ----------
+    archive, names, pairs, config
+        As for :func:`configure`.
+
+    Raises
+    ------
+    UsageError, SettingsError
+        As for :func:`configure`.
+    """
+    if names is not None or discovery.installed():
+        return configure(archive, names, pairs, config)
+    return configure_plugins(archive, Plugins.make_empty(), pairs, config)
+
+
+def configure_plugins(
+    archive: Path | None, loaded: Plugins, pairs: list[str], config: Path | None
+) -> tuple[Root, Plugins, Settings]:
+    """Choose archive and settings of a command whose plugins are loaded; see :func:`configure`."""
     found, failures = (None, []) if config is None else loaded.read_config(config)
     loaded.failures += failures
     if found is not None and config is not None:
@@ -83,8 +109,11 @@ def read_settings(root: Root, loaded: Plugins, given: Mapping[str, Given]) -> Se
 
 def layer(loaded: Plugins, given: Mapping[str, Given], from_file: Mapping[str, Given]) -> Settings:
     """Resolve settings: given ones over environment over file over defaults."""
-    # archive.yaml serves all runs of an archive, also those that leave some of its plugins out.
+    # archive.yaml serves all runs of an archive, also those that leave some of its plugins out, or have none at all.
     others = discovery.installed().keys() - loaded.settings_models.keys()
+    if not discovery.installed():
+        core = {key.split(".")[0] for key in settings.keys_of({})}
+        others = {key.split(".")[0] for key in from_file} - core
     return settings.resolve(
         loaded.settings_models,
         given,

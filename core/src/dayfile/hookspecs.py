@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from starlette.routing import BaseRoute
 
+    from dayfile.api import Archive
     from dayfile.archive.day_tables import DayTables
     from dayfile.archive.root import Root
     from dayfile.archive.workfile import WorkFile
@@ -47,7 +48,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 __all__ = [
     "classify", "complete_keys", "data_types", "decode", "encode", "export", "export_formats", "exporters", "formats",
-    "hookimpl", "locate_file", "plots", "read_config", "routes", "send", "settings", "simulate", "stores", "write",
+    "hookimpl", "locate_file", "pages", "plots", "read_config", "routes", "send", "settings", "simulate", "stores",
+    "write",
 ]  # fmt: skip
 
 HOOKS = tuple(name for name in __all__ if name != "hookimpl")
@@ -217,12 +219,7 @@ def read_config(path: Path) -> dict[str, object] | None:
     -------
     dict of str to object, or None
         Settings of the core and of this plugin by dotted name, and ``archive``, the archive's directory, if the file
-        has it. None if the file is not of that program.
-
-    Raises
-    ------
-    SettingsError
-        The file is of that program, but cannot be used.
+        has it. None if the file is not of that program; a SettingsError if it is, but cannot be used.
     """
 
 
@@ -296,16 +293,11 @@ def exporters() -> Iterable[Exporter | RangeExporter | BlobReader]:  # type: ign
 
 @hookspec
 def plots() -> Iterable[Plot]:  # type: ignore[empty-body]
-    """Offer kinds of plot, which draw records of a data type.
+    """Offer kinds of plot, which draw records of a data type: see :class:`dayfile.plots.base.Plot`.
 
     Called by ``dayfile plot`` and :meth:`dayfile.Records.plot`. Every plugin is asked about any data type,
     then ``builtin``, which offers ``series``, ``rates``, ``histogram`` and ``traces``. Of two with one name, that of
     the data type's plugin, or of one that extends it, is used, else the first. Optional.
-
-    Returns
-    -------
-    iterable of Plot
-        See :class:`dayfile.plots.base.Plot`.
     """
 
 
@@ -352,12 +344,17 @@ def routes(root: Root, settings: BaseModel, uploads: UploadRecorder) -> Iterable
     Returns
     -------
     iterable of starlette.routing.BaseRoute
-        See :mod:`dayfile.serving.bounds` for reading bodies within bounds.
+        See :mod:`dayfile.serving.bounds` for reading bodies within bounds. A SettingsError says which setting is
+        missing.
+    """
 
-    Raises
-    ------
-    SettingsError
-        A setting is missing without which it cannot receive.
+
+@hookspec
+def pages(archive: Archive, settings: BaseModel) -> Iterable[BaseRoute] | None:
+    """Return HTTP routes by which others read, beside those of ``dayfile web``.
+
+    Called once, when ``dayfile web`` starts, on every selected plugin. The routes of ``routes`` do not answer there, as
+    they may write. For the newest day files, open the archive again: ``open_archive(archive.root.path)``. Optional.
     """
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
-from inspect import getattr_static
+from inspect import Parameter, Signature, getattr_static, signature
 from types import FunctionType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, Field, field_validator
 
 from dayfile import hookspecs
-from dayfile.errors import LayoutError
+from dayfile.errors import LayoutError, SettingsError
 from dayfile.export.base import BlobReader, Exporter, RangeExporter
 from dayfile.formats.base import Format
 from dayfile.formats.framed import Framed
@@ -23,10 +25,33 @@ from dayfile.layouts.checking import find_mistakes
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
+from dayfile.timing.zones import find_zone_problem
 
 __all__ = ["Instrument"]
 
 FRAMED = Framed()
+Hook = TypeVar("Hook", bound=Callable[..., Any])
+
+
+class ZoneSettings(BaseModel):
+    """The settings of an instrument whose layout has ``zone: required``."""
+
+    zone: str = Field("", description="time zone of its clock, such as Europe/Amsterdam")
+
+    @field_validator("zone")
+    @classmethod
+    def check_zone(cls, zone: str) -> str:
+        """Refuse a zone that does not exist."""
+        if zone and (problem := find_zone_problem(zone)):
+            raise ValueError(problem)
+        return zone
+
+
+def pass_defaults(function: Hook) -> Hook:
+    """Let a hook get arguments that have a default, too: pluggy passes only those without."""
+    parameters = [each.replace(default=Parameter.empty) for each in signature(function).parameters.values()]
+    function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # inspect looks for it
+    return function
 
 
 class Instrument:
@@ -80,7 +105,7 @@ class Instrument:
 
     def find_mistakes(self) -> tuple[LayoutError, ...]:
         """Find every mistake of the layout, in the order of the file."""
-        return find_mistakes(self._text, self._name, self._formats)[1]
+        return find_mistakes(self._text, self._name, self._formats, self._package)[1]
 
     @hookimpl
     def data_types(self, formats: Mapping[str, Format] | None = None) -> Iterable[DataType]:
@@ -91,10 +116,27 @@ class Instrument:
         return self.layout.types
 
     @hookimpl
-    def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
+    def settings(self) -> type[BaseModel] | None:
+        """Return what can be set: the time zone, if the layout leaves it to the settings."""
+        return ZoneSettings if self.layout.plan and self.layout.plan.needs_zone else None
+
+    @hookimpl
+    @pass_defaults
+    def decode(self, source: Source, settings: BaseModel | None = None) -> Iterable[Batch | Rejected | Remark] | None:
         """Decode a source with the first of the layout's formats that recognises it."""
         found = next((each for each in self._find_formats() if each.recognise(source, self.layout)), None)
-        return None if found is None else found.decode(source, self.layout)
+        return None if found is None else found.decode(source, self._place(settings))
+
+    def _place(self, settings: BaseModel | None) -> Layout:
+        """Return the layout with the time zone of the settings, if it leaves that to them."""
+        plan = self.layout.plan
+        if plan is None or not plan.needs_zone:
+            return self.layout
+        zone = getattr(settings, "zone", "")
+        if not zone:
+            name = self.layout.words.instrument
+            raise SettingsError(f"times of {name} are in a zone that nobody says: --set {name}.zone=Europe/Amsterdam")
+        return replace(self.layout, plan=plan.in_zone(zone))
 
     @hookimpl
     def encode(self, data_type: DataType, records: npt.NDArray[Any]) -> tuple[str, bytes] | None:

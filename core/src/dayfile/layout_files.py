@@ -53,7 +53,7 @@ def read_layout_files(
         with collect_errors(problems):
             text = read_text(path)
             name = find_instrument(text, path)
-            check_name(name, path, found, installed)
+            check_layout_name(name, path, found, installed)
             found[name] = Instrument(text, str(path)), path
     if problems:
         raise combine(problems)
@@ -77,7 +77,7 @@ def find_instrument(text: str, path: Path) -> str:
     return name if isinstance(name, str) else path.stem
 
 
-def check_name(
+def check_layout_name(
     name: str, path: Path, found: Mapping[str, tuple[Instrument, Path]], installed: Mapping[str, list[EntryPoint]]
 ) -> None:
     """Check that the instrument of a layout file is not that of another file, and no installed plugin has its name."""

@@ -25,6 +25,8 @@ TALKATIVE = ("numexpr", "uvicorn", "watchfiles")
 SECONDS = 60.0
 ALIKE = 100
 """Lines of one kind (they differ in names and numbers) that are written in that time."""
+ANYBODY = ("serve", "web")
+"""Commands whose lines anybody can cause."""
 MOST_LINES = 1000
 """Different lines that are remembered."""
 
@@ -248,7 +250,7 @@ def log_as(command: str, settings: CoreSettings, default: str = "warning") -> No
                 f"log.file cannot be written: {error.strerror}", where=error.filename or path
             ) from error
     handler.setFormatter(JsonLines() if settings.log_format == "json" else Lines())
-    handler = CountingHandler(handler, ALIKE if command == "serve" else None)  # anybody can cause lines of a server
+    handler = CountingHandler(handler, ALIKE if command in ANYBODY else None)
     logger = logging.getLogger()
     for other in [other for other in logger.handlers if getattr(other, "of_dayfile", False)]:
         logger.removeHandler(other)

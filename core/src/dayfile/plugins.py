@@ -25,11 +25,12 @@ from dayfile.contract.batches import (
     check_statuses,
     check_written,
     protect,
+    refuse_second,
 )
 from dayfile.contract.failures import FOR_USERS, NO_MEMORY, Failure, blame, collect_failures, convert_disk_errors
 from dayfile.contract.offers import check_exporters, check_plots
 from dayfile.errors import DayfileError, PluginError, SettingsError, UsageError
-from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection
+from dayfile.export.base import BlobReader, Day, Exporter, RangeExporter, Selection, list_declared_readers
 from dayfile.export.files import check_target, replace_file
 from dayfile.export.older import OlderExporter
 from dayfile.formats.parcels import is_parcel, open_wrapped, write_source
@@ -41,13 +42,6 @@ from dayfile.registration import BUILTIN, Answer, Registered, name_foreign
 from dayfile.settings import Settings, from_plugin, resolve
 
 __all__ = ["NO_MEMORY", "Failure", "Plugins", "collect_failures"]
-
-
-def refuse_second(plugin: str, taken: str, where: str) -> None:
-    """Refuse a source that two layouts take: its records would be archived as of two instruments."""
-    if taken:
-        remedy = "say more in 'match' of one of the layouts, or leave one out with --plugins"
-        raise PluginError(f"the layout of {taken} takes this source, too; {remedy}", plugin=plugin, where=where)
 
 
 class Plugins(Registered):
@@ -267,6 +261,15 @@ class Plugins(Registered):
                 message = f"records of {data_type.name} cannot be put: {name} has its code, {data_type.code!r}, too"
                 raise UsageError(message)
 
+    def pages(self, archive: object, settings: Settings) -> list[Any]:
+        """Return the routes by which plugins let others read; those that fail are added to the failures."""
+        routes: list[Any] = []
+        for name in self.names:
+            with collect_failures(name, self.failures):
+                check, own = partial(answers.check_routes, hook="pages"), settings.plugins.get(name)
+                routes += self._ask(name, "pages", check, FOR_USERS, archive=archive, settings=own) or []
+        return routes
+
     def complete_keys(self, data_type: DataType, keys: Mapping[str, str | int]) -> Mapping[str, str | int]:
         """Complete the keys that a program gave; PluginError if the plugin fails, UsageError if it refuses one."""
         check, passed = answers.check_keys_answer, (UsageError,)
@@ -325,7 +328,7 @@ class Plugins(Registered):
         for _, offers in self._list_export_offers(data_type):
             readers = [each for each in offers if isinstance(each, BlobReader) and each.data_type == data_type.name]
             found = {each.field: each for each in readers if each.field in data_type.blob_fields} | found
-        return found
+        return {each.field: each for each in list_declared_readers(data_type)} | found
 
     def _list_export_offers(
         self, data_type: DataType

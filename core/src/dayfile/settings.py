@@ -19,6 +19,7 @@ from dayfile.errors import SettingsError
 from dayfile.messages import suggest
 from dayfile.plain_yaml import read_yaml
 from dayfile.problems import combine
+from dayfile.web_settings import WebSettings
 
 __all__ = [
     "CoreSettings",
@@ -36,8 +37,8 @@ PREFIX = "DAYFILE_"
 SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
 
 
-class CoreSettings(BaseModel):
-    """What can be set for the archive itself."""
+class ArchiveSettings(BaseModel):
+    """What can be set for the archive itself, and for receiving."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, allow_inf_nan=False)
 
@@ -119,7 +120,7 @@ class CoreSettings(BaseModel):
     log_file: Path | None = Field(
         None,
         alias="log.file",
-        description="log here; {command} in it is run or serve; empty: standard error",
+        description="log here; {command} in it is run, serve or web; empty: standard error",
     )
     log_days: int = Field(
         14,
@@ -194,17 +195,13 @@ class CoreSettings(BaseModel):
         return value
 
 
+class CoreSettings(WebSettings, ArchiveSettings):
+    """What can be set besides plugins; the fields of the last class are listed first."""
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All settings of a run.
-
-    Parameters
-    ----------
-    core : CoreSettings
-        Of the archive itself.
-    plugins : mapping of str to BaseModel
-        Of each plugin, by its name.
-    """
+    """All settings of a run: the core's, and those of each plugin by its name."""
 
     core: CoreSettings
     plugins: Mapping[str, BaseModel]
@@ -212,14 +209,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Given:
-    """A value that was set, and where.
+    """A value that was set, and where, for messages.
 
     Parameters
     ----------
     value : object
         The value.
     where : str
-        The place, for messages.
+        The place.
     directory : Path or None
         What a relative path is relative to; None for the working directory.
     problem : str

@@ -125,9 +125,11 @@ def answer_in_pieces(
         if not len(records):
             continue
         waiting.append(records)
+        del records  # while pieces are taken, they are there only once
         if sum(map(len, waiting)) < rows:
             continue
         joined = Records.concatenate(waiting)
+        waiting.clear()
         whole = len(joined) - len(joined) % rows
         yield from (joined[first : first + rows] for first in range(0, whole, rows))
         waiting = [joined[whole:]]

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.errors import StorageError
+from dayfile.errors import StorageError, UsageError
+from dayfile.model.field import Field
 
-__all__ = ["Place", "read_all_blobs", "read_blobs"]
+__all__ = ["Place", "read_all_blobs", "read_blobs", "read_field_samples"]
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,14 @@ def read_all_blobs(
         wanted = [indexes[rows[number]] for number in these]
         for number, there in zip(these, read_blobs([places[number] for number in these], wanted), strict=True):
             found[rows[number]] = there
+    return found
+
+
+def read_field_samples(field: Field, blobs: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Read blobs as the samples that they are: object arrays, of the same shape; UsageError if they are no samples."""
+    if not field.sample:
+        raise UsageError(f"the layout does not say what the samples of {field.name!r} are; all_blobs has their bytes")
+    found = np.empty(blobs.shape, object)
+    for place, blob in np.ndenumerate(blobs):
+        found[place] = None if blob is None else field.read_samples(blob)
     return found

@@ -241,6 +241,26 @@ class Catalogue:
         """Return all digests that are known, by path."""
         return {path: as_digest(*rest) for path, *rest in self._select("digests")}
 
+    def find_digests(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[Digest]:
+        """Return the known digests of the day files that have records of a type between two times, by day."""
+        span = (int(time.astype("datetime64[ns]").astype(np.int64)) for time in (first, last))
+        query = (
+            "SELECT digests.* FROM types JOIN digests USING (path) "
+            "WHERE data_type = ? AND last >= ? AND first <= ? ORDER BY day, path"
+        )
+        with self._read() as connection:
+            return [as_digest(*rest) for _, *rest in connection.execute(query, (data_type, *span))]
+
+    def find_newest_digest(self, data_type: str | None = None) -> Digest | None:
+        """Return the digest of the day file that changed last, of all or of those with a data type."""
+        query = (
+            "SELECT digests.* FROM digests WHERE ?1 IS NULL OR path IN (SELECT path FROM types WHERE data_type = ?1) "
+            "ORDER BY mtime DESC LIMIT 1"
+        )
+        with self._read() as connection:
+            found = connection.execute(query, (data_type,)).fetchone()
+        return as_digest(*found[1:]) if found else None
+
     def arrivals(self) -> dict[str, tuple[int, ...]]:
         """Return when the first and the last known source of each day file arrived, ns since 1970, by path."""
         return {path: (first, last) for path, first, last in self._select("arrivals")}

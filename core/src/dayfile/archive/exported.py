@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dayfile.archive.day_tables import read_day
-from dayfile.archive.exporting import select_records
+from dayfile.archive.exporting import SMALL_WINDOW_BYTES, select_records
 from dayfile.archive.identity import refuse_url
 from dayfile.archive.inventory import Inventory
 from dayfile.errors import StorageError, UsageError
@@ -116,8 +116,18 @@ class Exported(Inventory):
             return self._export_day(data_type, target, name, exporter, parse_date(day), byte_order)
         begin, end = find_range(start, stop, day, described.clock)
         readers = self.plugins.blob_readers(described)
+        window = SMALL_WINDOW_BYTES
         selection = select_records(
-            self, data_type, begin, end, fields=fields, where=where, physical=physical, readers=readers, **keys
+            self,
+            data_type,
+            begin,
+            end,
+            fields=fields,
+            where=where,
+            physical=physical,
+            readers=readers,
+            window_bytes=window,
+            **keys,
         )
         counted = [0]
         selection = replace(selection, read=partial(count_pieces, selection, counted))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dayfile.export.base import BlobReader
     from dayfile.model.instants import Time
 
-__all__ = ["EXPORT_BYTES", "select_records"]
+__all__ = ["EXPORT_BYTES", "SMALL_WINDOW_BYTES", "select_records"]
 
 EXPORT_BYTES = 4 * 2**20
 """Bytes of the records of a piece."""
@@ -45,6 +45,7 @@ def select_records(
     where: str | None = None,
     physical: bool = False,
     readers: Mapping[str, BlobReader] | None = None,
+    window_bytes: int = SMALL_WINDOW_BYTES,
     **keys: KeyValues,
 ) -> Selection:
     """Select records to be exported: those that begin in a range, start <= time < stop.
@@ -57,6 +58,8 @@ def select_records(
         As for :meth:`dayfile.Archive.read`.
     readers : mapping of str to BlobReader, optional
         What reads the blobs of fields as samples.
+    window_bytes : int
+        Bytes of records, about, that are read at once to put them in order, if a piece has fewer.
 
     Raises
     ------
@@ -76,13 +79,15 @@ def select_records(
     most = PIECE_ROWS_WITH_BLOBS if blobs else PIECE_ROWS
     rows = min(most, max(1, EXPORT_BYTES // max(1, empty.data_type.dtype.itemsize)))
     chosen = {name: reader for name, reader in (readers or {}).items() if name in blobs}
-    read = partial(read_small, archive, question, empty, rows)
+    read = partial(read_small, archive, question, empty, rows, window_bytes)
     return Selection(empty.data_type, dtypes, read, empty, chosen)
 
 
-def read_small(archive: Inventory, question: Question, empty: Records, rows: int) -> Iterator[Records]:
+def read_small(
+    archive: Inventory, question: Question, empty: Records, rows: int, window_bytes: int
+) -> Iterator[Records]:
     """Read the records of a question in pieces, all with the fields and the types of keys of empty ones."""
-    for piece in answer_in_pieces(archive.finder, question, rows, archive.read_bytes, SMALL_WINDOW_BYTES):
+    for piece in answer_in_pieces(archive.finder, question, rows, archive.read_bytes, window_bytes):
         keys = {name: piece.keys[name].astype(column.dtype) for name, column in empty.keys.items()}
         yield replace(conform(piece, empty), keys=keys)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs
+from dayfile.archive.blob_places import Place, read_all_blobs, read_blobs, read_field_samples
 from dayfile.archive.converted import Converted
 from dayfile.archive.drawing import Drawn
 from dayfile.archive.record import Record, refuse_attribute
@@ -303,6 +303,14 @@ class Records(Converted, HandedOn, Drawn):
         ``open_archive("archive").read("muon.hits", telescope=5).all_blobs("traces")``
         """
         return read_all_blobs(self.places, self.origins, self._get_blob_indexes(name))
+
+    def samples(self, name: str) -> npt.NDArray[np.object_]:
+        """Read the blobs of one field as samples: as :meth:`all_blobs`, each an array of shape (n_samples,), or None.
+
+        UsageError, too, if the layout does not say what a sample is. For example
+        ``open_archive("archive").read("scope.events").samples("wave")[0].max()``.
+        """
+        return read_field_samples(self.data_type.field(name), self.all_blobs(name))
 
     def _get_blob_indexes(self, name: str) -> npt.NDArray[Any]:
         """Return a field of blob indexes; UsageError for any other field."""

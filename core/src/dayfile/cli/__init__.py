@@ -27,6 +27,7 @@ from dayfile.cli import (
     show,
     simulate,
     status,
+    web,
 )
 from dayfile.cli.keys import KeyCommand
 from dayfile.cli.output import replace_outputs, report_problem, require_output
@@ -87,6 +88,7 @@ TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
     "reindex": (Command, maintain.reindex),
     "rebuild": (Command, maintain.rebuild),
     "serve": (Command, serve.serve),
+    "web": (Command, web.web),
     "info": (Command, require_output(info.info)),
     "selftest": (Command, selftest.selftest),
     "help": (Command, require_output(show_help)),

@@ -58,7 +58,9 @@ def layout_check(
     found: list[LayoutError] = []
     for file in files:
         try:
-            checked, mistakes = find_mistakes(read_file(file), f"{file}", formats)
+            # A package need not be installed for this, so the functions that its layout names are not looked for.
+            package = None if (file.parent / "__init__.py").is_file() else ""
+            checked, mistakes = find_mistakes(read_file(file), f"{file}", formats, package)
         except LayoutError as error:
             checked, mistakes = None, (error,)
         found += mistakes
@@ -104,7 +106,7 @@ def layout_words(
     if not found:
         known = dict.fromkeys(name for each in list_entries(model) for name in (each.path[-1], each.name))
         raise UsageError(f"layouts have no word {word!r}{suggest_near(word, known) or '; see dayfile layout words'}")
-    typer.echo("\n\n".join("\n".join(format_entry(entry)) for entry in found))
+    typer.echo("\n\n".join("\n".join(format_word(entry)) for entry in found))
 
 
 @layout.command("schema", cls=Command)
@@ -183,10 +185,10 @@ def read_file_as_layout(path: Path, formats: tuple[Format, ...]) -> Layout:
     """Read a layout; LayoutError if it has a mistake."""
     from dayfile.formats.registry import read_layout
 
-    return read_layout(read_file(path), f"{path}", formats)
+    return read_layout(read_file(path), f"{path}", formats, None)
 
 
-def format_entry(entry: GlossaryEntry) -> Iterator[str]:
+def format_word(entry: GlossaryEntry) -> Iterator[str]:
     """Format a word with what it can be, what it means, and the words inside it."""
     from dayfile.layouts.glossary import describe_model, describe_word
 

@@ -241,13 +241,13 @@ def check_config(answer: object) -> dict[str, Any]:
     return dict(answer)
 
 
-def check_routes(answer: object) -> list[Any]:
-    """Check the result of the routes hook: routes of starlette."""
+def check_routes(answer: object, hook: str = "routes") -> list[Any]:
+    """Check the result of a hook that returns routes of starlette."""
     from starlette.routing import BaseRoute
 
     routes = None if isinstance(answer, str) or not isinstance(answer, Iterable) else list(answer)
     if routes is None or not all(isinstance(route, BaseRoute) for route in routes):
-        raise PluginError(f"routes must return a list of starlette.routing.BaseRoute, not {BRIEF.repr(answer)}")
+        raise PluginError(f"{hook} must return a list of starlette.routing.BaseRoute, not {BRIEF.repr(answer)}")
     return routes
 
 

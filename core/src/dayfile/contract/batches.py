@@ -31,6 +31,7 @@ __all__ = [
     "check_statuses",
     "check_written",
     "protect",
+    "refuse_second",
 ]
 
 
@@ -334,3 +335,10 @@ def protect(batch: Batch) -> None:
     """Make the arrays of a batch read-only, so that no hook can change records of another plugin in place."""
     for array in (batch.records, batch.numbers, batch.blobs.owners):
         array.flags.writeable = False
+
+
+def refuse_second(plugin: str, taken: str, where: str) -> None:
+    """Refuse a source that two layouts take: its records would be archived as of two instruments."""
+    if taken:
+        remedy = "say more in 'match' of one of the layouts, or leave one out with --plugins"
+        raise PluginError(f"the layout of {taken} takes this source, too; {remedy}", plugin=plugin, where=where)

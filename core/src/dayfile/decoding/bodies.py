@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.decoding.plan import Form, RecordKind
+from dayfile.decoding.plan import RecordForm, RecordKind
 from dayfile.messages import plural
 from dayfile.stages.base import Columns, Framer, Frames, Order, Reading, Wrong
 from dayfile.stages.structs import Cursor, Struct, StructValues
@@ -42,7 +42,7 @@ class Bodies:
     sync: int = 0
     lead: int = 0
     tail: int = 0
-    structs: dict[Form, Struct] = field(default_factory=dict)
+    structs: dict[RecordForm, Struct] = field(default_factory=dict)
 
     @classmethod
     def of(cls, framer: Framer, byte_order: Order, *, natural: bool) -> Bodies:
@@ -55,18 +55,22 @@ class Bodies:
         """Return nothing: framers let only good frames through."""
         return
 
+    def make_head(self, place: int) -> bytes:  # noqa: ARG002 - of the protocol
+        """Return nothing: structs do not depend on those before."""
+        return b""
+
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
         """Read what all frames begin with."""
         return self.fields.read(frames.block, frames.starts + self.sync, known) if self.fields else {}
 
-    def find_struct(self, form: Form) -> Struct:
+    def find_struct(self, form: RecordForm) -> Struct:
         """Return the struct of the records of one form."""
         if form not in self.structs:
             self.structs[form] = Struct(form.parts, self.byte_order, self.natural, self.lead)
         return self.structs[form]
 
     def write_bodies(
-        self, form: Form, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
+        self, form: RecordForm, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
     ) -> list[bytes]:
         """Write the records of one form, without what all frames begin with."""
         struct = self.find_struct(form)
@@ -75,7 +79,7 @@ class Bodies:
 
     def read_bodies(
         self,
-        form: Form,
+        form: RecordForm,
         frames: Frames,
         values: Mapping[str, Any],
         kind: RecordKind,  # noqa: ARG002 - of the protocol

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.decoding.bodies import Bodies
-from dayfile.decoding.plan import Form, Plan, RecordKind
+from dayfile.decoding.plan import Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import hold_all
 from dayfile.model.batch import NO_BLOBS, Blobs
 from dayfile.model.datatype import DataType
@@ -88,7 +88,7 @@ def collect_values(kind: RecordKind, records: npt.NDArray[Any]) -> Columns:
     return values
 
 
-def imply_values(form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+def imply_values(form: RecordForm, values: Mapping[str, Any]) -> dict[str, Any]:
     """Add the values that a form requires, where there is only one and no record has another."""
     implied = {condition.name: condition.only for condition in form.requirements if condition.only is not None}
     return {**implied, **values}

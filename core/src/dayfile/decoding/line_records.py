@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.decoding.plan import Form, Plan, RecordKind
+from dayfile.decoding.plan import Plan, RecordForm, RecordKind
 from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Stream
 from dayfile.framing.shapes import Stretches
+from dayfile.lines.carried_lines import CarriedLine
 from dayfile.lines.line_reader import LineReader, Parts
 from dayfile.lines.numbers import read_texts
 from dayfile.lines.texts import Texts
@@ -35,16 +36,32 @@ class LineRecords:
         Values that earlier lines told, by name.
     asked : tuple of str
         Names of values by which types are told apart.
+    forms : tuple of CarriedLine
+        How lines are written that carry values.
+    header : bytes
+        The line that has the names of the parts; empty if the layout has them.
     """
 
     parts: Parts
     carried: Mapping[str, Texts]
     asked: tuple[str, ...]
+    forms: tuple[CarriedLine, ...] = ()
+    header: bytes = b""
 
     @property
     def wrong(self) -> Wrong:
         """Return which lines have no parts."""
         return self.parts.wrong
+
+    def make_head(self, place: int) -> bytes:
+        """Make the lines that a line depends on: that with the names of the parts, and those whose values it has."""
+        lines = [self.header] if self.header else []
+        for form in self.forms:
+            values = {name: self.carried[name][place] for name in form.names if name in self.carried}
+            told = {name: value for name, value in values.items() if value is not None}
+            if len(told) == len(form.names):
+                lines.append(form.write(told))
+        return b"".join(line + b"\n" for line in lines)
 
     @cached_property
     def texts(self) -> Columns:
@@ -57,7 +74,7 @@ class LineRecords:
 
     def read_bodies(
         self,
-        form: Form,  # noqa: ARG002 - of the protocol
+        form: RecordForm,  # noqa: ARG002 - of the protocol
         frames: Frames,  # noqa: ARG002
         values: Mapping[str, Any],
         kind: RecordKind,
@@ -92,7 +109,7 @@ def read_line_blocks(source: Source, start: int, plan: Plan) -> Iterator[tuple[F
             Stretches.collect(stretches).move(offset, source.size) for stretches in (lines.rejected, lines.between)
         )
         block = FramedBlock(offset, lines.frames, rejected, between, Stretches.collect(()))
-        yield block, LineRecords(read.parts, lines.carried, asked)
+        yield block, LineRecords(read.parts, lines.carried, asked, plan.lines.carried, reader.header)
         wanted = BLOCK_SIZE if lines.used else 2 * wanted
         content = content[lines.used :]
         offset = source.size if last else offset + lines.used

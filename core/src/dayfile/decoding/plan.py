@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +20,13 @@ from dayfile.model.datatype import DataType
 from dayfile.stages.base import Bytes, Columns, Framer, Frames, Order, Wrong
 from dayfile.stages.parts import StructPart
 from dayfile.stages.structs import StructValues
-from dayfile.timing.times import Making
+from dayfile.timing.times import Making, Moments
 
-__all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Plan", "RecordKind"]
+__all__ = ["Carried", "FrameReading", "Framing", "LinePlan", "Plan", "RecordForm", "RecordKind"]
 
 
 @dataclass(frozen=True)
-class Form:
+class RecordForm:
     """One way in which records of a type come.
 
     Parameters
@@ -49,7 +49,7 @@ class RecordKind:
     ----------
     data_type : DataType
         What they become.
-    forms : tuple of Form
+    forms : tuple of RecordForm
         The ways in which they come; none for records that are rows of others.
     names : mapping of str to str
         Names of the values of fields that have another name.
@@ -62,7 +62,7 @@ class RecordKind:
     """
 
     data_type: DataType
-    forms: tuple[Form, ...]
+    forms: tuple[RecordForm, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     making: Making | None = None
     call: Callable[..., Any] | None = None
@@ -96,13 +96,17 @@ class FrameReading(Protocol):
         """Return which frames are no records, whatever their type; None if that is not known yet."""
         ...
 
+    def make_head(self, place: int) -> bytes:
+        """Make what has to be in front of a frame of the block, so that it can be decoded alone."""
+        ...
+
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
         """Read what all frames have, by which their types are found."""
         ...
 
     def read_bodies(
         self,
-        form: Form,
+        form: RecordForm,
         frames: Frames,
         values: Mapping[str, Any],
         kind: RecordKind,
@@ -179,6 +183,10 @@ class Plan:
         Whether all frames are that no type describes.
     ignores_between : bool
         Whether bytes between frames are, too.
+    head_kind : RecordKind, optional
+        The type whose records the heads of files are.
+    counts_packets : bool
+        Whether frames are packets with a sequence count, whose gaps are told of.
     """
 
     instrument: str
@@ -192,3 +200,18 @@ class Plan:
     ignored: tuple[tuple[Requirement, ...], ...] = ()
     ignores_others: bool = False
     ignores_between: bool = False
+    head_kind: RecordKind | None = None
+    counts_packets: bool = False
+
+    @property
+    def needs_zone(self) -> bool:
+        """Return whether the settings must say in which time zone a clock is."""
+        return any(isinstance(kind.making, Moments) and kind.making.needs_zone for kind in self.kinds)
+
+    def in_zone(self, name: str) -> Plan:
+        """Return the plan with a time zone for the clocks that need one."""
+        kinds = [
+            replace(kind, making=kind.making.in_zone(name)) if isinstance(kind.making, Moments) else kind
+            for kind in self.kinds
+        ]
+        return replace(self, kinds=tuple(kinds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.decoding.calls import call_for_columns
-from dayfile.decoding.plan import Carried, Form, FrameReading, Plan, RecordKind
+from dayfile.decoding.firsts import FIRST_TIME, NO_TIME, FirstTime
+from dayfile.decoding.missing import describe_missing
+from dayfile.decoding.plan import Carried, FrameReading, Plan, RecordForm, RecordKind
 from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys, require_key_values
 from dayfile.decoding.requirements import describe_values, hold_all
 from dayfile.errors import RecordError
@@ -50,12 +52,43 @@ class TypeRows:
     """
 
     kind: RecordKind
-    form: Form
+    form: RecordForm
     places: npt.NDArray[np.int64]
     frames: Frames
     found: StructValues
     names: ChainMap[str, Any]
     wrong: Wrong
+
+
+@dataclass(frozen=True)
+class Located:
+    """Frames of a block, with their places.
+
+    Parameters
+    ----------
+    frames : Frames
+        The frames.
+    places : array of int64, shape (n,)
+        Which they are among all frames of the block.
+    numbers : array of int64, shape (n,)
+        Which they are among all frames of the source.
+    offset : int
+        Where the block begins in the source.
+    reading : FrameReading
+        What reads them.
+    """
+
+    frames: Frames
+    places: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+    offset: int
+    reading: FrameReading
+
+    def select(self, places: npt.NDArray[np.int64]) -> Located:
+        """Return those at some places."""
+        if len(places) == len(self.places):
+            return self
+        return Located(self.frames.select(places), places, self.numbers[places], self.offset, self.reading)
 
 
 @dataclass
@@ -70,6 +103,8 @@ class SourceDecoding:
         Name of the source.
     known : mapping of str to object
         Values of the file: of its head, and of its name.
+    part : callable
+        Returns so many bytes from an offset of the source on.
     head : bytes
         What is in front of the first frame; put in front of rejected frames, so that they are a source again.
     """
@@ -77,6 +112,7 @@ class SourceDecoding:
     plan: Plan
     name: str
     known: dict[str, Any]
+    part: Callable[[int, int], bytes]
     head: bytes = b""
     count: int = 0
     """Frames before the block, good or not."""
@@ -84,6 +120,10 @@ class SourceDecoding:
     """Records so far of types that are rows of others."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Latest values that are carried on."""
+    packet_counts: dict[int, int] = field(default_factory=dict)
+    """Latest sequence counts by APID."""
+    first_times: dict[str, int] = field(default_factory=dict)
+    """Time of the first record of each type, in nanoseconds since 1970."""
 
     def decode(self, piece: FramedBlock, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
         """Decode the frames of a piece of the source."""
@@ -93,12 +133,30 @@ class SourceDecoding:
         if not self.plan.ignores_between:
             yield from self._remark(piece.between)
         groups, others, heads = self.read(frames, reading)
+        if self.plan.counts_packets and len(frames):
+            for place, text in describe_missing(heads, frames, offset, self.packet_counts):
+                yield Remark(self.plan.instrument, NO_TYPE, text, (int(numbers[place]),))
+        block = Located(frames, np.arange(len(frames)), numbers, offset, reading)
         if reading.wrong is not None:
-            yield from self._reject_rows(NO_TYPE, frames, reading.wrong, numbers, offset)
-        yield from self._reject_others(frames, heads, others, numbers, offset)
+            yield from self._reject_rows(NO_TYPE, block, reading.wrong)
+        yield from self._reject_others(block, heads, others)
         self._carry_on(groups)
         for rows in groups:
-            yield from self._finish(rows, numbers, offset)
+            yield from self._finish(rows, block.select(rows.places))
+
+    def finish(self) -> Iterator[Batch | Rejected]:
+        """Make the record of the head of the file, if it is one; when all frames are read."""
+        kind = self.plan.head_kind
+        if kind is None:
+            return
+        names = ChainMap[str, Any]({name: np.asarray(value)[None] for name, value in self.known.items()})
+        wrong = Wrong.none(1)
+        if isinstance(kind.making, FirstTime):
+            names = names.new_child({FIRST_TIME: np.array([self.first_times.get(kind.making.type, NO_TIME)])})
+        yield from self._make(kind, StructValues(), names, wrong, np.zeros(1, np.int64))
+        for reason in wrong.reasons.values():
+            head = np.frombuffer(self.head, np.uint8)
+            yield self._reject(kind.data_type.code, reason, head, Stretch(0, len(head)), 0, 0, b"")
 
     def read(self, frames: Frames, reading: FrameReading) -> tuple[list[TypeRows], npt.NDArray[np.bool_], Columns]:
         """Read the frames of each type; return them, which frames are of none, and what all frames have."""
@@ -119,7 +177,7 @@ class SourceDecoding:
     def _read_rows(
         self,
         kind: RecordKind,
-        form: Form,
+        form: RecordForm,
         frames: Frames,
         places: npt.NDArray[np.int64],
         heads: Columns,
@@ -150,22 +208,34 @@ class SourceDecoding:
         for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):
             here = Stretch(stretch.start - piece.offset, stretch.length)
             good = int(np.searchsorted(piece.frames.starts, here.start))
-            yield self._reject(NO_TYPE, stretch.reason, piece.frames.block, here, before + index + good, piece.offset)
+            number = before + index + good
+            yield self._reject(NO_TYPE, stretch.reason, piece.frames.block, here, number, piece.offset, self.head)
 
-    def _reject_rows(
-        self, code: str, frames: Frames, wrong: Wrong, numbers: npt.NDArray[np.int64], offset: int
-    ) -> Iterator[Rejected]:
+    def _reject_rows(self, code: str, frames: Located, wrong: Wrong) -> Iterator[Rejected]:
         """Reject the frames that are wrong."""
         for row, reason in sorted(wrong.reasons.items()):
-            stretch = Stretch(int(frames.starts[row]), int(frames.lengths[row]))
-            yield self._reject(code, reason, frames.block, stretch, int(numbers[row]), offset)
+            yield self._reject_frame(code, reason, frames, row, int(frames.numbers[row]))
+
+    def _reject_frame(self, code: str, reason: str, frames: Located, row: int, number: int) -> Rejected:
+        """Reject a frame, with what is in front of it in its file, so that it can be decoded alone."""
+        stretch = Stretch(int(frames.frames.starts[row]), int(frames.frames.lengths[row]))
+        head = self.head + frames.reading.make_head(int(frames.places[row]))
+        return self._reject(code, reason, frames.frames.block, stretch, number, frames.offset, head)
 
     def _reject(
-        self, code: str, reason: str, block: npt.NDArray[np.uint8], stretch: Stretch, number: int, offset: int
+        self,
+        code: str,
+        reason: str,
+        block: npt.NDArray[np.uint8],
+        stretch: Stretch,
+        number: int,
+        offset: int,
+        head: bytes,
     ) -> Rejected:
-        """Reject one frame, as a source of its own."""
-        content = self.head + block[stretch.start : stretch.start + stretch.length].tobytes()
-        where = offset + stretch.start
+        """Reject some bytes, as a source of their own; what they claim may go on behind the block."""
+        where, end = offset + stretch.start, stretch.start + stretch.length
+        whole = end <= len(block)
+        content = head + (block[stretch.start : end].tobytes() if whole else self.part(where, stretch.length))
         return Rejected(
             self.plan.instrument, code, reason, RecordError.__name__, (number,), self.name, content, offset=where
         )
@@ -176,26 +246,19 @@ class SourceDecoding:
             text = f"{plural(stretch.length, 'byte')} from {stretch.start} on are of no frame, and left out"
             yield Remark(self.plan.instrument, NO_TYPE, text, (self.count,))
 
-    def _reject_others(
-        self,
-        frames: Frames,
-        heads: Columns,
-        others: npt.NDArray[np.bool_],
-        numbers: npt.NDArray[np.int64],
-        offset: int,
-    ) -> Iterator[Rejected]:
+    def _reject_others(self, located: Located, heads: Columns, others: npt.NDArray[np.bool_]) -> Iterator[Rejected]:
         """Reject frames of no type, except those that are left out quietly."""
         if self.plan.ignores_others or not others.any():
             return
+        frames = located.frames
         values: ChainMap[str, Any] = ChainMap(heads, {FRAME_SIZE: frames.lengths}, self.known)
         for conditions in self.plan.ignored:
             others = others & ~hold_all(conditions, values, len(frames))
         asked = dict.fromkeys(one.name for kind in self.plan.kinds for form in kind.forms for one in form.requirements)
         for place in np.flatnonzero(others).tolist():
-            stretch = Stretch(int(frames.starts[place]), int(frames.lengths[place]))
             what = describe_values(asked, values, place)
             reason = f"no type has {what}" if what else "of no type"
-            yield self._reject(NO_TYPE, reason, frames.block, stretch, int(numbers[place]), offset)
+            yield self._reject_frame(NO_TYPE, reason, located, place, int(located.numbers[place]))
 
     def _carry_on(self, groups: Sequence[TypeRows]) -> None:
         """Give each record the values of earlier ones that hold for it."""
@@ -241,12 +304,10 @@ class SourceDecoding:
             self.carried[carried.name] = values[0]
         return bool(len(places))
 
-    def _finish(self, rows: TypeRows, numbers: npt.NDArray[np.int64], offset: int) -> Iterator[Batch | Rejected]:
+    def _finish(self, rows: TypeRows, frames: Located) -> Iterator[Batch | Rejected]:
         """Make records of what was read; rows of other types follow those that they are in."""
-        chosen = numbers if len(rows.places) == len(numbers) else numbers[rows.places]
-        yield from self._make(rows.kind, rows.found, rows.names, rows.wrong, chosen)
-        code = rows.kind.data_type.code
-        yield from self._reject_rows(code, rows.frames, rows.wrong, chosen, offset)
+        yield from self._make(rows.kind, rows.found, rows.names, rows.wrong, frames.numbers)
+        yield from self._reject_rows(rows.kind.data_type.code, frames, rows.wrong)
         for name, (found, owners) in rows.found.rows.items():
             kind = next(kind for kind in self.plan.kinds if kind.data_type.type == name)
             kept = ~rows.wrong.rows[owners]
@@ -257,9 +318,7 @@ class SourceDecoding:
             names: ChainMap[str, Any] = ChainMap(found.columns, above)
             yield from self._make(kind, found, names, wrong, first + np.arange(len(owners)))
             for row, reason in sorted(wrong.reasons.items()):
-                owner = int(owners[row])
-                stretch = Stretch(int(rows.frames.starts[owner]), int(rows.frames.lengths[owner]))
-                yield self._reject(kind.data_type.code, reason, rows.frames.block, stretch, first + row, offset)
+                yield self._reject_frame(kind.data_type.code, reason, frames, int(owners[row]), first + row)
 
     def _make(
         self,
@@ -284,6 +343,9 @@ class SourceDecoding:
         good = np.flatnonzero(~wrong.rows)
         if not len(good):
             return
+        if data_type.type not in self.first_times:
+            first = data_type.clock.to_utc(data_type.find_begins(records[good[:1]]))
+            self.first_times[data_type.type] = int(first[0].astype(np.int64))
         for keys, rows in group_by_keys(data_type.placement.node.keys, values, good):
             chosen = records if len(rows) == count else records[rows]
             blobs = assemble_blobs(data_type, found.blobs, chosen, rows)

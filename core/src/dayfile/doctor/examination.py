@@ -21,12 +21,12 @@ from dayfile.plugins import Plugins
 
 __all__ = ["examine_plugins"]
 
-SLOWEST = 1.0
+SLOWEST_IMPORT = 1.0
 """Seconds that an import may take: each command waits for it."""
 OWN = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def examine_plugins(slowest: float = SLOWEST) -> list[Examined]:
+def examine_plugins(slowest: float = SLOWEST_IMPORT) -> list[Examined]:
     """Examine every installed plugin, and entry points that were meant to be one.
 
     Parameters
@@ -101,19 +101,21 @@ def describe_import(failure: Failure, entry: EntryPoint) -> Finding:
     """Describe why a plugin could not be imported."""
     problem = f"it cannot be imported as {entry.value}: {failure.message.removeprefix(f'plugin {entry.name} failed: ')}"
     if failure.error == "ModuleNotFoundError":
-        return Finding(problem + find_place(failure), "install what is missing, and require it in its pyproject.toml")
+        return Finding(
+            problem + find_definition(failure), "install what is missing, and require it in its pyproject.toml"
+        )
     if failure.error == "AttributeError":
         return Finding(problem, f"name an object of {entry.module} in the entry point")
-    return Finding(problem + find_place(failure), "correct it; 'dayfile plugins' shows the traceback")
+    return Finding(problem + find_definition(failure), "correct it; 'dayfile plugins' shows the traceback")
 
 
 def describe_failure(failure: Failure) -> Finding:
     """Describe why a plugin did not load."""
     problem, _, fix = failure.message.removeprefix(f"plugin {failure.plugin}: ").partition("; ")
-    return Finding(problem + ("" if fix else find_place(failure)), fix)
+    return Finding(problem + ("" if fix else find_definition(failure)), fix)
 
 
-def find_place(failure: Failure) -> str:
+def find_definition(failure: Failure) -> str:
     """Find the last line of a failure's traceback: `` (file:line)``; empty without one."""
     places = list(OWN.finditer(failure.trace))
     return f" ({places[-1]['file']}:{places[-1]['line']})" if places else ""

@@ -40,9 +40,11 @@ def examine_functions(plugin: object) -> Iterator[Finding]:
         named = named or marked is not None
         if marked is not None:
             yield from examine_hook(getattr(plugin, name), marked.get("specname") or name, marked)
-        elif name in hookspecs.HOOKS and set(list_arguments(getattr(plugin, name))) <= set(list_known(name)):
+        elif name in hookspecs.HOOKS and set(list_arguments(getattr(plugin, name))) <= set(list_known_hooks(name)):
             named = True
-            problem = f"its function {name} ({locate(function)}) lacks the mark @hookimpl, so it would not be called"
+            problem = (
+                f"its function {name} ({locate_function(function)}) lacks the mark @hookimpl, so it would not be called"
+            )
             yield Finding(problem, "put @hookimpl above it, or rename it if it is not meant as a hook")
     if not named:
         what = "the module" if isinstance(plugin, ModuleType) else f"the {type(plugin).__name__} object"
@@ -62,13 +64,13 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
     options : dict
         Options of its mark.
     """
-    place = locate(function)
+    place = locate_function(function)
     if name not in hookspecs.HOOKS:
         hint = suggest_near(name, hookspecs.HOOKS)
         fix = f"rename it to {suggested(hint)}" if hint else f"remove the mark; hooks are {', '.join(hookspecs.HOOKS)}"
         yield Finding(f"its function {name} ({place}) is marked as a hook, and there is no hook of this name", fix)
         return
-    known = list_known(name)
+    known = list_known_hooks(name)
     for argument in list_arguments(function):
         if argument not in known:
             hint = suggest_near(argument, known)
@@ -89,7 +91,7 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
         yield Finding(f"its {name} ({place}) is 'async def', which nobody awaits", "write it as a plain function")
 
 
-def list_known(hook: str) -> list[str]:
+def list_known_hooks(hook: str) -> list[str]:
     """List the arguments of a hook."""
     return list(inspect.signature(getattr(hookspecs, hook)).parameters)
 
@@ -99,7 +101,7 @@ def list_arguments(function: Callable[..., Any]) -> list[str]:
     return [each.name for each in inspect.signature(function).parameters.values() if each.default is each.empty]
 
 
-def locate(function: Callable[..., Any]) -> str:
+def locate_function(function: Callable[..., Any]) -> str:
     """Return where a function is: ``file:line``."""
     code = inspect.unwrap(function).__code__
     return f"{code.co_filename}:{code.co_firstlineno}"

@@ -17,11 +17,22 @@ import numpy.typing as npt
 
 from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
+from dayfile.model.field import STORED_TYPES
 
 if TYPE_CHECKING:
     from dayfile.archive.day_tables import DayTables
 
-__all__ = ["BlobReader", "ByteOrder", "Day", "Export", "Exporter", "RangeExporter", "Selection", "TextExporter"]
+__all__ = [
+    "BlobReader",
+    "ByteOrder",
+    "Day",
+    "Export",
+    "Exporter",
+    "RangeExporter",
+    "Selection",
+    "TextExporter",
+    "list_declared_readers",
+]
 
 ByteOrder = Literal["big", "little"]
 
@@ -115,6 +126,8 @@ class BlobReader:
         Returns the samples of a blob, shape (n_samples,); raises ValueError for a blob that is damaged.
     unit, doc : str
         Physical unit and meaning of a sample.
+    length : int
+        Number of samples, if it is the same in every blob; 0 if it is not.
     """
 
     data_type: str
@@ -123,6 +136,16 @@ class BlobReader:
     read: Callable[[bytes], npt.NDArray[Any]]
     unit: str = ""
     doc: str = ""
+    length: int = 0
+
+
+def list_declared_readers(data_type: DataType) -> list[BlobReader]:
+    """List what reads the blobs of fields of which the layout says what a sample is."""
+    return [
+        BlobReader(data_type.name, field.name, STORED_TYPES[field.sample], field.read_samples, field.unit, field.doc)
+        for field in data_type.fields
+        if field.sample
+    ]
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,16 @@ def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | R
     order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))
     head = read_head(source, plan.framing.heads.get(order or plan.byte_order), known)
     blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known)
-    decoding = SourceDecoding(plan, source.name, known, head)
+    decoding = SourceDecoding(plan, source.name, known, source.part, head)
     find_first_values(blocks(), decoding)
     found = False
     for block in blocks():
         for item in decoding.decode(*block):
             found = True
             yield item
+    for item in decoding.finish():
+        found = True
+        yield item
     if not found:
         yield Remark(plan.instrument, NO_TYPE, "nothing in it is a record", (0,))
 

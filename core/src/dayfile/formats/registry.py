@@ -17,6 +17,6 @@ CORE_FORMATS: tuple[Format, ...] = (Structs(), SlotFiles(), Hdf4())
 """The formats that ``builtin`` offers, in the order in which they are asked: by name first, then by content."""
 
 
-def read_layout(text: str, name: str, formats: Sequence[Format] = CORE_FORMATS, package: str = "") -> Layout:
+def read_layout(text: str, name: str, formats: Sequence[Format] = CORE_FORMATS, package: str | None = "") -> Layout:
     """Read and check a layout, with the words of formats; see :func:`dayfile.layouts.reader.read_layout`."""
     return reader.read_layout(text, name, formats, package)

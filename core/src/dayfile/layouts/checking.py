@@ -13,7 +13,7 @@ __all__ = ["find_mistakes"]
 
 
 def find_mistakes(
-    text: str, name: str, formats: Sequence[Vocabulary] = ()
+    text: str, name: str, formats: Sequence[Vocabulary] = (), package: str | None = ""
 ) -> tuple[Layout | None, tuple[LayoutError, ...]]:
     r"""Find every mistake of a layout.
 
@@ -25,6 +25,8 @@ def find_mistakes(
         File name for messages.
     formats : sequence of Vocabulary
         The formats that add words to the vocabulary.
+    package : str or None
+        The package whose functions it may name; None if they are not looked for.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def find_mistakes(
         document = Document.parse(text, name)
     except LayoutError as error:  # not YAML
         return None, (error,)
-    layout = compile_layout(document, formats)
+    layout = compile_layout(document, formats, package)
     mistakes = {f"{mistake}": mistake for mistake in document.mistakes}
     return (None if mistakes else layout), tuple(sorted(mistakes.values(), key=find_line))
 

@@ -82,7 +82,7 @@ def list_properties(old: DataType, new: DataType) -> Iterator[tuple[str, object,
     yield "code", old.code, new.code, "sources with the old code are not recognised any more"
     place, new_place = old.placement, new.placement
     yield "store", place.store, new_place.store, "tables that exist are of the old store; it needs another type"
-    yield "path", fill(old), fill(new), OLD_PLACE
+    yield "path", write_template(old), write_template(new), OLD_PLACE
     yield "node", place.node.path, new_place.node.path, OLD_PLACE
     yield "node of blobs", place.node.blobs, new_place.node.blobs, OLD_PLACE
     yield "base", place.base, new_place.base, "day files that exist are not looked for in the new directory; move them"
@@ -94,7 +94,7 @@ def list_properties(old: DataType, new: DataType) -> Iterator[tuple[str, object,
     yield "plausible times", old.plausible, new.plausible, ""
 
 
-def fill(data_type: DataType) -> str:
+def write_template(data_type: DataType) -> str:
     """Return the path of day files with the names of instrument, type and suffix in it."""
     path, suffix = data_type.placement.path, data_type.placement.suffix
     named = {"instrument": data_type.instrument, "type": data_type.type, "suffix": suffix}
@@ -114,10 +114,10 @@ def compare_fields(old: DataType, new: DataType) -> Iterator[Difference]:
         yield Difference(f"{new.type}.{name}", "is removed", problem)
     for name in [name for name in theirs if name not in mine]:
         remedy = "list it under 'later', behind all fields" if appended else "put it behind all fields, under 'later'"
-        message = f"is new, {describe_field(theirs[name])}"
+        message = f"is new, {describe_stored_field(theirs[name])}"
         yield Difference(f"{new.type}.{name}", message, "" if fits else f"{NOT_WIDENED}; {remedy}")
     for name in [name for name in mine if name in theirs]:
-        before, after = describe_field(mine[name]), describe_field(theirs[name])
+        before, after = describe_stored_field(mine[name]), describe_stored_field(theirs[name])
         if before != after:
             problem = f"{NOT_WIDENED}; add a field of another name under 'later'"
             yield Difference(f"{new.type}.{name}", f"{before} becomes {after}", problem)
@@ -136,10 +136,12 @@ def compare_meanings(old: DataType, new: DataType) -> Iterator[Difference]:
                 problem = (
                     "a field keeps its meaning; add a field of another name" if word in ("blob", "counter") else ""
                 )
-                yield Difference(f"{new.type}.{name}", f"{word}: {show(before)} becomes {show(after)}", problem)
+                yield Difference(
+                    f"{new.type}.{name}", f"{word}: {show_shortly(before)} becomes {show_shortly(after)}", problem
+                )
 
 
-def show(value: object) -> str:
+def show_shortly(value: object) -> str:
     """Show a value as a layout has it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
@@ -151,6 +153,6 @@ def index_fields(data_type: DataType) -> Mapping[str, Field]:
     return {field.name: field for field in data_type.fields}
 
 
-def describe_field(field: Field) -> str:
+def describe_stored_field(field: Field) -> str:
     """Describe how a field is stored."""
     return f"{field.type} {list(field.shape)}" if field.shape else field.type

@@ -130,6 +130,7 @@ class HeadWords(Words):
         None, description="its bytes: a number, or a sum of its fields; those of its fields if left out"
     )
     fields: tuple[PartWords, ...] = Field((), description="its fields")
+    type: Name | None = Field(None, description="the type whose records the heads are: one for each file")
 
 
 class FramesWords(Words):

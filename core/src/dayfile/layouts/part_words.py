@@ -18,11 +18,13 @@ __all__ = [
     "GroupWords",
     "PartWords",
     "RowsWords",
+    "SampleWords",
     "SkipWords",
     "StructWords",
     "WordWords",
 ]
 
+SAMPLE_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time32"))
 FIELD_TYPES = (*STORED_TYPES, "char", *ODD_TYPES)
 
 
@@ -39,6 +41,17 @@ class BitWords(Words):
     values: ValueWords | None = Field(None, description="names of its values, as of a field")
 
 
+class SampleWords(Words):
+    """What the samples of a blob are."""
+
+    type: Literal[SAMPLE_TYPES] = Field(description="type of a sample")  # type: ignore[valid-type]  # one list of types
+
+
+def name_a_blob(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Name the form of a blob that is meant, so that a complaint is about that one alone."""
+    return "samples" if isinstance(value, dict | SampleWords) else "text"
+
+
 class FieldWords(Words):
     """One field."""
 
@@ -48,9 +61,10 @@ class FieldWords(Words):
     unit: str = Field("", description="physical unit")
     doc: Line = Field("", description="meaning")
     code: str = Field("", description="the instrument's own name for it in its input")
-    blob: Literal["", "base64", "latin-1"] = Field(
-        "", description="the value goes to the blob array; how input carries it"
-    )
+    blob: Annotated[
+        Annotated[Literal["", "base64", "latin-1"], Tag("text")] | Annotated[SampleWords, Tag("samples")],
+        Discriminator(name_a_blob),
+    ] = Field("", description="the value goes to the blob array; how input carries it, or {type: …} for samples")
     default: bool | int | float = Field(0, description="value when not sent")
     counter: bool = Field(default=False, description="numbers the rows of the table from 1")
     overflow: Literal["raise", "wrap"] | None = Field(None, description="what an integer too wide does")

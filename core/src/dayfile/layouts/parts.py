@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dayfile.layouts.document import Document, Path
-from dayfile.layouts.part_words import BitWords, FieldWords, GroupWords, PartWords, RowsWords, SkipWords, WordWords
+from dayfile.layouts.part_words import (
+    BitWords,
+    FieldWords,
+    GroupWords,
+    PartWords,
+    RowsWords,
+    SampleWords,
+    SkipWords,
+    WordWords,
+)
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.time_words import CalendarWords, CountWords
 from dayfile.messages import plural, suggest
@@ -180,17 +189,17 @@ def compile_value(entry: FieldWords | WordWords, words: LayoutWords, document: D
     """Compile a number or a text in the bytes."""
     name = entry.name if isinstance(entry, FieldWords) else ""
     shape = find_shape(entry.shape, words, document, path) if isinstance(entry, FieldWords) else ()
-    blob = isinstance(entry, FieldWords) and entry.blob not in ("", "base64", "latin-1")
+    samples = entry.blob if isinstance(entry, FieldWords) and isinstance(entry.blob, SampleWords) else None
     value = Value(
         name=name,
-        type=entry.type,
+        type=samples.type if samples else entry.type,
         shape=shape,
         byte_order=entry.byte_order or "",
         order=tuple(int(digit) - 1 for digit in entry.order),
         bits=tuple(Bits(bits.name or "", bits.bits, bits.type == "signed") for bits in entry.bits),
         first=entry.first or "",
         count=compile_count(entry, words, document, path) if isinstance(entry, FieldWords) else None,
-        blob=blob,
+        blob=samples is not None,
         default=entry.default if isinstance(entry, FieldWords) else 0,
     )
     check_order(value, document, path)

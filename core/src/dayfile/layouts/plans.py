@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import Any
 
 from dayfile.decoding.calls import CalledTimes
-from dayfile.decoding.plan import Carried, Form, LinePlan, Plan, RecordKind
+from dayfile.decoding.firsts import FirstTime
+from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import Requirement, parse_requirement
+from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
@@ -29,7 +31,7 @@ from dayfile.timing.times import Making
 __all__ = ["compile_plan"]
 
 
-def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Document, package: str) -> Plan | None:
+def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Document, package: str | None) -> Plan | None:
     """Compile how sources become records; None if the layout says nothing of it.
 
     Parameters
@@ -41,13 +43,11 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     document : Document
         Its file.
     package : str
-        The package whose functions it may name; empty if it has none.
+        The package whose functions it may name; empty if it has none, None if they are not looked for.
     """
     if words.frames is None:
         refuse_words(words, document)
         return None
-    if words.match is None:
-        document.fail((), "'match' must say which files are sources of this instrument")
     frames = words.frames
 
     def call(name: str, path: Path) -> Any:  # noqa: ANN401 - a function
@@ -60,9 +60,26 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
                 document.fail((*path, index), "what all have in front has the same size in each of them")
         return FrameFields(parts, order, words.natural, begin)
 
-    kinds = tuple(compile_kind(data_type, words, document, call) for data_type in types)
-    check_requirements(kinds, document)
-    patterns = tuple(compile_match(document, ("match",), words.match))
+    kinds: list[RecordKind] = []
+    for data_type in types:
+        with document.collect():
+            kinds.append(compile_kind(data_type, words, document, call))
+    with document.collect():
+        check_requirements(kinds, document)
+    patterns: tuple[Pattern, ...] = ()
+    with document.collect():
+        if words.match is None:
+            document.fail((), "'match' must say which files are sources of this instrument")
+        patterns = tuple(compile_match(document, ("match",), words.match))
+    carried: tuple[Carried, ...] = ()
+    with document.collect():
+        carried = tuple(compile_carried(words, document))
+    ignored: tuple[tuple[Requirement, ...], ...] = ()
+    with document.collect():
+        ignored = () if frames.ignore == "others" else tuple(compile_ignored(frames, document))
+    lines: LinePlan | None = None
+    with document.collect():
+        lines = compile_line_plan(words, document) if frames.lines else None
     captures = [name for pattern in patterns for each in pattern.names for name in each.names]
     order: Order = words.structs.byte_order if words.structs else "big"
     framing = compile_frames(
@@ -71,34 +88,40 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     return Plan(
         instrument=words.instrument,
         patterns=patterns,
-        kinds=kinds,
+        kinds=tuple(kinds),
         framing=framing,
-        lines=compile_line_plan(words, document) if frames.lines else None,
+        lines=lines,
         byte_order=order,
         natural=words.natural,
-        carried=tuple(compile_carried(words, document)),
-        ignored=() if frames.ignore == "others" else tuple(compile_ignored(frames, document)),
+        carried=carried,
+        ignored=ignored,
         ignores_others=frames.ignore == "others",
         ignores_between=frames.between == "ignore",
+        head_kind=find_head_kind(frames, kinds, words, document),
+        counts_packets=bool(frames.ccsds),
     )
 
 
 def refuse_words(words: LayoutWords, document: Document) -> None:
     """Refuse words that mean nothing without 'frames'."""
     for word in ("match", "carry"):
-        if word in words.model_fields_set:
-            document.fail((word,), f"{word!r} means nothing without 'frames', which says where records begin and end")
+        with document.collect():
+            if word in words.model_fields_set:
+                problem = f"{word!r} means nothing without 'frames', which says where records begin and end"
+                document.fail((word,), problem)
     for name, type_words in words.types.items():
         for word in ("when", "forms", "call"):
-            if word in type_words.model_fields_set:
-                document.fail(
-                    ("types", name, word), f"{word!r} means nothing without 'frames' at the top of the layout"
-                )
+            with document.collect():
+                if word in type_words.model_fields_set:
+                    problem = f"{word!r} means nothing without 'frames' at the top of the layout"
+                    document.fail(("types", name, word), problem)
 
 
-def find_function(name: str, package: str, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
+def find_function(name: str, package: str | None, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
     """Find a function of the package of a layout; the layout may not name those of others."""
     module, _, attribute = name.rpartition(".")
+    if package is None:
+        return do_nothing
     top = package.partition(".")[0]
     if not package:
         document.fail(path, "a layout that is no part of a package has no functions to call")
@@ -113,11 +136,16 @@ def find_function(name: str, package: str, document: Document, path: Path) -> An
     return found
 
 
+def do_nothing(*_: object) -> None:
+    """Stand for a function of a package that is not installed, in a layout that is only checked."""
+
+
 def compile_kind(data_type: DataType, words: LayoutWords, document: Document, call: Call) -> RecordKind:
     """Compile how records of a type are made."""
     path: Path = ("types", data_type.type)
     type_words = words.types[data_type.type]
-    rows = is_row_of_another(data_type.type, words)
+    head = words.frames.head.type if words.frames and words.frames.head else None
+    rows = is_row_of_another(data_type.type, words) or data_type.type == head
     return RecordKind(
         data_type=data_type,
         forms=() if rows else tuple(compile_forms(type_words, words, document, path)),
@@ -154,9 +182,30 @@ def compile_time(type_words: TypeWords, document: Document, path: Path, call: Ca
     words = type_words.time
     if isinstance(words, CallWords):
         return CalledTimes(call(words.call, (*path, "time", "call")))
-    if isinstance(words, FirstWords) or not has_made_time(type_words):
+    if isinstance(words, FirstWords):
+        return FirstTime(words.first)
+    if not has_made_time(type_words):
         return None
     return compile_making(words, document, (*path, "time"))
+
+
+def find_head_kind(
+    frames: FramesWords, kinds: Iterable[RecordKind], words: LayoutWords, document: Document
+) -> RecordKind | None:
+    """Find the type whose records the heads of files are, and check times that are those of first records."""
+    wanted = frames.head.type if frames.head else None
+    if wanted is not None and wanted not in words.types:
+        document.fail(("frames", "head", "type"), f"{wanted!r} is not a type{suggest(wanted, words.types)}")
+    for kind in kinds:
+        if isinstance(kind.making, FirstTime):
+            path, first = ("types", kind.data_type.type, "time"), kind.making.type
+            if kind.data_type.type != wanted:
+                document.fail(
+                    path, "only the type of the head of a file ('frames: head: type') has the time of another"
+                )
+            if first not in words.types or first == wanted:
+                document.fail((*path, "first"), f"{first!r} is not another type{suggest(first, words.types)}")
+    return next((kind for kind in kinds if kind.data_type.type == wanted), None)
 
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
@@ -172,11 +221,11 @@ def list_row_types(words: TypeWords) -> Iterator[str]:
                 yield entry.rows
 
 
-def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[Form]:
+def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[RecordForm]:
     """Compile the ways in which records of a type come."""
     common = tuple(parse_requirement(name, value) for name, value in words.when.items())
     if not words.forms:
-        yield Form(common, compile_parts(words.fields, layout, document, (*path, "fields")))
+        yield RecordForm(common, compile_parts(words.fields, layout, document, (*path, "fields")))
         return
     stored = {field.name for _, field in list_stored_fields(words.fields, ())}
     for index, form in enumerate(words.forms):
@@ -186,7 +235,7 @@ def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, pat
                 problem = f"{field.name!r} is not one of the type's 'fields', which say what is stored"
                 document.fail((*where, "name"), problem + suggest(field.name, stored))
         own = tuple(parse_requirement(name, value) for name, value in form.when.items())
-        yield Form((*common, *own), compile_parts(form.fields, layout, document, (*place, "fields")))
+        yield RecordForm((*common, *own), compile_parts(form.fields, layout, document, (*place, "fields")))
 
 
 def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:

@@ -16,7 +16,7 @@ from dayfile.decoding.plan import Plan
 from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.looks import compile_plot
 from dayfile.layouts.meanings import compile_elements, compile_flags, compile_missing, compile_packed
-from dayfile.layouts.part_words import FieldWords
+from dayfile.layouts.part_words import FieldWords, SampleWords
 from dayfile.layouts.parts import (
     MADE_TIME,
     count_fields,
@@ -32,7 +32,7 @@ from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.templates import RESERVED, check_day_files, check_nodes, check_path, check_tables
 from dayfile.layouts.times import check_timing, compile_clock, compile_timing, compile_valid
 from dayfile.layouts.unreadable import warn_of_times
-from dayfile.layouts.validation import validate
+from dayfile.layouts.validation import validate_words
 from dayfile.layouts.vocabulary import Vocabulary, extend_vocabulary
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
@@ -93,7 +93,7 @@ class Layout:
         return self.find_section(model)
 
 
-def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), package: str = "") -> Layout:
+def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), package: str | None = "") -> Layout:
     r"""Read and check a layout.
 
     Parameters
@@ -104,8 +104,8 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), packag
         File name for messages.
     formats : sequence of Vocabulary
         The formats that add words to the vocabulary.
-    package : str
-        The package that it is a part of, whose functions it may name.
+    package : str or None
+        The package that it is a part of, whose functions it may name; None if they are not looked for.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), packag
     return layout
 
 
-def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), package: str = "") -> Layout | None:
+def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), package: str | None = "") -> Layout | None:
     """Compile a layout, and collect its mistakes: those of the vocabulary first, then contradictions.
 
     Parameters
@@ -135,15 +135,15 @@ def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), packa
         The file; its ``mistakes`` get what is wrong, except what only follows from another mistake.
     formats : sequence of Vocabulary
         The formats that add words to the vocabulary.
-    package : str
-        The package that it is a part of, whose functions it may name.
+    package : str or None
+        The package that it is a part of, whose functions it may name; None if they are not looked for.
 
     Returns
     -------
     Layout or None
         The layout as far as it is sound; None if nothing of it is.
     """
-    words = validate(document, extend_vocabulary(formats))
+    words = validate_words(document, extend_vocabulary(formats))
     if words is None:
         return None
     known = len(document.mistakes)
@@ -157,10 +157,10 @@ def compile_layout(document: Document, formats: Sequence[Vocabulary] = (), packa
             check_tables(words, types, document)
     warn_of_times(words, document)
     sound = {data_type.type: words.types[data_type.type] for data_type in types}
-    words = words.model_copy(update={"types": sound}) if len(sound) < len(words.types) else words
     plan = None
     with document.collect():
         plan = compile_plan(words, types, document, package)
+    words = words.model_copy(update={"types": sound}) if len(sound) < len(words.types) else words
     layout = Layout(words, types, plan)
     for each in formats if sound else ():
         with document.collect():
@@ -222,19 +222,22 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
     type_words = words.types[name]
     declared = list_fields(type_words, path)
     known = len(document.mistakes)
-    own = type_words.clock
-    if own is None and "clock" in type_words.model_fields_set:
-        document.fail((*path, "clock"), EMPTY)
-    clock = clock if own is None else compile_clock(own, words.day_begins, document, (*path, "clock"))
+    with document.collect():
+        if type_words.clock is not None:
+            clock = compile_clock(type_words.clock, words.day_begins, document, (*path, "clock"))
+        elif "clock" in type_words.model_fields_set:
+            document.fail((*path, "clock"), EMPTY)
     clock = replace(MADE_CLOCK, day_begins=clock.day_begins) if has_made_time(type_words) else clock
     fields, wrong = compile_fields(declared, words, document, path)
-    check_names(type_words, fields, tuple(declared), document)
+    check_field_names(type_words, fields, tuple(declared), document)
     sure = len(document.mistakes)
     first = {field.name: field for field in reversed(fields[: count_first_fields(type_words)])}
     check_timing(type_words, first, clock, document, path)
     timing = compile_timing(type_words)
-    fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
-    fields = tuple(compile_physical(type_words, fields, document, declared))
+    if len({field.name for field in fields}) == len(fields):
+        fields = tuple(compile_missing(type_words, fields, timing.field_names, document, declared))
+        with document.collect():
+            fields = tuple(compile_physical(type_words, fields, document, declared))
     size = sum(field.base.itemsize * math.prod(field.array_shape) for field in fields)
     data_type = DataType(
         instrument=words.instrument,
@@ -255,7 +258,7 @@ def compile_type(name: str, words: LayoutWords, clock: Clock, document: Document
             *compile_value_names(fields, words, document, declared),
         ),
         elements=tuple(compile_elements(type_words, fields, document, path)),
-        clock_doc=(own or words.clock).doc,
+        clock_doc=(type_words.clock or words.clock).doc,
     )
     packed = plausible = plot = None
     with document.collect():
@@ -337,7 +340,8 @@ def compile_field(field: FieldWords, words: LayoutWords, document: Document, pat
         unit=field.unit,
         doc=field.doc,
         code=field.code,
-        blob=field.blob,
+        blob="samples" if isinstance(field.blob, SampleWords) else field.blob,
+        sample=field.blob.type if isinstance(field.blob, SampleWords) else "",
         default=math.nan if default != default else default,  # the sign bit of YAML's NaN is set
         counter=field.counter,
         overflow=field.overflow or words.overflow,
@@ -357,7 +361,7 @@ def check_default(field: FieldWords, document: Document, path: Path) -> None:
         document.fail((*path, "default"), problem)
 
 
-def check_names(words: TypeWords, fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
+def check_field_names(words: TypeWords, fields: Sequence[Field], places: Sequence[Path], document: Document) -> None:
     """Check that the names of fields are unique."""
     names = [field.name for field in fields]
     for index, name in enumerate(names):

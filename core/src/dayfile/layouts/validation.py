@@ -20,7 +20,7 @@ from dayfile.layouts.schema import LayoutWords
 from dayfile.layouts.words import Words
 from dayfile.messages import suggest
 
-__all__ = ["find_models", "validate"]
+__all__ = ["find_models", "validate_words"]
 
 Model = TypeVar("Model", bound=Words)
 
@@ -59,7 +59,7 @@ STAND_INS: dict[str, Any] = {
 TYPES = "types"
 
 
-def validate(document: Document, model: type[Model]) -> Model | None:
+def validate_words(document: Document, model: type[Model]) -> Model | None:
     """Check the data of a document against a vocabulary; collect every mistake.
 
     Parameters
@@ -95,6 +95,7 @@ class Repair(Generic[Model]):
         self.data: Any = copy.deepcopy(document.data)
         self.unsound: set[str | int] = {path[1] for path in document.left_out if path[:1] == (TYPES,) and path[1:]}
         self.changed: set[Path] = set(document.left_out)
+        self.renamed: set[Path] = set()
 
     def validate(self) -> Model | None:
         """Check the copy, put it right, and check it again."""
@@ -150,6 +151,8 @@ class Repair(Generic[Model]):
     def _is_consequence(self, detail: Any) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
         """Return whether an error is one of what was changed, not of what is in the file."""
         path = self._find_path(detail)
+        if path in self.renamed:  # another word was meant
+            return True
         whole = (*path, detail["loc"][-1]) if detail["type"] == "missing" else path
         return any(whole == each or is_inside(whole, each) for each in self.changed) or (
             detail["type"] in {"missing", "too_short"} and any(is_inside(each, path) for each in self.changed)
@@ -224,6 +227,7 @@ class Repair(Generic[Model]):
         if not meant or meant in mapping:
             return
         mapping[meant] = value
+        self.renamed.add((*path[:-1], meant))
         places = self.document.places
         inside = [each for each in places if is_inside(each, path) or each == path]
         places.update({(*path[:-1], meant, *each[len(path) :]): places[each] for each in inside})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,18 @@ class CarriedLine:
     def names(self) -> tuple[str, ...]:
         """Return the names of its values."""
         return tuple(self.form.groupindex)
+
+    def write(self, values: Mapping[str, bytes], encoding: str = "utf-8") -> bytes:
+        """Write a line with these values, without an end.
+
+        Examples
+        --------
+        >>> CarriedLine.parse("# Device ID: {device}").write({"device": b"north"})
+        b'# Device ID: north'
+        """
+        parts = re.split(r"\{([A-Za-z_]\w*)(?::[1-9]\d?)?\}", self.text)
+        texts = (values[part] if place % 2 else part.encode(encoding) for place, part in enumerate(parts))
+        return b"".join(texts)
 
 
 @dataclass(frozen=True)

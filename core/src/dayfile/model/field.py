@@ -50,7 +50,7 @@ class Field:
         Physical unit and meaning; kept in the day file.
     code : str
         The instrument's own name for the field where input uses one (an upload code).
-    blob : {'', 'base64', 'latin-1'}
+    blob : {'', 'base64', 'latin-1', 'samples'}
         Not empty: the value is stored in the blob array beside the table, and the field holds its index there, -1 for
         no value. The word says how input carries the value.
     counter : bool
@@ -65,6 +65,8 @@ class Field:
         How its numbers become physical values; without it, they are that already.
     named : bool
         Its numbers stand for names: those of its flags of kind ``value``.
+    sample : str
+        Of a blob of samples, the type of one: a key of ``STORED_TYPES``.
     """
 
     name: str
@@ -73,13 +75,24 @@ class Field:
     unit: str = ""
     doc: str = ""
     code: str = ""
-    blob: Literal["", "base64", "latin-1"] = ""
+    blob: Literal["", "base64", "latin-1", "samples"] = ""
     counter: bool = False
     default: int | float | bool = 0
     overflow: Literal["raise", "wrap"] = "raise"
     missing: tuple[int | float, ...] = ()
     physical: Physical | None = None
     named: bool = False
+    sample: str = ""
+
+    def read_samples(self, blob: bytes) -> npt.NDArray[Any]:
+        """Read a blob as samples, shape (n,), read-only; ValueError if it has another number of bytes.
+
+        Examples
+        --------
+        >>> Field("wave", "int32", blob="samples", sample="int16").read_samples(bytes([1, 0, 255, 255])).tolist()
+        [1, -1]
+        """
+        return np.frombuffer(blob, STORED_TYPES[self.sample])
 
     @property
     def base(self) -> np.dtype[np.generic]:

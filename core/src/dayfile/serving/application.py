@@ -14,6 +14,7 @@ from dayfile.problems import collect_errors, combine
 from dayfile.serving.bounds import Bounds
 from dayfile.serving.health import HEALTH_PATH, find_obstacle
 from dayfile.serving.proxies import Proxies, TrueClient
+from dayfile.serving.service import Receiving
 from dayfile.settings import CoreSettings, Settings
 from dayfile.state.receiver import UploadRecorder
 
@@ -76,6 +77,7 @@ def make_application(root: Root, plugins: Plugins, settings: Settings, workers: 
     app = Starlette(routes=[make_health_route(root, settings.core), *routes], middleware=[trusted])
     app.state.bounds = Bounds(settings.core, workers)
     app.state.uploads = uploads
+    app.state.service = Receiving(root, uploads, app.state.bounds)
     return app
 
 

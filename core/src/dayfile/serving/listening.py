@@ -29,8 +29,8 @@ from dayfile.errors import DayfileError, UsageError
 from dayfile.interrupts import AGAIN, announce
 from dayfile.messages import plural
 from dayfile.serving.connections import Connection, Connections, raise_descriptor_limit
+from dayfile.serving.service import Service
 from dayfile.serving.status_port import StatusServer, format_address
-from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 from dayfile.state.records import BEAT_SECONDS
 from dayfile.supervision import Supervisor
 
@@ -65,7 +65,9 @@ def serve_until_stopped(
     Parameters
     ----------
     app : Starlette
-        Made by :func:`dayfile.serving.application.make_application`, for the same number of workers.
+        Made by :func:`dayfile.serving.application.make_application`, for the same number of workers, or by
+        :func:`dayfile.web.application.make_site`; its ``state.service`` is a
+        :class:`dayfile.serving.service.Service`.
     host : str
         Name or address to listen on.
     port : int
@@ -91,14 +93,13 @@ def serve_until_stopped(
         stop, life = os.pipe()
         crew = Crew(app, sockets, stop, life, status)
         members: dict[int, WorkerProcess] = {}
-        uploads: UploadRecorder = app.state.uploads
+        service: Service = app.state.service
         try:
             if status is not None:
                 members[STATUS_WORKER] = crew.start(STATUS_WORKER)
             members.update((number, crew.start(number)) for number in range(workers))
             addresses = [format_address(listener) for listener in sockets]
-            forget_old_receivers(uploads.root)
-            uploads.begin(address=addresses[0], measuring=True)
+            service.begin(addresses[0])
             for address in addresses:
                 show_address(address)
                 logger.info("serving on %s", address, extra={"fields": {"event": "serving", "address": address}})
@@ -109,7 +110,7 @@ def serve_until_stopped(
             if number == signal.SIGINT:
                 announce(f"answering what is under way; {AGAIN}")
         finally:
-            uploads.end()
+            service.end()
             for listener in sockets:
                 listener.close()
             os.close(life)
@@ -200,13 +201,13 @@ class Crew:
 
     def look_after(self, members: dict[int, WorkerProcess], noted: int, supervisor: Supervisor) -> int:
         """Replace members that end, until a signal is noted; return its number."""
-        uploads: UploadRecorder = self.app.state.uploads
+        service: Service = self.app.state.service
         while True:
             sentinels = [member.process.sentinel for member in members.values()]
             ready = wait([noted, *sentinels], supervisor.limit(BEAT_SECONDS))
             if noted in ready:
                 break
-            uploads.beat()
+            service.beat()
             supervisor.report_alive(f"{plural(len(members), 'process')} answering")
             for number, member in members.items():
                 if member.process.sentinel in ready:
@@ -218,7 +219,7 @@ class Crew:
         member.process.join()
         logger.error("worker %d ended (exit code %s); another is started", member.process.pid, member.process.exitcode)
         if number != STATUS_WORKER:
-            self.app.state.bounds.forget(number)
+            self.app.state.service.forget(number)
         time.sleep(max(0.0, member.began + SHORTEST_LIFE - time.monotonic()))
         return self.start(number)
 
@@ -230,9 +231,9 @@ class Crew:
         if number == STATUS_WORKER and self.status is not None:
             self.status.serve(self.stop)
             return
-        self.app.state.bounds.worker = number
-        self.app.state.uploads.begin(f"{os.getppid()}-{number}")
-        limits = Connections(self.app.state.bounds.settings)
+        service: Service = self.app.state.service
+        service.begin_worker(number)
+        limits = Connections(service.settings)
         config = uvicorn.Config(
             self.app,
             http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is only called
@@ -244,25 +245,25 @@ class Crew:
             backlog=ACCEPTED_AT_ONCE,
         )
         try:
-            asyncio.run(ServingProcess(config, self.stop, limits, self.app.state.uploads).serve(list(self.sockets)))
+            asyncio.run(ServingProcess(config, self.stop, limits, service).serve(list(self.sockets)))
         finally:
-            self.app.state.uploads.end()
+            service.end()
             logging.shutdown()
 
 
 class ServingProcess(uvicorn.Server):
     """A uvicorn server that stops by SIGTERM, or when a pipe is closed."""
 
-    def __init__(self, config: uvicorn.Config, stop: int, limits: Connections, uploads: UploadRecorder) -> None:
+    def __init__(self, config: uvicorn.Config, stop: int, limits: Connections, service: Service) -> None:
         super().__init__(config)
         self.stop = stop
         self.limits = limits
-        self.uploads = uploads
+        self.service = service
 
     async def on_tick(self, counter: int) -> bool:
         """Give a sign of life about once a second; uvicorn calls this ten times as often."""
         if counter % TICKS_A_SECOND == 0:
-            self.uploads.beat()
+            self.service.beat()
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

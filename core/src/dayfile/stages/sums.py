@@ -14,7 +14,7 @@ import numpy.typing as npt
 __all__ = ["Sum"]
 
 OPERATIONS = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply}
-LARGEST = 2**62
+LARGEST_SUM = 2**62
 """Numbers beyond are taken for this one: nothing has that many bytes."""
 
 
@@ -42,7 +42,7 @@ class Sum:
         """Parse a text; ValueError says what is wrong with it."""
         made = cls(str(text))
         for node in made._walk():
-            if isinstance(node, ast.Constant) and type(node.value) is int and 0 <= node.value < LARGEST:
+            if isinstance(node, ast.Constant) and type(node.value) is int and 0 <= node.value < LARGEST_SUM:
                 continue
             if isinstance(node, ast.BinOp | ast.Name | ast.Load | ast.Add | ast.Sub | ast.Mult | ast.Expression):
                 continue
@@ -94,13 +94,13 @@ class Sum:
             exact = OPERATIONS[type(node.op)](left.astype(np.float64), right.astype(np.float64))
             with np.errstate(over="ignore"):
                 whole = OPERATIONS[type(node.op)](left, right)
-            limited = np.where(exact < 0, -LARGEST, LARGEST)
-            return np.asarray(np.where(np.abs(exact) < LARGEST, whole, limited), np.int64)
+            limited = np.where(exact < 0, -LARGEST_SUM, LARGEST_SUM)
+            return np.asarray(np.where(np.abs(exact) < LARGEST_SUM, whole, limited), np.int64)
         if isinstance(node, ast.Name):
             value = np.asarray(values[node.id])
             if value.dtype.kind == "f":
-                value = np.nan_to_num(value, nan=-1, posinf=LARGEST, neginf=-LARGEST)
-            return np.asarray(np.clip(value, -LARGEST, LARGEST), np.int64)
+                value = np.nan_to_num(value, nan=-1, posinf=LARGEST_SUM, neginf=-LARGEST_SUM)
+            return np.asarray(np.clip(value, -LARGEST_SUM, LARGEST_SUM), np.int64)
         assert isinstance(node, ast.Constant)  # noqa: S101 - parse lets nothing else through
         return np.asarray(node.value, np.int64)
 

@@ -23,7 +23,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise
-        raise MissingExtraError(
-            f"{name} needs pytest, which is not installed: pip install 'dayfile[testing]'"
-        ) from error
+        message = f'{name} needs pytest; install it with: pip install "dayfile[testing]"'
+        raise MissingExtraError(message) from error
     return getattr(kit, name)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import tables
+from pydantic import BaseModel
 
 from dayfile.api import open_archive
 from dayfile.archive.checking import check_archive
@@ -95,10 +96,10 @@ class Probe(Instrument):
         super().__init__(LAYOUT, "probe.yaml")
 
     @hookimpl
-    def decode(self, source: Source) -> Iterable[Batch | Rejected | Remark] | None:
+    def decode(self, source: Source, settings: BaseModel | None = None) -> Iterable[Batch | Rejected | Remark] | None:
         """Decode notes from ``*.notes``, the other types from struct streams."""
         if not source.name.endswith(".notes"):
-            return super().decode(source)
+            return super().decode(source, settings)
         notes = [json.loads(line) for line in source.content.splitlines()]
         data_type = self.layout.by_code()["Note"]
         records = np.zeros(len(notes), data_type.dtype)

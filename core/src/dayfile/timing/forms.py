@@ -14,7 +14,7 @@ from dayfile.model.leap_seconds import SECOND
 from dayfile.timing.calendar import divide_dates
 from dayfile.timing.digits import Int64, Mask
 
-__all__ = ["ISO_FORMS", "Places", "TextForm"]
+__all__ = ["ISO_FORMS", "TextForm", "TextPlaces"]
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 LONG_MONTHS = (
@@ -49,7 +49,7 @@ CASE = 0x20
 """The bit that makes a letter a small one."""
 ZERO = 48
 PartValues = dict[str, Int64]
-Places = list[tuple[str, str, int, int]]
+TextPlaces = list[tuple[str, str, int, int]]
 """Where the pieces of a form are: letter, literal, first character and width."""
 
 
@@ -140,7 +140,7 @@ class TextForm:
         arrays = {name: np.array([value]) for name, value in values.items()}
         return {name: int(value[0]) for name, value in finish(arrays, self.letters).items()}
 
-    def place(self, length: int) -> list[Places]:
+    def place(self, length: int) -> list[TextPlaces]:
         """Return where the pieces of texts of a length are: letter, literal, first character and width.
 
         There is one list for each form of an offset; none if texts of this form have no such length, or if the width
@@ -173,7 +173,7 @@ class TextForm:
         """Return the number of the piece with a letter."""
         return [each for each, _ in self.pieces].index(letter)
 
-    def read(self, codes: npt.NDArray[np.uint8], places: Places) -> tuple[PartValues, Mask]:
+    def read(self, codes: npt.NDArray[np.uint8], places: TextPlaces) -> tuple[PartValues, Mask]:
         """Read texts whose pieces are at these places.
 
         Parameters
@@ -209,7 +209,7 @@ class TextForm:
                 values[LETTER_PARTS[letter]] = read_form_number(part)
         return finish(values, self.letters), good
 
-    def _check(self, codes: npt.NDArray[np.uint8], places: Places) -> Mask:
+    def _check(self, codes: npt.NDArray[np.uint8], places: TextPlaces) -> Mask:
         """Find the texts whose characters are of the right kind, those that are not digits first."""
         good = np.ones(codes.shape[1], bool)
         digits = []

@@ -16,7 +16,7 @@ from dayfile.model.leap_seconds import NANOSECONDS_A_DAY, SECOND
 from dayfile.stages.base import Columns, Wrong
 from dayfile.timing.calendar import PART_BOUNDS, Shown, join_dates
 from dayfile.timing.digits import Int64, Mask, find_lengths, find_time_column, read_codes
-from dayfile.timing.forms import ISO_FORMS, Places, TextForm
+from dayfile.timing.forms import ISO_FORMS, TextForm, TextPlaces
 from dayfile.timing.parts import show_text
 
 __all__ = ["TimeTexts"]
@@ -92,7 +92,7 @@ class TimeTexts:
                     found.note(numbers[good], {name: each[good] for name, each in values.items()})
                     matrix, numbers = matrix[:, ~good], numbers[~good]
 
-    def _list_forms(self, length: int) -> list[tuple[TextForm, Places]]:
+    def _list_forms(self, length: int) -> list[tuple[TextForm, TextPlaces]]:
         """List the forms of texts of a length, with the places of their pieces."""
         return [(form, places) for form in self.forms for places in form.place(length)]
 

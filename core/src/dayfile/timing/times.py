@@ -116,6 +116,11 @@ class Moments:
         first = self.start.names if self.start else ()
         return tuple(dict.fromkeys((*first, *(part.name for part in self.parts))))
 
+    @property
+    def needs_zone(self) -> bool:
+        """Return whether the settings must say the zone."""
+        return self.zone is not None and not self.zone.name
+
     def in_zone(self, name: str) -> Moments:
         """Return these times in the zone of the settings, if the layout requires one there."""
         return replace(self, zone=replace(self.zone, name=name)) if self.zone and not self.zone.name else self

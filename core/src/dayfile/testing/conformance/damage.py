@@ -9,7 +9,7 @@ from random import Random
 
 from dayfile.messages import plural
 from dayfile.model.batch import Rejected, Source
-from dayfile.testing.conformance.subject import Response, InapplicableError, Subject
+from dayfile.testing.conformance.subject import InapplicableError, Response, Subject
 
 __all__ = ["find_flip_problems", "find_resend_problems", "find_truncation_problems"]
 
@@ -38,12 +38,43 @@ def flip(content: bytes, chance: Random) -> tuple[bytes, str]:
 
 @dataclass
 class Tally:
-    """Damaged copies that lost records: how many, and which of them without a word."""
+    """What became of damaged copies.
+
+    Attributes
+    ----------
+    lossy : int
+        Number of copies that lost records.
+    silent : list of str
+        Copies that lost records without a word.
+    raised : dict of str to list of str
+        What the plugin raised and may not raise, by class of the error.
+    wrong : dict of str to list of str
+        What is wrong with rejected records, and of which copies.
+    """
 
     lossy: int = 0
     silent: list[str] = field(default_factory=list)
+    raised: dict[str, list[str]] = field(default_factory=dict)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
 
-    def find_problem(self) -> str:
+    def note(self, answer: Response, source: Source, what: str) -> None:
+        """Note what is wrong with the answer to a damaged source, whatever the damage."""
+        if answer.failure and answer.trouble:
+            self.raised.setdefault(answer.failure.error, []).append(f"{what}: {answer.trouble}")
+        for item in answer.rejected:
+            for problem in find_place_problems(item, source):
+                self.wrong.setdefault(problem, []).append(what)
+
+    def list_problems(self) -> Iterator[str]:
+        """Yield a line for each kind of problem, with an example."""
+        for each in self.raised.values():
+            copies = "" if len(each) == 1 else f", and {plural(len(each) - 1, 'other copy')} likewise"
+            yield f"{each[0]}{copies}; raise SourceError for what cannot be read"
+        yield from (f"{copies[0]}: {problem}" for problem, copies in self.wrong.items())
+        if problem := self.find_silence():
+            yield problem
+
+    def find_silence(self) -> str:
         """Describe silent losses; empty if there are few.
 
         Now and then damage makes good input of another kind, such as a comment, and no plugin can know. A plugin that
@@ -62,14 +93,13 @@ def find_truncation_problems(subject: Subject) -> Iterator[str]:
     """A source whose end was cut off is refused, or what is left of its last record is rejected."""
     tally = Tally()
     for source, answer, _, what in decode_damaged(subject, truncate):
-        yield from find_answer_problems(answer, source, what)
+        tally.note(answer, source, what)
         if not answer.claimed or answer.failure or ends_whole(subject, source, answer):
             continue
         tally.lossy += 1
         if not answer.says_more:
             tally.silent.append(what)
-    if problem := tally.find_problem():
-        yield problem
+    yield from tally.list_problems()
 
 
 def ends_whole(subject: Subject, source: Source, answer: Response) -> bool:
@@ -82,7 +112,7 @@ def find_flip_problems(subject: Subject) -> Iterator[str]:
     """A source with a flipped bit gives as many records as the good one, archived or rejected, or is refused."""
     tally = Tally()
     for source, answer, good, what in decode_damaged(subject, flip):
-        yield from find_answer_problems(answer, source, what)
+        tally.note(answer, source, what)
         lost = good.count_records() - answer.count_records()
         if not answer.claimed or answer.failure or lost <= 0:
             continue
@@ -91,16 +121,7 @@ def find_flip_problems(subject: Subject) -> Iterator[str]:
         # Records that run into one another can be one Rejected: it has at least half the bytes of as many records.
         if not answer.says_more or (answer.rejected and 2 * rejected < lost * source.size / good.count_records()):
             tally.silent.append(f"{what} ({plural(lost, 'record')} fewer)")
-    if problem := tally.find_problem():
-        yield problem
-
-
-def find_answer_problems(answer: Response, source: Source, what: str) -> Iterator[str]:
-    """Find what is wrong with the answer to a damaged source, whatever the damage."""
-    if answer.trouble:
-        yield f"{what}: {answer.trouble}; raise SourceError for what cannot be read"
-    for item in answer.rejected:
-        yield from (f"{what}: {problem}" for problem in find_place_problems(item, source))
+    yield from tally.list_problems()
 
 
 def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, Response, Response, str]]:
@@ -119,9 +140,9 @@ def decode_damaged(subject: Subject, damage: Damage) -> Iterator[tuple[Source, R
 def find_place_problems(item: Rejected, source: Source) -> Iterator[str]:
     """Find what is wrong with the place of a Rejected."""
     if item.offset is not None and not 0 <= item.offset <= source.size:
-        yield f"a Rejected has the offset {item.offset}, in a source of {plural(source.size, 'byte')}"
+        yield "a Rejected has an offset that is not in the source"
     if min(item.numbers, default=0) < 0:
-        yield f"a Rejected has the number {min(item.numbers)}"
+        yield "a Rejected has a negative number"
     if not item.reason.strip():
         yield "a Rejected has no reason"
 

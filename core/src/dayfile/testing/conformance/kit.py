@@ -40,6 +40,9 @@ class PluginContract:
         The day that ``simulate`` is asked for, if there are no other sources.
     data_types : sequence of str
         Names of the data types of which the sources have records; if empty, all that the plugin declares.
+    counts : mapping of str to int
+        How many records sources have, by their names. Without it, the numbers of the records must have no gaps, as they
+        have where a format leaves out frames of other kinds.
     damaged_copies : int
         How many damaged copies of sources are decoded, of each kind of damage.
     large_bytes, memory_bytes : int
@@ -64,6 +67,7 @@ class PluginContract:
     sources: ClassVar[Iterable[str | Path | tuple[str, bytes]]] = ()
     day: ClassVar[str] = "2024-05-01"
     data_types: ClassVar[Sequence[str]] = ()
+    counts: ClassVar[Mapping[str, int]] = {}
     damaged_copies: ClassVar[int] = 60
     large_bytes: ClassVar[int] = 1000 * effort.MB
     memory_bytes: ClassVar[int] = 300 * effort.MB
@@ -125,7 +129,14 @@ class PluginContract:
         except DayfileError as error:
             pytest.fail(str(error), pytrace=False)
         return Subject(
-            plugins, self._get_name(), samples, directory, self.settings, self.data_types, self.damaged_copies
+            plugins,
+            self._get_name(),
+            samples,
+            directory,
+            self.settings,
+            self.data_types,
+            self.counts,
+            self.damaged_copies,
         )
 
     def test_types_are_well_formed(self, subject: Subject) -> None:
@@ -144,7 +155,7 @@ class PluginContract:
         """Each sample is decoded; together they have records of all types."""
         keep(sources.find_unrecognised_samples, subject)
 
-    def test_sources_of_others_are_not_claimed(self, subject: Subject) -> None:
+    def test_foreign_sources_are_not_claimed(self, subject: Subject) -> None:
         """Files of no instrument are left alone."""
         keep(sources.find_claimed_foreign_sources, subject)
 
@@ -233,7 +244,8 @@ def load_tested(plugin: str | Mapping[str, object], beside: Sequence[str] | Mapp
     if isinstance(plugin, str) and not isinstance(beside, Mapping):
         return choose_plugins([*beside, plugin])
     if isinstance(plugin, Mapping) and isinstance(beside, Mapping):
-        return choose_plugins({**beside, **plugin})
+        both: dict[str, object] = {**beside, **plugin}
+        return choose_plugins(both)
     if isinstance(plugin, Mapping) and not beside:
         return choose_plugins(plugin)
     pytest.fail("give plugin and beside in one form: both as names, or both as objects by name", pytrace=False)

@@ -65,7 +65,7 @@ def find_unrecognised_samples(subject: Subject) -> Iterator[str]:
 
 
 def find_claimed_foreign_sources(subject: Subject) -> Iterator[str]:
-    """The plugin returns None for files of others."""
+    """The plugin returns None for files that are not its own."""
     for name, content in FOREIGN.items():
         source = Source(subject.directory / name, name, content)
         answer = subject.decode(source)
@@ -76,7 +76,7 @@ def find_claimed_foreign_sources(subject: Subject) -> Iterator[str]:
 
 
 def find_unaccounted_records(subject: Subject) -> Iterator[str]:
-    """Each record of a sample is archived or rejected, once: their numbers are 0, 1, 2 and so on."""
+    """Each record of a sample is archived or rejected, once: numbered 0, 1, 2 and so on, or as many as are known."""
     for sample, answer in zip(subject.samples, subject.answers, strict=True):
         by_code: dict[str, list[int]] = {}
         for batch in answer.batches:
@@ -89,7 +89,10 @@ def find_unaccounted_records(subject: Subject) -> Iterator[str]:
             if both:
                 yield f"{sample.name}: record {min(both)} of {item.code} is in a batch and rejected"
             by_code.setdefault(item.code, []).extend(item.numbers)
-        if not is_complete(by_code):
+        wanted, found = subject.counts.get(sample.name), answer.count_records()
+        if wanted is not None and wanted != found:
+            yield f"{sample.name} has {plural(wanted, 'record')}, and {found:,} are archived or rejected"
+        elif wanted is None and not is_complete(by_code):
             yield from (
                 f"{sample.name}: {plural(len(gaps), 'record')} of {code} neither archived nor rejected: "
                 f"{list_some(map(str, gaps), most=5)}"

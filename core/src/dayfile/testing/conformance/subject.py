@@ -21,7 +21,7 @@ from dayfile.plugins import Failure, Plugins
 from dayfile.settings import Settings, from_program, resolve
 from dayfile.testing.conformance.rows import Row, list_batch_rows, list_read_rows, summarise_items
 
-__all__ = ["Response", "Archived", "InapplicableError", "Subject", "write_samples"]
+__all__ = ["Archived", "InapplicableError", "Response", "Subject", "write_samples"]
 
 Item = Batch | Rejected | Remark
 REFUSALS = {SourceError.__name__}
@@ -130,6 +130,8 @@ class Subject:
         Settings by dotted name.
     data_types : sequence of str
         Names of the data types of which the samples have records.
+    counts : mapping of str to int
+        How many records samples have, by their names, where that is known.
     copies : int
         How many damaged copies of the samples are decoded, of each kind of damage.
     """
@@ -140,6 +142,7 @@ class Subject:
     directory: Path
     given: Mapping[str, object] = field(default_factory=dict)
     data_types: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     copies: int = 60
 
     @cached_property

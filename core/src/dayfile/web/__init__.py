@@ -1,0 +1,1 @@
+"""An archive over HTTP, to be read: HAPI, and a plain page."""

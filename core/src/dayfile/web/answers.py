@@ -1,0 +1,154 @@
+"""Answers over HTTP: metadata at once, records block by block, neither if the client has them already."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+import dayfile
+from dayfile.errors import DayfileError
+from dayfile.web.codes import RequestError
+from dayfile.web.compression import choose_encoding, compress
+
+__all__ = ["answer_error", "answer_metadata", "answer_records", "is_known", "make_headers"]
+
+SMALL = 1000
+"""Bytes below which nothing is compressed."""
+NANOSECONDS = 1_000_000_000
+
+logger = logging.getLogger(__name__)
+
+
+def make_headers(version: Iterable[str], changed: int | None, encoding: str) -> dict[str, str]:
+    """Make the headers that say in which version an answer is: ETag, and Last-Modified if that is known.
+
+    Parameters
+    ----------
+    version : iterable of str
+        Whatever the answer depends on.
+    changed : int or None
+        When it changed last, ns since 1970.
+    encoding : str
+        How it is compressed; empty if it is not.
+    """
+    digest = hashlib.sha256("\0".join([dayfile.__version__, encoding, *version]).encode()).hexdigest()
+    headers = {"ETag": f'"{digest[:40]}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if changed is not None:
+        headers["Last-Modified"] = formatdate(changed // NANOSECONDS, usegmt=True)
+    if encoding:
+        headers["Content-Encoding"] = encoding
+    return headers
+
+
+def is_known(asked: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Return whether a client has an answer already, by the headers of its request and those of the answer."""
+    if tags := asked.get("if-none-match"):
+        listed = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return "*" in listed or headers["ETag"] in listed
+    since = asked.get("if-modified-since")
+    if not since or "Last-Modified" not in headers:
+        return False
+    try:
+        return parsedate_to_datetime(headers["Last-Modified"]) <= parsedate_to_datetime(since)
+    except (TypeError, ValueError):  # no date, or one without a time zone
+        return False
+
+
+def answer_metadata(request: Request, content: Mapping[str, object], changed: int | None) -> Response:
+    """Answer with an object in JSON."""
+    body = json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n"
+    encoding = choose_encoding(request.headers.get("accept-encoding", "")) if len(body) > SMALL else ""
+    headers = make_headers([hashlib.sha256(body).hexdigest()], changed, encoding)
+    if is_known(request.headers, headers):
+        return Response(status_code=304, headers=headers)
+    compressed = b"".join(compress(iter([body]), encoding))
+    return Response(compressed, headers=headers, media_type="application/json")
+
+
+def answer_error(error: RequestError) -> Response:
+    """Answer with what is wrong, also where records were asked for in another form."""
+    from dayfile.web.hapi import HAPI_VERSION
+
+    content = {"HAPI": HAPI_VERSION, "status": {"code": error.code, "message": error.message}}
+    headers = {"Cache-Control": "no-store", **error.headers}
+    return Response(json.dumps(content) + "\n", error.status, headers, media_type="application/json")
+
+
+def answer_records(
+    blocks: Iterator[bytes],
+    headers: dict[str, str],
+    media_type: str,
+    pool: Executor,
+    room: AsyncExitStack,
+    seconds: float,
+) -> StreamingResponse:
+    """Answer with records, block by block, as fast as the client takes them.
+
+    Parameters
+    ----------
+    blocks : iterator of bytes
+        The body, compressed as the headers say.
+    headers : dict of str to str
+        Headers of the answer.
+    media_type : str
+        What it is.
+    pool : Executor
+        What makes blocks, a few at a time, as that is work for the processor.
+    room : AsyncExitStack
+        Closed when the answer has ended, in whatever way.
+    seconds : float
+        How long the client may take.
+    """
+    return RecordsResponse(iterate(blocks, pool), headers=headers, media_type=media_type, room=room, seconds=seconds)
+
+
+async def iterate(blocks: Iterator[bytes], pool: Executor) -> AsyncIterator[bytes]:
+    """Yield blocks that are made in threads; the next one while the client takes one."""
+    loop = asyncio.get_running_loop()
+    coming = loop.run_in_executor(pool, next, blocks, None)
+    try:
+        while (block := await coming) is not None:
+            coming = loop.run_in_executor(pool, next, blocks, None)
+            yield block
+    finally:
+        coming.cancel()
+
+
+class RecordsResponse(StreamingResponse):
+    """An answer that is cut where something goes wrong, so that the client does not take it for a whole one."""
+
+    def __init__(self, *arguments: Any, room: AsyncExitStack, seconds: float, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **options)
+        self.room = room
+        self.seconds = seconds
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as in starlette
+        """Send it, and free its room in the end."""
+        async with self.room:
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the header and the blocks; without the end of the body if that could not be made."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async with asyncio.timeout(self.seconds):
+                async for block in self.body_iterator:
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
+        except TimeoutError:
+            logger.warning("an answer was cut: the client took more than %g s", self.seconds)
+            return
+        except (DayfileError, OSError) as error:
+            logger.error("an answer was cut: %s", error)  # noqa: TRY400 - what went wrong is no bug
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

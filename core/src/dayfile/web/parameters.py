@@ -1,0 +1,298 @@
+"""The parameters of a dataset: what HAPI says of each field, and how its values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.export.base import BlobReader
+from dayfile.handover.columns import RecordTable
+from dayfile.model.datatype import DataType
+from dayfile.model.field import SPAN, Element, Field, Flag
+from dayfile.web.moments import choose_digits, format_records_times, measure_time
+
+__all__ = ["Parameter", "list_parameters"]
+
+HapiType = Literal["isotime", "string", "integer", "double"]
+BINARY_TYPES = {"integer": "<i4", "double": "<f8"}
+INTEGERS = ("bool", "int8", "int16", "int32", "uint8", "uint16", "time32")
+"""Field types of which every value is a HAPI integer, which has 32 bits and a sign."""
+LONG_INTEGERS = {"int64": 20, "uint64": 20}
+"""Field types of which neither a HAPI integer nor a double holds every value, and the characters of the longest."""
+TIME_NAMES = ("Time", "Epoch", "RecordTime", "RecordEpoch")
+LARGEST = 2**31
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How the values of a field are given.
+
+    Parameters
+    ----------
+    kind : {'string', 'integer', 'double'}
+        Its HAPI type.
+    length : int
+        Bytes of a string; 0 for numbers.
+    units : str or None
+        Physical unit.
+    fill : str or None
+        What stands for a value that was not measured.
+    convert : callable
+        Makes the given values from stored ones, of the same shape, in a type that NumPy casts to the given one.
+    """
+
+    kind: HapiType
+    length: int
+    units: str | None
+    fill: str | None
+    convert: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a dataset.
+
+    Parameters
+    ----------
+    name : str
+        What clients call it.
+    source : str
+        The field that has its values; empty for the time and for keys.
+    kind : {'isotime', 'string', 'integer', 'double'}
+        Its HAPI type.
+    read : callable
+        Returns its values of records, of shape (n, *size), in a type that NumPy casts to :attr:`dtype`.
+    length : int
+        Bytes of a string or time.
+    size : tuple of int
+        The shape of an array; empty for a scalar.
+    units, fill : str or None
+        Physical unit, and what stands for a value that was not measured.
+    more : dict
+        What else is said of it: description, label, bins.
+    """
+
+    name: str
+    source: str
+    kind: HapiType
+    read: Callable[[RecordTable], npt.NDArray[Any]]
+    length: int = 0
+    size: tuple[int, ...] = ()
+    units: str | None = None
+    fill: str | None = None
+    more: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of a value in binary answers."""
+        return np.dtype(BINARY_TYPES.get(self.kind) or f"S{self.length}")
+
+    def describe(self) -> dict[str, object]:
+        """Return its object in the answer of ``info``."""
+        described: dict[str, object] = {"name": self.name, "type": self.kind}
+        if self.length:
+            described["length"] = self.length
+        if self.size:
+            described["size"] = list(self.size)
+        return described | {"units": self.units, "fill": self.fill} | dict(self.more)
+
+
+def choose_representation(field: Field) -> Representation:
+    """Choose unit, scale and type of a field's values: the one place where that is decided.
+
+    Values are given as they are stored. HAPI has integers of 32 bits and doubles: what fits neither is text.
+    """
+    units = field.unit or None
+    if field.type == "char":
+        return Representation("string", field.shape[-1], units, None, keep_parameter)
+    if field.type in INTEGERS:
+        fill = str(int(field.missing[0])) if field.missing else None
+        return Representation("integer", 0, units, fill, keep_parameter)
+    if field.type in LONG_INTEGERS:
+        length = LONG_INTEGERS[field.type]
+        fill = str(int(field.missing[0])) if field.missing else None
+        return Representation("string", length, units, fill, keep_parameter)
+    fill = repr(float(field.missing[0])) if field.missing else "NaN" if field.base.kind == "f" else None
+    return Representation("double", 0, units, fill, keep_parameter)
+
+
+def keep_parameter(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values as they are."""
+    return values
+
+
+def list_parameters(
+    data_type: DataType, keys: Mapping[str, npt.NDArray[Any]], readers: Mapping[str, BlobReader]
+) -> list[Parameter]:
+    """List the parameters of records: the time, the keys in which they may differ, and the fields.
+
+    Blobs are left out, except where all of a field have the same number of samples.
+
+    Parameters
+    ----------
+    data_type : DataType
+        What the records are.
+    keys : dict of str to array
+        All values that there are of each of these keys.
+    readers : mapping of str to BlobReader
+        What reads the blobs of fields as samples.
+    """
+    names = choose_names([*keys, *(field.name for field in data_type.fields)])
+    found = [make_time_parameter(data_type, names.values())]
+    found += [make_key_parameter(name, names[name], values) for name, values in keys.items()]
+    for field in data_type.fields:
+        reader = readers.get(field.name)
+        if not field.blob:
+            found.append(make_field_parameter(data_type, field, names[field.name]))
+        elif reader is not None and reader.length and np.can_cast(reader.dtype, "<f8"):
+            found.append(make_samples_parameter(field, names[field.name], reader))
+    return found
+
+
+def choose_names(names: Iterable[str]) -> dict[str, str]:
+    """Choose what clients call fields and keys: without commas, and not differing by case alone.
+
+    Examples
+    --------
+    >>> choose_names(["hp", "HP", "a,b"])
+    {'hp': 'hp', 'HP': 'HP_', 'a,b': 'a_b'}
+    """
+    chosen: dict[str, str] = {}
+    for name in names:
+        proposed = name.replace(",", "_")
+        while proposed.lower() in {each.lower() for each in chosen.values()}:
+            proposed += "_"
+        chosen[name] = proposed
+    return chosen
+
+
+def make_time_parameter(data_type: DataType, taken: Iterable[str]) -> Parameter:
+    """Make the parameter of the time, which is the first one."""
+    digits = choose_digits(data_type)
+    there = {name.lower() for name in taken}
+    name = next(name for name in TIME_NAMES if name.lower() not in there)
+
+    def read(records: RecordTable) -> npt.NDArray[Any]:
+        return format_records_times(records.nanoseconds, data_type.clock, digits)
+
+    doc = "UTC" + ("; a time in a leap second is the last moment before it" if data_type.clock.runs_on else "")
+    return Parameter(name, "", "isotime", read, measure_time(digits), units="UTC", more=(("description", doc),))
+
+
+def make_key_parameter(key: str, name: str, values: npt.NDArray[Any]) -> Parameter:
+    """Make the parameter of a key: an integer if all its values are that, else text."""
+    more = (("description", f"{key} of the record"),)
+    if values.dtype.kind in "iu" and (not len(values) or int(np.abs(values).max()) < LARGEST):
+        return Parameter(name, "", "integer", lambda records: records.keys[key], more=more)
+    length = max((len(str(value).encode()) for value in values), default=1)
+
+    def read(records: RecordTable) -> npt.NDArray[Any]:
+        return np.char.encode(records.keys[key].astype(str), "utf-8").astype(f"S{length}")
+
+    return Parameter(name, "", "string", read, length, more=more)
+
+
+def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parameter:
+    """Make the parameter of a field."""
+    given = choose_representation(field)
+    flags = [flag for flag in data_type.flags if flag.applies_to(field)]
+    elements = [element for element in data_type.elements if element.field == field.name]
+
+    def read(records: RecordTable) -> npt.NDArray[Any]:
+        return given.convert(records.array[field.name])
+
+    more: list[tuple[str, object]] = []
+    if text := explain_field(field, given, flags):
+        more.append(("description", text))
+    if labels := label(field, elements):
+        more.append(("label", labels))
+    if bins := make_bins(field, elements):
+        more.append(("bins", bins))
+    if flags:
+        meanings = [{"kind": each.kind, "value": each.value, "name": each.name, "doc": each.doc} for each in flags]
+        more.append(("x_flags", meanings))
+    size = field.array_shape
+    return Parameter(name, field.name, given.kind, read, given.length, size, given.units, given.fill, tuple(more))
+
+
+def make_samples_parameter(field: Field, name: str, reader: BlobReader) -> Parameter:
+    """Make the parameter of a field whose blobs have a fixed number of samples; NaN where there is no such blob."""
+
+    def read(records: RecordTable) -> npt.NDArray[Any]:
+        blobs = records.all_blobs(field.name)
+        samples = np.full((*blobs.shape, reader.length), np.nan)
+        for place in np.ndindex(blobs.shape):
+            with suppress(ValueError):  # a blob that is damaged
+                blob: bytes | None = blobs.item(place)
+                found = None if blob is None else np.asarray(reader.read(blob))
+                if found is not None and found.shape == (reader.length,):
+                    samples[place] = found
+        return samples
+
+    doc = "; ".join(filter(None, (field.doc, reader.doc)))
+    size, more = (*field.array_shape, reader.length), ((("description", doc),) if doc else ())
+    return Parameter(name, field.name, "double", read, 0, size, reader.unit or None, "NaN", more)
+
+
+def explain_field(field: Field, given: Representation, flags: Sequence[Flag]) -> str:
+    """Say what a field means, what its bits and values mean, and which further values mean that it is missing."""
+    parts = [field.doc] if field.doc else []
+    parts += [f"{flag.kind} {flag.value}: {': '.join(filter(None, (flag.name, flag.doc)))}" for flag in flags]
+    if len(field.missing) > 1:
+        parts.append(f"also not measured: {', '.join(map(str, field.missing[1:]))}")
+    if given.kind == "string" and field.type in LONG_INTEGERS:
+        parts.append(f"{field.type} in digits, as HAPI has no integers of 64 bits")
+    return "; ".join(parts)
+
+
+def label(field: Field, elements: Sequence[Element]) -> list[Any] | None:
+    """Return a label for each element of an array, nested as its shape; None if no single element has a name."""
+    shape = field.array_shape
+    named = {place: element.name for element in elements if element.name for place in find_place(element, shape)}
+    if not named:
+        return None
+    labels = np.empty(shape, object)
+    for place in np.ndindex(shape):
+        labels[place] = named.get(place) or f"{field.name}[{','.join(map(str, place))}]"
+    nested: list[Any] = labels.tolist()
+    return nested
+
+
+def find_place(element: Element, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the place of a single element, if that is what is described; nothing for a range."""
+    spans = list_spans(element)
+    if len(spans) == len(shape) and all(first == last < size for (first, last), size in zip(spans, shape, strict=True)):
+        yield tuple(first for first, _ in spans)
+
+
+def list_spans(element: Element) -> list[tuple[int, int]]:
+    """Return the first and the last index of an element in each dimension; none if they cannot be read."""
+    matches = [SPAN.fullmatch(part.strip()) for part in element.index.split(",")]
+    return [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
+
+
+def make_bins(field: Field, elements: Sequence[Element]) -> list[dict[str, object]] | None:
+    """Return what the indexes of an array count, a bin each; None unless a name is given for all of a dimension.
+
+    Examples
+    --------
+    >>> make_bins(Field("hits", "uint16", (3,)), [Element("hits", "0-2", "channel")])
+    [{'name': 'channel', 'units': 'dimensionless', 'centers': [0, 1, 2]}]
+    """
+    shape = field.array_shape
+    for element in elements:
+        spans, names = list_spans(element), [name.strip() for name in element.name.split(",")]
+        if element.name and len(names) == len(spans) == len(shape) and spans == [(0, size - 1) for size in shape]:
+            if field.type == "char" or 1 in shape:
+                return None
+            bins: list[dict[str, object]] = [
+                {"name": name, "units": "dimensionless", "centers": list(range(size))}
+                for name, size in zip(names, shape, strict=True)
+            ]
+            return [each | ({"description": element.doc} if element.doc else {}) for each in bins]
+    return None

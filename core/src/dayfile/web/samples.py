@@ -1,0 +1,81 @@
+"""Short ranges that show what a dataset holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dayfile.archive.exporting import select_records
+from dayfile.web.datasets import Dataset, list_datasets
+from dayfile.web.moments import choose_digits, format_hapi_time
+
+if TYPE_CHECKING:
+    from dayfile.api import Archive
+
+__all__ = ["choose_example", "choose_sample"]
+
+SAMPLE_RECORDS = 1000
+SAMPLE_BYTES_READ = 2**20
+"""The most records of a sample, and the most bytes as they are stored."""
+MILLISECOND, MILLISECOND_DIGITS = 1_000_000, 3
+
+
+def choose_sample(archive: Archive, dataset: Dataset, digits: int) -> tuple[str, str] | None:
+    """Choose a range of the newest day, of which each record has a time of its own, to the millisecond.
+
+    Clients that check a server expect that, though HAPI does not require it.
+
+    Returns
+    -------
+    (str, str) or None
+        Start and stop; None if the newest day has no records any more.
+    """
+    data_type = dataset.data_type
+    days = archive.days(data_type.name, **dataset.arguments)
+    if not len(days):
+        return None
+    day = days[-1]
+    selection = select_records(archive, data_type.name, day, day + 1, fields=[], **dataset.arguments)
+    records = next(iter(selection.read()), None)
+    if records is None:
+        return None
+    times = records.times.astype(np.int64)
+    most = min(SAMPLE_RECORDS, max(1, SAMPLE_BYTES_READ // max(1, data_type.dtype.itemsize)))
+    first, last = find_longest_run(find_unique(times // MILLISECOND), most)
+    start, stop = (np.datetime64(int(times[place]), "ns") for place in (first, last))
+    digits = min(digits, MILLISECOND_DIGITS)
+    return format_hapi_time(start, digits), format_hapi_time(stop, digits, after=True)
+
+
+def choose_example(archive: Archive) -> tuple[str, str, str] | None:
+    """Choose a dataset to show how records are read: its id, a start and a stop; None in an empty archive."""
+    for dataset in list_datasets(archive):
+        if dataset.is_listed and (sample := choose_sample(archive, dataset, choose_digits(dataset.data_type))):
+            return (dataset.id, *sample)
+    return None
+
+
+def find_unique(values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Find the values, in order, that no neighbour has, shape (n,)."""
+    same = np.diff(values) == 0
+    unique: npt.NDArray[np.bool_] = ~(np.append(same, False) | np.append(False, same))
+    return unique
+
+
+def find_longest_run(wanted: npt.NDArray[np.bool_], most: int) -> tuple[int, int]:
+    """Return the first and the last place of the longest run, cut to a number of places; the first place without any.
+
+    Examples
+    --------
+    >>> find_longest_run(np.array([True, False, True, True, True]), most=2)
+    (2, 3)
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    if not len(edges):
+        return 0, 0
+    starts, stops = edges[::2], edges[1::2]
+    longest = int(np.argmax(stops - starts))
+    first = int(starts[longest])
+    return first, min(int(stops[longest]), first + most) - 1

@@ -1,0 +1,182 @@
+"""What the words of a layout promise beyond its samples: heads, lines that depend on others, gaps, zones, samples."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.formats.expected import LAYOUTS
+
+from dayfile import Batch, Instrument, Rejected, Remark, Source, open_archive
+from running import call_command
+
+SAMPLES = Path(os.environ.get("DAYFILE_SAMPLES", "")) / "formats"
+SCOPE = """
+instrument: scope
+title: Digitizer of a test
+clock: {epoch: 1970-01-01T00:00:00}
+structs: {byte_order: little, alignment: packed}
+match: {name: "*.scope", magic: "text: SCOP"}
+frames:
+  head: {type: setup, fields: [{skip: 4}, {name: board, type: uint16}, {name: gain, type: float32}]}
+  fields: [{name: samples, type: uint16}, {name: second, type: uint32}]
+  size: 6 + 2 * samples
+path: "scope/{year}{month:02}{day:02}.h5"
+node: "/{type}"
+blobs: {node: /blobs}
+types:
+  setup:
+    code: Setup
+    title: Setup of a file
+    store: append
+    time: {first: event}
+    fields:
+      - {name: board, type: uint16, from: board}
+      - {name: gain, type: float32, from: gain}
+  event:
+    code: Event
+    title: Events
+    store: append
+    time: second
+    fields:
+      - {name: second, type: uint32, from: second}
+      - {name: wave, type: int32, blob: {type: int16}, count: samples}
+      - {name: gain, type: float32, from: gain}
+"""
+LOG = """
+instrument: logger
+title: Logger of a test
+clock: {epoch: 1970-01-01T00:00:00}
+match: {name: "*.log"}
+frames: {lines: {separator: ",", columns: header}}
+carry:
+  site: {line: "# site {site}"}
+path: "logger/{year}{month:02}{day:02}.h5"
+node: "/{site}/{type}"
+titles: [site]
+types:
+  reading:
+    code: Reading
+    title: Readings
+    store: append
+    time: {text: "{when}", zone: required}
+    fields: [{name: value, type: int32}]
+"""
+
+
+def run(directory: Path, plugins: object, *words: object):
+    """Archive sources by layouts, in the archive of a test."""
+    return call_command("archive-run", "-a", directory / "archive", "--plugins", plugins, *words)
+
+
+def make_scope(*events: tuple[int, list[int]]) -> bytes:
+    head = b"SCOP" + np.array(7, "<u2").tobytes() + np.array(0.5, "<f4").tobytes()
+    frames = (
+        np.array(len(wave), "<u2").tobytes() + np.array(second, "<u4").tobytes() + np.array(wave, "<i2").tobytes()
+        for second, wave in events
+    )
+    return head + b"".join(frames)
+
+
+def decode(text: str, name: str, content: bytes) -> list[Batch | Rejected | Remark]:
+    instrument = Instrument(text, "layout.yaml")
+    list(instrument.data_types())
+    return list(instrument.decode(Source(Path(name), name, content)) or [])
+
+
+def find(items: list[Batch | Rejected | Remark], code: str) -> Batch:
+    (found,) = [item for item in items if isinstance(item, Batch) and item.code == code]
+    return found
+
+
+def test_the_head_of_a_file_is_a_record_at_the_time_of_the_first_event():
+    items = decode(SCOPE, "a.scope", make_scope((1714608000, [1, -2, 3]), (1714608060, [])))
+    setup = find(items, "Setup").records
+    assert setup["board"].tolist() == [7]
+    assert setup["time"].astype("datetime64[ns]").astype("datetime64[s]").astype(str).tolist() == [
+        "2024-05-02T00:00:00"
+    ]
+    assert find(items, "Event").records["gain"].tolist() == [0.5, 0.5]
+
+
+def test_the_head_of_a_file_without_an_event_is_rejected_with_its_bytes():
+    (rejected,) = decode(SCOPE, "a.scope", make_scope())
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.content) == ("no time: no record of event tells it", make_scope())
+
+
+def test_samples_come_back_as_arrays(tmp_path):
+    source = tmp_path / "a.scope"
+    source.write_bytes(make_scope((1714608000, [1, -2, 3]), (1714608060, []), (1714608061, [30000])))
+    layout = tmp_path / "scope.yaml"
+    layout.write_text(SCOPE)
+    assert run(tmp_path, layout, source).code == 0
+    records = open_archive(tmp_path / "archive").read("scope.event")
+    waves = records.samples("wave")
+    assert [wave.tolist() for wave in waves] == [[1, -2, 3], [], [30000]]
+    assert waves[0].dtype == np.dtype("<i2")
+
+
+def test_a_rejected_line_has_the_lines_that_it_depends_on(tmp_path):
+    content = b"# site north\nwhen,value\n2024-07-01T12:00:00,1\n# site south\n2024-07-01T12:00:01,x\n"
+    layout = LOG.replace(", zone: required", "")
+    (rejected,) = [item for item in decode(layout, "a.log", content) if isinstance(item, Rejected)]
+    assert rejected.content == b"when,value\n# site south\n2024-07-01T12:00:01,x"
+    again = decode(layout, "a.log", rejected.content.replace(b",x", b",2"))
+    assert find(again, "Reading").keys == {"site": "south"}
+
+
+def test_a_line_without_the_key_of_its_table_is_rejected():
+    layout = LOG.replace(", zone: required", "")
+    (rejected,) = decode(layout, "a.log", b"when,value\n2024-07-01T12:00:00,1\n")
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "nothing tells site, the key of its table"
+
+
+def test_a_zone_that_is_left_to_the_settings_is_required(tmp_path):
+    layout, source = tmp_path / "logger.yaml", tmp_path / "a.log"
+    layout.write_text(LOG)
+    source.write_bytes(b"# site north\nwhen,value\n2024-07-01T12:00:00,1\n")
+    assert "--set logger.zone=Europe/Amsterdam" in run(tmp_path, layout, source).err
+    assert run(tmp_path, layout, "--set", "logger.zone=Europe/Amsterdam", source).code == 0
+    assert open_archive(tmp_path / "archive").read("logger.reading").times.astype(str).tolist() == [
+        "2024-07-01T10:00:00.000000000"
+    ]
+
+
+def test_a_source_that_two_layouts_take_is_reported_with_both_names(tmp_path):
+    for name in ("scope", "other"):
+        (tmp_path / f"{name}.yaml").write_text(
+            SCOPE.replace("scope\n", f"{name}\n", 1).replace("scope/{year}", f"{name}/{{year}}")
+        )
+    source = tmp_path / "a.scope"
+    source.write_bytes(make_scope((1714608000, [1])))
+    plugins = f"{tmp_path / 'scope.yaml'},{tmp_path / 'other.yaml'}"
+    said = run(tmp_path, plugins, source).err
+    assert "the layout of scope takes this source, too" in said
+    assert "plugin other" in said
+
+
+def test_a_compressed_source_is_decoded_as_what_it_was(tmp_path):
+    plain = decode(SCOPE, "a.scope", make_scope((1714608000, [1, 2])))
+    layout, source = tmp_path / "scope.yaml", tmp_path / "a.scope.gz"
+    layout.write_text(SCOPE)
+    source.write_bytes(gzip.compress(make_scope((1714608000, [1, 2]))))
+    assert run(tmp_path, layout, source).code == 0
+    assert len(open_archive(tmp_path / "archive").read("scope.event")) == len(find(plain, "Event"))
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples: set DAYFILE_SAMPLES")
+def test_packets_that_are_missing_are_told_of():
+    # One of APID 35 is eight bytes too short: it is rejected, and not missing.
+    text = (LAYOUTS / "hs.yaml").read_text()
+    content = (SAMPLES / "ccsds_hs" / "hs_damaged.tlm").read_bytes()
+    remarks = [item.text for item in decode(text, "hs_damaged.tlm", content) if isinstance(item, Remark)]
+    assert remarks == [
+        "1 packet of APID 130 is missing, the first before byte 19412",
+        "1 packet of APID 251 is missing, the first before byte 19251",
+        "1 packet of APID 895 is missing, the first before byte 19132",
+    ]

@@ -1,0 +1,188 @@
+"""``dayfile web`` as it is run: processes and sockets, many clients, slow ones, and those that go away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asking import DAY_SECOND, make_rates
+from dayfile import create_archive, open_archive
+from instruments import make_stream
+from running import run_script, until
+
+CLIENTS = 50
+LARGEST_MEMORY = 300  # MB
+INFO = "/hapi/info?dataset=muon.rates"
+RECORDS = "/hapi/data?dataset=muon.rates&start=1997-10-31&stop=1997-11-01"
+PUBLISH = """
+import sys, time
+import numpy as np
+sys.path.insert(0, sys.argv[2])
+from asking import make_rates, DAY_SECOND
+from dayfile import open_archive
+instrument, rates, records = make_rates(20)
+archive = open_archive(sys.argv[1], plugins={"muon": instrument}, settings={"publish.after": 0.1, "watch.settle": 0})
+print("begins", flush=True)
+for number in range(10**6):
+    records["second"] = DAY_SECOND + (np.arange(20) + 20 * number) % 86400
+    records["large"] = number
+    archive.put("muon.rates", records)
+    time.sleep(0.2)
+"""
+
+
+NO_PLUGINS = """
+from importlib import metadata
+found = metadata.entry_points
+metadata.entry_points = lambda **words: () if words.get("group") == "dayfile.plugins" else found(**words)
+"""
+"""Python without any plugin of dayfile."""
+
+
+def list_workers(server: int) -> list[int]:
+    """The workers of a server, once they are there."""
+    return [int(each) for each in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
+
+
+def measure_peak(process: int) -> float:
+    """The most memory a process ever had, in MB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """An archive with 400,000 records of a day, 30 MB as they are stored."""
+    instrument, rates, few = make_rates(1000)
+    records = np.resize(few, 400_000)
+    records["second"] = DAY_SECOND + np.arange(400_000) // 5
+    records["nanosecond"] = np.arange(400_000) % 5
+    path = tmp_path_factory.mktemp("large") / "archive"
+    archive = create_archive(path, plugins={"muon": instrument})
+    assert archive.ingest(("MuonRates.be.bin", make_stream(instrument, rates, records))).exit_code == 0
+    return path
+
+
+def serve_many(start_web, directory: Path, seconds: float) -> None:
+    """Let 50 clients read all the time while a program publishes; every answer has whole records, never fewer."""
+    instrument, _, records = make_rates(200)
+    archive = create_archive(directory / "archive", plugins={"muon": instrument})
+    archive.put("muon.rates", records)
+    server = start_web(archive.root.path, "--workers", 2)
+    end = time.monotonic() + seconds
+
+    def read(number: int) -> int:
+        least, asked = 0, 0
+        form = ("csv", "binary", "json")[number % 3]
+        while time.monotonic() < end or not asked:
+            answer, body = server.ask(path=f"{RECORDS}&format={form}&parameters=good", method="GET")
+            assert answer.status == 200, body
+            if form == "csv":
+                count = body.count(b"\n")
+            elif form == "binary":
+                assert len(body) % 34 == 0
+                count = len(body) // 34
+            else:
+                count = len(json.loads(body)["data"])
+            assert count >= max(least, 200)
+            least, asked = count, asked + 1
+            answer, body = server.ask(path=("/hapi/catalog", INFO, "/")[asked % 3], method="GET")
+            assert answer.status == 200, body
+        return asked
+
+    with run_script(PUBLISH, archive.root.path, Path(__file__).parents[1]), ThreadPoolExecutor(CLIENTS) as pool:
+        asked = list(pool.map(read, range(CLIENTS)))
+    assert min(asked) >= 1
+    assert len(open_archive(archive.root.path).read("muon.rates")) > 200
+    assert "ERROR" not in server.log.read_text()
+
+
+def test_many_clients_read_while_day_files_are_published(start_web, tmp_path):
+    serve_many(start_web, tmp_path, 5)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_many_clients_read_for_minutes_while_day_files_are_published(start_web, tmp_path):
+    serve_many(start_web, tmp_path, 300)
+
+
+def test_clients_that_do_not_read_or_go_away_hold_up_nobody_and_need_little_memory(start_web, large):
+    server = start_web(large, "--workers", 1, "--set", "web.answers=16", "--set", "serve.body_seconds=3")
+    request = f"GET {RECORDS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    asleep = [server.connect(request) for _ in range(12)]
+    for _ in range(30):
+        gone = server.connect(request)
+        gone.recv(1000)
+        gone.close()
+    answer, body = server.ask(path=f"{RECORDS}&parameters=good", method="GET")
+    assert answer.status == 200
+    assert body.count(b"\n") == 400_000
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        replies = list(pool.map(lambda _: server.ask(path=INFO, method="GET")[0].status, range(CLIENTS)))
+    assert replies == [200] * CLIENTS
+    for connection in asleep:  # those that never read are given up after a while
+        with suppress(ConnectionError):
+            while connection.recv(2**20):
+                pass
+        connection.close()
+    (worker,) = until(lambda: list_workers(server.process.pid))
+    assert measure_peak(worker) < LARGEST_MEMORY
+    until(lambda: "GET /hapi/data" in server.log.read_text())
+
+
+def test_an_answer_that_takes_too_long_is_cut_and_not_ended(start_web, large):
+    server = start_web(large, "--workers", 1, "--set", "web.answer_seconds=0.001")
+    connection = server.connect(f"GET {RECORDS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    received = b""
+    while part := connection.recv(2**20):
+        received += part
+    connection.close()
+    assert received.startswith(b"HTTP/1.1 200")
+    assert not received.endswith(b"0\r\n\r\n")
+    until(lambda: "an answer was cut: the client took more than" in server.log.read_text())
+
+
+def test_requests_are_logged_as_json_without_a_word_of_the_archives_place(start_web, telescope):
+    server = start_web(telescope, "--set", "log.format=json")
+    for path in ("/", INFO, RECORDS, "/hapi/info?dataset=%2Fetc%2Fpasswd", "/nothing"):
+        server.ask(path=path, method="GET")
+    until(lambda: server.log.read_text().count('"event": "request"') == 5)
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    requests = [line for line in lines if line.get("event") == "request"]
+    assert sorted(line["status"] for line in requests) == [200, 200, 200, 404, 404]
+    assert all(line["client"] == "127.0.0.1" and line["seconds"] >= 0 for line in requests)
+
+
+def test_no_plugin_needs_to_be_installed(start_web, telescope, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(NO_PLUGINS)
+    server = start_web(telescope, environment={"PYTHONPATH": str(hidden)})
+    answer, body = server.ask(path=RECORDS, method="GET")
+    assert answer.status == 200
+    assert body
+
+
+def test_what_is_no_archive_is_not_served(archive_run, tmp_path):
+    done = archive_run("web", "--archive", tmp_path / "nothing", "--port", 0, command="dayfile")
+    assert done.returncode == 2
+    assert "no archive is here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_that_dies_is_replaced(start_web, telescope):
+    server = start_web(telescope, "--workers", 1)
+    (worker,) = until(lambda: list_workers(server.process.pid))
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: list_workers(server.process.pid) not in ([], [worker]))
+    answer, _ = server.ask(path=INFO, method="GET")
+    assert answer.status == 200
