@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from dayfile.archive.record import Record
     from dayfile.archive.records import Records
     from dayfile.errors import DayfileError, LayoutError, RecordError, SourceError
-    from dayfile.export.base import BlobReader
     from dayfile.hookspecs import hookimpl
     from dayfile.instrument import Instrument
     from dayfile.model.batch import Batch, Blobs, Blocks, Rejected, Remark, Source
@@ -31,7 +30,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Archive",
     "Batch",
-    "BlobReader",
     "Blobs",
     "Blocks",
     "Clock",
@@ -61,7 +59,6 @@ __all__ = [
 HOMES = {
     "Archive": "api",
     "Batch": "model.batch",
-    "BlobReader": "export.base",
     "Blobs": "model.batch",
     "Blocks": "model.batch",
     "Clock": "model.clock",

@@ -72,9 +72,9 @@ def test_events_are_what_the_bytes_say(archive, name):
         assert one["serial"][0] == raw["serial"]
         assert (one["range_centre"][0], one["trigger_cell"][0]) == (raw["range_centre"], raw["trigger_cell"])
         assert one["scaler"][0, columns].tolist() == raw["scaler"]
-        blobs = one.blobs("waveform", 0)
-        assert [channel for channel in range(4) if blobs[channel] is not None] == columns
-        samples = [np.frombuffer(blobs[channel], "<u2") for channel in columns]
+        waves = one.samples("waveform")[0]
+        assert [channel for channel in range(4) if waves[channel] is not None] == columns
+        samples = [waves[channel] for channel in columns]
         assert [each[:4].tolist() for each in samples] == raw["waveform[:4]"]
         assert [int(each.sum()) for each in samples] == raw["waveform sum"]
         physical = said["physical"]

@@ -1,11 +1,11 @@
 """Waveforms of DRS4 evaluation boards: a format that is decoded in Python."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from dayfile import BlobReader, Blocks, DataType, Instrument, Source
+from dayfile import Blocks, DataType, Instrument, Source
 from waveforms.decoding import read_items
 from waveforms.head import MAGIC, read_head
-from waveforms.reading import nanoseconds, read_samples, volts
+from waveforms.reading import nanoseconds, volts
 
 __all__ = ["instrument", "nanoseconds", "volts"]
 
@@ -19,10 +19,6 @@ class Waveforms(Instrument):
             return None
         head = read_head(source)
         return Blocks(lambda: read_items(source, head, data_types))
-
-    def exporters(self) -> Iterable[BlobReader]:
-        """Say how samples are read."""
-        return [BlobReader("waveforms.event", "waveform", "uint16", read_samples, doc="raw sample")]
 
 
 instrument = Waveforms.from_package(__name__, "waveforms.yaml")

@@ -6,20 +6,12 @@ from dayfile import Records
 from waveforms.head import CELLS
 
 
-def read_samples(blob: bytes) -> np.ndarray:
-    """Read the samples of a blob, uint16, shape (1024,); ValueError if it is damaged."""
-    samples = np.frombuffer(blob, "<u2")
-    if len(samples) != CELLS:
-        raise ValueError(f"{len(samples)} samples, not {CELLS}")
-    return samples
-
-
 def volts(events: Records, channel: int) -> np.ndarray:
     """Return the samples of a channel (1 to 4) in V, shape (n, 1024); NaN where it was not read out."""
     found = np.full((len(events), CELLS), np.nan)
-    for row, blob in enumerate(events.all_blobs("waveform")[:, channel - 1]):
-        if blob is not None:
-            found[row] = read_samples(blob) / 65536
+    for row, samples in enumerate(events.samples("waveform")[:, channel - 1]):
+        if samples is not None:
+            found[row] = samples / 65536
     return found + (events["range_centre"] / 1000 - 0.5)[:, np.newaxis]
 
 
