@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,29 +48,29 @@ class Framed(Format):
         return Blocks(partial(read_records, source, plan, match), alone=True)
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes] | None:
-        """Encode records as a source, where the words of the layout can be turned round."""
+        """Encode records as a source, where the words of the layout can be turned round.
+
+        What decodes to other records is none: such as a time whose text lost digits, or a source that needs a head.
+        """
         plan = layout.plan
-        if plan is None or plan.framing.heads:
+        content = None if plan is None or plan.framing.heads else encode_frames(data_type, records, plan)
+        if plan is None or content is None:
             return None
-        content = encode_frames(data_type, records, plan)
-        names = [name for pattern in plan.patterns for name in pattern.propose_names(data_type.code)]
-        for name in names if content is not None else ():
-            source = Source(Path(name), name, content or b"")
-            if restores(source, plan, data_type, records):
-                return name, source.content
+        for name in (name for pattern in plan.patterns for name in pattern.propose_names(data_type.code)):
+            back = self.decode(Source(Path(name), name, content), layout)
+            if back is not None and are_records(back, data_type, records):
+                return name, content
         return None
 
 
-def restores(source: Source, plan: Plan, data_type: DataType, records: npt.NDArray[Any]) -> bool:
-    """Return whether a source is decoded to just these records: a text or a sum may have lost digits of a time."""
-    match = recognise(source, plan.patterns)
-    if match is None:
-        return False
-    items = list(read_records(source, plan, match))
-    if not all(isinstance(item, Batch) and item.code == data_type.code for item in items):
-        return False
-    found = [item.records for item in items if isinstance(item, Batch)]
-    return b"".join(each.tobytes() for each in found) == records.tobytes()
+def are_records(items: Iterable[Batch | Rejected | Remark], data_type: DataType, records: npt.NDArray[Any]) -> bool:
+    """Return whether items of a source are these records, and nothing else."""
+    found: list[bytes] = []
+    for item in items:
+        if not isinstance(item, Batch) or item.code != data_type.code:
+            return False
+        found.append(item.records.tobytes())
+    return b"".join(found) == records.tobytes()
 
 
 def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:

@@ -200,6 +200,7 @@ def compile_value(entry: FieldWords | WordWords, words: LayoutWords, document: D
         first=entry.first or "",
         count=compile_count(entry, words, document, path) if isinstance(entry, FieldWords) else None,
         blob=samples is not None,
+        default=entry.default if isinstance(entry, FieldWords) else 0,
     )
     check_order(value, document, path)
     check_bits(value, document, path)

@@ -184,7 +184,7 @@ class Struct:
                 content[end - count : end].tobytes() for end, count in zip(ends.tolist(), counts.tolist(), strict=True)
             ]
             return
-        full = make_blank(value, len(counts), flat.dtype)
+        full = make_blank((len(counts), *value.shape), flat.dtype, value.default)
         full[owners, places] = flat
         found.columns[value.name] = full.view(f"S{value.shape[-1]}")[:, 0] if value.type == "char" else full
 
@@ -205,8 +205,10 @@ class Struct:
         if group.rows:
             found.rows[group.name] = elements, owners
             return
+        defaults = {part.name: part.default for part in group.parts if isinstance(part, Value)}
         for name, column in elements.columns.items():
-            full = np.zeros((len(counts), *group.shape, *column.shape[1:]), column.dtype)
+            shape = (len(counts), *group.shape, *column.shape[1:])
+            full = make_blank(shape, column.dtype, defaults.get(name, 0))
             full[owners, places] = column
             found.columns[group.rename(name)] = full
 

@@ -109,6 +109,6 @@ def list_shifts(value: Value, byte_order: Order, width: int) -> list[tuple[Any, 
     return found
 
 
-def make_blank(value: Value, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Make room for arrays of full length."""
-    return np.zeros((count, *value.shape), dtype)
+def make_blank(shape: tuple[int, ...], dtype: np.dtype[Any], default: float) -> npt.NDArray[Any]:
+    """Make room for arrays of full length, which hold a default; texts are empty."""
+    return np.full(shape, b"" if dtype.kind == "S" else default, dtype)
