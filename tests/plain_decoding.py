@@ -1,7 +1,7 @@
 """Sources decoded in the plainest way: by the words of a layout as YAML has them, byte by byte and field by field.
 
-Nothing here is compiled, and nothing is an array: frames are those of a search by hand, and values are made of bytes one
-after the other. ``decode_plainly`` says of each byte of a source what it belongs to.
+Nothing here is compiled, and nothing is an array: frames are those of a search by hand, and values are made of bytes
+one after the other. ``decode_plainly`` says of each byte of a source what it belongs to.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from dayfile import Batch, Instrument, Rejected, Source
 from dayfile.formats.framed import read_records
 from dayfile.framing.matching import recognise
 from dayfile.framing.reader import BLOCK_SIZE
+from dayfile.messages import plural
 from plain_decoding import decode_plainly
 
 
@@ -71,7 +72,7 @@ def compare(text, name, content, sizes=(BLOCK_SIZE,), instrument=None):
         if not instrument.layout.plan.ignores_between:
             told = [text for text in remarks if "are of no frame" in text]
             assert told == [
-                f"{length} byte{'s' * (length != 1)} from {start} on are of no frame, and left out"
+                f"{plural(length, 'byte')} from {start} on are of no frame, and left out"
                 for start, length in plain.between
             ]
     add_up(plain, len(content))

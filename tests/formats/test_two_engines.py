@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayfile import Instrument
+from random_layouts import CHANGES, damage
 from two_engines import compare
 
 SAMPLES = Path(os.environ.get("DAYFILE_SAMPLES", "")) / "formats"
@@ -38,32 +39,6 @@ def test_samples_give_the_same_in_both_engines_whatever_the_blocks(source):
     assert plain.records
 
 
-def damage(content, changes, start):
-    """Damage a source: flip bits, cut out, put in, move; what is in front of ``start`` stays."""
-    stream = bytearray(content)
-    for kind, at, length, value in changes:
-        place = start + at % max(1, len(stream) - start)
-        if kind == "flip":
-            stream[place : place + 1] = bytes(byte ^ (1 << value % 8) for byte in stream[place : place + 1])
-        elif kind == "cut":
-            del stream[place : place + length]
-        elif kind == "insert":
-            stream[place:place] = bytes([value]) * length
-        elif kind == "copy":
-            stream[place:place] = stream[start : start + length]
-        else:
-            stream[place : place + length] = stream[place : place + length][::-1]
-    return bytes(stream)
-
-
-CHANGE = st.tuples(
-    st.sampled_from(["flip", "flip", "cut", "insert", "copy", "reverse"]),
-    st.integers(0, 10**6),
-    st.integers(1, 40),
-    st.integers(0, 255),
-)
-
-
 @pytest.mark.parametrize("layout", sorted(set(SOURCES.values())))
 @settings(max_examples=15)
 @given(data=st.data())
@@ -71,6 +46,6 @@ def test_damaged_samples_give_the_same_in_both_engines(layout, data):
     path = SAMPLES / next(source for source, name in SOURCES.items() if name == layout)
     first = {"imager": 36, "ubx": 2, "house": 2, "crate": 4, "hs": 2, "jpss": 2}[layout]
     content = path.read_bytes()[: 40_000 if layout == "imager" else 4000]
-    content = damage(content, data.draw(st.lists(CHANGE, max_size=6)), first)
+    content = damage(content, data.draw(CHANGES), first)
     text = (LAYOUTS / f"{layout}.yaml").read_text()
     compare(text, path.name, content, (2**19, data.draw(st.integers(1, 3000))), Instrument(text, layout))

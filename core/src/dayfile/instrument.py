@@ -104,7 +104,7 @@ class Instrument:
         return [exporter for each in self._formats for exporter in each.exporters(self.layout)]
 
     def _find_formats(self) -> Iterator[Format]:
-        """Find the formats of the layout, in the order in which they are asked: its own words, those under ``sources``."""
+        """Find the formats of the layout in the order in which they are asked: its own words, those of ``sources``."""
         if self.layout.plan is not None:
             yield FRAMED
         yield from (each for each in self._formats if each.name in self.layout.words.sources)

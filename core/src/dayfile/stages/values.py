@@ -11,7 +11,7 @@ from dayfile.model.field import STORED_TYPES
 from dayfile.stages.base import Columns, Order
 from dayfile.stages.parts import Value
 
-__all__ = ["extract", "insert", "join_bits", "make_blank", "split_bits", "widen_type"]
+__all__ = ["extract", "insert", "join_bits", "split_bits", "widen_type"]
 
 
 def widen_type(kind: str) -> str:
@@ -107,8 +107,3 @@ def list_shifts(value: Value, byte_order: Order, width: int) -> list[tuple[Any, 
         found.append((bits, used if first == "low" else width - used - bits.width))
         used += bits.width
     return found
-
-
-def make_blank(value: Value, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Make room for arrays of full length."""
-    return np.zeros((count, *value.shape), dtype)
