@@ -11,7 +11,6 @@ import yaml
 from plain_times import LostError
 
 FLOATS = {"float32": "f", "float64": "d"}
-MOST = 2**28
 
 
 class Layout:
@@ -80,6 +79,10 @@ class Place:
         self.at += size
         return self.content[self.at - size : self.at]
 
+    @property
+    def left(self):
+        return self.end - self.at
+
     def align(self, width, *, natural):
         if natural:
             self.take(-(self.at - self.base) % width)
@@ -138,10 +141,10 @@ def split_all_bits(layout, entry, words):
     return {part["name"]: [one[part["name"]] for one in each] for part in entry["bits"] if part.get("name")}
 
 
-def read_count(layout, entry, scope):
+def read_count(layout, entry, scope, place):
     count = layout.sum(entry["count"], scope)
     shape = layout.shape(entry)
-    if not 0 <= count <= (shape[0] if shape else MOST):
+    if not 0 <= count <= (shape[0] if shape else place.left):
         raise LostError("impossible count")
     return count
 
@@ -156,7 +159,7 @@ def read_entries(layout, entries, place, scope, rows):
             place.take(place.end - place.at if rest else max(0, layout.sum(entry["skip"], names)))
         elif "rows" in entry:
             inner = layout.types[entry["rows"]]["fields"]
-            elements = read_elements(layout, inner, read_count(layout, entry, names), place, names, rows)
+            elements = read_elements(layout, inner, read_count(layout, entry, names, place), place, names, rows)
             rows.setdefault(entry["rows"], []).extend(elements)
         elif "fields" in entry:
             found |= read_group(layout, entry, place, names, rows)
@@ -170,7 +173,7 @@ def read_entries(layout, entries, place, scope, rows):
 def read_field(layout, entry, place, names):
     shape = layout.shape(entry)
     if "count" in entry:
-        count = read_count(layout, entry, names)
+        count = read_count(layout, entry, names, place)
         read = read_array(layout, entry, [count, *shape[1:]], place)
         if entry["type"] != "char" or len(shape) > 1:
             read += [zeros(layout, entry, shape[1:])] * (shape[0] - count)
@@ -200,7 +203,7 @@ def read_group(layout, entry, place, names, rows):
     for length in shape:
         most *= length
     if "count" in entry:
-        count = read_count(layout, entry, names)
+        count = read_count(layout, entry, names, place)
         for length in shape[1:]:
             count *= length
     else:

@@ -121,6 +121,9 @@ def layouts(draw):
     order = draw(ORDERS)
     frames = draw_frames(draw, order)
     selector, kinds = ("apid", [1, 2]) if frames.get("ccsds") and "inside" not in frames else ("kind", [1, 2])
+    known = [selector, *(["apid", "packet_length"] if "inside" in frames else [])]
+    if "inside" in frames and draw(st.booleans()):
+        frames["inside"]["size"] = "length + apid - 1"
     types = {}
     for kind in kinds[: draw(st.integers(1, 2))]:
         fixed = draw(st.booleans())
@@ -129,7 +132,9 @@ def layouts(draw):
             entries.append(dict(COUNT))
         entries += draw_entries(draw, names, 0, fixed=fixed)
         if draw(st.booleans()):
-            entries.append({"name": next(names), "type": pick(draw, "int32", "uint8", "float64"), "from": selector})
+            entries.append(
+                {"name": next(names), "type": pick(draw, "int32", "uint8", "float64"), "from": pick(draw, *known)}
+            )
         one = {"code": f"T{kind}", "title": "T", "store": "append", "time": "second"}
         if draw(st.booleans()):
             one["time"] = {"epoch": "1990-01-01", "plus": {"second": pick(draw, "s", "ms", "1/65536 s")}}
@@ -184,6 +189,10 @@ class Growing(Place):
     @end.setter
     def end(self, value):
         pass
+
+    @property
+    def left(self):
+        return 2**40
 
     def take(self, size):
         small = size == 1 and self.chance.random() < 0.8

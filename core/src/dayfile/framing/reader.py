@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,8 +102,7 @@ def read_frames(
         )
         between = joined.follow(gaps, rejected, offset + split.used, last=last)
         if split.used or last:
-            frames = Frames(block, split.frames.starts, split.frames.lengths)
-            yield FramedBlock(offset, frames, rejected, between, around)
+            yield FramedBlock(offset, replace(split.frames, block=block), rejected, between, around)
         if lost:
             yield from reject_rest(stream, offset + len(content), rejected[-1].reason)
             return

@@ -31,9 +31,6 @@ from dayfile.stages.values import extract, split_bits
 
 __all__ = ["Cursor", "Struct", "StructValues", "view_structs"]
 
-MOST_COUNTED = 2**28
-"""Elements that the counts of a block may come to; more are damage."""
-
 
 @dataclass
 class StructValues:
@@ -237,15 +234,18 @@ class Struct:
         return join_rounds(rounds, cursor.wrong)
 
     def _count(self, part: Value | Nested, cursor: Cursor, names: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-        """Return how many elements each struct has; structs with an impossible number are wrong, and have none."""
+        """Return how many elements each struct has; structs with an impossible number are wrong, and have none.
+
+        Without a shape, there are no more than bytes are left: so a false count costs no memory, and no time.
+        """
         count = len(cursor.at)
         given = part.count.evaluate(names) if part.count is not None else np.asarray(part.shape[0] if part.shape else 1)
         counts = np.broadcast_to(given, (count,)).astype(np.int64)
-        most = part.shape[0] if part.shape else MOST_COUNTED
+        most = np.full(count, part.shape[0]) if part.shape else cursor.ends - cursor.at
         odd = (counts < 0) | (counts > most)
         if odd.any():
             what = f"{part.name}: " if part.name else ""
-            cursor.wrong.add(odd, lambda row: f"{what}{counts[row]} elements, not 0 to {most}")
+            cursor.wrong.add(odd, lambda row: f"{what}{counts[row]} elements, not 0 to {most[row]}")
         return np.where(odd | cursor.wrong.rows, 0, counts)
 
 
