@@ -18,7 +18,7 @@ from dayfile.decoding.sources import NO_TYPE, SourceDecoding
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format
 from dayfile.framing.matching import Match, recognise
-from dayfile.framing.reader import FramedBlock, Head, read_frames
+from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Head, read_frames
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -73,12 +73,14 @@ def are_records(items: Iterable[Batch | Rejected | Remark], data_type: DataType,
     return b"".join(found) == records.tobytes()
 
 
-def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
-    """Read the records of a source, block by block."""
+def read_records(
+    source: Source, plan: Plan, match: Match, size: int = BLOCK_SIZE
+) -> Iterator[Batch | Rejected | Remark]:
+    """Read the records of a source, block by block; the size of blocks changes nothing of what is found."""
     known: dict[str, Any] = dict(match.captures)
     order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))
     head = read_head(source, plan.framing.heads.get(order or plan.byte_order), known)
-    blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known)
+    blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known, size)
     decoding = SourceDecoding(plan, source.name, known, source.part, head)
     find_first_values(blocks(), decoding)
     found = False
@@ -114,15 +116,15 @@ def read_head(source: Source, head: Head | None, known: dict[str, Any]) -> bytes
 
 
 def split_source(
-    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any]
+    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any], size: int
 ) -> Iterator[tuple[FramedBlock, FrameReading]]:
     """Split a source into frames, block by block, each with what reads its frames."""
     if plan.lines is not None:
-        yield from read_line_blocks(source, start, plan)
+        yield from read_line_blocks(source, start, plan, size)
         return
     framer = plan.framing.framers[order]
     reading = Bodies.of(framer, order, natural=plan.natural)
-    for block in read_frames(source, framer, known, offset=start):
+    for block in read_frames(source, framer, known, offset=start, size=size):
         yield block, reading
 
 
