@@ -25,9 +25,9 @@ from dayfile.timing.times import Making
 __all__ = ["Carried", "Form", "FrameReading", "Framing", "LinePlan", "Plan", "RecordKind"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
-    """One way in which records of a type come.
+    """One way in which records of a type come; one is like no other, so that it is found without a look at its parts.
 
     Parameters
     ----------

@@ -93,6 +93,9 @@ class Stretches(Sequence[Stretch]):
 
 def account(frames: Frames, rejected: Stretches, used: int) -> Split:
     """Make a Split of frames and of what was rejected: what neither covers is between."""
+    if not len(rejected) and int(frames.lengths.sum()) == used:
+        nothing = np.zeros(0, np.int64)
+        return Split(frames, rejected, Stretches(nothing, nothing), used)
     starts = np.concatenate([frames.starts, rejected.starts, [used]])
     ends = np.concatenate([frames.starts + frames.lengths, rejected.starts + rejected.lengths, [used]])
     order = np.argsort(starts, kind="stable")
