@@ -25,9 +25,9 @@ from dayfile.timing.times import Making, Moments
 __all__ = ["Carried", "FrameReading", "Framing", "LinePlan", "Plan", "RecordForm", "RecordKind"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecordForm:
-    """One way in which records of a type come.
+    """One way in which records of a type come; one is like no other, so that it is found without a look at its parts.
 
     Parameters
     ----------

@@ -179,8 +179,6 @@ def compile_count(entry: FieldWords | GroupWords, words: LayoutWords, document: 
 
 def compile_rows(entry: RowsWords, words: LayoutWords, document: Document, path: Path) -> Nested:
     """Compile a group whose elements are records of another type."""
-    if entry.rows not in words.types:
-        document.fail((*path, "rows"), f"{entry.rows!r} is not a type{suggest(entry.rows, words.types)}")
     inner = compile_parts(words.types[entry.rows].fields, words, document, ("types", entry.rows, "fields"))
     return Nested(entry.rows, inner, (), compile_sum(entry.count, words, document, (*path, "count")), rows=True)
 

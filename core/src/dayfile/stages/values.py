@@ -73,7 +73,7 @@ def insert(values: npt.NDArray[Any], value: Value, byte_order: Order) -> npt.NDA
 
 
 def split_bits(words: npt.NDArray[Any], value: Value, byte_order: Order) -> Columns:
-    """Return the named bits of words, as unsigned or signed numbers of the word's size, of the same shape."""
+    """Return the named bits of words, as unsigned or signed numbers as small as they can be, of the same shape."""
     columns: Columns = {}
     form = np.dtype(f"u{words.dtype.itemsize}")
     native = words.astype(form)
@@ -85,7 +85,8 @@ def split_bits(words: npt.NDArray[Any], value: Value, byte_order: Order) -> Colu
         if bits.signed:
             sign = form.type(1 << bits.width - 1)
             part = ((part ^ sign) - sign).view(f"i{form.itemsize}")
-        columns[bits.name] = part
+        size = next(size for size in (1, 2, 4, 8) if bits.width <= 8 * size)
+        columns[bits.name] = part.astype(f"{part.dtype.kind}{size}")
     return columns
 
 
