@@ -179,7 +179,8 @@ def compile_count(entry: FieldWords | GroupWords, words: LayoutWords, document: 
 
 def compile_rows(entry: RowsWords, words: LayoutWords, document: Document, path: Path) -> Nested:
     """Compile a group whose elements are records of another type."""
-    inner = compile_parts(words.types[entry.rows].fields, words, document, ("types", entry.rows, "fields"))
+    known = words.types.get(entry.rows)  # None is a mistake that is reported with other names
+    inner = compile_parts(known.fields, words, document, ("types", entry.rows, "fields")) if known else ()
     return Nested(entry.rows, inner, (), compile_sum(entry.count, words, document, (*path, "count")), rows=True)
 
 
