@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from dayfile.decoding.plan import Plan, RecordForm, RecordKind
 from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Stream
 from dayfile.framing.shapes import Stretches
 from dayfile.lines.carried_lines import CarriedLine
+from dayfile.lines.columns import ColumnParts
 from dayfile.lines.line_reader import LineReader, Parts
 from dayfile.lines.numbers import read_texts
 from dayfile.lines.texts import Texts
@@ -32,36 +33,42 @@ class LineRecords:
     ----------
     parts : Parts
         Their parts.
+    wrong : Wrong
+        Which lines are no records, whatever their type.
     carried : dict of str to Texts
         Values that earlier lines told, by name.
     asked : tuple of str
         Names of values by which types are told apart.
     forms : tuple of CarriedLine
         How lines are written that carry values.
-    header : bytes
-        The line that has the names of the parts; empty if the layout has them.
+    told : dict of str to tuple of str
+        Names of values that lines of a type tell for others, by type.
+    preamble : sequence of bytes
+        The lines at the begin of the source on which all others depend.
     """
 
     parts: Parts
+    wrong: Wrong
     carried: Mapping[str, Texts]
     asked: tuple[str, ...]
     forms: tuple[CarriedLine, ...] = ()
-    header: bytes = b""
-
-    @property
-    def wrong(self) -> Wrong:
-        """Return which lines have no parts."""
-        return self.parts.wrong
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    preamble: Sequence[bytes] = ()
 
     def make_head(self, place: int) -> bytes:
-        """Make the lines that a line depends on: that with the names of the parts, and those whose values it has."""
-        lines = [self.header] if self.header else []
+        """Make the lines that a line depends on: those at the begin of the source, and those whose values it has."""
+        lines = list(self.preamble)
         for form in self.forms:
             values = {name: self.carried[name][place] for name in form.names if name in self.carried}
             told = {name: value for name, value in values.items() if value is not None}
             if len(told) == len(form.names):
                 lines.append(form.write(told))
         return b"".join(line + b"\n" for line in lines)
+
+    @cached_property
+    def awaited(self) -> set[str]:
+        """Return the names of values that lines of any type tell for others."""
+        return {name for names in self.told.values() for name in names}
 
     @cached_property
     def texts(self) -> Columns:
@@ -82,14 +89,16 @@ class LineRecords:
     ) -> tuple[StructValues, Wrong]:
         """Read the values of a type's fields, and as text those of which its times and keys are made."""
         parts = self.parts if len(places) == len(self.parts) else self.parts.select(places)
+        if kind.line is not None and isinstance(parts, ColumnParts):
+            parts = parts.rename(kind.line.columns or (), kind.line.widths)
         own = [column for column in kind.columns if column.name not in values]
         columns, wrong = parts.read(own)
         for column in kind.columns:
             if column.name in self.carried:
                 columns[column.name] = read_texts(column, self.carried[column.name].select(places), wrong)
-        plain = (*(kind.making.names if kind.making else ()), *kind.data_type.placement.node.keys)
-        for name in plain:
-            if name not in values:
+        told = self.told.get(kind.data_type.type, ())
+        for name in (*(kind.making.names if kind.making else ()), *kind.data_type.placement.node.keys, *told):
+            if name not in values and (name in told or name not in self.awaited):
                 columns[name] = parts.texts(name).as_array()
         return StructValues(columns), wrong
 
@@ -101,6 +110,10 @@ def read_line_blocks(
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
     reader, stream = LineReader(plan.lines.form, plan.lines.carried), Stream(source, start)
+    told = {
+        kind.data_type.type: tuple(each.name for each in plan.carried if kind.data_type.type in each.types)
+        for kind in plan.kinds
+    }
     offset, content, wanted = start, b"", size
     while offset < source.size:
         content += stream.read(wanted - len(content))
@@ -111,7 +124,8 @@ def read_line_blocks(
             Stretches.collect(stretches).move(offset, source.size) for stretches in (lines.rejected, lines.between)
         )
         block = FramedBlock(offset, lines.frames, rejected, between, Stretches.collect(()))
-        yield block, LineRecords(read.parts, lines.carried, asked, plan.lines.carried, reader.header)
+        preamble = reader.write_preamble()
+        yield block, LineRecords(read.parts, read.wrong, lines.carried, asked, plan.lines.carried, told, preamble)
         wanted = size if lines.used else 2 * wanted
         content = content[lines.used :]
         offset = source.size if last else offset + lines.used

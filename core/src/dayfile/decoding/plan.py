@@ -59,6 +59,8 @@ class RecordKind:
         A function that makes further values of those that were read.
     columns : tuple of TextColumn
         What the parts of lines are read as.
+    line : LineForm, optional
+        Which parts its lines have, if others than those of all.
     """
 
     data_type: DataType
@@ -67,6 +69,7 @@ class RecordKind:
     making: Making | None = None
     call: Callable[..., Any] | None = None
     columns: tuple[TextColumn, ...] = ()
+    line: LineForm | None = None
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
-from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines
+from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines, compile_type_line
 from dayfile.layouts.makings import compile_making
 from dayfile.layouts.names import ValueKind, check_value_names, list_rows
 from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.time_words import CallWords, FirstWords
+from dayfile.lines.lines import LineForm
 from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
 from dayfile.model.datatype import DataType
@@ -115,7 +116,7 @@ def refuse_words(words: LayoutWords, document: Document) -> None:
                 problem = f"{word!r} means nothing without 'frames', which says where records begin and end"
                 document.fail((word,), problem)
     for name, type_words in words.types.items():
-        for word in ("when", "forms", "call"):
+        for word in ("when", "forms", "call", "columns"):
             with document.collect():
                 if word in type_words.model_fields_set:
                     problem = f"{word!r} means nothing without 'frames' at the top of the layout"
@@ -150,6 +151,8 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
     path: Path = ("types", data_type.type)
     type_words = words.types[data_type.type]
     head = words.frames.head.type if words.frames and words.frames.head else None
+    if type_words.columns is not None and not has_lines(words):
+        document.fail((*path, "columns"), "only lines of text ('frames: lines') have columns")
     rows = is_row_of_another(data_type.type, words) or data_type.type == head
     return RecordKind(
         data_type=data_type,
@@ -158,6 +161,7 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
         making=compile_time(type_words, document, path, call),
         call=call(type_words.call, (*path, "call")) if type_words.call else None,
         columns=tuple(list_text_columns(data_type, words, type_words)) if has_lines(words) else (),
+        line=compile_own_line(type_words, words, document, (*path, "columns")),
     )
 
 
@@ -166,9 +170,19 @@ def has_lines(words: LayoutWords) -> bool:
     return words.frames is not None and words.frames.lines is not None
 
 
+def compile_own_line(type_words: TypeWords, words: LayoutWords, document: Document, path: Path) -> LineForm | None:
+    """Compile which parts the lines of a type have; None if those of all."""
+    lines = words.frames.lines if words.frames else None
+    if lines is None or type_words.columns is None:
+        return None
+    form = compile_lines(lines, document, ("frames", "lines"))
+    return compile_type_line(type_words.columns, form, document, path)
+
+
 def list_text_columns(data_type: DataType, words: LayoutWords, type_words: TypeWords) -> Iterator[TextColumn]:
     """List what the parts of lines are read as, for the fields of a type."""
-    encoding = words.frames.lines.encoding if words.frames and words.frames.lines else ""
+    lines = words.frames.lines if words.frames else None
+    encoding, decimal = (lines.encoding, lines.decimal) if lines else ("", ".")
     fields = {field.name: field for field in data_type.fields}
     for _, said in list_stored_fields(type_words.fields, ()):
         field = fields[said.name]
@@ -179,6 +193,7 @@ def list_text_columns(data_type: DataType, words: LayoutWords, type_words: TypeW
             missing=field.missing,
             default=said.default if "default" in said.model_fields_set else None,
             encoding=said.encoding or (encoding if field.type == "char" else ""),
+            decimal=decimal,
         )
 
 
@@ -252,7 +267,9 @@ def check_requirements(kinds: Iterable[RecordKind], document: Document) -> None:
 
 def compile_carried(words: LayoutWords, document: Document) -> Iterator[Carried]:
     """Compile the values that records tell for others."""
-    names = {name: list_names(type_words.fields) for name, type_words in words.types.items()}
+    names = {
+        name: [*list_names(type_words.fields), *(type_words.columns or ())] for name, type_words in words.types.items()
+    }
     check_carry(document, ("carry",), words.carry, names)
     for name, said in words.carry.items():
         if said.of:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, StringConstraints, Tag
 
 from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wanted
+from dayfile.layouts.line_words import TypeColumns
 from dayfile.layouts.part_words import PartWords, StructWords
 from dayfile.layouts.quantities import ValueNames
 from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords, refuse_number
@@ -205,6 +206,9 @@ class TypeWords(Words):
     when: dict[str, Wanted] = Field(
         default_factory=dict,
         description="which frames are of this type: values of 'frames: fields', of the head of the file, or frame_size",
+    )
+    columns: TypeColumns | None = Field(
+        None, description="the parts of its lines, in place of those of 'frames: lines', with which all lines begin"
     )
     call: str | None = Field(
         None, description="a function of the package that makes further values of those that were read"

@@ -25,7 +25,7 @@ def read_at_once(lines: Frames, names: Sequence[str], separator: str, columns: S
     import pyarrow.csv
 
     wanted = {column.name: column for column in columns}
-    if not (len(lines) and wanted and wanted.keys() <= set(names)):
+    if not (len(lines) and wanted and wanted.keys() <= set(names)) or any(each.decimal != "." for each in columns):
         return None
     text = gather(lines, separator)
     if text is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,10 +57,22 @@ class LineBlock:
         The lines that may be records, and what is wrong with others.
     parts : Parts
         Their parts.
+    checked : Wrong
+        Lines whose checksum is not right.
     """
 
     lines: SourceLines
     parts: Parts
+    checked: Wrong
+
+    @cached_property
+    def wrong(self) -> Wrong:
+        """Return which lines are no records, whatever their type."""
+        if not self.checked.rows.any():
+            return self.parts.wrong
+        wrong = Wrong(self.checked.rows.copy(), dict(self.checked.reasons))
+        wrong.add(self.parts.wrong.rows, lambda row: self.parts.wrong.reasons[row])
+        return wrong
 
 
 class LineReader:
@@ -86,6 +99,7 @@ class LineReader:
         self.splitter = LineSplitter(form, carry)
         self.names = form.columns
         self.header = b""
+        self.preamble: list[bytes] = []
 
     def read(self, block: Bytes, *, last: bool) -> LineBlock:
         """Read a block, which begins where what was used before ends.
@@ -102,14 +116,40 @@ class LineReader:
         SourceError
             The first line should have the names of the columns, and has none, or one twice.
         """
+        before = self.splitter.number
         lines = self.splitter.split(block, last=last)
-        if self.form.form == "json":
-            return LineBlock(lines, JsonParts.parse(lines.frames, self.form.encoding))
-        if self.form.form == "pairs":
-            return LineBlock(lines, PairParts.parse(lines.frames, self.form.separator))
-        if self.form.columns is None:
+        self._keep_preamble(block[: lines.used], before)
+        if self.form.form == "columns" and self.form.columns is None:
             lines = self._take_header(lines)
-        return LineBlock(lines, ColumnParts(lines.frames, self.names or (), self.form.separator))
+        frames, checked = lines.frames, Wrong.none(len(lines.frames))
+        if self.form.checksum is not None:
+            frames, checked = self.form.checksum.verify(frames)
+        return LineBlock(lines, self._find_parts(frames), checked)
+
+    def _find_parts(self, frames: Frames) -> Parts:
+        """Find the parts of lines."""
+        if self.form.form == "json":
+            return JsonParts.parse(frames, self.form.encoding)
+        if self.form.form == "pairs":
+            return PairParts.parse(frames, self.form.separator)
+        return ColumnParts(frames, self.names or (), self.form.separator, self.form.widths)
+
+    def _keep_preamble(self, block: Bytes, number: int) -> None:
+        """Keep the lines up to the last one that is skipped; those in between that are not count as empty."""
+        count = max(self.form.skipped, default=-1) + 1
+        if number >= count:
+            return
+        for line in block.tobytes().removesuffix(b"\n").split(b"\n")[: count - number] if len(block) else ():
+            self.preamble.append(line if number in self.form.skipped else b"")
+            number += 1
+
+    def write_preamble(self) -> list[bytes]:
+        """Return the lines on which all others depend: those that are skipped, and that with the names of the parts."""
+        lines = list(self.preamble)
+        if self.header:
+            kept = [place for place in range(len(lines)) if place not in self.form.skipped]
+            lines = [*lines[: kept[0]], self.header, *lines[kept[0] + 1 :]] if kept else [*lines, self.header]
+        return lines
 
     def _take_header(self, lines: SourceLines) -> SourceLines:
         """Take the names from the first line; leave it out there, and wherever it comes again."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.lines.carried_lines import CarriedLine, Carrying
+from dayfile.lines.line_checksums import LineChecksum
 from dayfile.lines.line_kinds import find_beginning, find_blank
 from dayfile.lines.texts import Texts
 from dayfile.messages import plural
@@ -31,7 +32,8 @@ class LineForm:
     Parameters
     ----------
     columns : tuple of str, or None
-        Names of the parts of a line, in order; None if the first line has them.
+        Names of the parts of a line, in order; ``...`` at the end stands for any further ones. None if the first line
+        has them.
     form : {'columns', 'json', 'pairs'}
         What a line is: parts in order, a JSON object, or ``name=value`` pairs.
     separator : str
@@ -42,6 +44,12 @@ class LineForm:
         Of the text; the first 128 characters are those of ASCII.
     longest : int
         Bytes of a line beyond which it is rejected.
+    widths : tuple of int
+        Bytes of each part, if these are fixed; empty if a separator is between parts.
+    skipped : tuple of int
+        Numbers of lines that count for nothing, from 0; they may still be carried ones.
+    checksum : LineChecksum, optional
+        What each line ends with.
     """
 
     columns: tuple[str, ...] | None = ()
@@ -50,6 +58,9 @@ class LineForm:
     comments: tuple[str, ...] = ("#",)
     encoding: str = "utf-8"
     longest: int = LINE_BYTES
+    widths: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
+    checksum: LineChecksum | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,8 @@ class LineSplitter:
         for comment in self.comments:
             kept &= ~find_beginning(frames, comment)
         kept &= ~carried.spoken
+        if self.form.skipped and len(numbers) and numbers[0] <= max(self.form.skipped):
+            kept &= ~np.isin(numbers, self.form.skipped)
         chosen, values = Frames(block, starts, lengths), carried.values
         if not kept.all():
             chosen, numbers = chosen.select(kept), numbers[kept]

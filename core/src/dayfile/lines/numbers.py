@@ -41,6 +41,9 @@ TRUTHS = {b"true": True, b"1": True, b"false": False, b"0": False}
 MOST_DIGITS = 20
 """Digits of the largest uint64."""
 SHOWN_CHARACTERS = 40
+SWAPPED = np.arange(256, dtype=np.uint8)
+"""Each byte, with points for commas and commas for points: so a point is in no number that has a decimal comma."""
+SWAPPED[[ord("."), ord(",")]] = [ord(","), ord(".")]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class TextColumn:
         Of a ``char``; bytes that are not text in it are wrong. Empty: any bytes.
     required : bool
         Whether a line without a value is wrong, whatever the others say.
+    decimal : str
+        What is in front of the fraction of a float: a point, or a comma.
     """
 
     name: str
@@ -72,6 +77,7 @@ class TextColumn:
     default: int | float | bool | str | None = None
     encoding: str = ""
     required: bool = False
+    decimal: str = "."
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -239,7 +245,7 @@ def read_texts(column: TextColumn, texts: Texts, wrong: Wrong, parse: Parse | No
             values[empty] = column.filling
     rows = np.flatnonzero(~empty & ~wrong.rows)
     whole = len(rows) == len(texts)
-    parsed = (parse or choose_parse())(texts if whole else texts.select(rows), column.dtype)
+    parsed = parse_written(column, texts if whole else texts.select(rows), parse or choose_parse())
     if whole:
         values = parsed.values
     else:
@@ -251,6 +257,16 @@ def read_texts(column: TextColumn, texts: Texts, wrong: Wrong, parse: Parse | No
         wrong.add(bad, lambda row: f"{column.name}: {place[row]}")
     values[wrong.rows] = 0
     return values
+
+
+def parse_written(column: TextColumn, texts: Texts, parse: Parse) -> Parsed:
+    """Parse texts with the point, or comma, of a column."""
+    if column.decimal == "." or column.dtype.kind != "f":
+        return parse(texts, column.dtype)
+    ends = np.cumsum(np.maximum(texts.lengths, 0))
+    parsed = parse(Texts(SWAPPED[texts.content], ends - texts.lengths, texts.lengths), column.dtype)
+    problems = {row: problem.translate({ord("."): ",", ord(","): "."}) for row, problem in parsed.problems.items()}
+    return Parsed(parsed.values, problems)
 
 
 def find_empty(texts: Texts) -> npt.NDArray[np.bool_]:
