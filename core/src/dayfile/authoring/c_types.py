@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dayfile.authoring.preprocessing import Header, read_header
+from dayfile.authoring.preprocessing import CHeader, read_header
 from dayfile.errors import UsageError
 from dayfile.handover.columns import import_extra
 from dayfile.messages import suggest_near
@@ -27,7 +27,7 @@ FIXED: dict[str, tuple[str, int]] = {
     "uchar": ("uint8", 1),
 }
 """Types that headers of the C library declare, by name: the type of a field, and bytes."""
-PLAIN: dict[frozenset[str], tuple[str, int]] = {
+PLAIN_TYPES: dict[frozenset[str], tuple[str, int]] = {
     frozenset(words.split()): (kind, size)
     for texts, kind, size in (
         ("char", "char", 1),
@@ -145,11 +145,11 @@ class HeaderTypes:
 
     Parameters
     ----------
-    header : Header
+    header : CHeader
         The header.
     """
 
-    header: Header
+    header: CHeader
     structs: dict[str, Any] = field(default_factory=dict)
     enums: dict[str, CEnum] = field(default_factory=dict)
     typedefs: dict[str, Any] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class HeaderTypes:
         known = "".join(f"typedef int {name};" for name in FIXED)
         types._walk(parse_c(known, types.header))
         for name, body in types.header.constants.items():
-            tree = parse_c(f"int size[{body}];", Header(path))
+            tree = parse_c(f"int size[{body}];", CHeader(path))
             types.constants[name] = types._evaluate(tree.ext[0].type.dim)
         return types
 
@@ -263,7 +263,7 @@ class HeaderTypes:
         if not members:
             self._fail(node, f"struct {name} has no members")
         size = round_up(-(-bit // 8), widest)
-        return CStruct(name, tuple(members), size, widest, self.header.find_comment(line))
+        return CStruct(name, tuple(members), size, widest, self.header.find_comment_above(line))
 
     def _check_member(self, node: Any, name: str) -> None:  # noqa: ANN401
         """Refuse a member that cannot be a field."""
@@ -277,9 +277,13 @@ class HeaderTypes:
 
     def _describe(self, node: Any, members: Any) -> tuple[str, tuple[int, int]]:  # noqa: ANN401
         """Find the comment of a member, and its place among those declared in its line."""
-        line = find_line(node)
-        beside = [each for each in members if find_line(each) == line]
-        return self.header.find_comment(line), (beside.index(node), len(beside))
+        line, comment = find_line(node), self._find_comment(node)
+        beside = [each for each in members if find_line(each) == line and self._find_comment(each) == comment]
+        return comment, (beside.index(node), len(beside))
+
+    def _find_comment(self, node: Any) -> str:  # noqa: ANN401
+        """Find the comment of a member; bits without a name have no place, and none."""
+        return self.header.find_comment(find_line(node), node.coord.column) if node.coord else ""
 
     def _resolve(self, node: Any) -> CType:  # noqa: ANN401
         """Find what type a declaration has."""
@@ -319,7 +323,7 @@ class HeaderTypes:
         if name in self.typedefs:
             return self._resolve(self.typedefs[name].type)
         words = frozenset(word for word in node.names if word != "int") or frozenset(["int"])
-        found = FIXED.get(name) or PLAIN.get(words)
+        found = FIXED.get(name) or PLAIN_TYPES.get(words)
         if found is None or (node.names.count("long") == 2 and "double" in node.names):
             self._fail(node, f"the type {name!r} has no equal in layouts")
         return CType(found[0], found[1], found[1])
@@ -334,7 +338,7 @@ class HeaderTypes:
         if kind == "ID" and node.name in self.constants:
             return self.constants[node.name]
         if kind == "ID" and node.name in self.header.constants:
-            body = parse_c(f"int size[{self.header.constants[node.name]}];", Header(self.header.path))
+            body = parse_c(f"int size[{self.header.constants[node.name]}];", CHeader(self.header.path))
             return self._evaluate(body.ext[0].type.dim)
         if kind == "UnaryOp" and node.op in "+-~":
             value = self._evaluate(node.expr)
@@ -359,7 +363,7 @@ def round_up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def parse_c(first: str, header: Header) -> Any:  # noqa: ANN401 - of pycparser
+def parse_c(first: str, header: CHeader) -> Any:  # noqa: ANN401 - of pycparser
     """Parse a line, and the lines of a header behind it."""
     parser: Any = import_extra("pycparser.c_parser", "reading a C header", "header")
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
@@ -14,13 +15,13 @@ from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
 from dayfile.errors import UsageError
 from dayfile.messages import suggest_near
 
-__all__ = ["TimeMember", "choose_time", "list_times", "write_struct_layout"]
+__all__ = ["TimeMember", "choose_time", "list_flat", "list_times", "write_flat_layout", "write_struct_layout"]
 
-TIMES = re.compile(
+TIME_NAMES = re.compile(
     r"(?:^|_)(?:unix|utc|gps|posix)?_?(?:time|times?tamp|stamp|secs?|seconds?|epoch|t)(?:_?(?:s|sec|ms|us|ns))?$"
 )
 FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
-TICKS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
+TICK_UNITS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
 COUNTING = frozenset({"uint32", "int32", "uint64", "int64", "float64"})
 
 
@@ -44,6 +45,8 @@ class TimeMember:
         Its unit.
     likely : bool
         Whether its name or its comment say that it is a time.
+    counts : str
+        What it counts, if a sample shows it.
     """
 
     name: str
@@ -53,12 +56,12 @@ class TimeMember:
     fraction: str = ""
     fraction_unit: str = ""
     likely: bool = True
+    counts: str = ""
 
     @property
     def unit(self) -> str:
         """What it counts."""
-        said = read_meaning(self.member.comment).unit
-        return TICKS.get(said, "s")
+        return self.counts or TICK_UNITS.get(read_meaning(self.member.comment).unit, "s")
 
 
 def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[str, ...] = ()) -> Iterator[TimeMember]:
@@ -71,7 +74,7 @@ def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[s
         if kind.struct:
             yield from list_times(kind.struct, f"{name}_", offset + member.offset, (member.comment, *above))
         elif kind.kind in COUNTING and not kind.enum:
-            likely = bool(TIMES.search(member.name.lower())) or "since" in member.comment
+            likely = bool(TIME_NAMES.search(member.name.lower())) or "since" in member.comment
             fraction, unit = find_fraction(struct, member)
             epoch = find_epoch([member.comment, *above])
             yield TimeMember(
@@ -142,24 +145,35 @@ def write_struct_layout(
     draft = Draft(types)
     explicit = not is_natural(struct)
     fields = list(draft.write_fields(struct, 6, explicit=explicit))
-    title = (struct.comment or struct.name).rstrip(".")
-    origin = f"struct {struct.name} of {types.header.path.name}"
-    lines = [
-        f"# From {origin}: {struct.size} bytes, as compilers for 64-bit machines make it.",
-        f"instrument: {instrument}",
-        f"title: {write_flow(title)}",
-        f"clock: {write_clock(time)}",
+    names = [name, *([] if fnmatchcase(f"{struct.name}.bin", name) else [f"{struct.name}.bin"])]
+    source = [
         f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}",
-        f"match: {{name: {write_flow(name)}}}",
+        f"match: {{name: {write_flow(names)}}}",
         "frames:",
         *([f"  head: {{size: {head}}}"] if head else []),
         f"  size: {struct.size}",
+    ]
+    return write_whole(draft, struct, instrument, time, source, fields)
+
+
+def write_whole(
+    draft: Draft, struct: CStruct, instrument: str, time: TimeMember, source: list[str], fields: list[str]
+) -> str:
+    """Write a layout of one type with lines about its sources, and with its fields."""
+    title = write_flow((struct.comment or struct.name).rstrip("."))
+    origin = f"struct {struct.name} of {draft.types.header.path.name}"
+    lines = [
+        f"# From {origin}: {struct.size} bytes, as compilers for 64-bit machines make it.",
+        f"instrument: {instrument}",
+        f"title: {title}",
+        f"clock: {write_clock(time)}",
+        *source,
         *draft.write_top(),
         f'path: "{instrument}/{{year}}/{instrument}_{{year}}{{month:02}}{{day:02}}.h5"',
         "types:",
         f"  {struct.name}:",
         f"    code: {struct.name}",
-        f"    title: {write_flow(title)}",
+        f"    title: {title}",
         "    store: append",
         f"    time: {write_time(time)}",
         "    fields:",
@@ -172,7 +186,8 @@ def write_clock(time: TimeMember) -> str:
     """Write the clock by which a time counts; a guess is marked."""
     epoch = time.epoch
     scale = f", scale: {epoch.scale}" if epoch.scale != "utc" else ""
-    guess = "" if epoch.said else "  # a guess: the header does not say from when on it counts"
+    reason = "from the times of the sample" if time.counts else "nothing says from when on it counts"
+    guess = "" if epoch.said else f"  # a guess: {reason}"
     return f"{{epoch: {epoch.date}T00:00:00, unit: {time.unit}{scale}}}{guess}"
 
 
@@ -182,6 +197,33 @@ def write_time(time: TimeMember) -> str:
     if time.fraction:
         return f"{{field: {time.name}, fraction: {time.fraction}, unit: {time.fraction_unit}}}{guess}"
     return f"{time.name}{guess}"
+
+
+def write_flat_layout(types: HeaderTypes, struct: CStruct, instrument: str, time: TimeMember, order: str) -> str:
+    """Write a layout whose sources are decoded in Python; parameters as for :func:`write_struct_layout`."""
+    draft = Draft(types)
+    members = (replace(member, name=name) for name, _, member in list_flat(struct))
+    fields = [f"      - {write_flow(draft.describe_field(member))}" for member in members]
+    return write_whole(draft, struct, instrument, time, [f"# Sources are {order}-endian."], fields)
+
+
+def list_flat(struct: CStruct, prefix: str = "", offset: int = 0) -> list[tuple[str, int, CMember]]:
+    """List the members of a struct, and of structs in it, by the names and places that they have in the record.
+
+    Raises
+    ------
+    UsageError
+        It has bit fields or arrays of structs.
+    """
+    found = []
+    for member in struct.members:
+        name, place = f"{prefix}{member.name}", offset + member.offset
+        if member.bits or (member.type.struct and member.type.shape):
+            what = "bit fields" if member.bits else "arrays of structs"
+            raise UsageError(f"struct {struct.name} has {what}, which layouts have words for: leave out --python")
+        inner = member.type.struct
+        found += list_flat(inner, f"{name}_", place) if inner else [(name, place, member)]
+    return found
 
 
 @dataclass
@@ -219,7 +261,7 @@ class Draft:
                 yield f"{blanks}  fields:"
                 yield from self.write_fields(first.type.struct, depth + 4, explicit=explicit)
             else:
-                yield f"{blanks}- {write_flow(self._describe(first))}"
+                yield f"{blanks}- {write_flow(self.describe_field(first))}"
         if explicit and struct.size > end:
             yield f"{blanks}- {{skip: {struct.size - end}}}"
 
@@ -238,7 +280,7 @@ class Draft:
         if used < whole:
             yield {"bits": whole - used}
 
-    def _describe(self, member: CMember) -> dict[str, Any]:
+    def describe_field(self, member: CMember) -> dict[str, Any]:
         """Describe a field."""
         kind = member.type
         shape = self._find_shape(kind) or ([1] if kind.kind == "char" else [])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dayfile.errors import UsageError
 
-__all__ = ["Comment", "Header", "read_header"]
+__all__ = ["CHeader", "Comment", "read_header"]
 
 PIECES = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 DIRECTIVE = re.compile(r"\s*#\s*(?P<word>\w*)\s*(?P<rest>.*)")
@@ -18,9 +18,9 @@ ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?P<what>[^()]*(?:\([^()]*\))?[^()]
 KEYWORD = re.compile(r"\b(?:struct|union)\b\s*\w*\s*$")
 SUFFIXED = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
 NUMERIC = re.compile(r"[\w\s+*/%()<>&|~^-]*\d[\w\s+*/%()<>&|~^-]*")
-NAME = re.compile(r"\b[A-Za-z_]\w*\b")
+IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*\b")
 DECORATION = re.compile(r"^\s*(?:/\*+[!<]*|//+[!<]*|\*+(?!/))?\s?|\s*\**\*/\s*$")
-DEEPEST = 20
+MOST_MACROS = 20
 """How often names of macros are replaced in what they stand for."""
 
 
@@ -32,6 +32,8 @@ class Comment:
     ----------
     first, last : int
         Lines, from 1.
+    column : int
+        Where it begins in its line, from 1.
     text : str
         What it says, in one line.
     alone : bool
@@ -40,12 +42,13 @@ class Comment:
 
     first: int
     last: int
+    column: int
     text: str
     alone: bool
 
 
 @dataclass
-class Header:
+class CHeader:
     """A header that was read.
 
     Parameters
@@ -76,14 +79,22 @@ class Header:
         """The lines as a text."""
         return "\n".join(self.lines) + "\n"
 
-    def find_comment(self, line: int) -> str:
-        """Find the comment about what is declared in a line: behind it, or alone on the lines in front of it."""
-        behind = [each for each in self.comments if each.first == line and not each.alone]
-        before = [each for each in self.comments if each.last == line - 1 and each.alone]
-        return next((each.text for each in (*behind[-1:], *before[-1:])), "")
+    def find_comment(self, line: int, column: int) -> str:
+        """Find the comment about what is declared somewhere: behind it, or alone on the lines in front of it."""
+        plain = self.lines[line - 1]
+        behind = [
+            each
+            for each in self.comments
+            if each.first == line and each.column > column and plain.count(";", column - 1, each.column) <= 1
+        ]
+        return behind[-1].text if behind else self.find_comment_above(line)
+
+    def find_comment_above(self, line: int) -> str:
+        """Find the comment alone on the lines in front of a line."""
+        return next((each.text for each in self.comments if each.last == line - 1 and each.alone), "")
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> CHeader:
     """Read a C header.
 
     Raises
@@ -97,7 +108,7 @@ def read_header(path: Path) -> Header:
         raise UsageError(f"the header cannot be read ({error.strerror})", where=path) from error
     except UnicodeDecodeError:
         text = path.read_text(encoding="latin-1")
-    header = Header(path)
+    header = CHeader(path)
     plain = take_out_comments(join_lines(text), header)
     header.lines = list(run_directives(plain.split("\n"), header))
     take_out_attributes(header)
@@ -113,7 +124,7 @@ def join_lines(text: str) -> str:
     return re.sub(r"(?:[^\n]*\\\n)+[^\n]*", join, text.replace("\r\n", "\n"))
 
 
-def take_out_comments(text: str, header: Header) -> str:
+def take_out_comments(text: str, header: CHeader) -> str:
     """Take the comments out of a text, and note them; each line stays where it is."""
 
     def replace(found: re.Match[str]) -> str:
@@ -124,27 +135,30 @@ def take_out_comments(text: str, header: Header) -> str:
         alone = not text[text.rfind("\n", 0, found.start()) + 1 : found.start()].strip()
         words = " ".join(DECORATION.sub("", line).strip() for line in piece.split("\n"))
         words = " ".join(DECORATION.sub("", words).split())
-        header.comments.append(Comment(first, first + piece.count("\n"), words, alone))
-        return " " + "\n" * piece.count("\n")
+        column = found.start() - text.rfind("\n", 0, found.start())
+        header.comments.append(Comment(first, first + piece.count("\n"), column, words, alone))
+        return re.sub(r"[^\n]", " ", piece)
 
     plain = PIECES.sub(replace, text)
     join_single_lines(header)
     return plain
 
 
-def join_single_lines(header: Header) -> None:
+def join_single_lines(header: CHeader) -> None:
     """Join comments of one line each that are alone on lines one after another."""
     joined: list[Comment] = []
     for each in header.comments:
         before = joined[-1] if joined else None
         if before and before.alone and each.alone and each.first == before.last + 1:
-            joined[-1] = Comment(before.first, each.last, f"{before.text} {each.text}".strip(), alone=True)
+            joined[-1] = Comment(
+                before.first, each.last, before.column, f"{before.text} {each.text}".strip(), alone=True
+            )
         else:
             joined.append(each)
     header.comments = joined
 
 
-def run_directives(lines: list[str], header: Header) -> Iterator[str]:
+def run_directives(lines: list[str], header: CHeader) -> Iterator[str]:
     """Run the directives, and yield what is left of each line."""
     texts: dict[str, str] = {}
     functions: set[str] = set()
@@ -197,13 +211,13 @@ def run_condition(word: str, rest: str, conditions: list[bool], known: set[str],
         conditions.append(not before)
 
 
-def define(rest: str, texts: dict[str, str], functions: set[str], header: Header) -> None:
+def define(rest: str, texts: dict[str, str], functions: set[str], header: CHeader) -> None:
     """Run ``#define``."""
     found = MACRO.fullmatch(rest)
     if found is None:
         return
     name, body = found["name"], SUFFIXED.sub(r"\1", found["body"].strip())
-    names = set(NAME.findall(body))
+    names = set(IDENTIFIER.findall(body))
     if found["arguments"]:
         functions.add(name)
     elif body and names <= header.constants.keys() and (NUMERIC.fullmatch(body) or names):
@@ -212,14 +226,14 @@ def define(rest: str, texts: dict[str, str], functions: set[str], header: Header
         texts[name] = body
 
 
-def replace_macros(line: str, texts: dict[str, str], functions: set[str], header: Header, number: int) -> str:
+def replace_macros(line: str, texts: dict[str, str], functions: set[str], header: CHeader, number: int) -> str:
     """Replace the names of macros that are not numbers."""
-    for _ in range(DEEPEST):
-        replaced = NAME.sub(lambda found: texts.get(found[0], found[0]), line)
+    for _ in range(MOST_MACROS):
+        replaced = IDENTIFIER.sub(lambda found: texts.get(found[0], found[0]), line)
         if replaced == line:
             break
         line = replaced
-    for name in NAME.findall(line):
+    for name in IDENTIFIER.findall(line):
         if name in functions:
             raise UsageError(
                 f"the macro {name} has arguments; write what it stands for", where=f"{header.path}:{number}"
@@ -244,7 +258,7 @@ def run_pack(rest: str, packs: list[int], where: str) -> None:
         packs[-1] = numbers[0] if numbers else 0
 
 
-def take_out_attributes(header: Header) -> None:
+def take_out_attributes(header: CHeader) -> None:
     """Take out attributes, and note which structs are packed."""
     text = header.text
     for found in ATTRIBUTE.finditer(text):

@@ -13,10 +13,10 @@ nm m/s km/h deg rad mrad arcsec % ppm ppb count counts adc pC nC fC eV keV MeV G
 ml l kg g mg lux lx cps 1/s g/m3 m3 mm/h V/m"""
 """Units that comments name in short."""
 UNIT = "|".join(sorted(map(re.escape, [*COMMON.split(), "deg C", "degrees C"]), key=len, reverse=True))
-END = r"(?=\s*(?:[,;:.(]|$|-\s|of\b|since\b))"
-FIRST = re.compile(rf"\s*(?:(?P<scale>\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*)?(?P<unit>{UNIT}){END}")
-SEVERAL = re.compile(rf"\s*(?P<units>(?:{UNIT})(?:\s*,\s*(?:{UNIT}))+){END}")
-BRACKET = re.compile(rf"[\[(]\s*(?:in\s+)?(?P<unit>{UNIT})\s*[\])]|\bin (?P<words>{UNIT}){END}")
+UNIT_END = r"(?=\s*(?:[,;:.(]|$|-\s|of\b|since\b))"
+UNIT_FIRST = re.compile(rf"\s*(?:(?P<scale>\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*)?(?P<unit>{UNIT}){UNIT_END}")
+SEVERAL = re.compile(rf"\s*(?P<units>(?:{UNIT})(?:\s*,\s*(?:{UNIT}))+){UNIT_END}")
+BRACKET = re.compile(rf"[\[(]\s*(?:in\s+)?(?P<unit>{UNIT})\s*[\])]|\bin (?P<words>{UNIT}){UNIT_END}")
 NUMBER_WORD = r"-?(?:0[xX][0-9a-fA-F]+|\d+)"
 MISSING = re.compile(
     rf"(?P<before>(?<!\w){NUMBER_WORD})\b(?:\s*[:=]|\s+(?:when|if|means?|for|is|marks))\s+(?:there is\s+|are\s+)?"
@@ -94,7 +94,7 @@ def read_meaning(comment: str, place: tuple[int, int] = (0, 1)) -> Meaning:
         listed = SEVERAL.match(comment)
         units = [unit.strip() for unit in listed["units"].split(",")] if listed else []
         return Meaning(units[index] if len(units) == several else "", "", missing, enum)
-    first = FIRST.match(comment)
+    first = UNIT_FIRST.match(comment)
     if first:
         return Meaning(name_unit(first["unit"]), first["scale"] or "", missing, enum)
     bracket = BRACKET.search(comment)

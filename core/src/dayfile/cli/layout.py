@@ -42,7 +42,7 @@ WordsOption = Annotated[
 ]
 
 
-class ByteOrder(StrEnum):
+class StructOrder(StrEnum):
     """Byte order of structs."""
 
     LITTLE = "little"
@@ -55,7 +55,7 @@ TimeOption = Annotated[
     str | None,
     typer.Option(metavar="FIELD", help="The field with the time.", show_default="what its name or comment says"),
 ]
-ByteOrderOption = Annotated[ByteOrder, typer.Option(help="Byte order of the files.")]
+StructOrderOption = Annotated[StructOrder, typer.Option(help="Byte order of the files.")]
 
 
 @layout.command("check", cls=Command)
@@ -182,7 +182,7 @@ def layout_from_header(
         str | None, typer.Option(metavar="NAME", help="Name of the instrument.", show_default="that of the header")
     ] = None,
     time: TimeOption = None,
-    byte_order: ByteOrderOption = ByteOrder.LITTLE,
+    byte_order: StructOrderOption = StructOrder.LITTLE,
 ) -> None:
     """Print a layout for files of a struct of a C header.
 
