@@ -78,7 +78,7 @@ def show_trial(trial: Trial) -> None:
         say(f"  fails: {failure.message}", indent=9)
     for each in trial.types.values():
         show_type(each)
-    show_bytes(trial)
+    show_accounting(trial)
     show_reasons("rejected", trial.rejected)
     show_reasons("remark", trial.remarks)
 
@@ -178,7 +178,7 @@ def fit_columns(columns: list[list[str]], width: int) -> list[list[str]]:
     ]
 
 
-def show_bytes(trial: Trial) -> None:
+def show_accounting(trial: Trial) -> None:
     """Show where the bytes go."""
     parts = [(PLACES_OF_BYTES[name], number) for name, number in trial.bytes.items() if number]
     if parts:
