@@ -48,6 +48,7 @@ ROOMS = {
     "core/test_hdf4.py": "formats: HDF4",
     "core/test_index.py": "stores: the index of rows",
     "core/test_intake.py": "engine: intake",
+    "core/test_layout_commands.py": "layouts, formats: the list of all words",
     "core/test_layout_errors.py": "layouts, model: what layouts declare",
     "core/test_leap_seconds.py": "model: leap seconds",
     "core/test_logs.py": "logs",

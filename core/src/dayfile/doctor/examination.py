@@ -102,20 +102,20 @@ def describe_import(failure: Failure, entry: EntryPoint) -> Finding:
     problem = f"it cannot be imported as {entry.value}: {failure.message.removeprefix(f'plugin {entry.name} failed: ')}"
     if failure.error == "ModuleNotFoundError":
         return Finding(
-            problem + find_definition(failure), "install what is missing, and require it in its pyproject.toml"
+            problem + find_failing_line(failure), "install what is missing, and require it in its pyproject.toml"
         )
     if failure.error == "AttributeError":
         return Finding(problem, f"name an object of {entry.module} in the entry point")
-    return Finding(problem + find_definition(failure), "correct it; 'dayfile plugins' shows the traceback")
+    return Finding(problem + find_failing_line(failure), "correct it; 'dayfile plugins' shows the traceback")
 
 
 def describe_failure(failure: Failure) -> Finding:
     """Describe why a plugin did not load."""
     problem, _, fix = failure.message.removeprefix(f"plugin {failure.plugin}: ").partition("; ")
-    return Finding(problem + ("" if fix else find_definition(failure)), fix)
+    return Finding(problem + ("" if fix else find_failing_line(failure)), fix)
 
 
-def find_definition(failure: Failure) -> str:
+def find_failing_line(failure: Failure) -> str:
     """Find the last line of a failure's traceback: `` (file:line)``; empty without one."""
     places = list(OWN.finditer(failure.trace))
     return f" ({places[-1]['file']}:{places[-1]['line']})" if places else ""

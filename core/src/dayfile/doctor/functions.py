@@ -40,7 +40,7 @@ def examine_functions(plugin: object) -> Iterator[Finding]:
         named = named or marked is not None
         if marked is not None:
             yield from examine_hook(getattr(plugin, name), marked.get("specname") or name, marked)
-        elif name in hookspecs.HOOKS and set(list_arguments(getattr(plugin, name))) <= set(list_known_hooks(name)):
+        elif name in hookspecs.HOOKS and set(list_arguments(getattr(plugin, name))) <= set(list_hook_arguments(name)):
             named = True
             problem = (
                 f"its function {name} ({locate_function(function)}) lacks the mark @hookimpl, so it would not be called"
@@ -70,7 +70,7 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
         fix = f"rename it to {suggested(hint)}" if hint else f"remove the mark; hooks are {', '.join(hookspecs.HOOKS)}"
         yield Finding(f"its function {name} ({place}) is marked as a hook, and there is no hook of this name", fix)
         return
-    known = list_known_hooks(name)
+    known = list_hook_arguments(name)
     for argument in list_arguments(function):
         if argument not in known:
             hint = suggest_near(argument, known)
@@ -91,7 +91,7 @@ def examine_hook(function: Callable[..., Any], name: str, options: dict[str, Any
         yield Finding(f"its {name} ({place}) is 'async def', which nobody awaits", "write it as a plain function")
 
 
-def list_known_hooks(hook: str) -> list[str]:
+def list_hook_arguments(hook: str) -> list[str]:
     """List the arguments of a hook."""
     return list(inspect.signature(getattr(hookspecs, hook)).parameters)
 

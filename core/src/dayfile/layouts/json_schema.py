@@ -42,5 +42,6 @@ def simplify(part: Any, *, names: bool = False) -> Any:  # noqa: ANN401 - JSON
         return [simplify(each) for each in part]
     if not isinstance(part, dict):
         return part.replace("``", "'") if isinstance(part, str) else part
+    part = {"anyOf" if key == "oneOf" else key: each for key, each in part.items()}  # forms of a word overlap
     kept = {key: each for key, each in part.items() if names or key not in ("title", "format")}
     return {key: simplify(each, names=not names and key in ("properties", "$defs")) for key, each in kept.items()}

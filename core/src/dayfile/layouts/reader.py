@@ -114,10 +114,10 @@ def read_layout(text: str, name: str, formats: Sequence[Vocabulary] = (), packag
 
     Examples
     --------
-    >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")
+    >>> read_layout("instrument: muon\ntitel: Muon telescope", "bad.yaml")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'?
+    dayfile.errors.LayoutError: bad.yaml:2:1: titel: unknown key 'titel'; did you mean 'title'? (3 further mistakes; ...
     """
     document = Document.parse(text, name)
     layout = compile_layout(document, formats, package)

@@ -11,7 +11,7 @@ from dayfile.model.field import STORED_TYPES
 from dayfile.stages.base import Columns, Order
 from dayfile.stages.parts import Value
 
-__all__ = ["extract", "insert", "join_bits", "make_blank", "split_bits", "widen_type"]
+__all__ = ["extract", "insert", "join_bits", "split_bits", "widen_type"]
 
 
 def widen_type(kind: str) -> str:
