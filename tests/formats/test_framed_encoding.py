@@ -50,7 +50,7 @@ types:
       - {name: second, type: uint32}
       - {name: height, type: uint16}
 """
-NAMED = LAYOUT.replace("match: {magic: A5}", 'match: {name: "*.mast"}')
+NAMED = LAYOUT.replace("match: {magic: A5}", 'match: {name: "{day}.mast"}')
 HEADED = LAYOUT.replace("match: {magic: A5}", "match: {magic: 4D}").replace("  sync:", "  head: {size: 2}\n  sync:")
 
 

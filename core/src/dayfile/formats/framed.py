@@ -116,7 +116,7 @@ def read_head(source: Source, head: Head | None, known: dict[str, Any]) -> bytes
 
 
 def split_source(
-    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any], size: int
+    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any], size: int = BLOCK_SIZE
 ) -> Iterator[tuple[FramedBlock, FrameReading]]:
     """Split a source into frames, block by block, each with what reads its frames."""
     if plan.lines is not None:

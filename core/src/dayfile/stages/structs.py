@@ -27,7 +27,7 @@ from dayfile.stages.parts import (
     is_variable,
     place_parts,
 )
-from dayfile.stages.values import extract, split_bits
+from dayfile.stages.values import extract, make_blank, split_bits
 
 __all__ = ["Cursor", "Struct", "StructValues", "view_structs"]
 
