@@ -51,7 +51,7 @@ PAGES_TO_FOLLOW = (
 )
 
 # Commands that set up an environment are not run again: the tests run in one already, and need no network.
-SETS_UP = re.compile(r"make |python3 -m venv |\. venv/|pip install (?!--quiet \./(muon|radon|scope)$)")
+SETS_UP = re.compile(r"make |python3 -m venv |\. venv/|pip install (?!--quiet \./(muon|radon|tilt|scope)$)")
 BLOCK = re.compile(r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
