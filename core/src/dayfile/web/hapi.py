@@ -94,16 +94,16 @@ class Answered:
     encoder: Encoder
     pieces: Iterable[RecordTable]
 
-    def write(self) -> Iterator[bytes]:
+    def write(self) -> Iterator[bytes | memoryview]:
         """Yield the body in blocks."""
-        block, first = self.encoder.begin(), True
+        if begin := self.encoder.begin():
+            yield begin
+        first = True
         for records in cut_pieces(self.pieces, self.encoder.count_rows()):
-            block += self.encoder.encode(records, first=first)
+            yield self.encoder.encode(records, first=first)
             first = False
-            yield block
-            block = b""
-        if block := block + self.encoder.end():
-            yield block
+        if end := self.encoder.end():
+            yield end
 
 
 def cut_pieces(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
