@@ -109,7 +109,7 @@ class BinaryEncoder(Encoder):
         rows = np.empty(len(records), form)
         for name, parameter in zip(names, self.parameters, strict=True):
             rows[name] = parameter.read(records)
-        return memoryview(rows.view(np.uint8).reshape(-1))
+        return rows.view(np.uint8).data
 
 
 class JsonEncoder(Encoder):

@@ -163,9 +163,14 @@ def format_records_times(nanoseconds: npt.NDArray[np.int64], clock: Clock, digit
 def format_utc_times(utc: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.bytes_]:
     """Format nanoseconds since 1970 as ISO text, cut to a number of digits."""
     text = np.empty((len(utc), measure_time(digits)), np.uint8)
-    days = utc // NANOSECONDS_A_DAY
-    write_dates(text[:, :DATE_CHARACTERS], days)
-    within = utc - days * NANOSECONDS_A_DAY
+    first = int(utc.min()) // NANOSECONDS_A_DAY if len(utc) else 0
+    if len(utc) and int(utc.max()) // NANOSECONDS_A_DAY == first:  # as it mostly is
+        within = utc - first * NANOSECONDS_A_DAY
+        write_dates(text[:, :DATE_CHARACTERS], np.array([first]))
+    else:
+        days = utc // NANOSECONDS_A_DAY
+        within = utc - days * NANOSECONDS_A_DAY
+        write_dates(text[:, :DATE_CHARACTERS], days)
     seconds = within // SECOND
     text[:, DATE_CHARACTERS:FRACTION].view(np.uint64)[:, 0] = list_clocks()[seconds]
     if digits:
@@ -187,10 +192,10 @@ def list_clocks() -> npt.NDArray[np.uint64]:
 
 
 def write_dates(columns: npt.NDArray[np.uint8], days: npt.NDArray[np.int64]) -> None:
-    """Write days since 1970 as ``1997-10-31T`` into columns of characters; mostly they are a single day."""
-    unique = days[:1] if len(days) and days.min() == days.max() else np.unique(days)
+    """Write days since 1970 as ``1997-10-31T`` into columns of characters: one for all of them, or one for each."""
+    unique, places = np.unique(days, return_inverse=True)
     dates = np.array([f"{day}T" for day in unique.astype("datetime64[D]")], f"S{DATE_CHARACTERS}")
-    columns.view(dates.dtype)[:, 0] = dates[0] if len(unique) == 1 else dates[np.searchsorted(unique, days)]
+    columns.view(f"S{DATE_CHARACTERS}")[:, 0] = dates[places]
 
 
 def write_digits(columns: npt.NDArray[np.uint8], values: npt.NDArray[np.int32]) -> None:
