@@ -29,7 +29,7 @@ PATTERN = re.compile(
 TEN = 10
 DATE_CHARACTERS, SECOND_CHARACTERS = 11, 8
 """Of ``1997-10-31T`` and of ``12:00:00``."""
-FRACTION = DATE_CHARACTERS + SECOND_CHARACTERS
+POINT = DATE_CHARACTERS + SECOND_CHARACTERS
 """The place of the point."""
 PAIRS = np.array([b"%02d" % number for number in range(100)]).view(np.uint16)
 FOURS = np.array([b"%04d" % number for number in range(10_000)]).view(np.uint32)
@@ -172,11 +172,11 @@ def format_utc_times(utc: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.
         within = utc - days * NANOSECONDS_A_DAY
         write_dates(text[:, :DATE_CHARACTERS], days)
     seconds = within // SECOND
-    text[:, DATE_CHARACTERS:FRACTION].view(np.uint64)[:, 0] = list_clocks()[seconds]
+    text[:, DATE_CHARACTERS:POINT].view(np.uint64)[:, 0] = list_clocks()[seconds]
     if digits:
-        text[:, FRACTION] = ord(".")
+        text[:, POINT] = ord(".")
         fractions = ((within - seconds * SECOND) // TEN ** (9 - digits)).astype(np.int32)
-        write_digits(text[:, FRACTION + 1 : -1], fractions)
+        write_digits(text[:, POINT + 1 : -1], fractions)
     text[:, -1] = ord("Z")
     return text.reshape(-1).view(f"S{text.shape[1]}")
 

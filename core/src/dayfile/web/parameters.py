@@ -107,7 +107,7 @@ class Parameter:
 def choose_representation(field: Field) -> Representation:
     """Choose unit, scale and type of a field's values: the one place where that is decided.
 
-    Physical values are doubles, NaN where there is none. All others are given as they are stored: HAPI has integers of
+    Physical values are doubles, NaN for what is missing. All others are given as they are stored: HAPI has integers of
     32 bits and doubles, and what fits neither is text. A number that stands for a name stays a number, as HAPI has no
     enumerations: clients plot and compare numbers, and the names are in the description.
     """
