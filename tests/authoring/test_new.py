@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
 import sys
@@ -59,12 +58,12 @@ def load(package: Path) -> dayfile.Instrument:
 
 
 KINDS = {
-    "example": lambda given: (),
+    "example": lambda _: (),
     "header": header_words,
     "sample": lambda given: ("--sample", given / "rad_20240501.dat"),
     "both": lambda given: (*header_words(given), "--sample", given / "rad_20240501.dat"),
     "python": lambda given: (*header_words(given), "--sample", given / "rad_20240501.dat", "--python"),
-    "python example": lambda given: ("--python",),
+    "python example": lambda _: ("--python",),
 }
 
 
@@ -133,7 +132,9 @@ def test_the_project_file_declares_the_plugin_and_needs_this_version(make_new):
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["dayfile.plugins"] == {"rad": "dayfile_rad:instrument"}
     assert project["dependencies"] == ["dayfile>=0.1,<0.2"]
-    assert {"README.md", "pyproject.toml", "src", "tests", ".github", ".gitignore"} == set(os.listdir(package))
+    assert {"README.md", "pyproject.toml", "src", "tests", ".github", ".gitignore"} == {
+        path.name for path in Path(package).iterdir()
+    }
 
 
 def test_what_exists_is_not_replaced(make_new):

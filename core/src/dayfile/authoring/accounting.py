@@ -18,7 +18,7 @@ __all__ = ["count_bytes"]
 
 
 def count_bytes(source: Source, layout: Layout, rejected: Collection[int]) -> dict[str, int]:
-    """Count where the bytes of a source go that the words ``match`` and ``frames`` of a layout describe.
+    """Count where the bytes of a source go that the words ``match`` and ``frames`` of a layout describe_package.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def name_columns(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
     return "widths" if isinstance(value, dict) else "header" if isinstance(value, str) else "names"
 
 
-Columns = Annotated[
+ColumnNames = Annotated[
     Annotated[Literal["header"], Tag("header")]
     | Annotated[tuple[str, ...], Tag("names")]
     | Annotated[dict[str, StrictInt | None], Tag("widths")],
@@ -67,7 +67,7 @@ class LineChecksumWords(Words):
 class LinesWords(Words):
     """How lines of text are records."""
 
-    columns: Columns | None = Field(
+    columns: ColumnNames | None = Field(
         None,
         description="names of the parts of a line, in order, or {name: 8} with the bytes of each; '...' at the end "
         "stands for any further parts. 'header': the first line that is no comment has them",
@@ -101,20 +101,9 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
         if getattr(words, word) is None:
             document.fail((*path, word), EMPTY)
     check_encoding(words.encoding, document, (*path, "encoding"))
-    separator = "" if words.separator == BLANK else words.separator
-    if separator and separator not in SEPARATORS:
-        document.fail(
-            (*path, "separator"),
-            f"{separator!r} must be 'blanks', or one character that is in no number and no quote, such as ','",
-        )
-    if not words.separator:
-        document.fail((*path, "separator"), "'' must be 'blanks', or one character such as ','")
+    separator = compile_separator(words, document, path)
     if words.form != "columns" and words.columns is not None:
         document.fail((*path, "columns"), f"lines of form {words.form} have their names in each line; leave it out")
-    if words.form == "json" and "separator" in words.model_fields_set:
-        document.fail((*path, "separator"), "lines of form json have no separator; leave it out")
-    if words.form == "pairs" and separator == "=":
-        document.fail((*path, "separator"), "'=' is between the name and the value of a pair")
     comments = (words.comment,) if isinstance(words.comment, str) else words.comment
     for comment in comments:
         check_text(comment, words.encoding, document, (*path, "comment"))
@@ -140,6 +129,23 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
         compile_skip(words.skip, document, (*path, "skip")),
         compile_checksum(words.checksum, document, (*path, "checksum")) if words.checksum else None,
     )
+
+
+def compile_separator(words: LinesWords, document: Document, path: Path) -> str:
+    """Compile what is between the parts of a line: empty for blanks."""
+    separator = "" if words.separator == BLANK else words.separator
+    if separator and separator not in SEPARATORS:
+        document.fail(
+            (*path, "separator"),
+            f"{separator!r} must be 'blanks', or one character that is in no number and no quote, such as ','",
+        )
+    if not words.separator:
+        document.fail((*path, "separator"), "'' must be 'blanks', or one character such as ','")
+    if words.form == "json" and "separator" in words.model_fields_set:
+        document.fail((*path, "separator"), "lines of form json have no separator; leave it out")
+    if words.form == "pairs" and separator == "=":
+        document.fail((*path, "separator"), "'=' is between the name and the value of a pair")
+    return separator
 
 
 def check_columns(words: Sequence[str] | Mapping[str, int | None], document: Document, path: Path) -> tuple[str, ...]:

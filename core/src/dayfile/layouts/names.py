@@ -13,7 +13,7 @@ from dayfile.layouts.parts import REST_WORD, compile_sum, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.messages import suggest
 
-__all__ = ["ValueKind", "check_value_names", "list_rows"]
+__all__ = ["ValueKind", "check_value_names", "list_row_types"]
 
 
 class ValueKind(StrEnum):
@@ -62,13 +62,13 @@ def check_value_names(words: LayoutWords, captures: Kinds, document: Document) -
     known = names.check_frames(frames, {**captures, **head}, ("frames",))
     for index, conditions in enumerate(frames.ignore if not isinstance(frames.ignore, str) else ()):
         names.check_conditions(conditions, known, ("frames", "ignore", index))
-    row_types = {each for one in words.types.values() for each in list_rows(one)}
+    row_types = {each for one in words.types.values() for each in list_row_types(one)}
     for name, type_words in words.types.items():
         if name not in row_types:
             names.check_type(type_words, known, ("types", name))
 
 
-def list_rows(words: TypeWords) -> Iterator[str]:
+def list_row_types(words: TypeWords) -> Iterator[str]:
     """List the types whose records are elements of groups of this one."""
     for entries in (words.fields, *(form.fields for form in words.forms)):
         yield from list_rows_of(entries)
@@ -123,7 +123,7 @@ class NameCheck:
         if not words.forms:
             self.check_entries(words.fields, known, (*path, "fields"))
         self.check_origins(words, stored, path)
-        for rows in self.words.types.keys() & {*list_rows(words)}:
+        for rows in self.words.types.keys() & {*list_row_types(words)}:
             one = self.words.types[rows]
             self.check_origins(one, {**stored, **list_kinds(one.fields)}, ("types", rows))
 

@@ -16,7 +16,7 @@ from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines, compile_type_line
 from dayfile.layouts.makings import compile_making
-from dayfile.layouts.names import ValueKind, check_value_names, list_rows
+from dayfile.layouts.names import ValueKind, check_value_names, list_row_types
 from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
@@ -230,7 +230,7 @@ def find_head_kind(
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
     """Return whether records of a type are elements of others' groups."""
-    return any(name in list_rows(type_words) for type_words in words.types.values())
+    return any(name in list_row_types(type_words) for type_words in words.types.values())
 
 
 def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[RecordForm]:
