@@ -24,6 +24,7 @@ from dayfile.authoring.preprocessing import CHeader
 from dayfile.authoring.remarks import Epoch
 from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 
 __all__ = ["NewPackage", "WantedPackage", "make_package", "write_package"]
@@ -137,7 +138,7 @@ class Described:
         """Guess byte order and clock of a sample; UsageError if its times make no sense."""
         found = guess_order(sample, name, self.struct.size, self.time)
         if not found:
-            problem = f"in records of {self.struct.size} bytes, {self.time.name} is no plausible time"
+            problem = f"in records of {plural(self.struct.size, 'byte')}, {self.time.name} is no plausible time"
             raise UsageError(f"{problem}; say the field with --time, or compare the struct with the sample", where=name)
         return found[0]
 
@@ -161,7 +162,7 @@ def describe_header(wanted: WantedPackage) -> Described:
 def describe_sample(wanted: WantedPackage, sample: bytes) -> Described:
     """Describe the records of a sample, of which only the time is known; without one, those of an example."""
     if wanted.sample is None:
-        return describe_package(
+        return describe_records_of(
             "records", [("second", "uint32", 1), ("counts", "uint16", 4)], "an example to be replaced"
         )
     found = guess_records(sample, wanted.sample.name)
@@ -175,10 +176,10 @@ def describe_sample(wanted: WantedPackage, sample: bytes) -> Described:
         ("time_count", best.kind, 1),
         ("after", "uint8", best.length - best.offset - size),
     ]
-    return describe_package("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
+    return describe_records_of("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
 
 
-def describe_package(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
+def describe_records_of(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
     """Describe records by name, type and number of their parts; the first that can be is the time."""
     members, offset = [], 0
     for number, (part, kind, count) in enumerate(parts, 1):

@@ -248,7 +248,7 @@ class Struct:
         odd = (counts < 0) | (counts > most)
         if odd.any():
             what = f"{part.name}: " if part.name else ""
-            cursor.wrong.add(odd, lambda row: f"{what}{counts[row]} elements, not 0 to {most[row]}")
+            cursor.wrong.add(odd, lambda row: f"{what}{plural(int(counts[row]), 'element')}, not 0 to {most[row]}")
         return np.where(odd | cursor.wrong.rows, 0, counts)
 
 
