@@ -326,6 +326,14 @@ def carry(layout, readings):
             if said.get("which") != "first" and tells(one, name, said):
                 told[name] = one.found[name]
         one.scope = ChainMap(one.found, *one.scope.maps[:2], dict(told), one.scope.maps[2])
+        one.lost |= any(name not in one.scope and needs(layout, one.name, name) for name in words)
+
+
+def needs(layout, type_name, name):
+    """Whether records of a type have a value that earlier ones tell: in a field, their time or a key."""
+    words = layout.types[type_name]
+    said = [str(words["time"]), layout.words.get("node", ""), *(str(one.get("from")) for one in words["fields"])]
+    return any(re.search(rf"\b{name}\b", text) for text in said)
 
 
 def tells(reading, name, said):

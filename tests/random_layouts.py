@@ -155,7 +155,14 @@ def layouts(draw):
         types["t1"]["fields"].append({"name": "serial", "type": "uint32", "from": "serial"})
     if draw(st.booleans()):
         frames["ignore"] = pick(draw, "others", [{selector: 7}])
+    carried = {}
+    if len([name for name in types if name.startswith("t")]) > 1 and draw(st.booleans()):
+        types["t1"]["fields"].insert(1, {"name": "week", "type": "uint16"})
+        types["t2"]["fields"].append({"name": next(names), "type": "uint32", "from": "week"})
+        carried["carry"] = {"week": {"of": ["t1"], "which": pick(draw, "first", "latest")}}
+        carried["node"] = pick(draw, "/{type}", "/{week}/{type}")
     words = {
+        **carried,
         "instrument": "any",
         "title": "Any",
         "clock": {"epoch": "1970-01-01T00:00:00"},

@@ -38,8 +38,9 @@ def test_records_that_are_written_are_read_as_they_were_by_both_engines(text, se
     known = {"serial": int.from_bytes(head[:2], plan.byte_order)} if head else {}
     records = read_all(instrument, make_source(text, seed, count))
     for data_type in instrument.data_types():
-        if data_type.code not in records:
-            continue
+        carried_to = plan.carried and data_type.type not in plan.carried[0].types
+        if data_type.code not in records or carried_to:
+            continue  # records that need what others tell are no source alone
         try:
             written = encode_frames(data_type, records[data_type.code], plan, known)
         except RecordError as error:
