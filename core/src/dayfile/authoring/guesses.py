@@ -30,8 +30,12 @@ TIME_SIZES = {"uint32": 4, "uint64": 8, "int32": 4, "int64": 8, "float64": 8}
 """Types that times have, and their bytes."""
 TRIED = ("uint32", "uint64", "float64")
 LONGEST_RECORD = 4096
-FEWEST, MOST_RECORDS = 4, 100_000
-"""Records without which nothing can be said, and how many are looked at."""
+FEWEST, FEWEST_UNKNOWN, MOST_RECORDS = 4, 16, 100_000
+"""Records without which nothing can be said, if their length is known and if not; and how many are looked at."""
+FARTHEST = 10 * 86400e9
+"""Nanoseconds from one record to the next, at most."""
+MOST_FORWARD = 0.99
+"""Share of the steps that must not go back, if nothing else is known."""
 NAMED_DAY = re.compile(r"(?P<year>19[89]\d|20[0-3]\d)[-_]?(?P<month>0[1-9]|1[0-2])[-_]?(?P<day>[0-3]\d)")
 
 
@@ -76,11 +80,23 @@ class Guess:
         return int(steps[best]), float(counts[best] / counts.sum())
 
     @property
+    def steady(self) -> bool:
+        """Whether times do not go back, are not far apart, and not closer than clocks of their kind count."""
+        steps = np.diff(self.times).astype(np.int64)
+        forward = steps[steps > 0]
+        least = 10**6 if self.kind == "float64" else 0
+        return bool(
+            (steps >= 0).mean() > MOST_FORWARD
+            and len(forward) > len(steps) / 20
+            and least < np.median(forward) < FARTHEST
+        )
+
+    @property
     def score(self) -> float:
         """How much speaks for it: times that do not go back, equal steps, aligned as compilers do it, not far apart."""
         steps = np.diff(self.times).astype(np.int64)
         size = TIME_SIZES[self.kind]
-        near = np.median(np.abs(steps)) < 10 * 86400e9
+        near = np.median(np.abs(steps)) < FARTHEST
         return float((steps >= 0).mean()) + self.step[1] + 0.2 * (self.offset % size == 0) + 0.3 * bool(near)
 
 
@@ -122,7 +138,7 @@ def guess_records(content: bytes, name: str) -> list[Guess]:
             for offset in range(length - TIME_SIZES[kind] + 1)
             for order in ("little", "big")
             for clock in CLOCKS
-            if (guess := try_time(content, name, order, 0, length, offset, kind, clock)) and guess.score > 1.5
+            if (guess := try_time(content, name, order, 0, length, offset, kind, clock)) and guess.steady
         ]
         if found:
             return sort_guesses(found, name)
@@ -131,7 +147,7 @@ def guess_records(content: bytes, name: str) -> list[Guess]:
 
 def guess_lengths(size: int) -> Iterator[int]:
     """Find the lengths of records that a sample can have: those that divide its size."""
-    return (length for length in range(4, min(LONGEST_RECORD, size // FEWEST) + 1) if size % length == 0)
+    return (length for length in range(4, min(LONGEST_RECORD, size // FEWEST_UNKNOWN) + 1) if size % length == 0)
 
 
 def sort_guesses(found: Sequence[Guess], name: str) -> list[Guess]:

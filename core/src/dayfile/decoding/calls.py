@@ -97,7 +97,5 @@ def call_for_columns(call: Called, values: Mapping[str, Any], count: int) -> Col
     odd = [name for name, column in columns.items() if column.shape[:1] != (count,)]
     if odd:
         shape = columns[odd[0]].shape
-        raise PluginError(
-            f"{call.__name__} must return {odd[0]} with one row for each of {count}, not of shape {shape}"
-        )
+        raise PluginError(f"{call.__name__} must return {odd[0]} of length {count}, not of shape {shape}")
     return columns
