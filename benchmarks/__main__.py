@@ -47,6 +47,7 @@ def benchmarks(options: argparse.Namespace) -> Mapping[str, Benchmark]:
         "list-2000": uploads.uploads_of_two_thousand,
         "put-day": lambda asked: putting.put_a_day(asked, ways),
         "decode": lambda asked: decoding.decode(asked, options.peers),
+        "fields": decoding.decode_fields,
         "frames": framing.find_frames,
         "read-days": reading.read_days,
         "read-events": reading.read_events,

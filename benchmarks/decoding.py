@@ -17,8 +17,9 @@ from benchmarks.measuring import Measured, Round, Row, Side, absent, measured, t
 from dayfile.formats.struct_dtypes import to_records
 from dayfile.formats.structs import read_stream
 from dayfile.instrument import Instrument
+from dayfile.model.batch import Batch, Source
 
-__all__ = ["decode"]
+__all__ = ["decode", "decode_fields"]
 
 LAYOUT = """
 instrument: probe
@@ -60,6 +61,36 @@ IDENTIFIER, UNSEGMENTED, COUNTS = 0x123, 0xC000, 0x4000
 PARSERS = {"ccsdspy": 500_000, "construct": 30_000, "dissect.cstruct": 30_000, "space_packet_parser": 15_000}
 """Other parsers, and how many packets each is given."""
 FLOOR_AIM, PEER_AIM = 0.9, 1
+FRAMED = """
+instrument: probe
+title: A probe
+clock: {epoch: 1970-01-01T00:00:00, unit: s}
+structs: {byte_order: little, alignment: packed}
+match: {name: "*.bin"}
+frames: {size: 48}
+path: "probe/{year}{month:02}{day:02}.h5"
+types:
+  records:
+    code: Record
+    title: Records
+    store: append
+    time: second
+    fields:
+      - {name: second, type: uint32, unit: s}
+      - {name: nanosecond, type: uint32, unit: ns}
+      - type: uint32
+        bits: [{name: mode, bits: 4}, {name: gain, bits: 8}, {name: rate, bits: 8}, {name: dead, bits: 12}]
+      - {name: temperature, type: int16, physical: {scale: 0.01, unit: degC}}
+      - {name: station, type: uint16}
+      - {name: x, type: float32}
+      - {name: y, type: float32}
+      - {name: counts, type: uint16, shape: [8]}
+      - {name: energy, type: float64}
+"""
+"""Records of 48 bytes with four bit fields, and a scaled one that is kept as it was sent."""
+RAW_FIELDS = [("second", "<u4"), ("nanosecond", "<u4"), ("word", "<u4"), ("temperature", "<i2"), ("station", "<u2")]
+RAW = np.dtype([*RAW_FIELDS, ("x", "<f4"), ("y", "<f4"), ("counts", "<u2", 8), ("energy", "<f8")])
+FRAMED_AIM = 0.4
 
 
 def decode(asked: Round, programs: Path) -> list[Row]:
@@ -101,6 +132,29 @@ def decode(asked: Round, programs: Path) -> list[Row]:
         )
         for name in PARSERS
     ]
+
+
+def decode_fields(asked: Round) -> list[Row]:
+    """A row for records with bit fields by the words of a layout, beside NumPy that copies the same bytes."""
+    count = asked.size(1_000_000, 2000)
+    structs = np.frombuffer(bytearray(np.random.default_rng(1).bytes(count * RAW.itemsize)), RAW)
+    structs["second"] = 10**9 + np.arange(count)
+    content = structs.tobytes()
+    source, instrument = Source(Path("records.bin"), "records.bin", content), Instrument(FRAMED, "probe.yaml")
+    widened = np.dtype([(name, "<u8" if name == "word" else RAW[name]) for name in RAW.names or ()])
+
+    def decode_all() -> None:
+        items = instrument.decode(source)
+        if items is None or sum(len(item.records) for item in items if isinstance(item, Batch)) != count:
+            raise SystemExit("dayfile did not read all records")
+
+    ours, by_hand = measured(
+        asked.runs,
+        Side("dayfile", count, timed(decode_all)),
+        Side("numpy.frombuffer and astype", count, timed(lambda: np.frombuffer(content, RAW).astype(widened))),
+    )
+    work = "decode 48-byte records with bit fields"
+    return [Row("fields", work, "records/s", ours, floor=by_hand, floor_aim=FRAMED_AIM)]
 
 
 def made(count: int) -> npt.NDArray[np.void]:

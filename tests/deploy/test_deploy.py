@@ -66,6 +66,7 @@ def put_here(command, directory):
         "/var/lib/dayfile/%i": str(archive),
         "${PORT}": str(find_free_port()),
         "${STATUS_PORT}": str(find_free_port()),
+        "${WEB_PORT}": str(find_free_port()),
     }.items():
         command = command.replace(there, here)
     assert "%" not in command

@@ -40,6 +40,9 @@ PACKAGES = (dayfile, dayfile_hisparc, dayfile_cris, dayfile_sis)
 PAGES_TO_FOLLOW = (
     "README.md",
     "docs/tutorial.md",
+    "docs/first_detector.md",
+    "docs/formats.md",
+    "docs/own_format.md",
     "docs/reading.md",
     "docs/looking.md",
     "docs/instruments/hisparc.md",
@@ -48,7 +51,7 @@ PAGES_TO_FOLLOW = (
 )
 
 # Commands that set up an environment are not run again: the tests run in one already, and need no network.
-SETS_UP = re.compile(r"make |python3 -m venv |\. venv/|pip install (?!--quiet \./muon)")
+SETS_UP = re.compile(r"make |python3 -m venv |\. venv/|pip install (?!--quiet \./(muon|radon|tilt|scope)$)")
 BLOCK = re.compile(r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.formats.expected import LAYOUTS
 
-from dayfile import Batch, Instrument, Rejected, Remark, Source, open_archive
+from dayfile import Batch, Instrument, Rejected, Remark, Source, create_archive, open_archive
 from running import call_command
 
 SAMPLES = Path(os.environ.get("DAYFILE_SAMPLES", "")) / "formats"
@@ -180,3 +180,45 @@ def test_packets_that_are_missing_are_told_of():
         "1 packet of APID 251 is missing, the first before byte 19251",
         "1 packet of APID 895 is missing, the first before byte 19132",
     ]
+
+
+PLAIN = """
+instrument: rates
+title: Rates of a test
+clock: {epoch: 1970-01-01T00:00:00}
+structs: {byte_order: big, alignment: packed}
+match: {name: "*.rates"}
+frames:
+  sync: AA 55
+  fields: [{name: kind, type: uint8}, {name: length, type: uint8}]
+  size: length
+  checksum: {kind: crc32}
+path: "rates/{year}{month:02}{day:02}.h5"
+types:
+  rate:
+    code: Rate
+    title: Rates
+    store: append
+    when: {kind: 1}
+    time: {epoch: 2000-01-01, plus: {days: d, ms: ms}}
+    fields:
+      - {name: days, type: uint16}
+      - {name: ms, type: uint32}
+      - {type: uint16, bits: [{name: valid, bits: 1}, {name: rate, bits: 15}]}
+"""
+
+
+def test_what_a_program_puts_is_a_source_that_the_layout_reads(tmp_path):
+    layout = tmp_path / "rates.yaml"
+    layout.write_text(PLAIN)
+    archive = create_archive(tmp_path / "archive", plugins=[layout])
+    (data_type,) = Instrument(PLAIN, "rates.yaml").data_types()
+    records = np.zeros(3, data_type.dtype)
+    records["days"], records["ms"], records["rate"] = 9000, [1, 2, 3], [7, 8, 32767]
+    records["time"] = (np.datetime64("2000-01-01", "ns") + np.timedelta64(9000, "D")).astype(np.int64) + np.array(
+        [1, 2, 3]
+    ) * 10**6
+    archive.put("rates.rate", records)
+    assert archive.read("rates.rate").array.tobytes() == records.tobytes()
+    name, content = Instrument(PLAIN, "rates.yaml").encode(data_type, records)
+    assert (name, len(content)) == ("Rate.rates", 3 * 16)

@@ -160,3 +160,17 @@ def test_packets_are_those_of_space_packet_parser(bodies):
     stream = make_packets().join(bodies, {"apid": np.arange(len(bodies)) % 2047}, {})
     theirs = [bytes(packet) for packet in generators.ccsds_generator(io.BytesIO(stream))]
     assert [stream[start : start + size] for start, size in find(make_packets(), stream).frames] == theirs
+
+
+def test_a_rest_without_frames_is_kept_whole_however_large_it_is():
+    content = b"\0\4\0." + bytes([0, 0, 0]) + bytes(20 * 2**20)
+    framer = Sized(Shape(Sum.parse("length"), b"", HEADER))
+    blocks = list(read_frames(Source(Path("source"), "source", content), framer, {}))
+    kept = [
+        (each.start, block.frames.block[each.start - block.offset :][: each.length].size)
+        for block in blocks
+        for each in block.rejected
+    ]
+    assert kept[0][0] == 4
+    assert sum(size for _, size in kept) == len(content) - 4
+    assert [start + size for start, size in kept] == [*(start for start, _ in kept[1:]), len(content)]

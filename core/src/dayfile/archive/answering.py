@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +17,7 @@ from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import ALLOWANCE, Finder, to_utc
 from dayfile.archive.gathering import READ_BYTES, Arena, Part, join_parts, read_table
 from dayfile.archive.opening import name_trouble
-from dayfile.archive.question import KeyValue, Question, parse_keys
+from dayfile.archive.question import Choice, KeyValue, Question, parse_keys
 from dayfile.archive.records import Records
 from dayfile.errors import UsageError
 from dayfile.messages import list_some, plural_of
@@ -116,14 +118,10 @@ def answer_in_pieces(
     finder: Finder, question: Question, rows: int, read_bytes: int, window_bytes: int
 ) -> Iterator[Records]:
     """Yield the records of a question in pieces of ``rows`` records; the last may have fewer."""
-    files = [row for row, _ in finder.list_files(question)]
     form = question.data_type if question.stored_names is None else narrow(question.data_type, question.stored_names)
     most = max(rows, window_bytes // max(1, form.dtype.itemsize))
     waiting: list[Records] = []
-    for start, stop in pairwise(find_bounds(question, files, most)):
-        records = read_window(finder, question, files, (start, stop), read_bytes)
-        if not len(records):
-            continue
+    for records in filter(len, read_in_order(finder, question, most, read_bytes)):
         waiting.append(records)
         del records  # while pieces are taken, they are there only once
         if sum(map(len, waiting)) < rows:
@@ -135,6 +133,78 @@ def answer_in_pieces(
         waiting = [joined[whole:]]
     if any(map(len, waiting)):
         yield Records.concatenate(waiting)
+
+
+def read_in_order(finder: Finder, question: Question, most: int, read_bytes: int) -> Iterator[Records]:
+    """Yield the records of a question in time order, about ``most`` at once; a day file with fewer is read once.
+
+    Whole times of a day file may reach into those of the next: what may come after one of these waits for it.
+    """
+    held: Records | None = None
+    for files, window, safe in plan_reading(finder, question, most):
+        part = question if window is None else replace(question, choice=choose_within(question, *window))
+        records = read_files(finder, part, files, read_bytes, all_fields=True)
+        if held is not None and len(held):
+            last = find_begin(held, -1)
+            if not len(records):
+                records = held
+            elif last < safe and last <= find_begin(records, 0):
+                yield held
+            else:
+                records = merge_records(held, records)
+        count = bisect_left(range(len(records)), safe, key=partial(find_begin, records))
+        held, records = records[count:], records[:count]
+        yield records
+        del records  # while it is taken on, it is there only once
+    if held is not None:
+        yield held
+
+
+Step = tuple[list[tuple[CatalogueRow, bool]], tuple[int, int] | None, int]
+"""Day files to read, the part of their time if they are large, and before what time no later step has a record."""
+
+
+def plan_reading(finder: Finder, question: Question, most: int) -> Iterator[Step]:
+    """Yield what to read one after the other: the day files of a day, or parts of them."""
+    clock = question.data_type.clock
+    days: dict[str, list[tuple[CatalogueRow, bool]]] = {}
+    for row, all_in_time in finder.list_files(question):
+        days.setdefault(row.day, []).append((row, all_in_time))
+    ordered = sorted(days)
+    later = NEVER
+    ends: list[int] = []
+    for day in reversed(ordered):
+        ends.append(later)
+        firsts = [row.first for row, _ in days[day] if row.first is not None]
+        later = min([later, *(clock.read(first - ALLOWANCE) for first in firsts)])
+    for day, end in zip(ordered, reversed(ends), strict=True):
+        files = days[day]
+        bounds = find_bounds(question, [row for row, _ in files], most)
+        for start, stop in pairwise(bounds):
+            whole = (start, stop) == (ALWAYS, NEVER)
+            chosen = [(row, all_in_time and whole) for row, all_in_time in files]
+            yield chosen, None if whole else (start, stop), min(stop, end)
+
+
+def choose_within(question: Question, start: int, stop: int) -> Choice:
+    """Return what chooses the records of a question that begin from a start on and before a stop."""
+
+    def choose(rows: npt.NDArray[Any], form: DataType) -> npt.NDArray[np.bool_]:
+        begins = form.find_begins(rows)
+        return question.choice(rows, form) & (begins >= start) & (begins < stop)
+
+    return choose
+
+
+def find_begin(records: Records, row: int) -> int:
+    """Return the whole time of one record, in nanoseconds of its clock."""
+    return int(records[[row]].nanoseconds[0])
+
+
+def merge_records(earlier: Records, later: Records) -> Records:
+    """Merge records that overlap in time; of the same time, the earlier ones come first."""
+    both = Records.concatenate([earlier, later])
+    return both[np.argsort(both.nanoseconds, kind="stable")]
 
 
 def find_bounds(question: Question, files: list[CatalogueRow], most: int) -> list[int]:
@@ -159,14 +229,8 @@ def read_window(
     begin, end = to_utc(clock, start) - ALLOWANCE, to_utc(clock, stop) + ALLOWANCE
     near = [row for row in files if row.first is not None and row.first <= end]
     near = [row for row in near if row.last is not None and row.last >= begin]
-
-    def choose(rows: npt.NDArray[Any], form: DataType) -> npt.NDArray[np.bool_]:
-        begins = form.find_begins(rows)
-        return question.choice(rows, form) & (begins >= start) & (begins < stop)
-
-    return read_files(
-        finder, replace(question, choice=choose), [(row, False) for row in near], read_bytes, all_fields=True
-    )
+    part = replace(question, choice=choose_within(question, start, stop))
+    return read_files(finder, part, [(row, False) for row in near], read_bytes, all_fields=True)
 
 
 class DayReader:

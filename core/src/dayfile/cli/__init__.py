@@ -18,6 +18,7 @@ from dayfile.cli import (
     inspect,
     layout,
     maintain,
+    new,
     plot,
     plugins,
     quarantine,
@@ -27,6 +28,7 @@ from dayfile.cli import (
     show,
     simulate,
     status,
+    trial,
     web,
 )
 from dayfile.cli.keys import KeyCommand
@@ -83,6 +85,8 @@ TO_REGISTER: dict[str, tuple[type[Command], Callable[..., None]]] = {
     "export": (KeyCommand, export.export),
     "describe": (Command, require_output(describe.describe)),
     "simulate": (Command, simulate.simulate),
+    "new": (Command, new.new),
+    "try": (Command, require_output(trial.try_sources)),
     "check": (Command, require_output(maintain.check)),
     "adopt": (Command, maintain.adopt),
     "reindex": (Command, maintain.reindex),

@@ -1,10 +1,12 @@
-"""``dayfile layout``: check layouts, look up their words, and compare two."""
+"""``dayfile layout``: check layouts, look up their words, compare two, and start one from a C header."""
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["layout"]
 
 layout = typer.Typer(
-    help="Layouts: find every mistake, look up words, compare two.", no_args_is_help=True, cls=CommandGroup
+    help="Layouts: find every mistake, look up words, compare two, start from a C header.",
+    no_args_is_help=True,
+    cls=CommandGroup,
 )
 WordsOption = Annotated[
     str | None,
@@ -36,6 +40,22 @@ WordsOption = Annotated[
         autocompletion=complete_plugins,
     ),
 ]
+
+
+class StructOrder(StrEnum):
+    """Byte order of structs."""
+
+    LITTLE = "little"
+    BIG = "big"
+
+
+HeaderArgument = Annotated[Path, typer.Argument(readable=False, metavar="FILE.h", help="The C header.")]
+StructOption = Annotated[str, typer.Option(metavar="NAME", help="The struct, by its name or that of its typedef.")]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(metavar="FIELD", help="The field with the time.", show_default="what its name or comment says"),
+]
+StructOrderOption = Annotated[StructOrder, typer.Option(help="Byte order of the files.")]
 
 
 @layout.command("check", cls=Command)
@@ -153,6 +173,34 @@ def layout_diff(
         if each.problem:
             say(f"      {each.problem}", indent=6)
     raise typer.Exit(1 if any(each.problem for each in found) else 0)
+
+
+@layout.command("from-header", cls=Command)
+@require_output
+def layout_from_header(
+    header: HeaderArgument,
+    struct: StructOption,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the instrument.", show_default="that of the header")
+    ] = None,
+    time: TimeOption = None,
+    byte_order: StructOrderOption = StructOrder.LITTLE,
+) -> None:
+    """Print a layout for files of a struct of a C header.
+
+    Sizes, offsets and bits are those of compilers for 64-bit machines. Comments become units, scales and descriptions;
+    what the header does not say is marked as a guess. It needs pycparser: pip install 'dayfile[header]'.
+    """
+    from dayfile.authoring.c_types import HeaderTypes
+    from dayfile.authoring.draft_layouts import choose_time, write_struct_layout
+
+    types = HeaderTypes.read(header)
+    found = types.find_struct(struct)
+    instrument = name or re.sub(r"\W", "_", header.stem).lower()
+    text = write_struct_layout(
+        types, found, instrument, choose_time(found, time), byte_order, name=f"{instrument}*.bin"
+    )
+    typer.echo(text, nl=False)
 
 
 def load_formats(names: str | None) -> tuple[Format, ...]:

@@ -60,8 +60,9 @@ class Bodies:
         return b""
 
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:
-        """Read what all frames begin with."""
-        return self.fields.read(frames.block, frames.starts + self.sync, known) if self.fields else {}
+        """Read what all frames begin with, and those that they are in."""
+        own = self.fields.read(frames.block, frames.starts + self.sync, known) if self.fields else {}
+        return {**frames.outer, **own}
 
     def find_struct(self, form: RecordForm) -> Struct:
         """Return the struct of the records of one form."""

@@ -96,5 +96,6 @@ def call_for_columns(call: Called, values: Mapping[str, Any], count: int) -> Col
     columns = {str(name): np.asarray(column) for name, column in answer.items()}
     odd = [name for name, column in columns.items() if column.shape[:1] != (count,)]
     if odd:
-        raise PluginError(f"{call.__name__} must return {count} rows of {odd[0]}, not shape {columns[odd[0]].shape}")
+        shape = columns[odd[0]].shape
+        raise PluginError(f"{call.__name__} must return {odd[0]} of length {count}, not of shape {shape}")
     return columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from dayfile.decoding.requirements import hold_all
 from dayfile.model.batch import NO_BLOBS, Blobs
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns
+from dayfile.stages.parts import Nested, StructPart
 
 __all__ = ["encode_frames"]
 
@@ -43,11 +44,11 @@ def encode_frames(
     Returns
     -------
     bytes or None
-        None if the words cannot be turned round for this type: it has no frames of its own, or its values do not say
-        in which form it comes.
+        None if the words cannot be turned round for this type: it has no frames of its own, other records are in its
+        frames, or its values do not say in which form it comes.
     """
     kind = next((kind for kind in plan.kinds if kind.data_type.type == data_type.type), None)
-    if kind is None or not kind.forms or plan.lines is not None:
+    if kind is None or not kind.forms or plan.lines is not None or any(has_rows(form.parts) for form in kind.forms):
         return None
     framer = plan.framing.framers[plan.byte_order]
     content = Bodies.of(framer, plan.byte_order, natural=plan.natural)
@@ -70,6 +71,11 @@ def encode_frames(
         spread_rows(heads, mine, rows, count)
     whole = [body for body in bodies if body is not None]
     return framer.join(whole, heads, {}) if len(whole) == count else None
+
+
+def has_rows(parts: Iterable[StructPart]) -> bool:
+    """Return whether records of another type are among the parts of a record."""
+    return any(part.rows or has_rows(part.parts) for part in parts if isinstance(part, Nested))
 
 
 def collect_values(kind: RecordKind, records: npt.NDArray[Any]) -> Columns:

@@ -95,12 +95,14 @@ class LineRecords:
         return StructValues(columns), wrong
 
 
-def read_line_blocks(source: Source, start: int, plan: Plan) -> Iterator[tuple[FramedBlock, LineRecords]]:
+def read_line_blocks(
+    source: Source, start: int, plan: Plan, size: int = BLOCK_SIZE
+) -> Iterator[tuple[FramedBlock, LineRecords]]:
     """Read the lines of a source, block by block, each with what reads their parts."""
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
     reader, stream = LineReader(plan.lines.form, plan.lines.carried), Stream(source, start)
-    offset, content, wanted = start, b"", BLOCK_SIZE
+    offset, content, wanted = start, b"", size
     while offset < source.size:
         content += stream.read(wanted - len(content))
         last = offset + len(content) >= source.size
@@ -112,6 +114,6 @@ def read_line_blocks(source: Source, start: int, plan: Plan) -> Iterator[tuple[F
         block = FramedBlock(offset, lines.frames, rejected, between, Stretches.collect(()))
         preamble = reader.write_preamble()
         yield block, LineRecords(read.parts, read.wrong, lines.carried, asked, plan.lines.carried, preamble)
-        wanted = BLOCK_SIZE if lines.used else 2 * wanted
+        wanted = size if lines.used else 2 * wanted
         content = content[lines.used :]
         offset = source.size if last else offset + lines.used

@@ -30,9 +30,9 @@ def name_typed(name: str) -> str:
     return f"{name} of its type"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecordForm:
-    """One way in which records of a type come.
+    """One way in which records of a type come; one is like no other, so that it is found without a look at its parts.
 
     Parameters
     ----------

@@ -273,6 +273,8 @@ class SourceDecoding:
                 if told is None:
                     if carried.name in self.carried:
                         rows.names.maps[3][carried.name] = self.carried[carried.name]
+                    elif needs_carried(rows, carried.name):
+                        rows.wrong.add(np.ones(len(rows.places), bool), f"no record tells {carried.name}")
                     continue
                 places, values = told
                 before = np.searchsorted(places, rows.places, side="right") - 1
@@ -285,17 +287,12 @@ class SourceDecoding:
         start = self.carried.get(name)
         if start is not None:
             column = np.concatenate([np.asarray([start], values.dtype if len(values) else None), values])[before + 1]
-        elif len(values):
-            column = values[np.maximum(before, 0)]
-            rows.wrong.add(self._needs(rows.kind, name) & (before < 0), f"no record before it tells {name}")
         else:
-            return
+            rows.wrong.add(needs_carried(rows, name) & (before < 0), f"no record before it tells {name}")
+            if not len(values):
+                return
+            column = values[np.maximum(before, 0)]
         rows.names.maps[3][name] = column
-
-    @staticmethod
-    def _needs(kind: RecordKind, name: str) -> bool:
-        """Return whether records of a kind need a value that is carried on."""
-        return name in kind.names.values() or (kind.making is not None and name in kind.making.names)
 
     def note_first(self, carried: Carried, groups: Sequence[TypeRows]) -> bool:
         """Note the first value of the file that is carried on, if these frames have one."""
@@ -351,6 +348,13 @@ class SourceDecoding:
             blobs = assemble_blobs(data_type, found.blobs, chosen, rows)
             own = numbers if len(rows) == count else numbers[rows]
             yield Batch(self.plan.instrument, data_type.code, chosen, own, keys, blobs)
+
+
+def needs_carried(rows: TypeRows, name: str) -> bool:
+    """Return whether records of a type need a value that earlier ones tell, and nothing else has."""
+    times = rows.kind.making.names if rows.kind.making is not None else ()
+    needed = (*rows.kind.names.values(), *times, *rows.kind.data_type.placement.node.keys)
+    return name in needed and name not in rows.names
 
 
 def find_times(kind: RecordKind, names: Mapping[str, Any], count: int) -> tuple[npt.NDArray[np.int64], Wrong]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from dayfile.decoding.sources import NO_TYPE, SourceDecoding
 from dayfile.errors import SourceError
 from dayfile.formats.base import Format
 from dayfile.framing.matching import Match, recognise
-from dayfile.framing.reader import FramedBlock, Head, read_frames
+from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Head, read_frames
 from dayfile.layouts.reader import Layout
 from dayfile.model.batch import Batch, Blocks, Rejected, Remark, Source
 from dayfile.model.datatype import DataType
@@ -47,17 +48,39 @@ class Framed(Format):
         return Blocks(partial(read_records, source, plan, match), alone=True)
 
     def encode(self, data_type: DataType, records: npt.NDArray[Any], layout: Layout) -> tuple[str, bytes] | None:
-        """Encode records as a source, where the words of the layout can be turned round."""
-        content = encode_frames(data_type, records, layout.plan) if layout.plan else None
-        return (f"{data_type.code}.bin", content) if content is not None else None
+        """Encode records as a source, where the words of the layout can be turned round.
+
+        What decodes to other records is none: such as a time whose text lost digits, or a source that needs a head.
+        """
+        plan = layout.plan
+        content = None if plan is None or plan.framing.heads else encode_frames(data_type, records, plan)
+        if plan is None or content is None:
+            return None
+        for name in (name for pattern in plan.patterns for name in pattern.propose_names(data_type.code)):
+            back = self.decode(Source(Path(name), name, content), layout)
+            if back is not None and are_records(back, data_type, records):
+                return name, content
+        return None
 
 
-def read_records(source: Source, plan: Plan, match: Match) -> Iterator[Batch | Rejected | Remark]:
-    """Read the records of a source, block by block."""
+def are_records(items: Iterable[Batch | Rejected | Remark], data_type: DataType, records: npt.NDArray[Any]) -> bool:
+    """Return whether items of a source are these records, and nothing else."""
+    found: list[bytes] = []
+    for item in items:
+        if not isinstance(item, Batch) or item.code != data_type.code:
+            return False
+        found.append(item.records.tobytes())
+    return b"".join(found) == records.tobytes()
+
+
+def read_records(
+    source: Source, plan: Plan, match: Match, size: int = BLOCK_SIZE
+) -> Iterator[Batch | Rejected | Remark]:
+    """Read the records of a source, block by block; the size of blocks changes nothing of what is found."""
     known: dict[str, Any] = dict(match.captures)
     order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))
     head = read_head(source, plan.framing.heads.get(order or plan.byte_order), known)
-    blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known)
+    blocks = partial(split_source, source, len(head), plan, order or plan.byte_order, known, size)
     decoding = SourceDecoding(plan, source.name, known, source.part, head)
     find_first_values(blocks(), decoding)
     found = False
@@ -93,15 +116,15 @@ def read_head(source: Source, head: Head | None, known: dict[str, Any]) -> bytes
 
 
 def split_source(
-    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any]
+    source: Source, start: int, plan: Plan, order: Order, known: Mapping[str, Any], size: int = BLOCK_SIZE
 ) -> Iterator[tuple[FramedBlock, FrameReading]]:
     """Split a source into frames, block by block, each with what reads its frames."""
     if plan.lines is not None:
-        yield from read_line_blocks(source, start, plan)
+        yield from read_line_blocks(source, start, plan, size)
         return
     framer = plan.framing.framers[order]
     reading = Bodies.of(framer, order, natural=plan.natural)
-    for block in read_frames(source, framer, known, offset=start):
+    for block in read_frames(source, framer, known, offset=start, size=size):
         yield block, reading
 
 

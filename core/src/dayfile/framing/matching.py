@@ -170,6 +170,12 @@ class Pattern:
     contains: Magic | None = None
     size: SizeCondition | None = None
 
+    def propose_names(self, text: str) -> list[str]:
+        """Propose names that fit, with a text for ``*``; none for patterns with captures, whose values nobody says."""
+        if not self.names:
+            return [text]
+        return [pattern.text.replace("*", text) for pattern in self.names if not pattern.names]
+
     def match(self, source: Source) -> Match | None:
         """Return what is known of a source that looks like this, None if it does not."""
         captures: Mapping[str, int | str] | None = {}

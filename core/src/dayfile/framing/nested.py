@@ -16,6 +16,8 @@ __all__ = ["NestedFrames"]
 class NestedFrames:
     """Finds the frames in the bodies of frames; none of them goes on in the next body.
 
+    The fields of an outer frame are known in those that it holds.
+
     Parameters
     ----------
     outer, inner : Framer
@@ -54,24 +56,33 @@ class NestedFrames:
     def split(self, block: Bytes, known: Mapping[str, int], *, last: bool) -> Split:
         """Split a block into inner frames."""
         split = self.outer.split(block, known, last=last)
-        starts = [np.zeros(0, np.int64)]
-        lengths = [np.zeros(0, np.int64)]
         rejected, between, around = list(split.rejected), list(split.between), list(split.around)
-        for start, length in zip(split.frames.starts.tolist(), split.frames.lengths.tolist(), strict=True):
-            first, end = start + self.outer.lead, start + length - self.outer.tail
-            inside = self.inner.split(block[first:end], known, last=True)
-            starts.append(inside.frames.starts + first)
-            lengths.append(inside.frames.lengths)
+        fields = self._read_fields(split.frames, known)
+        inner: list[Frames] = []
+        for row, start in enumerate(split.frames.starts.tolist()):
+            end = start + int(split.frames.lengths[row])
+            first, last_one = start + self.outer.lead, end - self.outer.tail
+            values = {name: column[row] for name, column in fields.items()}
+            inside = self.inner.split(block[first:last_one], {**known, **values}, last=True)
+            told = {name: np.repeat(column[row : row + 1], len(inside.frames), 0) for name, column in fields.items()}
+            frames = inside.frames
+            inner.append(Frames(block, frames.starts + first, frames.lengths, {**told, **frames.outer}))
             rejected += move_stretches(inside.rejected, first)
             between += move_stretches(inside.between, first)
             around += [
                 Stretch(start, first - start),
                 *move_stretches(inside.around, first),
-                Stretch(end, start + length - end),
+                Stretch(last_one, end - last_one),
             ]
-        frames = Frames(block, np.concatenate(starts), np.concatenate(lengths))
         around = [stretch for stretch in around if stretch.length]
-        return Split(frames, sort(rejected), sort(between), split.used, around)
+        return Split(join_frames(block, inner), sort(rejected), sort(between), split.used, around)
+
+    def _read_fields(self, frames: Frames, known: Mapping[str, int]) -> Columns:
+        """Read the fields of outer frames."""
+        fields = self.outer.fields
+        if fields is None:
+            return {}
+        return fields.read(frames.block, frames.starts + self.outer.lead - fields.size, known)
 
     def join(self, bodies: Sequence[bytes], columns: Columns, known: Mapping[str, int]) -> bytes:
         """Make a stream in which each inner frame is alone in its outer one."""
@@ -80,6 +91,19 @@ class NestedFrames:
             for number, body in enumerate(bodies)
         ]
         return self.outer.join(streams, columns, known)
+
+
+def join_frames(block: Bytes, parts: Sequence[Frames]) -> Frames:
+    """Join the frames that were found in outer ones."""
+    nothing = np.zeros(0, np.int64)
+    filled = [frames for frames in parts if len(frames)]
+    names = filled[0].outer if filled else ()
+    return Frames(
+        block,
+        np.concatenate([nothing, *(frames.starts for frames in filled)]),
+        np.concatenate([nothing, *(frames.lengths for frames in filled)]),
+        {name: np.concatenate([frames.outer[name] for frames in filled]) for name in names},
+    )
 
 
 def move_stretches(stretches: Sequence[Stretch], by: int) -> list[Stretch]:

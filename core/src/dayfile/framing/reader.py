@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,8 @@ def read_frames(
     """Read the frames of a source from an offset to its end; the size of blocks changes nothing of what is found.
 
     Each byte is in a good frame, in a rejected stretch, around frames or between them. A rejected stretch has the
-    length that it claims, so there may be good frames in it.
+    length that it claims, so there may be good frames in it. If nothing can be found behind it, it is the rest of the
+    source; of a rest of more than 16 MiB, each 16 MiB are rejected for themselves.
     """
     joined, stream = Gaps(offset), Stream(source, offset)
     wanted, content = size, b""
@@ -91,18 +92,34 @@ def read_frames(
         content += stream.read(wanted - len(content))
         last = offset + len(content) >= source.size
         split = framer.split(np.frombuffer(content, np.uint8), known, last=last)
-        last = last or any(stretch.length == REST for stretch in split.rejected[-1:])
+        if lost := any(stretch.length == REST for stretch in split.rejected[-1:]):
+            content += stream.read(LONGEST_FRAME)
+        last = last or lost
+        block = np.frombuffer(content, np.uint8)
         rejected, gaps, around = (
-            Stretches.collect(stretches).move(offset, source.size)
+            Stretches.collect(stretches).move(offset, min(source.size, offset + len(content)))
             for stretches in (split.rejected, split.between, split.around)
         )
         between = joined.follow(gaps, rejected, offset + split.used, last=last)
         if split.used or last:
-            yield FramedBlock(offset, split.frames, rejected, between, around)
+            yield FramedBlock(offset, replace(split.frames, block=block), rejected, between, around)
+        if lost:
+            yield from reject_rest(stream, offset + len(content), rejected[-1].reason)
+            return
         # A frame that is longer than a block is tried again with twice as much: so the work stays linear.
         wanted = size if split.used else 2 * wanted
         content = content[split.used :]
         offset = source.size if last else offset + split.used
+
+
+def reject_rest(stream: Stream, offset: int, reason: str) -> Iterator[FramedBlock]:
+    """Reject all that a source still has: in pieces, for it may be large."""
+    nothing = np.zeros(0, np.int64)
+    while content := stream.read(LONGEST_FRAME):
+        frames = Frames(np.frombuffer(content, np.uint8), nothing, nothing)
+        rejected = Stretches.collect([Stretch(offset, len(content), reason)])
+        yield FramedBlock(offset, frames, rejected, (), Stretches.collect(()))
+        offset += len(content)
 
 
 class Stream:

@@ -93,6 +93,9 @@ class Stretches(Sequence[Stretch]):
 
 def account(frames: Frames, rejected: Stretches, used: int) -> Split:
     """Make a Split of frames and of what was rejected: what neither covers is between."""
+    if not len(rejected) and int(frames.lengths.sum()) == used:
+        nothing = np.zeros(0, np.int64)
+        return Split(frames, rejected, Stretches(nothing, nothing), used)
     starts = np.concatenate([frames.starts, rejected.starts, [used]])
     ends = np.concatenate([frames.starts + frames.lengths, rejected.starts + rejected.lengths, [used]])
     order = np.argsort(starts, kind="stable")
@@ -166,7 +169,9 @@ class Shape:
         sizes = np.array([self.lead + len(body) + self.tail for body in bodies], np.int64)
         columns = dict(columns)
         missing = [name for name in self.size.names if name not in columns and name not in known]
-        if len(missing) == 1:
+        if len(missing) > 1:
+            raise RecordError(f"nothing tells {' and '.join(missing)}, which the sizes of frames are made of")
+        if missing:
             columns[missing[0]] = solve(self.size, missing[0], sizes, {**known, **columns})
         check_sizes(np.broadcast_to(self.size.evaluate({**known, **columns}), sizes.shape), sizes)
         headers = write_fields(self.fields, columns, len(bodies))

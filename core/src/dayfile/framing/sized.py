@@ -165,4 +165,6 @@ def split_walk(shape: Shape, block: Bytes, walk: Walk, *, last: bool) -> Split:
     lengths = np.append(walk.lengths[~good], np.full(ended, rest if last else REST))
     reasons = np.append(np.zeros(len(starts) - ended, np.int64), np.ones(ended, np.int64))
     rejected = Stretches(starts, lengths, reasons, (BAD_CHECKSUM, walk.reason or INCOMPLETE))
-    return account(frames.select(good), rejected, len(block) if last or walk.reason else walk.stop)
+    return account(
+        frames if good.all() else frames.select(good), rejected, len(block) if last or walk.reason else walk.stop
+    )

@@ -150,12 +150,12 @@ def compile_frames(
     framers, heads = {}, {}
     names = {*known, *(list_names(words.head.fields) if words.head else ())}
     for each in (order, *(other for other in BYTE_ORDERS if other != order)):
-        compiler = FrameCompiler(document, make_reading, each, names, constants or {}, call)
+        compiler = FrameCompiler(document, make_reading, each, constants or {}, call)
         if words.head:
             heads[each] = compiler.compile_head((*path, "head"), words.head, known)
         compiler.check_words(path, words)
         if not words.lines:
-            framers[each] = compiler.compile(path, words)
+            framers[each] = compiler.compile(path, words, names)
     syncs = parse_orders(document, (*path, "sync"), words.sync) if isinstance(words.sync, ByOrderWords) else {}
     return Framing(framers, heads, syncs)
 
@@ -190,7 +190,6 @@ class FrameCompiler:
     document: Document
     make_reading: MakeReading
     order: Order
-    known: Collection[str]
     constants: Mapping[str, int]
     call: Call | None
 
@@ -206,16 +205,17 @@ class FrameCompiler:
             self.document.fail((*path, "size"), f"is less than its fields, {plural(least, 'byte')}")
         return Head(size, fields)
 
-    def compile(self, path: Path, words: FramesWords) -> Framer:
-        """Compile ``frames``, or ``inside``."""
-        outer = self._compile_one(path, words)
+    def compile(self, path: Path, words: FramesWords, known: Collection[str]) -> Framer:
+        """Compile ``frames``, or ``inside``; ``known`` are names of the file, and of the frames around."""
+        outer = self._compile_one(path, words, known)
         if words.inside is None:
             return outer
         for word in ("head", "lines"):
             if getattr(words.inside, word):
                 self.document.fail((*path, "inside", word), f"frames in frames have no {word!r}; remove it")
         self.check_words((*path, "inside"), words.inside)
-        return NestedFrames(outer, self.compile((*path, "inside"), words.inside))
+        names = {*known, *(PACKET_FIELDS if words.ccsds else list_names(words.fields))}
+        return NestedFrames(outer, self.compile((*path, "inside"), words.inside, names))
 
     def check_words(self, path: Path, words: FramesWords) -> None:
         """Refuse words that contradict each other."""
@@ -235,7 +235,7 @@ class FrameCompiler:
                 kind = "lines have" if words.lines else "frames that a function finds have"
                 self.document.fail((*path, word), f"{kind} no {word!r}; remove it")
 
-    def _compile_one(self, path: Path, words: FramesWords) -> Framer:
+    def _compile_one(self, path: Path, words: FramesWords, known: Collection[str]) -> Framer:
         """Compile frames without those inside."""
         if words.call and self.call:
             return CalledFramer(self.call(words.call, (*path, "call")))
@@ -252,7 +252,7 @@ class FrameCompiler:
         if words.ccsds:
             return make_packets(sync, check, words.longest)
         size = self._parse_sum((*path, "size"), words.size or 0)
-        self._check_names((*path, "size"), size, {*self.known, *list_names(words.fields)})
+        self._check_names((*path, "size"), size, {*known, *list_names(words.fields)})
         shape = Shape(size, sync, fields, check, words.longest)
         if size.constant is not None and size.constant < shape.minimum:
             problem = "has no place for the sync, fields and checksum of a frame"

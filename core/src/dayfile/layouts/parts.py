@@ -179,9 +179,8 @@ def compile_count(entry: FieldWords | GroupWords, words: LayoutWords, document: 
 
 def compile_rows(entry: RowsWords, words: LayoutWords, document: Document, path: Path) -> Nested:
     """Compile a group whose elements are records of another type."""
-    if entry.rows not in words.types:
-        document.fail((*path, "rows"), f"{entry.rows!r} is not a type{suggest(entry.rows, words.types)}")
-    inner = compile_parts(words.types[entry.rows].fields, words, document, ("types", entry.rows, "fields"))
+    known = words.types.get(entry.rows)  # None is a mistake that is reported with other names
+    inner = compile_parts(known.fields, words, document, ("types", entry.rows, "fields")) if known else ()
     return Nested(entry.rows, inner, (), compile_sum(entry.count, words, document, (*path, "count")), rows=True)
 
 
@@ -200,6 +199,7 @@ def compile_value(entry: FieldWords | WordWords, words: LayoutWords, document: D
         first=entry.first or "",
         count=compile_count(entry, words, document, path) if isinstance(entry, FieldWords) else None,
         blob=samples is not None,
+        default=entry.default if isinstance(entry, FieldWords) else 0,
     )
     check_order(value, document, path)
     check_bits(value, document, path)

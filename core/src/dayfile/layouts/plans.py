@@ -16,7 +16,8 @@ from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines, compile_type_line
 from dayfile.layouts.makings import compile_making
-from dayfile.layouts.part_words import PartWords, RowsWords
+from dayfile.layouts.names import ValueKind, check_value_names, list_row_types
+from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
 from dayfile.layouts.time_words import CallWords, FirstWords
@@ -81,7 +82,11 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     lines: LinePlan | None = None
     with document.collect():
         lines = compile_line_plan(words, document) if frames.lines else None
-    captures = [name for pattern in patterns for each in pattern.names for name in each.names]
+    names = [each for pattern in patterns for each in pattern.names]
+    captures = {name: ValueKind.TEXT for each in names for name in each.names}
+    captures |= {name: ValueKind.NUMBER for each in names for name in each.numbers}
+    with document.collect():
+        check_value_names(words, captures, document)
     order: Order = words.structs.byte_order if words.structs else "big"
     framing = compile_frames(
         document, ("frames",), frames, make_reading, order, captures, constants=words.constants, call=call
@@ -242,14 +247,6 @@ def find_head_kind(
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
     """Return whether records of a type are elements of others' groups."""
     return any(name in list_row_types(type_words) for type_words in words.types.values())
-
-
-def list_row_types(words: TypeWords) -> Iterator[str]:
-    """List the types whose records are elements of groups of this one."""
-    for entries in (words.fields, *(form.fields for form in words.forms)):
-        for entry in entries:
-            if isinstance(entry, RowsWords):
-                yield entry.rows
 
 
 def compile_forms(words: TypeWords, layout: LayoutWords, document: Document, path: Path) -> Iterator[RecordForm]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.lines.line_kinds import BLANKS
+from dayfile.messages import plural
 from dayfile.stages.base import Bytes, Frames
 
 __all__ = ["cut_line", "cut_lines", "describe_width"]
@@ -38,7 +39,7 @@ def describe_width(due: int, found: int) -> str:
     >>> describe_width(18, 21)
     'more than the 18 bytes of its parts: 21'
     """
-    return f"more than the {due} bytes of its parts: {found}"
+    return f"more than the {plural(due, 'byte')} of its parts: {found}"
 
 
 def cut_lines(

@@ -63,18 +63,22 @@ class Frames:
         The bytes.
     starts, lengths : arrays of int64, shape (m,)
         Offset in the block of each frame's first byte, and the bytes of each frame; ascending.
+    outer : dict of str to array, shape (m, …)
+        For frames in frames, the fields of those that they are in, by name.
     """
 
     block: Bytes
     starts: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
+    outer: Columns = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def select(self, chosen: npt.NDArray[Any]) -> Frames:
         """Return the frames of a mask or of indexes."""
-        return Frames(self.block, self.starts[chosen], self.lengths[chosen])
+        outer = {name: column[chosen] for name, column in self.outer.items()}
+        return Frames(self.block, self.starts[chosen], self.lengths[chosen], outer)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class Value:
         How many elements of the first dimension are in the bytes, where that differs from record to record.
     blob : bool
         Whether its elements go to the blob array.
+    default : bool, int or float
+        What elements beyond ``count`` hold.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Value:
     first: str = ""
     count: Sum | None = None
     blob: bool = False
+    default: bool | int | float = 0
 
     @property
     def width(self) -> int:

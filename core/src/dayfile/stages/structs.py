@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -30,9 +30,6 @@ from dayfile.stages.parts import (
 from dayfile.stages.values import extract, make_blank, split_bits
 
 __all__ = ["Cursor", "Struct", "StructValues", "view_structs"]
-
-MOST_COUNTED = 2**28
-"""Elements that the counts of a block may come to; more are damage."""
 
 
 @dataclass
@@ -169,9 +166,8 @@ class Struct:
     ) -> None:
         """Read an array whose length another value says."""
         counts = self._count(value, cursor, names)
-        inner = Value(value.name, value.type, value.shape[1:], value.byte_order, value.order)
-        if value.type == "char":
-            inner = Value(value.name, "char", (1,))
+        is_text = value.type == "char" and len(value.shape) == 1
+        inner = replace(value, shape=(1,) if is_text else value.shape[1:], count=None)
         form = inner.form(self.byte_order)
         starts = cursor.reserve(counts * form.itemsize)
         counts = np.where(cursor.wrong.rows, 0, counts)
@@ -184,15 +180,18 @@ class Struct:
                 content[end - count : end].tobytes() for end, count in zip(ends.tolist(), counts.tolist(), strict=True)
             ]
             return
-        full = make_blank(value, len(counts), flat.dtype)
+        shape = (len(counts), value.shape[0], *flat.shape[1:])
+        full = make_blank(shape, flat.dtype, value.default)
         full[owners, places] = flat
-        found.columns[value.name] = full.view(f"S{value.shape[-1]}")[:, 0] if value.type == "char" else full
+        found.columns[value.name] = full.view(f"S{value.shape[0]}")[:, 0] if is_text else full
+        if value.bits:
+            found.columns.update(split_bits(full, value, self.byte_order))
 
     def _read_group(
         self, group: Nested, block: Bytes, cursor: Cursor, names: Mapping[str, Any], found: StructValues
     ) -> None:
         """Read the elements of a group whose number another value says; of which some may differ in size."""
-        counts = self._count(group, cursor, names)
+        counts = self._count(group, cursor, names) * math.prod(group.shape[1:])
         inner = Struct(group.parts, self.byte_order, self.natural)
         if inner.is_fixed:
             size = inner.padded_size
@@ -205,10 +204,13 @@ class Struct:
         if group.rows:
             found.rows[group.name] = elements, owners
             return
+        defaults = {part.name: part.default for part in group.parts if isinstance(part, Value)}
         for name, column in elements.columns.items():
-            full = np.zeros((len(counts), *group.shape, *column.shape[1:]), column.dtype)
+            blank = (len(counts), math.prod(group.shape), *column.shape[1:])
+            full = make_blank(blank, column.dtype, defaults.get(name, 0))
             full[owners, places] = column
-            found.columns[group.rename(name)] = full
+            shape = (len(counts), *group.shape, *column.shape[1:])
+            found.columns[group.rename(name)] = full.reshape(shape)
 
     def _read_one_by_one(
         self,
@@ -235,15 +237,18 @@ class Struct:
         return join_rounds(rounds, cursor.wrong)
 
     def _count(self, part: Value | Nested, cursor: Cursor, names: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-        """Return how many elements each struct has; structs with an impossible number are wrong, and have none."""
+        """Return how many elements each struct has; structs with an impossible number are wrong, and have none.
+
+        Without a shape, there are no more than bytes are left: so a false count costs no memory, and no time.
+        """
         count = len(cursor.at)
-        given = part.count.evaluate(names) if part.count is not None else np.asarray(math.prod(part.shape))
+        given = part.count.evaluate(names) if part.count is not None else np.asarray(part.shape[0] if part.shape else 1)
         counts = np.broadcast_to(given, (count,)).astype(np.int64)
-        most = part.shape[0] if part.shape else MOST_COUNTED
+        most = np.full(count, part.shape[0]) if part.shape else cursor.ends - cursor.at
         odd = (counts < 0) | (counts > most)
         if odd.any():
             what = f"{part.name}: " if part.name else ""
-            cursor.wrong.add(odd, lambda row: f"{what}{counts[row]} elements, not 0 to {most}")
+            cursor.wrong.add(odd, lambda row: f"{what}{plural(int(counts[row]), 'element')}, not 0 to {most[row]}")
         return np.where(odd | cursor.wrong.rows, 0, counts)
 
 

@@ -11,7 +11,7 @@ from dayfile.model.field import STORED_TYPES
 from dayfile.stages.base import Columns, Order
 from dayfile.stages.parts import Value
 
-__all__ = ["extract", "insert", "join_bits", "make_blank", "split_bits", "widen_type"]
+__all__ = ["extract", "insert", "join_bits", "split_bits", "widen_type"]
 
 
 def widen_type(kind: str) -> str:
@@ -73,7 +73,7 @@ def insert(values: npt.NDArray[Any], value: Value, byte_order: Order) -> npt.NDA
 
 
 def split_bits(words: npt.NDArray[Any], value: Value, byte_order: Order) -> Columns:
-    """Return the named bits of words, as unsigned or signed numbers of the word's size, of the same shape."""
+    """Return the named bits of words, as unsigned or signed numbers as small as they can be, of the same shape."""
     columns: Columns = {}
     form = np.dtype(f"u{words.dtype.itemsize}")
     native = words.astype(form)
@@ -85,7 +85,8 @@ def split_bits(words: npt.NDArray[Any], value: Value, byte_order: Order) -> Colu
         if bits.signed:
             sign = form.type(1 << bits.width - 1)
             part = ((part ^ sign) - sign).view(f"i{form.itemsize}")
-        columns[bits.name] = part
+        size = next(size for size in (1, 2, 4, 8) if bits.width <= 8 * size)
+        columns[bits.name] = part.astype(f"{part.dtype.kind}{size}")
     return columns
 
 
@@ -109,6 +110,6 @@ def list_shifts(value: Value, byte_order: Order, width: int) -> list[tuple[Any, 
     return found
 
 
-def make_blank(value: Value, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Make room for arrays of full length."""
-    return np.zeros((count, *value.shape), dtype)
+def make_blank(shape: tuple[int, ...], dtype: np.dtype[Any], default: float) -> npt.NDArray[Any]:
+    """Make room for arrays of full length, which hold a default; texts are empty."""
+    return np.full(shape, b"" if dtype.kind == "S" else default, dtype)

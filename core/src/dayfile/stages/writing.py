@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,11 +109,11 @@ def write_array(
         return list(blobs[value.name])
     counts = np.broadcast_to(value.count.evaluate(values) if value.count else value.shape[0], (count,))
     column = np.asarray(values[value.name])
-    if value.type == "char":
+    if value.type == "char" and len(value.shape) == 1:
         return [
             bytes(text).ljust(size, b"\0")[:size] for text, size in zip(column.tolist(), counts.tolist(), strict=True)
         ]
-    inner = Value(value.name, value.type, value.shape[1:], value.byte_order, value.order)
+    inner = replace(value, shape=value.shape[1:], count=None)
     form = inner.form(struct.byte_order)
     cells = insert(column, inner, struct.byte_order).astype(form.base)
     return [cells[row, :size].tobytes() for row, size in enumerate(counts.tolist())]
@@ -123,11 +124,20 @@ def write_group(group: Nested, struct: Struct, values: Mapping[str, Any], count:
     if group.rows:
         raise ValueError(f"the records of {group.name} are not there")
     inner = Struct(group.parts, struct.byte_order, struct.natural)
-    counts = np.broadcast_to(group.count.evaluate(values) if group.count else group.shape[0], (count,))
+    first = group.count.evaluate(values) if group.count else (*group.shape, 1)[0]
+    counts = np.broadcast_to(first * math.prod(group.shape[1:]), (count,))
+    depth = len(group.shape)
     prefix = group.rename("x")[:-1]
     own = {name.removeprefix(prefix): column for name, column in values.items() if name.startswith(prefix)}
+    around = {name: column for name, column in values.items() if np.ndim(column) <= 1}
     found = []
     for row, size in enumerate(counts.tolist()):
-        elements = {name: np.asarray(column)[row, :size] for name, column in own.items()}
-        found.append(b"".join(write_parts(inner, elements, {}, size)))
+        elements = {name: flatten_cells(np.asarray(column)[row], depth)[:size] for name, column in own.items()}
+        outer = {name: column[row] if np.ndim(column) else column for name, column in around.items()}
+        found.append(b"".join(write_parts(inner, {**outer, **elements}, {}, size)))
     return found
+
+
+def flatten_cells(cells: npt.NDArray[Any], depth: int) -> npt.NDArray[Any]:
+    """Make one dimension of the first ones of an array."""
+    return cells.reshape(math.prod(cells.shape[:depth]), *cells.shape[depth:])

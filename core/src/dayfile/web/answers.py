@@ -86,7 +86,7 @@ def answer_error(error: RequestError) -> Response:
 
 
 def answer_records(
-    blocks: Iterator[bytes],
+    blocks: Iterator[bytes | memoryview],
     headers: dict[str, str],
     media_type: str,
     pool: Executor,
@@ -97,7 +97,7 @@ def answer_records(
 
     Parameters
     ----------
-    blocks : iterator of bytes
+    blocks : iterator of bytes or memoryview
         The body, compressed as the headers say.
     headers : dict of str to str
         Headers of the answer.
@@ -113,7 +113,7 @@ def answer_records(
     return RecordsResponse(iterate(blocks, pool), headers=headers, media_type=media_type, room=room, seconds=seconds)
 
 
-async def iterate(blocks: Iterator[bytes], pool: Executor) -> AsyncIterator[bytes]:
+async def iterate(blocks: Iterator[bytes | memoryview], pool: Executor) -> AsyncIterator[bytes | memoryview]:
     """Yield blocks that are made in threads; the next one while the client takes one."""
     loop = asyncio.get_running_loop()
     coming = loop.run_in_executor(pool, next, blocks, None)

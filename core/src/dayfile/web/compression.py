@@ -18,7 +18,7 @@ GZIP_FORM = 31
 class Compressor(Protocol):
     """What compresses a body block by block."""
 
-    def compress(self, data: bytes, /) -> bytes:
+    def compress(self, data: bytes | memoryview, /) -> bytes:
         """Compress a block; what comes out may be empty, and belong to earlier ones."""
         ...
 
@@ -62,7 +62,7 @@ def choose_encoding(accepted: str) -> str:
     return best if offered[best] > 0 else ""
 
 
-def compress(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def compress(blocks: Iterator[bytes | memoryview], encoding: str) -> Iterator[bytes | memoryview]:
     """Yield a body compressed, block by block; as it is without an encoding."""
     if not encoding:
         yield from blocks

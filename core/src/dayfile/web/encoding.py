@@ -47,7 +47,7 @@ class Encoder:
             return b""
         return "".join(f"#{line}\n" for line in json.dumps(self.header, indent=1).splitlines()).encode()
 
-    def encode(self, records: RecordTable, *, first: bool) -> bytes:
+    def encode(self, records: RecordTable, *, first: bool) -> bytes | memoryview:
         """Return some records, at least one; ``first`` if no others were before them."""
         raise NotImplementedError
 
@@ -102,14 +102,14 @@ class BinaryEncoder(Encoder):
     media_type = "application/octet-stream"
     values_at_once = 1_000_000
 
-    def encode(self, records: RecordTable, *, first: bool) -> bytes:  # noqa: ARG002
+    def encode(self, records: RecordTable, *, first: bool) -> memoryview:  # noqa: ARG002
         """Return the bytes of some records."""
         names = [f"{place}" for place in range(len(self.parameters))]
         form = [(name, each.dtype, each.size) for name, each in zip(names, self.parameters, strict=True)]
         rows = np.empty(len(records), form)
         for name, parameter in zip(names, self.parameters, strict=True):
             rows[name] = parameter.read(records)
-        return rows.tobytes()
+        return rows.view(np.uint8).data
 
 
 class JsonEncoder(Encoder):

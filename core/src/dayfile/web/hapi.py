@@ -94,16 +94,16 @@ class Answered:
     encoder: Encoder
     pieces: Iterable[RecordTable]
 
-    def write(self) -> Iterator[bytes]:
+    def write(self) -> Iterator[bytes | memoryview]:
         """Yield the body in blocks."""
-        block, first = self.encoder.begin(), True
+        if begin := self.encoder.begin():
+            yield begin
+        first = True
         for records in cut_pieces(self.pieces, self.encoder.count_rows()):
-            block += self.encoder.encode(records, first=first)
+            yield self.encoder.encode(records, first=first)
             first = False
-            yield block
-            block = b""
-        if block := block + self.encoder.end():
-            yield block
+        if end := self.encoder.end():
+            yield end
 
 
 def cut_pieces(pieces: Iterable[RecordTable], rows: int) -> Iterator[RecordTable]:
@@ -186,8 +186,10 @@ class Hapi:
             A time names a leap second that does not exist.
         """
         query = prepared.query
-        fields: list[str] | None = [parameter.source for parameter in prepared.parameters if parameter.source]
-        if fields == list(prepared.subject.dataset.data_type.dtype.names or ()):
+        needed = {source for parameter in prepared.parameters for source in parameter.sources}
+        known = prepared.subject.dataset.data_type.dtype.names or ()
+        fields: list[str] | None = [name for name in known if name in needed]
+        if fields == list(known):
             fields = None  # whole rows are read faster
         pieces = read_range(self.archive, prepared.subject.dataset, fields, query)
         first = next(pieces, None)
@@ -304,7 +306,7 @@ def describe_records(dataset: Dataset) -> str:
 def list_notes(subject: HapiSubject) -> Iterator[str]:
     """Yield what else is to be known."""
     dataset, data_type = subject.dataset, subject.dataset.data_type
-    given = {parameter.source for parameter in subject.parameters}
+    given = {source for parameter in subject.parameters for source in parameter.sources}
     if blobs := [name for name in data_type.blob_fields if name not in given]:
         yield f"left out, as their values have no fixed length: {', '.join(blobs)}"
     if dataset.free_keys:

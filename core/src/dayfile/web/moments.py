@@ -6,6 +6,7 @@ import calendar
 import datetime as dt
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,11 @@ PATTERN = re.compile(
 TEN = 10
 DATE_CHARACTERS, SECOND_CHARACTERS = 11, 8
 """Of ``1997-10-31T`` and of ``12:00:00``."""
+POINT = DATE_CHARACTERS + SECOND_CHARACTERS
+"""The place of the point."""
 PAIRS = np.array([b"%02d" % number for number in range(100)]).view(np.uint16)
-"""Two digits, as they are in memory."""
+FOURS = np.array([b"%04d" % number for number in range(10_000)]).view(np.uint32)
+"""Two and four digits, as they are in memory."""
 LEAST_DIGITS_WITH_LEAP_SECONDS = 3
 """A time in a leap second is shown as the last moment before it, which whole seconds cannot tell from the second."""
 
@@ -159,38 +163,48 @@ def format_records_times(nanoseconds: npt.NDArray[np.int64], clock: Clock, digit
 def format_utc_times(utc: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.bytes_]:
     """Format nanoseconds since 1970 as ISO text, cut to a number of digits."""
     text = np.empty((len(utc), measure_time(digits)), np.uint8)
-    all_seconds = utc // SECOND
-    days = all_seconds // SECONDS_A_DAY
-    write_dates(text[:, :DATE_CHARACTERS], days)
-    seconds = (all_seconds - days * SECONDS_A_DAY).astype(np.int32)
-    minutes = seconds // 60
-    hours = minutes // 60
-    write_digits(text[:, 11:13], hours)
-    write_digits(text[:, 14:16], minutes - hours * 60)
-    write_digits(text[:, 17:19], seconds - minutes * 60)
-    text[:, 13] = text[:, 16] = ord(":")
+    first = int(utc.min()) // NANOSECONDS_A_DAY if len(utc) else 0
+    if len(utc) and int(utc.max()) // NANOSECONDS_A_DAY == first:  # as it mostly is
+        within = utc - first * NANOSECONDS_A_DAY
+        write_dates(text[:, :DATE_CHARACTERS], np.array([first]))
+    else:
+        days = utc // NANOSECONDS_A_DAY
+        within = utc - days * NANOSECONDS_A_DAY
+        write_dates(text[:, :DATE_CHARACTERS], days)
+    seconds = within // SECOND
+    text[:, DATE_CHARACTERS:POINT].view(np.uint64)[:, 0] = list_clocks()[seconds]
     if digits:
-        text[:, 19] = ord(".")
-        fractions = ((utc - all_seconds * SECOND) // TEN ** (9 - digits)).astype(np.int32)
-        write_digits(text[:, 20 : 20 + digits], fractions)
+        text[:, POINT] = ord(".")
+        fractions = ((within - seconds * SECOND) // TEN ** (9 - digits)).astype(np.int32)
+        write_digits(text[:, POINT + 1 : -1], fractions)
     text[:, -1] = ord("Z")
     return text.reshape(-1).view(f"S{text.shape[1]}")
 
 
+@cache
+def list_clocks() -> npt.NDArray[np.uint64]:
+    """Return ``12:00:00`` for each second of a day, the eight characters as they are in memory."""
+    seconds = np.arange(SECONDS_A_DAY, dtype=np.int32)
+    text = np.full((SECONDS_A_DAY, SECOND_CHARACTERS), ord(":"), np.uint8)
+    for column, values in ((0, seconds // 3600), (3, seconds // 60 % 60), (6, seconds % 60)):
+        write_digits(text[:, column : column + 2], values)
+    return text.reshape(-1).view(np.uint64)
+
+
 def write_dates(columns: npt.NDArray[np.uint8], days: npt.NDArray[np.int64]) -> None:
-    """Write days since 1970 as ``1997-10-31T`` into columns of characters; mostly they are a single day."""
-    unique = days[:1] if len(days) and days.min() == days.max() else np.unique(days)
+    """Write days since 1970 as ``1997-10-31T`` into columns of characters: one for all of them, or one for each."""
+    unique, places = np.unique(days, return_inverse=True)
     dates = np.array([f"{day}T" for day in unique.astype("datetime64[D]")], f"S{DATE_CHARACTERS}")
-    letters = dates.view(np.uint8).reshape(-1, DATE_CHARACTERS)
-    columns[:] = letters[0] if len(unique) == 1 else letters[np.searchsorted(unique, days)]
+    columns.view(f"S{DATE_CHARACTERS}")[:, 0] = dates[places]
 
 
 def write_digits(columns: npt.NDArray[np.uint8], values: npt.NDArray[np.int32]) -> None:
-    """Write numbers as digits into columns of characters, shape (n, digits): two at a time, from the last."""
-    width = columns.shape[1]
-    for stop in range(width, 1, -2):
-        higher = values // 100
-        columns[:, stop - 2 : stop].view(np.uint16)[:, 0] = PAIRS[values - higher * 100]
-        values = higher
-    if width % 2:
+    """Write numbers as digits into columns of characters, shape (n, digits): four or two at a time, from the last."""
+    stop = columns.shape[1]
+    for width, texts in ((4, FOURS), (2, PAIRS)):
+        while stop >= width:
+            higher = values // len(texts)
+            columns[:, stop - width : stop].view(texts.dtype)[:, 0] = texts[values - higher * len(texts)]
+            values, stop = higher, stop - width
+    if stop:
         columns[:, 0] = values + ord("0")

@@ -14,6 +14,8 @@ from dayfile.export.base import BlobReader
 from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
 from dayfile.model.field import SPAN, Element, Field, Flag
+from dayfile.model.forms import find_physical, find_sources
+from dayfile.model.physical import AS_STORED
 from dayfile.web.moments import choose_digits, format_records_times, measure_time
 
 __all__ = ["Parameter", "list_parameters"]
@@ -42,15 +44,15 @@ class Representation:
         Physical unit.
     fill : str or None
         What stands for a value that was not measured.
-    convert : callable
-        Makes the given values from stored ones, of the same shape, in a type that NumPy casts to the given one.
+    physical : bool
+        Whether they are the physical values that the layout declares, not the stored ones.
     """
 
     kind: HapiType
     length: int
     units: str | None
     fill: str | None
-    convert: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+    physical: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Parameter:
     ----------
     name : str
         What clients call it.
-    source : str
-        The field that has its values; empty for the time and for keys.
+    sources : tuple of str
+        The field that has its values, and those that its physical values need; empty for the time and for keys.
     kind : {'isotime', 'string', 'integer', 'double'}
         Its HAPI type.
     read : callable
@@ -78,7 +80,7 @@ class Parameter:
     """
 
     name: str
-    source: str
+    sources: tuple[str, ...]
     kind: HapiType
     read: Callable[[RecordTable], npt.NDArray[Any]]
     length: int = 0
@@ -105,25 +107,23 @@ class Parameter:
 def choose_representation(field: Field) -> Representation:
     """Choose unit, scale and type of a field's values: the one place where that is decided.
 
-    Values are given as they are stored. HAPI has integers of 32 bits and doubles: what fits neither is text.
+    Physical values are doubles, NaN for what is missing. All others are given as they are stored: HAPI has integers of
+    32 bits and doubles, and what fits neither is text. A number that stands for a name stays a number, as HAPI has no
+    enumerations: clients plot and compare numbers, and the names are in the description.
     """
+    if field.physical not in (None, AS_STORED):
+        return Representation("double", 0, field.physical.unit or None, "NaN", physical=True)
     units = field.unit or None
     if field.type == "char":
-        return Representation("string", field.shape[-1], units, None, keep_parameter)
+        return Representation("string", field.shape[-1], units, None)
     if field.type in INTEGERS:
         fill = str(int(field.missing[0])) if field.missing else None
-        return Representation("integer", 0, units, fill, keep_parameter)
+        return Representation("integer", 0, units, fill)
     if field.type in LONG_INTEGERS:
-        length = LONG_INTEGERS[field.type]
         fill = str(int(field.missing[0])) if field.missing else None
-        return Representation("string", length, units, fill, keep_parameter)
+        return Representation("string", LONG_INTEGERS[field.type], units, fill)
     fill = repr(float(field.missing[0])) if field.missing else "NaN" if field.base.kind == "f" else None
-    return Representation("double", 0, units, fill, keep_parameter)
-
-
-def keep_parameter(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return values as they are."""
-    return values
+    return Representation("double", 0, units, fill)
 
 
 def list_parameters(
@@ -181,20 +181,20 @@ def make_time_parameter(data_type: DataType, taken: Iterable[str]) -> Parameter:
         return format_records_times(records.nanoseconds, data_type.clock, digits)
 
     doc = "UTC" + ("; a time in a leap second is the last moment before it" if data_type.clock.runs_on else "")
-    return Parameter(name, "", "isotime", read, measure_time(digits), units="UTC", more=(("description", doc),))
+    return Parameter(name, (), "isotime", read, measure_time(digits), units="UTC", more=(("description", doc),))
 
 
 def make_key_parameter(key: str, name: str, values: npt.NDArray[Any]) -> Parameter:
     """Make the parameter of a key: an integer if all its values are that, else text."""
     more = (("description", f"{key} of the record"),)
     if values.dtype.kind in "iu" and (not len(values) or int(np.abs(values).max()) < LARGEST):
-        return Parameter(name, "", "integer", lambda records: records.keys[key], more=more)
+        return Parameter(name, (), "integer", lambda records: records.keys[key], more=more)
     length = max((len(str(value).encode()) for value in values), default=1)
 
     def read(records: RecordTable) -> npt.NDArray[Any]:
         return np.char.encode(records.keys[key].astype(str), "utf-8").astype(f"S{length}")
 
-    return Parameter(name, "", "string", read, length, more=more)
+    return Parameter(name, (), "string", read, length, more=more)
 
 
 def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parameter:
@@ -204,7 +204,10 @@ def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parame
     elements = [element for element in data_type.elements if element.field == field.name]
 
     def read(records: RecordTable) -> npt.NDArray[Any]:
-        return given.convert(records.array[field.name])
+        if given.physical:
+            return find_physical(records.array, data_type, field.name)
+        values: npt.NDArray[Any] = records.array[field.name]
+        return values
 
     more: list[tuple[str, object]] = []
     if text := explain_field(field, given, flags):
@@ -216,8 +219,9 @@ def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parame
     if flags:
         meanings = [{"kind": each.kind, "value": each.value, "name": each.name, "doc": each.doc} for each in flags]
         more.append(("x_flags", meanings))
+    sources = (field.name, *(find_sources(data_type, [field.name]) if given.physical else ()))
     size = field.array_shape
-    return Parameter(name, field.name, given.kind, read, given.length, size, given.units, given.fill, tuple(more))
+    return Parameter(name, sources, given.kind, read, given.length, size, given.units, given.fill, tuple(more))
 
 
 def make_samples_parameter(field: Field, name: str, reader: BlobReader) -> Parameter:
@@ -236,14 +240,17 @@ def make_samples_parameter(field: Field, name: str, reader: BlobReader) -> Param
 
     doc = "; ".join(filter(None, (field.doc, reader.doc)))
     size, more = (*field.array_shape, reader.length), ((("description", doc),) if doc else ())
-    return Parameter(name, field.name, "double", read, 0, size, reader.unit or None, "NaN", more)
+    return Parameter(name, (field.name,), "double", read, 0, size, reader.unit or None, "NaN", more)
 
 
 def explain_field(field: Field, given: Representation, flags: Sequence[Flag]) -> str:
     """Say what a field means, what its bits and values mean, and which further values mean that it is missing."""
     parts = [field.doc] if field.doc else []
     parts += [f"{flag.kind} {flag.value}: {': '.join(filter(None, (flag.name, flag.doc)))}" for flag in flags]
-    if len(field.missing) > 1:
+    if given.physical and field.physical:
+        unit = f" in {field.unit}" if field.unit else ""
+        parts.append(f"physical value of the stored {field.type} x{unit}: {field.physical.describe()}")
+    elif len(field.missing) > 1:
         parts.append(f"also not measured: {', '.join(map(str, field.missing[1:]))}")
     if given.kind == "string" and field.type in LONG_INTEGERS:
         parts.append(f"{field.type} in digits, as HAPI has no integers of 64 bits")

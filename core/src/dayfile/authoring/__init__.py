@@ -1,0 +1,1 @@
+"""What the author of a layout works with: trials of sources, layouts from C headers and samples, new packages."""

@@ -1,0 +1,377 @@
+"""Layouts from the structs of a C header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes, round_up
+from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
+from dayfile.errors import UsageError
+from dayfile.messages import plural, suggest_near
+
+__all__ = ["TimeMember", "choose_time", "list_flat", "list_times", "write_flat_layout", "write_struct_layout"]
+
+NAMES_OF_TIMES = re.compile(
+    r"(?:^|_)(?:unix|utc|gps|posix)?_?(?:time|times?tamp|stamp|secs?|seconds?|epoch|t)(?:_?(?:s|sec|ms|us|ns))?$"
+)
+FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
+TICK_UNITS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
+COUNTING = frozenset({"uint32", "int32", "uint64", "int64", "float64"})
+
+
+@dataclass(frozen=True)
+class TimeMember:
+    """A member that can be the time of a record.
+
+    Parameters
+    ----------
+    name : str
+        The name of its field.
+    member : CMember
+        The member.
+    offset : int
+        Bytes in front of it in the record.
+    epoch : Epoch
+        From when on it counts.
+    fraction : str
+        The field with the fraction of the second; empty without one.
+    fraction_unit : str
+        Its unit.
+    likely : bool
+        Whether its name or its comment say that it is a time.
+    counts : str
+        What it counts, if a sample shows it.
+    """
+
+    name: str
+    member: CMember
+    offset: int
+    epoch: Epoch
+    fraction: str = ""
+    fraction_unit: str = ""
+    likely: bool = True
+    counts: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What it counts."""
+        return self.counts or TICK_UNITS.get(read_meaning(self.member.comment).unit, "s")
+
+
+def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[str, ...] = ()) -> Iterator[TimeMember]:
+    """List the members of a struct that can be the time of a record: single numbers that are wide enough."""
+    above = (struct.comment, *said)
+    for member in struct.members:
+        name, kind = f"{prefix}{member.name}", member.type
+        if kind.shape or member.bits:
+            continue
+        if kind.struct:
+            yield from list_times(kind.struct, f"{name}_", offset + member.offset, (member.comment, *above))
+        elif kind.kind in COUNTING and not kind.enum:
+            likely = bool(NAMES_OF_TIMES.search(member.name.lower())) or "since" in member.comment
+            fraction, unit = find_fraction(struct, member)
+            epoch = find_epoch([member.comment, *above])
+            yield TimeMember(
+                name, member, offset + member.offset, epoch, f"{prefix}{fraction}" if fraction else "", unit, likely
+            )
+
+
+def find_fraction(struct: CStruct, time: CMember) -> tuple[str, str]:
+    """Find the member behind a time that has the fraction of its seconds, and the unit."""
+    for each in [each for each in struct.members if each.offset > time.offset][:1]:
+        whole = each.type.kind in COUNTING - {"float64"} and not each.type.shape
+        for unit, pattern in FRACTIONS.items():
+            if whole and re.search(pattern, each.name.lower()):
+                return each.name, unit
+    return "", ""
+
+
+def choose_time(struct: CStruct, wanted: str | None = None) -> TimeMember:
+    """Choose the time of records: the field that is wanted, or the first whose name or comment says so, or the first.
+
+    Raises
+    ------
+    UsageError
+        No member can be a time, or not the one that is wanted.
+    """
+    found = list(list_times(struct))
+    if wanted is not None:
+        chosen = next((each for each in found if each.name == wanted), None)
+        if chosen is None:
+            names = [each.name for each in found]
+            raise UsageError(
+                f"{wanted} cannot be the time{suggest_near(wanted, names) or '; ' + ', '.join(names) + ' can'}"
+            )
+        return chosen
+    if not found:
+        problem = f"struct {struct.name} has no number of 4 or 8 bytes that can be a time"
+        raise UsageError(f"{problem}; write its layout by hand, with a time from the name or the head of a file")
+    return next((each for each in found if each.likely), found[0])
+
+
+def write_struct_layout(
+    types: HeaderTypes, struct: CStruct, instrument: str, time: TimeMember, order: str, *, name: str, head: int = 0
+) -> str:
+    """Write a layout for a file of structs.
+
+    Parameters
+    ----------
+    types : HeaderTypes
+        The header.
+    struct : CStruct
+        What each record is.
+    instrument : str
+        Name of the instrument.
+    time : TimeMember
+        The time of a record.
+    order : {"little", "big"}
+        Byte order.
+    name : str
+        Pattern of the names of files.
+    head : int
+        Bytes in front of the first record.
+
+    Returns
+    -------
+    str
+        YAML. What the header does not say is marked as a guess.
+    """
+    draft = Draft(types)
+    explicit = not is_natural(struct)
+    fields = list(draft.write_fields(struct, 6, explicit=explicit))
+    names = [name, *([] if fnmatchcase(f"{struct.name}.bin", name) else [f"{struct.name}.bin"])]
+    source = [
+        f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}",
+        f"match: {{name: {write_flow(names)}}}",
+        "frames:",
+        *([f"  head: {{size: {head}}}"] if head else []),
+        f"  size: {struct.size}",
+    ]
+    return write_whole(draft, struct, instrument, time, source, fields)
+
+
+def write_whole(
+    draft: Draft, struct: CStruct, instrument: str, time: TimeMember, source: list[str], fields: list[str]
+) -> str:
+    """Write a layout of one type with lines about its sources, and with its fields."""
+    title = write_flow((struct.comment or struct.name).rstrip("."))
+    origin = f"struct {struct.name} of {draft.types.header.path.name}"
+    lines = [
+        f"# From {origin}: {plural(struct.size, 'byte')}, as compilers for 64-bit machines make it.",
+        f"instrument: {instrument}",
+        f"title: {title}",
+        f"clock: {write_clock(time)}",
+        *source,
+        *draft.write_top(),
+        f'path: "{instrument}/{{year}}/{instrument}_{{year}}{{month:02}}{{day:02}}.h5"',
+        "types:",
+        f"  {struct.name}:",
+        f"    code: {struct.name}",
+        f"    title: {title}",
+        "    store: append",
+        f"    time: {write_time(time)}",
+        "    fields:",
+        *fields,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_clock(time: TimeMember) -> str:
+    """Write the clock by which a time counts; a guess is marked."""
+    epoch = time.epoch
+    scale = f", scale: {epoch.scale}" if epoch.scale != "utc" else ""
+    reason = "from the times of the sample" if time.counts else "nothing says from when on it counts"
+    guess = "" if epoch.said else f"  # a guess: {reason}"
+    return f"{{epoch: {epoch.date}T00:00:00, unit: {time.unit}{scale}}}{guess}"
+
+
+def write_time(time: TimeMember) -> str:
+    """Write which fields are the time of a record; a guess is marked."""
+    guess = "" if time.likely else "  # a guess: nothing says which field is the time"
+    if time.fraction:
+        return f"{{field: {time.name}, fraction: {time.fraction}, unit: {time.fraction_unit}}}{guess}"
+    return f"{time.name}{guess}"
+
+
+def write_flat_layout(types: HeaderTypes, struct: CStruct, instrument: str, time: TimeMember, order: str) -> str:
+    """Write a layout whose sources are decoded in Python; parameters as for :func:`write_struct_layout`."""
+    draft = Draft(types)
+    members = (replace(member, name=name) for name, _, member in list_flat(struct))
+    fields = [f"      - {write_flow(draft.describe_field(member))}" for member in members]
+    return write_whole(draft, struct, instrument, time, [f"# Sources are {order}-endian."], fields)
+
+
+def list_flat(struct: CStruct, prefix: str = "", offset: int = 0) -> list[tuple[str, int, CMember]]:
+    """List the members of a struct, and of structs in it, by the names and places that they have in the record.
+
+    Raises
+    ------
+    UsageError
+        It has bit fields or arrays of structs.
+    """
+    found = []
+    for member in struct.members:
+        name, place = f"{prefix}{member.name}", offset + member.offset
+        if member.bits or (member.type.struct and member.type.shape):
+            what = "bit fields" if member.bits else "arrays of structs"
+            raise UsageError(f"struct {struct.name} has {what}, which layouts have words for: leave out --python")
+        inner = member.type.struct
+        found += list_flat(inner, f"{name}_", place) if inner else [(name, place, member)]
+    return found
+
+
+@dataclass
+class Draft:
+    """The fields of a layout that is written, and what they refer to."""
+
+    types: HeaderTypes
+    constants: dict[str, int] = field(default_factory=dict)
+    values: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def write_top(self) -> Iterator[str]:
+        """Write the sections that fields refer to."""
+        if self.constants:
+            yield f"constants: {write_flow(self.constants)}"
+        if self.values:
+            yield "values:"
+            yield from (f"  {name}: {write_flow(each)}" for name, each in self.values.items())
+
+    def write_fields(self, struct: CStruct, depth: int, *, explicit: bool) -> Iterator[str]:
+        """Write the fields of a struct; if they are explicit, with the bytes that compilers leave between them."""
+        blanks, end = " " * depth, 0
+        for offset, size, members in group_members(struct):
+            if explicit and offset > end:
+                yield f"{blanks}- {{skip: {offset - end}}}"
+            end = offset + size
+            first = members[0]
+            if first.bits:
+                yield f"{blanks}- type: uint{8 * size}"
+                yield f"{blanks}  bits:"
+                yield from (f"{blanks}    - {write_flow(each)}" for each in self._list_bits(members, 8 * size))
+            elif first.type.struct:
+                yield f"{blanks}- name: {write_flow(first.name)}"
+                if first.type.shape:
+                    yield f"{blanks}  shape: {write_flow(self._find_shape(first.type))}"
+                yield f"{blanks}  fields:"
+                yield from self.write_fields(first.type.struct, depth + 4, explicit=explicit)
+            else:
+                yield f"{blanks}- {write_flow(self.describe_field(first))}"
+        if explicit and struct.size > end:
+            yield f"{blanks}- {{skip: {struct.size - end}}}"
+
+    def _list_bits(self, members: Iterable[CMember], whole: int) -> Iterator[dict[str, Any]]:
+        """List the parts of a number."""
+        used = 0
+        for each in members:
+            if each.first_bit > used:
+                yield {"bits": each.first_bit - used}
+            used = each.first_bit + each.bits
+            if not each.name:
+                yield {"bits": each.bits}
+                continue
+            kind = {"type": "signed"} if each.type.kind.startswith("int") else {}
+            yield {"name": each.name, "bits": each.bits, **kind, **self._explain(each)}
+        if used < whole:
+            yield {"bits": whole - used}
+
+    def describe_field(self, member: CMember) -> dict[str, Any]:
+        """Describe a field."""
+        kind = member.type
+        shape = self._find_shape(kind) or ([1] if kind.kind == "char" else [])
+        return {
+            "name": member.name,
+            "type": kind.kind,
+            **({"shape": shape} if shape else {}),
+            **({} if kind.kind == "char" else self._explain(member)),
+            **({"doc": member.comment} if kind.kind == "char" and member.comment else {}),
+        }
+
+    def _find_shape(self, kind: CType) -> list[int | str]:
+        """Find the shape of an array, with the names of constants."""
+        self.constants.update({name: number for number, name in kind.shape if name})
+        return [name or number for number, name in kind.shape]
+
+    def _explain(self, member: CMember) -> dict[str, Any]:
+        """Say what the header says of a number."""
+        said = read_meaning(member.comment, member.place)
+        enum = member.type.enum or self.types.enums.get(said.enum)
+        return {
+            **self._explain_values(enum, member.type.kind),
+            **explain_unit(said),
+            **({"missing": [said.missing]} if said.missing is not None and not member.bits else {}),
+            **({"doc": member.comment} if member.comment not in ("", said.unit, f"{said.scale} {said.unit}") else {}),
+        }
+
+    def _explain_values(self, enum: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 - CEnum or None
+        """Refer to the values of an enumeration."""
+        if enum is None or "int" not in kind:
+            return {}
+        values: dict[int, str] = {}
+        for name, value in enum.values.items():
+            values.setdefault(value, name)
+        if not enum.name:
+            return {"values": values}
+        self.values[enum.name] = values
+        return {"values": enum.name}
+
+
+def explain_unit(said: Meaning) -> dict[str, Any]:
+    """Say the unit of a number, or how it becomes a physical value."""
+    if said.scale and float(said.scale) != 1:
+        return {"physical": {"scale": float(said.scale), "unit": said.unit}}
+    return {"unit": said.unit} if said.unit else {}
+
+
+def group_members(struct: CStruct) -> Iterator[tuple[int, int, list[CMember]]]:
+    """Group bits of one number: yield offset, bytes and members of each group, and other members one by one.
+
+    Raises
+    ------
+    UsageError
+        Bits of numbers of different sizes share bytes, for which layouts have no word.
+    """
+    groups: list[list[CMember]] = []
+    for each in struct.members:
+        last = groups[-1][-1] if groups else None
+        if each.bits and last and last.bits and (last.offset, last.type.size) == (each.offset, each.type.size):
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    begins = [*(group[0].offset for group in groups[1:]), struct.size]
+    for group, following in zip(groups, begins, strict=True):
+        first = group[0]
+        size = min(first.type.size, following - first.offset) if first.bits else first.type.whole
+        if first.bits and 8 * size < group[-1].first_bit + group[-1].bits:
+            raise UsageError(
+                f"the bits of {group[-1].name} share bytes with a number of another size; layouts cannot say it"
+            )
+        yield first.offset, size, group
+
+
+def is_natural(struct: CStruct) -> bool:
+    """Return whether fields, aligned naturally, are where the struct has them."""
+    return find_natural(struct) is not None
+
+
+def find_natural(struct: CStruct) -> int | None:
+    """Find the alignment of a struct whose members are aligned naturally; None if they are not."""
+    end, widest = 0, 1
+    for offset, size, members in group_members(struct):
+        kind = members[0].type
+        alignment = find_natural(kind.struct) if kind.struct else size if members[0].bits else kind.size
+        if alignment is None or alignment not in (1, 2, 4, 8) or round_up(end, alignment) != offset:
+            return None
+        end, widest = offset + size, max(widest, alignment)
+    return widest if round_up(end, widest) == struct.size else None
+
+
+def write_flow(value: object) -> str:
+    """Write a value as YAML in one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
