@@ -26,11 +26,11 @@ from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
 from dayfile.model.batch import Source
 
-__all__ = ["NewPackage", "Wanted", "make_package", "write_package"]
+__all__ = ["NewPackage", "PackageRequest", "make_package", "write_package"]
 
 FIRST_TIME = np.datetime64("2024-05-01T00:00:00")
 STEP = 60
-SAMPLE_RECORDS = 200
+MADE_RECORDS = 200
 """Records of the source that is made where no sample is given: one a minute."""
 LARGEST_READ = 2**28
 LARGEST_SAMPLE = 2**18
@@ -38,7 +38,7 @@ LARGEST_SAMPLE = 2**18
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PackageRequest:
     """What a new package is made of.
 
     Parameters
@@ -71,7 +71,7 @@ class NewPackage:
     evidence: list[str]
 
 
-def make_package(wanted: Wanted) -> NewPackage:
+def make_package(wanted: PackageRequest) -> NewPackage:
     """Make the files of a package.
 
     Raises
@@ -150,7 +150,7 @@ class Described:
         return replace(self, time=time)
 
 
-def describe_header(wanted: Wanted) -> Described:
+def describe_header(wanted: PackageRequest) -> Described:
     """Describe the records of a struct of a header."""
     assert wanted.header is not None and wanted.struct is not None  # noqa: PT018, S101 - for mypy
     types = HeaderTypes.read(wanted.header)
@@ -158,10 +158,12 @@ def describe_header(wanted: Wanted) -> Described:
     return Described(types, struct, choose_time(struct, wanted.time))
 
 
-def describe_sample(wanted: Wanted, sample: bytes) -> Described:
+def describe_sample(wanted: PackageRequest, sample: bytes) -> Described:
     """Describe the records of a sample, of which only the time is known; without one, those of an example."""
     if wanted.sample is None:
-        return describe("records", [("second", "uint32", 1), ("counts", "uint16", 4)], "an example to be replaced")
+        return describe_parts(
+            "records", [("second", "uint32", 1), ("counts", "uint16", 4)], "an example to be replaced"
+        )
     found = guess_records(sample, wanted.sample.name)
     if not found:
         problem = "no length of records up to 4,096 bytes divides it and has plausible times in a field of 4 or 8 bytes"
@@ -173,10 +175,10 @@ def describe_sample(wanted: Wanted, sample: bytes) -> Described:
         ("time_count", best.kind, 1),
         ("after", "uint8", best.length - best.offset - size),
     ]
-    return describe("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
+    return describe_parts("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
 
 
-def describe(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
+def describe_parts(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
     """Describe records by name, type and number of their parts; the first that can be is the time."""
     members, offset = [], 0
     for number, (part, kind, count) in enumerate(parts, 1):
@@ -206,8 +208,8 @@ def cut_sample(sample: bytes, guess: Guess) -> bytes:
 def make_sample(struct: CStruct, time: TimeMember) -> bytes:
     """Make records that are zero except for their times, one a minute."""
     clock = make_clock(time.epoch.date, time.epoch.scale, time.unit)
-    content = np.zeros((SAMPLE_RECORDS, struct.size), np.uint8)
-    counts = [clock.number(FIRST_TIME + np.timedelta64(STEP * number, "s")) for number in range(SAMPLE_RECORDS)]
+    content = np.zeros((MADE_RECORDS, struct.size), np.uint8)
+    counts = [clock.number(FIRST_TIME + np.timedelta64(STEP * number, "s")) for number in range(MADE_RECORDS)]
     form = np.dtype(time.member.type.kind).newbyteorder("<")
     content[:, time.offset : time.offset + form.itemsize] = np.array(counts, form)[:, np.newaxis].view(np.uint8)
     return content.tobytes()
