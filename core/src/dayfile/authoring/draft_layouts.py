@@ -13,7 +13,7 @@ import yaml
 from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes, round_up
 from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
 from dayfile.errors import UsageError
-from dayfile.messages import suggest_near
+from dayfile.messages import plural, suggest_near
 
 __all__ = ["TimeMember", "choose_time", "list_flat", "list_times", "write_flat_layout", "write_struct_layout"]
 
@@ -163,7 +163,7 @@ def write_whole(
     title = write_flow((struct.comment or struct.name).rstrip("."))
     origin = f"struct {struct.name} of {draft.types.header.path.name}"
     lines = [
-        f"# From {origin}: {struct.size} bytes, as compilers for 64-bit machines make it.",
+        f"# From {origin}: {plural(struct.size, 'byte')}, as compilers for 64-bit machines make it.",
         f"instrument: {instrument}",
         f"title: {title}",
         f"clock: {write_clock(time)}",

@@ -24,6 +24,7 @@ from dayfile.authoring.preprocessing import CHeader
 from dayfile.authoring.remarks import Epoch
 from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
+from dayfile.messages import plural
 from dayfile.model.batch import Source
 
 __all__ = ["NewPackage", "PackageRequest", "make_package", "write_package"]
@@ -137,7 +138,7 @@ class Described:
         """Guess byte order and clock of a sample; UsageError if its times make no sense."""
         found = guess_order(sample, name, self.struct.size, self.time)
         if not found:
-            problem = f"in records of {self.struct.size} bytes, {self.time.name} is no plausible time"
+            problem = f"{self.time.name} is no plausible time in records of {plural(self.struct.size, 'byte')}"
             raise UsageError(f"{problem}; say the field with --time, or compare the struct with the sample", where=name)
         return found[0]
 
