@@ -8,6 +8,7 @@ from dayfile.errors import LayoutError
 from dayfile.layouts.document import Document
 from dayfile.layouts.line_words import CarryLineWords, LinesWords, compile_carried_line, compile_lines
 from dayfile.layouts.validation import validate_words
+from dayfile.lines.line_checksums import LineChecksum
 from dayfile.lines.lines import LineForm
 
 
@@ -28,6 +29,13 @@ def compile_text(text):
     [
         ("columns: [date, time, adc]", LineForm(("date", "time", "adc"))),
         ("{columns: header, separator: ';'}", LineForm(None, separator=";")),
+        ("columns: {a: 8, b: 2, ...}", LineForm(("a", "b", "..."), widths=(8, 2))),
+        ("{columns: [a, ...], skip: 2}", LineForm(("a", "..."), skipped=(0, 1))),
+        ("{columns: header, skip: [1, 3]}", LineForm(None, skipped=(0, 2))),
+        (
+            '{columns: [a], checksum: {kind: xor, from: "$", to: "*"}}',
+            LineForm(("a",), checksum=LineChecksum("xor", "$", "*")),
+        ),
         ('{columns: [a], separator: "\\t", comment: ["#", "%"]}', LineForm(("a",), "columns", "\t", ("#", "%"))),
         ("{form: json, longest: 200}", LineForm((), "json", longest=200)),
         ("{form: pairs, comment: '', encoding: latin-1}", LineForm((), "pairs", "", (), "latin-1")),
@@ -82,6 +90,26 @@ def test_words_say_how_lines_are_records(text, form):
         ("{colums: [a]}", "muon.yaml:1:2: colums: unknown key 'colums'; did you mean 'columns'?"),
         ("{columns: [a], form: xml}", "muon.yaml:1:22: form: 'xml' must be 'columns', 'json' or 'pairs'"),
         ("{columns: [a], longest: 0}", "muon.yaml:1:25: longest: 0: input should be greater than or equal to 1"),
+        ("columns: {a: 8, b: 0}", "muon.yaml:1:20: columns.b: give the bytes of this part, as {b: 8}"),
+        ("columns: {a: 8, ...: 2}", "muon.yaml:1:22: columns....: '...' has no width; leave it out"),
+        ("columns: [..., a]", "muon.yaml:1:11: columns[0]: '...' stands for further parts, and is the last"),
+        ("columns: [...]", "muon.yaml:1:10: columns: 'columns' must name the parts of a line"),
+        ("columns: head", "muon.yaml:1:10: columns: 'head' must be 'header'"),
+        (
+            "{columns: {a: 8}, separator: ','}",
+            "muon.yaml:1:30: separator: parts of fixed width have no separator; leave it out",
+        ),
+        ("{form: json, decimal: ','}", "muon.yaml:1:23: decimal: numbers in JSON have a point; leave it out"),
+        ("{columns: [a], skip: -1}", "muon.yaml:1:22: skip: -1 must be a number of lines, 0 to 10000"),
+        ("{columns: [a], skip: [0]}", "muon.yaml:1:23: skip[0]: 0 is not the number of a line, 1 to 10000"),
+        (
+            "{columns: [a], checksum: {kind: xor, to: '**'}}",
+            "muon.yaml:1:42: checksum.to: '**' must be one character that is no digit and no blank, such as '*'",
+        ),
+        (
+            "{columns: [a], checksum: {kind: xor, from: a, to: '*'}}",
+            "muon.yaml:1:44: checksum.from: 'a' must be one character that is no digit and no blank, such as '*'",
+        ),
         ("columns:", "muon.yaml:1:9: columns: the value is missing; write one, or leave the word out"),
     ],
 )

@@ -60,7 +60,7 @@ def find_lines_simply(content, form):
         line = content[begin : len(content) if end < 0 else end]
         text = line.removesuffix(b"\r")
         if len(text) > form.longest:
-            rejected.append((begin, form.longest, f"line {number}: longer than {form.longest} bytes"))
+            rejected.append((begin, form.longest, f"line {number + 1}: longer than {form.longest} bytes"))
         elif text.startswith(b"# Device: ") and text[9:].strip(b" \t"):
             device = text[9:].strip(b" \t")
         elif text.strip(b" \t") and not text.startswith(b"#"):
@@ -285,7 +285,7 @@ def test_the_first_line_has_the_names_and_is_left_out_where_it_comes_again():
     content = b"# a logger\nevent,adc\n1,2.5\nevent,adc\n2,3\n"
     rows, wrong = read_rows(content, [15, 9], LineForm(None, separator=","), [TextColumn("adc", "float64")])
     assert ([number for number, _ in rows], wrong) == ([2, 4], {})
-    with pytest.raises(SourceError, match="line 0 has the name 'a' of a column twice"):
+    with pytest.raises(SourceError, match="line 1 has the name 'a' of a column twice"):
         read_rows(b"a a\n", (), LineForm(None), [])
 
 

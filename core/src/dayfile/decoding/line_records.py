@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dayfile.decoding.plan import Plan, RecordForm, RecordKind
+from dayfile.decoding.plan import Plan, RecordForm, RecordKind, name_typed
 from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Stream
 from dayfile.framing.shapes import Stretches
 from dayfile.lines.carried_lines import CarriedLine
@@ -41,8 +41,6 @@ class LineRecords:
         Names of values by which types are told apart.
     forms : tuple of CarriedLine
         How lines are written that carry values.
-    told : dict of str to tuple of str
-        Names of values that lines of a type tell for others, by type.
     preamble : sequence of bytes
         The lines at the begin of the source on which all others depend.
     """
@@ -52,7 +50,6 @@ class LineRecords:
     carried: Mapping[str, Texts]
     asked: tuple[str, ...]
     forms: tuple[CarriedLine, ...] = ()
-    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     preamble: Sequence[bytes] = ()
 
     def make_head(self, place: int) -> bytes:
@@ -64,11 +61,6 @@ class LineRecords:
             if len(told) == len(form.names):
                 lines.append(form.write(told))
         return b"".join(line + b"\n" for line in lines)
-
-    @cached_property
-    def awaited(self) -> set[str]:
-        """Return the names of values that lines of any type tell for others."""
-        return {name for names in self.told.values() for name in names}
 
     @cached_property
     def texts(self) -> Columns:
@@ -91,14 +83,14 @@ class LineRecords:
         parts = self.parts if len(places) == len(self.parts) else self.parts.select(places)
         if kind.line is not None and isinstance(parts, ColumnParts):
             parts = parts.rename(kind.line.columns or (), kind.line.widths)
-        own = [column for column in kind.columns if column.name not in values]
-        columns, wrong = parts.read(own)
+        columns, wrong = parts.read([column for column in kind.columns if column.name not in self.carried])
         for column in kind.columns:
             if column.name in self.carried:
                 columns[column.name] = read_texts(column, self.carried[column.name].select(places), wrong)
-        told = self.told.get(kind.data_type.type, ())
-        for name in (*(kind.making.names if kind.making else ()), *kind.data_type.placement.node.keys, *told):
-            if name not in values and (name in told or name not in self.awaited):
+        for name in kind.texts:
+            if name in columns:
+                columns[name_typed(name)] = columns.pop(name)
+            if name not in values:
                 columns[name] = parts.texts(name).as_array()
         return StructValues(columns), wrong
 
@@ -110,10 +102,6 @@ def read_line_blocks(
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
     reader, stream = LineReader(plan.lines.form, plan.lines.carried), Stream(source, start)
-    told = {
-        kind.data_type.type: tuple(each.name for each in plan.carried if kind.data_type.type in each.types)
-        for kind in plan.kinds
-    }
     offset, content, wanted = start, b"", size
     while offset < source.size:
         content += stream.read(wanted - len(content))
@@ -125,7 +113,7 @@ def read_line_blocks(
         )
         block = FramedBlock(offset, lines.frames, rejected, between, Stretches.collect(()))
         preamble = reader.write_preamble()
-        yield block, LineRecords(read.parts, read.wrong, lines.carried, asked, plan.lines.carried, told, preamble)
+        yield block, LineRecords(read.parts, read.wrong, lines.carried, asked, plan.lines.carried, preamble)
         wanted = size if lines.used else 2 * wanted
         content = content[lines.used :]
         offset = source.size if last else offset + lines.used

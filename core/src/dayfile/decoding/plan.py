@@ -22,7 +22,12 @@ from dayfile.stages.parts import StructPart
 from dayfile.stages.structs import StructValues
 from dayfile.timing.times import Making, Moments
 
-__all__ = ["Carried", "FrameReading", "Framing", "LinePlan", "Plan", "RecordForm", "RecordKind"]
+__all__ = ["Carried", "FrameReading", "Framing", "LinePlan", "Plan", "RecordForm", "RecordKind", "name_typed"]
+
+
+def name_typed(name: str) -> str:
+    """Name the values of a field, where the same values are needed as they are written, too."""
+    return f"{name} of its type"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,8 @@ class RecordKind:
         What the parts of lines are read as.
     line : LineForm, optional
         Which parts its lines have, if others than those of all.
+    texts : tuple of str
+        Names of values in lines of which times and keys are made, or that hold for other lines: as they are written.
     """
 
     data_type: DataType
@@ -70,6 +77,7 @@ class RecordKind:
     call: Callable[..., Any] | None = None
     columns: tuple[TextColumn, ...] = ()
     line: LineForm | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ def fill_field(cells: npt.NDArray[Any], field: Field, column: npt.NDArray[Any], 
             np.asarray(bad.reshape(len(bad), -1).any(axis=1), bool),
             lambda row: describe_misfit(field, column[row]),
         )
-        column = np.where(bad, np.zeros((), column.dtype), column)
+        cells[...] = np.zeros((), cells.dtype)
+        cells[~bad] = column[~bad]
+        return
     cells[...] = column
 
 

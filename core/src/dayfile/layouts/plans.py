@@ -8,7 +8,7 @@ from typing import Any
 
 from dayfile.decoding.calls import CalledTimes
 from dayfile.decoding.firsts import FirstTime
-from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind
+from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKind, name_typed
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
@@ -154,20 +154,36 @@ def compile_kind(data_type: DataType, words: LayoutWords, document: Document, ca
     if type_words.columns is not None and not has_lines(words):
         document.fail((*path, "columns"), "only lines of text ('frames: lines') have columns")
     rows = is_row_of_another(data_type.type, words) or data_type.type == head
+    names = {field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_}
+    making = compile_time(type_words, document, path, call)
+    texts = tuple(list_texts(data_type, making, words)) if has_lines(words) else ()
+    for field in data_type.fields if texts else ():
+        if (name := names.get(field.name, field.name)) in texts and field.name != data_type.time:
+            names[field.name] = name_typed(name)
     return RecordKind(
         data_type=data_type,
         forms=() if rows else tuple(compile_forms(type_words, words, document, path)),
-        names={field.name: field.from_ for _, field in list_stored_fields(type_words.fields, ()) if field.from_},
-        making=compile_time(type_words, document, path, call),
+        names=names,
+        making=making,
         call=call(type_words.call, (*path, "call")) if type_words.call else None,
         columns=tuple(list_text_columns(data_type, words, type_words)) if has_lines(words) else (),
         line=compile_own_line(type_words, words, document, (*path, "columns")),
+        texts=texts,
     )
 
 
 def has_lines(words: LayoutWords) -> bool:
     """Return whether sources are lines of text."""
     return words.frames is not None and words.frames.lines is not None
+
+
+def list_texts(data_type: DataType, making: Making | None, words: LayoutWords) -> Iterator[str]:
+    """List the values in lines of a type that are needed as they are written."""
+    own = data_type.type
+    for name in dict.fromkeys((*(making.names if making else ()), *data_type.placement.node.keys, *words.carry)):
+        carried = words.carry.get(name)
+        if carried is None or own in carried.of or carried.line is not None:
+            yield name
 
 
 def compile_own_line(type_words: TypeWords, words: LayoutWords, document: Document, path: Path) -> LineForm | None:

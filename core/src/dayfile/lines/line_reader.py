@@ -156,7 +156,7 @@ class LineReader:
         texts = Texts(lines.frames.block, lines.frames.starts, lines.frames.lengths)
         if self.names is None and len(texts):
             self.header = texts[0] or b""
-            self.names = self._parse_header(self.header, int(lines.numbers[0]))
+            self.names = self._parse_header(self.header, int(lines.numbers[0]) + 1)
         rows = np.flatnonzero(lines.frames.lengths == len(self.header))
         first = self.header[:1]
         rows = rows[lines.frames.block[lines.frames.starts[rows]] == ord(first)] if first else rows[:0]

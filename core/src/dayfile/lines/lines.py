@@ -169,7 +169,7 @@ class LineSplitter:
     def _reject(self, number: int, start: int, end: int, rejected: list[Stretch], between: list[Stretch]) -> None:
         """Reject a line that is too long: its beginning, which is as long as a line may be; the rest is skipped."""
         longest = self.form.longest
-        rejected.append(Stretch(start, longest, f"line {number}: longer than {plural(longest, 'byte')}"))
+        rejected.append(Stretch(start, longest, f"line {number + 1}: longer than {plural(longest, 'byte')}"))
         between.append(Stretch(start + longest, end - start - longest))
 
     def _gather(
