@@ -29,7 +29,7 @@ from dayfile.model.batch import Source
 
 __all__ = ["NewPackage", "PackageRequest", "make_package", "write_package"]
 
-FIRST_TIME = np.datetime64("2024-05-01T00:00:00")
+EXAMPLE_TIME = np.datetime64("2024-05-01T00:00:00")
 STEP = 60
 MADE_RECORDS = 200
 """Records of the source that is made where no sample is given: one a minute."""
@@ -210,7 +210,7 @@ def make_sample(struct: CStruct, time: TimeMember) -> bytes:
     """Make records that are zero except for their times, one a minute."""
     clock = make_clock(time.epoch.date, time.epoch.scale, time.unit)
     content = np.zeros((MADE_RECORDS, struct.size), np.uint8)
-    counts = [clock.number(FIRST_TIME + np.timedelta64(STEP * number, "s")) for number in range(MADE_RECORDS)]
+    counts = [clock.number(EXAMPLE_TIME + np.timedelta64(STEP * number, "s")) for number in range(MADE_RECORDS)]
     form = np.dtype(time.member.type.kind).newbyteorder("<")
     content[:, time.offset : time.offset + form.itemsize] = np.array(counts, form)[:, np.newaxis].view(np.uint8)
     return content.tobytes()
