@@ -17,7 +17,7 @@ import yaml
 from dayfile.framing.checksums import FRAME_CHECKSUMS
 from plain_frames import find_gaps
 from plain_structs import FLOATS, Layout, Place, read_entries
-from plain_times import LostError, make_time
+from plain_times import LostError, check_stored_time, make_time
 
 PACKET = {"version": 3, "packet_type": 1, "secondary_header": 1, "apid": 11}
 PACKET |= {"sequence_flags": 2, "sequence_count": 14, "packet_length": 16}
@@ -266,6 +266,7 @@ def assemble(layout, name, scope):
             record[field_name] = fit(scope[source], kind, shape)
         else:
             record[field_name] = fit(b"" if kind == "char" else default, kind, shape)
+    check_stored_time(words.get("clock") or layout.words["clock"], words, record)
     keys = {}
     for key in re.findall(r"\{(\w+)\}", layout.words.get("node", "/{type}")):
         if key != "type":

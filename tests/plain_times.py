@@ -112,6 +112,18 @@ def make_time(layout, words, scope, stored):
     return total
 
 
+def check_stored_time(clock, words, record):
+    """Refuse a stored time that is a mark for no time, or in no year that a time can be in."""
+    said = words["time"]
+    name = said if isinstance(said, str) else said.get("field")
+    if name is None:
+        return
+    moment = since_1970(clock["epoch"]) + record[name] * UNITS[clock.get("unit", "s")]
+    outside = not since_1970("1900-01-01") <= moment < since_1970("2262-01-01")
+    if outside or record[name] in clock.get("undefined", ()):
+        raise LostError("no time")
+
+
 def read_date(parts, scope):
     """A date and time of day in parts."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dayfile.authoring.preprocessing import CHeader, read_c_header
+from dayfile.authoring.preprocessing import CHeader, preprocess
 from dayfile.errors import UsageError
 from dayfile.handover.columns import import_extra
 from dayfile.messages import suggest_near
@@ -164,7 +164,7 @@ class HeaderTypes:
         UsageError
             It cannot be read, or is not C as far as it is understood; MissingExtraError without pycparser.
         """
-        types = cls(read_c_header(path))
+        types = cls(preprocess(path))
         known = "".join(f"typedef int {name};" for name in FIXED)
         types._walk(parse_c(known, types.header))
         for name, body in types.header.constants.items():
@@ -230,7 +230,7 @@ class HeaderTypes:
 
     def _lay_out(self, node: Any, name: str) -> CStruct:  # noqa: ANN401
         """Find the offsets of a struct's members, as a compiler does."""
-        line = find_source_line(node)
+        line = find_declaration(node)
         most = 1 if line in self.header.packed else self.header.packs[min(line, len(self.header.packs)) - 1] or 16
         members: list[CMember] = []
         bit, widest = 0, 1  # the first free bit, and the alignment so far
@@ -252,13 +252,13 @@ class HeaderTypes:
                         each, f"the bits of {each.name or 'a member'} are in two numbers; layouts have no word for it"
                     )
                 begin = bit // unit * unit
-                place_of = (begin // 8, find_source_line(each))
+                place_of = (begin // 8, find_declaration(each))
                 members.append(CMember(each.name or "", kind, *place_of, comment, place, width, bit - begin))
                 bit += width
                 widest = max(widest, alignment if each.name else 1)
                 continue
             offset = round_up(-(-bit // 8), alignment)
-            members.append(CMember(each.name, kind, offset, find_source_line(each), comment, place))
+            members.append(CMember(each.name, kind, offset, find_declaration(each), comment, place))
             bit, widest = 8 * (offset + kind.whole), max(widest, alignment)
         if not members:
             self._fail(node, f"struct {name} has no members")
@@ -277,13 +277,13 @@ class HeaderTypes:
 
     def _describe(self, node: Any, members: Any) -> tuple[str, tuple[int, int]]:  # noqa: ANN401
         """Find the comment of a member, and its place among those declared in its line."""
-        line, comment = find_source_line(node), self._find_comment(node)
-        beside = [each for each in members if find_source_line(each) == line and self._find_comment(each) == comment]
+        line, comment = find_declaration(node), self._find_comment(node)
+        beside = [each for each in members if find_declaration(each) == line and self._find_comment(each) == comment]
         return comment, (beside.index(node), len(beside))
 
     def _find_comment(self, node: Any) -> str:  # noqa: ANN401
         """Find the comment of a member; bits without a name have no place, and none."""
-        return self.header.find_comment(find_source_line(node), node.coord.column) if node.coord else ""
+        return self.header.find_comment(find_declaration(node), node.coord.column) if node.coord else ""
 
     def _resolve(self, node: Any) -> CType:  # noqa: ANN401
         """Find what type a declaration has."""
@@ -349,7 +349,7 @@ class HeaderTypes:
 
     def _fail(self, node: Any, message: str) -> NoReturn:  # noqa: ANN401
         """Refuse something at its line."""
-        raise UsageError(message, where=f"{self.header.path}:{find_source_line(node)}")
+        raise UsageError(message, where=f"{self.header.path}:{find_declaration(node)}")
 
 
 def round_up(number: int, step: int) -> int:
@@ -375,7 +375,7 @@ def parse_c(first: str, header: CHeader) -> Any:  # noqa: ANN401 - of pycparser
         raise UsageError(f"this is not C as far as it is understood: {message or error}", where=place) from error
 
 
-def find_source_line(node: Any) -> int:  # noqa: ANN401 - of pycparser
+def find_declaration(node: Any) -> int:  # noqa: ANN401 - of pycparser
     """Find the line of the header in which something is declared; the first one is not the header's."""
     while node.coord is None and hasattr(node, "type"):
         node = node.type

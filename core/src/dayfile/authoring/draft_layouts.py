@@ -17,7 +17,7 @@ from dayfile.messages import plural, suggest_near
 
 __all__ = ["TimeMember", "choose_time", "list_flat", "list_times", "write_flat_layout", "write_struct_layout"]
 
-NAMES_OF_TIMES = re.compile(
+TIME_WORDING = re.compile(
     r"(?:^|_)(?:unix|utc|gps|posix)?_?(?:time|times?tamp|stamp|secs?|seconds?|epoch|t)(?:_?(?:s|sec|ms|us|ns))?$"
 )
 FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
@@ -74,7 +74,7 @@ def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[s
         if kind.struct:
             yield from list_times(kind.struct, f"{name}_", offset + member.offset, (member.comment, *above))
         elif kind.kind in COUNTING and not kind.enum:
-            likely = bool(NAMES_OF_TIMES.search(member.name.lower())) or "since" in member.comment
+            likely = bool(TIME_WORDING.search(member.name.lower())) or "since" in member.comment
             fraction, unit = find_fraction(struct, member)
             epoch = find_epoch([member.comment, *above])
             yield TimeMember(

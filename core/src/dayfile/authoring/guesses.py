@@ -131,7 +131,7 @@ def guess_records(content: bytes, name: str) -> list[Guess]:
 
     The shortest length counts at which a field holds plausible times that do not go back.
     """
-    for length in guess_lengths(len(content)):
+    for length in list_lengths(len(content)):
         found = [
             guess
             for kind in TRIED
@@ -145,7 +145,7 @@ def guess_records(content: bytes, name: str) -> list[Guess]:
     return []
 
 
-def guess_lengths(size: int) -> Iterator[int]:
+def list_lengths(size: int) -> Iterator[int]:
     """Find the lengths of records that a sample can have: those that divide its size."""
     return (length for length in range(4, min(LONGEST_RECORD, size // FEWEST_UNKNOWN) + 1) if size % length == 0)
 

@@ -27,11 +27,11 @@ from dayfile.formats.compressed import unfold
 from dayfile.messages import plural
 from dayfile.model.batch import Source
 
-__all__ = ["NewPackage", "WantedPackage", "make_package", "write_package"]
+__all__ = ["NewPackage", "PackageRequest", "make_package", "write_package"]
 
 EXAMPLE_TIME = np.datetime64("2024-05-01T00:00:00")
 STEP = 60
-EXAMPLE_RECORDS = 200
+MADE_RECORDS = 200
 """Records of the source that is made where no sample is given: one a minute."""
 LARGEST_READ = 2**28
 LARGEST_SAMPLE = 2**18
@@ -39,7 +39,7 @@ LARGEST_SAMPLE = 2**18
 
 
 @dataclass(frozen=True)
-class WantedPackage:
+class PackageRequest:
     """What a new package is made of.
 
     Parameters
@@ -72,7 +72,7 @@ class NewPackage:
     evidence: list[str]
 
 
-def make_package(wanted: WantedPackage) -> NewPackage:
+def make_package(wanted: PackageRequest) -> NewPackage:
     """Make the files of a package.
 
     Raises
@@ -138,7 +138,7 @@ class Described:
         """Guess byte order and clock of a sample; UsageError if its times make no sense."""
         found = guess_order(sample, name, self.struct.size, self.time)
         if not found:
-            problem = f"in records of {plural(self.struct.size, 'byte')}, {self.time.name} is no plausible time"
+            problem = f"{self.time.name} is no plausible time in records of {plural(self.struct.size, 'byte')}"
             raise UsageError(f"{problem}; say the field with --time, or compare the struct with the sample", where=name)
         return found[0]
 
@@ -151,7 +151,7 @@ class Described:
         return replace(self, time=time)
 
 
-def describe_header(wanted: WantedPackage) -> Described:
+def describe_header(wanted: PackageRequest) -> Described:
     """Describe the records of a struct of a header."""
     assert wanted.header is not None and wanted.struct is not None  # noqa: PT018, S101 - for mypy
     types = HeaderTypes.read(wanted.header)
@@ -159,10 +159,10 @@ def describe_header(wanted: WantedPackage) -> Described:
     return Described(types, struct, choose_time(struct, wanted.time))
 
 
-def describe_sample(wanted: WantedPackage, sample: bytes) -> Described:
+def describe_sample(wanted: PackageRequest, sample: bytes) -> Described:
     """Describe the records of a sample, of which only the time is known; without one, those of an example."""
     if wanted.sample is None:
-        return describe_records_of(
+        return describe_parts(
             "records", [("second", "uint32", 1), ("counts", "uint16", 4)], "an example to be replaced"
         )
     found = guess_records(sample, wanted.sample.name)
@@ -176,10 +176,10 @@ def describe_sample(wanted: WantedPackage, sample: bytes) -> Described:
         ("time_count", best.kind, 1),
         ("after", "uint8", best.length - best.offset - size),
     ]
-    return describe_records_of("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
+    return describe_parts("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
 
 
-def describe_records_of(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
+def describe_parts(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
     """Describe records by name, type and number of their parts; the first that can be is the time."""
     members, offset = [], 0
     for number, (part, kind, count) in enumerate(parts, 1):
@@ -209,8 +209,8 @@ def cut_sample(sample: bytes, guess: Guess) -> bytes:
 def make_sample(struct: CStruct, time: TimeMember) -> bytes:
     """Make records that are zero except for their times, one a minute."""
     clock = make_clock(time.epoch.date, time.epoch.scale, time.unit)
-    content = np.zeros((EXAMPLE_RECORDS, struct.size), np.uint8)
-    counts = [clock.number(EXAMPLE_TIME + np.timedelta64(STEP * number, "s")) for number in range(EXAMPLE_RECORDS)]
+    content = np.zeros((MADE_RECORDS, struct.size), np.uint8)
+    counts = [clock.number(EXAMPLE_TIME + np.timedelta64(STEP * number, "s")) for number in range(MADE_RECORDS)]
     form = np.dtype(time.member.type.kind).newbyteorder("<")
     content[:, time.offset : time.offset + form.itemsize] = np.array(counts, form)[:, np.newaxis].view(np.uint8)
     return content.tobytes()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dayfile.errors import UsageError
 
-__all__ = ["CHeader", "Comment", "read_c_header"]
+__all__ = ["CHeader", "Comment", "preprocess"]
 
 PIECES = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 DIRECTIVE = re.compile(r"\s*#\s*(?P<word>\w*)\s*(?P<rest>.*)")
@@ -18,7 +18,7 @@ ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?P<what>[^()]*(?:\([^()]*\))?[^()]
 KEYWORD = re.compile(r"\b(?:struct|union)\b\s*\w*\s*$")
 SUFFIXED = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
 NUMERIC = re.compile(r"[\w\s+*/%()<>&|~^-]*\d[\w\s+*/%()<>&|~^-]*")
-C_IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*\b")
+C_NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 DECORATION = re.compile(r"^\s*(?:/\*+[!<]*|//+[!<]*|\*+(?!/))?\s?|\s*\**\*/\s*$")
 MOST_MACROS = 20
 """How often names of macros are replaced in what they stand for."""
@@ -94,7 +94,7 @@ class CHeader:
         return next((each.text for each in self.comments if each.last == line - 1 and each.alone), "")
 
 
-def read_c_header(path: Path) -> CHeader:
+def preprocess(path: Path) -> CHeader:
     """Read a C header.
 
     Raises
@@ -217,7 +217,7 @@ def define(rest: str, texts: dict[str, str], functions: set[str], header: CHeade
     if found is None:
         return
     name, body = found["name"], SUFFIXED.sub(r"\1", found["body"].strip())
-    names = set(C_IDENTIFIER.findall(body))
+    names = set(C_NAME.findall(body))
     if found["arguments"]:
         functions.add(name)
     elif body and names <= header.constants.keys() and (NUMERIC.fullmatch(body) or names):
@@ -229,11 +229,11 @@ def define(rest: str, texts: dict[str, str], functions: set[str], header: CHeade
 def replace_macros(line: str, texts: dict[str, str], functions: set[str], header: CHeader, number: int) -> str:
     """Replace the names of macros that are not numbers."""
     for _ in range(MOST_MACROS):
-        replaced = C_IDENTIFIER.sub(lambda found: texts.get(found[0], found[0]), line)
+        replaced = C_NAME.sub(lambda found: texts.get(found[0], found[0]), line)
         if replaced == line:
             break
         line = replaced
-    for name in C_IDENTIFIER.findall(line):
+    for name in C_NAME.findall(line):
         if name in functions:
             raise UsageError(
                 f"the macro {name} has arguments; write what it stands for", where=f"{header.path}:{number}"

@@ -29,7 +29,7 @@ jobs:
       - run: dayfile plugins doctor
       - run: pytest
 """
-PYPROJECT_TEXT = """\
+PROJECT_FILE = """\
 [build-system]
 requires = ["hatchling>=1.27"]
 build-backend = "hatchling.build"
@@ -188,7 +188,7 @@ def write_project(name: str, version: str) -> str:
     """Write ``pyproject.toml``, for the version of dayfile that made it and those that are compatible."""
     major, minor = (int(part) for part in version.split(".")[:2])
     following = f"{major}.{minor + 1}" if major == 0 else f"{major + 1}"
-    return PYPROJECT_TEXT.format(name=name, dashed=name.replace("_", "-"), least=f"{major}.{minor}", next=following)
+    return PROJECT_FILE.format(name=name, dashed=name.replace("_", "-"), least=f"{major}.{minor}", next=following)
 
 
 def write_readme(name: str, source: str, type_name: str, evidence: Sequence[str]) -> str:

@@ -39,9 +39,9 @@ def new(
     With a sample and no header, the length of records and the field with the time are guessed too. What is guessed is
     printed with the evidence, and marked in the layout.
     """
-    from dayfile.authoring.packages import WantedPackage, make_package, write_package
+    from dayfile.authoring.packages import PackageRequest, make_package, write_package
 
-    package = make_package(WantedPackage(name, header, struct, sample, time, python))
+    package = make_package(PackageRequest(name, header, struct, sample, time, python))
     target = directory or Path(f"dayfile-{name.replace('_', '-')}")
     write_package(package, target)
     for line in package.evidence:

@@ -27,7 +27,7 @@ __all__ = ["NO_TYPE", "SourceDecoding"]
 
 FRAME_SIZE = "frame_size"
 """Name of the size of a frame, in conditions and sums."""
-NO_TYPE = "?"
+NO_TYPE = "unknown"
 """Code of records of no type."""
 
 

@@ -40,7 +40,7 @@ def name_columns(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
     return "widths" if isinstance(value, dict) else "header" if isinstance(value, str) else "names"
 
 
-ColumnNames = Annotated[
+LineColumns = Annotated[
     Annotated[Literal["header"], Tag("header")]
     | Annotated[tuple[str, ...], Tag("names")]
     | Annotated[dict[str, StrictInt | None], Tag("widths")],
@@ -67,7 +67,7 @@ class LineChecksumWords(Words):
 class LinesWords(Words):
     """How lines of text are records."""
 
-    columns: ColumnNames | None = Field(
+    columns: LineColumns | None = Field(
         None,
         description="names of the parts of a line, in order, or {name: 8} with the bytes of each; '...' at the end "
         "stands for any further parts. 'header': the first line that is no comment has them",
@@ -101,9 +101,17 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
         if getattr(words, word) is None:
             document.fail((*path, word), EMPTY)
     check_encoding(words.encoding, document, (*path, "encoding"))
-    separator = compile_separator(words, document, path)
-    if words.form != "columns" and words.columns is not None:
-        document.fail((*path, "columns"), f"lines of form {words.form} have their names in each line; leave it out")
+    separator = "" if words.separator == BLANK else words.separator
+    if separator and separator not in SEPARATORS:
+        document.fail(
+            (*path, "separator"),
+            f"{separator!r} must be 'blanks', or one character that is in no number and no quote, such as ','",
+        )
+    if not words.separator:
+        document.fail((*path, "separator"), "'' must be 'blanks', or one character such as ','")
+    check_form(words, document, path)
+    if words.form == "pairs" and separator == "=":
+        document.fail((*path, "separator"), "'=' is between the name and the value of a pair")
     comments = (words.comment,) if isinstance(words.comment, str) else words.comment
     for comment in comments:
         check_text(comment, words.encoding, document, (*path, "comment"))
@@ -113,11 +121,6 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
         document.fail(path, "'columns' must name the parts of a line")
     if words.columns is not None:
         columns = None if words.columns == FIRST_LINE else check_columns(words.columns, document, (*path, "columns"))
-    widths = list_widths(words.columns)
-    if widths and "separator" in words.model_fields_set:
-        document.fail((*path, "separator"), "parts of fixed width have no separator; leave it out")
-    if words.form == "json" and words.decimal != ".":
-        document.fail((*path, "decimal"), "numbers in JSON have a point; leave it out")
     return LineForm(
         columns,
         words.form,
@@ -125,27 +128,22 @@ def compile_lines(words: LinesWords, document: Document, path: Path) -> LineForm
         comments,
         words.encoding,
         words.longest,
-        widths,
+        list_widths(words.columns),
         compile_skip(words.skip, document, (*path, "skip")),
         compile_checksum(words.checksum, document, (*path, "checksum")) if words.checksum else None,
     )
 
 
-def compile_separator(words: LinesWords, document: Document, path: Path) -> str:
-    """Compile what is between the parts of a line: empty for blanks."""
-    separator = "" if words.separator == BLANK else words.separator
-    if separator and separator not in SEPARATORS:
-        document.fail(
-            (*path, "separator"),
-            f"{separator!r} must be 'blanks', or one character that is in no number and no quote, such as ','",
-        )
-    if not words.separator:
-        document.fail((*path, "separator"), "'' must be 'blanks', or one character such as ','")
+def check_form(words: LinesWords, document: Document, path: Path) -> None:
+    """Refuse words that mean nothing with the form of the lines."""
+    if words.form != "columns" and words.columns is not None:
+        document.fail((*path, "columns"), f"lines of form {words.form} have their names in each line; leave it out")
     if words.form == "json" and "separator" in words.model_fields_set:
         document.fail((*path, "separator"), "lines of form json have no separator; leave it out")
-    if words.form == "pairs" and separator == "=":
-        document.fail((*path, "separator"), "'=' is between the name and the value of a pair")
-    return separator
+    if isinstance(words.columns, Mapping) and "separator" in words.model_fields_set:
+        document.fail((*path, "separator"), "parts of fixed width have no separator; leave it out")
+    if words.form == "json" and words.decimal != ".":
+        document.fail((*path, "decimal"), "numbers in JSON have a point; leave it out")
 
 
 def check_columns(words: Sequence[str] | Mapping[str, int | None], document: Document, path: Path) -> tuple[str, ...]:
