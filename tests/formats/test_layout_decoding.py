@@ -222,3 +222,33 @@ def test_what_a_program_puts_is_a_source_that_the_layout_reads(tmp_path):
     assert archive.read("rates.rate").array.tobytes() == records.tobytes()
     name, content = Instrument(PLAIN, "rates.yaml").encode(data_type, records)
     assert (name, len(content)) == ("Rate.rates", 3 * 16)
+
+
+def test_a_key_has_no_blanks_that_fill_up_its_text():
+    fortran = """
+instrument: riometer
+title: Riometer of a test
+clock: {epoch: 1970-01-01T00:00:00}
+structs: {byte_order: little, alignment: packed}
+match: {name: "*.dat"}
+frames: {fortran: 4, head: {fields: [{skip: 4}, {name: station, type: char, shape: [8]}, {skip: 4}]}}
+path: "riometer/{year}{month:02}{day:02}.h5"
+node: "/{station}/{type}"
+types:
+  power:
+    code: power
+    title: Power
+    store: append
+    time: second
+    fields: [{name: second, type: uint32}]
+"""
+
+    def make_file(station: bytes) -> bytes:
+        bodies = (station.ljust(8), np.array(1714608000, "<u4").tobytes())
+        markers = [np.array(len(body), "<u4").tobytes() for body in bodies]
+        return b"".join(marker + body + marker for marker, body in zip(markers, bodies, strict=True))
+
+    assert find(decode(fortran, "a.dat", make_file(b"KIRUNA")), "power").keys == {"station": "KIRUNA"}
+    (rejected,) = decode(fortran, "b.dat", make_file(b""))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "nothing tells station, the key of its table"

@@ -113,7 +113,7 @@ def assemble_blobs(
 def require_key_values(keys: tuple[str, ...], values: Mapping[str, Any], count: int, wrong: Wrong) -> None:
     """Note records without a value of a key as wrong: nobody could tell where they belong."""
     for key in keys:
-        column = np.asarray(values.get(key, b""))
+        column = read_key_column(values.get(key, b""))
         if column.dtype.kind in "SU":
             empty = np.broadcast_to(column == column.dtype.type(), (count,))
             if empty.any():
@@ -131,7 +131,7 @@ def group_by_keys(
         return
     columns = []
     for key in keys:
-        column = np.asarray(values[key])
+        column = read_key_column(values[key])
         columns.append(np.broadcast_to(column, (int(rows.max()) + 1,))[rows] if column.ndim == 0 else column[rows])
     inverses = [np.unique(column, return_inverse=True)[1] for column in columns]
     _, first, group = np.unique(np.stack(inverses), axis=1, return_index=True, return_inverse=True)
@@ -139,6 +139,18 @@ def group_by_keys(
     for number in np.argsort(first).tolist():
         found = {key: read_key_value(column[first[number]]) for key, column in zip(keys, columns, strict=True)}
         yield found, rows[group == number]
+
+
+def read_key_column(column: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the values of a key; text without the blanks that fill it up to its length, as in Fortran.
+
+    Examples
+    --------
+    >>> read_key_column([b"KIRUNA  ", b"TROMSO"]).tolist()
+    [b'KIRUNA', b'TROMSO']
+    """
+    found = np.asarray(column)
+    return np.strings.strip(found, b" " if found.dtype.kind == "S" else " ") if found.dtype.kind in "SU" else found
 
 
 def read_key_value(value: Any) -> str | int:  # noqa: ANN401 - a NumPy scalar
