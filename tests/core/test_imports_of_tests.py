@@ -106,6 +106,7 @@ ROOMS = {
     "stages/test_framers.py": "stages: framers of each kind",
     "stages/test_framing.py": "stages: frames",
     "stages/test_line_samples.py": "lines: lines and their parts",
+    "stages/test_line_shapes.py": "framing, lines, stages: what flows between stages",
     "stages/test_line_words.py": "layouts, lines: lines and their parts",
     "stages/test_line_writing.py": "lines: lines and their parts",
     "stages/test_lines.py": "lines: lines and their parts",

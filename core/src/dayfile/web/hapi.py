@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HAPI_VERSION", "Answered", "Hapi", "Prepared"]
 
 HAPI_VERSION = "3.3"
-ANSWER_BYTES = 6 * 2**20
+ANSWER_BYTES = 3 * 2**20
 """Bytes of records, about, that an answer holds while its client takes them."""
 UNKNOWN_CONTACT = "not given; ask whoever gave you this address"
 """What ``about`` has to say where ``web.contact`` is not set."""
