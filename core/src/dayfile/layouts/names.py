@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
+from dayfile.decoding.calls import CalledTimes
+from dayfile.decoding.firsts import FirstTime
+from dayfile.decoding.plan import RecordKind
 from dayfile.framing.ccsds import PACKET_FIELDS
 from dayfile.layouts.document import Document, Path
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.part_words import FieldWords, GroupWords, PartWords, RowsWords, SkipWords
 from dayfile.layouts.parts import REST_WORD, compile_sum, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
+from dayfile.lines.columns import MORE
 from dayfile.messages import suggest
 
-__all__ = ["ValueKind", "check_value_names", "list_row_types"]
+__all__ = ["ValueKind", "check_made_values", "check_value_names", "list_row_types"]
 
 
 class ValueKind(StrEnum):
@@ -66,6 +70,67 @@ def check_value_names(words: LayoutWords, captures: Kinds, document: Document) -
     for name, type_words in words.types.items():
         if name not in row_types:
             names.check_type(type_words, known, ("types", name))
+
+
+def check_made_values(
+    words: LayoutWords, kinds: Iterable[RecordKind], captures: Collection[str], document: Document
+) -> None:
+    """Check the names of which times and keys are made, and the columns of lines; mistakes are collected.
+
+    Parameters
+    ----------
+    words : LayoutWords
+        A layout with ``frames``.
+    kinds : iterable of RecordKind
+        Its types.
+    captures : collection of str
+        Names of the values that the names of files have.
+    document : Document
+        Its file.
+    """
+    for kind in kinds:
+        name, known = kind.data_type.type, find_value_names(kind, words, captures)
+        if known is None:
+            continue
+        places: list[tuple[Path, str]] = [(("node",), key) for key in kind.data_type.placement.node.keys]
+        if kind.making and not isinstance(kind.making, CalledTimes | FirstTime):
+            places += [(("types", name, "time"), each) for each in kind.making.names]
+        if words.frames and words.frames.lines:
+            for place, field in list_stored_fields(words.types[name].fields, ("types", name, "fields")):
+                places.append(((*place, "from" if field.from_ else "name"), field.from_ or field.name))
+        for place, each in places:
+            with document.collect():
+                if each not in known:
+                    document.fail(place, f"no value of {name} has the name {each!r}{suggest(each, sorted(known))}")
+
+
+def find_value_names(kind: RecordKind, words: LayoutWords, captures: Collection[str]) -> set[str] | None:
+    """Find the names of the values that a record of a type has; None if only the source or a function has them."""
+    assert words.frames is not None  # noqa: S101 - for mypy
+    own, frames = words.types[kind.data_type.type], words.frames
+    above = [each for each in words.types.values() if kind.data_type.type in list_row_types(each)]
+    columns = own.columns or (frames.lines.columns if frames.lines else ())
+    if any(each.call for each in (own, *above)) or columns is None or isinstance(columns, str):
+        return None
+    file = {*captures, *list_kinds(frames.head.fields if frames.head else ())}
+    if not kind.forms and not above:  # the head of a file
+        return file
+    sent = () if frames.lines else (each for one in (own, *above) for each in list_bodies(one))
+    parts = set(columns) - {MORE}
+    return {*file, *list_frame_values(frames), *words.carry, *parts, *(name for body in sent for name in body)}
+
+
+def list_bodies(words: TypeWords) -> Iterator[Iterable[str]]:
+    """List the names of the values that each form of a type has in the bytes."""
+    for entries in [form.fields for form in words.forms] or [words.fields]:
+        yield [field.name for _, field in list_stored_fields(entries, ()) if not field.from_]
+
+
+def list_frame_values(frames: FramesWords) -> Iterator[str]:
+    """List the names of the values that all frames have."""
+    yield from ("frame_size", *PACKET_FIELDS) if frames.ccsds else ("frame_size", *list_kinds(frames.fields))
+    if frames.inside:
+        yield from list_frame_values(frames.inside)
 
 
 def list_row_types(words: TypeWords) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines, compile_type_line
 from dayfile.layouts.makings import compile_making
-from dayfile.layouts.names import ValueKind, check_value_names, list_row_types
+from dayfile.layouts.names import ValueKind, check_made_values, check_value_names, list_row_types
 from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
@@ -87,6 +87,7 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     captures |= {name: ValueKind.NUMBER for each in names for name in each.numbers}
     with document.collect():
         check_value_names(words, captures, document)
+        check_made_values(words, kinds, captures, document)
     order: Order = words.structs.byte_order if words.structs else "big"
     framing = compile_frames(
         document, ("frames",), frames, make_reading, order, captures, constants=words.constants, call=call
