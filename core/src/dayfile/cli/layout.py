@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["layout"]
 
 layout = typer.Typer(
-    help="Layouts: find every mistake, look up words, compare two, start from a C header.",
+    help="Check, look up, compare and begin layouts.",
     no_args_is_help=True,
     cls=CommandGroup,
 )
@@ -105,7 +105,7 @@ def layout_words(
     ] = None,
     plugins: WordsOption = None,
 ) -> None:
-    """Look up the words of layouts: what each can be, and what it means.
+    """Look up the words of layouts, and their meanings.
 
     Without WORD, those at the top are listed. A word that is in several places is shown for each.
     """

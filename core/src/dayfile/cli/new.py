@@ -34,7 +34,9 @@ def new(
         typer.Option("--out", readable=False, metavar="DIR", help="A new directory.", show_default="dayfile-NAME"),
     ] = None,
 ) -> None:
-    """Make the package of a new plugin: layout, project file, README, CI file, and tests that pass as they are.
+    """Make the package of a new plugin, with tests.
+
+    It has a layout, a project file, a README, a CI file, and tests that pass as they are.
 
     With a sample and no header, the length of records and the field with the time are guessed too. What is guessed is
     printed with the evidence, and marked in the layout.

@@ -20,7 +20,7 @@ from dayfile.layouts.names import ValueKind, check_made_values, check_value_name
 from dayfile.layouts.part_words import PartWords
 from dayfile.layouts.parts import compile_parts, has_made_time, list_stored_fields
 from dayfile.layouts.schema import LayoutWords, TypeWords
-from dayfile.layouts.time_words import CallWords, FirstWords
+from dayfile.layouts.time_words import CalendarWords, CallWords, FirstWords
 from dayfile.lines.lines import LineForm
 from dayfile.lines.numbers import TextColumn
 from dayfile.messages import suggest
@@ -117,11 +117,25 @@ def refuse_words(words: LayoutWords, document: Document) -> None:
                 problem = f"{word!r} means nothing without 'frames', which says where records begin and end"
                 document.fail((word,), problem)
     for name, type_words in words.types.items():
+        with document.collect():
+            refuse_made_time(type_words, document, ("types", name, "time"))
         for word in ("when", "forms", "call", "columns"):
             with document.collect():
                 if word in type_words.model_fields_set:
                     problem = f"{word!r} means nothing without 'frames' at the top of the layout"
                     document.fail(("types", name, word), problem)
+
+
+def refuse_made_time(words: TypeWords, document: Document, path: Path) -> None:
+    """Refuse a time that is made when a source is decoded, where nothing says how."""
+    if not has_made_time(words):
+        return
+    if isinstance(words.time, CalendarWords):
+        stored = {field.name for _, field in list_stored_fields(words.fields, ())}
+        parts = [getattr(words.time, part) for part in ("year", "month", "day", "hour", "minute", "second")]
+        wrong = next(name for name in parts if name is not None and name not in stored)
+        document.fail(path, f"{wrong!r} is not a field{suggest(wrong, stored)}")
+    document.fail(path, "a time that is made of values means nothing without 'frames' at the top of the layout")
 
 
 def find_function(name: str, package: str | None, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
