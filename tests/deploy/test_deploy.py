@@ -165,9 +165,11 @@ def test_the_quick_way_of_the_page_makes_a_receiver_that_is_watched(tmp_path):
         text = text.replace("http://127.0.0.1/", f"http://127.0.0.1:{ports['PORT']}/")
         return text.replace(":9402/", f":{ports['STATUS_PORT']}/").replace("sleep 15;", "")
 
+    found = {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"}
+
     def follow(lines):
         return [
-            run_command("sh", "-ec", put_below(line), cwd=tmp_path / "src", check=True).stdout
+            run_command("sh", "-ec", put_below(line), cwd=tmp_path / "src", environment=found, check=True).stdout
             for line in lines.splitlines()
             if not NOT_HERE.match(line)
         ]

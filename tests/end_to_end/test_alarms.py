@@ -45,7 +45,7 @@ def test_each_event_of_the_log_is_on_the_page():
     sources = [path.read_text(encoding="utf-8") for path in Path(dayfile.__file__).parent.rglob("*.py")]
     logged = {event for source in sources for event in re.findall(r'"event": "(\w+)"', source)}
     table = PAGE.split("| `event` |")[1].split("A traceback")[0]
-    assert logged == {"watching", "stopped", "took", "published", "serving", "status_port", "upload"}
+    assert logged == {"watching", "stopped", "took", "published", "serving", "status_port", "upload", "request"}
     assert all(f"`{event}`" in table for event in logged)
 
 

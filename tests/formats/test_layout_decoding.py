@@ -252,3 +252,16 @@ types:
     (rejected,) = decode(fortran, "b.dat", make_file(b""))
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "nothing tells station, the key of its table"
+
+
+def test_many_frames_with_one_fault_are_a_few_entries_of_the_quarantine():
+    frame = bytes.fromhex("AA55 01 10 0001 00000000 0001")
+    good = PLAIN.replace("  checksum: {kind: crc32}\n", "").replace("size: length", "size: length - 4")
+    wrong = good.replace("plus: {days: d", "plus: {days: {unit: d, below: 1}")
+    rejected = [item for item in decode(wrong, "a.rates", frame * 5000) if isinstance(item, Rejected)]
+    assert len(rejected) == 101
+    assert sum(len(item.numbers) for item in rejected) == 5000
+    assert b"".join(item.content for item in rejected) == frame * 5000
+    assert {item.reason for item in rejected} == {"days must be less than 1, not 1"}
+    again = decode(good, "a.rates", rejected[-1].content)
+    assert sum(len(item) for item in again if isinstance(item, Batch)) == 4900

@@ -107,11 +107,13 @@ def test_clocks_that_count_leap_seconds_begin_together(apid):
 
 
 def test_a_made_time_is_stored_in_a_field_of_its_own():
-    found = read_layout(LAYOUT.format(time=CDS), "hall.yaml").types[0]
+    framed = LAYOUT.replace("path:", "match: {{name: '*.hall'}}\nframes: {{size: 12}}\npath:")
+    framed += "".join(f"      - {{{{name: {name}, type: uint32}}}}\n" for name in ("DAY", "MSEC", "USEC"))
+    found = read_layout(framed.format(time=CDS), "hall.yaml").types[0]
     assert next((field.name, field.type, field.unit) for field in found.fields) == ("time", "int64", "ns")
     assert (found.time, found.clock) == ("time", MADE_CLOCK)
     with pytest.raises(LayoutError, match="the name of the time that is made"):
-        read_layout(LAYOUT.format(time=CDS) + "      - {name: time, type: uint8}\n", "hall.yaml")
+        read_layout(framed.format(time=CDS) + "      - {name: time, type: uint8}\n", "hall.yaml")
     assert [
         field.name
         for field in read_layout(LAYOUT.format(time="mark").replace("uint16", "uint32"), "hall.yaml").types[0].fields

@@ -55,6 +55,11 @@ class Bodies:
         """Return nothing: framers let only good frames through."""
         return
 
+    @property
+    def separator(self) -> bytes:
+        """Return nothing: frames follow each other."""
+        return b""
+
     def make_head(self, place: int) -> bytes:  # noqa: ARG002 - of the protocol
         """Return nothing: structs do not depend on those before."""
         return b""

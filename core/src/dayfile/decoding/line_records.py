@@ -52,6 +52,11 @@ class LineRecords:
     forms: tuple[CarriedLine, ...] = ()
     preamble: Sequence[bytes] = ()
 
+    @property
+    def separator(self) -> bytes:
+        """Return the end of a line."""
+        return b"\n"
+
     def make_head(self, place: int) -> bytes:
         """Make the lines that a line depends on: those at the begin of the source, and those whose values it has."""
         lines = list(self.preamble)

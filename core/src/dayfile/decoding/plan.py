@@ -107,6 +107,11 @@ class FrameReading(Protocol):
         """Return which frames are no records, whatever their type; None if that is not known yet."""
         ...
 
+    @property
+    def separator(self) -> bytes:
+        """Return what is between frames in a file."""
+        ...
+
     def make_head(self, place: int) -> bytes:
         """Make what has to be in front of a frame of the block, so that it can be decoded alone."""
         ...

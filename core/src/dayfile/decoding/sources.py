@@ -15,8 +15,8 @@ from dayfile.decoding.firsts import FIRST_TIME, NO_TIME, FirstTime
 from dayfile.decoding.missing import describe_missing
 from dayfile.decoding.plan import Carried, FrameReading, Plan, RecordForm, RecordKind
 from dayfile.decoding.records import assemble, assemble_blobs, group_by_keys, require_key_values
+from dayfile.decoding.rejecting import Rejecting
 from dayfile.decoding.requirements import describe_values, hold_all
-from dayfile.errors import RecordError
 from dayfile.framing.reader import FramedBlock
 from dayfile.messages import plural
 from dayfile.model.batch import Batch, Rejected, Remark
@@ -120,10 +120,14 @@ class SourceDecoding:
     """Records so far of types that are rows of others."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Latest values that are carried on."""
+    rejecting: Rejecting = field(init=False)
     packet_counts: dict[int, int] = field(default_factory=dict)
     """Latest sequence counts by APID."""
     first_times: dict[str, int] = field(default_factory=dict)
     """Time of the first record of each type, in nanoseconds since 1970."""
+
+    def __post_init__(self) -> None:
+        self.rejecting = Rejecting(self.plan.instrument, self.name)
 
     def decode(self, piece: FramedBlock, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
         """Decode the frames of a piece of the source."""
@@ -143,6 +147,7 @@ class SourceDecoding:
         self._carry_on(groups)
         for rows in groups:
             yield from self._finish(rows, block.select(rows.places))
+        yield from self.rejecting.flush(reading.separator)
 
     def finish(self) -> Iterator[Batch | Rejected]:
         """Make the record of the head of the file, if it is one; when all frames are read."""
@@ -156,7 +161,8 @@ class SourceDecoding:
         yield from self._make(kind, StructValues(), names, wrong, np.zeros(1, np.int64))
         for reason in wrong.reasons.values():
             head = np.frombuffer(self.head, np.uint8)
-            yield self._reject(kind.data_type.code, reason, head, Stretch(0, len(head)), 0, 0, b"")
+            yield from self._reject(kind.data_type.code, reason, head, Stretch(0, len(head)), 0, 0, b"")
+        yield from self.rejecting.flush(b"")
 
     def read(self, frames: Frames, reading: FrameReading) -> tuple[list[TypeRows], npt.NDArray[np.bool_], Columns]:
         """Read the frames of each type; return them, which frames are of none, and what all frames have."""
@@ -205,18 +211,22 @@ class SourceDecoding:
     def _reject_stretches(self, piece: FramedBlock) -> Iterator[Rejected]:
         """Reject what looks like a frame and is none."""
         before = self.count - len(piece.frames) - len(piece.rejected)
+        covered = 0
         for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):
-            here = Stretch(stretch.start - piece.offset, stretch.length)
-            good = int(np.searchsorted(piece.frames.starts, here.start))
-            number = before + index + good
-            yield self._reject(NO_TYPE, stretch.reason, piece.frames.block, here, number, piece.offset, self.head)
+            start, end = stretch.start - piece.offset, stretch.start - piece.offset + stretch.length
+            number = before + index + int(np.searchsorted(piece.frames.starts, start))
+            if self.rejecting.is_full:  # what claims overlap is kept once
+                start = min(max(start, covered), end)
+                covered = max(covered, end)
+            here, block = Stretch(start, end - start), piece.frames.block
+            yield from self._reject(NO_TYPE, stretch.reason, block, here, number, piece.offset, self.head)
 
     def _reject_rows(self, code: str, frames: Located, wrong: Wrong) -> Iterator[Rejected]:
         """Reject the frames that are wrong."""
         for row, reason in sorted(wrong.reasons.items()):
-            yield self._reject_frame(code, reason, frames, row, int(frames.numbers[row]))
+            yield from self._reject_frame(code, reason, frames, row, int(frames.numbers[row]))
 
-    def _reject_frame(self, code: str, reason: str, frames: Located, row: int, number: int) -> Rejected:
+    def _reject_frame(self, code: str, reason: str, frames: Located, row: int, number: int) -> Iterator[Rejected]:
         """Reject a frame, with what is in front of it in its file, so that it can be decoded alone."""
         stretch = Stretch(int(frames.frames.starts[row]), int(frames.frames.lengths[row]))
         head = self.head + frames.reading.make_head(int(frames.places[row]))
@@ -231,14 +241,12 @@ class SourceDecoding:
         number: int,
         offset: int,
         head: bytes,
-    ) -> Rejected:
+    ) -> Iterator[Rejected]:
         """Reject some bytes, as a source of their own; what they claim may go on behind the block."""
         where, end = offset + stretch.start, stretch.start + stretch.length
         whole = end <= len(block)
-        content = head + (block[stretch.start : end].tobytes() if whole else self.part(where, stretch.length))
-        return Rejected(
-            self.plan.instrument, code, reason, RecordError.__name__, (number,), self.name, content, offset=where
-        )
+        content = block[stretch.start : end].tobytes() if whole else self.part(where, stretch.length)
+        return self.rejecting.reject(code, reason, number, where, head, content)
 
     def _remark(self, between: Sequence[Stretch]) -> Iterator[Remark]:
         """Tell of bytes that belong to no frame."""
@@ -258,7 +266,7 @@ class SourceDecoding:
         for place in np.flatnonzero(others).tolist():
             what = describe_values(asked, values, place)
             reason = f"no type has {what}" if what else "of no type"
-            yield self._reject_frame(NO_TYPE, reason, located, place, int(located.numbers[place]))
+            yield from self._reject_frame(NO_TYPE, reason, located, place, int(located.numbers[place]))
 
     def _carry_on(self, groups: Sequence[TypeRows]) -> None:
         """Give each record the values of earlier ones that hold for it."""
@@ -315,7 +323,7 @@ class SourceDecoding:
             names: ChainMap[str, Any] = ChainMap(found.columns, above)
             yield from self._make(kind, found, names, wrong, first + np.arange(len(owners)))
             for row, reason in sorted(wrong.reasons.items()):
-                yield self._reject_frame(kind.data_type.code, reason, frames, int(owners[row]), first + row)
+                yield from self._reject_frame(kind.data_type.code, reason, frames, int(owners[row]), first + row)
 
     def _make(
         self,
