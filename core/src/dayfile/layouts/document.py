@@ -46,9 +46,16 @@ class Collecting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if isinstance(error, LayoutError):
-            self.mistakes.append(error)
+            if not any(is_alike(error, each) for each in self.mistakes):
+                self.mistakes.append(error)
             return True
         return False
+
+
+def is_alike(one: LayoutError, other: LayoutError) -> bool:
+    """Return whether two mistakes are about the same word at the same place: two checks may find it."""
+    words = [re.search(r"'[^']*'", each.message) for each in (one, other)]
+    return one.where == other.where and words[0] is not None and words[1] is not None and words[0][0] == words[1][0]
 
 
 class Document:

@@ -34,7 +34,7 @@ class LineChecksum:
 
     Examples
     --------
-    >>> content = np.frombuffer(b"$PA,1*20\n$PA,2*20", np.uint8)
+    >>> content = np.frombuffer(b"$PA,1*0C\n$PA,2*20", np.uint8)
     >>> lines = Frames(content, np.array([0, 9]), np.array([8, 8]))
     >>> cut, wrong = LineChecksum("xor", "$", "*").verify(lines)
     >>> cut.lengths, wrong.reasons
