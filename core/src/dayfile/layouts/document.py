@@ -105,7 +105,8 @@ class Document:
             mark = getattr(error, "problem_mark", None)
             place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
             problem = getattr(error, "problem", None) or str(error)
-            if mark and text.split("\n")[mark.line][mark.column : mark.column + 1] == "\t":
+            lines = text.splitlines() if mark else []
+            if mark and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
                 problem = "found a tab character"
             hint = next((hint for part, hint in HINTS.items() if part in problem), "")
             raise LayoutError(f"this is not YAML: {problem}{hint}", where=place) from error
