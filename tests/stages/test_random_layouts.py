@@ -50,7 +50,8 @@ def test_records_that_are_written_are_read_as_they_were_by_both_engines(text, se
             continue
         compare(text, "a.bin", head + written, instrument=instrument)
         again = read_all(instrument, head + written)
-        np.testing.assert_array_equal(again[data_type.code], records[data_type.code])
+        for name in data_type.dtype.names:  # NaN is NaN in single fields only
+            np.testing.assert_array_equal(again[data_type.code][name], records[data_type.code][name])
         assert encode_frames(data_type, again[data_type.code], plan, known) == written
 
 

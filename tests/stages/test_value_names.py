@@ -81,4 +81,4 @@ def test_a_false_count_of_elements_without_bytes_is_rejected_at_once():
     content = bytes([1, 13, 0, 0, 0, 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF])
     records, rejected, _ = decode(instrument, "any_1.bin", content)
     assert records == {}
-    assert [each.reason for each in rejected] == ["r: 4294967295 elements, not 0 to 0"]
+    assert [each.reason for each in rejected] == ["r: 4,294,967,295 elements, not 0 to 0"]

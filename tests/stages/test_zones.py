@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dayfile.errors import SettingsError
 from dayfile.stages.base import Wrong
-from dayfile.timing.texts import Texts
+from dayfile.timing.texts import TimeTexts
 from dayfile.timing.times import Moments
 from dayfile.timing.zones import Zone, find_zone_problem
 
@@ -88,7 +88,7 @@ def test_utc_is_shown_as_zoneinfo_shows_it(name, data):
 
 
 def read(texts, zone):
-    times, wrong = Moments(Texts("{t}"), zone=zone).make({"t": np.array(texts)}, len(texts))
+    times, wrong = Moments(TimeTexts("{t}"), zone=zone).make({"t": np.array(texts)}, len(texts))
     return [wrong.reasons.get(row, text) for row, text in enumerate(times.astype("datetime64[ns]").astype(str))]
 
 
@@ -116,7 +116,7 @@ def test_clocks_of_lord_howe_are_put_back_by_half_an_hour():
 
 
 def test_a_zone_that_the_settings_have_to_name_is_asked_for_by_its_setting():
-    making = Moments(Texts("{t}"), zone=Zone("", setting="hall.zone"))
+    making = Moments(TimeTexts("{t}"), zone=Zone("", setting="hall.zone"))
     with pytest.raises(SettingsError, match=r"set hall\.zone, such as Europe/Amsterdam"):
         making.make({"t": np.array(["2024-07-01T12:00"])}, 1)
     times, _ = making.in_zone("Europe/Amsterdam").make({"t": np.array(["2024-07-01T12:00"])}, 1)

@@ -177,10 +177,20 @@ def compile_count(entry: FieldWords | GroupWords, words: LayoutWords, document: 
     return compile_sum(entry.count, words, document, (*path, "count"))
 
 
+def has_rows_inside(entries: Sequence[PartWords]) -> bool:
+    """Return whether some entries are groups whose elements are records of a type."""
+    return any(
+        isinstance(each, RowsWords) or (isinstance(each, GroupWords) and has_rows_inside(each.fields))
+        for each in entries
+    )
+
+
 def compile_rows(entry: RowsWords, words: LayoutWords, document: Document, path: Path) -> Nested:
     """Compile a group whose elements are records of another type."""
-    known = words.types.get(entry.rows)  # None is a mistake that is reported with other names
-    inner = compile_parts(known.fields, words, document, ("types", entry.rows, "fields")) if known else ()
+    known = words.types.get(entry.rows)
+    # A type that is not there, and rows in rows, are mistakes that are reported with other names.
+    fields = () if known is None or has_rows_inside(known.fields) else known.fields
+    inner = compile_parts(fields, words, document, ("types", entry.rows, "fields"))
     return Nested(entry.rows, inner, (), compile_sum(entry.count, words, document, (*path, "count")), rows=True)
 
 
