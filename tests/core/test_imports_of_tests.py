@@ -111,7 +111,6 @@ ROOMS = {
     "stages/test_line_writing.py": "lines: lines and their parts",
     "stages/test_lines.py": "lines: lines and their parts",
     "stages/test_parts.py": "model, stages, timing: how times are made",
-    "stages/test_random_layouts.py": "decoding: frames to batches",
     "stages/test_samples_framed.py": "stages: frames of sample formats",
     "stages/test_texts.py": "model, timing: how times are made",
     "stages/test_time_words.py": "layouts, timing: how times are made",

@@ -15,7 +15,7 @@ from dayfile.decoding.encoding import encode_frames
 from dayfile.decoding.line_records import read_line_blocks
 from dayfile.decoding.plan import FrameReading, Plan
 from dayfile.decoding.sources import NO_TYPE, SourceDecoding
-from dayfile.errors import SourceError
+from dayfile.errors import RecordError, SourceError
 from dayfile.formats.base import Format
 from dayfile.framing.matching import Match, recognise
 from dayfile.framing.reader import BLOCK_SIZE, FramedBlock, Head, read_frames
@@ -53,8 +53,13 @@ class Framed(Format):
         What decodes to other records is none: such as a time whose text lost digits, or a source that needs a head.
         """
         plan = layout.plan
-        content = None if plan is None or plan.framing.heads else encode_frames(data_type, records, plan)
-        if plan is None or content is None:
+        if plan is None or plan.framing.heads:
+            return None
+        try:
+            content = encode_frames(data_type, records, plan)
+        except RecordError:  # what frames are made of is in no record: the core's own encoding keeps all
+            return None
+        if content is None:
             return None
         for name in (name for pattern in plan.patterns for name in pattern.propose_names(data_type.code)):
             back = self.decode(Source(Path(name), name, content), layout)
