@@ -1,4 +1,4 @@
-"""The time of the first record of another type in the same file, for what is told once in a file."""
+"""The time of the first record of another type in the same file, for what is given once in a file."""
 
 from __future__ import annotations
 

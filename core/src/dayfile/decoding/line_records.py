@@ -36,9 +36,9 @@ class LineRecords:
     wrong : Wrong
         Which lines are no records, whatever their type.
     carried : dict of str to Texts
-        Values that earlier lines told, by name.
+        Values that earlier lines given, by name.
     asked : tuple of str
-        Names of values by which types are told apart.
+        Names of values by which types are given apart.
     forms : tuple of CarriedLine
         How lines are written that carry values.
     preamble : sequence of bytes
@@ -62,18 +62,18 @@ class LineRecords:
         lines = list(self.preamble)
         for form in self.forms:
             values = {name: self.carried[name][place] for name in form.names if name in self.carried}
-            told = {name: value for name, value in values.items() if value is not None}
-            if len(told) == len(form.names):
-                lines.append(form.write(told))
+            given = {name: value for name, value in values.items() if value is not None}
+            if len(given) == len(form.names):
+                lines.append(form.write(given))
         return b"".join(line + b"\n" for line in lines)
 
     @cached_property
     def texts(self) -> Columns:
-        """Return the values that earlier lines told, as text."""
+        """Return the values that earlier lines given, as text."""
         return {name: texts.as_array() for name, texts in self.carried.items()}
 
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:  # noqa: ARG002 - of the protocol
-        """Read the values by which types are told apart, and those of earlier lines, as text."""
+        """Read the values by which types are given apart, and those of earlier lines, as text."""
         return {name: self.parts.texts(name).as_array() for name in self.asked} | self.texts
 
     def read_bodies(

@@ -104,7 +104,7 @@ class SourceDecoding:
     known : mapping of str to object
         Values of the file: of its head, and of its name.
     part : callable
-        Returns so many bytes from an offset of the source on.
+        Returns a number of bytes from an offset of the source on.
     head : bytes
         What is in front of the first frame; put in front of rejected frames, so that they are a source again.
     """
@@ -117,7 +117,7 @@ class SourceDecoding:
     count: int = 0
     """Frames before the block, good or not."""
     row_counts: dict[str, int] = field(default_factory=dict)
-    """Records so far of types that are rows of others."""
+    """Records so far of types that are rows of another."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Latest values that are carried on."""
     rejecting: Rejecting = field(init=False)
@@ -209,7 +209,7 @@ class SourceDecoding:
         return numbers
 
     def _reject_stretches(self, piece: FramedBlock) -> Iterator[Rejected]:
-        """Reject what looks like a frame and is none."""
+        """Reject what only looks like a frame."""
         before = self.count - len(piece.frames) - len(piece.rejected)
         covered = 0
         for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):
@@ -274,21 +274,21 @@ class SourceDecoding:
             if carried.first:
                 if carried.name not in self.carried:
                     self.note_first(carried, groups)
-                told = None
+                given = None
             else:
-                told = find_told(carried, groups)
+                given = find_carried(carried, groups)
             for rows in groups:
-                if told is None:
+                if given is None:
                     if carried.name in self.carried:
                         rows.names.maps[3][carried.name] = self.carried[carried.name]
                     elif needs_carried(rows, carried.name):
                         rows.wrong.add(np.ones(len(rows.places), bool), f"no record tells {carried.name}")
                     continue
-                places, values = told
+                places, values = given
                 before = np.searchsorted(places, rows.places, side="right") - 1
                 self._fill_carried(carried.name, rows, before, values)
-            if told is not None and len(told[0]):
-                self.carried[carried.name] = told[1][-1]
+            if given is not None and len(given[0]):
+                self.carried[carried.name] = given[1][-1]
 
     def _fill_carried(self, name: str, rows: TypeRows, before: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> None:
         """Fill in a value of the record before, for each row; rows that need one and have none are wrong."""
@@ -304,7 +304,7 @@ class SourceDecoding:
 
     def note_first(self, carried: Carried, groups: Sequence[TypeRows]) -> bool:
         """Note the first value of the file that is carried on, if these frames have one."""
-        places, values = find_told(carried, groups)
+        places, values = find_carried(carried, groups)
         if len(places):
             self.carried[carried.name] = values[0]
         return bool(len(places))
@@ -376,7 +376,7 @@ def find_times(kind: RecordKind, names: Mapping[str, Any], count: int) -> tuple[
     return kind.making.make({name: np.asarray(names[name]) for name in kind.making.names or names}, count)
 
 
-def find_told(carried: Carried, groups: Sequence[TypeRows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def find_carried(carried: Carried, groups: Sequence[TypeRows]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Find which frames of a block tell a value, in order, and the values."""
     places, values = [], []
     for rows in groups:
@@ -386,6 +386,6 @@ def find_told(carried: Carried, groups: Sequence[TypeRows]) -> tuple[npt.NDArray
             values.append(rows.found.columns[carried.name][good])
     if not places:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    joined, told = np.concatenate(places), np.concatenate(values)
+    joined, given = np.concatenate(places), np.concatenate(values)
     order = np.argsort(joined, kind="stable")
-    return joined[order], told[order]
+    return joined[order], given[order]

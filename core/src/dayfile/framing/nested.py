@@ -64,9 +64,9 @@ class NestedFrames:
             first, last_one = start + self.outer.lead, end - self.outer.tail
             values = {name: column[row] for name, column in fields.items()}
             inside = self.inner.split(block[first:last_one], {**known, **values}, last=True)
-            told = {name: np.repeat(column[row : row + 1], len(inside.frames), 0) for name, column in fields.items()}
+            given = {name: np.repeat(column[row : row + 1], len(inside.frames), 0) for name, column in fields.items()}
             frames = inside.frames
-            inner.append(Frames(block, frames.starts + first, frames.lengths, {**told, **frames.outer}))
+            inner.append(Frames(block, frames.starts + first, frames.lengths, {**given, **frames.outer}))
             rejected += move_stretches(inside.rejected, first)
             between += move_stretches(inside.between, first)
             around += [

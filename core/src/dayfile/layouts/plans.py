@@ -139,7 +139,7 @@ def refuse_made_time(words: TypeWords, document: Document, path: Path) -> None:
 
 
 def find_function(name: str, package: str | None, document: Document, path: Path) -> Any:  # noqa: ANN401 - a function
-    """Find a function of the package of a layout; the layout may not name those of others."""
+    """Find a function of the package of a layout; the layout may name no others."""
     module, _, attribute = name.rpartition(".")
     if package is None:
         return do_nothing
@@ -260,7 +260,7 @@ def find_head_kind(
 
 
 def is_row_of_another(name: str, words: LayoutWords) -> bool:
-    """Return whether records of a type are elements of others' groups."""
+    """Return whether records of a type are elements of groups of other types."""
     return any(name in list_row_types(type_words) for type_words in words.types.values())
 
 

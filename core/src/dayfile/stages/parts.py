@@ -111,7 +111,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Skip:
-    """Bytes that nobody keeps: so many, or up to the end of the frame."""
+    """Bytes that nobody keeps: a number of them, or up to the end of the frame."""
 
     size: Sum | None
 

@@ -68,7 +68,7 @@ class Cursor:
     wrong: Wrong
 
     def reserve(self, sizes: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
-        """Go on by so many bytes, and return where they begin; structs that do not have them are wrong."""
+        """Go on by a number of bytes, and return where they begin; structs that do not have them are wrong."""
         starts, after = self.at, self.at + sizes
         short = after > self.ends
         if short.any():
