@@ -58,8 +58,8 @@ testpaths = ["tests"]
 README = """\
 # dayfile-{dashed}
 
-A plugin of [dayfile](https://pypi.org/project/dayfile/) for {name}. The layout, `src/dayfile_{name}/{name}.yaml`, says
-what its files are; lines marked as a guess have to be checked.
+A plugin of dayfile for {name}. The layout, `src/dayfile_{name}/{name}.yaml`, says what its files are; lines marked as
+a guess have to be checked.
 
 ```console
 $ dayfile layout check src/dayfile_{name}/{name}.yaml
