@@ -25,6 +25,7 @@ SHARED = {
     "conftest.py": "commands called in the test's process, and plugins put in place of installed ones",
     "core/conftest.py": "counts what is open in the HDF5 library",
     "formats/expected.py": "samples and what must come of them",
+    "line_writing.py": "lines that are written the plainest way",
     "plain_decoding.py": "sources decoded in the plainest way",
     "plain_frames.py": "frames found in the plainest way, and by what is tested",
     "random_layouts.py": "layouts and records of any kind",

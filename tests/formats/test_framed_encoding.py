@@ -51,6 +51,8 @@ types:
       - {name: height, type: uint16}
 """
 NAMED = LAYOUT.replace("match: {magic: A5}", 'match: {name: "{day}.mast"}')
+SAMPLES = "{name: speed, type: int32, blob: {type: int16}, count: 2}"
+SAMPLED = LAYOUT.replace("{name: speed, type: uint16}", SAMPLES).replace("path:", "blobs: {node: /blobs}\npath:")
 HEADED = LAYOUT.replace("match: {magic: A5}", "match: {magic: 4D}").replace("  sync:", "  head: {size: 2}\n  sync:")
 
 
@@ -89,3 +91,12 @@ def test_records_with_rows_of_another_type_can_be_put(tmp_path):
     records["second"] = 1714521600
     archive = dayfile.create_archive(tmp_path / "archive", plugins={"mast": mast})
     assert archive.put("mast.sky", records).tolist() == [0]
+
+
+def test_records_with_samples_are_no_source_of_frames():
+    mast = Instrument(SAMPLED, "mast.yaml")
+    content = bytes.fromhex("A5 01 08 663185C0 0001 0002")
+    (batch,) = mast.decode(Source(Path("a"), "a", content))
+    assert list(batch.blobs.values) == [content[-4:]]
+    wind = next(each for each in mast.data_types() if each.type == "wind")
+    assert mast.encode(wind, batch.records) is None

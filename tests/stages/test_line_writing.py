@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dayfile.lines.line_reader import LineReader
-from dayfile.lines.line_writing import write_lines
 from dayfile.lines.lines import LineForm
 from dayfile.lines.numbers import TextColumn
+from line_writing import write_lines
 
 COLUMNS = [
     TextColumn("event", "uint64"),

@@ -144,11 +144,6 @@ class Trial:
         """Whether it would be archived whole."""
         return self.recognised and not self.failures and not self.rejected
 
-    @property
-    def rejected_records(self) -> int:
-        """How many records would be rejected."""
-        return sum(each.records for each in self.rejected.values())
-
     def reject(self, items: Iterable[Rejected]) -> set[int]:
         """Add rejected records; return their offsets."""
         found = set()

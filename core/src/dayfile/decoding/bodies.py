@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,13 +75,11 @@ class Bodies:
             self.structs[form] = Struct(form.parts, self.byte_order, self.natural, self.lead)
         return self.structs[form]
 
-    def write_bodies(
-        self, form: RecordForm, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
-    ) -> list[bytes]:
+    def write_bodies(self, form: RecordForm, values: Mapping[str, Any], count: int) -> list[bytes]:
         """Write the records of one form, without what all frames begin with."""
         struct = self.find_struct(form)
         padding = bytes(struct.padded_size - struct.size) if struct.is_fixed else b""
-        return [body + padding for body in write_parts(struct, values, blobs, count)]
+        return [body + padding for body in write_parts(struct, values, count)]
 
     def read_bodies(
         self,

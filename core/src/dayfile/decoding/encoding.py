@@ -11,7 +11,6 @@ import numpy.typing as npt
 from dayfile.decoding.bodies import Bodies
 from dayfile.decoding.plan import Plan, RecordForm, RecordKind
 from dayfile.decoding.requirements import hold_all
-from dayfile.model.batch import NO_BLOBS, Blobs
 from dayfile.model.datatype import DataType
 from dayfile.stages.base import Columns
 from dayfile.stages.parts import Nested, StructPart
@@ -19,13 +18,7 @@ from dayfile.stages.parts import Nested, StructPart
 __all__ = ["encode_frames"]
 
 
-def encode_frames(
-    data_type: DataType,
-    records: npt.NDArray[Any],
-    plan: Plan,
-    known: Mapping[str, Any] | None = None,
-    blobs: Blobs = NO_BLOBS,
-) -> bytes | None:
+def encode_frames(data_type: DataType, records: npt.NDArray[Any], plan: Plan) -> bytes | None:
     """Encode records as a stream of frames, without what is in front of them in a file.
 
     Parameters
@@ -36,28 +29,22 @@ def encode_frames(
         The records.
     plan : Plan
         How sources become such records.
-    known : mapping of str to object, optional
-        Values that are in no record: of the head of the file, of its name, and of keys.
-    blobs : Blobs
-        Their samples.
 
     Returns
     -------
     bytes or None
-        None if the words cannot be turned round for this type: it has no frames of its own, other records are in its
-        frames, or its values do not say in which form it comes.
+        None if the words cannot be turned round for this type: it has no frames of its own, samples or other records
+        are in its frames, or its values do not say in which form it comes.
     """
     kind = next((kind for kind in plan.kinds if kind.data_type.type == data_type.type), None)
-    if kind is None or not kind.forms or plan.lines is not None or any(has_rows(form.parts) for form in kind.forms):
+    if kind is None or not kind.forms or plan.lines is not None or data_type.blob_fields:
+        return None
+    if any(has_rows(form.parts) for form in kind.forms):
         return None
     framer = plan.framing.framers[plan.byte_order]
     content = Bodies.of(framer, plan.byte_order, natural=plan.natural)
     count = len(records)
-    values = {**(known or {}), **collect_values(kind, records)}
-    samples = {
-        name: [blobs.values[index] if index >= 0 else b"" for index in records[name].tolist()]
-        for name in data_type.blob_fields
-    }
+    values = collect_values(kind, records)
     bodies: list[bytes | None] = [None] * count
     heads: Columns = {}
     for form in kind.forms:
@@ -65,8 +52,7 @@ def encode_frames(
         chosen = np.array([body is None for body in bodies], bool) & hold_all(form.requirements, given, count)
         rows = np.flatnonzero(chosen)
         mine = {name: choose_rows(value, rows) for name, value in given.items()}
-        own = {name: [each[row] for row in rows.tolist()] for name, each in samples.items()}
-        for row, body in zip(rows.tolist(), content.write_bodies(form, mine, own, len(rows)), strict=True):
+        for row, body in zip(rows.tolist(), content.write_bodies(form, mine, len(rows)), strict=True):
             bodies[row] = body
         spread_rows(heads, mine, rows, count)
     whole = [body for body in bodies if body is not None]

@@ -67,12 +67,6 @@ class Requirement:
         plain = len(self.patterns) == 1 and not self.ranges and not set("*?[") & set(self.patterns[0])
         return self.patterns[0] if plain else None
 
-    def overlaps(self, other: Requirement) -> bool:
-        """Return whether a value may fulfil both; texts with wildcards are compared as they are written."""
-        if any(low <= last and first <= high for low, high in self.ranges for first, last in other.ranges):
-            return True
-        return any(fnmatchcase(a, b) or fnmatchcase(b, a) for a in self.patterns for b in other.patterns)
-
 
 def parse_requirement(name: str, said: object) -> Requirement:
     """Make a condition of what a layout says: a number, a text, a range such as ``20-24``, or a list of them."""

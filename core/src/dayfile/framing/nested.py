@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dayfile.stages.base import Bytes, Columns, Framer, Frames, Offsets, Reading, Split, Stretch
+from dayfile.stages.base import Bytes, Columns, Framer, Frames, Reading, Split, Stretch
 
 __all__ = ["NestedFrames"]
 
@@ -114,8 +114,3 @@ def move_stretches(stretches: Sequence[Stretch], by: int) -> list[Stretch]:
 def sort(stretches: list[Stretch]) -> list[Stretch]:
     """Sort stretches by where they begin."""
     return sorted(stretches, key=lambda stretch: stretch.start)
-
-
-def place_bodies(frames: Frames, framer: Framer) -> tuple[Offsets, Offsets]:
-    """Return where the bodies of frames begin, and how long they are: what is between lead and tail."""
-    return frames.starts + framer.lead, frames.lengths - framer.lead - framer.tail

@@ -58,7 +58,7 @@ def parse_with_arrow(texts: Texts, dtype: np.dtype[Any]) -> Parsed:
 
 
 def cast(column: Any, kind: str) -> npt.NDArray[Any] | None:  # noqa: ANN401 - an array of pyarrow
-    """Read texts as float64, int64 or uint64; None if one of them is none."""
+    """Read texts as float64, int64 or uint64; None if one of them is not a number."""
     import pyarrow as pa
 
     types = {"f": pa.float64(), "i": pa.int64(), "u": pa.uint64()}

@@ -77,7 +77,7 @@ def describe_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
 
 
 def write_text(value: Any, encoding: str) -> bytes | None:  # noqa: ANN401 - whatever JSON holds
-    """Return a value as text, numbers as they are written; None if there is none. ValueError if it is no text."""
+    """Return a value as text, numbers as they are written; None without a value. ValueError if it is no text."""
     if value is None or value is ABSENT:
         return None
     if isinstance(value, bool):
@@ -91,7 +91,7 @@ def write_text(value: Any, encoding: str) -> bytes | None:  # noqa: ANN401 - wha
 
 
 def write_number(value: Any, dtype: np.dtype[Any]) -> bytes | None:  # noqa: ANN401 - whatever JSON holds
-    """Return a number, or true or false, as text; None if there is none. ValueError if it is something else."""
+    """Return a number, or true or false, as text; None without a value. ValueError if it is something else."""
     if value is None or value is ABSENT:
         return None
     if isinstance(value, bool) if dtype.kind == "b" else isinstance(value, NumberText):

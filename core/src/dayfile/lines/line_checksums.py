@@ -14,7 +14,7 @@ from dayfile.stages.base import Bytes, Frames, Offsets, Wrong
 __all__ = ["LineChecksum"]
 
 DIGITS = np.full(256, -1, np.int64)
-"""Value of each character as a hexadecimal digit; -1 if it is none."""
+"""Value of each character as a hexadecimal digit; -1 if it is not one."""
 for digit in b"0123456789abcdefABCDEF":
     DIGITS[digit] = int(chr(digit), 16)
 

@@ -1,4 +1,4 @@
-r"""Texts as numbers: what is a number, exactly, and what is wrong with a text that is none.
+r"""Texts as numbers: what is a number, exactly, and what is wrong with a text that is not one.
 
 Blanks (spaces and tabs) around a number count for nothing. Without regard to case:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,14 +24,12 @@ class FrameFields(Struct):
 
     def write(self, columns: Columns, count: int) -> Bytes:
         """Write n structs: their bytes, shape (n, size). A field without values is zero."""
-        written = b"".join(write_parts(self, columns, {}, count))
+        written = b"".join(write_parts(self, columns, count))
         return np.frombuffer(written, np.uint8).reshape(count, -1)
 
 
-def write_parts(
-    struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
-) -> list[bytes]:
-    r"""Write structs.
+def write_parts(struct: Struct, values: Mapping[str, Any], count: int) -> list[bytes]:
+    r"""Write structs without samples, which are no values.
 
     Parameters
     ----------
@@ -39,8 +37,6 @@ def write_parts(
         What they are made of.
     values : mapping of str to array
         Columns by name, shape (n, …), single values for all. What is not there is 0.
-    blobs : mapping of str to sequence of bytes
-        Samples by name.
     count : int
         How many structs.
 
@@ -53,7 +49,7 @@ def write_parts(
     --------
     >>> from dayfile.stages.sums import Sum
     >>> struct = Struct((Value("n", "uint8"), Value("text", "char", (5,), count=Sum.parse("n"))), "big")
-    >>> write_parts(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, {}, 2)
+    >>> write_parts(struct, {"n": np.array([2, 1]), "text": np.array([b"ab", b"c"])}, 2)
     [b'\x02ab', b'\x01c']
     """
     pieces = []
@@ -69,7 +65,7 @@ def write_parts(
         elif isinstance(step, Nested):
             pieces.append(write_group(step, struct, values, count))
         else:
-            pieces.append(write_array(step, struct, values, blobs, count))
+            pieces.append(write_array(step, struct, values, count))
     return [b"".join(parts) for parts in zip(*pieces, strict=True)] if pieces else [b""] * count
 
 
@@ -101,12 +97,8 @@ def find_column(value: Value, values: Mapping[str, Any], byte_order: Order, pref
     return join_bits({**blank, **{name: np.asarray(column) for name, column in bits.items()}}, value, byte_order)
 
 
-def write_array(
-    value: Value, struct: Struct, values: Mapping[str, Any], blobs: Mapping[str, Sequence[bytes]], count: int
-) -> list[bytes]:
+def write_array(value: Value, struct: Struct, values: Mapping[str, Any], count: int) -> list[bytes]:
     """Write an array of which each struct has its own number of elements."""
-    if value.blob:
-        return list(blobs[value.name])
     counts = np.broadcast_to(value.count.evaluate(values) if value.count else value.shape[0], (count,))
     column = np.asarray(values[value.name])
     if value.type == "char" and len(value.shape) == 1:
@@ -134,7 +126,7 @@ def write_group(group: Nested, struct: Struct, values: Mapping[str, Any], count:
     for row, size in enumerate(counts.tolist()):
         elements = {name: flatten_cells(np.asarray(column)[row], depth)[:size] for name, column in own.items()}
         outer = {name: column[row] if np.ndim(column) else column for name, column in around.items()}
-        found.append(b"".join(write_parts(inner, {**outer, **elements}, {}, size)))
+        found.append(b"".join(write_parts(inner, {**outer, **elements}, size)))
     return found
 
 

@@ -24,7 +24,6 @@ LONG_MONTHS = (
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "y": 2, "j": 3, "b": 3, "a": 3, "p": 2}
 """Characters of what letters stand for, where that is always the same number."""
-NUMBERS = "YmdHIMSyjf"
 LETTER_PARTS = {"Y": "year", "m": "month", "d": "day", "j": "day_of_year", "H": "hour", "M": "minute", "S": "second"}
 LETTER_PARTS |= {"y": "year", "b": "month", "B": "month", "I": "hour"}
 """What letters stand for."""

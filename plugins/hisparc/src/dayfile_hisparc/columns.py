@@ -22,7 +22,6 @@ from dayfile import Field
 
 __all__ = ["convert_column", "convert_value", "fill_cells"]
 
-INT64 = np.iinfo(np.int64)
 # Floats that int64 holds: larger ones are wrapped with Python's integers.
 SAFE_FLOAT = 2.0**62
 

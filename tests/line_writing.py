@@ -1,4 +1,4 @@
-"""Write lines from columns: the way back of reading them. What was written is read as it was."""
+"""Lines written from columns, the plainest way: what is read has to be what was written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from dayfile.lines.json_lines import NumberText
 from dayfile.lines.line_kinds import BLANKS
 from dayfile.lines.lines import LineForm
 from dayfile.stages.base import Columns
-
-__all__ = ["write_lines"]
 
 
 def write_lines(form: LineForm, columns: Columns, *, numbers: Sequence[str] = ()) -> bytes:
@@ -109,7 +107,7 @@ def write_objects(form: LineForm, columns: Columns, numbers: Sequence[str]) -> b
     return b"".join(rows)
 
 
-def write_value(value: Any, dtype: np.dtype[Any], encoding: str, *, as_number: bool) -> Any:  # noqa: ANN401
+def write_value(value: Any, dtype: np.dtype[Any], encoding: str, *, as_number: bool) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, list):
         return [write_value(each, dtype, encoding, as_number=as_number) for each in value]
@@ -119,7 +117,7 @@ def write_value(value: Any, dtype: np.dtype[Any], encoding: str, *, as_number: b
     return NumberText(np.float32(text) if dtype == np.float32 else text) if as_number else text
 
 
-def dump(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+def dump(value: Any) -> str:
     """Write JSON, numbers that are texts as they are written."""
     if isinstance(value, NumberText):
         return str(value)
