@@ -69,4 +69,4 @@ def test_memory_for_pieces_is_that_of_a_day_and_not_of_the_range(large):
 def test_memory_for_a_picture_does_not_grow_with_the_range(large):
     drawn, _, more = map(int, run_python("-c", MEASURE, large, "plot").stdout.split())
     assert drawn == 3
-    assert more * 1024 < 40 * MB, f"{more / 1024:.0f} MB more for twelve days than for one"
+    assert more * 1024 < 30 * MB, f"{more / 1024:.0f} MB more for twelve days than for one"
