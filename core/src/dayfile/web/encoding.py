@@ -33,7 +33,7 @@ class Encoder:
     parameters: Sequence[Parameter]
     header: Mapping[str, object] | None
     media_type: ClassVar[str] = ""
-    values_at_once: ClassVar[int] = 100_000
+    values_at_once: ClassVar[int] = 30_000
     """Values that are written at once: as text each takes some dozens of bytes meanwhile."""
 
     def count_rows(self) -> int:
