@@ -70,6 +70,24 @@ def test_those_of_many_stretches_are_those_of_each(name, seed, size, longest):
     assert checksum.compute_all(block, starts, ends).tolist() == expected
 
 
+@pytest.mark.parametrize("name", FRAME_CHECKSUMS)
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    lengths=st.lists(st.integers(0, 300), min_size=1, max_size=5),
+    count=st.integers(1, 90),
+)
+def test_those_of_stretches_of_few_lengths_one_behind_the_other_are_those_of_each(name, seed, lengths, count):
+    random = np.random.default_rng(seed)
+    chosen = random.choice(lengths, count)
+    ends = np.cumsum(chosen + random.integers(0, 3, count))
+    block = random.integers(0, 256, int(ends[-1]) + 5, np.uint8)
+    checksum = FRAME_CHECKSUMS[name]
+    starts = ends - chosen
+    expected = [checksum.compute(block[start:end].tobytes()) for start, end in zip(starts, ends)]
+    assert checksum.compute_all(block, starts, ends).tolist() == expected
+
+
 def test_sums_of_large_blocks_do_not_overflow():
     block = np.full(3_000_000, 255, np.uint8)
     starts, ends = np.array([0, 5]), np.array([3_000_000, 2_999_999])

@@ -1,7 +1,8 @@
 """Cyclic redundancy checks: of some bytes, one byte after another, or of many stretches of a block at once.
 
-A remainder is linear: that of a stretch follows from those of all bytes before its begin and before its end. Those are
-found for the whole block at once, in rows, two bytes a step, so that stretches may be many, and overlap, at no cost.
+Stretches of a few lengths, as in most streams, are followed side by side, two bytes a step. Else what helps is that a
+remainder is linear: that of a stretch follows from those of all bytes before its begin and before its end. Those are
+found for the whole block at once, in rows, so that stretches may be many, and overlap, at no cost.
 
 Parameters and check values are those of the catalogue of parametrised CRC algorithms (G. Cook,
 https://reveng.sourceforge.io/crc-catalogue/).
@@ -24,6 +25,8 @@ __all__ = ["CRCS", "Crc"]
 Registers = npt.NDArray[Any]
 """Registers of many computations: uint16, or uint32 if the check is wider than 16 bits."""
 LONGEST_ROW = 192
+MOST_STEPS = 512
+"""Steps that following stretches side by side may take; for a row of a block they are at most 192."""
 LEVELS = 40
 """Powers of two that a number of bytes may have."""
 
@@ -84,11 +87,15 @@ class Crc:
         """Compute the check of each stretch of a block: int64, shape (n,)."""
         if not len(starts):
             return np.zeros(0, np.int64)
-        first = int(starts.min())
-        prefixes = Prefixes(make_machine(self), block[first : int(ends.max())])
-        registers = prefixes.remainders(starts - first, ends - first)
+        first, machine = int(starts.min()), make_machine(self)
+        part, starts, ends = block[first : int(ends.max())], starts - first, ends - first
+        lengths = ends - starts
+        if np.unique(lengths).sum() <= 2 * MOST_STEPS and lengths.sum() <= 2 * len(part):
+            registers = follow(machine, part, starts, lengths)
+        else:
+            registers = Prefixes(machine, part).remainders(starts, ends)
         if not self.reflected:
-            registers = registers >> (prefixes.machine.bits - self.width)
+            registers = registers >> (machine.bits - self.width)
         return registers.astype(np.int64) ^ self.final
 
 
@@ -136,6 +143,11 @@ class Machine:
     zeros: list[Registers]
     pair: Registers
 
+    @property
+    def order(self) -> str:
+        """How two bytes are read as a word."""
+        return "<u2" if self.reflected else ">u2"
+
     def step(self, registers: Registers, words: npt.NDArray[np.uint16], out: Registers) -> None:
         """Let two bytes each act on registers."""
         if self.bits == 16:
@@ -151,6 +163,16 @@ class Machine:
         """Let one byte each act on registers."""
         shift = 0 if self.reflected else self.bits - 8
         return act(self.zeros[0], registers ^ (values.astype(registers.dtype) << shift))
+
+    def add_rows(self, registers: Registers, rows: Bytes) -> Registers:
+        """Let the bytes of a row each act on registers: shape (n, length)."""
+        odd = rows.shape[1] % 2
+        words = np.ascontiguousarray(rows[:, : rows.shape[1] - odd]).view(self.order)
+        after = np.empty_like(registers)
+        for column in np.ascontiguousarray(words.T, dtype=np.uint16):
+            self.step(registers, column, after)
+            registers, after = after, registers
+        return self.add_bytes(registers, rows[:, -1]) if odd else registers
 
     def shift(self, registers: Registers, counts: npt.NDArray[np.int64]) -> Registers:
         """Let a number of bytes of zeros each act on registers."""
@@ -195,6 +217,17 @@ def make_machine(crc: Crc) -> Machine:
     return Machine(bits, crc.reflected, start, zeros, pair)
 
 
+def follow(machine: Machine, block: Bytes, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Registers:
+    """Follow the stretches of each length side by side; the register at the end of each."""
+    registers = np.full(len(starts), machine.start, machine.pair.dtype)
+    for length in np.unique(lengths[lengths > 0]):
+        chosen = np.flatnonzero(lengths == length)
+        windows = np.ndarray(len(block) - length + 1, f"V{length}", block, strides=block.strides)
+        rows = windows[starts[chosen]].view(np.uint8).reshape(len(chosen), length)
+        registers[chosen] = machine.add_rows(registers[chosen], rows)
+    return registers
+
+
 class Prefixes:
     """Registers at each word of a block, from the begin of its row; and those of whole rows where they are needed."""
 
@@ -206,8 +239,7 @@ class Prefixes:
         rows = -(-words // self.columns)
         padded = np.zeros(2 * rows * self.columns, np.uint8)
         padded[: len(block)] = block
-        order = "<u2" if machine.reflected else ">u2"
-        across = np.ascontiguousarray(padded.view(order).reshape(rows, self.columns).T, dtype=np.uint16)
+        across = np.ascontiguousarray(padded.view(machine.order).reshape(rows, self.columns).T, dtype=np.uint16)
         self.registers = np.zeros((self.columns + 1, rows), machine.pair.dtype)
         for column in range(self.columns):
             machine.step(self.registers[column], across[column], self.registers[column + 1])

@@ -1,8 +1,9 @@
 """Frames that begin with a sync pattern: by pattern, size and checksum.
 
 The search is that of a reader byte by byte: the next sync; behind the frame if it is good, directly behind the sync if
-it is not. Here all that looks like a frame is found and judged at once, and then it follows which of them the search
-would visit: so a block takes about as long whatever is in it.
+it is not. Here all that looks like a frame is found at once, and it follows which of them the search visits if all are
+good; these are judged at once. If one is not good, all others are judged at once too, and then it is known which the
+search visits: so a block takes about as long whatever is in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dayfile.framing.shapes import BAD_CHECKSUM, BAD_SIZE, INCOMPLETE, Shape, St
 from dayfile.stages.base import Bytes, Columns, Frames, Offsets, Order, Reading, Split
 
 __all__ = ["Synced", "find_pattern", "find_sync_order", "visit"]
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,7 @@ class Synced:
         lengths[~possible] = shape.lead  # what it claims means nothing
         whole = possible & (starts + lengths <= len(block))
         whole[headed:] = False
-        good = whole.copy()
-        good[whole] = shape.verify(Frames(block, starts[whole], lengths[whole]))
-        nexts = np.searchsorted(starts, np.where(good, starts + lengths, starts + len(shape.sync)))
-        visited = visit(nexts)
+        good, visited = self._search(Frames(block, starts, lengths), whole)
         cut = possible & ~whole
         pending = np.flatnonzero(visited & cut)[: 0 if last else 1]
         for place in pending:
@@ -86,6 +86,23 @@ class Synced:
             return account(frames, rejected, int(starts[pending[0]]))
         done = max([0, *(frames.starts + frames.lengths)[-1:], *(rejected.starts + len(shape.sync))[-1:]])
         return account(frames, rejected, max(int(done), len(block) - len(shape.sync) + 1))
+
+    def _search(self, frames: Frames, whole: Flags) -> tuple[Flags, Flags]:
+        """Say which frames are good, and which of all the search visits; what it does not visit may not be judged."""
+        good = whole.copy()
+        visited = self._visit(frames, good)
+        first = visited & whole
+        good[first] = self.shape.verify(frames.select(first))
+        if good[first].all():
+            return good, visited
+        others = whole & ~first
+        good[others] = self.shape.verify(frames.select(others))
+        return good, self._visit(frames, good)
+
+    def _visit(self, frames: Frames, good: Flags) -> Flags:
+        """Say which frames the search visits if these are good."""
+        ends = np.where(good, frames.starts + frames.lengths, frames.starts + len(self.shape.sync))
+        return visit(np.searchsorted(frames.starts, ends))
 
     def join(self, bodies: Sequence[bytes], columns: Columns, known: Mapping[str, int]) -> bytes:
         """Make a stream of frames."""
@@ -103,7 +120,7 @@ def find_pattern(block: Bytes, pattern: bytes) -> Offsets:
     return places
 
 
-def visit(nexts: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def visit(nexts: npt.NDArray[Any]) -> Flags:
     """Say which places a search visits that begins at the first and goes from each to its next: bool, shape (n,).
 
     Examples
