@@ -101,6 +101,9 @@ $(PEERS)/ready: benchmarks/constraints.txt
 	@missing=; for parser in $(PARSERS); do \
 		$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c benchmarks/constraints.txt $$parser \
 		|| missing="$$missing $$parser"; done; \
+	npm install --prefix $(PEERS) --ignore-scripts --no-audit --no-fund --silent kaitai-struct-compiler@0.11.0 \
+		&& $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c benchmarks/constraints.txt kaitaistruct \
+		|| missing="$$missing kaitaistruct"; \
 	if [ -z "$$missing" ]; then touch $@; else echo "cannot be installed here, their rows will say so:$$missing"; fi
 
 # Other programs that read by HAPI: PySPEDAS from pip, the verifier from its repository and npm. Each that cannot be had

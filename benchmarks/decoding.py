@@ -58,7 +58,13 @@ BY_HAND = np.dtype(
     ]
 )
 IDENTIFIER, UNSEGMENTED, COUNTS = 0x123, 0xC000, 0x4000
-PARSERS = {"ccsdspy": 500_000, "construct": 30_000, "dissect.cstruct": 30_000, "space_packet_parser": 15_000}
+PARSERS = {
+    "ccsdspy": 500_000,
+    "construct": 30_000,
+    "dissect.cstruct": 30_000,
+    "kaitaistruct": 30_000,
+    "space_packet_parser": 15_000,
+}
 """Other parsers, and how many packets each is given."""
 FLOOR_AIM, PEER_AIM = 0.9, 1
 FRAMED = """

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SIZE, COUNTS, QUALITIES = 48, 12, 8
 HEADER = ("first", "sequence", "length")
@@ -73,6 +75,29 @@ def space_packet_parser_(count: int) -> Parse:  # noqa: ARG001 - all are called 
     )
 
 
+def kaitaistruct(count: int) -> Parse:  # noqa: ARG001 - all are called alike
+    """The class that its compiler makes of a description; packets up to the end of the stream."""
+    numbers = {**dict.fromkeys((*HEADER, "status"), "u2"), "second": "u4", "microsecond": "u4"}
+    fields = [{"id": name, "type": kind} for name, kind in numbers.items()]
+    for name, kind, number in (("counts", "u2", COUNTS), ("quality", "u1", QUALITIES)):
+        fields.append({"id": name, "type": kind, "repeat": "expr", "repeat-expr": number})
+    description = {
+        "meta": {"id": "stream", "endian": "be"},
+        "seq": [{"id": "packets", "type": "packet", "repeat": "eos"}],
+        "types": {"packet": {"seq": fields}},
+    }
+    words = ["node", "-e", COMPILE, Path(sys.prefix) / "node_modules/kaitai-struct-compiler", json.dumps(description)]
+    made: dict[str, Any] = {}
+    exec(subprocess.run(words, capture_output=True, text=True, check=True).stdout, made)  # noqa: S102 - the parser
+    return lambda content: sum(packet.second for packet in made["Stream"].from_bytes(content).packets)
+
+
+COMPILE = """
+const [path, description] = process.argv.slice(1)
+require(path).compile("python", JSON.parse(description), null, false).then(files => console.log(files["stream.py"]))
+"""
+
+
 def xtce() -> str:
     """The packet as XTCE."""
     header = {"VERSION": 3, "TYPE": 1, "SEC_HDR_FLG": 1, "PKT_APID": 11, "SEQ_FLGS": 2, "SRC_SEQ_CTR": 14}
@@ -97,6 +122,7 @@ PARSERS = {
     "ccsdspy": ccsdspy_,
     "construct": construct_,
     "dissect.cstruct": cstruct,
+    "kaitaistruct": kaitaistruct,
     "space_packet_parser": space_packet_parser_,
 }
 
