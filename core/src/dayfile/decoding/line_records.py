@@ -107,9 +107,9 @@ def read_line_blocks(
     assert plan.lines is not None  # noqa: S101 - for mypy
     asked = tuple(dict.fromkeys(each.name for kind in plan.kinds for form in kind.forms for each in form.requirements))
     reader, stream = LineReader(plan.lines.form, plan.lines.carried), Stream(source, start)
-    offset, content, wanted = start, b"", size
+    offset, wanted = start, size
     while offset < source.size:
-        content += stream.read(wanted - len(content))
+        content = stream.peek(wanted)
         last = offset + len(content) >= source.size
         read = reader.read(np.frombuffer(content, np.uint8), last=last)
         lines = read.lines
@@ -120,5 +120,5 @@ def read_line_blocks(
         preamble = reader.write_preamble()
         yield block, LineRecords(read.parts, read.wrong, lines.carried, asked, plan.lines.carried, preamble)
         wanted = size if lines.used else 2 * wanted
-        content = content[lines.used :]
+        stream.skip(lines.used)
         offset = source.size if last else offset + lines.used

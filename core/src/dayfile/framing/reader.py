@@ -87,13 +87,13 @@ def read_frames(
     source; of a rest of more than 16 MiB, each 16 MiB are rejected for themselves.
     """
     joined, stream = Gaps(offset), Stream(source, offset)
-    wanted, content = size, b""
+    wanted = size
     while offset < source.size:
-        content += stream.read(wanted - len(content))
+        content = stream.peek(wanted)
         last = offset + len(content) >= source.size
         split = framer.split(np.frombuffer(content, np.uint8), known, last=last)
         if lost := any(stretch.length == REST for stretch in split.rejected[-1:]):
-            content += stream.read(LONGEST_FRAME)
+            content = stream.peek(len(content) + LONGEST_FRAME)
         last = last or lost
         block = np.frombuffer(content, np.uint8)
         rejected, gaps, around = (
@@ -103,22 +103,23 @@ def read_frames(
         between = joined.follow(gaps, rejected, offset + split.used, last=last)
         if split.used or last:
             yield FramedBlock(offset, replace(split.frames, block=block), rejected, between, around)
+        stream.skip(len(content) if lost else split.used)
         if lost:
             yield from reject_rest(stream, offset + len(content), rejected[-1].reason)
             return
         # A frame that is longer than a block is tried again with twice as much: so the work stays linear.
         wanted = size if split.used else 2 * wanted
-        content = content[split.used :]
         offset = source.size if last else offset + split.used
 
 
 def reject_rest(stream: Stream, offset: int, reason: str) -> Iterator[FramedBlock]:
     """Reject all that a source still has: in pieces, for it may be large."""
     nothing = np.zeros(0, np.int64)
-    while content := stream.read(LONGEST_FRAME):
+    while content := stream.peek(LONGEST_FRAME):
         frames = Frames(np.frombuffer(content, np.uint8), nothing, nothing)
         rejected = Stretches.collect([Stretch(offset, len(content), reason)])
         yield FramedBlock(offset, frames, rejected, (), Stretches.collect(()))
+        stream.skip(len(content))
         offset += len(content)
 
 
@@ -127,21 +128,20 @@ class Stream:
 
     def __init__(self, source: Source, offset: int) -> None:
         self.blocks = source.blocks(offset)
-        self.left = memoryview(b"")
+        self.held = memoryview(b"")
 
-    def read(self, size: int) -> bytes:
-        """Return the next n bytes, fewer at the end of the source."""
-        parts = []
-        while size > 0:
-            if not self.left:
-                following = next(self.blocks, None)
-                if following is None:
-                    break
-                self.left = memoryview(following[1])
-            parts.append(self.left[:size])
-            self.left = self.left[len(parts[-1]) :]
-            size -= len(parts[-1])
-        return b"".join(parts)
+    def peek(self, size: int) -> memoryview:
+        """Return the next n bytes without going on, fewer at the end of the source."""
+        parts = [self.held]
+        while sum(map(len, parts)) < size and (following := next(self.blocks, None)):
+            parts.append(memoryview(following[1]))
+        held = [part for part in parts if part]
+        self.held = held[0] if len(held) == 1 else memoryview(b"".join(held))  # what is whole is not copied
+        return self.held[:size]
+
+    def skip(self, size: int) -> None:
+        """Go on by n bytes of those that were seen."""
+        self.held = self.held[size:]
 
 
 class Gaps:
