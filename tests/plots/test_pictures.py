@@ -87,6 +87,33 @@ def test_axes_have_names_and_units_and_the_title_says_what_it_is(archive):
     assert second.get_xlabel() == "time (UTC), 2024-05-01"
 
 
+def test_physical_values_are_drawn_in_their_units_if_they_are_asked_for(tmp_path):
+    cell = """
+    instrument: cell
+    title: A cell
+    clock: {epoch: 1970-01-01T00:00:00}
+    path: "cell/{year}{month:02}{day:02}.h5"
+    types:
+      voltage:
+        code: V
+        title: Voltage
+        store: append
+        time: second
+        fields:
+          - {name: second, type: uint32, unit: s}
+          - {name: raw, type: int16, unit: count, missing: [-9], physical: {scale: 0.5, offset: 1, unit: V}}
+    """
+    made = create_archive(tmp_path / "cells", plugins={"cell": Instrument(cell, "cell.yaml")})
+    records = np.array([(START, 2), (START + 60, -9), (START + 120, 8)], [("second", "u4"), ("raw", "i2")])
+    made.put("cell.voltage", records)
+    for physical, unit, values in [(False, "count", [2, np.nan, 8]), (True, "V", [2, np.nan, 5])]:
+        figure = made.plot("cell.voltage", fields="raw", physical=physical)
+        (axes,) = figure.axes
+        assert axes.get_ylabel() == f"raw [{unit}]"
+        (line,) = lines_of(axes).values()
+        np.testing.assert_array_equal(line.get_ydata(), values)
+
+
 def test_a_gap_is_drawn_as_a_gap_and_a_missing_value_is_not_drawn(archive):
     figure = archive.read("roof.air", mast=1).plot(fields=["temperature", "wind[1]"])
     (temperature,) = lines_of(figure.axes[0]).values()

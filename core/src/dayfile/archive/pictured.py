@@ -44,6 +44,7 @@ class Pictured(Inventory):
         kind: str | Plot | None = None,
         fields: str | Iterable[str] | None = None,
         where: str | None = None,
+        physical: bool = False,
         log: bool | None = None,
         **keys: KeyValues,
     ) -> Figure:
@@ -51,7 +52,7 @@ class Pictured(Inventory):
 
         Parameters
         ----------
-        data_type, start, stop, where, **keys
+        data_type, start, stop, where, physical, **keys
             As for :meth:`read`.
         kind, fields, log
             As for :meth:`dayfile.Records.plot`.
@@ -75,15 +76,18 @@ class Pictured(Inventory):
         wanted = [fields] if isinstance(fields, str) else list(fields or ())
         # A plot may need fields that nobody named, such as the layout's; so all are read where none are chosen.
         names = [split_element(each)[0] for each in wanted] or None
-        question = ask_range(self.finder, data_type, start, stop, keys, fields=names, where=where, inside=True)
+        question = ask_range(
+            self.finder, data_type, start, stop, keys, fields=names, where=where, inside=True, physical=physical
+        )
         form = question.data_type if names is None else narrow(question.data_type, names)
         rows = count_drawn_rows(form)
         read = partial(answer_in_pieces, self.finder, question, rows, self.read_bytes, DRAWN_WINDOW_BYTES)
-        if next(read(), None) is None:
+        first = next(read(), None)
+        if first is None:
             chosen = question.keys or question.where is not None
             nearest = () if chosen else self.finder.find_nearest(question)
             raise UsageError(describe_nothing(question.data_type, nearest))
-        return draw_pieces(Pieces(form, read), kind, fields=wanted, log=log)
+        return draw_pieces(Pieces(first.data_type, read), kind, fields=wanted, log=log)
 
     def plot_coverage(
         self,

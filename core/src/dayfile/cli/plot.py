@@ -11,6 +11,7 @@ from dayfile.cli.completion import complete_fields, complete_kinds
 from dayfile.cli.coverage import FromOption, ToOption, TypeArgument
 from dayfile.cli.keys import KeyOption, parse_keys_given
 from dayfile.cli.run import ArchiveOption
+from dayfile.cli.show import PhysicalOption
 from dayfile.messages import printable
 
 __all__ = ["plot"]
@@ -46,6 +47,7 @@ def plot(
     where: Annotated[
         str | None, typer.Option(metavar="CONDITION", help="Only records for which this holds, such as 'hp[0] > 60'.")
     ] = None,
+    physical: PhysicalOption = False,
     log: Annotated[
         bool | None, typer.Option("--log/--no-log", help="A logarithmic axis, or not.", show_default="as in the layout")
     ] = None,
@@ -66,7 +68,8 @@ def plot(
     check_suffix(out)
     opened = open_archive(archive)
     keys = parse_keys_given(opened, data_type, key)
-    figure = opened.plot(data_type, from_, to, kind=kind, fields=split_names(fields), where=where, log=log, **keys)
+    names = split_names(fields)
+    figure = opened.plot(data_type, from_, to, kind=kind, fields=names, where=where, physical=physical, log=log, **keys)
     save_figure(figure, out)
     typer.echo(printable(str(out)))
 
