@@ -21,6 +21,8 @@ BY_NAME, ASCENDING = 0, 0
 """``H5_INDEX_NAME`` and ``H5_ITER_INC``"""
 HIDDEN = ("_i_", "_p_")
 """Beginnings of the names of PyTables' own nodes, such as the index of a column."""
+USUAL_NAME = 128
+"""Bytes of a name that is read at once."""
 MOST_LEVELS = 32
 """Levels of groups; day files have 4."""
 
@@ -108,9 +110,11 @@ def list_members(location: int, path: str) -> list[tuple[str, int]]:
 def get_name(group: int, number: int) -> str:
     """Return the name of a link of an open group by its number."""
     place = (group, b".", BY_NAME, ASCENDING, number)
-    size = call("H5Lget_name_by_idx", *place, None, 0, DEFAULT) + 1
-    buffer = ctypes.create_string_buffer(size)
-    call("H5Lget_name_by_idx", *place, buffer, size, DEFAULT)
+    buffer = ctypes.create_string_buffer(USUAL_NAME)
+    size = call("H5Lget_name_by_idx", *place, buffer, USUAL_NAME, DEFAULT) + 1
+    if size > USUAL_NAME:
+        buffer = ctypes.create_string_buffer(size)
+        call("H5Lget_name_by_idx", *place, buffer, size, DEFAULT)
     return buffer.value.decode()
 
 

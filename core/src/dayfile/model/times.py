@@ -107,7 +107,7 @@ class Count:
 
     def is_in_order(self, records: npt.NDArray[Any]) -> bool:
         """Return whether the counts increase, and no fraction makes a tick of a second or less longer."""
-        counts = records[self.field]
+        counts = np.ascontiguousarray(records[self.field])  # which is compared in half the time
         if self.whole or counts.dtype.kind == "f" or not (counts[1:] > counts[:-1]).all():
             return False
         if not self.fraction or not len(records):

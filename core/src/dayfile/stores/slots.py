@@ -37,21 +37,23 @@ def find_filled(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     content = view_bytes(rows)
     full = np.ones(len(rows), bool)
     # Few records begin like an empty slot or one in conflict: for all others the first bytes decide.
-    alike = np.flatnonzero(find_uniform_starts(content))
-    for byte in (EMPTY_BYTE, CONFLICT_BYTE):
-        full[alike] &= (content[alike] != byte).any(axis=1)
+    alike = find_uniform_starts(content)
+    if len(alike):
+        for byte in (EMPTY_BYTE, CONFLICT_BYTE):
+            full[alike] &= (content[alike] != byte).any(axis=1)
     return full
 
 
-def find_uniform_starts(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def find_uniform_starts(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Find the rows of bytes, shape (n, itemsize), that begin with eight bytes 0x00 or 0xFF; all if shorter."""
     size = content.shape[1]
-    if size < 8:
-        return np.ones(len(content), bool)
-    start = np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size})
-    # The number after eight bytes 0xFF is 0, that after eight bytes 0x00 is 1.
-    alike: npt.NDArray[np.bool_] = content.view(start)["word"][:, 0] + np.uint64(1) <= np.uint64(1)
-    return alike
+    if size < 8 or not len(content):
+        return np.arange(len(content))
+    words = content.view(np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size}))["word"][:, 0]
+    full = np.uint64(2**64 - 1)
+    if words.min() > 0 and words.max() < full:  # in most days all slots are full: this needs no memory
+        return np.arange(0)
+    return np.flatnonzero((words == 0) | (words == full))
 
 
 def find_slots(records: npt.NDArray[Any], data_type: DataType, start: float) -> npt.NDArray[np.int64]:
