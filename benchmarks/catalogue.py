@@ -51,7 +51,7 @@ def ask_large_catalogues(asked: Round) -> Iterator[Figure]:
         make(small)
         make(large)
         keys = [f'{{"cluster": "city", "station": {station}}}' for station in range(101, 101 + asked.size(100, 3))]
-        days = asked.size(9_100 if name == "mission" else 7_300, 400)
+        days = asked.size(9_100 if name == "mission" else 7_300, 40)
         rows = fill(
             Catalogue(large / "catalogue.db"), [data_type, *names[name]], keys if name == "network" else ["{}"], days
         )

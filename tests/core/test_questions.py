@@ -402,7 +402,7 @@ def test_what_is_wrong_with_a_question_is_said_before_the_first_piece_is_asked_f
     read_bytes=st.sampled_from([50, 1000, 10**6]),
     window_bytes=st.sampled_from([1, 1000, 10**6]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_ways_to_ask_agree(telescope, start, length, rows, inside, where, fields, read_bytes, window_bytes):
     first = None if start is None else START + start
     last = None if start is None else START + start + length

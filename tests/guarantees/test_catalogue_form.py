@@ -16,6 +16,7 @@ from dayfile.archive.checking import count_without_digest
 from dayfile.archive.counting import count_day_file
 from dayfile.stores.declarations import read_data_type
 from running import run_python
+from shares import first_of
 
 SHARES = 4
 
@@ -71,7 +72,7 @@ def test_a_run_replaces_it_and_keeps_digests_and_losses(older, finish, mode):
     assert sum(records for *_, records, _, _ in read_table(archive, "totals")) == 60
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("share", first_of(SHARES))
 def test_kill_at_any_step_of_the_change_loses_nothing(older, killed, finish, share):
     number = share + 1
     while True:

@@ -24,13 +24,21 @@ from dayfile.testing.faults import STEP_KINDS, Fault, inject
 from dayfile.testing.selftest import count_records, run_load
 from dayfile_hisparc.pickles import read_upload
 from running import run_command, run_python
+from shares import first_of
 
 MODES = {"run": {}, "watch": {"watch": True}, "processes": {"workers": 2}}
 COULD_NOT_WRITE = StorageError.exit_code
 PATIENCE = 300  # seconds; a busy machine is slow
-# Kinds with many steps are cut into shares, so that they can be tried side by side.
+# Kinds with many steps are cut into shares. Each run of the tests takes the first, the long proofs all.
 SHARES = {"fsync": 3, "write": 3, "open": 4, "rename": 2, "unlink": 1, "copy": 1}
-SWEEPS = [(kind, mode, share) for kind in SHARES for mode in MODES for share in range(SHARES[kind])]
+SWEEPS = [
+    pytest.param(
+        *(kind, mode, share), id=f"{kind}-{mode}-{share + 1} of {shares}", marks=[pytest.mark.proof] if share else []
+    )
+    for kind, shares in SHARES.items()
+    for mode in MODES
+    for share in range(shares)
+]
 LEAST = {"fsync": 15, "write": 10, "open": 20, "rename": 8, "unlink": 5, "copy": 3}
 # Of several processes each counts its own steps, and none does all of them.
 LEAST_OF_EACH = {"fsync": 8, "write": 5, "open": 8, "rename": 5, "unlink": 5, "copy": 2}
@@ -40,11 +48,7 @@ def test_every_kind_of_step_is_tried():
     assert set(SHARES) == set(STEP_KINDS)
 
 
-@pytest.mark.parametrize(
-    ("kind", "mode", "share"),
-    SWEEPS,
-    ids=[f"{kind}-{mode}-{share + 1} of {SHARES[kind]}" for kind, mode, share in SWEEPS],
-)
+@pytest.mark.parametrize(("kind", "mode", "share"), SWEEPS)
 def test_kill_at_any_point_loses_no_accepted_source(fresh, killed, finish, kind, mode, share):
     number = share + 1
     while True:
@@ -59,7 +63,7 @@ def test_kill_at_any_point_loses_no_accepted_source(fresh, killed, finish, kind,
     assert number > (LEAST_OF_EACH if mode == "processes" else LEAST)[kind], "hardly any step was tried"
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", first_of(10))
 def test_kill_at_random_moments_loses_no_accepted_source(busy, tmp_path, start, finish, seed):
     """Kills in the midst of what HDF5 and SQLite do, and between; most of them in the midst of a recovery."""
     chance = random.Random(seed)
@@ -78,7 +82,7 @@ def test_kill_at_random_moments_loses_no_accepted_source(busy, tmp_path, start, 
     archive.assert_whole()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", first_of(8))
 def test_kill_again_and_again_during_the_recovery_loses_no_accepted_source(fresh, killed, finish, seed):
     chance = random.Random(seed)
     archive = fresh()
@@ -104,7 +108,7 @@ def is_running(process: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_of(4))
 def test_kill_of_a_run_or_of_its_workers_at_random_moments_loses_no_accepted_source(
     busy, tmp_path, start, finish, seed
 ):
@@ -371,7 +375,7 @@ def messages(root) -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("share", range(3))
+@pytest.mark.parametrize("share", first_of(4))
 def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, finish, share):
     call = share + 1
     while True:
@@ -380,7 +384,7 @@ def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, 
         assert code in (0, -9)
         if code == 0:
             break
-        call += 3
+        call += 4
         assert finish(archive, script=TAKING, at=0) == 0
         assert_set_aside(archive.root)
         assert messages(archive.root) == ["one", "two"]
@@ -389,18 +393,19 @@ def test_kill_while_a_quarantine_entry_is_made_loses_and_doubles_nothing(mixed, 
     assert call > 50
 
 
-def test_kill_while_a_quarantine_entry_is_sent_back_loses_and_doubles_nothing(mixed, finish):
+@pytest.mark.parametrize("share", first_of(3))
+def test_kill_while_a_quarantine_entry_is_sent_back_loses_and_doubles_nothing(mixed, finish, share):
     """Whatever was sent back is bad still, and has to be in quarantine again."""
-    kills = 0
+    call = share + 1
     while True:
         archive = mixed()
         assert finish(archive, script=TAKING, at=0) == 0
-        code = finish(archive, script=SENDING_BACK, at=kills + 1)
+        code = finish(archive, script=SENDING_BACK, at=call)
         assert code in (0, -9)
         assert finish(archive, script=TAKING, at=0) == 0
         assert_set_aside(archive.root)
         assert messages(archive.root) == ["one", "two"]
         if code == 0:
             break
-        kills += 1
-    assert kills > 10
+        call += 3
+    assert call > 10

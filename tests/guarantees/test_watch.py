@@ -19,6 +19,7 @@ from dayfile.engine.watch import Bell, watch_directory
 from dayfile.errors import StorageError
 from dayfile.testing import selftest
 from running import PATIENCE, until
+from shares import first_of
 from watching import DAY_FILE, HSKP, NEVER, STREAM, stream
 
 
@@ -209,7 +210,7 @@ def test_a_system_that_gives_no_notices_is_told_in_a_line(tmp_path, monkeypatch,
     assert caplog.messages == [f"no notices of what arrives ({error}); incoming/ is read every watch.rescan seconds"]
 
 
-# A watch that has nothing to do and looks again at once, two hundred times: the signal meets it wherever it can.
+# A watch that has nothing to do and looks again at once, many times: the signal meets it wherever it can.
 TOLD_TO_STOP = """
 import contextlib
 import os
@@ -234,14 +235,15 @@ def tell_once(*arguments):
 watch.work_through = tell_once
 watch.pause = lambda *arguments: 0
 watch.noticed = lambda *arguments: contextlib.nullcontext()
-for _ in range(200):
+for _ in range(times):
     told = False
     watch.run_watch(get_root(directory), selftest.make_plugins(), selftest.make_settings())
 """
 
 
-def test_a_watch_that_is_told_to_stop_stops_whatever_it_is_doing(busy, tmp_path, start):
-    process = start(busy.copied(tmp_path / "archive").path, script=TOLD_TO_STOP)
+@pytest.mark.parametrize("times", first_of([50, 500]))
+def test_a_watch_that_is_told_to_stop_stops_whatever_it_is_doing(busy, tmp_path, start, times):
+    process = start(busy.copied(tmp_path / "archive").path, script=f"times = {times}\n{TOLD_TO_STOP}")
     process.join(PATIENCE)
     hangs = process.exitcode is None
     process.kill()
