@@ -55,6 +55,7 @@ def call(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     client: str = "203.0.113.9",
+    version: str = "1.1",
 ) -> Reply:
     """Send a request to an application."""
     sent: list[dict[str, Any]] = []
@@ -76,6 +77,7 @@ def call(
         given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         scope = {
             "type": "http",
+            "http_version": version,
             "method": method,
             "path": path,
             "raw_path": path.encode(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_the_python_of_the_page_runs(simulated_day, start_web, tmp_path, number)
         done = run_command(python, "-c", script, environment=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or (tmp_path / "day.png").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(find_spec("hapiclient") is None, reason="hapiclient is not installed; pip cannot get it here")
+def test_what_the_page_of_a_server_shows_leads_to_a_picture(simulated_day, start_web, tmp_path):
+    server = start_web(simulated_day)
+    _, page = server.ask(path="/", method="GET")
+    shown = [unescape(text) for text in re.findall("<pre>(.*?)</pre>", page.decode(), re.DOTALL)]
+    script = next(text for text in shown if "import" in text)
+    environment = {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "agg"}
+    done = run_python("-c", script, environment=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "values.png").stat().st_size > 10_000
+    for address in re.findall("href='(http://127[^']*)'", page.decode()):
+        assert server.ask(path=unescape(address).partition(str(server.port))[2], method="GET")[0].status == 200
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on the PATH")

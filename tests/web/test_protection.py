@@ -5,15 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import time
 from base64 import b64encode
+from email.utils import parsedate_to_datetime
 
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asking import WHOLE, ask_hapi, call, make_reading_site
-from dayfile import create_archive
+from asking import WHOLE, ask_hapi, call, make_rates, make_reading_site
+from dayfile import Instrument, create_archive, open_archive
+from instruments import TELESCOPE
+from running import until
 
 TOKEN = "s3cret token"  # noqa: S105 - of a test
 WORDS = ["dataset", "id", "start", "stop", "time.min", "time.max", "parameters", "format", "include", "depth", "x"]
@@ -118,6 +122,17 @@ def test_with_a_token_only_those_who_have_it_read(telescope, given_, status):
     assert call(app, "/healthz").status == 200
 
 
+def test_a_token_may_have_any_letters(telescope):
+    app = make_reading_site(telescope, web_token="s3crét")  # noqa: S106 - of a test
+    assert call(app, "/hapi/about", headers={"Authorization": "Bearer s3crét"}).status == 200
+    assert call(app, "/hapi/about", headers={"Authorization": "Bearer s3cret"}).status == 401
+
+
+def test_records_are_refused_in_an_http_that_cannot_say_where_they_end(telescope):
+    words = b"dataset=muon.rates&start=1997-304&stop=1997-305"
+    assert call(make_reading_site(telescope), "/hapi/data", words, version="1.0").status == 505
+
+
 def test_a_client_that_asks_too_often_has_to_wait_and_others_have_not(telescope):
     app = make_reading_site(telescope, web_requests_per_minute=5)
     statuses = [call(app, "/hapi/about").status for _ in range(8)]
@@ -162,6 +177,7 @@ def test_what_a_client_has_already_is_not_sent_again(telescope):
         ("info", {"dataset": "muon.rates"}),
         ("data", {"dataset": "muon.rates", **WHOLE}),
     ):
+        until(lambda word=word, words=words: "last-modified" in ask_hapi(app, word, **words).headers)
         first = ask_hapi(app, word, **words)
         tag, changed = first.headers["etag"], first.headers["last-modified"]
         assert ask_hapi(app, word, {"If-None-Match": f'"x", W/{tag}'}, **words).status == 304
@@ -172,12 +188,44 @@ def test_what_a_client_has_already_is_not_sent_again(telescope):
     assert other.headers["etag"] != tag
 
 
+def test_what_a_client_has_is_sent_again_if_a_newer_day_says_that_it_means_something_else(tmp_path):
+    """The unit and scale of all days are those that the newest day file declares."""
+    layout = TELESCOPE.replace("unit: hPa, missing: [-1]}", "physical: {scale: 0.1, unit: hPa}}")
+    _, _, records = make_rates(5)
+    app, words = make_reading_site(tmp_path / "archive"), {"dataset": "muon.rates", "parameters": "pressure", **WHOLE}
+    create_archive(tmp_path / "archive")
+    replies = []
+    for scale in ("0.1", "0.2"):
+        instrument = Instrument(layout.replace("scale: 0.1", f"scale: {scale}"), "muon.yaml")
+        open_archive(tmp_path / "archive", plugins={"muon": instrument}).put("muon.rates", records)
+        until(lambda: "last-modified" in ask_hapi(app, "data", **words).headers)
+        had = replies[-1].headers if replies else {"etag": '"x"', "last-modified": "Fri, 31 Oct 1997 00:00:00 GMT"}
+        for header, name in (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified")):
+            assert ask_hapi(app, "data", {header: had[name]}, **words).status == 200
+        replies.append(ask_hapi(app, "data", **words))
+        records["second"] += 86400
+    assert replies[0].body != replies[1].body
+
+
+def test_records_that_are_published_within_a_second_are_not_taken_for_known(tmp_path):
+    instrument, _, records = make_rates(20)
+    archive = create_archive(tmp_path / "archive", plugins={"muon": instrument})
+    app, words = make_reading_site(archive.root.path), {"dataset": "muon.rates", **WHOLE}
+    for part in (records[:10], records[10:]):
+        archive.put("muon.rates", part)
+        reply = ask_hapi(app, "data", **words)
+        if changed := reply.headers.get("last-modified"):
+            assert parsedate_to_datetime(changed).timestamp() < time.time() - 1
+        assert len(reply.body.splitlines()) >= len(part)
+
+
 def test_the_header_of_records_can_be_asked_for_alone(telescope):
     reply = call(
         make_reading_site(telescope), "/hapi/data", b"dataset=muon.rates&start=1997-304&stop=1997-305", method="HEAD"
     )
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["etag"]
+    assert "content-length" not in reply.headers
 
 
 def test_pages_of_other_origins_may_read_if_the_setting_says_so(telescope):
@@ -185,6 +233,8 @@ def test_pages_of_other_origins_may_read_if_the_setting_says_so(telescope):
     assert ask_hapi(make_reading_site(telescope), "about", asked).headers["access-control-allow-origin"] == "*"
     one = make_reading_site(telescope, web_cors="https://ours.example")
     assert "access-control-allow-origin" not in ask_hapi(one, "about", asked).headers
+    asked |= {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "if-none-match"}
+    assert call(make_reading_site(telescope), "/hapi/data", method="OPTIONS", headers=asked).status == 200
     ours = ask_hapi(one, "about", {"Origin": "https://ours.example"})
     assert ours.headers["access-control-allow-origin"] == "https://ours.example"
 

@@ -142,7 +142,10 @@ class ArchiveSettings(BaseModel):
         64 * 2**20, alias="serve.body_limit", gt=0, description="bytes of the longest body that is received"
     )
     serve_body_seconds: float = Field(
-        60.0, alias="serve.body_seconds", gt=0, description="seconds a client may take to send a body"
+        60.0,
+        alias="serve.body_seconds",
+        gt=0,
+        description="seconds a client may take to send a body, or take nothing of an answer",
     )
     serve_header_seconds: float = Field(
         10.0,

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import logging
 import resource
+import socket
+import struct
+import termios
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,7 +30,7 @@ from dayfile.messages import plural
 from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
-__all__ = ["Connection", "Connections", "raise_descriptor_limit"]
+__all__ = ["CUT", "Connection", "Connections", "raise_descriptor_limit"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,10 @@ PIPELINE = 16
 """Requests of one connection that may wait for an answer."""
 RESERVED_DESCRIPTORS = 200
 """Descriptors of a process reserved for files, logs, and connections that are accepted but not yet counted."""
+CUT = "dayfile.cut"
+"""In the scope of a request: a function that resets its connection."""
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` of no seconds: closing drops what was not sent yet, and the client sees an error."""
 FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -186,6 +195,11 @@ class Connection(HttpToolsProtocol):
             self.limits.remove(self, self.address)
         super().connection_lost(exc)
 
+    def cut(self) -> None:
+        """Reset it, so that no client takes the end of what it has for the end of the answer."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.abandon()
+
     def abandon(self) -> None:
         """Close it now, dropping unsent data."""
         if self.admitted:
@@ -228,6 +242,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("refused")  # the parser stops, and the connection is closed
         self.progress = self.in_body = True
         self._stop_waiting()
+        cast("dict[str, Any]", self.scope)[CUT] = self.cut
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -257,12 +272,30 @@ class Connection(HttpToolsProtocol):
         """Wait for a client that does not read its answers, as long as for one that sends a body."""
         super().pause_writing()
         self._stop_unread()
-        self.unread_timer = self.loop.call_later(self.limits.body_seconds, self.abandon)
+        self._watch_unread()
 
     def resume_writing(self) -> None:
         """Resume, as the client reads again."""
         self._stop_unread()
         super().resume_writing()
+
+    def _watch_unread(self) -> None:
+        left = self._count_unread()
+        self.unread_timer = self.loop.call_later(self.limits.body_seconds, self._check_unread, left)
+
+    def _count_unread(self) -> int:
+        """Count the bytes that its client has not taken: those here, and those that the system holds, if it says so."""
+        held = array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)
+        return self.transport.get_write_buffer_size() + held[0]
+
+    def _check_unread(self, before: int) -> None:
+        if self._count_unread() < before:
+            self._watch_unread()  # it reads, though slowly
+            return
+        logger.warning("%s: took nothing of its answer for %g s; closed", self.address, self.limits.body_seconds)
+        self.cut()
 
     def _wait_for(self, seconds: float, then: Callable[[], None]) -> None:
         self._stop_waiting()

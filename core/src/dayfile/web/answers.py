@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from email.utils import formatdate, parsedate_to_datetime
@@ -18,6 +19,7 @@ from starlette.types import Send
 
 import dayfile
 from dayfile.errors import DayfileError
+from dayfile.serving.connections import CUT
 from dayfile.web.codes import RequestError
 from dayfile.web.compression import choose_encoding, compress
 
@@ -26,6 +28,8 @@ __all__ = ["answer_error", "answer_metadata", "answer_records", "is_known", "mak
 SMALL = 1000
 """Bytes below which nothing is compressed."""
 NANOSECONDS = 1_000_000_000
+SETTLED = 2 * NANOSECONDS
+"""Last-Modified is told of what is older than this: it has whole seconds, in which more may follow."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ def make_headers(version: Iterable[str], changed: int | None, encoding: str) -> 
     """
     digest = hashlib.sha256("\0".join([dayfile.__version__, encoding, *version]).encode()).hexdigest()
     headers = {"ETag": f'"{digest[:40]}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    if changed is not None:
+    if changed is not None and time.time_ns() - changed > SETTLED:
         headers["Last-Modified"] = formatdate(changed // NANOSECONDS, usegmt=True)
     if encoding:
         headers["Content-Encoding"] = encoding
@@ -132,9 +136,11 @@ class RecordsResponse(StreamingResponse):
         super().__init__(*arguments, **options)
         self.room = room
         self.seconds = seconds
+        self.cut: Callable[[], None] = lambda: None  # of a server that cannot, the answer has no end
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as in starlette
         """Send it, and free its room in the end."""
+        self.cut = scope.get(CUT, self.cut)
         async with self.room:
             await super().__call__(scope, receive, send)
 
@@ -147,8 +153,10 @@ class RecordsResponse(StreamingResponse):
                     await send({"type": "http.response.body", "body": block, "more_body": True})
         except TimeoutError:
             logger.warning("an answer was cut: the client took more than %g s", self.seconds)
-            return
         except (DayfileError, OSError) as error:
             logger.error("an answer was cut: %s", error)  # noqa: TRY400 - what went wrong is no bug
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.cut()
+        await asyncio.sleep(0)  # the server learns of it

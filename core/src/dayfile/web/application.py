@@ -33,6 +33,8 @@ WEB_LIBRARIES = "starlette", "uvicorn", "httptools", "zstandard"
 NEEDS_WEB = 'reading over HTTP needs an extra; install it with: pip install "dayfile[web]"'
 THREADS = 2
 """What a process does at once: one reads while another writes. Each thread keeps memory of its own."""
+OLD_HTTP = "1.0"
+"""Has no way to say where an answer of unknown length ends, so that one that was cut would look whole."""
 TURN_SECONDS = 60.0
 """How long a request for records waits for its turn."""
 
@@ -78,6 +80,7 @@ def make_site(reopen: Callable[[], Archive], settings: CoreSettings, routes: Seq
         Route("/hapi", site.show_page),
         Route("/hapi/", site.show_page),
         Route("/hapi/data", site.send_records),
+        Route("/hapi/data/", site.send_records),
         Route("/hapi/{word:path}", site.send_metadata),
     ]
     origins = [origin.strip() for origin in settings.web_cors.split(",") if origin.strip()]
@@ -90,7 +93,7 @@ def make_site(reopen: Callable[[], Archive], settings: CoreSettings, routes: Seq
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_methods=["GET", "HEAD"],
-                allow_headers=["Authorization", "Content-Type"],
+                allow_headers=["Authorization", "Content-Type", "If-Modified-Since", "If-None-Match"],
                 expose_headers=["ETag", "Last-Modified", "Content-Encoding", "Retry-After"],
             ),
             Middleware(Guard, settings=settings),
@@ -99,6 +102,12 @@ def make_site(reopen: Callable[[], Archive], settings: CoreSettings, routes: Seq
     )
     app.state.service = Service(settings)
     return app
+
+
+def without_length(response: Response) -> Response:
+    """Take the length out of an answer to HEAD: that of the records is not known."""
+    del response.headers["Content-Length"]
+    return response
 
 
 def answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as starlette calls it
@@ -227,6 +236,8 @@ class Site:
         from dayfile.web.compression import choose_encoding, compress
         from dayfile.web.encoding import ENCODERS
 
+        if request.scope["http_version"] == OLD_HTTP:
+            raise RequestError(1400, "records need HTTP/1.1", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         query = DataQuery.read(request.query_params.multi_items())
         encoding = choose_encoding(request.headers.get("accept-encoding", ""))
         async with AsyncExitStack() as stack:
@@ -238,7 +249,7 @@ class Site:
                 return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
             media_type = ENCODERS[query.form].media_type
             if request.method == "HEAD":
-                return Response(headers=headers, media_type=media_type)
+                return without_length(Response(headers=headers, media_type=media_type))
             answered: Answered = await self._run(hapi.read, prepared)
             blocks = compress(answered.write(), encoding)
             return answer_records(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 
@@ -41,9 +41,10 @@ class Dataset:
     def id(self) -> str:
         """Return what clients call it.
 
-        Values of keys are percent-encoded: an id has no comma, and should need no further encoding in a URL.
+        What is neither a letter, a digit, ``_``, ``.`` nor ``-`` in values of keys is written as ``~20``: so an id is
+        the same in a URL, also if it is decoded twice.
         """
-        return "/".join([self.data_type.name, *(quote(str(value), safe="") for value in self.key.values())])
+        return "/".join([self.data_type.name, *(encode_key(value) for value in self.key.values())])
 
     @property
     def title(self) -> str:
@@ -89,6 +90,17 @@ class Dataset:
         return first, last
 
 
+def encode_key(value: str | int) -> str:
+    """Write the value of a key without characters that mean something in a URL.
+
+    Examples
+    --------
+    >>> encode_key("a b"), encode_key("50~60%")
+    ('a~20b', '50~7E60~25')
+    """
+    return quote(str(value), safe="").replace("~", "%7E").replace("%", "~")
+
+
 def list_datasets(archive: Inventory) -> Iterator[Dataset]:
     """Yield the datasets of an archive, in order of types and keys."""
     for name in archive.types():
@@ -114,7 +126,7 @@ def list_type_datasets(archive: Inventory, name: str) -> Iterator[Dataset]:
 
 
 def find_dataset(archive: Inventory, wanted: str) -> Dataset:
-    """Find a dataset by its id; a client may have decoded the percent-encoding of keys.
+    """Find a dataset by its id.
 
     Raises
     ------
@@ -122,14 +134,8 @@ def find_dataset(archive: Inventory, wanted: str) -> Dataset:
         No dataset has this id.
     """
     name = wanted.partition("/")[0]
-    there: list[Dataset] = list(list_type_datasets(archive, name)) if name in archive.types() else []
-    found = pick(there, [each.id for each in there], wanted)
-    found = found or pick(there, [unquote(each.id) for each in there], wanted)
+    there = list_type_datasets(archive, name) if name in archive.types() else ()
+    found = next((dataset for dataset in there if dataset.id == wanted), None)
     if found is None:
         raise RequestError(1406)
     return found
-
-
-def pick(there: list[Dataset], ids: Iterable[str], wanted: str) -> Dataset | None:
-    """Return the dataset whose id is wanted."""
-    return next((dataset for dataset, each in zip(there, ids, strict=True) if each == wanted), None)

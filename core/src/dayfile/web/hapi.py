@@ -23,7 +23,6 @@ from dayfile.web.samples import choose_sample
 
 if TYPE_CHECKING:
     from dayfile.api import Archive
-    from dayfile.archive.digests import Digest
     from dayfile.export.base import BlobReader
     from dayfile.handover.columns import RecordTable
     from dayfile.settings import CoreSettings
@@ -66,7 +65,7 @@ class Prepared:
     version : tuple of str
         Whatever the answer depends on: it is the same as long as this is.
     changed : int or None
-        When a day file of the range was last published, ns since 1970; None if that is unknown.
+        When a day file of the type was last published, ns since 1970; None if that is unknown.
     """
 
     query: DataQuery
@@ -169,22 +168,20 @@ class Hapi:
         subject = self._find(query.dataset)
         dataset, parameters = subject.dataset, choose_parameters(subject.parameters, query.names)
         refuse_outside(dataset, query.start, query.stop)
+        refuse_unknown_leap_seconds(dataset, query)
         self._check_size(dataset, query)
         days = (np.datetime64(query.start.day, "D") - 1, np.datetime64(query.stop.day, "D") + 1)
         digests = self.archive.catalogue.find_digests(dataset.data_type.name, *days)
-        version = [*(digest.sha256 for digest in digests), repr(query)]
+        # The newest day file says what the values of all days mean.
+        described = [repr(dataset.data_type), *(repr(parameter.describe()) for parameter in parameters)]
+        version = [*(digest.sha256 for digest in digests), repr(query), *described]
+        newest = self.archive.catalogue.find_newest_digest(dataset.data_type.name)
         if query.described:  # its header says what there is of other days
-            version += [repr(dataset.totals), *(each.sha256 for each in self._find_newest(dataset))]
-        return Prepared(query, subject, parameters, tuple(version), max((each.mtime for each in digests), default=None))
+            version += [repr(dataset.totals), "" if newest is None else newest.sha256]
+        return Prepared(query, subject, parameters, tuple(version), None if newest is None else newest.mtime)
 
     def read(self, prepared: Prepared) -> Answered:
-        """Answer ``data``: read the first of the records, and return what reads the others.
-
-        Raises
-        ------
-        RequestError
-            A time names a leap second that does not exist.
-        """
+        """Answer ``data``: read the first of the records, and return what reads the others."""
         query = prepared.query
         needed = {source for parameter in prepared.parameters for source in parameter.sources}
         known = prepared.subject.dataset.data_type.dtype.names or ()
@@ -205,11 +202,6 @@ class Hapi:
         data_type = None if dataset is None else dataset.partition("/")[0]
         digest = self.archive.catalogue.find_newest_digest(data_type)
         return None if digest is None else digest.mtime
-
-    def _find_newest(self, dataset: Dataset) -> list[Digest]:
-        """Return the digest of the day file that changed last, if it is known."""
-        found = self.archive.catalogue.find_newest_digest(dataset.data_type.name)
-        return [] if found is None else [found]
 
     def _find(self, wanted: str) -> HapiSubject:
         """Find a dataset, and what reads its blobs; plugins are asked only if it has any."""
@@ -239,12 +231,12 @@ class Hapi:
         return described | {"parameters": [parameter.describe() for parameter in parameters]}
 
     def _check_size(self, dataset: Dataset, query: DataQuery) -> None:
-        """Refuse a range with too many records; the days that it touches are counted whole."""
+        """Refuse a range with too many records; the hours that it touches are counted whole."""
         most = self.settings.web_most_records
         if dataset.records <= most:
             return
-        start, stop = (np.datetime64(moment.day, "D") for moment in (query.start, query.stop))
-        counted = self.archive.coverage(dataset.data_type.name, start, stop + 1, **dataset.arguments)
+        span = query.start.text, query.stop.text
+        counted = self.archive.coverage(dataset.data_type.name, *span, by="hour", **dataset.arguments)
         if int(counted["records"].sum()) > most:
             raise RequestError(1408, f"at most {plural(most, 'record')}")
 
@@ -261,21 +253,18 @@ def refuse_outside(dataset: Dataset, start: Moment, stop: Moment) -> None:
         raise RequestError(1405, f"there are records from {first}Z to {last}Z")
 
 
-def read_range(archive: Archive, dataset: Dataset, fields: list[str] | None, query: DataQuery) -> Iterator[RecordTable]:
-    """Read the fields of the records in a range, in pieces.
-
-    Raises
-    ------
-    RequestError
-        A time names a leap second that does not exist.
-    """
-    name = dataset.data_type.name
+def refuse_unknown_leap_seconds(dataset: Dataset, query: DataQuery) -> None:
+    """Refuse a time in a leap second that does not exist."""
     for text, code in ((query.start.text, 1402), (query.stop.text, 1403)):
         try:
             dataset.data_type.clock.read(text)
         except TimeError as error:
             raise RequestError(code, "no leap second is known there") from error
-    span = query.start.text, query.stop.text
+
+
+def read_range(archive: Archive, dataset: Dataset, fields: list[str] | None, query: DataQuery) -> Iterator[RecordTable]:
+    """Read the fields of the records in a range, in pieces."""
+    name, span = dataset.data_type.name, (query.start.text, query.stop.text)
     selection = select_records(archive, name, *span, fields=fields, window_bytes=ANSWER_BYTES, **dataset.arguments)
     return iter(selection.read())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from dayfile.settings import CoreSettings
+from dayfile.web.samples import Example
 
 __all__ = ["PAGE_POLICY", "write_page"]
 
@@ -22,7 +23,7 @@ PageRow = tuple[str, int, int, object, object]
 """A type: its name, days, records, first and last time."""
 
 
-def write_page(settings: CoreSettings, types: Iterable[PageRow], url: str, example: tuple[str, str, str] | None) -> str:
+def write_page(settings: CoreSettings, types: Iterable[PageRow], url: str, example: Example | None) -> str:
     """Write the page.
 
     Parameters
@@ -33,8 +34,8 @@ def write_page(settings: CoreSettings, types: Iterable[PageRow], url: str, examp
         Name, days, records, first and last time of each type.
     url : str
         The address of HAPI, as the client has it.
-    example : (str, str, str) or None
-        A dataset with a start and a stop, if the archive has one.
+    example : Example or None
+        What is read to show how, if the archive has anything.
     """
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code></td><td class=n>{days:,}</td><td class=n>{records:,}</td>"
@@ -51,8 +52,8 @@ def write_page(settings: CoreSettings, types: Iterable[PageRow], url: str, examp
         + "<h2>How to read it</h2>\n<p>By <a href='https://hapi-server.org'>HAPI</a>, which clients in Python, IDL, "
         f"MATLAB, Java and R speak. Its address is <code>{escape(url)}</code>: "
         f"<a href='{escape(url)}/catalog'>datasets</a>, <a href='{escape(url)}/capabilities'>forms</a>, "
-        f"<a href='{escape(url)}/about'>server</a>.</p>\n"
-        + (write_example(url, *example) if example else "")
+        f"<a href='{escape(url)}/about'>server</a>. A type with keys, such as stations, has a dataset for each.</p>\n"
+        + (write_example(url, example) if example else "")
         + "".join(f"<p>Contact: {escape(text)}</p>\n" for text in (settings.web_contact,) if text)
         + "</html>\n"
     )
@@ -63,11 +64,22 @@ def format_page_time(time: object) -> str:
     return "" if time is None else escape(str(time)[:16].replace("T", " "))
 
 
-def write_example(url: str, dataset: str, start: str, stop: str) -> str:
-    """Write how some records are read in Python and by curl."""
+def write_example(url: str, example: Example) -> str:
+    """Write how some records are read, and drawn, in Python, and how by curl."""
+    where = f"{url}/info?dataset={example.dataset}"
+    query = f"dataset={example.dataset}&start={example.start}&stop={example.stop}"
+    chosen = f"&parameters={example.parameter}" if example.parameter else ""
     python = (
-        f"from hapiclient import hapi\n\nserver = {url!r}\nstart, stop = {start!r}, {stop!r}\n"
-        f"data, meta = hapi(server, {dataset!r}, '', start, stop)\n"
+        "import matplotlib.pyplot as plt\nfrom hapiclient import hapi, hapitime2datetime\n\n"
+        f"server = {url!r}\nstart, stop = {example.start!r}, {example.stop!r}\n"
+        f"data, meta = hapi(server, {example.dataset!r}, {example.parameter!r}, start, stop)\n"
+        "time, values = (data[each['name']] for each in meta['parameters'][:2])\n"
+        "plt.plot(hapitime2datetime(time), values)\nplt.savefig('values.png')\n"
     )
-    curl = f"curl '{url}/data?dataset={dataset}&start={start}&stop={stop}'\n"
-    return f"<pre>{escape(python)}</pre>\n<pre>{escape(curl)}</pre>\n"
+    curl = f"curl '{url}/data?{query}{chosen}'"
+    return (
+        f"<p>The parameters of <code>{escape(example.dataset)}</code> and their units are in its "
+        f"<a href='{escape(where)}'>description</a>.</p>\n"
+        "<pre>pip install hapiclient matplotlib</pre>\n"
+        f"<pre>{escape(python)}</pre>\n<pre>{escape(curl)}</pre>\n"
+    )

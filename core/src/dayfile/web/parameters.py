@@ -18,7 +18,7 @@ from dayfile.model.forms import find_physical, find_sources
 from dayfile.model.physical import AS_STORED
 from dayfile.web.moments import choose_digits, format_records_times, measure_time
 
-__all__ = ["Parameter", "list_parameters"]
+__all__ = ["Parameter", "choose_names", "list_parameters"]
 
 HapiType = Literal["isotime", "string", "integer", "double"]
 BINARY_TYPES = {"integer": "<i4", "double": "<f8"}
@@ -28,6 +28,8 @@ LONG_INTEGERS = {"int64": 20, "uint64": 20}
 """Field types of which neither a HAPI integer nor a double holds every value, and the characters of the longest."""
 TIME_NAMES = ("Time", "Epoch", "RecordTime", "RecordEpoch")
 LARGEST = 2**31
+ASCII = 128
+"""Bytes below are text in any case."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def choose_representation(field: Field) -> Representation:
     if field.type in LONG_INTEGERS:
         fill = str(int(field.missing[0])) if field.missing else None
         return Representation("string", LONG_INTEGERS[field.type], units, fill)
-    fill = repr(float(field.missing[0])) if field.missing else "NaN" if field.base.kind == "f" else None
-    return Representation("double", 0, units, fill)
+    if field.missing:  # as the field holds it: clients look for equal values
+        return Representation("double", 0, units, repr(float(field.base.type(field.missing[0]))))
+    return Representation("double", 0, units, "NaN" if field.base.kind == "f" else None)
 
 
 def list_parameters(
@@ -157,16 +160,25 @@ def list_parameters(
 def choose_names(names: Iterable[str]) -> dict[str, str]:
     """Choose what clients call fields and keys: without commas, and not differing by case alone.
 
+    A name that can stay as it is does.
+
     Examples
     --------
-    >>> choose_names(["hp", "HP", "a,b"])
-    {'hp': 'hp', 'HP': 'HP_', 'a,b': 'a_b'}
+    >>> choose_names(["hp", "HP", "HP_", "a,b"])
+    {'hp': 'hp', 'HP': 'HP__', 'HP_': 'HP_', 'a,b': 'a_b'}
     """
-    chosen: dict[str, str] = {}
-    for name in names:
+    listed = list(names)
+    kept: dict[str, str] = {}
+    for name in listed:
+        if "," not in name:
+            kept.setdefault(name.lower(), name)
+    taken, chosen = set(kept), {}
+    for name in listed:
         proposed = name.replace(",", "_")
-        while proposed.lower() in {each.lower() for each in chosen.values()}:
-            proposed += "_"
+        if kept.get(name.lower()) != name:
+            while proposed.lower() in taken:
+                proposed += "_"
+            taken.add(proposed.lower())
         chosen[name] = proposed
     return chosen
 
@@ -207,7 +219,7 @@ def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parame
         if given.physical:
             return find_physical(records.array, data_type, field.name)
         values: npt.NDArray[Any] = records.array[field.name]
-        return values
+        return repair_text(values) if field.type == "char" else values
 
     more: list[tuple[str, object]] = []
     if text := explain_field(field, given, flags):
@@ -222,6 +234,20 @@ def make_field_parameter(data_type: DataType, field: Field, name: str) -> Parame
     sources = (field.name, *(find_sources(data_type, [field.name]) if given.physical else ()))
     size = field.array_shape
     return Parameter(name, sources, given.kind, read, given.length, size, given.units, given.fill, tuple(more))
+
+
+def repair_text(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
+    r"""Put a question mark in place of what is not UTF-8: HAPI has no other text.
+
+    Examples
+    --------
+    >>> repair_text(np.array([b"caf\xc3\xa9", b"caf\xe9"]))
+    array([b'caf\xc3\xa9', b'caf?'], dtype='|S5')
+    """
+    if not values.dtype.itemsize or int(np.ascontiguousarray(values).view(np.uint8).max(initial=0)) < ASCII:
+        return values
+    decoded = np.char.replace(np.char.decode(values, "utf-8", "replace"), "\N{REPLACEMENT CHARACTER}", "?")
+    return np.char.encode(decoded, "utf-8").astype(values.dtype)
 
 
 def make_samples_parameter(field: Field, name: str, reader: BlobReader) -> Parameter:

@@ -128,7 +128,9 @@ def has_token(request: Request, token: str) -> bool:
             given = base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             return False
-    elif scheme.lower() != "bearer":
+    elif scheme.lower() == "bearer":
+        given = given.encode("latin-1").decode("utf-8", "replace")  # starlette takes bytes for Latin-1
+    else:
         return False
     return hmac.compare_digest(given.strip().encode(), token.encode())
 

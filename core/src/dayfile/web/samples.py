@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.exporting import select_records
+from dayfile.plots.curves import guess_fields
 from dayfile.web.datasets import Dataset, list_datasets
 from dayfile.web.moments import choose_digits, format_hapi_time
+from dayfile.web.parameters import choose_names
 
 if TYPE_CHECKING:
     from dayfile.api import Archive
 
-__all__ = ["choose_example", "choose_sample"]
+__all__ = ["Example", "choose_example", "choose_sample"]
 
 SAMPLE_RECORDS = 1000
 SAMPLE_BYTES_READ = 2**20
@@ -49,11 +52,34 @@ def choose_sample(archive: Archive, dataset: Dataset, digits: int) -> tuple[str,
     return format_hapi_time(start, digits), format_hapi_time(stop, digits, after=True)
 
 
-def choose_example(archive: Archive) -> tuple[str, str, str] | None:
-    """Choose a dataset to show how records are read: its id, a start and a stop; None in an empty archive."""
-    for dataset in list_datasets(archive):
-        if dataset.is_listed and (sample := choose_sample(archive, dataset, choose_digits(dataset.data_type))):
-            return (dataset.id, *sample)
+@dataclass(frozen=True)
+class Example:
+    """What is read to show how.
+
+    Parameters
+    ----------
+    dataset : str
+        Its id.
+    parameter : str
+        One that looks like a measurement; empty if none does.
+    start, stop : str
+        A short range with records.
+    """
+
+    dataset: str
+    parameter: str
+    start: str
+    stop: str
+
+
+def choose_example(archive: Archive) -> Example | None:
+    """Choose what to read to show how; None in an empty archive. Datasets with a measurement go first."""
+    listed = [dataset for dataset in list_datasets(archive) if dataset.is_listed]
+    for dataset in sorted(listed, key=lambda each: not guess_fields(each.data_type)):
+        if sample := choose_sample(archive, dataset, choose_digits(dataset.data_type)):
+            names = choose_names(field.name for field in dataset.data_type.fields)
+            parameter = next((names[name] for name in guess_fields(dataset.data_type)), "")
+            return Example(dataset.id, parameter, *sample)
     return None
 
 
