@@ -48,6 +48,7 @@ struct bad { int *t; union { int a; float b; } u; };
 struct anonymous { uint32_t t; union { int a; float b; }; };
 struct text { uint32_t t; char words[]; };
 struct big { long double x; };
+struct own { uint32_t t; _Alignas(16) uint32_t b; };
 """
 
 
@@ -156,6 +157,7 @@ def test_what_the_header_does_not_say_is_marked_as_a_guess(header, write_layout,
         ("anonymous", "struct anonymous {", "a union without a name"),
         ("text", "struct text {", "an array without a size"),
         ("big", "struct big {", "long double"),
+        ("own", "struct own {", "take _Alignas out"),
         ("Rian", None, "did you mean 'Rain'"),
     ],
 )
@@ -169,7 +171,15 @@ def test_what_has_no_equal_is_refused_at_its_line_in_plain_words(header, command
 
 
 @pytest.mark.parametrize(
-    "text", ["struct a { int ", "#if FOO > 3\n#endif", "#define F(x) x\nstruct a { int F(y); };", ""]
+    "text",
+    [
+        "struct a { int t __attribute__((packed)); };",
+        "struct a { int t; } A __attribute__((packed));\nstruct b { int t; };",
+        "struct a { int ",
+        "#if FOO > 3\n#endif",
+        "#define F(x) x\nstruct a { int F(y); };",
+        "",
+    ],
 )
 def test_a_header_that_is_not_understood_gives_one_message(tmp_path, command_here, text):
     path = tmp_path / "a.h"

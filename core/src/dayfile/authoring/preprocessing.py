@@ -267,9 +267,11 @@ def take_out_attributes(header: CHeader) -> None:
             raise UsageError(message, where=f"{header.path}:{text.count(chr(10), 0, found.start()) + 1}")
         before = text[: found.start()].rstrip()
         opened = find_opening(before) if before.endswith("}") else text.find("{", found.end())
-        begin = KEYWORD.search(ATTRIBUTE.sub(lambda each: " " * len(each[0]), text[:opened]))
-        if begin:
-            header.packed.add(text.count("\n", 0, begin.start()) + 1)
+        begin = KEYWORD.search(ATTRIBUTE.sub(lambda each: " " * len(each[0]), text[: max(opened, 0)]))
+        if begin is None or begin.start() > found.start():
+            message = "the attribute packed is not understood here; write it behind 'struct', or behind its '}'"
+            raise UsageError(message, where=f"{header.path}:{text.count(chr(10), 0, found.start()) + 1}")
+        header.packed.add(text.count("\n", 0, begin.start()) + 1)
     plain = ATTRIBUTE.sub(lambda each: "\n" * each[0].count("\n"), text)
     header.lines = plain.split("\n")[: len(header.lines)]
 
