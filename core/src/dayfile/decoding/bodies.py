@@ -101,7 +101,7 @@ class Bodies:
             due = self.measure(struct)
             odd = frames.lengths != due
             if odd.any():
-                wrong.add(odd, lambda row: describe_size(int(frames.lengths[row]), due, kind.data_type.type))
+                wrong.add(odd, lambda row: describe_wrong_size(int(frames.lengths[row]), due, kind.data_type.type))
             return struct.find(frames.block, cursor, values), wrong
         found = struct.find(frames.block, cursor, values)
         left = ends - cursor.at
@@ -111,6 +111,6 @@ class Bodies:
         return found, wrong
 
 
-def describe_size(size: int, due: int, name: str) -> str:
+def describe_wrong_size(size: int, due: int, name: str) -> str:
     """Say how many bytes a frame has, and how many its type takes."""
     return f"the frame has {plural(size, 'byte')}, {name} takes {due}"
