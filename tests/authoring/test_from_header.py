@@ -49,6 +49,7 @@ struct anonymous { uint32_t t; union { int a; float b; }; };
 struct text { uint32_t t; char words[]; };
 struct big { long double x; };
 struct own { uint32_t t; _Alignas(16) uint32_t b; };
+struct sums { uint32_t t; int n[2 * sizeof(int)]; };
 """
 
 
@@ -158,6 +159,7 @@ def test_what_the_header_does_not_say_is_marked_as_a_guess(header, write_layout,
         ("text", "struct text {", "an array without a size"),
         ("big", "struct big {", "long double"),
         ("own", "struct own {", "take _Alignas out"),
+        ("sums", "struct sums {", "sizeof(int) is not a whole number that the header gives"),
         ("Rian", None, "did you mean 'Rain'"),
     ],
 )
@@ -186,6 +188,17 @@ def test_a_header_that_is_not_understood_gives_one_message(tmp_path, command_her
     path.write_text(text)
     done = command_here("dayfile", "layout", "from-header", path, "--struct", "a", archive=None)
     assert (done.code, "a.h" in done.err, "Traceback" in done.err) == (2, True, False)
+
+
+def test_comments_of_headers_of_the_system_say_nothing_of_a_struct(write_layout, tmp_path):
+    path = tmp_path / "whole.h"
+    path.write_text(
+        '# 1 "a.h"\n# 1 "/usr/include/stdint.h" 1 3 4\ntypedef int int32_t; /* 0.1 mm */ struct system { int n; };\n'
+        '/* Limits */\n# 2 "a.h" 2\n/* Rain */\nstruct plain { unsigned t; /* s since 2000-01-01 */ };\n'
+    )
+    assert "Rain" in write_layout("plain", path=path)
+    assert "2000-01-01" in write_layout("plain", path=path)
+    assert "mm" not in write_layout("system", "--time", "n", path=path)
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples are not here")

@@ -170,3 +170,11 @@ def test_a_frame_with_a_wrong_checksum_is_of_the_only_type_if_there_are_no_condi
     source.write_bytes(make_wind(BEGIN) + b"?")
     done = command_here("dayfile", "try", mast, source, archive=None)
     assert "rejected: 1 record of wind: wrong checksum (at byte 0)" in done.out
+
+
+def test_where_no_checksum_is_right_it_is_said_what_to_check(mast, command_here):
+    mast.write_text(mast.read_text().replace("length + 5", "length + 6\n  checksum: {kind: sum8}"))
+    source = mast.parent / "mast_1.bin"
+    source.write_bytes(make_wind(BEGIN) + b"?")
+    done = command_here("dayfile", "try", mast, source, archive=None)
+    assert "no checksum is right: check size, byte_order" in done.out

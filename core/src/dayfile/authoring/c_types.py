@@ -264,7 +264,7 @@ class HeaderTypes:
             return {"+": value, "-": -value, "~": ~value}[node.op]
         if kind == "BinaryOp" and node.op in OPERATORS:
             return OPERATORS[node.op](self._evaluate(node.left), self._evaluate(node.right))
-        return self._fail(node, f"{getattr(node, 'name', 'a sum')} is not a whole number that the header gives")
+        return self._fail(node, f"{write_c(node)} is not a whole number that the header gives")
 
     def _fail(self, node: Any, message: str) -> NoReturn:  # noqa: ANN401
         """Refuse something at its line."""
@@ -281,6 +281,12 @@ def parse_c(first: str, header: CHeader) -> Any:  # noqa: ANN401 - of pycparser
         line = where.partition(":")[0]
         place = f"{header.path}:{int(line) - 1}" if line.isdigit() else header.path
         raise UsageError(f"this is not C as far as it is understood: {message or error}", where=place) from error
+
+
+def write_c(node: Any) -> str:  # noqa: ANN401 - of pycparser
+    """Write an expression as C."""
+    generator: Any = import_extra("pycparser.c_generator", "reading a C header", "header")
+    return str(generator.CGenerator().visit(node))
 
 
 def find_declaration(node: Any) -> int:  # noqa: ANN401 - of pycparser

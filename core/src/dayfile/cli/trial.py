@@ -70,6 +70,8 @@ def try_sources(
 
 def show_trial(trial: Trial) -> None:
     """Show a trial on the screen."""
+    from dayfile.framing.shapes import BAD_CHECKSUM
+
     packed = f" (unfolded from {trial.packed:,})" if trial.packed else ""
     say(f"{trial.name}: {plural(trial.size, 'byte')}{packed}, {'recognised' if trial.recognised else 'not recognised'}")
     for trait in trial.traits:
@@ -81,6 +83,8 @@ def show_trial(trial: Trial) -> None:
         show_type(each)
     show_accounting(trial)
     show_reasons("rejected", trial.rejected)
+    if not trial.types and any(reason.text == BAD_CHECKSUM for reason in trial.rejected.values()):
+        say("no checksum is right: check size, byte_order, and the kind, from, to and at of the checksum", indent=2)
     show_reasons("remark", trial.remarks)
 
 
