@@ -178,3 +178,9 @@ def test_where_no_checksum_is_right_it_is_said_what_to_check(mast, command_here)
     source.write_bytes(make_wind(BEGIN) + b"?")
     done = command_here("dayfile", "try", mast, source, archive=None)
     assert "no checksum is right: check size, byte_order" in done.out
+
+
+def test_an_array_is_shown_by_its_first_elements_with_their_number_apart(mast, try_bytes):
+    mast.write_text(MAST.replace("physical: {scale: 0.01, unit: m/s}", "shape: [6]"))
+    record = b"\xa5\x5a\x01\x10\x01" + struct.pack("<I6H", BEGIN, 233, 214, 204, 198, 5, 9)
+    assert "[233 214 204 198 …] (6)" in try_bytes(record).out
