@@ -18,12 +18,14 @@ from dayfile.authoring.accounting import count_bytes
 from dayfile.authoring.recognition import Trait, examine_match
 from dayfile.configuration import choose_plugins
 from dayfile.contract.failures import Failure, collect_failures
+from dayfile.decoding.sources import NO_TYPE
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
 from dayfile.engine.limits import NewDays
 from dayfile.engine.reading import Unread, read_source
 from dayfile.errors import PluginError, SourceError, UsageError
 from dayfile.formats.compressed import unfold
+from dayfile.framing.shapes import BAD_CHECKSUM
 from dayfile.instrument import Instrument
 from dayfile.layout_files import is_layout_file, read_layout_files
 from dayfile.model.batch import Batch, Rejected, Source
@@ -52,6 +54,8 @@ class Reason:
         How many records.
     same : bool
         Whether the same was said of all of them.
+    of_places : bool
+        Whether it is about places of the source, which are no records.
     offsets : list of int
         Where the first ones are in the source, where that is known.
     """
@@ -59,6 +63,7 @@ class Reason:
     text: str
     records: int = 0
     same: bool = True
+    of_places: bool = False
     offsets: list[int] = field(default_factory=list)
 
 
@@ -149,6 +154,11 @@ class Trial:
     def well(self) -> bool:
         """Whether it would be archived whole."""
         return self.recognised and not self.failures and not self.rejected
+
+    @property
+    def has_no_right_checksum(self) -> bool:
+        """Whether checksums are wrong, and no record is good: the layout is at fault, rather than the source."""
+        return not self.types and any(reason.text == BAD_CHECKSUM for reason in self.rejected.values())
 
     def reject(self, items: Iterable[Rejected]) -> None:
         """Add rejected records."""
@@ -266,7 +276,8 @@ class Candidate:
                     elif isinstance(item, Rejected):
                         trial.reject([item])
                     else:
-                        note(trial.remarks, item.code, item.text, len(item.numbers), [])
+                        reason = note(trial.remarks, item.code, item.text, len(item.numbers), [])
+                        reason.of_places = item.code == NO_TYPE
         trial.reject(decoded.rejected)
         trial.failures += decoded.failures
 
@@ -283,9 +294,10 @@ def take_record(batch: Batch, row: int, data_type: DataType) -> Batch:
     return batch.select(chosen, data_type.blob_fields)
 
 
-def note(found: dict[tuple[str, str], Reason], code: str, text: str, records: int, offsets: list[int]) -> None:
+def note(found: dict[tuple[str, str], Reason], code: str, text: str, records: int, offsets: list[int]) -> Reason:
     """Note a reason, together with those that differ from it by numbers only."""
     reason = found.setdefault((code, ANY_NUMBER.sub("#", text)), Reason(text))
     reason.records += records
     reason.same &= reason.text == text
     reason.offsets += offsets[: MOST_OFFSETS - len(reason.offsets)]
+    return reason

@@ -70,8 +70,6 @@ def try_sources(
 
 def show_trial(trial: Trial) -> None:
     """Show a trial on the screen."""
-    from dayfile.framing.shapes import BAD_CHECKSUM
-
     packed = f" (unfolded from {trial.packed:,})" if trial.packed else ""
     say(f"{trial.name}: {plural(trial.size, 'byte')}{packed}, {'recognised' if trial.recognised else 'not recognised'}")
     for trait in trial.traits:
@@ -83,7 +81,7 @@ def show_trial(trial: Trial) -> None:
         show_type(each)
     show_accounting(trial)
     show_reasons("rejected", trial.rejected)
-    if not trial.types and any(reason.text == BAD_CHECKSUM for reason in trial.rejected.values()):
+    if trial.has_no_right_checksum:
         say("no checksum is right: check size, byte_order, and the kind, from, to and at of the checksum", indent=2)
     show_reasons("remark", trial.remarks)
 
@@ -195,18 +193,16 @@ def show_reasons(what: str, reasons: Mapping[tuple[str, str], Reason]) -> None:
     """Show why records are rejected, or what is remarkable, the most frequent first."""
     found = sorted(reasons.items(), key=lambda each: -each[1].records)
     for (code, _), reason in found[:MOST_SHOWN]:
-        number = introduce_reason(what, code, reason)
+        number = introduce_reason(code, reason)
         say(f"{what}: {number}{reason.text}{describe_places(reason)}", indent=len(what) + 2)
     if len(found) > MOST_SHOWN:
         say(f"{what}: {plural(len(found) - MOST_SHOWN, 'other reason')}")
 
 
-def introduce_reason(what: str, code: str, reason: Reason) -> str:
+def introduce_reason(code: str, reason: Reason) -> str:
     """Say what a reason is of: records, or places of a source that are in none."""
-    from dayfile.decoding.sources import NO_TYPE
-
     such = ": " if reason.same else ", such as: "
-    if what == "remark" and code == NO_TYPE:
+    if reason.of_places:
         return "" if reason.records == 1 else f"{plural(reason.records, 'place')}{such}"
     return plural(reason.records, "record") + ("" if code == "?" else f" of {code}") + such
 
