@@ -48,6 +48,8 @@ struct bad { int *t; union { int a; float b; } u; };
 struct anonymous { uint32_t t; union { int a; float b; }; };
 struct text { uint32_t t; char words[]; };
 struct big { long double x; };
+struct own { uint32_t t; _Alignas(16) uint32_t b; };
+struct sums { uint32_t t; int n[2 * sizeof(int)]; };
 """
 
 
@@ -156,6 +158,8 @@ def test_what_the_header_does_not_say_is_marked_as_a_guess(header, write_layout,
         ("anonymous", "struct anonymous {", "a union without a name"),
         ("text", "struct text {", "an array without a size"),
         ("big", "struct big {", "long double"),
+        ("own", "struct own {", "take _Alignas out"),
+        ("sums", "struct sums {", "sizeof(int) is not a whole number that the header gives"),
         ("Rian", None, "did you mean 'Rain'"),
     ],
 )
@@ -169,13 +173,34 @@ def test_what_has_no_equal_is_refused_at_its_line_in_plain_words(header, command
 
 
 @pytest.mark.parametrize(
-    "text", ["struct a { int ", "#if FOO > 3\n#endif", "#define F(x) x\nstruct a { int F(y); };", ""]
+    "text",
+    [
+        "struct a { int t __attribute__((packed)); };",
+        "struct a { int t; } A __attribute__((packed));\nstruct b { int t; };",
+        "struct a { int ",
+        "#if FOO > 3\n#endif",
+        "#define F(x) x\nstruct a { int F(y); };",
+        "",
+    ],
 )
 def test_a_header_that_is_not_understood_gives_one_message(tmp_path, command_here, text):
     path = tmp_path / "a.h"
     path.write_text(text)
     done = command_here("dayfile", "layout", "from-header", path, "--struct", "a", archive=None)
     assert (done.code, "a.h" in done.err, "Traceback" in done.err) == (2, True, False)
+
+
+def test_comments_of_headers_of_the_system_say_nothing_of_a_struct(write_layout, tmp_path):
+    path = tmp_path / "whole.h"
+    path.write_text(
+        '# 1 "a.h"\n# 1 "/usr/include/stdint.h" 1 3 4\n/* Limits */\nstruct system { int n; /* 0.1 mm */ };\n'
+        '# 2 "a.h" 2\n/* Rain */\nstruct plain { unsigned t; /* s since 2000-01-01 */ };\n'
+    )
+    plain, system = write_layout("plain", path=path), write_layout("system", "--time", "n", path=path)
+    assert "title: Rain" in plain
+    assert "2000-01-01" in plain
+    assert "title: system" in system
+    assert "mm" not in system
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples are not here")

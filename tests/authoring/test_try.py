@@ -86,8 +86,8 @@ def test_what_would_be_rejected_is_counted_with_reason_and_offset_and_every_byte
     size, *_ = [each for each in trial["rejected"] if each["offsets"]]
     assert (size["code"], size["records"], size["offsets"]) == ("wind", 1, [44])
     assert any("2020" in each["text"] for each in trial["rejected"])
-    assert trial["bytes"]["records"] == 66
-    assert trial["bytes"]["rejected"] == len(SHORT)
+    assert trial["bytes"]["records"] == 55
+    assert trial["bytes"]["rejected"] == len(SHORT) + len(make_wind(5))
     assert trial["bytes"]["ignored"] == len(OTHER)
     assert trial["bytes"]["between"] == len(b"noise")
     assert sum(trial["bytes"].values()) == len(BAD) == trial["size"]
@@ -139,3 +139,48 @@ def test_no_line_is_wider_than_the_screen(try_bytes, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = [line for line in try_bytes(GOOD).out.splitlines() if line.startswith("  ")]
     assert max(map(len, lines)) <= columns
+
+
+def test_a_source_of_more_new_days_than_a_run_archives_fails_and_may_be_let_pass(try_bytes):
+    days = b"".join(make_wind(BEGIN + 86400 * n) for n in range(401))
+    done = try_bytes(days)
+    assert done.code == 3
+    assert "401 days of mast.wind" in done.out
+    assert "raise run.most_new_days" in done.out
+    assert try_bytes(days, "mast_1.bin", "--set", "run.most_new_days=401").code == 0
+
+
+def test_rejects_that_are_put_together_count_all_their_bytes(try_bytes):
+    done = try_bytes(GOOD + 200 * SHORT, "mast_1.bin", "--json")
+    (trial,) = json.loads(done.out)
+    assert trial["bytes"]["rejected"] == 200 * len(SHORT)
+    assert trial["bytes"]["records"] == len(GOOD)
+
+
+def test_a_remark_on_several_places_says_how_many_they_are(try_bytes):
+    done = try_bytes(GOOD + b"noise" + GOOD + b"no" + GOOD)
+    assert "remark: 2 places, such as: 5 bytes from 44 on are of no frame" in done.out
+    assert "remark: 5 bytes from 44 on" in try_bytes(GOOD + b"noise" + GOOD).out
+
+
+def test_a_frame_with_a_wrong_checksum_is_of_the_only_type_if_there_are_no_conditions(mast, command_here):
+    layout = mast.read_text().replace("    when: {kind: 1}\n", "").replace("  ignore: [{kind: 255}]\n", "")
+    mast.write_text(layout.replace("length + 5", "length + 6\n  checksum: {kind: sum8}"))
+    source = mast.parent / "mast_1.bin"
+    source.write_bytes(make_wind(BEGIN) + b"?")
+    done = command_here("dayfile", "try", mast, source, archive=None)
+    assert "rejected: 1 record of wind: wrong checksum (at byte 0)" in done.out
+
+
+def test_where_no_checksum_is_right_it_is_said_what_to_check(mast, command_here):
+    mast.write_text(mast.read_text().replace("length + 5", "length + 6\n  checksum: {kind: sum8}"))
+    source = mast.parent / "mast_1.bin"
+    source.write_bytes(make_wind(BEGIN) + b"?")
+    done = command_here("dayfile", "try", mast, source, archive=None)
+    assert "no checksum is right: check size, byte_order" in done.out
+
+
+def test_an_array_is_shown_by_its_first_elements_with_their_number_apart(mast, try_bytes):
+    mast.write_text(MAST.replace("physical: {scale: 0.01, unit: m/s}", "shape: [6]"))
+    record = b"\xa5\x5a\x01\x10\x01" + struct.pack("<I6H", BEGIN, 233, 214, 204, 198, 5, 9)
+    assert "[233 214 204 198 …] (6)" in try_bytes(record).out

@@ -189,6 +189,14 @@ def test_what_is_to_be_known_about_the_times_is_shown_and_stored_nowhere():
     assert make_attributes(described) == make_attributes(RATES)
 
 
+def test_values_that_mean_not_measured_are_shown():
+    text = LAYOUT.replace("name: QualitySecond, type: uint8", "name: QualitySecond, type: uint8, missing: [255, 7]")
+    lines = list(format_type(Instrument(text, "muons.yaml").layout.types[0], 80))
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("QualitySecond")]
+    assert lines[place + 1] == "    missing  255, 7"
+    assert sum("missing" in line for line in lines) == 1
+
+
 def test_what_several_fields_share_is_told_once_under_its_pattern(installed):
     text = described("muons.rates")
     assert text.count("came late") == 1

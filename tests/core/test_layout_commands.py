@@ -220,6 +220,23 @@ def test_what_day_files_cannot_take_is_a_problem(diff, what, changes):
     assert found[what]["problem"]
 
 
+def test_changes_of_times_are_shown_in_words_of_the_layout(diff):
+    later = "      - {name: milli, type: uint16}\n"
+    _, found = diff(
+        (
+            "time: second",
+            "time: {field: second, fraction: milli, unit: ms}\n    valid: {from: 2001-01-01, days_ahead: 1}",
+        ),
+        (LAST, LAST + later),
+    )
+    assert found["grains"]["message"] in (
+        "time: second becomes {field: second, fraction: milli, unit: ms}",
+        "plausible times: none becomes {from: 2001-01-01, days_ahead: 1.0}",
+    )
+    _, found = diff(("2000-01-01", "2001-01-01T12:00:00"))
+    assert found["grains"]["message"] == ("clock: {epoch: 2000-01-01T00:00:00} becomes {epoch: 2001-01-01T12:00:00}")
+
+
 @pytest.mark.parametrize("name", ["a field without later", "a field in front", "a field removed", "a type of a field"])
 def test_what_diff_calls_a_problem_is_refused_by_a_day_file(layout, name):
     archive = dayfile.create_archive("archive", plugins=[layout])

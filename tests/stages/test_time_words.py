@@ -107,7 +107,7 @@ def test_clocks_that_count_leap_seconds_begin_together(apid):
 
 
 def test_a_made_time_is_stored_in_a_field_of_its_own():
-    framed = LAYOUT.replace("path:", "match: {{name: '*.hall'}}\nframes: {{size: 12}}\npath:")
+    framed = LAYOUT.replace("path:", "match: {{name: '*.hall'}}\nframes: {{size: 16}}\npath:")
     framed += "".join(f"      - {{{{name: {name}, type: uint32}}}}\n" for name in ("DAY", "MSEC", "USEC"))
     found = read_layout(framed.format(time=CDS), "hall.yaml").types[0]
     assert next((field.name, field.type, field.unit) for field in found.fields) == ("time", "int64", "ns")

@@ -102,6 +102,29 @@ def again_with(*pairs: str) -> str:
     return f"dayfile quarantine requeue --all, then archive-run {' '.join(f'--set {pair}' for pair in pairs)}"
 
 
+def begin_small(text: str) -> str:
+    """Begin a text with a small letter, unless its first word is one such as YAML, UTC or HDF5.
+
+    Examples
+    --------
+    >>> begin_small("Input should be a text"), begin_small("YAML reads a number"), begin_small("A day")
+    ('input should be a text', 'YAML reads a number', 'a day')
+    """
+    first = text.partition(" ")[0]
+    return text if first[1:] != first[1:].lower() or any(map(str.isdigit, first)) else f"{text[:1].lower()}{text[1:]}"
+
+
+def suggest_extra(extra: str) -> str:
+    """Name the command that installs an extra beside dayfile as it is installed: pip needs no release of it.
+
+    Examples
+    --------
+    >>> suggest_extra("web")
+    'install it with: pip install "dayfile[web]"'
+    """
+    return f'install it with: pip install "dayfile[{extra}]"'
+
+
 def path_problem(path: str) -> str:
     r"""Return why HDF5 cannot open a path, and what to do; empty if it can.
 

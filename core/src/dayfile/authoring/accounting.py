@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from dayfile.model.batch import Source
 __all__ = ["count_bytes"]
 
 
-def count_bytes(source: Source, layout: Layout, rejected: Collection[int]) -> dict[str, int]:
-    """Count where the bytes of a source go that the words ``match`` and ``frames`` of a layout describe_package.
+def count_bytes(source: Source, layout: Layout, rejected: Mapping[str, Collection[int]]) -> dict[str, int]:
+    """Count where the bytes of a source go that the words ``match`` and ``frames`` of a layout describe.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def count_bytes(source: Source, layout: Layout, rejected: Collection[int]) -> di
         The source.
     layout : Layout
         The layout.
-    rejected : collection of int
-        Offsets of the frames that decoding rejected.
+    rejected : mapping of str to collection of int
+        Numbers of the records that are rejected, by code. A frame of which only rows are rejected is not.
 
     Returns
     -------
@@ -43,11 +43,12 @@ def count_bytes(source: Source, layout: Layout, rejected: Collection[int]) -> di
     order = match.order or plan.framing.find_order(np.frombuffer(source.part(0, ORDER_BYTES), np.uint8))
     head = read_head(source, plan.framing.heads.get(order or plan.byte_order), known)
     decoding = SourceDecoding(plan, source.name, known, source.part, head)
-    refused = np.array(sorted(rejected), np.int64)
+    rows = {kind.data_type.code for kind in plan.kinds if not kind.forms}
+    refused = np.array([number for code, each in rejected.items() if code not in rows for number in each], np.int64)
     counts = Counter({"head": len(head)})
     for block, reading in split_source(source, len(head), plan, order or plan.byte_order, known):
         frames = block.frames
-        bad = np.isin(frames.starts + block.offset, refused)
+        bad = np.isin(decoding.number(block), refused)
         _, others, _ = decoding.read(frames, reading)
         counts["records"] += int(frames.lengths[~others & ~bad].sum())
         counts["ignored"] += int(frames.lengths[others & ~bad].sum())

@@ -1,19 +1,20 @@
-"""Types of a C header: structs with the sizes, offsets and bits that a compiler for 64-bit machines gives them."""
+"""The types that a C header declares."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dayfile.authoring.c_structs import CEnum, CMember, CStruct, CType, place_bits, round_up
 from dayfile.authoring.preprocessing import CHeader, preprocess
 from dayfile.errors import UsageError
 from dayfile.handover.columns import import_extra
 from dayfile.messages import suggest_near
 
-__all__ = ["CEnum", "CMember", "CStruct", "CType", "HeaderTypes", "round_up"]
+__all__ = ["HeaderTypes"]
 
 FIXED: dict[str, tuple[str, int]] = {
     **{f"{sign}int{bits}_t": (f"{sign}int{bits}", bits // 8) for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -46,97 +47,12 @@ PLAIN_TYPES: dict[frozenset[str], tuple[str, int]] = {
     for words in texts.split("|")
 }
 """Types of the language, by their words without ``int`` after others; ``long`` as on 64-bit Unix."""
+WIDEST_ALIGNMENT = 16
+"""What no type of these is aligned wider than."""
 OPERATORS: dict[str, Callable[[int, int], int]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.floordiv, "%": operator.mod,
     "<<": operator.lshift, ">>": operator.rshift, "|": operator.or_, "&": operator.and_, "^": operator.xor,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class CEnum:
-    """An enumeration: its name, and its values by name."""
-
-    name: str
-    values: dict[str, int]
-
-
-@dataclass(frozen=True)
-class CType:
-    """A type: of a number, a text or a struct, or an array of these.
-
-    Parameters
-    ----------
-    kind : str
-        Type of a field in a layout; empty for a struct.
-    size, alignment : int
-        Bytes of one element, and a number of bytes that divides its address.
-    shape : tuple of (int, str)
-        Elements along each dimension, with the name of the constant that gives them, if one does.
-    struct : CStruct, optional
-        The struct.
-    enum : CEnum, optional
-        The enumeration.
-    """
-
-    kind: str
-    size: int
-    alignment: int
-    shape: tuple[tuple[int, str], ...] = ()
-    struct: CStruct | None = None
-    enum: CEnum | None = None
-
-    @property
-    def whole(self) -> int:
-        """Bytes of all elements."""
-        size = self.size
-        for number, _ in self.shape:
-            size *= number
-        return size
-
-
-@dataclass(frozen=True)
-class CMember:
-    """A member of a struct.
-
-    Parameters
-    ----------
-    name : str
-        Its name; empty for bits without a name.
-    type : CType
-        Its type.
-    offset : int
-        Bytes in front of it in the struct; for bits, those in front of the number that they are in.
-    line : int
-        Where it is declared.
-    comment : str
-        What the header says of it.
-    place : (int, int)
-        Its place among the members that are declared in this line, and their number.
-    bits : int
-        Bits, if it is a bit field.
-    first_bit : int
-        The first of them in the number at ``offset``.
-    """
-
-    name: str
-    type: CType
-    offset: int
-    line: int
-    comment: str = ""
-    place: tuple[int, int] = (0, 1)
-    bits: int = 0
-    first_bit: int = 0
-
-
-@dataclass(frozen=True)
-class CStruct:
-    """A struct with its members in order."""
-
-    name: str
-    members: tuple[CMember, ...]
-    size: int
-    alignment: int
-    comment: str = ""
 
 
 @dataclass
@@ -231,7 +147,8 @@ class HeaderTypes:
     def _lay_out(self, node: Any, name: str) -> CStruct:  # noqa: ANN401
         """Find the offsets of a struct's members, as a compiler does."""
         line = find_declaration(node)
-        most = 1 if line in self.header.packed else self.header.packs[min(line, len(self.header.packs)) - 1] or 16
+        packed, pack = line in self.header.packed, self.header.packs[min(line, len(self.header.packs)) - 1]
+        most = 1 if packed else pack or WIDEST_ALIGNMENT
         members: list[CMember] = []
         bit, widest = 0, 1  # the first free bit, and the alignment so far
         for each in node.decls:
@@ -240,20 +157,13 @@ class HeaderTypes:
             alignment = min(kind.alignment, most)
             comment, place = self._describe(each, node.decls)
             if each.bitsize is not None:
-                width, unit = self._evaluate(each.bitsize), 8 * kind.size
-                if width > unit:
-                    self._fail(each, f"{each.name or 'a bit field'} has {width} bits, more than its type")
-                if not width or (most >= kind.size and bit // unit != (bit + width - 1) // unit):
-                    bit = round_up(bit, unit)
+                width = self._measure_bits(each, kind)
                 if not width:
+                    bit = round_up(bit, 8 * kind.alignment)  # whatever the pragma says
                     continue
-                if bit // unit != (bit + width - 1) // unit:
-                    self._fail(
-                        each, f"the bits of {each.name or 'a member'} are in two numbers; layouts have no word for it"
-                    )
-                begin = bit // unit * unit
-                place_of = (begin // 8, find_declaration(each))
-                members.append(CMember(each.name or "", kind, *place_of, comment, place, width, bit - begin))
+                bit, offset, room = place_bits(bit, width, kind.size, contiguous=packed or pack > 0)
+                member = CMember(each.name or "", kind, offset, find_declaration(each), comment, place)
+                members.append(replace(member, bits=width, begin=bit, room=room))
                 bit += width
                 widest = max(widest, alignment if each.name else 1)
                 continue
@@ -265,8 +175,17 @@ class HeaderTypes:
         size = round_up(-(-bit // 8), widest)
         return CStruct(name, tuple(members), size, widest, self.header.find_comment_above(line))
 
+    def _measure_bits(self, node: Any, kind: CType) -> int:  # noqa: ANN401
+        """Evaluate how many bits a bit field has."""
+        width, unit = self._evaluate(node.bitsize), 1 if kind.kind == "bool" else 8 * kind.size
+        if width > unit:
+            self._fail(node, f"{node.name or 'a bit field'} has {width} bits, more than its type")
+        return width
+
     def _check_member(self, node: Any, name: str) -> None:  # noqa: ANN401
         """Refuse a member that cannot be a field."""
+        if node.align:
+            self._fail(node, f"{node.name} has its own alignment, which is not understood; take _Alignas out")
         inner = node.type
         while type(inner).__name__ in ("ArrayDecl", "TypeDecl"):
             inner = inner.type
@@ -345,22 +264,11 @@ class HeaderTypes:
             return {"+": value, "-": -value, "~": ~value}[node.op]
         if kind == "BinaryOp" and node.op in OPERATORS:
             return OPERATORS[node.op](self._evaluate(node.left), self._evaluate(node.right))
-        return self._fail(node, f"{getattr(node, 'name', 'a sum')} is not a whole number that the header gives")
+        return self._fail(node, f"{write_c(node)} is not a whole number that the header gives")
 
     def _fail(self, node: Any, message: str) -> NoReturn:  # noqa: ANN401
         """Refuse something at its line."""
         raise UsageError(message, where=f"{self.header.path}:{find_declaration(node)}")
-
-
-def round_up(number: int, step: int) -> int:
-    """Round up to a multiple.
-
-    Examples
-    --------
-    >>> round_up(5, 4), round_up(8, 4)
-    (8, 8)
-    """
-    return -(-number // step) * step
 
 
 def parse_c(first: str, header: CHeader) -> Any:  # noqa: ANN401 - of pycparser
@@ -373,6 +281,12 @@ def parse_c(first: str, header: CHeader) -> Any:  # noqa: ANN401 - of pycparser
         line = where.partition(":")[0]
         place = f"{header.path}:{int(line) - 1}" if line.isdigit() else header.path
         raise UsageError(f"this is not C as far as it is understood: {message or error}", where=place) from error
+
+
+def write_c(node: Any) -> str:  # noqa: ANN401 - of pycparser
+    """Write an expression as C."""
+    generator: Any = import_extra("pycparser.c_generator", "reading a C header", "header")
+    return str(generator.CGenerator().visit(node))
 
 
 def find_declaration(node: Any) -> int:  # noqa: ANN401 - of pycparser

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
-from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes, round_up
+from dayfile.authoring.bit_fields import group_members, is_natural
+from dayfile.authoring.c_structs import CMember, CStruct, CType
+from dayfile.authoring.c_types import HeaderTypes
 from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest_near
@@ -22,6 +24,8 @@ TIME_WORDING = re.compile(
 )
 FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
 TICK_UNITS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
+BIT_TYPES = {"int": "signed", "char": "signed", "bool": "bool"}
+"""What bits are, by the C type that they are declared with, if it is not unsigned."""
 COUNTING = frozenset({"uint32", "int32", "uint64", "int64", "float64"})
 
 
@@ -253,7 +257,8 @@ class Draft:
             if first.bits:
                 yield f"{blanks}- type: uint{8 * size}"
                 yield f"{blanks}  bits:"
-                yield from (f"{blanks}    - {write_flow(each)}" for each in self._list_bits(members, 8 * size))
+                parts = self._list_bits(members, 8 * offset, 8 * end)
+                yield from (f"{blanks}    - {write_flow(each)}" for each in parts)
             elif first.type.struct:
                 yield f"{blanks}- name: {write_flow(first.name)}"
                 if first.type.shape:
@@ -265,20 +270,24 @@ class Draft:
         if explicit and struct.size > end:
             yield f"{blanks}- {{skip: {struct.size - end}}}"
 
-    def _list_bits(self, members: Iterable[CMember], whole: int) -> Iterator[dict[str, Any]]:
-        """List the parts of a number."""
-        used = 0
+    def _list_bits(self, members: Iterable[CMember], begin: int, end: int) -> Iterator[dict[str, Any]]:
+        """List the parts of a word, between two bits of the struct."""
         for each in members:
-            if each.first_bit > used:
-                yield {"bits": each.first_bit - used}
-            used = each.first_bit + each.bits
+            if each.begin > begin:
+                yield {"bits": each.begin - begin}
+            begin = each.begin + each.bits
             if not each.name:
                 yield {"bits": each.bits}
                 continue
-            kind = {"type": "signed"} if each.type.kind.startswith("int") else {}
-            yield {"name": each.name, "bits": each.bits, **kind, **self._explain(each)}
-        if used < whole:
-            yield {"bits": whole - used}
+            kind = BIT_TYPES.get(each.type.kind.rstrip("0123456789"))
+            yield {
+                "name": each.name,
+                "bits": each.bits,
+                **({"type": kind} if kind else {}),
+                **self._explain(each),
+            }
+        if begin < end:
+            yield {"bits": end - begin}
 
     def describe_field(self, member: CMember) -> dict[str, Any]:
         """Describe a field."""
@@ -326,49 +335,6 @@ def explain_unit(said: Meaning) -> dict[str, Any]:
     if said.scale and float(said.scale) != 1:
         return {"physical": {"scale": float(said.scale), "unit": said.unit}}
     return {"unit": said.unit} if said.unit else {}
-
-
-def group_members(struct: CStruct) -> Iterator[tuple[int, int, list[CMember]]]:
-    """Group bits of one number: yield offset, bytes and members of each group, and other members one by one.
-
-    Raises
-    ------
-    UsageError
-        Bits of numbers of different sizes share bytes, for which layouts have no word.
-    """
-    groups: list[list[CMember]] = []
-    for each in struct.members:
-        last = groups[-1][-1] if groups else None
-        if each.bits and last and last.bits and (last.offset, last.type.size) == (each.offset, each.type.size):
-            groups[-1].append(each)
-        else:
-            groups.append([each])
-    begins = [*(group[0].offset for group in groups[1:]), struct.size]
-    for group, following in zip(groups, begins, strict=True):
-        first = group[0]
-        size = min(first.type.size, following - first.offset) if first.bits else first.type.whole
-        if first.bits and 8 * size < group[-1].first_bit + group[-1].bits:
-            raise UsageError(
-                f"the bits of {group[-1].name} share bytes with a number of another size; layouts cannot say it"
-            )
-        yield first.offset, size, group
-
-
-def is_natural(struct: CStruct) -> bool:
-    """Return whether fields, aligned naturally, are where the struct has them."""
-    return find_natural(struct) is not None
-
-
-def find_natural(struct: CStruct) -> int | None:
-    """Find the alignment of a struct whose members are aligned naturally; None if they are not."""
-    end, widest = 0, 1
-    for offset, size, members in group_members(struct):
-        kind = members[0].type
-        alignment = find_natural(kind.struct) if kind.struct else size if members[0].bits else kind.size
-        if alignment is None or alignment not in (1, 2, 4, 8) or round_up(end, alignment) != offset:
-            return None
-        end, widest = offset + size, max(widest, alignment)
-    return widest if round_up(end, widest) == struct.size else None
 
 
 def write_flow(value: object) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 
 import dayfile
 from dayfile.authoring import templates
-from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes
+from dayfile.authoring.c_structs import CMember, CStruct, CType
+from dayfile.authoring.c_types import HeaderTypes
 from dayfile.authoring.draft_layouts import (
     TimeMember,
     choose_time,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from dayfile.errors import UsageError
 __all__ = ["CHeader", "Comment", "preprocess"]
 
 PIECES = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+LINE_MARKER = re.compile(r'^# \d+ "[^"\n]*"(?P<flags>[ \d]*)$', re.MULTILINE)
+"""Where a compiler says of which file the next lines are; those of headers of the system have the flag 3."""
 DIRECTIVE = re.compile(r"\s*#\s*(?P<word>\w*)\s*(?P<rest>.*)")
 MACRO = re.compile(r"(?P<name>\w+)(?P<arguments>\([^)]*\))?\s*(?P<body>.*)")
 ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?P<what>[^()]*(?:\([^()]*\))?[^()]*)\)\)")
@@ -125,7 +128,13 @@ def join_lines(text: str) -> str:
 
 
 def take_out_comments(text: str, header: CHeader) -> str:
-    """Take the comments out of a text, and note them; each line stays where it is."""
+    """Take the comments out of a text, and note them, without those of the system; each line stays where it is."""
+    markers = list(LINE_MARKER.finditer(text))
+    begins = [each.start() for each in markers]
+
+    def is_of_the_system(place: int) -> bool:
+        before = bisect(begins, place)
+        return before > 0 and "3" in markers[before - 1]["flags"].split()
 
     def replace(found: re.Match[str]) -> str:
         piece = found[0]
@@ -136,7 +145,8 @@ def take_out_comments(text: str, header: CHeader) -> str:
         words = " ".join(DECORATION.sub("", line).strip() for line in piece.split("\n"))
         words = " ".join(DECORATION.sub("", words).split())
         column = found.start() - text.rfind("\n", 0, found.start())
-        header.comments.append(Comment(first, first + piece.count("\n"), column, words, alone))
+        if not is_of_the_system(found.start()):
+            header.comments.append(Comment(first, first + piece.count("\n"), column, words, alone))
         return re.sub(r"[^\n]", " ", piece)
 
     plain = PIECES.sub(replace, text)
@@ -180,7 +190,7 @@ def run_directives(lines: list[str], header: CHeader) -> Iterator[str]:
                 texts.pop(rest, None)
                 header.constants.pop(rest, None)
             elif word == "include" and not rest.startswith("<"):
-                message = f"{rest} is not read; give a header that has all, such as cc -E -C -P makes it"
+                message = f"{rest} is not read; give a header that has all, such as cc -E -C makes it"
                 raise UsageError(message, where=f"{header.path}:{number}")
             elif word == "pragma":
                 run_pack(rest, packs, f"{header.path}:{number}")
@@ -267,9 +277,11 @@ def take_out_attributes(header: CHeader) -> None:
             raise UsageError(message, where=f"{header.path}:{text.count(chr(10), 0, found.start()) + 1}")
         before = text[: found.start()].rstrip()
         opened = find_opening(before) if before.endswith("}") else text.find("{", found.end())
-        begin = KEYWORD.search(ATTRIBUTE.sub(lambda each: " " * len(each[0]), text[:opened]))
-        if begin:
-            header.packed.add(text.count("\n", 0, begin.start()) + 1)
+        begin = KEYWORD.search(ATTRIBUTE.sub(lambda each: " " * len(each[0]), text[: max(opened, 0)]))
+        if begin is None or begin.start() > found.start():
+            message = "the attribute packed is not understood here; write it behind 'struct', or behind its '}'"
+            raise UsageError(message, where=f"{header.path}:{text.count(chr(10), 0, found.start()) + 1}")
+        header.packed.add(text.count("\n", 0, begin.start()) + 1)
     plain = ATTRIBUTE.sub(lambda each: "\n" * each[0].count("\n"), text)
     header.lines = plain.split("\n")[: len(header.lines)]
 

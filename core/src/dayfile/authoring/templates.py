@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dayfile.authoring.c_types import CMember, CStruct
+from dayfile.authoring.c_structs import CMember, CStruct
 
 __all__ = ["CI", "IGNORED", "write_module", "write_project", "write_python_module", "write_readme", "write_tests"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,14 @@ from dayfile.authoring.accounting import count_bytes
 from dayfile.authoring.recognition import Trait, examine_match
 from dayfile.configuration import choose_plugins
 from dayfile.contract.failures import Failure, collect_failures
+from dayfile.decoding.sources import NO_TYPE
 from dayfile.engine.decoding import Decoded, Decoder
 from dayfile.engine.intake import Arrival
+from dayfile.engine.limits import NewDays
 from dayfile.engine.reading import Unread, read_source
 from dayfile.errors import PluginError, SourceError, UsageError
 from dayfile.formats.compressed import unfold
+from dayfile.framing.shapes import BAD_CHECKSUM
 from dayfile.instrument import Instrument
 from dayfile.layout_files import is_layout_file, read_layout_files
 from dayfile.model.batch import Batch, Rejected, Source
@@ -49,12 +52,18 @@ class Reason:
         What was said of the first.
     records : int
         How many records.
+    same : bool
+        Whether the same was said of all of them.
+    of_places : bool
+        Whether it is about places of the source, which are no records.
     offsets : list of int
         Where the first ones are in the source, where that is known.
     """
 
     text: str
     records: int = 0
+    same: bool = True
+    of_places: bool = False
     offsets: list[int] = field(default_factory=list)
 
 
@@ -138,20 +147,25 @@ class Trial:
     rejected: dict[tuple[str, str], Reason] = field(default_factory=dict)
     remarks: dict[tuple[str, str], Reason] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, set[int]] = field(default_factory=dict)
+    """Of the rejected records, by code."""
 
     @property
     def well(self) -> bool:
         """Whether it would be archived whole."""
         return self.recognised and not self.failures and not self.rejected
 
-    def reject(self, items: Iterable[Rejected]) -> set[int]:
-        """Add rejected records; return their offsets."""
-        found = set()
+    @property
+    def has_no_right_checksum(self) -> bool:
+        """Whether checksums are wrong, and no record is good: the layout is at fault, rather than the source."""
+        return not self.types and any(reason.text == BAD_CHECKSUM for reason in self.rejected.values())
+
+    def reject(self, items: Iterable[Rejected]) -> None:
+        """Add rejected records."""
         for item in items:
             offsets = [] if item.offset is None else [item.offset]
             note(self.rejected, item.code, item.reason, len(item.numbers), offsets)
-            found.update(offsets)
-        return found
+            self.numbers.setdefault(item.code, set()).update(item.numbers)
 
 
 @dataclass(frozen=True)
@@ -232,14 +246,23 @@ class Candidate:
             trial.size, trial.packed = unfolded.size, source.size
         if isinstance(self.plugin, Instrument):
             trial.traits = examine_match(unfolded, self.plugin.layout)
-        offsets = self._decode(source, trial)
+        self._decode(source, trial)
         if isinstance(self.plugin, Instrument) and trial.recognised and not trial.failures:
-            trial.bytes = count_bytes(unfolded, self.plugin.layout, offsets)
+            trial.bytes = count_bytes(unfolded, self.plugin.layout, trial.numbers)
+        trial.failures += self._find_floods(trial)
         return trial
 
-    def _decode(self, source: Source, trial: Trial) -> set[int]:
-        """Decode a source; return the offsets of what was rejected."""
-        decoder, decoded, offsets = Decoder(self.plugins, self.settings), Decoded(), set[int]()
+    def _find_floods(self, trial: Trial) -> Iterator[Failure]:
+        """Find types of which the source would make too many new days in a new archive: it is not archived then."""
+        limit = NewDays(None, self.settings.core.run_most_new_days)
+        for found in trial.types.values():
+            days = np.array(sorted(found.days), "datetime64[D]")
+            if problem := limit.find_problem(found.data_type, days, self.plugins.locate_file):
+                yield Failure(self.name, f"{problem} (as in a new archive)", SourceError.__name__)
+
+    def _decode(self, source: Source, trial: Trial) -> None:
+        """Decode a source."""
+        decoder, decoded = Decoder(self.plugins, self.settings), Decoded()
         for plugin, answer in self.plugins.decode(source, self.settings, in_blocks=True):
             trial.recognised = True
             if isinstance(answer, Failure):
@@ -251,12 +274,12 @@ class Candidate:
                         for dated in decoder.date(plugin, item, source, decoded) if len(item) else ():
                             self._add(trial, dated.data_type, dated.batch, dated.days)
                     elif isinstance(item, Rejected):
-                        offsets |= trial.reject([item])
+                        trial.reject([item])
                     else:
-                        note(trial.remarks, item.code, item.text, len(item.numbers), [])
+                        reason = note(trial.remarks, item.code, item.text, len(item.numbers), [])
+                        reason.of_places = item.code == NO_TYPE
         trial.reject(decoded.rejected)
         trial.failures += decoded.failures
-        return offsets
 
     def _add(self, trial: Trial, data_type: DataType, batch: Batch, days: npt.NDArray[np.datetime64]) -> None:
         """Add records to a trial."""
@@ -271,8 +294,10 @@ def take_record(batch: Batch, row: int, data_type: DataType) -> Batch:
     return batch.select(chosen, data_type.blob_fields)
 
 
-def note(found: dict[tuple[str, str], Reason], code: str, text: str, records: int, offsets: list[int]) -> None:
+def note(found: dict[tuple[str, str], Reason], code: str, text: str, records: int, offsets: list[int]) -> Reason:
     """Note a reason, together with those that differ from it by numbers only."""
     reason = found.setdefault((code, ANY_NUMBER.sub("#", text)), Reason(text))
     reason.records += records
+    reason.same &= reason.text == text
     reason.offsets += offsets[: MOST_OFFSETS - len(reason.offsets)]
+    return reason

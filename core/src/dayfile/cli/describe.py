@@ -157,6 +157,8 @@ def format_fields(data_type: DataType, width: int) -> Iterator[str]:
         yield from format_entry(lead, field.doc, width)
         if field.physical is not None:
             yield from format_entry("    physical  ", field.physical.describe(), width)
+        if field.missing:
+            yield from format_entry("    missing  ", ", ".join(map(str, field.missing)), width)
         flags = [flag for flag in data_type.flags if flag.field == field.name]
         elements = [element for element in data_type.elements if element.field == field.name]
         yield from format_meanings(flags, elements, width)

@@ -167,11 +167,11 @@ def show_times(times: npt.NDArray[np.datetime64]) -> list[str]:
 
 
 def format_cell(value: Any) -> str:  # noqa: ANN401 - a cell of any field
-    """Format a cell; arrays by their first elements."""
+    """Format a cell; arrays by their first elements and, behind the bracket, the number of all."""
     if getattr(value, "ndim", 0):
         flat = value.ravel()
         inside = " ".join(str(element) for element in flat[:4])
-        return f"[{inside}]" if flat.size <= 4 else f"[{inside} … {flat.size}]"
+        return f"[{inside}]" if flat.size <= 4 else f"[{inside} …] ({flat.size})"
     return str(value)
 
 

@@ -46,7 +46,8 @@ def try_sources(
     rejected.
 
     Exit codes: 0 all would be archived, 2 the layout has a mistake or a file cannot be read, 3 a source is not
-    recognised or cannot be read as the layout says, or records would be rejected.
+    recognised or cannot be read as the layout says, records would be rejected, or days are more than a new archive
+    takes of one source (run.most_new_days).
     """
     from dayfile.authoring.trial import Candidate
     from dayfile.errors import RecordError
@@ -80,6 +81,8 @@ def show_trial(trial: Trial) -> None:
         show_type(each)
     show_accounting(trial)
     show_reasons("rejected", trial.rejected)
+    if trial.has_no_right_checksum:
+        say("no checksum is right: check size, byte_order, and the kind, from, to and at of the checksum", indent=2)
     show_reasons("remark", trial.remarks)
 
 
@@ -190,10 +193,18 @@ def show_reasons(what: str, reasons: Mapping[tuple[str, str], Reason]) -> None:
     """Show why records are rejected, or what is remarkable, the most frequent first."""
     found = sorted(reasons.items(), key=lambda each: -each[1].records)
     for (code, _), reason in found[:MOST_SHOWN]:
-        number = plural(reason.records, "record") + ("" if code == "?" else f" of {code}")
-        say(f"{what}: {number}: {reason.text}{describe_places(reason)}", indent=len(what) + 2)
+        number = introduce_reason(code, reason)
+        say(f"{what}: {number}{reason.text}{describe_places(reason)}", indent=len(what) + 2)
     if len(found) > MOST_SHOWN:
         say(f"{what}: {plural(len(found) - MOST_SHOWN, 'other reason')}")
+
+
+def introduce_reason(code: str, reason: Reason) -> str:
+    """Say what a reason is of: records, or places of a source that are in none."""
+    such = ": " if reason.same else ", such as: "
+    if reason.of_places:
+        return "" if reason.records == 1 else f"{plural(reason.records, 'place')}{such}"
+    return plural(reason.records, "record") + ("" if code == "?" else f" of {code}") + such
 
 
 def describe_places(reason: Reason) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import typer.core
 
 from dayfile.errors import UsageError
-from dayfile.messages import suggest, suggest_near
+from dayfile.messages import begin_small, suggest, suggest_near
 
 __all__ = ["Command", "CommandGroup", "list_help", "raise_wrong_usage"]
 
@@ -75,7 +75,7 @@ def raise_wrong_usage(error: Exception) -> None:
     described: Any = error
     ctx, parameter = getattr(described, "ctx", None), getattr(described, "param", None)
     message = str(getattr(described, "message", error)).removeprefix("Value error, ").rstrip(".")
-    message = f"{message[:1].lower()}{message[1:]}"
+    message = begin_small(message)
     if ctx is None:
         raise UsageError(message) from error
     command, see = ctx.command_path.removeprefix("dayfile "), f"; see '{ctx.command_path} -h'"

@@ -75,6 +75,10 @@ class Bodies:
             self.structs[form] = Struct(form.parts, self.byte_order, self.natural, self.lead)
         return self.structs[form]
 
+    def measure(self, struct: Struct) -> int:
+        """Return the bytes of a frame with such a struct, which is of fixed size."""
+        return self.lead + struct.padded_size + self.tail
+
     def write_bodies(self, form: RecordForm, values: Mapping[str, Any], count: int) -> list[bytes]:
         """Write the records of one form, without what all frames begin with."""
         struct = self.find_struct(form)
@@ -86,18 +90,18 @@ class Bodies:
         form: RecordForm,
         frames: Frames,
         values: Mapping[str, Any],
-        kind: RecordKind,  # noqa: ARG002 - of the protocol
-        places: npt.NDArray[np.int64],  # noqa: ARG002
+        kind: RecordKind,
+        places: npt.NDArray[np.int64],  # noqa: ARG002 - of the protocol
     ) -> tuple[StructValues, Wrong]:
         """Read the records of one form; those whose frame has another size are wrong."""
         struct, wrong = self.find_struct(form), Wrong.none(len(frames))
         ends = frames.starts + (frames.lengths - self.tail)
         cursor = Cursor(frames.starts + self.lead, ends, wrong)
         if struct.is_fixed:
-            due = self.lead + struct.padded_size + self.tail
+            due = self.measure(struct)
             odd = frames.lengths != due
             if odd.any():
-                wrong.add(odd, lambda row: f"{plural(int(frames.lengths[row]), 'byte')}, not {due}")
+                wrong.add(odd, lambda row: describe_wrong_size(int(frames.lengths[row]), due, kind.data_type.type))
             return struct.find(frames.block, cursor, values), wrong
         found = struct.find(frames.block, cursor, values)
         left = ends - cursor.at
@@ -105,3 +109,8 @@ class Bodies:
         if odd.any():
             wrong.add(odd, lambda row: f"{plural(int(left[row]), 'byte')} more than its fields have")
         return found, wrong
+
+
+def describe_wrong_size(size: int, due: int, name: str) -> str:
+    """Say how many bytes a frame has, and how many its type takes."""
+    return f"the frame has {plural(size, 'byte')}, {name} takes {due}"

@@ -224,6 +224,14 @@ class Plan:
         """Return whether the settings must say in which time zone a clock is."""
         return any(isinstance(kind.making, Moments) and kind.making.needs_zone for kind in self.kinds)
 
+    @property
+    def only_code(self) -> str | None:
+        """The code of the type of which all frames are, good or not; None if there are others, or conditions."""
+        kinds = [kind for kind in self.kinds if kind.forms]
+        if len(kinds) != 1 or any(form.requirements for form in kinds[0].forms):
+            return None
+        return kinds[0].data_type.code
+
     def in_zone(self, name: str) -> Plan:
         """Return the plan with a time zone for the clocks that need one."""
         kinds = [

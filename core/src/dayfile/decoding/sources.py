@@ -132,7 +132,7 @@ class SourceDecoding:
     def decode(self, piece: FramedBlock, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
         """Decode the frames of a piece of the source."""
         frames, offset = piece.frames, piece.offset
-        numbers = self._number(piece)
+        numbers = self.number(piece)
         yield from self._reject_stretches(piece)
         if not self.plan.ignores_between:
             yield from self._remark(piece.between)
@@ -142,7 +142,7 @@ class SourceDecoding:
                 yield Remark(self.plan.instrument, NO_TYPE, text, (int(numbers[place]),))
         block = Located(frames, np.arange(len(frames)), numbers, offset, reading)
         if reading.wrong is not None:
-            yield from self._reject_rows(NO_TYPE, block, reading.wrong)
+            yield from self._reject_rows(self.plan.only_code or NO_TYPE, block, reading.wrong)
         yield from self._reject_others(block, heads, others)
         self._carry_on(groups)
         for rows in groups:
@@ -199,7 +199,7 @@ class SourceDecoding:
             found.columns.update(call_for_columns(kind.call, names.new_child(found.columns), len(own)))
         return TypeRows(kind, form, places, own, found, names.new_child(found.columns), wrong)
 
-    def _number(self, piece: FramedBlock) -> npt.NDArray[np.int64]:
+    def number(self, piece: FramedBlock) -> npt.NDArray[np.int64]:
         """Number the frames of a piece over the whole source, rejected ones too."""
         numbers = np.arange(self.count, self.count + len(piece.frames))
         bad = np.array(sorted(stretch.start - piece.offset for stretch in piece.rejected), np.int64)
@@ -211,7 +211,7 @@ class SourceDecoding:
     def _reject_stretches(self, piece: FramedBlock) -> Iterator[Rejected]:
         """Reject what only looks like a frame."""
         before = self.count - len(piece.frames) - len(piece.rejected)
-        covered = 0
+        covered, code = 0, self.plan.only_code or NO_TYPE
         for index, stretch in enumerate(sorted(piece.rejected, key=lambda each: each.start)):
             start, end = stretch.start - piece.offset, stretch.start - piece.offset + stretch.length
             number = before + index + int(np.searchsorted(piece.frames.starts, start))
@@ -219,7 +219,7 @@ class SourceDecoding:
                 start = min(max(start, covered), end)
                 covered = max(covered, end)
             here, block = Stretch(start, end - start), piece.frames.block
-            yield from self._reject(NO_TYPE, stretch.reason, block, here, number, piece.offset, self.head)
+            yield from self._reject(code, stretch.reason, block, here, number, piece.offset, self.head)
 
     def _reject_rows(self, code: str, frames: Located, wrong: Wrong) -> Iterator[Rejected]:
         """Reject the frames that are wrong."""

@@ -80,13 +80,13 @@ class NewDays:
 
     Parameters
     ----------
-    root : Root
-        The archive.
+    root : Root, optional
+        The archive; without one, every day is new.
     most : int
         The setting ``run.most_new_days``.
     """
 
-    def __init__(self, root: Root, most: int) -> None:
+    def __init__(self, root: Root | None, most: int) -> None:
         self.root = root
         self.most = most
 
@@ -134,6 +134,8 @@ class NewDays:
 
     def is_new(self, data_type: DataType, day: np.datetime64, locate: Locate) -> bool:
         """Return whether the day file of a day does not exist; errors are reported when it is opened."""
+        if self.root is None:
+            return True
         try:
             (self.root.path / locate(data_type, day)).stat()
         except (FileNotFoundError, NotADirectoryError):

@@ -25,7 +25,7 @@ from dayfile.engine.run import Run
 from dayfile.engine.starting import start_run
 from dayfile.errors import StorageError
 from dayfile.interrupts import AGAIN, announce
-from dayfile.messages import format_age, plural
+from dayfile.messages import format_age, plural, suggest_extra
 from dayfile.plugins import Plugins
 from dayfile.settings import Settings
 from dayfile.state.engine import EngineRecorder, record_engine
@@ -251,7 +251,7 @@ def watch_directory(directory: Path, bell: Bell) -> Iterator[None]:
     try:
         from watchfiles import watch
     except ImportError:
-        logger.info('no notices of what arrives; they need an extra: pip install "dayfile[watch]"')
+        logger.info("no notices of what arrives: they need an extra; %s", suggest_extra("watch"))
         yield
         return
     ended = threading.Event()

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError, StorageError, UsageError
 from dayfile.formats.hdf4_container import MAGIC, NUMPY_TYPES, Container, DataSet, Vdata
-from dayfile.messages import plural
+from dayfile.messages import plural, suggest_extra
 
 if TYPE_CHECKING:
     from pyhdf.SD import SD
@@ -251,7 +251,7 @@ def write_structs(
         from pyhdf.V import V
         from pyhdf.VS import VS
     except ImportError as error:
-        message = 'writing HDF4 files needs pyhdf; install it with: pip install "dayfile[hdf4]"'
+        message = f"writing HDF4 files needs pyhdf; {suggest_extra('hdf4')}"
         raise MissingExtraError(message) from error
     for name, records in structs.items():
         check_types(name, records.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.errors import MissingExtraError
+from dayfile.messages import suggest_extra
 from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
 from dayfile.model.forms import float_field
@@ -156,4 +157,4 @@ def import_extra(module: str, user: str, extra: str) -> Any:  # noqa: ANN401 - a
         return import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
-        raise MissingExtraError(f'{user} needs {library}; install it with: pip install "dayfile[{extra}]"') from error
+        raise MissingExtraError(f"{user} needs {library}; {suggest_extra(extra)}") from error

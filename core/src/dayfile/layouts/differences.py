@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dayfile.layouts.reader import Layout
 from dayfile.messages import plural
+from dayfile.model.clock import Clock
 from dayfile.model.datatype import DataType
 from dayfile.model.field import Field
+from dayfile.model.plausible import Plausible
+from dayfile.model.times import PER_SECOND, Calendar, Count
 
 __all__ = ["Difference", "list_differences"]
 
@@ -32,6 +35,8 @@ class Difference:
     problem: str = ""
 
 
+LEFT_OUT: dict[str, object] = {"unit": "s", "scale": "utc", "leap_seconds": "ignored", "day_begins": "00:00"}
+"""What words mean that are left out."""
 NOT_WIDENED = "records with these fields do not fit tables that exist"
 OLD_PLACE = (
     "what exists stays in the old place, and new records of its days go to the new one; 'dayfile rebuild' moves it"
@@ -73,7 +78,8 @@ def compare_types(old: DataType, new: DataType) -> Iterator[Difference]:
     yield from compare_fields(old, new)
     for what, before, after, problem in list_properties(old, new):
         if before != after:
-            yield Difference(new.type, f"{what}: {before or 'none'} becomes {after or 'none'}", problem)
+            message = f"{what}: {write_words(before)} becomes {write_words(after)}"
+            yield Difference(new.type, message, problem)
     yield from compare_meanings(old, new)
 
 
@@ -92,6 +98,34 @@ def list_properties(old: DataType, new: DataType) -> Iterator[tuple[str, object,
     yield "end", old.timing.end, new.timing.end, "ends of records that exist would be others"
     yield "clock", old.clock, new.clock, "times of records that exist would be others; it needs another type"
     yield "plausible times", old.plausible, new.plausible, ""
+
+
+def write_words(value: object) -> str:
+    """Write a value in words of a layout: what is as if left out is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_words(Clock(np.datetime64("1996-01-01T00:00:00"), "ms")), write_words(Count("t_sec")), write_words("")
+    ('{epoch: 1996-01-01T00:00:00, unit: ms}', 't_sec', 'none')
+    """
+    words: dict[str, object] = {}
+    if isinstance(value, Clock):
+        words = {"epoch": value.epoch, "unit": value.unit, "scale": value.scale, "leap_seconds": value.leap_seconds}
+        words |= {
+            "undefined": show_shortly(value.undefined) if value.undefined else "",
+            "day_begins": f"{value.day_begins:02}:00",
+        }
+    elif isinstance(value, Count | Calendar):
+        words = {name: getattr(value, name) for name in (field.name for field in fields(value)) if name != "per_second"}
+        units = {number: unit for unit, number in PER_SECOND.items()}
+        words |= {"unit": units.get(value.per_second)} if value.fraction else {}
+    elif isinstance(value, Plausible):
+        words = {"from": value.since, "to": value.until, "days_ahead": value.days_ahead}
+    said = {name: word for name, word in words.items() if word not in (None, "") and LEFT_OUT.get(name) != word}
+    if isinstance(value, Count) and said.keys() == {"field"}:
+        return value.field
+    return f"{{{', '.join(f'{name}: {word}' for name, word in said.items())}}}" if said else f"{value or 'none'}"
 
 
 def write_template(data_type: DataType) -> str:

@@ -114,7 +114,9 @@ class MatchWords(Words):
 class ChecksumWords(Words):
     """The checksum of a frame. Places count from its begin; negative ones from its end."""
 
-    kind: Literal[tuple(FRAME_CHECKSUMS)] = Field(description="which checksum")  # type: ignore[valid-type]  # one list of them
+    kind: Literal[tuple(FRAME_CHECKSUMS)] = Field(  # type: ignore[valid-type]  # one list of them
+        description="which checksum; sum8, sum16 and sum32 are sums of bytes, modulo 2^8, 2^16 and 2^32"
+    )
     first: int = Field(0, alias="from", description="first byte that it covers")
     to: int | None = Field(None, description="first byte behind those; where the checksum is if left out")
     at: int | None = Field(None, description="where it is; at the end of the frame if left out")

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dayfile.layouts.validation import find_models
+from dayfile.messages import begin_small
 
 __all__ = ["GlossaryEntry", "describe_model", "describe_word", "find_entries", "list_entries"]
 
@@ -116,7 +117,7 @@ def describe_word(name: str, field: FieldInfo, path: tuple[str, ...]) -> Glossar
 def describe_model(model: type[BaseModel]) -> str:
     """Describe a mapping by the first paragraph of its docstring."""
     text = " ".join((inspect.getdoc(model) or "").split("\n\n")[0].split()).replace("``", "'")
-    return f"{text[:1].lower()}{text[1:]}".rstrip(".")
+    return begin_small(text).rstrip(".")
 
 
 def describe_kind(annotation: Any) -> str:  # noqa: ANN401 - any annotation

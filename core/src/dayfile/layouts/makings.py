@@ -154,7 +154,9 @@ def compile_text(words: TextWords, document: Document, path: Path) -> TimeTexts:
         document.fail(place, f"{words.text!r} has no name in braces, such as '{{date}} {{clock}}'")
     for name, spec, conversion in names:
         if not IDENTIFIER.fullmatch(name) or spec or conversion:
-            document.fail(place, f"in {words.text!r}, {name!r} is not a name alone: letters, digits and _")
+            own = "; give columns names of your own: 'columns: [date_time, …]' and 'skip: 1' for the line with these"
+            problem = f"in {words.text!r}, {name!r} is not a name alone: letters, digits and _"
+            document.fail(place, problem + (own if " " in name.strip() else ""))
     if words.form is None:
         return TimeTexts(words.text)
     form = TextForm(words.form)

@@ -12,6 +12,7 @@ from dayfile.decoding.plan import Carried, LinePlan, Plan, RecordForm, RecordKin
 from dayfile.decoding.requirements import Requirement, parse_requirement
 from dayfile.framing.matching import Pattern
 from dayfile.layouts.document import Document, Path
+from dayfile.layouts.frame_sizes import check_frame_sizes
 from dayfile.layouts.frame_words import FramesWords
 from dayfile.layouts.frames import Call, check_carry, compile_frames, compile_match, list_names
 from dayfile.layouts.line_words import CarryLineWords, compile_carried_line, compile_lines, compile_type_line
@@ -92,6 +93,8 @@ def compile_plan(words: LayoutWords, types: Iterable[DataType], document: Docume
     framing = compile_frames(
         document, ("frames",), frames, make_reading, order, captures, constants=words.constants, call=call
     )
+    if framing.framers:
+        check_frame_sizes(framing.framers[order], kinds, document, order, natural=words.natural)
     return Plan(
         instrument=words.instrument,
         patterns=patterns,

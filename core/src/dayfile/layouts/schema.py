@@ -6,7 +6,6 @@ Formats of sources add their words: a name for ``sources``, and a section.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, StringConstraints, Tag
@@ -15,8 +14,8 @@ from dayfile.layouts.frame_words import CarryWords, FramesWords, MatchWords, Wan
 from dayfile.layouts.line_words import TypeColumns
 from dayfile.layouts.part_words import PartWords, StructWords
 from dayfile.layouts.quantities import ValueNames
-from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords, refuse_number
-from dayfile.layouts.words import Code, Line, Name, Words
+from dayfile.layouts.time_words import CalendarWords, CountWords, StampWords, TimeWords
+from dayfile.layouts.words import Code, Date, DateTime, Line, Name, Words
 from dayfile.model.clock import Scale, Unit
 from dayfile.model.field import STORED_TYPES
 
@@ -44,7 +43,7 @@ HEADER_TYPES = tuple(name for name in STORED_TYPES if name not in ("bool", "time
 class ClockWords(Words):
     """How times count."""
 
-    epoch: dt.datetime = Field(description="date and time of tick 0, in the scale; down to the microsecond")
+    epoch: DateTime = Field(description="date and time of tick 0, in the scale; down to the microsecond")
     unit: Unit = Field("s", description="what one tick is; d is a day of 86,400 s")
     leap_seconds: Literal["ignored", "counted"] = Field(
         "ignored", description="whether a clock in UTC runs on through leap seconds; all others do"
@@ -130,7 +129,7 @@ class PlotWords(Words):
 class VersionWords(Words):
     """The fields that a later version of a type added, after all earlier fields."""
 
-    since: dt.date = Field(description="UTC day from which it holds")
+    since: Date = Field(description="UTC day from which it holds")
     code: Code = Field(description="the instrument's own name for records of this version")
     size: int | None = Field(None, description="bytes of one struct, padding included; checked")
     doc: Line = Field("", description="where the declaration comes from, or what else is to be known")
@@ -140,10 +139,8 @@ class VersionWords(Words):
 class ValidWords(Words):
     """Bounds of plausible times, at least one of them; records outside go to quarantine."""
 
-    since: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
-        None, alias="from", description="first plausible time, a UTC date or date and time"
-    )
-    until: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
+    since: DateTime | None = Field(None, alias="from", description="first plausible time, a UTC date or date and time")
+    until: DateTime | None = Field(
         None, alias="to", description="first time that is not plausible any more, a UTC date or date and time"
     )
     days_ahead: float | None = Field(

@@ -17,7 +17,7 @@ from dayfile.stores.sharing import list_nodes
 
 __all__ = ["DAY", "RESERVED", "check_day_files", "check_day_template", "check_nodes", "check_path", "check_tables"]
 
-PATH_KEYS = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
+PATH_KEYS: dict[str, int | str] = {"year": 2000, "month": 1, "day": 1, "instrument": "", "type": "", "suffix": ""}
 DAY = np.datetime64("2000-01-01")
 OTHER_DAYS = np.array(["2001-01-01", "2000-02-01", "2000-01-02", "2000-01-11", "2000-11-01"], "datetime64[D]")
 """Two of these and DAY share a path if the template lacks year, month or day, or runs numbers together (1/11, 11/1)."""
@@ -46,6 +46,9 @@ def check_day_template(template: str, document: Document, path: Path) -> None:
             document.fail(path, f"{template!r} is not a template: {{{name}}} can be written as {{{name}:02}}")
         if name is not None and name not in PATH_KEYS:
             document.fail(path, f"unknown key {{{name}}}{suggest(name, PATH_KEYS)}")
+        if name is not None and " " in format(PATH_KEYS[name], form or ""):
+            right = f"{name}:02" if name in ("month", "day") else name
+            document.fail(path, f"{{{name}:{form}}} would put a blank into paths; write {{{right}}}")
     try:
         template.format(**PATH_KEYS)
     except (ValueError, AttributeError, LookupError) as error:

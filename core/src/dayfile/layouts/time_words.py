@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, StrictInt, Tag
 
-from dayfile.layouts.words import Name, Words
+from dayfile.layouts.words import DateTime, Name, Words
 from dayfile.model.clock import Scale
 from dayfile.timing.zones import Repeated
 
@@ -24,15 +22,7 @@ __all__ = [
     "SumWords",
     "TextWords",
     "TimeWords",
-    "refuse_number",
 ]
-
-
-def refuse_number(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydantic judges it afterwards
-    """Refuse a number where a date is expected: pydantic would take 1997 for seconds since 1970."""
-    if isinstance(value, int | float):
-        raise PydanticCustomError("datetime_type", "not a date")
-    return value
 
 
 class FractionWords(Words):
@@ -73,7 +63,7 @@ class AddendWords(Words):
     least: StrictInt | None = Field(None, description="the least value that is possible; less is rejected")
     below: StrictInt | None = Field(None, description="the first value that is too large; it is rejected")
     modulo: StrictInt | None = Field(None, ge=2, description="after how many a value begins again at 0; with 'since'")
-    since: Annotated[dt.datetime, BeforeValidator(refuse_number)] | None = Field(
+    since: DateTime | None = Field(
         None, description="with 'modulo', a date before all times; a value means the first time from then on"
     )
 
@@ -108,9 +98,7 @@ class MadeWords(Words):
 class SumWords(MadeWords):
     """A time that is a sum of parts from an epoch."""
 
-    epoch: Annotated[dt.datetime, BeforeValidator(refuse_number)] = Field(
-        description="date and time at which all parts are 0, in the scale"
-    )
+    epoch: DateTime = Field(description="date and time at which all parts are 0, in the scale")
     plus: Addends = Field(min_length=1, description="the parts: units by name, or mappings")
     leap_seconds: Literal["ignored", "counted"] = Field(
         "ignored", description="whether a sum in UTC runs on through leap seconds; those in other scales do"

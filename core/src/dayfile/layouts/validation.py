@@ -18,7 +18,7 @@ from dayfile.layouts.document import EMPTY, Document, Path
 from dayfile.layouts.part_words import FIELD_TYPES
 from dayfile.layouts.schema import LayoutWords
 from dayfile.layouts.words import Words
-from dayfile.messages import suggest
+from dayfile.messages import begin_small, suggest
 
 __all__ = ["find_models", "validate_words"]
 
@@ -37,6 +37,10 @@ RIGHT = {
     "bool_": "must be true or false",
 }
 """What a value must be, by the beginning of pydantic's name for the error."""
+QUOTIENT = re.compile(r"\s*([-+]?\d+\.?\d*)\s*/\s*(\d+\.?\d*)\s*")
+FRACTION_OF_A_SECOND = re.compile(r"1/\d+ ?s?")
+MANY = 8
+"""A longer list of choices is not repeated in a message, if some of them are like what is written."""
 INDEPENDENT = ("valid", "titles", "title", "overflow", "keeps", "version", "sources", "main_key", "clock", "instrument")
 """Words at the top that can be left out of a copy without making the rest of it wrong."""
 OTHER_NAMES = {
@@ -291,12 +295,8 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
     shown = {dict: "a mapping", list: "a list", dt.date: f"{value}", dt.datetime: f"{value}"}.get(
         type(value), repr(value)
     )
-    if kind == "literal_error" and path[-1] == "type":
-        other = OTHER_NAMES.get(str(value).lower())
-        hint = f"; did you mean {other!r}?" if other else suggest(str(value), FIELD_TYPES)
-        return f"{shown} is not a type{hint}"
     if kind == "literal_error":
-        return f"{shown} must be {detail['ctx']['expected']}"
+        return explain_choice(value, shown, path, detail["ctx"]["expected"])
     if kind == "tuple_type":
         return f"{shown} must be a list" if isinstance(value, dict) else f"{shown} must be a list: [{value}]"
     if kind == "model_type":
@@ -306,15 +306,38 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
         return f"{shown} is not a whole hour; write one such as 12:00"
     if path[-1:] == ("default",):
         return f"{shown} must be a number, or true or false"
+    if isinstance(value, str) and (quotient := QUOTIENT.fullmatch(value)) and float(quotient[2]):
+        return f"{shown} is not a number for YAML; write {float(quotient[1]) / float(quotient[2])!r}"
     for beginning, right in RIGHT.items():
         if kind.startswith(beginning):
             return f"{shown} {right}"
-    message = f"{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-    if kind == "string_type" and isinstance(value, bool):
+    return f"{shown}: {begin_small(detail['msg'])}" if kind != "string_type" else explain_text(value, shown, path)
+
+
+def explain_text(value: Any, shown: str, path: Path) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Say what to write where a text is expected, and is none for YAML."""
+    if "values" in path[:-1] and isinstance(value, int) and not isinstance(value, bool):
+        return f"the number comes first, and then its name: {{{value}: {path[-1]}}}"
+    message = f"{shown}: input should be a valid string"
+    if isinstance(value, bool):
         return f"{message}; YAML reads yes, no, on and off as true and false: put it in quotes"
-    if kind == "string_type" and isinstance(value, int | float | dt.date):
-        return f"{message}; put it in quotes"
-    return message
+    return f"{message}; put it in quotes" if isinstance(value, int | float | dt.date) else message
+
+
+def explain_choice(value: Any, shown: str, path: Path, expected: str) -> str:  # noqa: ANN401 - whatever YAML holds
+    """Say what a value must be of which only some are possible: those that are like it if they are many."""
+    if path[-1] == "type":
+        other = OTHER_NAMES.get(str(value).lower())
+        return f"{shown} is not a type" + (f"; did you mean {other!r}?" if other else suggest(str(value), FIELD_TYPES))
+    choices = re.findall(r"'([^']*)'", expected)
+    if len(choices) > MANY:
+        alike = [each for each in choices if isinstance(value, str) and each.startswith(value)]
+        near = alike or get_close_matches(str(value), choices, n=MANY, cutoff=0.5)
+        return f"{shown} is not known; " + (f"one of {', '.join(near or choices)}")
+    if path[-1] == "unit" and FRACTION_OF_A_SECOND.fullmatch(str(value)):
+        made = f"{{epoch: …, plus: {{FIELD: s, FRACTION: {value}}}}}"
+        return f"{shown} must be {expected}; for others, the time is a sum: {made}"
+    return f"{shown} must be {expected}"
 
 
 def list_words(path: Path, layout: type[Words], beside: Collection[str] = ()) -> Iterable[str]:

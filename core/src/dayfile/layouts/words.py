@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Code", "Line", "Name", "Words"]
+__all__ = ["Code", "Date", "DateTime", "Line", "Name", "Words"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -17,6 +19,20 @@ def fold_lines(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; pydant
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
+def refuse_numbers_as(kind: str) -> BeforeValidator:
+    """Refuse numbers where a date is expected: pydantic would take 1997, and '1997', for seconds since 1970."""
+
+    def refuse_number(value: Any) -> Any:  # noqa: ANN401 - as above
+        if isinstance(value, int | float) or (isinstance(value, str) and TEXT_OF_NUMBER.fullmatch(value.strip())):
+            raise PydanticCustomError(f"{kind}_type", "not a date")
+        return value
+
+    return BeforeValidator(refuse_number)
+
+
+TEXT_OF_NUMBER = re.compile(r"[-+]?[\d_.]+(?:[eE][-+]?\d+)?")
+Date = Annotated[dt.date, refuse_numbers_as("date")]
+DateTime = Annotated[dt.datetime, refuse_numbers_as("datetime")]
 Code = Annotated[str, StringConstraints(min_length=1)]
 Line = Annotated[str, BeforeValidator(fold_lines)]
 

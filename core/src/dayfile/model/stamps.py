@@ -39,7 +39,8 @@ def find_stamp_problem(stamp: Count | Calendar, fields: Mapping[str, Field], clo
     >>> find_stamp_problem(Count("t"), {"t": Field("t", "uint32")}, seconds)
     ''
     >>> find_stamp_problem(Count("t"), {"t": Field("t", "float32")}, seconds)
-    "'t' is float32, which counts each second for 194 days only, and a time must for a year: use int64 or float64"
+    "'t' is float32, which counts each second for 194 days only, and a time must for a year: make the time {epoch: …, \
+plus: {t: s}} if frames have the field, else use int64 or float64"
     """
     for name in stamp.field_names:
         field = fields[name]
@@ -67,7 +68,9 @@ def find_count_problem(field: Field, clock: Clock) -> str:
     if days >= least:
         return ""
     counts = f"{field.name!r} is {field.type}, which counts each {UNITS[clock.unit]} for {format_duration(days)} only"
-    return f"{counts}, and a time must for {words}: use int64{' or float64' if clock.unit != 'ns' else ''}"
+    made = f"{{epoch: …, plus: {{{field.name}: {clock.unit}}}}}"
+    wider = f"int64{' or float64' if clock.unit != 'ns' else ''}"
+    return f"{counts}, and a time must for {words}: make the time {made} if frames have the field, else use {wider}"
 
 
 def find_last_exact(form: np.dtype[Any]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dayfile.archive.root import Root
 from dayfile.errors import DayfileError, MissingExtraError, PluginError, UsageError
+from dayfile.messages import suggest_extra
 from dayfile.plugins import Failure, Plugins
 from dayfile.problems import collect_errors, combine
 from dayfile.serving.bounds import Bounds
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["make_application"]
 
 LIBRARIES = "starlette", "uvicorn", "httptools"
-NEEDS_EXTRA = 'serving needs an extra; install it with: pip install "dayfile[serve]"'
+NEEDS_EXTRA = f"serving needs an extra; {suggest_extra('serve')}"
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dayfile.errors import MissingExtraError, StorageError
+from dayfile.messages import suggest_extra
 from dayfile.state.attention import CONCERNS
 from dayfile.state.silence import read_key
 from dayfile.state.status import ArchiveStatus, EngineStatus, ReceiverStatus
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METRICS", "check_metrics", "format_metrics", "write_metrics"]
 
-NEEDS_METRICS = 'metrics need an extra; install it with: pip install "dayfile[metrics]"'
+NEEDS_METRICS = f"metrics need an extra; {suggest_extra('metrics')}"
 
 METRICS = {
     "up": ("gauge", "1 if the program works, 0 if it ended; by program: engine, receiver"),

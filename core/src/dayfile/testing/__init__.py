@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dayfile.errors import MissingExtraError
+from dayfile.messages import suggest_extra
 
 if TYPE_CHECKING:
     from dayfile.testing.conformance.kit import PluginContract
@@ -23,6 +24,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise
-        message = f'{name} needs pytest; install it with: pip install "dayfile[testing]"'
+        message = f"{name} needs pytest; {suggest_extra('testing')}"
         raise MissingExtraError(message) from error
     return getattr(kit, name)

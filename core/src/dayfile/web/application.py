@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dayfile.errors import DayfileError, MissingExtraError
+from dayfile.messages import suggest_extra
 from dayfile.serving.health import HEALTH_PATH
 from dayfile.serving.proxies import Proxies, TrueClient
 from dayfile.serving.service import Service
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["make_site"]
 
 WEB_LIBRARIES = "starlette", "uvicorn", "httptools", "zstandard"
-NEEDS_WEB = 'reading over HTTP needs an extra; install it with: pip install "dayfile[web]"'
+NEEDS_WEB = f"reading over HTTP needs an extra; {suggest_extra('web')}"
 THREADS = 2
 """What a process does at once: one reads while another writes. Each thread keeps memory of its own."""
 OLD_HTTP = "1.0"
