@@ -28,8 +28,8 @@ LONG_INTEGERS = {"int64": 20, "uint64": 20}
 """Field types of which neither a HAPI integer nor a double holds every value, and the characters of the longest."""
 TIME_NAMES = ("Time", "Epoch", "RecordTime", "RecordEpoch")
 LARGEST = 2**31
-ASCII = 128
-"""Bytes below are text in any case."""
+FIRST_BEYOND_ASCII = 128
+"""Bytes below it are text in any case."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,8 @@ def repair_text(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
     >>> repair_text(np.array([b"caf\xc3\xa9", b"caf\xe9"]))
     array([b'caf\xc3\xa9', b'caf?'], dtype='|S5')
     """
-    if not values.dtype.itemsize or int(np.ascontiguousarray(values).view(np.uint8).max(initial=0)) < ASCII:
+    content = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    if content.max(initial=0) < FIRST_BEYOND_ASCII:
         return values
     decoded = np.char.replace(np.char.decode(values, "utf-8", "replace"), "\N{REPLACEMENT CHARACTER}", "?")
     return np.char.encode(decoded, "utf-8").astype(values.dtype)
