@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
 
+from dayfile.authoring.clocks import GPS_EPOCH
 from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes, round_up
-from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
+from dayfile.authoring.remarks import Epoch, Meaning, find_counted, find_epoch, read_meaning
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest_near
 
@@ -21,7 +22,7 @@ TIME_WORDING = re.compile(
     r"(?:^|_)(?:unix|utc|gps|posix)?_?(?:time|times?tamp|stamp|secs?|seconds?|epoch|t)(?:_?(?:s|sec|ms|us|ns))?$"
 )
 FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
-TICK_UNITS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
+TICK_UNITS = {"d": "d", "s": "s", "ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
 COUNTING = frozenset({"uint32", "int32", "uint64", "int64", "float64"})
 
 
@@ -47,6 +48,8 @@ class TimeMember:
         Whether its name or its comment say that it is a time.
     counts : str
         What it counts, if a sample shows it.
+    week : str
+        The field with the GPS week in which it counts; empty without one.
     """
 
     name: str
@@ -57,11 +60,18 @@ class TimeMember:
     fraction_unit: str = ""
     likely: bool = True
     counts: str = ""
+    week: str = ""
+
+    @property
+    def named_unit(self) -> str:
+        """What its comment says that it counts; empty if it does not."""
+        comment = self.member.comment
+        return find_counted(comment) or TICK_UNITS.get(read_meaning(comment).unit, "")
 
     @property
     def unit(self) -> str:
         """What it counts."""
-        return self.counts or TICK_UNITS.get(read_meaning(self.member.comment).unit, "s")
+        return self.counts or self.named_unit or "s"
 
 
 def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[str, ...] = ()) -> Iterator[TimeMember]:
@@ -116,7 +126,15 @@ def choose_time(struct: CStruct, wanted: str | None = None) -> TimeMember:
 
 
 def write_struct_layout(
-    types: HeaderTypes, struct: CStruct, instrument: str, time: TimeMember, order: str, *, name: str, head: int = 0
+    types: HeaderTypes,
+    struct: CStruct,
+    instrument: str,
+    time: TimeMember,
+    order: str,
+    *,
+    name: str,
+    head: int = 0,
+    guessed: Collection[str] = (),
 ) -> str:
     """Write a layout for a file of structs.
 
@@ -136,22 +154,25 @@ def write_struct_layout(
         Pattern of the names of files.
     head : int
         Bytes in front of the first record.
+    guessed : collection of str
+        What is guessed from a sample, of ``order``, ``head`` and ``size``.
 
     Returns
     -------
     str
         YAML. What the header does not say is marked as a guess.
     """
+    marks = {word: "  # a guess: from the sample" if word in guessed else "" for word in ("order", "head", "size")}
     draft = Draft(types)
     explicit = not is_natural(struct)
     fields = list(draft.write_fields(struct, 6, explicit=explicit))
     names = [name, *([] if fnmatchcase(f"{struct.name}.bin", name) else [f"{struct.name}.bin"])]
     source = [
-        f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}",
+        f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}{marks['order']}",
         f"match: {{name: {write_flow(names)}}}",
         "frames:",
-        *([f"  head: {{size: {head}}}"] if head else []),
-        f"  size: {struct.size}",
+        *([f"  head: {{size: {head}}}{marks['head']}"] if head else []),
+        f"  size: {struct.size}{marks['size']}",
     ]
     return write_whole(draft, struct, instrument, time, source, fields)
 
@@ -186,14 +207,17 @@ def write_clock(time: TimeMember) -> str:
     """Write the clock by which a time counts; a guess is marked."""
     epoch = time.epoch
     scale = f", scale: {epoch.scale}" if epoch.scale != "utc" else ""
-    reason = "from the times of the sample" if time.counts else "nothing says from when on it counts"
-    guess = "" if epoch.said else f"  # a guess: {reason}"
+    unknown = [*([] if epoch.said else ["from when on it counts"]), *([] if time.named_unit else ["its unit"])]
+    reason = "from the times of the sample" if time.counts else f"nothing says {' or '.join(unknown)}"
+    guess = f"  # a guess: {reason}" if unknown else ""
     return f"{{epoch: {epoch.date}T00:00:00, unit: {time.unit}{scale}}}{guess}"
 
 
 def write_time(time: TimeMember) -> str:
     """Write which fields are the time of a record; a guess is marked."""
     guess = "" if time.likely else "  # a guess: nothing says which field is the time"
+    if time.week:
+        return f"{{epoch: {GPS_EPOCH}, scale: gps, plus: {{{time.week}: w, {time.name}: ms}}}}{guess}"
     if time.fraction:
         return f"{{field: {time.name}, fraction: {time.fraction}, unit: {time.fraction_unit}}}{guess}"
     return f"{time.name}{guess}"
