@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from dayfile.authoring.clocks import GPS_EPOCH
 from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes, round_up
+from dayfile.authoring.clocks import GPS_EPOCH
 from dayfile.authoring.remarks import Epoch, Meaning, find_counted, find_epoch, read_meaning
 from dayfile.errors import UsageError
 from dayfile.messages import plural, suggest_near

@@ -39,10 +39,12 @@ def list_evidence(found: Sequence[Guess], sample: Sample, damage: Damage, *, kno
     left = f", and {plural(rest, 'byte')} at the end" if rest else ""
     head = f"{plural(guess.head, 'byte')} in front, then " if guess.head else ""
     yield f"{plural(size, 'byte')} are {head}{plural(count, 'record')} of {plural(length, 'byte')}{left}"
+    if guess.head and guess.head % length == 0:
+        yield "what is in front may also be records with damaged times; --head-bytes 0 says so"
     if not known:
         others = sorted({each.series.length for each in found} - {length})
         more = f"other lengths with a field that goes on like a time: {list_some(map(str, others), 6)}"
-        yield more if others else "no other length has a field that goes on like a time (multiples do not count)"
+        yield more if others else "no other length has a field that goes on like a time, except for multiples"
     yield f"time: {describe(guess, content)}"
     manner = find_manner(guess, content)
     assert manner is not None  # noqa: S101 - it was rated by it

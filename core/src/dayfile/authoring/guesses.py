@@ -29,6 +29,8 @@ RUN = 8
 """Records, three quarters of which are plausible where records begin."""
 ROUNDING = 1000
 """Nanoseconds by which medians of times are not exact."""
+MOST_WEEKS = 53
+"""Weeks that a sample spans, at most, where these are numbers of their own."""
 WEEK_PLACES = (-4, -2, 4, 6, 8)
 """Where the number of a week can be, from the milliseconds in it on."""
 
@@ -50,22 +52,24 @@ class Corrections:
 
 
 def guess_unknown(sample: Sample, said: Corrections) -> list[Guess]:
-    """Guess length, byte order, time and clock of a sample of which nothing is known; the best guess first."""
+    """Guess length, byte order, time and clock of a sample of which nothing is known; the best guess first.
+
+    A length counts only if no shorter one that divides it explains the sample.
+    """
     lengths = [said.record_bytes] if said.record_bytes else find_lengths(sample.content, FEWEST_UNKNOWN)
+    clocks = {kind: list_kind_clocks(kind, sample, said) for kind in TRIED}
     found: list[Guess] = []
-    taken: set[tuple[int, int, str, str]] = set()
-    clocks_by_kind = {kind: list_kind_clocks(kind, sample, said) for kind in TRIED}
     for length in lengths:
-        divisors = [each for each in range(4, length) if length % each == 0]
-        for kind, clocks in clocks_by_kind.items():
-            for series, fitting in find_series(sample.content, length, kind, clocks, said.orders, LEAST_UNKNOWN):
-                if any((each, series.start % each, kind, series.order) in taken for each in divisors):
-                    continue
-                guesses = list(try_series(sample, series, fitting, said))
-                found += guesses
-                if guesses:
-                    taken.add((length, series.start, kind, series.order))
-    return sort_guesses([each for each in found if each.points >= CONVINCING])
+        if any(length % guess.series.length == 0 for guess in found):
+            continue
+        tried = [
+            guess
+            for kind in TRIED
+            for series, fitting in find_series(sample.content, length, kind, clocks[kind], said.orders, LEAST_UNKNOWN)
+            for guess in try_series(sample, series, fitting, said)
+        ]
+        found += [guess for guess in tried if guess.points >= CONVINCING]
+    return sort_guesses(found)
 
 
 def guess_known(sample: Sample, length: int, time: TimeMember, said: Corrections) -> list[Guess]:
@@ -188,6 +192,6 @@ def find_weeks(guess: Guess, sample: Sample) -> Iterator[Guess]:
             continue
         weeks = Series(guess.series.length, guess.head + offset, "uint16", guess.series.order).view(sample.content)
         some = weeks[: 3 * PART].astype(np.int64)
-        steps = np.diff(some)
-        if earliest <= np.median(some) <= latest and ((steps == 0) | (steps == 1)).mean() > LEAST_UNKNOWN:
+        low, middle, high = np.percentile(some, (5, 50, 95))
+        if earliest <= middle <= latest and high - low <= MOST_WEEKS:
             yield replace(guess, week=offset)

@@ -20,7 +20,8 @@ from dayfile.authoring.record_drafts import (
     describe_sample,
     draft_records,
 )
-from dayfile.authoring.text_drafts import draft_text, is_text
+from dayfile.authoring.text_drafts import draft_text
+from dayfile.authoring.text_tables import is_text
 from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
 from dayfile.model.batch import Source

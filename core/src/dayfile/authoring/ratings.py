@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -95,12 +94,12 @@ class Guess:
         first, last = self.clock.bounds
         with np.errstate(invalid="ignore"):
             good: npt.NDArray[np.bool_] = (values >= first) & (values < last)
-        times = self.clock.clock.to_datetime64(values)
+        times = self.clock.clock.to_nanoseconds(values)
         if self.week is not None:
             good = values < last  # later weeks begin at 0
             weeks = Series(place.length, self.head + self.week, "uint16", place.order).view(content)[rows]
-            times = times + weeks.astype(np.int64) * np.timedelta64(7, "D")
-        return times, good
+            times = times + weeks.astype(np.int64) * 7 * DAY
+        return self.clock.clock.to_utc(times), good
 
     def find_steps(self, content: bytes, rows: slice) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Find the nanoseconds from record to record, and which of these steps go on: not back, and not too far."""
@@ -192,7 +191,7 @@ def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
     A point is about what halves or doubles the odds; docs/layouts.md has the rule in words.
     """
     size = TIME_SIZES[guess.series.kind]
-    tick = guess.clock.clock.tick
+    tick: float = guess.clock.clock.tick
     if guess.series.kind == "float64":
         tick *= float(np.spacing(np.nanmedian(guess.series.view(sample.content)[: 3 * PART].astype(float))))
     moved = manner.moved
@@ -206,7 +205,8 @@ def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
         min(8 * size - math.log2(max(moved / tick, 1)), 24)
         + min(guess.clock.rate_chance(guess.series.kind), 6)
         + (5 if guess.week is not None else 0)
-        + 10 * manner.share
+        + 20 * manner.share
+        - 10
         + (4 + 5 * even) * manner.regular
         + 4 * manner.moving
         + 2 * (guess.offset % size == 0)

@@ -10,7 +10,6 @@ import numpy as np
 
 from dayfile.authoring import templates
 from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes
-from dayfile.authoring.clocks import TIME_SIZES
 from dayfile.authoring.damage import Damage, find_damage
 from dayfile.authoring.draft_layouts import (
     TimeMember,
@@ -117,14 +116,14 @@ def describe_sample(sample: Sample, said: Corrections) -> Described:
         clocks = (
             "s, ms, us or ns since 1970, 2000 or 1980-01-06 (GPS), days since 1858-11-17, or the week and ms of GPS"
         )
+        tried = f"times since {said.epoch}" if said.epoch else clocks
         raise UsageError(
-            f"no field of 4 or 8 bytes goes on like a time, in records {lengths} behind at most {LONGEST_HEAD:,} bytes; "
-            f"tried were {f'times since {said.epoch}' if said.epoch else clocks}. Give its struct with --from-header, "
+            f"no field of 4 or 8 bytes goes on like a time, in records {lengths} behind at most "
+            f"{LONGEST_HEAD:,} bytes; tried were {tried}. Give its struct with --from-header, "
             "or what you know with --record-bytes, --head-bytes, --byte-order, --epoch or --time",
             where=sample.name,
         )
     best = found[0]
-    end = best.offset + TIME_SIZES[best.series.kind]
     parts = [(best.offset, "time_count", best.series.kind, 1)]
     if best.week is not None:
         parts.append((best.week, "week", "uint16", 1))
