@@ -10,16 +10,16 @@ import numpy as np
 
 from dayfile.model.clock import Clock
 
-__all__ = ["GPS_EPOCH", "GPS_WEEK", "TIME_SIZES", "CountedClock", "list_clocks"]
+__all__ = ["GPS_EPOCH", "GPS_WEEK", "TIME_SIZES", "CountedClock", "list_counted_clocks"]
 
 TIME_SIZES = {"uint32": 4, "uint64": 8, "int32": 4, "int64": 8, "float64": 8}
 """Types that times have, and their bytes."""
 GPS_EPOCH = "1980-01-06"
 EPOCHS = {"1970-01-01": "utc", "2000-01-01": "utc", GPS_EPOCH: "gps"}
 """From when on clocks count, and their time scales."""
-UNITS = {4: ("s",), 8: ("s", "ms", "us", "ns")}
+CLOCK_UNITS = {4: ("s",), 8: ("s", "ms", "us", "ns")}
 FLOAT_UNITS = ("s", "ms")
-JULIAN = ("1858-11-17", "utc", "d")
+JULIAN_CLOCK = ("1858-11-17", "utc", "d")
 """Modified Julian dates."""
 EARLIEST = np.datetime64("1995-01-01T00:00:00")
 """Instruments whose samples somebody has measured after this."""
@@ -83,11 +83,11 @@ class CountedClock:
         return 8 * TIME_SIZES[kind] - math.log2(last - first)
 
 
-def list_clocks(kind: str, latest: np.datetime64, epoch: str | None = None) -> list[CountedClock]:
+def list_counted_clocks(kind: str, latest: np.datetime64, epoch: str | None = None) -> list[CountedClock]:
     """List the clocks that numbers of a type are tried with; with an epoch, only those that count from there."""
-    units = FLOAT_UNITS if kind == "float64" else UNITS[TIME_SIZES[kind]]
+    units = FLOAT_UNITS if kind == "float64" else CLOCK_UNITS[TIME_SIZES[kind]]
     known = [(date, scale, unit) for date, scale in EPOCHS.items() for unit in units]
-    known += [JULIAN] if kind == "float64" else []
+    known += [JULIAN_CLOCK] if kind == "float64" else []
     if epoch is None:
         return [CountedClock(*words, latest) for words in known]
     few = [words for words in known if words[0] == epoch] or [(epoch, "utc", unit) for unit in (*units, "d")]

@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dayfile.authoring.ratings import Guess
-from dayfile.authoring.series import Series
+from dayfile.authoring.ratings import FARTHEST, Guess
+from dayfile.authoring.series import FieldSeries
 
-__all__ = ["Damage", "find_damage"]
+__all__ = ["SampleDamage", "find_damage"]
 
 MOST_RECORDS = 1_000_000
 """Records that are looked at."""
-RUN = 8
+BROKEN_RUN = 8
 """Records that must go on, or not go on, in a row."""
 
 
 @dataclass(frozen=True)
-class Damage:
-    """Damage of a sample.
+class SampleDamage:
+    """What is damaged in a sample.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Damage:
     single: int
 
 
-def find_damage(guess: Guess, content: bytes) -> Damage:
+def find_damage(guess: Guess, content: bytes) -> SampleDamage:
     """Find damage of a sample."""
     count = min((len(content) - guess.head) // guess.series.length, MOST_RECORDS)
     _, on = guess.find_steps(content, slice(0, count))
@@ -47,13 +47,14 @@ def find_damage(guess: Guess, content: bytes) -> Damage:
     edges = np.concatenate([[-1], broken, [len(on)]])
     longest = int(np.diff(edges).argmax())
     intact = slice(int(edges[longest]) + 1, int(edges[longest + 1]) + 1)
-    runs = np.convolve(~on, np.ones(RUN), "valid") >= 0.75 * RUN if len(on) >= RUN else np.zeros(0, bool)
-    lost = np.flatnonzero(runs & ~on[: len(runs)])
+    padded = np.concatenate([~on, np.zeros(BROKEN_RUN - 1, bool)])
+    runs = np.convolve(padded, np.ones(BROKEN_RUN), "valid") >= 0.75 * BROKEN_RUN
+    lost = np.flatnonzero(runs & ~on)
     if not lost.size:
-        return Damage(intact, None, 0, (len(broken) + 1) // 2)
+        return SampleDamage(intact, None, 0, (len(broken) + 1) // 2)
     record = int(lost[0]) + 1
     before = int((broken < lost[0]).sum())
-    return Damage(
+    return SampleDamage(
         intact, guess.head + record * guess.series.length, find_shift(guess, content, record), (before + 1) // 2
     )
 
@@ -65,10 +66,11 @@ def find_shift(guess: Guess, content: bytes, record: int) -> int:
     times, _ = guess.read(content, slice(record - 1, record))
     for shift in range(1, length):
         start = begin + shift + guess.offset
-        series = Series(length, start % length, guess.series.kind, guess.series.order)
+        series = FieldSeries(length, start % length, guess.series.kind, guess.series.order)
         moved = replace(guess, series=series, head=start - guess.offset)
-        steps, on = moved.find_steps(content, slice(0, RUN))
+        steps, on = moved.find_steps(content, slice(0, BROKEN_RUN))
         after, _ = moved.read(content, slice(0, 1))
-        if len(on) == RUN - 1 and on.all() and steps.any() and abs((after[0] - times[0]) / np.timedelta64(1, "D")) < 10:
+        near = abs((after[:1] - times).astype(np.int64)) < FARTHEST
+        if len(on) == BROKEN_RUN - 1 and on.all() and steps.any() and near.all():
             return shift if shift <= length // 2 else shift - length
     return 0

@@ -6,28 +6,28 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dayfile.authoring.damage import Damage
-from dayfile.authoring.ratings import Guess, Sample, find_manner
+from dayfile.authoring.damage import SampleDamage
+from dayfile.authoring.ratings import Guess, SampleFile, find_manner
 from dayfile.messages import list_some, plural
 
 __all__ = ["list_evidence"]
 
-SHOWN = 4
+SHOWN_OTHERS = 4
 """Other candidates that are shown."""
 CLOSE = 6
 """Points by which another candidate is hardly worse."""
 
 
-def list_evidence(found: Sequence[Guess], sample: Sample, damage: Damage, *, known: bool) -> Iterator[str]:
+def list_evidence(found: Sequence[Guess], sample: SampleFile, damage: SampleDamage, *, known: bool) -> Iterator[str]:
     """Say what speaks for the first of several guesses, and what the others are.
 
     Parameters
     ----------
     found : sequence of Guess
         The guesses, the best first.
-    sample : Sample
+    sample : SampleFile
         The sample.
-    damage : Damage
+    damage : SampleDamage
         What is damaged in it, by the best guess.
     known : bool
         Whether a header says the length of records.
@@ -45,7 +45,7 @@ def list_evidence(found: Sequence[Guess], sample: Sample, damage: Damage, *, kno
         others = sorted({each.series.length for each in found} - {length})
         more = f"other lengths with a field that goes on like a time: {list_some(map(str, others), 6)}"
         yield more if others else "no other length has a field that goes on like a time, except for multiples"
-    yield f"time: {describe(guess, content)}"
+    yield f"time: {describe_guess(guess, content)}"
     manner = find_manner(guess, content)
     assert manner is not None  # noqa: S101 - it was rated by it
     yield (
@@ -59,11 +59,11 @@ def list_evidence(found: Sequence[Guess], sample: Sample, damage: Damage, *, kno
     yield from describe_damage(damage)
     for each in list_others(found):
         close = "about as likely" if guess.points - each.points < CLOSE else "less likely"
-        yield f"{close}: {describe(each, content)}; {name_options(guess, each, known=known)} chooses it"
+        yield f"{close}: {describe_guess(each, content)}; {name_options(guess, each, known=known)} chooses it"
     yield "tests that pass do not prove a guess: compare times and lengths with what you know of the instrument"
 
 
-def describe(guess: Guess, content: bytes) -> str:
+def describe_guess(guess: Guess, content: bytes) -> str:
     """Describe the field and clock of a guess, with its first and last time."""
     manner = find_manner(guess, content)
     assert manner is not None  # noqa: S101 - it was rated by it
@@ -85,7 +85,7 @@ def suggest_slots(guess: Guess, content: bytes) -> Iterator[str]:
         yield f"'store: slots' with 'period: {seconds}' in its type would keep one record of each {seconds} s"
 
 
-def describe_damage(damage: Damage) -> Iterator[str]:
+def describe_damage(damage: SampleDamage) -> Iterator[str]:
     """Warn of damage."""
     if damage.single:
         yield f"{plural(damage.single, 'record')} of the sample with a time that does not fit the others"
@@ -99,7 +99,7 @@ def list_others(found: Sequence[Guess]) -> list[Guess]:
     """List the guesses that are shown beside the best: first those by other clocks of the same numbers."""
     best, *others = found
     same = [each for each in others if each.series == best.series]
-    return [*same, *(each for each in others if each.series != best.series)][:SHOWN]
+    return [*same, *(each for each in others if each.series != best.series)][:SHOWN_OTHERS]
 
 
 def name_options(best: Guess, other: Guess, *, known: bool) -> str:

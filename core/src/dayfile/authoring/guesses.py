@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dayfile.authoring.clocks import EARLIEST, GPS_EPOCH, TIME_SIZES, CountedClock, list_clocks
-from dayfile.authoring.draft_layouts import TimeMember
-from dayfile.authoring.ratings import FARTHEST, PART, Guess, Sample, find_manner, rate
-from dayfile.authoring.series import LONGEST_HEAD, Series, find_lengths, find_series
+from dayfile.authoring.clocks import EARLIEST, GPS_EPOCH, TIME_SIZES, CountedClock, list_counted_clocks
+from dayfile.authoring.ratings import FARTHEST, PART, Guess, SampleFile, find_manner, rate
+from dayfile.authoring.series import LONGEST_HEAD, FieldSeries, find_record_lengths, find_series
+from dayfile.authoring.time_members import TimeMember
 
 __all__ = ["Corrections", "guess_known", "guess_unknown"]
 
 TRIED = ("uint64", "float64", "uint32")
 FEWEST_UNKNOWN = 16
 """Records without which nothing can be said, if their length is not known."""
-LEAST_UNKNOWN, LEAST_KNOWN = 0.85, 0.6
+LEAST_UNKNOWN, LEAST_KNOWN = 0.9, 0.6
 """Share of the steps that must go on, if only the sample says which field is the time, and if a header does."""
 CONVINCING = 25
 """Points below which a guess is none."""
-RUN = 8
+FIRST_RUN = 8
 """Records, three quarters of which are plausible where records begin."""
 ROUNDING = 1000
 """Nanoseconds by which medians of times are not exact."""
@@ -51,12 +51,12 @@ class Corrections:
         return (self.byte_order,) if self.byte_order else ("little", "big")
 
 
-def guess_unknown(sample: Sample, said: Corrections) -> list[Guess]:
+def guess_unknown(sample: SampleFile, said: Corrections) -> list[Guess]:
     """Guess length, byte order, time and clock of a sample of which nothing is known; the best guess first.
 
     A length counts only if no shorter one that divides it explains the sample.
     """
-    lengths = [said.record_bytes] if said.record_bytes else find_lengths(sample.content, FEWEST_UNKNOWN)
+    lengths = [said.record_bytes] if said.record_bytes else find_record_lengths(sample.content, FEWEST_UNKNOWN)
     clocks = {kind: list_kind_clocks(kind, sample, said) for kind in TRIED}
     found: list[Guess] = []
     for length in lengths:
@@ -72,14 +72,14 @@ def guess_unknown(sample: Sample, said: Corrections) -> list[Guess]:
     return sort_guesses(found)
 
 
-def guess_known(sample: Sample, length: int, time: TimeMember, said: Corrections) -> list[Guess]:
+def guess_known(sample: SampleFile, length: int, time: TimeMember, said: Corrections) -> list[Guess]:
     """Guess byte order, clock and head of a sample whose records are known; the best guess first.
 
     If the first records go on from the begin of the sample, nothing is in front of them, whatever comes later.
 
     Parameters
     ----------
-    sample : Sample
+    sample : SampleFile
         The sample.
     length : int
         Bytes of a record.
@@ -99,19 +99,19 @@ def guess_known(sample: Sample, length: int, time: TimeMember, said: Corrections
     return sort_guesses([each for each in found if not each.head] or found)
 
 
-def list_member_clocks(time: TimeMember, sample: Sample, said: Corrections) -> list[CountedClock]:
+def list_member_clocks(time: TimeMember, sample: SampleFile, said: Corrections) -> list[CountedClock]:
     """List the clocks that a member of a struct is tried with: those that its comment allows."""
     kind, epoch = time.member.type.kind, time.epoch
     if said.epoch or not epoch.said:
-        clocks = list_clocks(kind, sample.latest, said.epoch)
+        clocks = list_counted_clocks(kind, sample.latest, said.epoch)
         return [each for each in clocks if each.unit == time.unit] if time.named_unit else clocks
     units = (time.unit,) if time.named_unit or TIME_SIZES[kind] == 4 else ("s", "ms", "us", "ns", "d")
     return [CountedClock(epoch.date, epoch.scale, unit, sample.latest, given=True) for unit in units]
 
 
-def list_kind_clocks(kind: str, sample: Sample, said: Corrections) -> list[CountedClock]:
+def list_kind_clocks(kind: str, sample: SampleFile, said: Corrections) -> list[CountedClock]:
     """List the clocks that numbers of a type are tried with."""
-    clocks = list_clocks(kind, sample.latest, said.epoch)
+    clocks = list_counted_clocks(kind, sample.latest, said.epoch)
     if kind == "uint32" and said.epoch in (None, GPS_EPOCH):
         clocks.append(CountedClock(GPS_EPOCH, "gps", "ms", sample.latest, week=True))
     return clocks
@@ -126,8 +126,8 @@ def sort_guesses(found: Sequence[Guess]) -> list[Guess]:
 
 
 def try_series(
-    sample: Sample,
-    series: Series,
+    sample: SampleFile,
+    series: FieldSeries,
     clocks: Sequence[CountedClock],
     said: Corrections,
     least: float = LEAST_UNKNOWN,
@@ -145,21 +145,21 @@ def try_series(
 def place_head(guess: Guess, content: bytes, said: Corrections) -> Iterator[Guess]:
     """Find the bytes in front of the first record: up to where the times begin to go on, and whole records follow."""
     length, size = guess.series.length, TIME_SIZES[guess.series.kind]
-    begins = find_begin(guess, content, -(-LONGEST_HEAD // length) + RUN + 1)
+    begins = find_first_record(guess, content, -(-LONGEST_HEAD // length) + FIRST_RUN + 1)
     if begins is None or begins * length > LONGEST_HEAD:
         return
     place = guess.series.start + begins * length
     for head in sorted(list_heads(place, len(content), length, said)):
         offset = place - head if said.head_bytes is None else (place - head) % length
         fits = said.time_byte is None or offset == said.time_byte
-        if head >= 0 and 0 <= offset <= length - size and fits:
+        if 0 <= head <= LONGEST_HEAD and 0 <= offset <= length - size and fits:
             yield replace(guess, head=head, offset=offset)
 
 
-def find_begin(guess: Guess, content: bytes, most: int) -> int | None:
+def find_first_record(guess: Guess, content: bytes, most: int) -> int | None:
     """Find the first record that is followed by times that are plausible, and not far behind its own."""
     times, good = guess.read(content, slice(0, most))
-    run = min(RUN, len(times))
+    run = min(FIRST_RUN, len(times))
     follow = np.lib.stride_tricks.sliding_window_view
     ahead = np.median(follow(times.astype(np.int64), run), axis=1) - times[: len(times) - run + 1].astype(np.int64)
     plausible = follow(good, run).mean(axis=1) >= 0.75
@@ -182,7 +182,7 @@ def list_heads(place: int, size: int, length: int, said: Corrections) -> set[int
     return {place - (place - size) % length, place - place % 4}
 
 
-def find_weeks(guess: Guess, sample: Sample) -> Iterator[Guess]:
+def find_weeks(guess: Guess, sample: SampleFile) -> Iterator[Guess]:
     """Find the numbers of weeks beside the milliseconds in them."""
     latest = (sample.latest - np.datetime64(GPS_EPOCH)) // np.timedelta64(7, "D")
     earliest = (EARLIEST - np.datetime64(GPS_EPOCH)) // np.timedelta64(7, "D")
@@ -190,7 +190,7 @@ def find_weeks(guess: Guess, sample: Sample) -> Iterator[Guess]:
         offset = guess.offset + place
         if not 0 <= offset <= guess.series.length - 2:
             continue
-        weeks = Series(guess.series.length, guess.head + offset, "uint16", guess.series.order).view(sample.content)
+        weeks = FieldSeries(guess.series.length, guess.head + offset, "uint16", guess.series.order).view(sample.content)
         some = weeks[: 3 * PART].astype(np.int64)
         low, middle, high = np.percentile(some, (5, 50, 95))
         if earliest <= middle <= latest and high - low <= MOST_WEEKS:

@@ -12,16 +12,16 @@ import numpy as np
 import dayfile
 from dayfile.authoring import templates
 from dayfile.authoring.guesses import Corrections
-from dayfile.authoring.ratings import Sample
+from dayfile.authoring.ratings import SampleFile
 from dayfile.authoring.record_drafts import (
-    Draft,
+    InstrumentDraft,
     describe_example,
     describe_header,
     describe_sample,
     draft_records,
 )
 from dayfile.authoring.text_drafts import draft_text
-from dayfile.authoring.text_tables import is_text
+from dayfile.authoring.text_tables import looks_like_text
 from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
 from dayfile.model.batch import Source
@@ -79,7 +79,7 @@ def make_package(wanted: PackageRequest) -> NewPackage:
     name = wanted.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(f"{name!r} is not a name of an instrument: small letters, digits and _, a letter first")
-    check_options(wanted)
+    check_request(wanted)
     sample = read_sample(wanted.sample) if wanted.sample else None
     source_name = sample.name.removesuffix(".gz") if sample else f"{name}_20240501.bin"
     draft = make_draft(wanted, sample, make_pattern(source_name))
@@ -97,7 +97,7 @@ def make_package(wanted: PackageRequest) -> NewPackage:
     return NewPackage(files, draft.evidence)
 
 
-def check_options(wanted: PackageRequest) -> None:
+def check_request(wanted: PackageRequest) -> None:
     """Refuse options that mean nothing with the others."""
     if (wanted.header is None) != (wanted.struct is None):
         raise UsageError("--from-header and --struct go together")
@@ -111,14 +111,14 @@ def check_options(wanted: PackageRequest) -> None:
         raise UsageError("--time names a field of a header or of a sample; give --from-header or --sample")
 
 
-def make_draft(wanted: PackageRequest, sample: Sample | None, pattern: str) -> Draft:
+def make_draft(wanted: PackageRequest, sample: SampleFile | None, pattern: str) -> InstrumentDraft:
     """Draft the instrument of a package from a header, a sample, both, or an example."""
     said = wanted.said
     if wanted.header is not None and wanted.struct is not None:
         described = describe_header(wanted.header, wanted.struct, wanted.time, sample, said)
     elif sample is None:
         described = describe_example()
-    elif is_text(sample.content):
+    elif looks_like_text(sample.content):
         if wanted.python or said != Corrections():
             raise UsageError(
                 "the sample is text; --python, --byte-order, --record-bytes, --head-bytes and --epoch are for records "
@@ -152,7 +152,7 @@ def write_package(package: NewPackage, directory: Path) -> None:
         path.write_bytes(content)
 
 
-def read_sample(path: Path) -> Sample:
+def read_sample(path: Path) -> SampleFile:
     """Read a sample, unfolded if it is compressed; UsageError if that is not possible, or it is empty."""
     try:
         source = unfold(Source.read(path), LARGEST_READ)
@@ -162,7 +162,7 @@ def read_sample(path: Path) -> Sample:
     content = source.part(0, source.size)
     if not content:
         raise UsageError("the sample is empty; give a file with some records", where=path)
-    return Sample(content, path.name, modified)
+    return SampleFile(content, path.name, modified)
 
 
 def make_pattern(source: str) -> str:

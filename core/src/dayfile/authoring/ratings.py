@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.authoring.clocks import TIME_SIZES, CountedClock
-from dayfile.authoring.series import Series
+from dayfile.authoring.series import FieldSeries
 
-__all__ = ["FARTHEST", "PART", "Guess", "Manner", "Sample", "find_manner", "rate"]
+__all__ = ["FARTHEST", "PART", "Guess", "Manner", "SampleFile", "find_manner", "rate"]
 
 PART = 700
 """Records that are looked at, from the begin, the middle and the end each."""
 FARTHEST = 10 * 86400 * 10**9
 """Nanoseconds from one record to the next, at most."""
-FIRST = 50
+FIRST_STEPS = 50
 """Steps among which most must go on."""
 MOST_BACK = 2
 """Steps among the first that go back for good, from which on it is no time."""
-DAY = 86400 * 10**9
+NANOSECONDS_OF_DAY = 86400 * 10**9
 NAMED_DAY = re.compile(r"(?P<year>19[89]\d|20[0-3]\d)[-_]?(?P<month>0[1-9]|1[0-2])[-_]?(?P<day>[0-3]\d)")
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleFile:
     """A file of which the format is guessed.
 
     Parameters
@@ -66,7 +66,7 @@ class Guess:
 
     Parameters
     ----------
-    series : Series
+    series : FieldSeries
         The numbers that are the times.
     clock : CountedClock
         By which they count.
@@ -80,7 +80,7 @@ class Guess:
         How much speaks for it.
     """
 
-    series: Series
+    series: FieldSeries
     clock: CountedClock
     head: int
     offset: int
@@ -97,8 +97,8 @@ class Guess:
         times = self.clock.clock.to_nanoseconds(values)
         if self.week is not None:
             good = values < last  # later weeks begin at 0
-            weeks = Series(place.length, self.head + self.week, "uint16", place.order).view(content)[rows]
-            times = times + weeks.astype(np.int64) * 7 * DAY
+            weeks = FieldSeries(place.length, self.head + self.week, "uint16", place.order).view(content)[rows]
+            times = times + weeks.astype(np.int64) * 7 * NANOSECONDS_OF_DAY
         return self.clock.clock.to_utc(times), good
 
     def find_steps(self, content: bytes, rows: slice) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -174,7 +174,7 @@ def find_manner(guess: Guess, content: bytes) -> Manner | None:
         last=guess.read(content, parts[last])[0][np.flatnonzero(on[last])[-1] + 1],
         moving=float((forward > 0).mean()),
         back=float(np.concatenate(back).mean()),
-        begins=float(on[0][:FIRST].mean()) if back[0][:FIRST].sum() < MOST_BACK else 0.0,
+        begins=float(on[0][:FIRST_STEPS].mean()) if back[0][:FIRST_STEPS].sum() < MOST_BACK else 0.0,
     )
 
 
@@ -185,7 +185,7 @@ def find_back(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return found
 
 
-def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
+def rate(guess: Guess, sample: SampleFile, manner: Manner) -> float:
     """Give a guess points: what speaks for it, and against it.
 
     A point is about what halves or doubles the odds; docs/layouts.md has the rule in words.
@@ -195,7 +195,7 @@ def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
     if guess.series.kind == "float64":
         tick *= float(np.spacing(np.nanmedian(guess.series.view(sample.content)[: 3 * PART].astype(float))))
     moved = manner.moved
-    even = moved > 0 and (DAY % moved == 0 or (moved < 10**9 and 10**9 % moved == 0))
+    even = moved > 0 and (NANOSECONDS_OF_DAY % moved == 0 or (moved < 10**9 and 10**9 % moved == 0))
     days = abs((manner.last - manner.first) / np.timedelta64(1, "D"))
     years = abs((sample.modified - manner.last) / np.timedelta64(365, "D"))
     named = sample.day is not None and abs((manner.first - sample.day) / np.timedelta64(1, "D")) < 2
@@ -215,7 +215,7 @@ def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
         - math.log2(guess.series.length)
         - math.log2(max(days, 1))
         - math.log2(max(years, 1))
-        + 30 * named
+        + 12 * named
         - 4 * coarse
         - (guess.head > 0)
         - 5 * (not whole)
@@ -225,5 +225,5 @@ def rate(guess: Guess, sample: Sample, manner: Manner) -> float:
 def find_moving_bits(guess: Guess, content: bytes) -> int:
     """Find the bits in which the first numbers of a guess differ."""
     place = replace(guess.series, start=guess.head + guess.offset)
-    values = place.view(content)[:FIRST].astype(guess.series.kind)
+    values = place.view(content)[:FIRST_STEPS].astype(guess.series.kind)
     return int(np.bitwise_or.reduce(values ^ values[0]))

@@ -10,10 +10,8 @@ import numpy as np
 
 from dayfile.authoring import templates
 from dayfile.authoring.c_types import CMember, CStruct, CType, HeaderTypes
-from dayfile.authoring.damage import Damage, find_damage
+from dayfile.authoring.damage import SampleDamage, find_damage
 from dayfile.authoring.draft_layouts import (
-    TimeMember,
-    choose_time,
     list_flat,
     write_flat_layout,
     write_struct_layout,
@@ -21,14 +19,15 @@ from dayfile.authoring.draft_layouts import (
 from dayfile.authoring.evidence import list_evidence
 from dayfile.authoring.guesses import Corrections, guess_known, guess_unknown
 from dayfile.authoring.preprocessing import CHeader
-from dayfile.authoring.ratings import Guess, Sample
+from dayfile.authoring.ratings import Guess, SampleFile
 from dayfile.authoring.remarks import Epoch
 from dayfile.authoring.series import LONGEST_HEAD, LONGEST_RECORD
+from dayfile.authoring.time_members import TimeMember, choose_time
 from dayfile.errors import UsageError
 from dayfile.messages import plural
 from dayfile.model.clock import Clock
 
-__all__ = ["Described", "Draft", "describe_example", "describe_header", "describe_sample", "draft_records"]
+__all__ = ["Described", "InstrumentDraft", "describe_example", "describe_header", "describe_sample", "draft_records"]
 
 EXAMPLE_TIME = np.datetime64("2024-05-01T00:00:00")
 STEP = 60
@@ -39,7 +38,7 @@ LARGEST_SAMPLE = 2**18
 
 
 @dataclass(frozen=True)
-class Draft:
+class InstrumentDraft:
     """What a package needs to know of its instrument.
 
     Parameters
@@ -90,7 +89,9 @@ class Described:
     known: bool = True
 
 
-def describe_header(path: Path, name: str, wanted: str | None, sample: Sample | None, said: Corrections) -> Described:
+def describe_header(
+    path: Path, name: str, wanted: str | None, sample: SampleFile | None, said: Corrections
+) -> Described:
     """Describe the records of a struct of a header, and of a sample; UsageError if its times make no sense."""
     types = HeaderTypes.read(path)
     struct = types.find_struct(name)
@@ -108,7 +109,7 @@ def describe_header(path: Path, name: str, wanted: str | None, sample: Sample | 
     return Described(types, struct, replace(time, counts=clock.unit), found)
 
 
-def describe_sample(sample: Sample, said: Corrections) -> Described:
+def describe_sample(sample: SampleFile, said: Corrections) -> Described:
     """Describe the records of a sample, of which only the time is known; UsageError if nothing is convincing."""
     found = guess_unknown(sample, said)
     if not found:
@@ -176,8 +177,8 @@ def name_types(origin: str) -> HeaderTypes:
 
 
 def draft_records(
-    name: str, pattern: str, described: Described, sample: Sample | None, said: Corrections, *, python: bool
-) -> Draft:
+    name: str, pattern: str, described: Described, sample: SampleFile | None, said: Corrections, *, python: bool
+) -> InstrumentDraft:
     """Draft an instrument.
 
     Parameters
@@ -188,7 +189,7 @@ def draft_records(
         Pattern of the names of its sources.
     described : Described
         What its records are.
-    sample : Sample, optional
+    sample : SampleFile, optional
         The sample.
     said : Corrections
         What of it is not guessed.
@@ -217,7 +218,7 @@ def draft_records(
         evidence = list(list_evidence(described.found, sample, damage, known=described.known))
     records = np.frombuffer(content, f"V{size}", offset=head)
     type_name = f"{name}.{described.struct.name}"
-    return Draft(layout, module, type_name, content, head, len(set(records.tolist())), evidence)
+    return InstrumentDraft(layout, module, type_name, content, head, len(set(records.tolist())), evidence)
 
 
 def list_guessed(said: Corrections, *, known: bool) -> list[str]:
@@ -226,7 +227,7 @@ def list_guessed(said: Corrections, *, known: bool) -> list[str]:
     return [word for word, unknown in guessed.items() if unknown] + ([] if known or said.record_bytes else ["size"])
 
 
-def cut_sample(content: bytes, guess: Guess, damage: Damage) -> bytes:
+def cut_sample(content: bytes, guess: Guess, damage: SampleDamage) -> bytes:
     """Cut whole records that are not damaged out of a sample, with what is in front of the first record."""
     length = guess.series.length
     most = max(1, (LARGEST_SAMPLE - guess.head) // length)

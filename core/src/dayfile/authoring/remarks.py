@@ -25,9 +25,9 @@ MISSING = re.compile(
     re.IGNORECASE,
 )
 SINCE = re.compile(r"\b(?:since|from|epoch:?)\s+(?P<date>\d{4}-\d{2}-\d{2}|\d{4}\b|the (?:Unix )?epoch)", re.IGNORECASE)
-COUNTED = re.compile(r"\b(?P<unit>days|(?:milli|micro|nano)?seconds|[mun]?s|d) (?:since|from)\b", re.IGNORECASE)
+COUNTED_FROM = re.compile(r"\b(?P<unit>days|(?:milli|micro|nano)?seconds|[mun]?s|d) (?:since|from)\b", re.IGNORECASE)
 COUNTED_UNITS = {"days": "d", "seconds": "s", "milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
-JULIAN = re.compile(r"\bmodified julian\b|\bMJD\b", re.IGNORECASE)
+JULIAN_WORDS = re.compile(r"\bmodified julian\b|\bMJD\b", re.IGNORECASE)
 ENUM = re.compile(r"\benum\s+(?P<name>\w+)")
 
 
@@ -123,7 +123,7 @@ def find_epoch(comments: list[str]) -> Epoch:
             date = found["date"]
             whole = date if "-" in date else f"{date}-01-01" if date.isdigit() else "1970-01-01"
             return Epoch(whole, "gps" if re.search(r"\bgps\b", comment, re.IGNORECASE) else "utc", said=True)
-        if JULIAN.search(comment):
+        if JULIAN_WORDS.search(comment):
             return Epoch("1858-11-17", said=True)
         if re.search(r"\bunix\b", comment, re.IGNORECASE):
             return Epoch(said=True)
@@ -140,7 +140,7 @@ def find_counted(comment: str) -> str:
     >>> find_counted("modified Julian date, days since 1858-11-17"), find_counted("ms since 1970"), find_counted("time")
     ('d', 'ms', '')
     """
-    if found := COUNTED.search(comment):
+    if found := COUNTED_FROM.search(comment):
         unit = found["unit"].lower()
         return COUNTED_UNITS.get(unit, unit)
-    return "d" if JULIAN.search(comment) else ""
+    return "d" if JULIAN_WORDS.search(comment) else ""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dayfile.authoring.clocks import TIME_SIZES, CountedClock
 
-__all__ = ["LONGEST_HEAD", "LONGEST_RECORD", "Series", "find_lengths", "find_series"]
+__all__ = ["LONGEST_HEAD", "LONGEST_RECORD", "FieldSeries", "find_record_lengths", "find_series"]
 
 LONGEST_RECORD = 4096
 LONGEST_HEAD = 1024
@@ -26,7 +26,7 @@ LEAST_MOVING = 0.05
 
 
 @dataclass(frozen=True)
-class Series:
+class FieldSeries:
     """Numbers in a sample.
 
     Parameters
@@ -53,7 +53,7 @@ class Series:
         return np.ndarray((count,), form, content, self.start, (self.length,))
 
 
-def find_lengths(content: bytes, fewest: int) -> list[int]:
+def find_record_lengths(content: bytes, fewest: int) -> list[int]:
     """Find the lengths that records can have, the shortest first.
 
     Bytes that are alike in all records, such as the first ones of a time, are alike at the distance of a record. The
@@ -79,7 +79,7 @@ def find_lengths(content: bytes, fewest: int) -> list[int]:
 
 def find_series(
     content: bytes, length: int, kind: str, clocks: Sequence[CountedClock], orders: Sequence[str], least: float
-) -> Iterator[tuple[Series, list[CountedClock]]]:
+) -> Iterator[tuple[FieldSeries, list[CountedClock]]]:
     """Find the series at a distance that grow, with the clocks by which they are plausible times.
 
     Parameters
@@ -111,4 +111,4 @@ def find_series(
         fits = [(middle >= each.bounds[0]) & (middle < each.bounds[1]) for each in clocks]
         for column in np.flatnonzero(np.any(fits, axis=0)):
             fitting = [clock for clock, some in zip(clocks, fits, strict=True) if some[column]]
-            yield Series(length, int(starts[column]), kind, order), fitting
+            yield FieldSeries(length, int(starts[column]), kind, order), fitting

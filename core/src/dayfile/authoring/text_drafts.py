@@ -11,9 +11,9 @@ import numpy as np
 
 from dayfile.authoring import templates
 from dayfile.authoring.draft_layouts import write_flow
-from dayfile.authoring.ratings import Sample
-from dayfile.authoring.record_drafts import LARGEST_SAMPLE, Draft
-from dayfile.authoring.text_tables import NUMBER, TextTable, read_table
+from dayfile.authoring.ratings import SampleFile
+from dayfile.authoring.record_drafts import LARGEST_SAMPLE, InstrumentDraft
+from dayfile.authoring.text_tables import NUMBER_TEXT, TextTable, read_text_table
 from dayfile.authoring.text_times import TextTime, list_text_times
 from dayfile.errors import UsageError
 from dayfile.instrument import Instrument
@@ -27,7 +27,7 @@ NOTHING = (-999, -9999, -99999, -999.9, -999.99)
 WHERE = "docs/formats.md, 'Lines of text'"
 
 
-def draft_text(name: str, pattern: str, sample: Sample, wanted: str | None) -> Draft:
+def draft_text(name: str, pattern: str, sample: SampleFile, wanted: str | None) -> InstrumentDraft:
     """Draft an instrument that writes lines of text; UsageError if they are not columns or have no time.
 
     Parameters
@@ -36,12 +36,12 @@ def draft_text(name: str, pattern: str, sample: Sample, wanted: str | None) -> D
         Name of the instrument.
     pattern : str
         Pattern of the names of its sources.
-    sample : Sample
+    sample : SampleFile
         The sample.
     wanted : str, optional
         The column with the time.
     """
-    table = read_table(sample.content)
+    table = read_text_table(sample.content)
     if table is None:
         raise UsageError(
             "the sample is text, but its lines are neither objects of JSON nor columns with one separator; write "
@@ -60,9 +60,9 @@ def draft_text(name: str, pattern: str, sample: Sample, wanted: str | None) -> D
             where=sample.name,
         )
     layout = write_lines_layout(name, pattern, table, times[0])
-    content = cut_lines(sample.content)
+    content = cut_text(sample.content)
     count, evidence = try_layout(layout, sample, content)
-    return Draft(
+    return InstrumentDraft(
         layout,
         templates.write_module(name),
         f"{name}.records",
@@ -123,7 +123,7 @@ def write_columns(table: TextTable, time: TextTime) -> Iterator[str]:
     for column, values in table.columns.items():
         if column in time.columns and not time.clock:
             continue
-        described = describe_values(values)
+        described = describe_column(values)
         if described is None:
             yield f"      # {column}: lists have no field here; see {WHERE}"
             continue
@@ -136,7 +136,7 @@ def write_columns(table: TextTable, time: TextTime) -> Iterator[str]:
         yield f"      - {write_flow(words)}{guess}"
 
 
-def describe_values(values: list[Any]) -> dict[str, Any] | None:
+def describe_column(values: list[Any]) -> dict[str, Any] | None:
     """Describe the type of values by what they are; None for lists."""
     known = [each for each in values if each is not None]
     if any(isinstance(each, list) for each in known):
@@ -144,7 +144,7 @@ def describe_values(values: list[Any]) -> dict[str, Any] | None:
     if known and all(isinstance(each, bool) for each in values):
         return {"type": "bool"}
     texts = [str(each) for each in known]
-    if not texts or not all(NUMBER.fullmatch(each) for each in texts):
+    if not texts or not all(NUMBER_TEXT.fullmatch(each) for each in texts):
         longest = max((len(each.encode()) for each in texts), default=1)
         return {"type": "char", "shape": [-(-longest // 8) * 8]}
     numbers = np.array([each.replace(",", ".") for each in texts], np.float64)
@@ -168,17 +168,17 @@ def name_field(column: str) -> str:
 
 def has_comma(table: TextTable) -> bool:
     """Return whether numbers have a comma in front of their fraction."""
-    texts = [each for values in table.columns.values() for each in values[:100] if each and NUMBER.fullmatch(each)]
+    texts = [each for values in table.columns.values() for each in values[:100] if each and NUMBER_TEXT.fullmatch(each)]
     return any("," in each for each in texts) and not any("." in each for each in texts)
 
 
-def cut_lines(content: bytes) -> bytes:
+def cut_text(content: bytes) -> bytes:
     """Cut whole lines from the begin of a sample."""
     part = content[:LARGEST_SAMPLE]
     return part[: part.rfind(b"\n") + 1] or part
 
 
-def try_layout(layout: str, sample: Sample, content: bytes) -> tuple[int, list[str]]:
+def try_layout(layout: str, sample: SampleFile, content: bytes) -> tuple[int, list[str]]:
     """Decode a sample by a layout: the number of different records, and what happened, for people."""
     instrument = Instrument(layout, "draft.yaml")
     data_type = instrument.layout.types[0]

@@ -9,13 +9,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TextTable", "is_text", "read_table"]
+__all__ = ["TextTable", "looks_like_text", "read_text_table"]
 
-LOOKED_AT = 2**20
+BYTES_LOOKED_AT = 2**20
 """Bytes that are looked at."""
 CONTROLS = bytes({*range(32)} - set(b"\t\r\n\f"))
-SEPARATORS = (",", ";", "\t", "|")
-NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+PART_SEPARATORS = (",", ";", "\t", "|")
+NUMBER_TEXT = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 LEAST_ALIKE = 0.95
 """Share of the lines that have as many parts as most."""
 
@@ -45,9 +45,9 @@ class TextTable:
     head: int = 0
 
 
-def is_text(content: bytes) -> bool:
+def looks_like_text(content: bytes) -> bool:
     """Return whether a sample is text: UTF-8 without control characters."""
-    part = content[:LOOKED_AT]
+    part = content[:BYTES_LOOKED_AT]
     if len(part.translate(None, CONTROLS)) != len(part):
         return False
     try:
@@ -57,10 +57,10 @@ def is_text(content: bytes) -> bool:
     return True
 
 
-def read_table(content: bytes) -> TextTable | None:
+def read_text_table(content: bytes) -> TextTable | None:
     """Read the columns of a text; None if its lines are neither JSON nor parts with a separator."""
-    part = content[:LOOKED_AT]
-    text = part.decode(errors="replace") if len(content) <= LOOKED_AT else part[: part.rfind(b"\n") + 1].decode()
+    part = content[:BYTES_LOOKED_AT]
+    text = part.decode(errors="replace") if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1].decode()
     lines = text.splitlines()
     comments = [line for line in lines if line.startswith("#")]
     rows = [line for line in lines if line.strip() and not line.startswith("#")]
@@ -69,13 +69,13 @@ def read_table(content: bytes) -> TextTable | None:
     if rows[0].startswith("{"):
         return read_json(rows)
     best = (1, "", [[""]])
-    for separator in (*SEPARATORS, "blanks"):
+    for separator in (*PART_SEPARATORS, "blanks"):
         blanks = separator == "blanks"
         parts = [line.split() for line in rows] if blanks else list(csv.reader(rows, delimiter=separator))
         width, alike = Counter(map(len, parts)).most_common(1)[0]
         if width > best[0] and alike >= LEAST_ALIKE * len(parts) and not (blanks and best[1]):
             best = (width, separator, [each for each in parts if len(each) == width])
-    return name_columns(text, best[1], best[2], comments) if best[1] else None
+    return name_text_columns(text, best[1], best[2], comments) if best[1] else None
 
 
 def read_json(rows: list[str]) -> TextTable | None:
@@ -96,22 +96,22 @@ def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def name_columns(text: str, separator: str, parts: list[list[str]], comments: list[str]) -> TextTable:
+def name_text_columns(text: str, separator: str, parts: list[list[str]], comments: list[str]) -> TextTable:
     """Name columns by a first line without numbers, by the last comment that has as many parts, or by numbers."""
     first = [each.strip() for each in parts[0]]
-    numbers = any(NUMBER.fullmatch(each.strip()) for row in parts[1:20] for each in row)
+    numbers = any(NUMBER_TEXT.fullmatch(each.strip()) for row in parts[1:20] for each in row)
     if numbers and not any(re.match(r"[-+.]?\d", each) for each in first) and len({*first, ""}) > len(first):
         begin = next(line for line in text.splitlines(keepends=True) if line.strip() and not line.startswith("#"))
         head = len(text[: text.index(begin)].encode()) + len(begin.encode())
         rows = parts[1:]
-        return TextTable("columns", separator, transpose(first, rows), named=True, head=head)
+        return TextTable("columns", separator, make_columns(first, rows), named=True, head=head)
     said = comments[-1].lstrip("# ") if comments else ""
     names = said.split() if separator == "blanks" else [each.strip() for each in said.split(separator)]
     if len(names) != len(first) or len({*names, "", "..."}) != len(names) + 2:
         names = [f"column_{number}" for number in range(1, len(first) + 1)]
-    return TextTable("columns", separator, transpose(names, parts))
+    return TextTable("columns", separator, make_columns(names, parts))
 
 
-def transpose(names: list[str], rows: list[list[str]]) -> dict[str, list[Any]]:
+def make_columns(names: list[str], rows: list[list[str]]) -> dict[str, list[Any]]:
     """Make columns of rows; an empty part is None."""
     return {name: [row[index].strip() or None for row in rows] for index, name in enumerate(names)}

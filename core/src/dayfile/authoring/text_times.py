@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from dayfile.authoring.clocks import CountedClock, list_clocks
-from dayfile.authoring.ratings import Sample
+from dayfile.authoring.clocks import CountedClock, list_counted_clocks
+from dayfile.authoring.ratings import SampleFile
 from dayfile.authoring.text_tables import TextTable
 
 __all__ = ["TextTime", "list_text_times"]
 
 ZONE = re.compile(r"(Z|[-+]\d\d(:?\d\d)?)$")
-ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?|\d{8}T\d{6})(Z|[-+]\d\d(:?\d\d)?)?")
-FORMS = [
+ISO_TEXT = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?|\d{8}T\d{6})(Z|[-+]\d\d(:?\d\d)?)?")
+TIME_FORMS = [
     f"{date}{between}%H:%M{seconds}"
     for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d")
     for between in (" ", "T")
     for seconds in (":%S", ":%S.%f", "")
 ]
-LOOKED_AT = 1000
+LINES_LOOKED_AT = 1000
 """Lines that are looked at."""
 
 
@@ -57,17 +57,15 @@ class TextTime:
         return f"{' and '.join(self.columns)} {how}"
 
 
-def list_text_times(table: TextTable, sample: Sample, wanted: str | None) -> Iterator[TextTime]:
+def list_text_times(table: TextTable, sample: SampleFile, wanted: str | None) -> Iterator[TextTime]:
     """List the times that lines can have: texts first, then two columns together, then numbers."""
-    columns = {name: values[:LOOKED_AT] for name, values in table.columns.items() if wanted in (None, name)}
+    columns = {name: values[:LINES_LOOKED_AT] for name, values in table.columns.items() if wanted in (None, name)}
     for name, values in columns.items():
         yield from (TextTime((name,), form, zoned=zoned) for form, zoned in list_forms(values))
     names = list(table.columns)
     for first, second in itertools.pairwise(names):
-        both = [
-            f"{one} {other}" if one and other else None
-            for one, other in zip(table.columns[first][:LOOKED_AT], table.columns[second][:LOOKED_AT], strict=True)
-        ]
+        pairs = zip(table.columns[first], table.columns[second], strict=True)
+        both = [f"{one} {other}" if one and other else None for one, other in itertools.islice(pairs, LINES_LOOKED_AT)]
         if wanted in (None, first):
             yield from (TextTime((first, second), form, zoned=zoned) for form, zoned in list_forms(both))
     for name, values in columns.items():
@@ -79,10 +77,10 @@ def list_forms(values: list[Any]) -> Iterator[tuple[str, bool]]:
     texts = [each for each in values if each is not None]
     if not texts or not all(isinstance(each, str) for each in texts):
         return
-    if all(ISO.fullmatch(each) for each in texts):
+    if all(ISO_TEXT.fullmatch(each) for each in texts):
         yield "", bool(ZONE.search(texts[0][10:]))
         return
-    yield from ((form, False) for form in FORMS if all(fits_form(each, form) for each in texts))
+    yield from ((form, False) for form in TIME_FORMS if all(fits_form(each, form) for each in texts))
 
 
 def fits_form(text: str, form: str) -> bool:
@@ -94,7 +92,7 @@ def fits_form(text: str, form: str) -> bool:
     return True
 
 
-def list_number_clocks(values: list[Any], sample: Sample) -> list[CountedClock]:
+def list_number_clocks(values: list[Any], sample: SampleFile) -> list[CountedClock]:
     """List the clocks by which numbers are plausible times that go on, those near the sample's writing first."""
     try:
         numbers = np.array([each for each in values if each is not None], np.float64)
@@ -104,7 +102,7 @@ def list_number_clocks(values: list[Any], sample: Sample) -> list[CountedClock]:
     if len(numbers) < 2 or (steps >= 0).mean() < 0.9 or not (steps > 0).any():
         return []
     middle = float(np.median(numbers))
-    kinds = [*list_clocks("float64", sample.latest), *list_clocks("uint64", sample.latest)]
+    kinds = [*list_counted_clocks("float64", sample.latest), *list_counted_clocks("uint64", sample.latest)]
     fitting = [each for each in dict.fromkeys(kinds) if each.bounds[0] <= middle < each.bounds[1]]
 
     def find_distance(clock: CountedClock) -> float:
