@@ -127,3 +127,17 @@ def test_the_tests_of_a_package_for_text_pass_as_they_are(make_new, tmp_path, ki
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ran = subprocess.run(command, cwd=tmp_path / "new", capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
+
+
+def test_a_damaged_text_is_text(make_new):
+    text = TEXTS["header"].replace("105,", "1\x005,")
+    done, _ = make_new(text)
+    assert "the sample is text" in done.out
+    assert "1 line rejected" in done.out
+
+
+def test_the_sample_of_a_package_has_no_damaged_line(make_new, tmp_path):
+    make_new(TEXTS["header"].replace("105,", "1\x005,"))
+    (data,) = (tmp_path / "new" / "tests" / "data").iterdir()
+    assert b"\x00" not in data.read_bytes()
+    assert data.read_bytes().count(b"\n") == 40

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dayfile.authoring import templates
 from dayfile.authoring.draft_layouts import write_flow
 from dayfile.authoring.ratings import SampleFile
 from dayfile.authoring.record_drafts import LARGEST_SAMPLE, InstrumentDraft
-from dayfile.authoring.text_tables import NUMBER_TEXT, TextTable, read_text_table
+from dayfile.authoring.text_tables import NUMBER_TEXT, TextTable, hold_mostly, read_text_table
 from dayfile.authoring.text_times import TextTime, list_text_times
 from dayfile.errors import UsageError
 from dayfile.instrument import Instrument
@@ -61,7 +62,8 @@ def draft_text(name: str, pattern: str, sample: SampleFile, wanted: str | None) 
         )
     layout = write_lines_layout(name, pattern, table, times[0])
     content = cut_text(sample.content)
-    count, evidence = try_layout(layout, sample, content)
+    count, rejected, evidence = try_layout(layout, sample, content)
+    content = drop_lines(content, rejected)
     return InstrumentDraft(
         layout,
         templates.write_module(name),
@@ -144,9 +146,10 @@ def describe_column(values: list[Any]) -> dict[str, Any] | None:
     if known and all(isinstance(each, bool) for each in values):
         return {"type": "bool"}
     texts = [str(each) for each in known]
-    if not texts or not all(NUMBER_TEXT.fullmatch(each) for each in texts):
+    if not texts or not hold_mostly(bool(NUMBER_TEXT.fullmatch(each)) for each in texts):
         longest = max((len(each.encode()) for each in texts), default=1)
         return {"type": "char", "shape": [-(-longest // 8) * 8]}
+    texts = [each for each in texts if NUMBER_TEXT.fullmatch(each)]
     numbers = np.array([each.replace(",", ".") for each in texts], np.float64)
     missing = [each for each in NOTHING if each in numbers and each == numbers.min() and not (numbers == each).all()]
     whole = all(re.fullmatch(r"[-+]?\d+", each) for each in texts) and len(known) == len(values)
@@ -178,8 +181,15 @@ def cut_text(content: bytes) -> bytes:
     return part[: part.rfind(b"\n") + 1] or part
 
 
-def try_layout(layout: str, sample: SampleFile, content: bytes) -> tuple[int, list[str]]:
-    """Decode a sample by a layout: the number of different records, and what happened, for people."""
+def drop_lines(content: bytes, offsets: Collection[int]) -> bytes:
+    """Leave lines out of a text, by the offsets of their first bytes."""
+    lines = content.splitlines(keepends=True)
+    starts = itertools.accumulate(map(len, lines), initial=0)
+    return b"".join(line for line, start in zip(lines, starts, strict=False) if start not in offsets)
+
+
+def try_layout(layout: str, sample: SampleFile, content: bytes) -> tuple[int, set[int], list[str]]:
+    """Decode a sample by a layout: the number of different records, the offsets of rejected ones, and the evidence."""
     instrument = Instrument(layout, "draft.yaml")
     data_type = instrument.layout.types[0]
     items = list(instrument.decode(Source(Path(sample.name), sample.name, content)) or ())
@@ -198,7 +208,7 @@ def try_layout(layout: str, sample: SampleFile, content: bytes) -> tuple[int, li
         )
     if rejected:
         evidence.append(f"{plural(len(rejected), 'line')} rejected; the first: {rejected[0].reason}")
-    return len(np.unique(records)), evidence
+    return len(np.unique(records)), {each.offset for each in rejected if each.offset is not None}, evidence
 
 
 def describe_table(table: TextTable, times: list[TextTime]) -> Iterator[str]:

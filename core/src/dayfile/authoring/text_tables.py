@@ -6,16 +6,19 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TextTable", "looks_like_text", "read_text_table"]
+__all__ = ["LEAST_ALIKE", "NUMBER_TEXT", "TextTable", "hold_mostly", "looks_like_text", "read_text_table"]
 
 BYTES_LOOKED_AT = 2**20
 """Bytes that are looked at."""
 CONTROLS = bytes({*range(32)} - set(b"\t\r\n\f"))
 PART_SEPARATORS = (",", ";", "\t", "|")
 NUMBER_TEXT = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+MOST_ODD = 0.01
+"""Share of the bytes of a text that are no characters of one."""
 LEAST_ALIKE = 0.95
 """Share of the lines that have as many parts as most."""
 
@@ -46,21 +49,16 @@ class TextTable:
 
 
 def looks_like_text(content: bytes) -> bool:
-    """Return whether a sample is text: UTF-8 without control characters."""
+    """Return whether a sample is text: UTF-8 with hardly any control characters, as a damaged one has."""
     part = content[:BYTES_LOOKED_AT]
-    if len(part.translate(None, CONTROLS)) != len(part):
-        return False
-    try:
-        part[: part.rfind(b"\n") + 1 or None].decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    controls = len(part) - len(part.translate(None, CONTROLS))
+    return controls + part.decode(errors="replace").count("\ufffd") <= MOST_ODD * len(part)
 
 
 def read_text_table(content: bytes) -> TextTable | None:
     """Read the columns of a text; None if its lines are neither JSON nor parts with a separator."""
     part = content[:BYTES_LOOKED_AT]
-    text = part.decode(errors="replace") if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1].decode()
+    text = (part if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1]).decode(errors="replace")
     lines = text.splitlines()
     comments = [line for line in lines if line.startswith("#")]
     rows = [line for line in lines if line.strip() and not line.startswith("#")]
@@ -76,6 +74,12 @@ def read_text_table(content: bytes) -> TextTable | None:
         if width > best[0] and alike >= LEAST_ALIKE * len(parts) and not (blanks and best[1]):
             best = (width, separator, [each for each in parts if len(each) == width])
     return name_text_columns(text, best[1], best[2], comments) if best[1] else None
+
+
+def hold_mostly(checks: Iterable[bool]) -> bool:
+    """Return whether hardly any check fails, as with a damaged line."""
+    held = list(checks)
+    return sum(held) >= LEAST_ALIKE * len(held)
 
 
 def read_json(rows: list[str]) -> TextTable | None:

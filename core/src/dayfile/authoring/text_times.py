@@ -13,7 +13,7 @@ import numpy as np
 
 from dayfile.authoring.clocks import CountedClock, list_counted_clocks
 from dayfile.authoring.ratings import SampleFile
-from dayfile.authoring.text_tables import TextTable
+from dayfile.authoring.text_tables import LEAST_ALIKE, NUMBER_TEXT, TextTable, hold_mostly
 
 __all__ = ["TextTime", "list_text_times"]
 
@@ -77,10 +77,10 @@ def list_forms(values: list[Any]) -> Iterator[tuple[str, bool]]:
     texts = [each for each in values if each is not None]
     if not texts or not all(isinstance(each, str) for each in texts):
         return
-    if all(ISO_TEXT.fullmatch(each) for each in texts):
+    if hold_mostly(bool(ISO_TEXT.fullmatch(each)) for each in texts):
         yield "", bool(ZONE.search(texts[0][10:]))
         return
-    yield from ((form, False) for form in TIME_FORMS if all(fits_form(each, form) for each in texts))
+    yield from ((form, False) for form in TIME_FORMS if hold_mostly(fits_form(each, form) for each in texts))
 
 
 def fits_form(text: str, form: str) -> bool:
@@ -94,10 +94,9 @@ def fits_form(text: str, form: str) -> bool:
 
 def list_number_clocks(values: list[Any], sample: SampleFile) -> list[CountedClock]:
     """List the clocks by which numbers are plausible times that go on, those near the sample's writing first."""
-    try:
-        numbers = np.array([each for each in values if each is not None], np.float64)
-    except (TypeError, ValueError):
-        return []
+    texts = [str(each) for each in values if each is not None]
+    good = [each.replace(",", ".") for each in texts if NUMBER_TEXT.fullmatch(each)]
+    numbers = np.array(good if len(good) >= LEAST_ALIKE * len(texts) else [], np.float64)
     steps = np.diff(numbers)
     if len(numbers) < 2 or (steps >= 0).mean() < 0.9 or not (steps > 0).any():
         return []
