@@ -49,6 +49,13 @@ def test_bytes_that_are_lost_in_the_middle_put_nothing_in_front(make_new):
     assert "damaged at byte 28,800: 7 bytes missing there" in done.out
 
 
+def test_bytes_that_are_lost_soon_put_nothing_in_front_either(make_new):
+    content = make_records(767880000 + 1.5 * np.arange(2000), 16).tobytes()
+    done, layout = make_new(content[:640] + content[647:], struct="plain")
+    assert "head:" not in layout
+    assert "damaged at byte 640: 7 bytes missing there" in done.out
+
+
 @pytest.mark.parametrize("cut", [0, 7, 85])
 @pytest.mark.parametrize("bad", [1, 3, 1000])
 def test_one_damaged_time_and_bytes_cut_at_the_end_do_not_hide_the_clock(make_new, cut, bad):

@@ -173,3 +173,25 @@ def test_the_drafted_layout_decodes_the_true_times_or_they_are_shown(make_new, n
     if made.epoch != "gps" and made.unit == "s":
         assert share > 0.98
     assert f"size: {made.length}  # a guess" in layout
+
+
+HARD = {
+    4: Made("uint64", "little", "1970", "us", 100, "counter", False, False, 0.01, 100),
+    49: Made("uint32", "big", "1970", "s", 64, "counter", False, True, 5.0, 100),
+    50: Made("uint64", "big", "1970", "us", 20, "short counter", False, True, 0.01, 400),
+    67: Made("uint32", "big", "1970", "s", 64, "sync", False, True, 0.3, 100),
+    96: Made("uint32", "big", "1970", "s", 0, "counter", False, True, 1.0, 400, 60),
+    97: Made("uint32", "little", "2000", "s", 100, "sync", False, False, 0.3, 24),
+    5: Made("uint32", "big", "gps", "s", 20, "sync", True, True, 5.0, 16),
+}
+"""Samples in which something beside the time goes on like one, by their seeds."""
+
+
+@pytest.mark.parametrize("seed", HARD)
+def test_what_only_looks_like_a_time_has_fewer_points(make_new, seed):
+    made = HARD[seed]
+    content, truth = make_sample(made, seed)
+    _, layout = make_new(content, "probe.dat")
+    assert share_equal(decode_times(layout, "probe.dat", content), truth) > 0.95
+    assert f"size: {made.length}  # a guess" in layout
+    assert ("head:" in layout) == (made.head > 0)

@@ -93,7 +93,8 @@ def guess_known(sample: SampleFile, length: int, time: TimeMember, said: Correct
     said = replace(said, time_byte=time.offset)
     found = [
         guess
-        for series, fitting in find_series(sample.content, length, kind, clocks, said.orders, LEAST_KNOWN)
+        for skip in (0, LONGEST_HEAD)
+        for series, fitting in find_series(sample.content, length, kind, clocks, said.orders, LEAST_KNOWN, skip)
         for guess in try_series(sample, series, fitting, said, LEAST_KNOWN)
     ]
     return sort_guesses([each for each in found if not each.head] or found)

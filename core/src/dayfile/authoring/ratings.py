@@ -17,6 +17,8 @@ __all__ = ["FARTHEST", "PART", "Guess", "Manner", "SampleFile", "find_manner", "
 
 PART = 700
 """Records that are looked at, from the begin, the middle and the end each."""
+LEAST_FLOAT = 1e-6
+"""What floats below this count is no time."""
 FARTHEST = 10 * 86400 * 10**9
 """Nanoseconds from one record to the next, at most."""
 FIRST_STEPS = 50
@@ -92,8 +94,9 @@ class Guess:
         place = replace(self.series, start=self.head + self.offset)
         values = place.view(content)[rows].astype(self.series.kind)
         first, last = self.clock.bounds
+        least = LEAST_FLOAT if self.series.kind == "float64" else 0
         with np.errstate(invalid="ignore"):
-            good: npt.NDArray[np.bool_] = (values >= first) & (values < last)
+            good: npt.NDArray[np.bool_] = (values >= max(first, least)) & (values < last)
         times = self.clock.clock.to_nanoseconds(values)
         if self.week is not None:
             good = values < last  # later weeks begin at 0

@@ -78,7 +78,13 @@ def find_record_lengths(content: bytes, fewest: int) -> list[int]:
 
 
 def find_series(
-    content: bytes, length: int, kind: str, clocks: Sequence[CountedClock], orders: Sequence[str], least: float
+    content: bytes,
+    length: int,
+    kind: str,
+    clocks: Sequence[CountedClock],
+    orders: Sequence[str],
+    least: float,
+    skip: int = LONGEST_HEAD,
 ) -> Iterator[tuple[FieldSeries, list[CountedClock]]]:
     """Find the series at a distance that grow, with the clocks by which they are plausible times.
 
@@ -96,11 +102,13 @@ def find_series(
         Byte orders that are tried.
     least : float
         Share of the steps that must not go back.
+    skip : int
+        Bytes at the begin that are not looked at.
     """
     count = (len(content) - length - TIME_SIZES[kind]) // length + 1
     if count < 2:
         return
-    first = min(-(-LONGEST_HEAD // length), count // 4)
+    first = min(-(-skip // length), count // 4)
     shape = min(FIRST_ROWS, count - first), length
     for order in orders:
         form = np.dtype(kind).newbyteorder("<" if order == "little" else ">")
