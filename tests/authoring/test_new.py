@@ -101,9 +101,10 @@ def test_a_sample_shows_length_byte_order_time_and_clock_with_the_evidence(given
     done, package = make_new("--sample", given / "rad_20240501.dat")
     for part in (
         f"{len(SAMPLE):,} bytes are 300 records of {LENGTH} bytes",
-        "the uint32 at byte 4 of each record, big-endian, counts s since 1970-01-01",
+        f"the uint32 at byte 4 of each record of {LENGTH} bytes, big-endian, counts s since 1970-01-01",
         "2024-05-01T00:00:00",
-        "100% of the steps are 10 s",
+        "100.0% of the steps go on; the median step is 10 s, and 100% of the steps are as long",
+        "tests that pass do not prove a guess",
         "the name has the day 2024-05-01, which fits",
     ):
         assert part in " ".join(done.out.split())
@@ -152,6 +153,13 @@ def test_what_exists_is_not_replaced(make_new):
     ("words", "part"),
     [
         (("--struct", "rad"), "go together"),
+        (("--epoch", "2000-01-01"), "--sample"),
+        (("--epoch", "then", "--sample", "rad_20240501.dat"), "2000-01-01"),
+        (("--time", "bogus", "--sample", "rad_20240501.dat"), "--time 4"),
+        (
+            ("--from-header", "rad.h", "--struct", "rad", "--record-bytes", "20", "--sample", "rad_20240501.dat"),
+            "header",
+        ),
         (("--sample", "none.dat"), "none.dat"),
         (("--sample", "noise.dat"), "--from-header"),
         (("--from-header", "rad.h", "--struct", "rad", "--sample", "noise.dat"), "no plausible time"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,114 +12,28 @@ import yaml
 from dayfile.authoring.bit_fields import group_members, is_natural
 from dayfile.authoring.c_structs import CMember, CStruct, CType
 from dayfile.authoring.c_types import HeaderTypes
-from dayfile.authoring.remarks import Epoch, Meaning, find_epoch, read_meaning
+from dayfile.authoring.clocks import GPS_EPOCH
+from dayfile.authoring.remarks import Meaning, read_meaning
+from dayfile.authoring.time_members import TimeMember
 from dayfile.errors import UsageError
-from dayfile.messages import plural, suggest_near
+from dayfile.messages import plural
 
-__all__ = ["TimeMember", "choose_time", "list_flat", "list_times", "write_flat_layout", "write_struct_layout"]
+__all__ = ["list_flat", "write_flat_layout", "write_flow", "write_struct_layout"]
 
-TIME_WORDING = re.compile(
-    r"(?:^|_)(?:unix|utc|gps|posix)?_?(?:time|times?tamp|stamp|secs?|seconds?|epoch|t)(?:_?(?:s|sec|ms|us|ns))?$"
-)
-FRACTIONS = {"ns": r"nano|(?:^|_)ns", "us": r"micro|(?:^|_)us", "ms": r"milli|(?:^|_)ms"}
-TICK_UNITS = {"ms": "ms", "us": "us", "ns": "ns", "µs": "us"}
 BIT_TYPES = {"int": "signed", "char": "signed", "bool": "bool"}
 """What bits are, by the C type that they are declared with, if it is not unsigned."""
-COUNTING = frozenset({"uint32", "int32", "uint64", "int64", "float64"})
-
-
-@dataclass(frozen=True)
-class TimeMember:
-    """A member that can be the time of a record.
-
-    Parameters
-    ----------
-    name : str
-        The name of its field.
-    member : CMember
-        The member.
-    offset : int
-        Bytes in front of it in the record.
-    epoch : Epoch
-        From when on it counts.
-    fraction : str
-        The field with the fraction of the second; empty without one.
-    fraction_unit : str
-        Its unit.
-    likely : bool
-        Whether its name or its comment say that it is a time.
-    counts : str
-        What it counts, if a sample shows it.
-    """
-
-    name: str
-    member: CMember
-    offset: int
-    epoch: Epoch
-    fraction: str = ""
-    fraction_unit: str = ""
-    likely: bool = True
-    counts: str = ""
-
-    @property
-    def unit(self) -> str:
-        """What it counts."""
-        return self.counts or TICK_UNITS.get(read_meaning(self.member.comment).unit, "s")
-
-
-def list_times(struct: CStruct, prefix: str = "", offset: int = 0, said: tuple[str, ...] = ()) -> Iterator[TimeMember]:
-    """List the members of a struct that can be the time of a record: single numbers that are wide enough."""
-    above = (struct.comment, *said)
-    for member in struct.members:
-        name, kind = f"{prefix}{member.name}", member.type
-        if kind.shape or member.bits:
-            continue
-        if kind.struct:
-            yield from list_times(kind.struct, f"{name}_", offset + member.offset, (member.comment, *above))
-        elif kind.kind in COUNTING and not kind.enum:
-            likely = bool(TIME_WORDING.search(member.name.lower())) or "since" in member.comment
-            fraction, unit = find_fraction(struct, member)
-            epoch = find_epoch([member.comment, *above])
-            yield TimeMember(
-                name, member, offset + member.offset, epoch, f"{prefix}{fraction}" if fraction else "", unit, likely
-            )
-
-
-def find_fraction(struct: CStruct, time: CMember) -> tuple[str, str]:
-    """Find the member behind a time that has the fraction of its seconds, and the unit."""
-    for each in [each for each in struct.members if each.offset > time.offset][:1]:
-        whole = each.type.kind in COUNTING - {"float64"} and not each.type.shape
-        for unit, pattern in FRACTIONS.items():
-            if whole and re.search(pattern, each.name.lower()):
-                return each.name, unit
-    return "", ""
-
-
-def choose_time(struct: CStruct, wanted: str | None = None) -> TimeMember:
-    """Choose the time of records: the field that is wanted, or the first whose name or comment says so, or the first.
-
-    Raises
-    ------
-    UsageError
-        No member can be a time, or not the one that is wanted.
-    """
-    found = list(list_times(struct))
-    if wanted is not None:
-        chosen = next((each for each in found if each.name == wanted), None)
-        if chosen is None:
-            names = [each.name for each in found]
-            raise UsageError(
-                f"{wanted} cannot be the time{suggest_near(wanted, names) or '; ' + ', '.join(names) + ' can'}"
-            )
-        return chosen
-    if not found:
-        problem = f"struct {struct.name} has no number of 4 or 8 bytes that can be a time"
-        raise UsageError(f"{problem}; write its layout by hand, with a time from the name or the head of a file")
-    return next((each for each in found if each.likely), found[0])
 
 
 def write_struct_layout(
-    types: HeaderTypes, struct: CStruct, instrument: str, time: TimeMember, order: str, *, name: str, head: int = 0
+    types: HeaderTypes,
+    struct: CStruct,
+    instrument: str,
+    time: TimeMember,
+    order: str,
+    *,
+    name: str,
+    head: int = 0,
+    guessed: Collection[str] = (),
 ) -> str:
     """Write a layout for a file of structs.
 
@@ -140,22 +53,25 @@ def write_struct_layout(
         Pattern of the names of files.
     head : int
         Bytes in front of the first record.
+    guessed : collection of str
+        What is guessed from a sample, of ``order``, ``head`` and ``size``.
 
     Returns
     -------
     str
         YAML. What the header does not say is marked as a guess.
     """
+    marks = {word: "  # a guess: from the sample" if word in guessed else "" for word in ("order", "head", "size")}
     draft = Draft(types)
     explicit = not is_natural(struct)
     fields = list(draft.write_fields(struct, 6, explicit=explicit))
     names = [name, *([] if fnmatchcase(f"{struct.name}.bin", name) else [f"{struct.name}.bin"])]
     source = [
-        f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}",
+        f"structs: {{byte_order: {order}, alignment: {'packed' if explicit else 'natural'}}}{marks['order']}",
         f"match: {{name: {write_flow(names)}}}",
         "frames:",
-        *([f"  head: {{size: {head}}}"] if head else []),
-        f"  size: {struct.size}",
+        *([f"  head: {{size: {head}}}{marks['head']}"] if head else []),
+        f"  size: {struct.size}{marks['size']}",
     ]
     return write_whole(draft, struct, instrument, time, source, fields)
 
@@ -190,14 +106,17 @@ def write_clock(time: TimeMember) -> str:
     """Write the clock by which a time counts; a guess is marked."""
     epoch = time.epoch
     scale = f", scale: {epoch.scale}" if epoch.scale != "utc" else ""
-    reason = "from the times of the sample" if time.counts else "nothing says from when on it counts"
-    guess = "" if epoch.said else f"  # a guess: {reason}"
+    unknown = [*([] if epoch.said else ["from when on it counts"]), *([] if time.named_unit else ["its unit"])]
+    reason = "from the times of the sample" if time.counts else f"nothing says {' or '.join(unknown)}"
+    guess = f"  # a guess: {reason}" if unknown else ""
     return f"{{epoch: {epoch.date}T00:00:00, unit: {time.unit}{scale}}}{guess}"
 
 
 def write_time(time: TimeMember) -> str:
     """Write which fields are the time of a record; a guess is marked."""
     guess = "" if time.likely else "  # a guess: nothing says which field is the time"
+    if time.week:
+        return f"{{epoch: {GPS_EPOCH}, scale: gps, plus: {{{time.week}: w, {time.name}: ms}}}}{guess}"
     if time.fraction:
         return f"{{field: {time.name}, fraction: {time.fraction}, unit: {time.fraction_unit}}}{guess}"
     return f"{time.name}{guess}"

@@ -1,218 +1,198 @@
-"""What a sample shows of its format: byte order, length of records and the time in them, with the evidence."""
+"""What a sample shows of its format: length of records, byte order, and the time in them.
+
+Each number that grows from record to record is a candidate, with each clock by which it is a plausible time. A written
+rule, :func:`dayfile.authoring.ratings.rate`, gives each candidate points; the most points win.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from dayfile.authoring.draft_layouts import TimeMember
-from dayfile.messages import plural
-from dayfile.model.clock import Clock
+from dayfile.authoring.clocks import EARLIEST, GPS_EPOCH, TIME_SIZES, CountedClock, list_counted_clocks
+from dayfile.authoring.ratings import FARTHEST, PART, Guess, SampleFile, find_manner, rate
+from dayfile.authoring.series import LONGEST_HEAD, FieldSeries, find_record_lengths, find_series
+from dayfile.authoring.time_members import TimeMember
 
-__all__ = ["TIME_SIZES", "Guess", "guess_order", "guess_records", "make_clock"]
+__all__ = ["Corrections", "guess_known", "guess_unknown"]
 
-CLOCKS = (
-    ("1970-01-01", "utc", "s"),
-    ("1970-01-01", "utc", "ms"),
-    ("1970-01-01", "utc", "us"),
-    ("1970-01-01", "utc", "ns"),
-    ("1980-01-06", "gps", "s"),
-    ("2000-01-01", "utc", "s"),
-)
-"""Clocks that are tried: epoch, scale and unit."""
-PLAUSIBLE = np.datetime64("1995-01-01"), np.datetime64("2040-01-01")
-"""When instruments whose samples somebody has were measuring."""
-TIME_SIZES = {"uint32": 4, "uint64": 8, "int32": 4, "int64": 8, "float64": 8}
-"""Types that times have, and their bytes."""
-TRIED = ("uint32", "uint64", "float64")
-LONGEST_RECORD = 4096
-FEWEST, FEWEST_UNKNOWN, MOST_RECORDS = 4, 16, 100_000
-"""Records without which nothing can be said, if their length is known and if not; and how many are looked at."""
-FARTHEST = 10 * 86400e9
-"""Nanoseconds from one record to the next, at most."""
-MOST_FORWARD = 0.99
-"""Share of the steps that must not go back, if nothing else is known."""
-NAMED_DAY = re.compile(r"(?P<year>19[89]\d|20[0-3]\d)[-_]?(?P<month>0[1-9]|1[0-2])[-_]?(?P<day>[0-3]\d)")
+TRIED = ("uint64", "float64", "uint32")
+FEWEST_UNKNOWN = 16
+"""Records without which nothing can be said, if their length is not known."""
+LEAST_UNKNOWN, LEAST_KNOWN = 0.9, 0.6
+"""Share of the steps that must go on, if only the sample says which field is the time, and if a header does."""
+CONVINCING = 25
+"""Points below which a guess is none."""
+FIRST_RUN = 8
+"""Records, three quarters of which are plausible where records begin."""
+ROUNDING = 1000
+"""Nanoseconds by which medians of times are not exact."""
+MOST_WEEKS = 53
+"""Weeks that a sample spans, at most, where these are numbers of their own."""
+WEEK_PLACES = (-4, -2, 4, 6, 8)
+"""Where the number of a week can be, from the milliseconds in it on."""
 
 
 @dataclass(frozen=True)
-class Guess:
-    """What a sample seems to be.
+class Corrections:
+    """What somebody says of a sample, so that it is not guessed; None for what is."""
 
-    Parameters
-    ----------
-    order : {"little", "big"}
-        Byte order.
-    length : int
-        Bytes of a record.
-    offset : int
-        Where the time is in a record.
-    kind : str
-        Type of the time.
-    clock : (str, str, str)
-        Epoch, scale and unit of its clock.
-    times : array of datetime64[ns], shape (n,)
-        The times of the records.
-    head : int
-        Bytes in front of the first record.
-    evidence : list of str
-        What speaks for it, for people.
+    byte_order: str | None = None
+    record_bytes: int | None = None
+    head_bytes: int | None = None
+    epoch: str | None = None
+    time_byte: int | None = None
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """Byte orders to try."""
+        return (self.byte_order,) if self.byte_order else ("little", "big")
+
+
+def guess_unknown(sample: SampleFile, said: Corrections) -> list[Guess]:
+    """Guess length, byte order, time and clock of a sample of which nothing is known; the best guess first.
+
+    A length counts only if no shorter one that divides it explains the sample.
     """
-
-    order: str
-    length: int
-    offset: int
-    kind: str
-    clock: tuple[str, str, str]
-    times: npt.NDArray[np.datetime64]
-    head: int = 0
-    evidence: list[str] = field(default_factory=list)
-
-    @property
-    def step(self) -> tuple[int, float]:
-        """The most frequent step from one record to the next, in nanoseconds, and its share."""
-        steps, counts = np.unique(np.diff(self.times).astype(np.int64), return_counts=True)
-        best = int(counts.argmax())
-        return int(steps[best]), float(counts[best] / counts.sum())
-
-    @property
-    def steady(self) -> bool:
-        """Whether times do not go back, are not far apart, and not closer than clocks of their kind count."""
-        steps = np.diff(self.times).astype(np.int64)
-        forward = steps[steps > 0]
-        least = 10**6 if self.kind == "float64" else 0
-        return bool(
-            (steps >= 0).mean() > MOST_FORWARD
-            and len(forward) > len(steps) / 20
-            and least < np.median(forward) < FARTHEST
-        )
-
-    @property
-    def score(self) -> float:
-        """How much speaks for it: times that do not go back, equal steps, aligned as compilers do it, not far apart."""
-        steps = np.diff(self.times).astype(np.int64)
-        size = TIME_SIZES[self.kind]
-        near = np.median(np.abs(steps)) < FARTHEST
-        return float((steps >= 0).mean()) + self.step[1] + 0.2 * (self.offset % size == 0) + 0.3 * bool(near)
+    lengths = [said.record_bytes] if said.record_bytes else find_record_lengths(sample.content, FEWEST_UNKNOWN)
+    clocks = {kind: list_kind_clocks(kind, sample, said) for kind in TRIED}
+    found: list[Guess] = []
+    for length in lengths:
+        if any(length % guess.series.length == 0 for guess in found):
+            continue
+        tried = [
+            guess
+            for kind in TRIED
+            for series, fitting in find_series(sample.content, length, kind, clocks[kind], said.orders, LEAST_UNKNOWN)
+            for guess in try_series(sample, series, fitting, said)
+        ]
+        found += [guess for guess in tried if guess.points >= CONVINCING]
+    return sort_guesses(found)
 
 
-def guess_order(content: bytes, name: str, length: int, time: TimeMember) -> list[Guess]:
+def guess_known(sample: SampleFile, length: int, time: TimeMember, said: Corrections) -> list[Guess]:
     """Guess byte order, clock and head of a sample whose records are known; the best guess first.
 
+    If the first records go on from the begin of the sample, nothing is in front of them, whatever comes later.
+
     Parameters
     ----------
-    content : bytes
+    sample : SampleFile
         The sample.
-    name : str
-        Its name, which may have a date.
     length : int
         Bytes of a record.
     time : TimeMember
         The time in it.
+    said : Corrections
+        What is not guessed.
     """
-    said = (time.epoch.date, time.epoch.scale, time.unit)
-    clocks = [said] if time.epoch.said else [said, *(each for each in CLOCKS if each != said)]
+    kind = time.member.type.kind
+    clocks = list_member_clocks(time, sample, said)
+    said = replace(said, time_byte=time.offset)
     found = [
         guess
-        for head in sorted({0, len(content) % length})
-        for order in ("little", "big")
-        for clock in clocks
-        if (guess := try_time(content, name, order, head, length, time.offset, time.member.type.kind, clock))
+        for skip in (0, LONGEST_HEAD)
+        for series, fitting in find_series(sample.content, length, kind, clocks, said.orders, LEAST_KNOWN, skip)
+        for guess in try_series(sample, series, fitting, said, LEAST_KNOWN)
     ]
-    return sort_guesses(found, name)
+    return sort_guesses([each for each in found if not each.head] or found)
 
 
-def guess_records(content: bytes, name: str) -> list[Guess]:
-    """Guess length, byte order, time and clock of a sample of which nothing is known; the best guess first.
+def list_member_clocks(time: TimeMember, sample: SampleFile, said: Corrections) -> list[CountedClock]:
+    """List the clocks that a member of a struct is tried with: those that its comment allows."""
+    kind, epoch = time.member.type.kind, time.epoch
+    if said.epoch or not epoch.said:
+        clocks = list_counted_clocks(kind, sample.latest, said.epoch)
+        return [each for each in clocks if each.unit == time.unit] if time.named_unit else clocks
+    units = (time.unit,) if time.named_unit or TIME_SIZES[kind] == 4 else ("s", "ms", "us", "ns", "d")
+    return [CountedClock(epoch.date, epoch.scale, unit, sample.latest, given=True) for unit in units]
 
-    The shortest length counts at which a field holds plausible times that do not go back.
+
+def list_kind_clocks(kind: str, sample: SampleFile, said: Corrections) -> list[CountedClock]:
+    """List the clocks that numbers of a type are tried with."""
+    clocks = list_counted_clocks(kind, sample.latest, said.epoch)
+    if kind == "uint32" and said.epoch in (None, GPS_EPOCH):
+        clocks.append(CountedClock(GPS_EPOCH, "gps", "ms", sample.latest, week=True))
+    return clocks
+
+
+def sort_guesses(found: Sequence[Guess]) -> list[Guess]:
+    """Sort guesses, the best first; of several that read the same numbers by the same clock, only the best remains."""
+    best: dict[tuple[object, ...], Guess] = {}
+    for guess in sorted(found, key=lambda guess: -guess.points):
+        best.setdefault(guess.identity, guess)
+    return list(best.values())
+
+
+def try_series(
+    sample: SampleFile,
+    series: FieldSeries,
+    clocks: Sequence[CountedClock],
+    said: Corrections,
+    least: float = LEAST_UNKNOWN,
+) -> Iterator[Guess]:
+    """Make the guesses of a series: each clock by which its numbers go on, with the places where records can begin."""
+    for clock in clocks:
+        whole = Guess(series, clock, 0, series.start)
+        for guess in place_head(whole, sample.content, said):
+            for one in find_weeks(guess, sample) if clock.week else [guess]:
+                manner = find_manner(one, sample.content)
+                if manner and manner.begins >= least and manner.last > manner.first:
+                    yield replace(one, points=rate(one, sample, manner))
+
+
+def place_head(guess: Guess, content: bytes, said: Corrections) -> Iterator[Guess]:
+    """Find the bytes in front of the first record: up to where the times begin to go on, and whole records follow."""
+    length, size = guess.series.length, TIME_SIZES[guess.series.kind]
+    begins = find_first_record(guess, content, -(-LONGEST_HEAD // length) + FIRST_RUN + 1)
+    if begins is None or begins * length > LONGEST_HEAD:
+        return
+    place = guess.series.start + begins * length
+    for head in sorted(list_heads(place, len(content), length, said)):
+        offset = place - head if said.head_bytes is None else (place - head) % length
+        fits = said.time_byte is None or offset == said.time_byte
+        if 0 <= head <= LONGEST_HEAD and 0 <= offset <= length - size and fits:
+            yield replace(guess, head=head, offset=offset)
+
+
+def find_first_record(guess: Guess, content: bytes, most: int) -> int | None:
+    """Find the first record that is followed by times that are plausible, and not far behind its own."""
+    times, good = guess.read(content, slice(0, most))
+    run = min(FIRST_RUN, len(times))
+    follow = np.lib.stride_tricks.sliding_window_view
+    ahead = np.median(follow(times.astype(np.int64), run), axis=1) - times[: len(times) - run + 1].astype(np.int64)
+    plausible = follow(good, run).mean(axis=1) >= 0.75
+    begins = np.flatnonzero(plausible & good[: len(ahead)] & (ahead >= -ROUNDING) & (ahead < FARTHEST))
+    return int(begins[0]) if begins.size else None
+
+
+def list_heads(place: int, size: int, length: int, said: Corrections) -> set[int]:
+    """List what may be in front of the first record, whose time is at a place: what leaves whole records, or nothing.
+
+    If no whole records are left, the sample was cut, and the head is a multiple of 4 bytes.
     """
-    for length in list_lengths(len(content)):
-        found = [
-            guess
-            for kind in TRIED
-            for offset in range(length - TIME_SIZES[kind] + 1)
-            for order in ("little", "big")
-            for clock in CLOCKS
-            if (guess := try_time(content, name, order, 0, length, offset, kind, clock)) and guess.steady
-        ]
-        if found:
-            return sort_guesses(found, name)
-    return []
+    if said.head_bytes is not None:
+        return {said.head_bytes}
+    if said.time_byte is not None:
+        head = place - said.time_byte
+        return {head if head >= 0 else head + length}
+    if place < length:
+        return {0, size % length}
+    return {place - (place - size) % length, place - place % 4}
 
 
-def list_lengths(size: int) -> Iterator[int]:
-    """Find the lengths of records that a sample can have: those that divide its size."""
-    return (length for length in range(4, min(LONGEST_RECORD, size // FEWEST_UNKNOWN) + 1) if size % length == 0)
-
-
-def sort_guesses(found: Sequence[Guess], name: str) -> list[Guess]:
-    """Sort guesses, the best first: a day that the name has counts most, then what speaks for each."""
-    day = find_named_day(name)
-
-    def rate(guess: Guess) -> tuple[bool, float]:
-        return day is not None and abs((guess.times[0] - day) / np.timedelta64(1, "D")) < 2, guess.score
-
-    return sorted(found, key=rate, reverse=True)
-
-
-def find_named_day(name: str) -> np.datetime64 | None:
-    """Find a day in the name of a file."""
-    found = NAMED_DAY.search(name)
-    try:
-        return np.datetime64(f"{found['year']}-{found['month']}-{found['day']}") if found else None
-    except ValueError:
-        return None
-
-
-def try_time(
-    content: bytes, name: str, order: str, head: int, length: int, offset: int, kind: str, clock: tuple[str, str, str]
-) -> Guess | None:
-    """Read a field as times; None if they are not plausible."""
-    count = min((len(content) - head) // length, MOST_RECORDS)
-    form = np.dtype(kind).newbyteorder("<" if order == "little" else ">")
-    if count < FEWEST:
-        return None
-    values = np.ndarray((count,), form, content, head + offset, (length,))
-    epoch, scale, unit = clock
-    counting = make_clock(epoch, scale, unit)
-    first, last = (counting.number(each) for each in PLAUSIBLE)
-    for some in (values[:FEWEST], values):
-        if not ((some >= first) & (some < last)).all() or (len(some) > FEWEST and some[-1] == some[0]):
-            return None
-    times = counting.to_datetime64(values.astype(kind))
-    guess = Guess(order, length, offset, kind, clock, times, head)
-    if guess.score < 1:
-        return None
-    guess.evidence.extend(list_evidence(guess, len(content), name))
-    return guess
-
-
-def make_clock(epoch: str, scale: str, unit: str) -> Clock:
-    """Make a clock of its words."""
-    return Clock(np.datetime64(f"{epoch}T00:00:00"), unit=unit, scale=scale)  # type: ignore[arg-type]
-
-
-def list_evidence(guess: Guess, size: int, name: str) -> Iterator[str]:
-    """Say what speaks for a guess."""
-    count, rest = divmod(size - guess.head, guess.length)
-    left = f", and {plural(rest, 'byte')} at the end" if rest else ""
-    head = f"{plural(guess.head, 'byte')} in front, then " if guess.head else ""
-    yield f"{plural(size, 'byte')} are {head}{plural(count, 'record')} of {plural(guess.length, 'byte')}{left}"
-    epoch, scale, unit = guess.clock
-    where = f"the {guess.kind} at byte {guess.offset} of each record, {guess.order}-endian"
-    yield f"{where}, counts {unit} since {epoch} ({scale}): {guess.times[0]} to {guess.times[-1]}"
-    step, share = guess.step
-    back = int((np.diff(guess.times).astype(np.int64) < 0).sum())
-    yield f"it goes back {plural(back, 'time')}; {share:.0%} of the steps are {step / 1e9:g} s"
-    seconds, rest = divmod(step, 10**9)
-    if share == 1 and seconds > 0 and not rest and not 86400 % seconds and not guess.times[0].astype(np.int64) % step:
-        yield f"'store: slots' with 'period: {seconds}' in its type would keep one record of each {seconds} s"
-    day = find_named_day(name)
-    if day is not None:
-        near = abs((guess.times[0] - day) / np.timedelta64(1, "D")) < 2
-        yield f"the name has the day {day}, which {'fits' if near else 'does not fit'}"
+def find_weeks(guess: Guess, sample: SampleFile) -> Iterator[Guess]:
+    """Find the numbers of weeks beside the milliseconds in them."""
+    latest = (sample.latest - np.datetime64(GPS_EPOCH)) // np.timedelta64(7, "D")
+    earliest = (EARLIEST - np.datetime64(GPS_EPOCH)) // np.timedelta64(7, "D")
+    for place in WEEK_PLACES:
+        offset = guess.offset + place
+        if not 0 <= offset <= guess.series.length - 2:
+            continue
+        weeks = FieldSeries(guess.series.length, guess.head + offset, "uint16", guess.series.order).view(sample.content)
+        some = weeks[: 3 * PART].astype(np.int64)
+        low, middle, high = np.percentile(some, (5, 50, 95))
+        if earliest <= middle <= latest and high - low <= MOST_WEEKS:
+            yield replace(guess, week=offset)

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 import dayfile
 from dayfile.authoring import templates
-from dayfile.authoring.c_structs import CMember, CStruct, CType
-from dayfile.authoring.c_types import HeaderTypes
-from dayfile.authoring.draft_layouts import (
-    TimeMember,
-    choose_time,
-    list_flat,
-    write_flat_layout,
-    write_struct_layout,
+from dayfile.authoring.guesses import Corrections
+from dayfile.authoring.ratings import SampleFile
+from dayfile.authoring.record_drafts import (
+    InstrumentDraft,
+    describe_example,
+    describe_header,
+    describe_sample,
+    draft_records,
 )
-from dayfile.authoring.guesses import TIME_SIZES, Guess, guess_order, guess_records, make_clock
-from dayfile.authoring.preprocessing import CHeader
-from dayfile.authoring.remarks import Epoch
+from dayfile.authoring.text_drafts import draft_text
+from dayfile.authoring.text_tables import looks_like_text
 from dayfile.errors import UsageError
 from dayfile.formats.compressed import unfold
-from dayfile.messages import plural
 from dayfile.model.batch import Source
 
 __all__ = ["NewPackage", "PackageRequest", "make_package", "write_package"]
 
-EXAMPLE_TIME = np.datetime64("2024-05-01T00:00:00")
-STEP = 60
-MADE_RECORDS = 200
-"""Records of the source that is made where no sample is given: one a minute."""
 LARGEST_READ = 2**28
-LARGEST_SAMPLE = 2**18
-"""Bytes of a sample that are copied into the package."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +44,11 @@ class PackageRequest:
     sample : Path, optional
         A file of the instrument.
     time : str, optional
-        The field with the time.
+        The field with the time; of a sample without a header, the byte of a record where it begins, or its column.
     python : bool
         Whether sources are decoded in Python, rather than by words of the layout.
+    said : Corrections
+        What is not guessed of the sample.
     """
 
     name: str
@@ -63,6 +57,7 @@ class PackageRequest:
     sample: Path | None = None
     time: str | None = None
     python: bool = False
+    said: Corrections = field(default_factory=Corrections)
 
 
 @dataclass(frozen=True)
@@ -84,37 +79,67 @@ def make_package(wanted: PackageRequest) -> NewPackage:
     name = wanted.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(f"{name!r} is not a name of an instrument: small letters, digits and _, a letter first")
-    if (wanted.header is None) != (wanted.struct is None):
-        raise UsageError("--from-header and --struct go together")
-    sample = read_sample(wanted.sample) if wanted.sample else b""
-    described = describe_header(wanted) if wanted.header else describe_sample(wanted, sample)
-    guess = described.guess(sample, wanted.sample.name) if wanted.sample else None
-    if guess:
-        described = described.follow(guess)
-    source_name = wanted.sample.name.removesuffix(".gz") if wanted.sample else f"{name}_20240501.bin"
-    parts = described.struct, name, described.time, guess.order if guess else "little"
-    pattern = make_pattern(source_name)
-    if wanted.python:
-        layout = write_flat_layout(described.types, *parts)
-        module = templates.write_python_module(name, pattern, list_flat(described.struct), *parts)
-    else:
-        head = guess.head if guess else 0
-        layout = write_struct_layout(described.types, *parts, name=pattern, head=head)
-        module = templates.write_module(name)
-    content = cut_sample(sample, guess) if guess else make_sample(described.struct, described.time)
-    type_name = f"{name}.{described.struct.name}"
-    count = (len(content) - (guess.head if guess else 0)) // described.struct.size
+    check_request(wanted)
+    sample = read_sample(wanted.sample) if wanted.sample else None
+    source_name = sample.name.removesuffix(".gz") if sample else f"{name}_20240501.bin"
+    draft = make_draft(wanted, sample, make_pattern(source_name))
+    parts = name, source_name, draft.type_name
     texts = {
         "pyproject.toml": templates.write_project(name, dayfile.__version__),
-        "README.md": templates.write_readme(name, source_name, type_name, guess.evidence if guess else ()),
+        "README.md": templates.write_readme(*parts, draft.evidence),
         ".github/workflows/test.yml": templates.CI,
         ".gitignore": templates.IGNORED,
-        f"src/dayfile_{name}/__init__.py": module,
-        f"src/dayfile_{name}/{name}.yaml": layout,
-        f"tests/test_{name}.py": templates.write_tests(name, source_name, type_name, count, guess.head if guess else 0),
+        f"src/dayfile_{name}/__init__.py": draft.module,
+        f"src/dayfile_{name}/{name}.yaml": draft.layout,
+        f"tests/test_{name}.py": templates.write_tests(*parts, draft.count, draft.head),
     }
-    files = {path: text.encode() for path, text in texts.items()} | {f"tests/data/{source_name}": content}
-    return NewPackage(files, list(guess.evidence) if guess else [])
+    files = {path: text.encode() for path, text in texts.items()} | {f"tests/data/{source_name}": draft.content}
+    return NewPackage(files, draft.evidence)
+
+
+def check_request(wanted: PackageRequest) -> None:
+    """Refuse options that mean nothing with the others."""
+    if (wanted.header is None) != (wanted.struct is None):
+        raise UsageError("--from-header and --struct go together")
+    if wanted.sample is None and wanted.said != Corrections():
+        raise UsageError(
+            "--byte-order, --record-bytes, --head-bytes and --epoch correct what a sample shows: --sample FILE"
+        )
+    if wanted.header is not None and wanted.said.record_bytes is not None:
+        raise UsageError("the header says how long records are; leave out --record-bytes")
+    if wanted.time is not None and wanted.header is None and wanted.sample is None:
+        raise UsageError("--time names a field of a header or of a sample; give --from-header or --sample")
+
+
+def make_draft(wanted: PackageRequest, sample: SampleFile | None, pattern: str) -> InstrumentDraft:
+    """Draft the instrument of a package from a header, a sample, both, or an example."""
+    said = wanted.said
+    if wanted.header is not None and wanted.struct is not None:
+        described = describe_header(wanted.header, wanted.struct, wanted.time, sample, said)
+    elif sample is None:
+        described = describe_example()
+    elif looks_like_text(sample.content):
+        if wanted.python or said != Corrections():
+            raise UsageError(
+                "the sample is text; --python, --byte-order, --record-bytes, --head-bytes and --epoch are for records "
+                "of bytes",
+                where=sample.name,
+            )
+        return draft_text(wanted.name, pattern, sample, wanted.time)
+    else:
+        said = replace(said, time_byte=read_time_byte(wanted.time))
+        described = describe_sample(sample, said)
+    return draft_records(wanted.name, pattern, described, sample, said, python=wanted.python)
+
+
+def read_time_byte(time: str | None) -> int | None:
+    """Read where in a record the time begins; UsageError if it is no number."""
+    if time is None or time.isdecimal():
+        return None if time is None else int(time)
+    raise UsageError(
+        f"--time {time}: without a header, records have no names of fields; give the byte of a record where the time "
+        "begins, such as --time 4"
+    )
 
 
 def write_package(package: NewPackage, directory: Path) -> None:
@@ -127,94 +152,17 @@ def write_package(package: NewPackage, directory: Path) -> None:
         path.write_bytes(content)
 
 
-@dataclass(frozen=True)
-class Described:
-    """What the records of a new instrument are."""
-
-    types: HeaderTypes
-    struct: CStruct
-    time: TimeMember
-
-    def guess(self, sample: bytes, name: str) -> Guess:
-        """Guess byte order and clock of a sample; UsageError if its times make no sense."""
-        found = guess_order(sample, name, self.struct.size, self.time)
-        if not found:
-            problem = f"{self.time.name} is no plausible time in records of {plural(self.struct.size, 'byte')}"
-            raise UsageError(f"{problem}; say the field with --time, or compare the struct with the sample", where=name)
-        return found[0]
-
-    def follow(self, guess: Guess) -> Described:
-        """Take the clock of a guess, unless the header says one."""
-        date, scale, unit = guess.clock
-        time = self.time
-        if not time.epoch.said:
-            time = replace(time, epoch=Epoch(date, scale, said=time.epoch.said), counts=unit)
-        return replace(self, time=time)
-
-
-def describe_header(wanted: PackageRequest) -> Described:
-    """Describe the records of a struct of a header."""
-    assert wanted.header is not None and wanted.struct is not None  # noqa: PT018, S101 - for mypy
-    types = HeaderTypes.read(wanted.header)
-    struct = types.find_struct(wanted.struct)
-    return Described(types, struct, choose_time(struct, wanted.time))
-
-
-def describe_sample(wanted: PackageRequest, sample: bytes) -> Described:
-    """Describe the records of a sample, of which only the time is known; without one, those of an example."""
-    if wanted.sample is None:
-        return describe_parts(
-            "records", [("second", "uint32", 1), ("counts", "uint16", 4)], "an example to be replaced"
-        )
-    found = guess_records(sample, wanted.sample.name)
-    if not found:
-        problem = "no length of records up to 4,096 bytes divides it and has plausible times in a field of 4 or 8 bytes"
-        raise UsageError(f"{problem}; give its struct with --from-header", where=wanted.sample)
-    best = found[0]
-    size = TIME_SIZES[best.kind]
-    parts = [
-        ("before", "uint8", best.offset),
-        ("time_count", best.kind, 1),
-        ("after", "uint8", best.length - best.offset - size),
-    ]
-    return describe_parts("records", [part for part in parts if part[2]], f"{wanted.sample.name}, as it looks")
-
-
-def describe_parts(name: str, parts: list[tuple[str, str, int]], origin: str) -> Described:
-    """Describe records by name, type and number of their parts; the first that can be is the time."""
-    members, offset = [], 0
-    for number, (part, kind, count) in enumerate(parts, 1):
-        size = np.dtype(kind).itemsize
-        shape = ((count, ""),) if count > 1 or kind == "uint8" else ()
-        members.append(CMember(part, CType(kind, size, 1, shape), offset, number))
-        offset += size * count
-    struct = CStruct(name, tuple(members), offset, 1)
-    return Described(HeaderTypes(CHeader(Path(origin))), struct, choose_time(struct))
-
-
-def read_sample(path: Path) -> bytes:
-    """Read a sample, unfolded if it is compressed."""
+def read_sample(path: Path) -> SampleFile:
+    """Read a sample, unfolded if it is compressed; UsageError if that is not possible, or it is empty."""
     try:
         source = unfold(Source.read(path), LARGEST_READ)
+        modified = np.datetime64(int(path.stat().st_mtime), "s")
     except OSError as error:
         raise UsageError(f"the sample cannot be read ({error.strerror})", where=path) from error
-    return source.part(0, source.size)
-
-
-def cut_sample(sample: bytes, guess: Guess) -> bytes:
-    """Cut whole records from the beginning of a sample."""
-    most = max(1, (LARGEST_SAMPLE - guess.head) // guess.length)
-    return sample[: guess.head + min(most, (len(sample) - guess.head) // guess.length) * guess.length]
-
-
-def make_sample(struct: CStruct, time: TimeMember) -> bytes:
-    """Make records that are zero except for their times, one a minute."""
-    clock = make_clock(time.epoch.date, time.epoch.scale, time.unit)
-    content = np.zeros((MADE_RECORDS, struct.size), np.uint8)
-    counts = [clock.number(EXAMPLE_TIME + np.timedelta64(STEP * number, "s")) for number in range(MADE_RECORDS)]
-    form = np.dtype(time.member.type.kind).newbyteorder("<")
-    content[:, time.offset : time.offset + form.itemsize] = np.array(counts, form)[:, np.newaxis].view(np.uint8)
-    return content.tobytes()
+    content = source.part(0, source.size)
+    if not content:
+        raise UsageError("the sample is empty; give a file with some records", where=path)
+    return SampleFile(content, path.name, modified)
 
 
 def make_pattern(source: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Epoch", "Meaning", "find_epoch", "read_meaning"]
+__all__ = ["Epoch", "Meaning", "find_counted", "find_epoch", "read_meaning"]
 
 COMMON = """\
 s ms us µs ns min h d Hz kHz MHz GHz V mV uV µV kV A mA uA µA nA W mW kW degC C K hPa Pa kPa mbar bar m mm cm km um µm
@@ -25,6 +25,9 @@ MISSING = re.compile(
     re.IGNORECASE,
 )
 SINCE = re.compile(r"\b(?:since|from|epoch:?)\s+(?P<date>\d{4}-\d{2}-\d{2}|\d{4}\b|the (?:Unix )?epoch)", re.IGNORECASE)
+COUNTED_FROM = re.compile(r"\b(?P<unit>days|(?:milli|micro|nano)?seconds|[mun]?s|d) (?:since|from)\b", re.IGNORECASE)
+COUNTED_UNITS = {"days": "d", "seconds": "s", "milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
+JULIAN_WORDS = re.compile(r"\bmodified julian\b|\bMJD\b", re.IGNORECASE)
 ENUM = re.compile(r"\benum\s+(?P<name>\w+)")
 
 
@@ -120,8 +123,24 @@ def find_epoch(comments: list[str]) -> Epoch:
             date = found["date"]
             whole = date if "-" in date else f"{date}-01-01" if date.isdigit() else "1970-01-01"
             return Epoch(whole, "gps" if re.search(r"\bgps\b", comment, re.IGNORECASE) else "utc", said=True)
+        if JULIAN_WORDS.search(comment):
+            return Epoch("1858-11-17", said=True)
         if re.search(r"\bunix\b", comment, re.IGNORECASE):
             return Epoch(said=True)
         if re.search(r"\bgps\b", comment, re.IGNORECASE):
             return Epoch("1980-01-06", "gps", said=True)
     return Epoch()
+
+
+def find_counted(comment: str) -> str:
+    """Find the unit in which a comment says that a time counts; empty if it does not say it.
+
+    Examples
+    --------
+    >>> find_counted("modified Julian date, days since 1858-11-17"), find_counted("ms since 1970"), find_counted("time")
+    ('d', 'ms', '')
+    """
+    if found := COUNTED_FROM.search(comment):
+        unit = found["unit"].lower()
+        return COUNTED_UNITS.get(unit, unit)
+    return "d" if JULIAN_WORDS.search(comment) else ""

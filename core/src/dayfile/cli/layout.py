@@ -192,7 +192,8 @@ def layout_from_header(
     what the header does not say is marked as a guess. It needs pycparser: pip install 'dayfile[header]'.
     """
     from dayfile.authoring.c_types import HeaderTypes
-    from dayfile.authoring.draft_layouts import choose_time, write_struct_layout
+    from dayfile.authoring.draft_layouts import write_struct_layout
+    from dayfile.authoring.time_members import choose_time
 
     types = HeaderTypes.read(header)
     found = types.find_struct(struct)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dayfile.cli.layout import TimeOption
+from dayfile.cli.layout import StructOrder
 from dayfile.cli.output import say
 from dayfile.messages import plural
 
@@ -27,7 +27,33 @@ def new(
             readable=False, metavar="FILE", help="A file of the instrument, of which byte order and clock are guessed."
         ),
     ] = None,
-    time: TimeOption = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help="The field with the time: its name in the header, its column in a sample of text, or the byte of a "
+            "record where it begins.",
+            show_default="what the header says, or the sample shows",
+        ),
+    ] = None,
+    byte_order: Annotated[
+        StructOrder | None, typer.Option(help="Byte order of the sample.", show_default="guessed")
+    ] = None,
+    record_bytes: Annotated[
+        int | None, typer.Option(min=4, metavar="N", help="Bytes of a record in the sample.", show_default="guessed")
+    ] = None,
+    head_bytes: Annotated[
+        int | None,
+        typer.Option(min=0, max=1024, metavar="N", help="Bytes in front of the first record.", show_default="guessed"),
+    ] = None,
+    epoch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="The date from which times count, such as 2000-01-01; 1980-01-06 is GPS time.",
+            show_default="guessed",
+        ),
+    ] = None,
     python: Annotated[bool, typer.Option("--python", help="Decode sources in Python, not by a layout.")] = False,
     directory: Annotated[
         Path | None,
@@ -38,12 +64,14 @@ def new(
 
     It has a layout, a project file, a README, a CI file, and tests that pass as they are.
 
-    With a sample and no header, the length of records and the field with the time are guessed too. What is guessed is
-    printed with the evidence, and marked in the layout.
+    With a sample and no header, the length of records and the field with the time are guessed too, or the columns of a
+    text. What is guessed is printed with the evidence, and marked in the layout; options correct it.
     """
+    from dayfile.authoring.guesses import Corrections
     from dayfile.authoring.packages import PackageRequest, make_package, write_package
 
-    package = make_package(PackageRequest(name, header, struct, sample, time, python))
+    said = Corrections(byte_order, record_bytes, head_bytes, read_epoch(epoch))
+    package = make_package(PackageRequest(name, header, struct, sample, time, python, said))
     target = directory or Path(f"dayfile-{name.replace('_', '-')}")
     write_package(package, target)
     for line in package.evidence:
@@ -51,3 +79,15 @@ def new(
     say(f"{target}: {plural(len(package.files), 'file')}; next:")
     say(f"  dayfile try {target}/src/dayfile_{name}/{name}.yaml FILE", indent=4)
     say(f"  pip install './{target}[test]' && pytest {target}", indent=4)
+
+
+def read_epoch(text: str | None) -> str | None:
+    """Read the date of an epoch; UsageError if it is not one."""
+    from datetime import date
+
+    from dayfile.errors import UsageError
+
+    try:
+        return None if text is None else date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise UsageError(f"--epoch {text}: give a date, such as 2000-01-01") from error
