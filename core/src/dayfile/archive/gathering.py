@@ -69,10 +69,15 @@ class Part:
         """Return whether the records are in the order of their whole times."""
         return is_in_order(self.rows.array, self.data_type)
 
+    @cached_property
+    def bounds(self) -> tuple[int, int]:
+        """Return when the first and the last record begin."""
+        first, last = self.data_type.find_begins(self.rows.array[[0, -1]]).tolist()
+        return first, last
+
     def precedes(self, other: Part) -> bool:
         """Return whether the first record of another part does not begin before the last one of this."""
-        last = self.data_type.find_begins(self.rows.array[-1:])
-        return bool((other.data_type.find_begins(other.rows.array[:1]) >= last).all())
+        return other.bounds[0] >= self.bounds[1]
 
 
 class Arena:

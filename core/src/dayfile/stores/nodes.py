@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from dayfile.errors import SourceError
 
@@ -73,8 +74,14 @@ def match_keys(template: str, path: str) -> dict[str, str] | None:
     >>> match_keys("/array/{telescope}", "/array/7_overlap")
     {'telescope': '7'}
     """
+    match = compile_template(template).fullmatch(path)
+    return match.groupdict() if match else None
+
+
+@lru_cache(maxsize=256)
+def compile_template(template: str) -> re.Pattern[str]:
+    """Compile the pattern of paths that a node's template gives."""
     # Odd parts of the split are names of keys.
     parts = re.split(r"\{(\w+)\}", template)
     pattern = "".join(f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    match = re.fullmatch(f"{pattern}(?:_overlap)?", path)
-    return match.groupdict() if match else None
+    return re.compile(f"{pattern}(?:_overlap)?")
