@@ -69,7 +69,7 @@ def configure(
     archive: Path, *pairs: str, plugins: str | None = None, config: Path | None = None
 ) -> tuple[Root, Plugins, Settings]:
     """Choose archive, plugins and settings as a command with ``--plugins``, ``--set`` and ``--config`` does."""
-    return configuration.configure(archive, plugins, pairs, config)
+    return configuration.configure(archive, None if plugins is None else [plugins], list(pairs), config)
 
 
 def run_archive(

@@ -78,13 +78,16 @@ def test_installed_plugins_are_listed_with_what_failed_and_why(distribution, com
     assert done.returncode == 3
 
 
-def test_a_plugin_that_cannot_be_imported_stops_no_other(distribution, command, archive, muon, tmp_path):
+@pytest.mark.parametrize(
+    "chosen", [("--plugins", "sand,muon"), ("--plugins", "sand", "--plugins", "muon")], ids=["commas", "options"]
+)
+def test_a_plugin_that_cannot_be_imported_stops_no_other(distribution, command, archive, muon, tmp_path, chosen):
     distribution("muon", LAYOUT_PLUGIN.format("muon"))
     distribution("sand", "import calibration_that_nobody_has")
     sent = tmp_path / "MuonHit.be.bin"
     sent.write_bytes(muon.stream("hits", muon.records("hits", [{"second": muon.start}])))
     report = tmp_path / "report.json"
-    done = command("archive_run", "--plugins", "sand,muon", "--archive", archive.root.path, "--report", report, sent)
+    done = command("archive_run", *chosen, "--archive", archive.root.path, "--report", report, sent)
     assert done.returncode == 3, done.stderr
     assert "plugin sand failed: ModuleNotFoundError" in done.stderr
     assert "Traceback" in done.stderr

@@ -18,7 +18,7 @@ DEFAULT_ARCHIVE = Path("archive")
 
 
 def configure(
-    archive: Path | None, names: str | None, pairs: list[str], config: Path | None
+    archive: Path | None, names: list[str] | None, pairs: list[str], config: Path | None
 ) -> tuple[Root, Plugins, Settings]:
     """Choose archive, plugins and settings of a command: command line over environment over file over defaults.
 
@@ -26,8 +26,8 @@ def configure(
     ----------
     archive : Path or None
         The archive's directory; if None, that of the settings file, or ``archive``.
-    names : str or None
-        Plugins, separated by commas: names, and paths of layout files; all installed if None.
+    names : list of str or None
+        Plugins, also several in a text with commas between: names, and paths of layout files; all installed if None.
     pairs : list of str
         ``KEY=VALUE`` settings.
     config : Path or None
@@ -43,7 +43,7 @@ def configure(
 
 
 def configure_reading(
-    archive: Path | None, names: str | None, pairs: list[str], config: Path | None
+    archive: Path | None, names: list[str] | None, pairs: list[str], config: Path | None
 ) -> tuple[Root, Plugins, Settings]:
     """Choose archive, plugins and settings of a command that only reads: plugins need not be installed.
 
@@ -147,6 +147,9 @@ def choose_plugins(wanted: Iterable[str | Path] | Mapping[str, object] | Plugins
     return chosen
 
 
-def load_named_plugins(names: str | None) -> Plugins:
+def load_named_plugins(names: list[str] | None) -> Plugins:
     """Load the plugins and layout files that a command names; all installed plugins if it names none."""
-    return discovery.load(None if names is None else [name.strip() for name in names.split(",") if name.strip()])
+    if names is None:
+        return discovery.load()
+    listed = [name.strip() for text in names for name in text.split(",")]
+    return discovery.load(list(dict.fromkeys(filter(None, listed))))

@@ -24,7 +24,7 @@ FEWEST_UNKNOWN = 16
 LEAST_UNKNOWN, LEAST_KNOWN = 0.9, 0.6
 """Share of the steps that must go on, if only the sample says which field is the time, and if a header does."""
 CONVINCING = 25
-"""Points below which a guess is none."""
+"""Points below which a guess is not shown."""
 FIRST_RUN = 8
 """Records, three quarters of which are plausible where records begin."""
 ROUNDING = 1000

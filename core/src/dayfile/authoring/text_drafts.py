@@ -196,7 +196,7 @@ def try_layout(layout: str, sample: SampleFile, content: bytes) -> tuple[int, se
     batches = [each for each in items if isinstance(each, Batch)]
     rejected = [each for each in items if isinstance(each, Rejected)]
     if not batches:
-        reason = rejected[0].reason if rejected else "there is none"
+        reason = rejected[0].reason if rejected else "it has no lines"
         raise UsageError(f"the sample is text, but no line could be read: {reason}; see {WHERE}", where=sample.name)
     records = np.concatenate([each.records for each in batches])
     times = data_type.clock.to_datetime64(records[data_type.time])

@@ -31,7 +31,7 @@ layout = typer.Typer(
     cls=CommandGroup,
 )
 WordsOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--plugins",
         metavar="NAMES",
@@ -204,7 +204,7 @@ def layout_from_header(
     typer.echo(text, nl=False)
 
 
-def load_formats(names: str | None) -> tuple[Format, ...]:
+def load_formats(names: list[str] | None) -> tuple[Format, ...]:
     """Return the formats whose words layouts can use: those of the core, and of plugins that are named."""
     from dayfile.configuration import load_named_plugins
     from dayfile.errors import PluginError

@@ -64,11 +64,11 @@ MaybeArchiveOption = Annotated[
     ),
 ]
 PluginsOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--plugins",
         metavar="NAMES",
-        help="Which plugins, with commas between; a layout file, such as ./muon.yaml, is one, too.",
+        help="Which plugins, with commas between, or option by option; a layout file, ./muon.yaml, is one too.",
         show_default="all installed",
         autocompletion=complete_plugins,
     ),

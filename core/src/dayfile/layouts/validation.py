@@ -315,7 +315,7 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
 
 
 def explain_text(value: Any, shown: str, path: Path) -> str:  # noqa: ANN401 - whatever YAML holds
-    """Say what to write where a text is expected, and is none for YAML."""
+    """Say what to write where a text is expected that YAML takes for something else."""
     if "values" in path[:-1] and isinstance(value, int) and not isinstance(value, bool):
         return f"the number comes first, and then its name: {{{value}: {path[-1]}}}"
     message = f"{shown}: input should be a valid string"

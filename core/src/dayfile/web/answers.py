@@ -29,7 +29,7 @@ SMALL = 1000
 """Bytes below which nothing is compressed."""
 NANOSECONDS = 1_000_000_000
 SETTLED = 2 * NANOSECONDS
-"""Last-Modified is told of what is older than this: it has whole seconds, in which more may follow."""
+"""Answers of what is older than this say Last-Modified: it has whole seconds, in which more may follow."""
 
 logger = logging.getLogger(__name__)
 

@@ -60,7 +60,7 @@ class Prepared:
 def prepare() -> Prepared:
     """Read the settings at the first request of this process."""
     archive, config = os.environ.get("DAYFILE_ARCHIVE"), os.environ.get("DAYFILE_CONFIG")
-    root, _, settings = configure(Path(archive) if archive else None, "hisparc", [], Path(config) if config else None)
+    root, _, settings = configure(Path(archive) if archive else None, ["hisparc"], [], Path(config) if config else None)
     own = settings.plugins["hisparc"]
     problems: list[DayfileError] = []
     with collect_errors(problems):
