@@ -32,7 +32,7 @@ def runners() -> Mapping[str, Runner]:
 
 def archive(runner: Runner, names: Sequence[str], files: Sequence[Path], directory: Path, records: int) -> float:
     """Seconds to archive sources into an empty archive; SystemExit if not every record of them was written."""
-    root, plugins, settings = configure(directory, ",".join(names), [], None)
+    root, plugins, settings = configure(directory, list(names), [], None)
     root.create()
     start = time.perf_counter()
     report = runner(root, plugins, settings, files)

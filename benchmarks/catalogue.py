@@ -11,6 +11,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ def make_space_archive(path: Path) -> None:
 
 def make_roof_archive(path: Path) -> None:
     """An archive with the last day of one station."""
-    events = list(simulate_events(LAST_DAY, 1, 501, detectors=2))
-    events = [event for event in events if event["header"]["eventtype_uploadcode"] == "CIC"][:2000]
+    found = simulate_events(LAST_DAY, 1, 501, detectors=2)
+    events = list(islice((event for event in found if event["header"]["eventtype_uploadcode"] == "CIC"), 2000))
     source = path.parent / "upload"
     source.write_bytes(queue_file(501, events))
     archive(run_serial, ["hisparc"], [source], path, len(events))

@@ -73,7 +73,7 @@ def write_with_gcc(folder: Path, struct: str, values: dict[str, int]) -> bytes:
         f"int main(void) {{ struct {struct} it; memset(&it, 0, sizeof it);\n{sets}\n"
         "fwrite(&it, sizeof it, 1, stdout); }\n"
     )
-    subprocess.run([GCC, "-w", source, "-o", program], check=True)
+    subprocess.run([GCC, "-w", "-fsigned-char", source, "-o", program], check=True)
     return subprocess.run([program], check=True, capture_output=True).stdout
 
 

@@ -117,7 +117,7 @@ def test_a_small_sample_has_its_head_and_the_shorter_length(make_new):
     assert "size: 20  #" in layout
 
 
-def test_steps_of_irregular_records_are_told_by_their_median(make_new):
+def test_steps_of_irregular_records_are_described_by_their_median(make_new):
     steps = np.random.default_rng(3).exponential(4, 3000)
     content = make_records((1714564807e3 + 1e3 * np.cumsum(steps)).astype("<u8"), 32).tobytes()
     done, _ = make_new(content)

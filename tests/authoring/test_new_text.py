@@ -43,8 +43,8 @@ TEXTS = {
 
 @pytest.fixture
 def make_new(tmp_path, command_here):
-    def make(content: str, *words: object):
-        (tmp_path / "station_1.txt").write_text(content)
+    def make(content: str | bytes, *words: object):
+        (tmp_path / "station_1.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
         done = command_here(
             "dayfile",
             "new",
@@ -62,11 +62,12 @@ def make_new(tmp_path, command_here):
     return make
 
 
-def decode(layout: str, content: str) -> tuple[np.ndarray, np.ndarray]:
+def decode(layout: str, content: str | bytes) -> tuple[np.ndarray, np.ndarray]:
     """Decode a sample by a layout: times and records."""
     instrument = dayfile.Instrument(layout, "station.yaml")
     assert instrument.find_mistakes() == ()
-    (batch,) = instrument.decode(dayfile.Source(Path("station_1.txt"), "station_1.txt", content.encode()))
+    sent = content if isinstance(content, bytes) else content.encode()
+    (batch,) = instrument.decode(dayfile.Source(Path("station_1.txt"), "station_1.txt", sent))
     data_type = instrument.layout.types[0]
     return data_type.clock.to_datetime64(batch.records[data_type.time]), batch.records
 
@@ -105,6 +106,37 @@ def test_the_column_with_the_time_can_be_named(make_new):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        join(",", "%Y-%m-%d %H:%M:%S", "Date Time,n,heat"),
+        join(",", "%Y-%m-%d,%H:%M:%S", "date,clock time,n,heat"),
+        "# made by hand\n" + join(";", ISO, "Time (UTC);n;heat"),
+        b"\xef\xbb\xbf" + join(",", ISO, "time,n,heat").encode(),
+        join(",", ISO, "time,n,Temp (\xb0C)").encode("latin-1"),
+        join(",", ISO, "T,t,n").encode(),
+    ],
+    ids=["a blank", "a blank in one of two", "brackets and a comment", "byte order mark", "latin-1", "case alone"],
+)
+def test_headers_as_people_write_them_lead_to_the_true_times(make_new, text):
+    done, layout = make_new(text)
+    assert done.code == 0, done.err
+    times, records = decode(layout, text)
+    assert times.tolist() == [round(t.timestamp() * 1e9) for t in TIMES]
+    values = [records[name].tolist() for name in records.dtype.names]
+    assert COUNTS in values
+    assert HEAT in values
+
+
+def test_names_of_columns_that_differ_by_case_alone_are_kept_apart(make_new):
+    text = "T,t,n\n" + "".join(f"{x},{int(t.timestamp())},{n}\n" for t, n, x in zip(TIMES, COUNTS, HEAT, strict=True))
+    done, layout = make_new(text)
+    assert done.code == 0, done.err
+    times, records = decode(layout, text)
+    assert times.tolist() == [int(t.timestamp()) * 10**9 for t in TIMES]
+    assert HEAT in [records[name].tolist() for name in records.dtype.names]
+
+
+@pytest.mark.parametrize(
     ("text", "words", "part"),
     [
         ("20240501120007A 12\n20240501120017B\n20240501120027C113\n" * 9, (), "docs/formats.md"),
@@ -113,6 +145,9 @@ def test_the_column_with_the_time_can_be_named(make_new):
         (TEXTS["header"], ("--record-bytes", 20), "is text"),
         (TEXTS["header"], ("--python",), "is text"),
         ("", (), "empty"),
+        ("x" * 200_000 + "\n1 2\n", (), "neither objects of JSON nor columns"),
+        ('{"env": {"time": "2024-05-01T12:00:00Z"}}\n' * 5, (), "station_1.txt"),
+        (TEXTS["header"], ("--epoch", "0001-01-01"), "from 1700 on"),
     ],
 )
 def test_a_text_that_is_not_understood_is_refused_with_what_helps(make_new, text, words, part):

@@ -174,7 +174,7 @@ def list_heads(place: int, size: int, length: int, said: Corrections) -> set[int
     If no whole records are left, the sample was cut, and the head is a multiple of 4 bytes.
     """
     if said.head_bytes is not None:
-        return {said.head_bytes}
+        return {said.head_bytes} if said.head_bytes + length <= size else set()
     if said.time_byte is not None:
         head = place - said.time_byte
         return {head if head >= 0 else head + length}

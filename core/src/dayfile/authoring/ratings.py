@@ -119,7 +119,7 @@ class Guess:
     @property
     def identity(self) -> tuple[object, ...]:
         """What two guesses of the same times have in common."""
-        return self.series.length, self.series.start, self.clock, self.series.order, self.head
+        return self.series.length, self.series.start, self.clock, self.series.order, self.head, self.week
 
 
 @dataclass(frozen=True)

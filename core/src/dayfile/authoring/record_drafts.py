@@ -114,7 +114,9 @@ def describe_sample(sample: SampleFile, said: Corrections) -> Described:
     """Describe the records of a sample, of which only the time is known; UsageError if nothing is convincing."""
     found = guess_unknown(sample, said)
     if not found:
-        lengths = f"of {said.record_bytes} bytes" if said.record_bytes else f"of 4 to {LONGEST_RECORD:,} bytes"
+        lengths = (
+            f"of {plural(said.record_bytes, 'byte')}" if said.record_bytes else f"of 4 to {LONGEST_RECORD:,} bytes"
+        )
         clocks = (
             "s, ms, us or ns since 1970, 2000 or 1980-01-06 (GPS), days since 1858-11-17, or the week and ms of GPS"
         )

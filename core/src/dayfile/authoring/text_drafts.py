@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from dayfile.model.batch import Batch, Rejected, Source
 
 __all__ = ["draft_text"]
 
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""What can be named in a text."""
 NOTHING = (-999, -9999, -99999, -999.9, -999.99)
 """Numbers that often mean that nothing was measured."""
 WHERE = "docs/formats.md, 'Lines of text'"
@@ -60,7 +62,14 @@ def draft_text(name: str, pattern: str, sample: SampleFile, wanted: str | None) 
             f"write the layout by hand: {WHERE}",
             where=sample.name,
         )
-    layout = write_lines_layout(name, pattern, table, times[0])
+    dotted = [each for each in times[0].columns if table.form == "json" and not NAME.fullmatch(each)]
+    if dotted and times[0].clock is None:
+        raise UsageError(
+            f"the time is the text {dotted[0]}, a name that a layout cannot put into 'time: {{text: …}}'; write the "
+            f"layout by hand, with a function of its own for the time: {WHERE}",
+            where=sample.name,
+        )
+    layout = write_lines_layout(name, pattern, sample.content[: table.head], table, times[0])
     content = cut_text(sample.content)
     count, rejected, evidence = try_layout(layout, sample, content)
     content = drop_lines(content, rejected)
@@ -75,12 +84,20 @@ def draft_text(name: str, pattern: str, sample: SampleFile, wanted: str | None) 
     )
 
 
-def write_lines_layout(name: str, pattern: str, table: TextTable, time: TextTime) -> str:
-    """Write the layout of lines."""
+def write_lines_layout(name: str, pattern: str, head: bytes, table: TextTable, time: TextTime) -> str:
+    """Write the layout of lines, behind a head with their names if they have any."""
+    fields = name_fields(table, time)
     words: dict[str, Any] = {"form": "json"} if table.form == "json" else {}
+    in_text = [] if time.clock else list(time.columns)
+    renamed = table.named and (table.marked or not all(map(NAME.fullmatch, in_text)))
+    if renamed:  # columns have the names of fields: those of the first line cannot be used as they are
+        words = {"columns": list(fields.values()), "skip": len(head.splitlines())}
+    elif table.form == "columns":
+        words = {"columns": "header" if table.named else list(table.columns)}
     if table.form == "columns":
-        words = {"columns": "header" if table.named else list(table.columns), "separator": table.separator}
+        words |= {"separator": table.separator}
         words |= {"decimal": ","} if has_comma(table) else {}
+    words |= {"encoding": table.encoding} if table.encoding != "utf-8" else {}
     lines = [
         f"instrument: {name}",
         "title: records",
@@ -93,9 +110,9 @@ def write_lines_layout(name: str, pattern: str, table: TextTable, time: TextTime
         "    code: records",
         "    title: records",
         "    store: append",
-        f"    time: {write_text_time(time)}",
+        f"    time: {write_text_time(time, fields, renamed=renamed)}",
         "    fields:",
-        *write_columns(table, time),
+        *write_columns(table, time, fields, renamed=renamed),
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,19 +126,31 @@ def write_text_clock(time: TextTime) -> str:
     return f"{{{words}}}  # a guess: from the times of the sample"
 
 
-def write_text_time(time: TextTime) -> str:
+def write_text_time(time: TextTime, fields: Mapping[str, str], *, renamed: bool) -> str:
     """Write the time of lines."""
     if time.clock:
-        return f"{name_field(time.columns[0])}  # a guess: from the sample"
-    text = " ".join(f"{{{each}}}" for each in time.columns)
+        return f"{fields[time.columns[0]]}  # a guess: from the sample"
+    text = " ".join(f"{{{fields[each] if renamed else each}}}" for each in time.columns)
     words = {"text": text} | ({"form": time.form} if time.form else {})
     zone = "" if time.zoned else ", in UTC"
     return f"{write_flow(words)}  # a guess: from the sample{zone}"
 
 
-def write_columns(table: TextTable, time: TextTime) -> Iterator[str]:
-    """Write the fields of columns; those that make the time as a text have none."""
+def name_fields(table: TextTable, time: TextTime) -> dict[str, str]:
+    """Name the fields of columns, by the names of these."""
     taken = set() if time.clock else {"time"}
+    names: dict[str, str] = {}
+    for column in table.columns:
+        field = name_field(column)
+        while field in taken:
+            field += "_"
+        taken.add(field)
+        names[column] = field
+    return names
+
+
+def write_columns(table: TextTable, time: TextTime, fields: Mapping[str, str], *, renamed: bool) -> Iterator[str]:
+    """Write the fields of columns; those that make the time as a text have none."""
     for column, values in table.columns.items():
         if column in time.columns and not time.clock:
             continue
@@ -129,11 +158,8 @@ def write_columns(table: TextTable, time: TextTime) -> Iterator[str]:
         if described is None:
             yield f"      # {column}: lists have no field here; see {WHERE}"
             continue
-        field = name_field(column)
-        while field in taken:
-            field += "_"
-        taken.add(field)
-        words = {"name": field, **described, **({"from": column} if field != column else {})}
+        field = fields[column]
+        words = {"name": field, **described, **({"from": column} if field != column and not renamed else {})}
         guess = "  # a guess: nothing was measured there" if "missing" in words else ""
         yield f"      - {write_flow(words)}{guess}"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = ["LEAST_ALIKE", "NUMBER_TEXT", "TextTable", "hold_mostly", "looks_like_text", "read_text_table"]
@@ -19,6 +20,8 @@ PART_SEPARATORS = (",", ";", "\t", "|")
 NUMBER_TEXT = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 MOST_ODD = 0.01
 """Share of the bytes of a text that are no characters of one."""
+FIRST_OF_LATIN_1 = 0xA0
+"""The first character of Latin-1 behind those of ASCII and controls."""
 LEAST_ALIKE = 0.95
 """Share of the lines that have as many parts as most."""
 
@@ -39,6 +42,10 @@ class TextTable:
         Whether the first line has the names.
     head : int
         Bytes in front of the first line with values.
+    encoding : {"utf-8", "latin-1"}
+        Of the text.
+    marked : bool
+        Whether it begins with a byte order mark.
     """
 
     form: str
@@ -46,6 +53,8 @@ class TextTable:
     columns: dict[str, list[Any]]
     named: bool = False
     head: int = 0
+    encoding: str = "utf-8"
+    marked: bool = False
 
 
 def looks_like_text(content: bytes) -> bool:
@@ -57,8 +66,30 @@ def looks_like_text(content: bytes) -> bool:
 
 def read_text_table(content: bytes) -> TextTable | None:
     """Read the columns of a text; None if its lines are neither JSON nor parts with a separator."""
-    part = content[:BYTES_LOOKED_AT]
-    text = (part if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1]).decode(errors="replace")
+    marked = content.startswith(BOM_UTF8)
+    part = content.removeprefix(BOM_UTF8)[:BYTES_LOOKED_AT]
+    encoding = find_encoding(part)
+    whole = part if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1]
+    table = read_lines(whole.decode(encoding, errors="replace"))
+    if table is None:
+        return None
+    head = len(whole.decode(encoding, errors="replace")[: table.head].encode(encoding, errors="replace"))
+    return replace(table, head=head + marked * len(BOM_UTF8), encoding=encoding, marked=marked)
+
+
+def find_encoding(content: bytes) -> str:
+    """Find the encoding of a text: Latin-1 if it is not UTF-8, and all that is not is a character there."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        cut = error.reason == "unexpected end of data" and error.end == len(content)
+        odd = min(byte for byte in content if byte >= 128)
+        return "utf-8" if cut or odd < FIRST_OF_LATIN_1 else "latin-1"
+    return "utf-8"
+
+
+def read_lines(text: str) -> TextTable | None:
+    """Read the columns of lines, the head in characters; None if they are neither JSON nor parts with a separator."""
     lines = text.splitlines()
     comments = [line for line in lines if line.startswith("#")]
     rows = [line for line in lines if line.strip() and not line.startswith("#")]
@@ -69,7 +100,10 @@ def read_text_table(content: bytes) -> TextTable | None:
     best = (1, "", [[""]])
     for separator in (*PART_SEPARATORS, "blanks"):
         blanks = separator == "blanks"
-        parts = [line.split() for line in rows] if blanks else list(csv.reader(rows, delimiter=separator))
+        try:
+            parts = [line.split() for line in rows] if blanks else list(csv.reader(rows, delimiter=separator))
+        except csv.Error:  # a line that is too long for a table
+            continue
         width, alike = Counter(map(len, parts)).most_common(1)[0]
         if width > best[0] and alike >= LEAST_ALIKE * len(parts) and not (blanks and best[1]):
             best = (width, separator, [each for each in parts if len(each) == width])
@@ -106,9 +140,8 @@ def name_text_columns(text: str, separator: str, parts: list[list[str]], comment
     numbers = any(NUMBER_TEXT.fullmatch(each.strip()) for row in parts[1:20] for each in row)
     if numbers and not any(re.match(r"[-+.]?\d", each) for each in first) and len({*first, ""}) > len(first):
         begin = next(line for line in text.splitlines(keepends=True) if line.strip() and not line.startswith("#"))
-        head = len(text[: text.index(begin)].encode()) + len(begin.encode())
-        rows = parts[1:]
-        return TextTable("columns", separator, make_columns(first, rows), named=True, head=head)
+        head = text.index(begin) + len(begin)
+        return TextTable("columns", separator, make_columns(first, parts[1:]), named=True, head=head)
     said = comments[-1].lstrip("# ") if comments else ""
     names = said.split() if separator == "blanks" else [each.strip() for each in said.split(separator)]
     if len(names) != len(first) or len({*names, "", "..."}) != len(names) + 2:

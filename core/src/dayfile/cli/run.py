@@ -68,7 +68,7 @@ PluginsOption = Annotated[
     typer.Option(
         "--plugins",
         metavar="NAMES",
-        help="Which plugins, with commas between, or option by option; a layout file, ./muon.yaml, is one too.",
+        help="Plugins, with commas between; may be given again. A layout file, such as ./muon.yaml, is one too.",
         show_default="all installed",
         autocompletion=complete_plugins,
     ),

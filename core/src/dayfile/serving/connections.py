@@ -197,6 +197,8 @@ class Connection(HttpToolsProtocol):
 
     def cut(self) -> None:
         """Reset it, so that no client takes the end of what it has for the end of the answer."""
+        if self.transport.is_closing():
+            return
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.abandon()
 
@@ -280,6 +282,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def _watch_unread(self) -> None:
+        """Look later whether the client takes anything."""
         left = self._count_unread()
         self.unread_timer = self.loop.call_later(self.limits.body_seconds, self._check_unread, left)
 
@@ -291,6 +294,7 @@ class Connection(HttpToolsProtocol):
         return self.transport.get_write_buffer_size() + held[0]
 
     def _check_unread(self, before: int) -> None:
+        """Close it if its client took nothing meanwhile."""
         if self._count_unread() < before:
             self._watch_unread()  # it reads, though slowly
             return

@@ -50,10 +50,10 @@ def find_uniform_starts(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]
     if size < 8 or not len(content):
         return np.arange(len(content))
     words = content.view(np.dtype({"names": ["word"], "formats": [np.uint64], "itemsize": size}))["word"][:, 0]
-    full = np.uint64(2**64 - 1)
-    if words.min() > 0 and words.max() < full:  # in most days all slots are full: this needs no memory
+    ones = np.uint64(2**64 - 1)
+    if words.min() > 0 and words.max() < ones:  # in most days all slots are full: this needs no memory
         return np.arange(0)
-    return np.flatnonzero((words == 0) | (words == full))
+    return np.flatnonzero((words == 0) | (words == ones))
 
 
 def find_slots(records: npt.NDArray[Any], data_type: DataType, start: float) -> npt.NDArray[np.int64]:

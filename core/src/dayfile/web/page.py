@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from urllib.parse import quote
 
 from dayfile.settings import CoreSettings
 from dayfile.web.samples import Example
@@ -68,7 +69,7 @@ def write_example(url: str, example: Example) -> str:
     """Write how some records are read, and drawn, in Python, and how by curl."""
     where = f"{url}/info?dataset={example.dataset}"
     query = f"dataset={example.dataset}&start={example.start}&stop={example.stop}"
-    chosen = f"&parameters={example.parameter}" if example.parameter else ""
+    chosen = f"&parameters={quote(example.parameter, safe='')}" if example.parameter else ""
     python = (
         "import matplotlib.pyplot as plt\nfrom hapiclient import hapi, hapitime2datetime\n\n"
         f"server = {url!r}\nstart, stop = {example.start!r}, {example.stop!r}\n"

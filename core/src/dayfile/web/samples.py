@@ -77,7 +77,7 @@ def choose_example(archive: Archive) -> Example | None:
     listed = [dataset for dataset in list_datasets(archive) if dataset.is_listed]
     for dataset in sorted(listed, key=lambda each: not guess_fields(each.data_type)):
         if sample := choose_sample(archive, dataset, choose_digits(dataset.data_type)):
-            names = choose_names(field.name for field in dataset.data_type.fields)
+            names = choose_names([*dataset.free_keys, *(field.name for field in dataset.data_type.fields)])
             parameter = next((names[name] for name in guess_fields(dataset.data_type)), "")
             return Example(dataset.id, parameter, *sample)
     return None
