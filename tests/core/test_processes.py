@@ -411,7 +411,7 @@ def command(monkeypatch, muon, tmp_path, installed):
     def run(*more, **options):
         archive = tmp_path / str(len(workers))
         with pytest.raises(typer.Exit) as ended:
-            archive_run_command(sources=[source, *more], plugins="muon", archive=archive, quiet=True, **options)
+            archive_run_command(sources=[source, *more], plugins=["muon"], archive=archive, quiet=True, **options)
         assert ended.value.exit_code == 0
         assert len(open_archive(archive).read("muon.hits")) == 1
         return workers[-1]

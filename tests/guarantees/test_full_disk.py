@@ -141,7 +141,7 @@ def test_another_failure_of_the_disk_ends_it_with_the_setting_too(watch):
 def test_a_warning_comes_before_the_disk_is_full_and_a_line_when_there_is_room_again(filled):
     """All that arrives is archived meanwhile."""
     watcher, ballast = filled(free=280_000, content=stream(0))
-    assert "kB free; disk.least_free is 300 kB" in read_until(watcher, "the disk is nearly full")
+    assert "B free; disk.least_free is 300 kB" in read_until(watcher, "the disk is nearly full")
     until(lambda: watcher.records() == 1)
     ballast.unlink()
     assert read_until(watcher, "there is room again")

@@ -23,7 +23,7 @@ from dayfile.model.batch import Batch, Rejected, Source
 
 __all__ = ["draft_text"]
 
-NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """What can be named in a text."""
 NOTHING = (-999, -9999, -99999, -999.9, -999.99)
 """Numbers that often mean that nothing was measured."""
@@ -62,7 +62,7 @@ def draft_text(name: str, pattern: str, sample: SampleFile, wanted: str | None) 
             f"write the layout by hand: {WHERE}",
             where=sample.name,
         )
-    dotted = [each for each in times[0].columns if table.form == "json" and not NAME.fullmatch(each)]
+    dotted = [each for each in times[0].columns if table.form == "json" and not PLAIN_NAME.fullmatch(each)]
     if dotted and times[0].clock is None:
         raise UsageError(
             f"the time is the text {dotted[0]}, a name that a layout cannot put into 'time: {{text: …}}'; write the "
@@ -89,7 +89,7 @@ def write_lines_layout(name: str, pattern: str, head: bytes, table: TextTable, t
     fields = name_fields(table, time)
     words: dict[str, Any] = {"form": "json"} if table.form == "json" else {}
     in_text = [] if time.clock else list(time.columns)
-    renamed = table.named and (table.marked or not all(map(NAME.fullmatch, in_text)))
+    renamed = table.named and (table.marked or not all(map(PLAIN_NAME.fullmatch, in_text)))
     if renamed:  # columns have the names of fields: those of the first line cannot be used as they are
         words = {"columns": list(fields.values()), "skip": len(head.splitlines())}
     elif table.form == "columns":

@@ -70,7 +70,7 @@ def read_text_table(content: bytes) -> TextTable | None:
     part = content.removeprefix(BOM_UTF8)[:BYTES_LOOKED_AT]
     encoding = find_encoding(part)
     whole = part if len(content) <= BYTES_LOOKED_AT else part[: part.rfind(b"\n") + 1]
-    table = read_lines(whole.decode(encoding, errors="replace"))
+    table = read_columns(whole.decode(encoding, errors="replace"))
     if table is None:
         return None
     head = len(whole.decode(encoding, errors="replace")[: table.head].encode(encoding, errors="replace"))
@@ -88,7 +88,7 @@ def find_encoding(content: bytes) -> str:
     return "utf-8"
 
 
-def read_lines(text: str) -> TextTable | None:
+def read_columns(text: str) -> TextTable | None:
     """Read the columns of lines, the head in characters; None if they are neither JSON nor parts with a separator."""
     lines = text.splitlines()
     comments = [line for line in lines if line.startswith("#")]

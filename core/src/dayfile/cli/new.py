@@ -11,7 +11,7 @@ from dayfile.cli.layout import StructOrder
 from dayfile.cli.output import say
 from dayfile.messages import plural
 
-FIRST_YEAR = 1700
+EARLIEST_EPOCH_YEAR = 1700
 """Nanoseconds since an epoch before it overflow in 64 bits."""
 
 __all__ = ["new"]
@@ -94,6 +94,6 @@ def read_epoch(text: str | None) -> str | None:
         epoch = None if text is None else date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"--epoch {text}: give a date, such as 2000-01-01") from error
-    if epoch is not None and epoch.year < FIRST_YEAR:
-        raise UsageError(f"--epoch {text}: clocks count from {FIRST_YEAR} on, at the earliest")
+    if epoch is not None and epoch.year < EARLIEST_EPOCH_YEAR:
+        raise UsageError(f"--epoch {text}: clocks count from {EARLIEST_EPOCH_YEAR} on, at the earliest")
     return None if epoch is None else epoch.isoformat()

@@ -37,7 +37,7 @@ RIGHT = {
     "bool_": "must be true or false",
 }
 """What a value must be, by the beginning of pydantic's name for the error."""
-NUMERIC = ("int_", "float_")
+NUMBER_ERRORS = ("int_", "float_")
 """Beginnings of the names of errors where a number is expected."""
 QUOTIENT = re.compile(r"\s*([-+]?\d+\.?\d*)\s*/\s*(\d+\.?\d*)\s*")
 FRACTION_OF_A_SECOND = re.compile(r"1/\d+ ?s?")
@@ -308,7 +308,7 @@ def explain_error(detail: Any, path: Path, model: type[Words]) -> str:  # noqa: 
         return f"{shown} is not a whole hour; write one such as 12:00"
     if path[-1:] == ("default",):
         return f"{shown} must be a number, or true or false"
-    numeric = kind.startswith(NUMERIC) or "physical" in path  # where a field's name is possible, too
+    numeric = kind.startswith(NUMBER_ERRORS) or "physical" in path  # where a field's name is possible, too
     quotient = QUOTIENT.fullmatch(value) if numeric and isinstance(value, str) else None
     if quotient and float(quotient[2]):
         return f"{shown} is not a number for YAML; write {float(quotient[1]) / float(quotient[2])!r}"
