@@ -77,7 +77,8 @@ def write_with_gcc(folder: Path, struct: str, values: dict[str, int]) -> bytes:
     return subprocess.run([program], check=True, capture_output=True).stdout
 
 
-def check_struct(folder: Path, command_here, members: str, way: str, seed: int) -> None:
+def check_struct(folder: Path, command_here, members: str, way: str, seed: int) -> bool:
+    """Compare a struct with gcc's; False if it is refused, as packed bits that share more than 8 bytes are."""
     before, attribute, after = WAYS[way]
     header = folder / "a.h"
     header.write_text(
@@ -89,7 +90,7 @@ def check_struct(folder: Path, command_here, members: str, way: str, seed: int) 
     content = write_with_gcc(folder, "it", {"t": 700_000_000, **values})
     done = command_here("dayfile", "layout", "from-header", header, "--struct", "it", archive=None)
     if done.code and "more than 8 bytes" in done.err:
-        return
+        return False
     assert done.code == 0, done.err
     assert f"  size: {len(content)}\n" in done.out, header.read_text()
     instrument = Instrument(done.out, "a.yaml")
@@ -98,14 +99,17 @@ def check_struct(folder: Path, command_here, members: str, way: str, seed: int) 
     record = batch.records[0]
     found = {name: np.asarray(record[name]).item() for name in ("t", *values)}
     assert found == {"t": 700_000_000, **values}, f"{header.read_text()}\n{done.out}"
+    return True
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_a_struct_with_bit_fields_is_read_as_gcc_writes_it(tmp_path, command_here, struct, way):
-    check_struct(tmp_path, command_here, STRUCTS[struct], way, 1)
+    too_wide = struct == "signed bits" and way != "natural"  # 80 bits, one behind the other
+    assert check_struct(tmp_path, command_here, STRUCTS[struct], way, 1) != too_wide
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_structs_of_members_and_bit_fields_at_random_are_read_as_gcc_writes_them(tmp_path, command_here, seed):
-    check_struct(tmp_path, command_here, " ".join(make_members(seed)), list(WAYS)[seed % len(WAYS)], seed)
+    way = list(WAYS)[seed % len(WAYS)]
+    assert check_struct(tmp_path, command_here, " ".join(make_members(seed)), way, seed) or way != "natural"
