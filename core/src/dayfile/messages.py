@@ -115,7 +115,7 @@ def begin_small(text: str) -> str:
 
 
 def suggest_extra(extra: str) -> str:
-    """Name the command that installs an extra beside dayfile as it is installed: pip needs no release of it.
+    """Say by which command pip installs an extra.
 
     Examples
     --------

@@ -48,7 +48,7 @@ def count_bytes(source: Source, layout: Layout, rejected: Mapping[str, Collectio
     counts = Counter({"head": len(head)})
     for block, reading in split_source(source, len(head), plan, order or plan.byte_order, known):
         frames = block.frames
-        bad = np.isin(decoding.number(block), refused)
+        bad = np.isin(decoding.number_next(block), refused)
         _, others, _ = decoding.read(frames, reading)
         counts["records"] += int(frames.lengths[~others & ~bad].sum())
         counts["ignored"] += int(frames.lengths[others & ~bad].sum())

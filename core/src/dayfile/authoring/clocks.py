@@ -10,7 +10,7 @@ import numpy as np
 
 from dayfile.model.clock import Clock
 
-__all__ = ["GPS_EPOCH", "GPS_WEEK", "TIME_SIZES", "CountedClock", "list_counted_clocks"]
+__all__ = ["GPS_EPOCH", "GPS_WEEK", "JULIAN_EPOCH", "TIME_SIZES", "CountedClock", "list_counted_clocks"]
 
 TIME_SIZES = {"uint32": 4, "uint64": 8, "int32": 4, "int64": 8, "float64": 8}
 """Types that times have, and their bytes."""
@@ -19,7 +19,8 @@ EPOCHS = {"1970-01-01": "utc", "2000-01-01": "utc", GPS_EPOCH: "gps"}
 """From when on clocks count, and their time scales."""
 CLOCK_UNITS = {4: ("s",), 8: ("s", "ms", "us", "ns")}
 FLOAT_UNITS = ("s", "ms")
-JULIAN_CLOCK = ("1858-11-17", "utc", "d")
+JULIAN_EPOCH = "1858-11-17"
+JULIAN_CLOCK = (JULIAN_EPOCH, "utc", "d")
 """Modified Julian dates."""
 EARLIEST = np.datetime64("1995-01-01T00:00:00")
 """Instruments whose samples somebody has measured after this."""

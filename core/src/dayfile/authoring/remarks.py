@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dayfile.authoring.clocks import GPS_EPOCH, JULIAN_EPOCH
+
 __all__ = ["Epoch", "Meaning", "find_counted", "find_epoch", "read_meaning"]
 
 COMMON = """\
@@ -124,11 +126,11 @@ def find_epoch(comments: list[str]) -> Epoch:
             whole = date if "-" in date else f"{date}-01-01" if date.isdigit() else "1970-01-01"
             return Epoch(whole, "gps" if re.search(r"\bgps\b", comment, re.IGNORECASE) else "utc", said=True)
         if JULIAN_WORDS.search(comment):
-            return Epoch("1858-11-17", said=True)
+            return Epoch(JULIAN_EPOCH, said=True)
         if re.search(r"\bunix\b", comment, re.IGNORECASE):
             return Epoch(said=True)
         if re.search(r"\bgps\b", comment, re.IGNORECASE):
-            return Epoch("1980-01-06", "gps", said=True)
+            return Epoch(GPS_EPOCH, "gps", said=True)
     return Epoch()
 
 

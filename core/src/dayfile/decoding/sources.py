@@ -132,7 +132,7 @@ class SourceDecoding:
     def decode(self, piece: FramedBlock, reading: FrameReading) -> Iterator[Batch | Rejected | Remark]:
         """Decode the frames of a piece of the source."""
         frames, offset = piece.frames, piece.offset
-        numbers = self.number(piece)
+        numbers = self.number_next(piece)
         yield from self._reject_stretches(piece)
         if not self.plan.ignores_between:
             yield from self._remark(piece.between)
@@ -199,8 +199,8 @@ class SourceDecoding:
             found.columns.update(call_for_columns(kind.call, names.new_child(found.columns), len(own)))
         return TypeRows(kind, form, places, own, found, names.new_child(found.columns), wrong)
 
-    def number(self, piece: FramedBlock) -> npt.NDArray[np.int64]:
-        """Number the frames of a piece over the whole source, rejected ones too."""
+    def number_next(self, piece: FramedBlock) -> npt.NDArray[np.int64]:
+        """Number the frames of the next piece of the source, behind those that are numbered; rejected ones count."""
         numbers = np.arange(self.count, self.count + len(piece.frames))
         bad = np.array(sorted(stretch.start - piece.offset for stretch in piece.rejected), np.int64)
         if len(bad):
