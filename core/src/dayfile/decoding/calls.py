@@ -64,7 +64,7 @@ class CalledFramer:
     call : callable
         Called with a block of bytes, the values of the file, and whether it is the last block; returns where frames
         begin and how long they are, and how many bytes of the block are done with. What it leaves out between frames
-        is given of as a remark.
+        is named in a remark.
     """
 
     call: Called

@@ -36,9 +36,9 @@ class LineRecords:
     wrong : Wrong
         Which lines are no records, whatever their type.
     carried : dict of str to Texts
-        Values that earlier lines given, by name.
+        Values of earlier lines, by name.
     asked : tuple of str
-        Names of values by which types are given apart.
+        Names of values by which types are distinguished.
     forms : tuple of CarriedLine
         How lines are written that carry values.
     preamble : sequence of bytes
@@ -69,11 +69,11 @@ class LineRecords:
 
     @cached_property
     def texts(self) -> Columns:
-        """Return the values that earlier lines given, as text."""
+        """Return the values of earlier lines, as text."""
         return {name: texts.as_array() for name, texts in self.carried.items()}
 
     def read_heads(self, frames: Frames, known: Mapping[str, Any]) -> Columns:  # noqa: ARG002 - of the protocol
-        """Read the values by which types are given apart, and those of earlier lines, as text."""
+        """Read the values by which types are distinguished, and those of earlier lines, as text."""
         return {name: self.parts.texts(name).as_array() for name in self.asked} | self.texts
 
     def read_bodies(

@@ -202,7 +202,7 @@ class Plan:
     head_kind : RecordKind, optional
         The type whose records the heads of files are.
     counts_packets : bool
-        Whether frames are packets with a sequence count, whose gaps are given of.
+        Whether frames are packets with a sequence count, whose gaps are named in remarks.
     """
 
     instrument: str

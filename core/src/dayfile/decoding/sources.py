@@ -104,7 +104,7 @@ class SourceDecoding:
     known : mapping of str to object
         Values of the file: of its head, and of its name.
     part : callable
-        Returns a number of bytes from an offset of the source on.
+        Returns bytes of the source, from an offset on.
     head : bytes
         What is in front of the first frame; put in front of rejected frames, so that they are a source again.
     """
