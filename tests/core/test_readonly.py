@@ -89,7 +89,7 @@ def test_any_rows_and_fields_are_read_as_they_are(tmp_path_factory, data, count)
     stop = data.draw(st.integers(start, count))
     names = data.draw(st.lists(st.sampled_from(ROWS.names), unique=True, min_size=1))
     with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
-        assert table.extents is not None
+        assert table.placed is not None
         assert table.read(start, stop).tobytes() == make_rows(count)[start:stop].tobytes()
         found = table.read_fields(start, stop, names)
     assert found.dtype.names == tuple(names)
@@ -102,7 +102,7 @@ def test_rows_that_are_not_in_the_file_as_they_are_in_memory_are_read_by_the_lib
     path = make_file(tmp_path / "file.h5", **more)
     with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
         assert begins_with_superblock(file.fileno()) == ("filters" in more)
-        assert table.extents is None
+        assert table.placed is None
         assert table.read(0, 100).tobytes() == make_rows(100).tobytes()
         assert (table.read_fields(3, 40, ["second"])["second"] == np.arange(3, 40)).all()
 
@@ -111,7 +111,7 @@ def test_a_table_of_very_many_chunks_is_read_as_it_is(tmp_path):
     rows = make_rows(16 * 20_000)
     path = make_file(tmp_path / "file.h5", rows)
     with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
-        assert len(table.extents) < 20_000  # those that follow each other are read at once
+        assert len(table.placed.extents) < 20_000  # those that follow each other are read at once
         assert table.read(0, len(rows)).tobytes() == rows.tobytes()
         assert (table.read_fields(5, len(rows), ["second"])["second"] == rows["second"][5:]).all()
 
@@ -121,7 +121,7 @@ def test_where_the_library_cannot_list_chunks_it_reads_them(tmp_path, monkeypatc
     path = make_file(tmp_path / "file.h5")
     monkeypatch.setattr(chunks, "has_function", lambda _: False)
     with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
-        assert table.extents is None
+        assert table.placed is None
         assert table.read(0, 100).tobytes() == make_rows(100).tobytes()
 
 
@@ -236,8 +236,8 @@ def test_what_is_not_hdf5_is_refused_as_pytables_refuses_it(tmp_path, content):
 def test_chunks_beyond_the_end_of_the_file_are_refused(tmp_path):
     path = make_file(tmp_path / "file.h5")
     with open_read_only(path) as file, closing(open_table(file, "/of/rows")) as table:
-        assert table.extents
-        os.truncate(path, min(extent.offset for extent in table.extents) + 5)
+        assert table.placed
+        os.truncate(path, min(extent.offset for extent in table.placed.extents) + 5)
         with pytest.raises(tables.HDF5ExtError, match="the file ends before"):
             table.read(0, 100)
 

@@ -61,7 +61,7 @@ def read_files(
     with reading_alone():
         for row, all_in_time in files:
             path = finder.directory / row.path
-            for declared, table in finder.open_tables(row, question.wants_path):
+            for declared, table in finder.open_rows(row, question.wants_path):
                 if declared is not earlier:  # as it is in most files
                     earlier, data_type = declared, take_meanings(declared, newest)
                 keys = parse_keys(data_type, table.path) or {}

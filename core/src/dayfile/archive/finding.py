@@ -12,6 +12,7 @@ import numpy as np
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.opening import open_to_read
+from dayfile.archive.outlines import Outlines
 from dayfile.archive.question import KeyValue, Question, parse_keys
 from dayfile.errors import StorageError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
@@ -21,6 +22,8 @@ from dayfile.model.forms import take_meanings
 from dayfile.model.places import LEDGER
 
 if TYPE_CHECKING:
+    from dayfile.hdf5.placed import ReadableRows
+    from dayfile.hdf5.readonly import OpenFile
     from dayfile.hdf5.rows import Table
 
 __all__ = ["ALLOWANCE", "Finder", "Listing", "to_utc"]
@@ -70,6 +73,7 @@ class Finder:
     def __init__(self, directory: Path, listing: Listing, data_types: Iterable[DataType] | None = None) -> None:
         self.directory = directory
         self.listing = listing
+        self.outlines = Outlines()
         self._types: dict[str, DataType] = {}
         self._recognised = None if data_types is None else list(data_types)
 
@@ -88,15 +92,18 @@ class Finder:
         """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
         if name in self._types:
             return self._types[name]
+        from dayfile.hdf5.groups import find_leaves
+
         self.check_type(name)
         problem = StorageError(f"the day files of {name} do not hold it", where=self.directory)
         for row in self.listing.find_newest(name):
             try:
-                with reading_alone():
-                    for data_type, table in self.open_tables(row):
-                        is_declared = "timing" in table.attributes(("timing",))
-                        self._types[name] = data_type if is_declared else self._with_timing(data_type)
-                        return self._types[name]
+                with reading_alone(), open_to_read(self.directory / row.path) as file:
+                    for data_type, table in self.open_tables(file, find_leaves(file, without=LEDGER)):
+                        if data_type.name == name:
+                            is_declared = "timing" in table.attributes(("timing",))
+                            self._types[name] = data_type if is_declared else self._with_timing(data_type)
+                            return self._types[name]
             except StorageError as error:  # an older one will do as well
                 problem = error
         raise problem
@@ -143,22 +150,38 @@ class Finder:
         days = {max(before, default=""), min(after, default="")} - {""}
         return tuple(np.datetime64(day, "D") for day in sorted(days))
 
-    def open_tables(
+    def open_rows(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
-    ) -> Iterator[tuple[DataType, Table]]:
-        """Yield each wanted table of a type in a day file, open while it is yielded, with its data type."""
-        from dayfile.hdf5.groups import find_leaves
+    ) -> Iterator[tuple[DataType, ReadableRows]]:
+        """Yield the rows of each wanted table of a type in a day file, which is open meanwhile, with its data type."""
+        path = self.directory / row.path
+        with self.outlines.open(path, row.data_type, wanted) as known:
+            if known is not None:
+                yield from known
+                return
+        with open_to_read(path) as file:
+            outline = self.outlines.begin(path, file)
+            paths = outline.list_paths(row.data_type, wanted)
+            outline.tables.update(dict.fromkeys(paths))
+            for data_type, table in self.open_tables(file, paths):
+                is_of_type = data_type.name == row.data_type
+                outline.tables[table.path] = data_type, table.placed if is_of_type else None
+                if is_of_type:
+                    yield data_type, table
+            self.outlines.keep(path, outline)
+
+    def open_tables(self, file: OpenFile, paths: Iterable[str]) -> Iterator[tuple[DataType, Table]]:
+        """Yield each table at some paths of an open day file that has a data type, open while it is yielded."""
         from dayfile.hdf5.rows import open_if_table
 
-        with open_to_read(self.directory / row.path) as file:
-            for node in filter(wanted, find_leaves(file, without=LEDGER)):
-                table = open_if_table(file, node)
-                if table is None:
-                    continue
-                with closing(table):
-                    data_type = self.find_type(table)
-                    if data_type is not None and data_type.name == row.data_type:
-                        yield data_type, table
+        for path in paths:
+            table = open_if_table(file, path)
+            if table is None:
+                continue
+            with closing(table):
+                data_type = self.find_type(table)
+                if data_type is not None:
+                    yield data_type, table
 
     def find_type(self, table: Table) -> DataType | None:
         """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""

@@ -20,7 +20,7 @@ from dayfile.model.datatype import DataType
 from dayfile.model.forms import drop_fields, is_in_order, merge_forms, narrow, pick_fields
 
 if TYPE_CHECKING:
-    from dayfile.hdf5.rows import Table
+    from dayfile.hdf5.placed import ReadableRows
     from dayfile.stores.base import Store
 
 __all__ = [
@@ -37,6 +37,9 @@ READ_BYTES = 4 * 2**20
 """Bytes of the blocks in which tables are read."""
 SPARE = READ_BYTES
 """Bytes of an arena beyond the records that are expected."""
+
+ROWS_A_STRETCH = 32
+"""Mean rows of a stretch from which on stretches are copied, which takes less than to copy row by row."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Arena:
 
 
 def read_fields(
-    table: Table,
+    table: ReadableRows,
     data_type: DataType,
     store: Store,
     start: int,
@@ -139,7 +142,7 @@ def read_fields(
 
     Parameters
     ----------
-    table : Table
+    table : ReadableRows
         The table.
     data_type : DataType
         What its rows are.
@@ -159,20 +162,27 @@ def read_fields(
     held : array of bool, shape (n,)
         Which rows hold a record: slots may be empty.
     """
+    known = table.dtype.names or ()
+    deciding = store.list_held_fields(data_type) if store.sparse else ()
     if names is None:
+        chosen = known
         rows = table.read(start, stop, out=out)
-        return rows, store.find_held(rows) if store.sparse else np.ones(len(rows), bool)
-    chosen = [name for name in names if name in (table.dtype.names or ())]
-    if not store.sparse:
-        return table.read_fields(start, stop, chosen), np.ones(stop - start, bool)
-    deciding = store.list_held_fields(data_type)
-    rows = table.read_fields(start, stop, list(dict.fromkeys([*chosen, *deciding])))
-    held = store.find_held(rows[deciding[0]] if len(deciding) == 1 else pick_fields(rows, deciding))
+    else:
+        chosen = tuple(name for name in names if name in known)
+        rows = table.read_fields(start, stop, list(dict.fromkeys([*chosen, *deciding])))
+    held = find_held(rows, store, deciding) if store.sparse else np.ones(len(rows), bool)
     return rows if len(rows.dtype.names or ()) == len(chosen) else pick_fields(rows, chosen), held
 
 
+def find_held(rows: npt.NDArray[Any], store: Store, deciding: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Find the rows that hold a record by the fields that decide it, shape (n,)."""
+    if len(deciding) == 1:
+        return store.find_held(rows[deciding[0]])
+    return store.find_held(rows if len(deciding) == len(rows.dtype.names or ()) else pick_fields(rows, deciding))
+
+
 def read_table(
-    table: Table,
+    table: ReadableRows,
     data_type: DataType,
     question: Question,
     keys: Mapping[str, KeyValue],
@@ -211,7 +221,7 @@ def read_table(
             rows = form.conform(rows)
         kept_rows = int(np.count_nonzero(taken))
         if kept_rows < len(rows):
-            np.compress(taken, drop_fields(rows), out=drop_fields(found)[count : count + kept_rows])
+            keep_rows(drop_fields(rows), taken, drop_fields(found)[count : count + kept_rows])
         elif names is not None:
             drop_fields(found)[count : count + kept_rows] = drop_fields(rows)
         count += kept_rows
@@ -221,6 +231,21 @@ def read_table(
     part = Part(form, rows_kept, dict(keys), Place(path, data_type.placement.node.blobs.format(**keys)))
     part.in_order  # noqa: B018 - found while the rows are in the processor's cache
     return part
+
+
+def keep_rows(rows: npt.NDArray[np.void], taken: npt.NDArray[np.bool_], out: npt.NDArray[np.void]) -> None:
+    """Copy the rows that are taken, in their order, to where they stay, which may be the beginning of the rows.
+
+    Where records are missing, it is mostly for a while: the stretches between are copied whole.
+    """
+    edges = np.flatnonzero(np.diff(taken, prepend=False, append=False))
+    if len(edges) > len(rows) // ROWS_A_STRETCH:
+        out[:] = rows[taken]
+        return
+    count = 0
+    for start, stop in edges.reshape(-1, 2).tolist():
+        out[count : count + stop - start] = rows[start:stop]
+        count += stop - start
 
 
 def join_parts(newest: DataType, parts: list[Part], arena: Arena, *, all_fields: bool = False) -> Records:

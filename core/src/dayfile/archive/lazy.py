@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,19 +113,13 @@ def find_in_file(path: Path) -> Finder:
         It cannot be read.
     """
     from dayfile.hdf5.groups import find_leaves
-    from dayfile.hdf5.rows import open_if_table
 
     listing = FileListing()
     finder = Finder(path.parent, listing)
     counts: dict[str, int] = {}
     with reading_alone(), open_to_read(path) as file:
-        for node in find_leaves(file, without=LEDGER):
-            table = open_if_table(file, node)
-            if table is not None:
-                with closing(table):
-                    data_type = finder.find_type(table)
-                    if data_type is not None:
-                        counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
+        for data_type, table in finder.open_tables(file, find_leaves(file, without=LEDGER)):
+            counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
     if not counts:
         raise UsageError("no table of this file has a data type that is known", where=path)
     for name, count in counts.items():

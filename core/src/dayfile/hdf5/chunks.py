@@ -27,7 +27,7 @@ CHUNKED, USER_DEFINED = 2, 2
 """``H5D_CHUNKED`` of the layouts, and ``H5D_FILL_VALUE_USER_DEFINED`` of the states of a fill value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Extent:
     """Consecutive rows of a dataset that are consecutive in the file.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tables
 
 from dayfile.hdf5.attributes import ROW_COUNT, read_attribute, set_attributes, update_row_count
-from dayfile.hdf5.chunks import Extent, begins_with_superblock, copy_fields, fill_fields, fill_rows, list_extents
+from dayfile.hdf5.chunks import begins_with_superblock, copy_fields, list_extents
 from dayfile.hdf5.datasets import (
     get_chunk_length,
     get_extent,
@@ -23,8 +23,8 @@ from dayfile.hdf5.datasets import (
 )
 from dayfile.hdf5.datatypes import find_row_dtype
 from dayfile.hdf5.library import call, close_on_error
+from dayfile.hdf5.placed import PlacedRows, ReadableRows, check_row_room, make_room
 from dayfile.hdf5.readonly import OpenFile
-from dayfile.messages import plural
 
 __all__ = [
     "ConvertedTable",
@@ -37,23 +37,12 @@ __all__ = [
 ]
 
 
-class Table(Protocol):
-    """An open table.
-
-    Attributes
-    ----------
-    path : str
-        Path in the day file.
-    dtype : numpy.dtype
-        Of its rows.
-    """
-
-    path: str
-    dtype: np.dtype[np.void]
+class Table(ReadableRows, Protocol):
+    """An open table."""
 
     @property
-    def nrows(self) -> int:
-        """Return the number of rows."""
+    def placed(self) -> PlacedRows | None:
+        """Return the rows by their places in the file; None if they are not there as they are in memory."""
 
     @property
     def chunk_rows(self) -> int:
@@ -61,12 +50,6 @@ class Table(Protocol):
 
     def attributes(self, names: tuple[str, ...]) -> dict[str, str | int]:
         """Return the named attributes that exist and are a text or a whole number."""
-
-    def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given."""
-
-    def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
-        """Read named fields of rows from ``start`` up to, not including, ``stop``, without gaps."""
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Read rows by their indexes, shape (n,)."""
@@ -121,33 +104,27 @@ class NativeTable:
 
     def read(self, start: int, stop: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Read rows from ``start`` up to, not including, ``stop``; into ``out`` if given, which has as many rows."""
-        if not 0 <= start <= stop <= self.nrows:
-            raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
-        found = np.empty(stop - start, self.dtype) if out is None else out
-        if found.dtype != self.dtype or found.shape != (stop - start,) or not found.flags.carray:
-            raise ValueError(f"{self.path} needs room for {plural(stop - start, 'row')} as they are stored")
-        if self.extents is not None:
-            fill_rows(self.file.fileno(), self.extents, start, found)
-        elif stop > start:
+        if self.placed is not None:
+            return self.placed.read(start, stop, out)
+        found = check_row_room(self, start, stop, out)
+        if stop > start:
             read_hyperslab(self.dataset, self.datatype, start, found)
         return found
 
     @cached_property
-    def extents(self) -> list[Extent] | None:
-        """Return where the rows are in the file; None if they are not there as they are in memory."""
+    def placed(self) -> PlacedRows | None:
+        """Return the rows by their places in the file; None if they are not there as they are in memory."""
         if self.file.mode != "r" or not begins_with_superblock(self.file.fileno()):
             return None  # rows may wait in memory
-        return list_extents(self.dataset, self.dtype.itemsize, self.nrows)
+        extents = list_extents(self.dataset, self.dtype.itemsize, self.nrows)
+        return None if extents is None else PlacedRows(self.file.fileno(), self.path, self.dtype, self.nrows, extents)
 
     def read_fields(self, start: int, stop: int, names: Sequence[str]) -> npt.NDArray[Any]:
         """Read named fields of rows from ``start`` up to, not including, ``stop``, without gaps."""
-        if not 0 <= start <= stop <= self.nrows:
-            raise IndexError(f"rows {start} to {stop} of {self.nrows} of {self.path}")
+        if self.placed is not None:
+            return self.placed.read_fields(start, stop, names)
         found = make_room(self.dtype, names, stop - start)
-        if self.extents is None:
-            copy_fields(self.read(start, stop), found)
-        else:
-            fill_fields(self.file.fileno(), self.extents, start, found, self.dtype)
+        copy_fields(self.read(start, stop), found)
         return found
 
     def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -204,6 +181,7 @@ class ConvertedTable:
         self.table = table
         self.path = str(table._v_pathname)
         self.dtype = table.dtype
+        self.placed = None
 
     @property
     def nrows(self) -> int:
@@ -252,11 +230,6 @@ class ConvertedTable:
     def close(self) -> None:
         """Close it; before its file is closed."""
         self.table.close()
-
-
-def make_room(dtype: np.dtype[np.void], names: Sequence[str], length: int) -> npt.NDArray[np.void]:
-    """Make room for some fields of n rows, without gaps."""
-    return np.empty(length, np.dtype([(name, dtype[name]) for name in names]))
 
 
 def open_if_table(file: OpenFile, path: str) -> Table | None:

@@ -112,7 +112,7 @@ class Count:
             return False
         if not self.fraction or not len(records):
             return True
-        fractions = records[self.fraction]
+        fractions = np.ascontiguousarray(records[self.fraction])
         return fractions.dtype.kind == "u" and int(fractions.max()) < self.per_second
 
     def find(self, records: npt.NDArray[Any], clock: Clock) -> npt.NDArray[np.int64]:

@@ -141,8 +141,7 @@ class Slots(Store):
 
     def list_held_fields(self, data_type: DataType) -> tuple[str, ...]:
         """Return the fields of the time, if bytes that are all 0x00 or all 0xFF are none there; else all fields."""
-        marks = np.frombuffer(bytes([EMPTY_BYTE, CONFLICT_BYTE]), np.uint8).repeat(data_type.dtype.itemsize)
-        if data_type.timed(marks.view(data_type.dtype)).any():
+        if data_type.timed_bytes & {EMPTY_BYTE, CONFLICT_BYTE}:
             return tuple(data_type.dtype.names or ())
         return data_type.timing.time.count_names
 
