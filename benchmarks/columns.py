@@ -36,7 +36,7 @@ DUCKDB_COLUMN, POLARS_TABLE, DUCKDB_HOUR = 0.33, 0.67, 2
 
 
 def read_columns(asked: Round, programs: Path) -> Iterator[Row]:
-    """Four rows a type; ``programs`` is the Python of the environment that DuckDB and polars are installed in."""
+    """Three rows a type; ``programs`` is the Python of the environment that DuckDB and polars are installed in."""
     directory, days = asked.place("columns"), asked.size(30, 2)
     opened = make_archive(directory, days)
     there = {name: installed(programs, name) for name in ("duckdb", "polars")}
@@ -105,10 +105,6 @@ def compare(
     seconds = [
         int((as_utc(each) - np.datetime64("1996-01-01")) // np.timedelta64(1, "s")) for each in (start, start + HOUR)
     ]
-    yield row(
-        "-first", "all columns of an archive that is opened for it", len(whole),
-        lambda: open_archive(opened.root.path).read(name), "polars on Parquet", 0, ["everything", pattern], len(whole),
-    )  # fmt: skip
     yield row(
         "-hour", "all columns of an hour", len(within), lambda: opened.read(name, start, start + HOUR),
         "DuckDB on Parquet", DUCKDB_HOUR, ["hour", pattern, TIME, *seconds], len(within),

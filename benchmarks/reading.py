@@ -42,18 +42,13 @@ def read_days(asked: Round) -> list[Row]:
     records.array.tofile(directory / "flat")
     del records
     wait_until_known()
-    flat = timed(lambda: np.fromfile(directory / "flat", kind.dtype))
-    ours, first, floor = measured(
+    ours, floor = measured(
         asked.runs,
         Side("dayfile", total, timed(lambda: opened.read(TYPE))),
-        Side("dayfile", total, timed(lambda: open_archive(directory / "archive").read(TYPE))),
-        Side("numpy.fromfile of the same bytes", total, flat),
+        Side("numpy.fromfile of the same bytes", total, timed(lambda: np.fromfile(directory / "flat", kind.dtype))),
     )
     work = f"read {days} days of {TYPE}, {total:,} records"
-    return [
-        Row("read-days", work, "records/s", ours, floor=floor, floor_aim=0.4),
-        Row("read-days-first", f"{work}, of an archive that is opened for it", "records/s", first, floor=floor),
-    ]
+    return [Row("read-days", work, "records/s", ours, floor=floor, floor_aim=0.4)]
 
 
 def wait_until_known() -> None:

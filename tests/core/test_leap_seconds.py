@@ -55,6 +55,18 @@ def test_a_clock_that_ignores_leap_seconds_reads_one_as_the_midnight_that_follow
     assert not UNIX.in_leap_second(UNIX.to_nanoseconds([UNIX.day_start(after)])).any()
 
 
+@given(
+    st.sampled_from(LEAP_DAYS),
+    st.lists(st.integers(-(3 * 10**9), 3 * 10**9) | st.sampled_from([-1, 0, 10**9 - 1, 10**9]), max_size=20),
+)
+def test_times_around_a_leap_second_are_what_each_of_them_is_alone(day, offsets):
+    """Times between the same two leap seconds are converted without looking each of them up."""
+    times = ACE.find_midnight(np.datetime64(day) + np.timedelta64(1, "D")) - 10**9 + np.array(offsets, np.int64)
+    together = ACE.to_utc(times)
+    assert together.tolist() == [ACE.to_utc(times[place : place + 1])[0].item() for place in range(len(times))]
+    assert ACE.to_utc(np.append(times, 0))[:-1].tolist() == together.tolist()
+
+
 def test_a_leap_second_may_be_written_with_an_offset():
     assert ACE.read("2017-01-01T00:59:60.5+01:00") == ACE.read("2016-12-31T23:59:60.5")
     assert as_utc("2017-01-01T00:59:60+01:00") == np.datetime64("2016-12-31T23:59:59.999999999")

@@ -13,8 +13,8 @@ import pytest
 import tables
 
 from dayfile import open_archive
-from dayfile.archive import outlines
-from dayfile.archive.outlines import KNOWN_AFTER
+from dayfile.archive.finding import Finder
+from dayfile.archive.outlines import KNOWN_AFTER, Outlines
 from dayfile.errors import StorageError
 from dayfile.hdf5 import readonly
 
@@ -189,8 +189,35 @@ def test_types_of_the_same_files_and_other_questions_are_remembered_beside_each_
     assert calls == []
 
 
-def test_only_so_much_is_remembered(opened, calls, monkeypatch):
-    monkeypatch.setattr(outlines, "MOST_PLACES", 3)
+def test_an_archive_that_is_opened_again_knows_what_this_process_has_read(opened, calls):
+    expected = opened.read(HITS)
+    calls.clear()
+    again = open_archive(opened.root.path).read(HITS)
+    assert len(calls) <= 1  # the newest, for what the type is now
+    assert again.array.tobytes() == expected.array.tobytes()
+
+
+def test_a_table_that_does_not_declare_its_type_is_looked_at_each_time(opened, muon, calls):
+    path = find_day_file(opened)
+    with tables.open_file(path, "r+") as file:
+        attributes = file.get_node(NODE).attrs
+        for name in list(attributes._f_list("user")):
+            delattr(attributes, name)
+    settle()
+    finder = Finder(opened.root.path, opened.catalogue, [muon.hits])
+    finder.find_newest(HITS)
+    rows = [row for row in opened.catalogue.rows(HITS) if row.path.endswith(path.name)]
+    for _ in range(2):
+        calls.clear()
+        ((data_type, found),) = [(each, table.nrows) for each, table in finder.open_rows(rows[0])]
+        assert (data_type.name, found) == (HITS, 2)
+        assert calls == [path.name]
+    other = Finder(opened.root.path, opened.catalogue, [])
+    assert list(other.open_rows(rows[0])) == []
+
+
+def test_only_so_much_is_remembered(opened, calls):
+    opened.finder.outlines = Outlines(most_places=3)
     expected = opened.read(RATES)
     for _ in range(3):
         assert opened.read(RATES).array.tobytes() == expected.array.tobytes()

@@ -62,7 +62,17 @@ def test_both_forms_of_a_date_are_the_same_time(time):
     assert parse_moment(time.strftime("%Y-%jT%H:%M:%S.%fZ")) == parse_moment(time.isoformat())
 
 
-@given(st.lists(NANOSECONDS, min_size=1, max_size=20), st.sampled_from([0, 3, 6, 9]))
+NEAR = st.integers(-(2 * 10**14), 2 * 10**14)
+"""Nanoseconds of some days."""
+
+
+@given(
+    st.lists(NANOSECONDS, min_size=1, max_size=20)
+    | st.tuples(st.integers(-(2**60), 2**61), st.lists(NEAR, min_size=1, max_size=20)).map(
+        lambda near: [near[0] + each for each in near[1]]
+    ),
+    st.sampled_from([0, 3, 6, 9]),
+)
 def test_times_of_records_are_written_as_numpy_writes_them(times, digits):
     unit = {0: "s", 3: "ms", 6: "us", 9: "ns"}[digits]
     utc = np.array(times, "datetime64[ns]").astype(f"datetime64[{unit}]")

@@ -29,6 +29,8 @@ __all__ = ["READ_BYTES", "WINDOW_BYTES", "DayReader", "answer", "answer_in_piece
 
 WINDOW_BYTES = 64 * 2**20
 """Bytes of records, about, that :meth:`Reader.iter` reads at once to put them in order, if its pieces are smaller."""
+FEW = 64
+"""Records of which times are compared at once."""
 
 
 def answer(finder: Finder, question: Question, read_bytes: int) -> Records:
@@ -122,16 +124,17 @@ def answer_in_pieces(
     most = max(rows, window_bytes // max(1, form.dtype.itemsize))
     waiting: list[Records] = []
     for records in filter(len, read_in_order(finder, question, most, read_bytes)):
-        waiting.append(records)
-        del records  # while pieces are taken, they are there only once
-        if sum(map(len, waiting)) < rows:
+        start = rows - sum(map(len, waiting)) if waiting else 0
+        if start > len(records):
+            waiting.append(records)
             continue
-        joined = Records.concatenate(waiting)
-        waiting.clear()
-        whole = len(joined) - len(joined) % rows
-        yield from (joined[first : first + rows] for first in range(0, whole, rows))
-        waiting = [joined[whole:]]
-    if any(map(len, waiting)):
+        if waiting:
+            yield Records.concatenate([*waiting, records[:start]])
+        stop = len(records) - (len(records) - start) % rows
+        yield from (records[first : first + rows] for first in range(start, stop, rows))
+        waiting = [records[stop:]] if stop < len(records) else []
+        del records  # while pieces are taken, they are there only once
+    if waiting:
         yield Records.concatenate(waiting)
 
 
@@ -152,7 +155,7 @@ def read_in_order(finder: Finder, question: Question, most: int, read_bytes: int
                 yield held
             else:
                 records = merge_records(held, records)
-        count = bisect_left(range(len(records)), safe, key=partial(find_begin, records))
+        count = count_before(records, safe)
         held, records = records[count:], records[:count]
         yield records
         del records  # while it is taken on, it is there only once
@@ -199,6 +202,15 @@ def choose_within(question: Question, start: int, stop: int) -> Choice:
 def find_begin(records: Records, row: int) -> int:
     """Return the whole time of one record, in nanoseconds of its clock."""
     return int(records[[row]].nanoseconds[0])
+
+
+def count_before(records: Records, moment: int) -> int:
+    """Count the records, in order, that begin before a time: mostly all but a few."""
+    last = records[-FEW:].nanoseconds
+    others = len(records) - len(last)
+    if others and last[0] >= moment:
+        return bisect_left(range(others), moment, key=partial(find_begin, records))
+    return others + int(np.searchsorted(last, moment))
 
 
 def merge_records(earlier: Records, later: Records) -> Records:

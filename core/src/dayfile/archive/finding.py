@@ -12,7 +12,7 @@ import numpy as np
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.opening import open_to_read
-from dayfile.archive.outlines import Outlines
+from dayfile.archive.outlines import REMEMBERED, Outlines
 from dayfile.archive.question import KeyValue, Question, parse_keys
 from dayfile.errors import StorageError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
@@ -68,12 +68,20 @@ class Finder:
         Lists the day files.
     data_types : iterable of DataType, optional
         Possible data types of tables that do not declare theirs; those of the installed plugins if not given.
+    outlines : Outlines
+        What is remembered of day files.
     """
 
-    def __init__(self, directory: Path, listing: Listing, data_types: Iterable[DataType] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        listing: Listing,
+        data_types: Iterable[DataType] | None = None,
+        outlines: Outlines = REMEMBERED,
+    ) -> None:
         self.directory = directory
         self.listing = listing
-        self.outlines = Outlines()
+        self.outlines = outlines
         self._types: dict[str, DataType] = {}
         self._recognised = None if data_types is None else list(data_types)
 
@@ -100,7 +108,7 @@ class Finder:
             try:
                 with reading_alone(), open_to_read(self.directory / row.path) as file:
                     for data_type, table in self.open_tables(file, find_leaves(file, without=LEDGER)):
-                        if data_type.name == name:
+                        if data_type is not None and data_type.name == name:
                             is_declared = "timing" in table.attributes(("timing",))
                             self._types[name] = data_type if is_declared else self._with_timing(data_type)
                             return self._types[name]
@@ -164,14 +172,17 @@ class Finder:
             paths = outline.list_paths(row.data_type, wanted)
             outline.tables.update(dict.fromkeys(paths))
             for data_type, table in self.open_tables(file, paths):
-                is_of_type = data_type.name == row.data_type
-                outline.tables[table.path] = data_type, table.placed if is_of_type else None
-                if is_of_type:
+                is_of_type = data_type is not None and data_type.name == row.data_type
+                if data_type is None or any(data_type is known for known in self._recognised or ()):
+                    del outline.tables[table.path]  # it does not declare what it is
+                else:
+                    outline.tables[table.path] = data_type, table.placed if is_of_type else None
+                if data_type is not None and is_of_type:
                     yield data_type, table
             self.outlines.keep(path, outline)
 
-    def open_tables(self, file: OpenFile, paths: Iterable[str]) -> Iterator[tuple[DataType, Table]]:
-        """Yield each table at some paths of an open day file that has a data type, open while it is yielded."""
+    def open_tables(self, file: OpenFile, paths: Iterable[str]) -> Iterator[tuple[DataType | None, Table]]:
+        """Yield each table at some paths of an open day file, open while it is yielded, with its data type if known."""
         from dayfile.hdf5.rows import open_if_table
 
         for path in paths:
@@ -179,9 +190,7 @@ class Finder:
             if table is None:
                 continue
             with closing(table):
-                data_type = self.find_type(table)
-                if data_type is not None:
-                    yield data_type, table
+                yield self.find_type(table), table
 
     def find_type(self, table: Table) -> DataType | None:
         """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""

@@ -119,7 +119,8 @@ def find_in_file(path: Path) -> Finder:
     counts: dict[str, int] = {}
     with reading_alone(), open_to_read(path) as file:
         for data_type, table in finder.open_tables(file, find_leaves(file, without=LEDGER)):
-            counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
+            if data_type is not None:
+                counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
     if not counts:
         raise UsageError("no table of this file has a data type that is known", where=path)
     for name, count in counts.items():

@@ -1,4 +1,4 @@
-"""What day files were found to hold: as long as one stays the same, it is read again without the HDF5 library.
+"""What day files were found to hold: as long as one stays the same, a process reads it again without the HDF5 library.
 
 A day file is replaced whole when records are added, so its tables and the places of their rows stay what they are. That
 it is the same is seen from its number, size and times in the file system; another program that writes into it changes
@@ -24,7 +24,7 @@ from dayfile.model.places import LEDGER
 if TYPE_CHECKING:
     from dayfile.hdf5.readonly import OpenFile
 
-__all__ = ["KNOWN_AFTER", "MOST_PLACES", "Outline", "Outlines"]
+__all__ = ["KNOWN_AFTER", "MOST_PLACES", "REMEMBERED", "Outline", "Outlines"]
 
 KNOWN_AFTER = 2_000_000_000
 """Nanoseconds since its last change from which on a file is known by its times: some file systems count two seconds."""
@@ -32,7 +32,7 @@ MOST_PLACES = 100_000
 """Tables, and places of rows, that are remembered; each takes 200 to 400 bytes."""
 
 Known = tuple[DataType, PlacedRows | None] | None
-"""What is known of a table: its type, and its rows if they can be read by their places; None if it has no type."""
+"""What is known of a table: its type, and its rows if they can be read by their places; None for what is no table."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,22 @@ class Outline:
 
 
 class Outlines:
-    """The outlines of the day files that were read last."""
+    """The outlines of the day files that were read last.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most_places : int
+        Most tables, and places of rows, to remember.
+    """
+
+    def __init__(self, most_places: int = MOST_PLACES) -> None:
+        self.most_places = most_places
         self._kept: dict[Path, Outline] = {}
         self._size = 0
 
-    def __reduce__(self) -> tuple[type[Outlines], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Outlines], tuple[int]]:
         """Pickle without what is remembered."""
-        return Outlines, ()
+        return Outlines, (self.most_places,)
 
     @contextmanager
     def open(
@@ -143,13 +150,17 @@ class Outlines:
             return
         self._kept[path] = outline
         self._size += outline.size
-        while self._size > MOST_PLACES:
+        while self._size > self.most_places:
             self.forget(next(iter(self._kept)))
 
     def forget(self, path: Path) -> None:
         """Forget a day file."""
         if path in self._kept:
             self._size -= self._kept.pop(path).size
+
+
+REMEMBERED = Outlines()
+"""The outlines of this process; only one thread at a time reads day files."""
 
 
 def identify_open(descriptor: int) -> tuple[int, ...]:

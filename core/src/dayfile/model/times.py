@@ -230,8 +230,12 @@ def find_fractions(values: npt.NDArray[Any], per_second: int, clock: Clock) -> n
         finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         nanoseconds = np.rint(finite * (SECOND / per_second)).astype(np.int64)
     else:
-        nanoseconds = values.astype(np.int64) * SECOND // per_second
-    return np.where(clock.marked(values), 0, nanoseconds) if clock.undefined else nanoseconds
+        step, rest = divmod(SECOND, per_second)
+        counts = values.astype(np.int64)
+        nanoseconds = counts * SECOND // per_second if rest else counts * step
+    if clock.undefined:
+        nanoseconds[clock.marked(values)] = 0
+    return nanoseconds
 
 
 @dataclass(frozen=True)

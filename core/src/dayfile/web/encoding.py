@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from dayfile.handover.columns import RecordTable, decode_texts
 from dayfile.web.parameters import Parameter
@@ -104,12 +105,57 @@ class BinaryEncoder(Encoder):
 
     def encode(self, records: RecordTable, *, first: bool) -> memoryview:  # noqa: ARG002
         """Return the bytes of some records."""
-        names = [f"{place}" for place in range(len(self.parameters))]
-        form = [(name, each.dtype, each.size) for name, each in zip(names, self.parameters, strict=True)]
-        rows = np.empty(len(records), form)
-        for name, parameter in zip(names, self.parameters, strict=True):
-            rows[name] = parameter.read(records)
+        columns = [(parameter.read(records), parameter.dtype) for parameter in self.parameters]
+        joined = list(join_neighbours(columns))
+        rows = np.empty(
+            len(records), [(f"{place}", form, values.shape[1:]) for place, (values, form) in enumerate(joined)]
+        )
+        for place, (values, _) in enumerate(joined):
+            rows[f"{place}"] = values
         return rows.view(np.uint8).data
+
+
+WrittenColumn = tuple[npt.NDArray[Any], np.dtype[Any]]
+"""Values of each record, shape (n, ...), and the dtype that they are written in."""
+
+
+def join_neighbours(columns: Iterable[WrittenColumn]) -> Iterator[WrittenColumn]:
+    """Join columns that are next to each other in memory, as fields of records are, and are written as one type.
+
+    NumPy converts them all at once, in a quarter of the time that one after the other takes.
+
+    Examples
+    --------
+    >>> rows = np.zeros(2, [("a", "u1"), ("b", "u1", (2,)), ("c", "u2")])
+    >>> joined = join_neighbours([(rows[name], np.dtype("i4")) for name in "abc"])
+    >>> [values.shape for values, _ in joined]
+    [(2, 3), (2,)]
+    """
+    before: WrittenColumn | None = None
+    for values, form in columns:
+        if before is None:
+            before = values, form
+        elif form == before[1] and (both := join_two(before[0], values)) is not None:
+            before = both, form
+        else:
+            yield before
+            before = values, form
+    if before is not None:
+        yield before
+
+
+def join_two(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """View two columns as one, shape (n, values of a record); None if the second is not behind the first in memory."""
+    width = one.itemsize
+    if one.dtype != other.dtype or not width:
+        return None
+    first, second = (column.reshape(len(column), -1) for column in (one, other))
+    begin, end = (column.__array_interface__["data"][0] for column in (first, second))
+    if end != begin + first.shape[1] * width or first.strides[0] != second.strides[0]:
+        return None
+    if any(column.shape[1] > 1 and column.strides[1] != width for column in (first, second)):
+        return None
+    return as_strided(first, (len(first), first.shape[1] + second.shape[1]), (first.strides[0], width))
 
 
 class JsonEncoder(Encoder):

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -161,24 +162,26 @@ def format_records_times(nanoseconds: npt.NDArray[np.int64], clock: Clock, digit
 
 
 def format_utc_times(utc: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.bytes_]:
-    """Format nanoseconds since 1970 as ISO text, cut to a number of digits."""
-    text = np.empty((len(utc), measure_time(digits)), np.uint8)
-    first = int(utc.min()) // NANOSECONDS_A_DAY if len(utc) else 0
-    if len(utc) and int(utc.max()) // NANOSECONDS_A_DAY == first:  # as it mostly is
-        within = utc - first * NANOSECONDS_A_DAY
-        write_dates(text[:, :DATE_CHARACTERS], np.array([first]))
-    else:
-        days = utc // NANOSECONDS_A_DAY
-        within = utc - days * NANOSECONDS_A_DAY
-        write_dates(text[:, :DATE_CHARACTERS], days)
+    """Format nanoseconds since 1970 as ISO text, cut to a number of digits; quickest if they are in order."""
+    days = utc // NANOSECONDS_A_DAY
+    text = repeat_midnights(days, digits)
+    within = utc - days * NANOSECONDS_A_DAY
     seconds = within // SECOND
-    text[:, DATE_CHARACTERS:POINT].view(np.uint64)[:, 0] = list_clocks()[seconds]
+    text[:, DATE_CHARACTERS:POINT].view(np.uint64)[:, 0] = list_clocks().take(seconds)
     if digits:
-        text[:, POINT] = ord(".")
         fractions = ((within - seconds * SECOND) // TEN ** (9 - digits)).astype(np.int32)
         write_digits(text[:, POINT + 1 : -1], fractions)
-    text[:, -1] = ord("Z")
     return text.reshape(-1).view(f"S{text.shape[1]}")
+
+
+def repeat_midnights(days: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.uint8]:
+    """Return the characters of the midnights at which days begin, numbered since 1970, shape (n, characters)."""
+    changes = np.flatnonzero(days[1:] != days[:-1]) + 1
+    text = bytearray()
+    for start, stop in pairwise([0, *changes.tolist(), len(days)] if len(days) else []):
+        day = days[start].astype("datetime64[D]")
+        text += f"{day}T00:00:00{'.' if digits else ''}{'0' * digits}Z".encode() * (stop - start)
+    return np.frombuffer(text, np.uint8).reshape(len(days), measure_time(digits))
 
 
 @cache
@@ -191,20 +194,13 @@ def list_clocks() -> npt.NDArray[np.uint64]:
     return text.reshape(-1).view(np.uint64)
 
 
-def write_dates(columns: npt.NDArray[np.uint8], days: npt.NDArray[np.int64]) -> None:
-    """Write days since 1970 as ``1997-10-31T`` into columns of characters: one for all of them, or one for each."""
-    unique, places = np.unique(days, return_inverse=True)
-    dates = np.array([f"{day}T" for day in unique.astype("datetime64[D]")], f"S{DATE_CHARACTERS}")
-    columns.view(f"S{DATE_CHARACTERS}")[:, 0] = dates[places]
-
-
 def write_digits(columns: npt.NDArray[np.uint8], values: npt.NDArray[np.int32]) -> None:
     """Write numbers as digits into columns of characters, shape (n, digits): four or two at a time, from the last."""
     stop = columns.shape[1]
     for width, texts in ((4, FOURS), (2, PAIRS)):
         while stop >= width:
             higher = values // len(texts)
-            columns[:, stop - width : stop].view(texts.dtype)[:, 0] = texts[values - higher * len(texts)]
+            columns[:, stop - width : stop].view(texts.dtype)[:, 0] = texts.take(values - higher * len(texts))
             values, stop = higher, stop - width
     if stop:
         columns[:, 0] = values + ord("0")
