@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from email.utils import formatdate, parsedate_to_datetime
@@ -20,6 +20,7 @@ from starlette.types import Send
 import dayfile
 from dayfile.errors import DayfileError
 from dayfile.serving.connections import CUT
+from dayfile.web.ahead import BlocksAhead
 from dayfile.web.codes import RequestError
 from dayfile.web.compression import choose_encoding, compress
 
@@ -108,25 +109,14 @@ def answer_records(
     media_type : str
         What it is.
     pool : Executor
-        What makes blocks, a few at a time, as that is work for the processor.
+        What makes blocks, as that is work for the processor.
     room : AsyncExitStack
         Closed when the answer has ended, in whatever way.
     seconds : float
         How long the client may take.
     """
-    return RecordsResponse(iterate(blocks, pool), headers=headers, media_type=media_type, room=room, seconds=seconds)
-
-
-async def iterate(blocks: Iterator[bytes | memoryview], pool: Executor) -> AsyncIterator[bytes | memoryview]:
-    """Yield blocks that are made in threads; the next one while the client takes one."""
-    loop = asyncio.get_running_loop()
-    coming = loop.run_in_executor(pool, next, blocks, None)
-    try:
-        while (block := await coming) is not None:
-            coming = loop.run_in_executor(pool, next, blocks, None)
-            yield block
-    finally:
-        coming.cancel()
+    body = BlocksAhead(blocks, pool).iterate()
+    return RecordsResponse(body, headers=headers, media_type=media_type, room=room, seconds=seconds)
 
 
 class RecordsResponse(StreamingResponse):

@@ -131,31 +131,35 @@ def join_neighbours(columns: Iterable[WrittenColumn]) -> Iterator[WrittenColumn]
     >>> [values.shape for values, _ in joined]
     [(2, 3), (2,)]
     """
-    before: WrittenColumn | None = None
-    for values, form in columns:
-        if before is None:
-            before = values, form
-        elif form == before[1] and (both := join_two(before[0], values)) is not None:
-            before = both, form
-        else:
-            yield before
-            before = values, form
-    if before is not None:
-        yield before
+    run: list[npt.NDArray[Any]] = []
+    form = np.dtype(np.uint8)
+    for values, wanted in columns:
+        if run and not (wanted == form and follows(run[-1], values)):
+            yield view_as_one(run), form
+            run = []
+        run.append(values)
+        form = wanted
+    if run:
+        yield view_as_one(run), form
 
 
-def join_two(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-    """View two columns as one, shape (n, values of a record); None if the second is not behind the first in memory."""
-    width = one.itemsize
-    if one.dtype != other.dtype or not width:
-        return None
-    first, second = (column.reshape(len(column), -1) for column in (one, other))
-    begin, end = (column.__array_interface__["data"][0] for column in (first, second))
-    if end != begin + first.shape[1] * width or first.strides[0] != second.strides[0]:
-        return None
-    if any(column.shape[1] > 1 and column.strides[1] != width for column in (first, second)):
-        return None
-    return as_strided(first, (len(first), first.shape[1] + second.shape[1]), (first.strides[0], width))
+def follows(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Return whether the values of a record in another column have the same type, and are right behind those in one."""
+    if one.dtype != other.dtype or one.strides[0] != other.strides[0]:
+        return False
+    if not (one[:1].flags.c_contiguous and other[:1].flags.c_contiguous):
+        return False
+    begin, end = (column.__array_interface__["data"][0] for column in (one, other))
+    return bool(end == begin + one[:1].nbytes)
+
+
+def view_as_one(run: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """View columns of which each follows the one before as one, shape (n, values of a record)."""
+    first = run[0]
+    if len(run) == 1:
+        return first
+    width = sum(column[:1].size for column in run)
+    return as_strided(first, (len(first), width), (first.strides[0], first.itemsize))
 
 
 class JsonEncoder(Encoder):
