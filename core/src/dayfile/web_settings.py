@@ -44,7 +44,7 @@ class WebSettings(BaseModel):
         16,
         alias="web.answers",
         gt=0,
-        description="answers with records that each process writes at once, each in up to 15 MB of memory; one more "
+        description="answers with records that each process writes at once, each in up to 18 MB of memory; one more "
         "waits",
     )
     web_answers_per_address: int = Field(

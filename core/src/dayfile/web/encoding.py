@@ -18,6 +18,9 @@ from dayfile.web.query import Form
 
 __all__ = ["ENCODERS", "Encoder"]
 
+ROWS_IN_CACHE = 2048
+"""Rows of binary that are filled at once, column by column, while they are in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -106,12 +109,12 @@ class BinaryEncoder(Encoder):
     def encode(self, records: RecordTable, *, first: bool) -> memoryview:  # noqa: ARG002
         """Return the bytes of some records."""
         columns = [(parameter.read(records), parameter.dtype) for parameter in self.parameters]
-        joined = list(join_neighbours(columns))
-        rows = np.empty(
-            len(records), [(f"{place}", form, values.shape[1:]) for place, (values, form) in enumerate(joined)]
-        )
-        for place, (values, _) in enumerate(joined):
-            rows[f"{place}"] = values
+        joined = [(f"{place}", *column) for place, column in enumerate(join_neighbours(columns))]
+        rows = np.empty(len(records), [(name, form, values.shape[1:]) for name, values, form in joined])
+        for start in range(0, len(rows), ROWS_IN_CACHE):
+            these = slice(start, start + ROWS_IN_CACHE)
+            for name, values, _ in joined:
+                rows[name][these] = values[these]
         return rows.view(np.uint8).data
 
 
