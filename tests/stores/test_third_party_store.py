@@ -71,9 +71,26 @@ class Latest(Store):
         return Status.WRITTEN if place == first and not held else Status.CONFLICT
 
 
+class Spaced(Store):
+    """Every second row is empty, which its bytes say."""
+
+    name = "spaced"
+    sparse = True
+
+    def decide(self, view, batch, order, rules):
+        """Append all records, each with an empty row behind it."""
+        rows = np.zeros(2 * len(batch.records), batch.records.dtype)
+        rows[::2] = batch.records
+        return Decision(np.full(len(batch.records), Status.WRITTEN, np.uint8), Change(rows))
+
+    def find_held(self, rows):
+        """Find the rows that are not empty."""
+        return rows.view(np.uint8).reshape(len(rows), -1).any(axis=1)
+
+
 class Buoy(Instrument):
     def stores(self):
-        return [Latest()]
+        return [Latest(), Spaced()]
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +117,14 @@ def content(archive):
     with tables.open_file(archive.root.path / path) as file:
         rows = {name: sorted(file.get_node(f"/{name}").read().tolist()) for name in ("state", "state_overlap")}
     return rows, archive.read("buoy.state").array.tolist()
+
+
+def test_a_store_with_empty_rows_need_not_say_by_which_fields_they_are_found(tmp_path):
+    spaced = Buoy(LAYOUT.replace("store: latest", "store: spaced"), "buoy.yaml")
+    archive = create_archive(tmp_path / "archive", plugins={"buoy": spaced})
+    archive.put("buoy.state", states((10, 1.0), (20, 2.0), (30, 0.0)))
+    for asked in ({}, {"fields": ["depth"]}, {"where": "depth >= 0"}):
+        assert archive.read("buoy.state", **asked)["depth"].tolist() == [1.0, 2.0, 0.0]
 
 
 def test_a_store_of_a_plugin_is_written_read_checked_and_rebuilt(tmp_path, buoy):

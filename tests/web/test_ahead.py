@@ -14,6 +14,10 @@ from dayfile.errors import StorageError
 from dayfile.web.ahead import AHEAD, BlocksAhead
 
 
+class GaveUp(BaseException):
+    """As libraries of other languages raise."""
+
+
 @pytest.fixture
 def pool():
     """Two threads."""
@@ -77,6 +81,18 @@ def test_what_goes_wrong_is_raised_after_the_blocks_before_it(pool):
         return taken
 
     assert asyncio.run(take()) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_no_exception_of_the_program_is_raised_too(pool):
+    def make():
+        yield b"0"
+        raise GaveUp("a library has given up")
+
+    async def take():
+        with pytest.raises(GaveUp, match="given up"):
+            await asyncio.wait_for(take_all(make(), pool), 20)
+
+    asyncio.run(take())
 
 
 def test_nothing_more_is_made_for_a_client_that_has_gone(pool):

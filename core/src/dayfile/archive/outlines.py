@@ -1,7 +1,7 @@
 """What day files were found to hold: as long as one stays the same, a process reads it again without the HDF5 library.
 
 A day file is replaced whole when records are added, so its tables and the places of their rows stay what they are. That
-it is the same is seen from its number, size and times in the file system; another program that writes into it changes
+it is the same is seen from its inode, its size and its times; another program that writes into it changes
 these. As when the library opens it, a lock keeps such programs away while it is read.
 """
 
@@ -29,7 +29,7 @@ __all__ = ["KNOWN_AFTER", "MOST_PLACES", "REMEMBERED", "Outline", "Outlines"]
 KNOWN_AFTER = 2_000_000_000
 """Nanoseconds since its last change from which on a file is known by its times: some file systems count two seconds."""
 MOST_PLACES = 100_000
-"""Tables, and places of rows, that are remembered; each takes 200 to 400 bytes."""
+"""Tables, and places of rows, that are remembered; each takes some 500 bytes."""
 
 Known = tuple[DataType, PlacedRows | None] | None
 """What is known of a table: its type, and its rows if they can be read by their places; None for what is no table."""
@@ -42,8 +42,8 @@ class Outline:
     Parameters
     ----------
     identity : tuple of int
-        By which the file is known again: device, number and size, and when its content and its state were changed, in
-        nanoseconds since 1970.
+        By which the file is known again: device, inode and size, and when its content and its state were changed, in
+        nanoseconds since 1970. Empty if it is not.
     leaves : tuple of str
         Paths of all its tables and arrays.
     tables : dict
@@ -57,7 +57,7 @@ class Outline:
     @cached_property
     def size(self) -> int:
         """Return how many tables and places of rows it has."""
-        return len(self.leaves) + sum(len(known[1].extents) for known in self.tables.values() if known and known[1])
+        return 1 + len(self.leaves) + sum(len(known[1].extents) for known in self.tables.values() if known and known[1])
 
     def list_paths(self, name: str, wanted: Callable[[str], bool] | None) -> list[str]:
         """List the wanted paths where a table of a type may be: what is known to be something else is left out."""
@@ -92,9 +92,9 @@ class Outlines:
         self._kept: dict[Path, Outline] = {}
         self._size = 0
 
-    def __reduce__(self) -> tuple[type[Outlines], tuple[int]]:
-        """Pickle without what is remembered."""
-        return Outlines, (self.most_places,)
+    def __reduce__(self) -> str | tuple[type[Outlines], tuple[int]]:
+        """Pickle without what is remembered; those of a process become those of the other."""
+        return "REMEMBERED" if self is REMEMBERED else (Outlines, (self.most_places,))
 
     @contextmanager
     def open(
@@ -144,9 +144,9 @@ class Outlines:
         return Outline(identity, outline.leaves, dict(outline.tables))
 
     def keep(self, path: Path, outline: Outline) -> None:
-        """Remember the outline of a day file that did not change lately; of too many, the first ones are forgotten."""
+        """Remember the outline of a day file that can be known again; of too many, the first ones are forgotten."""
         self.forget(path)
-        if max(outline.identity[-2:]) > time.time_ns() - KNOWN_AFTER:
+        if not outline.identity:
             return
         self._kept[path] = outline
         self._size += outline.size
@@ -164,8 +164,10 @@ REMEMBERED = Outlines()
 
 
 def identify_open(descriptor: int) -> tuple[int, ...]:
-    """Return what an open file is known by."""
+    """Return what an open file is known by; nothing if it has just changed, and may do so again at the same time."""
     found = os.fstat(descriptor)
+    if max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - KNOWN_AFTER:
+        return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 

@@ -213,10 +213,10 @@ class DataType:
 
     @cached_property
     def timed_bytes(self) -> frozenset[int]:
-        """Return the bytes of 0x00 and 0xFF of which records are still :meth:`timed` if they have no others."""
+        """Return which of the bytes 0x00 and 0xFF give a time where what counts it has no others."""
         uniform = np.array([0x00, 0xFF], np.uint8)
         rows = uniform.repeat(self.dtype.itemsize).view(self.dtype)
-        return frozenset(uniform[self.timed(rows)].tolist())
+        return frozenset(uniform[self.clock.defined(self.count(rows))].tolist())
 
     def why_untimed(self, records: npt.NDArray[Any]) -> str:
         """Say what is wrong with records that are not :meth:`timed`, with an example of each.

@@ -51,6 +51,7 @@ def find_midnight(day: int) -> int:
 def find_utc(tai: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the Unix time of TAI, both in nanoseconds; a time in a leap second is the last nanosecond before it."""
     starts, offsets, lasts = find_steps()
+    tai = np.asarray(tai)
     # Mostly all times are between the same two leap seconds, and none has to be looked up.
     first, last = np.searchsorted(starts, [tai.min(), tai.max()] if tai.size else [0, 0], side="right") - 1
     step = first if first == last else np.searchsorted(starts, tai, side="right") - 1

@@ -233,9 +233,7 @@ def find_fractions(values: npt.NDArray[Any], per_second: int, clock: Clock) -> n
         step, rest = divmod(SECOND, per_second)
         counts = values.astype(np.int64)
         nanoseconds = counts * SECOND // per_second if rest else counts * step
-    if clock.undefined:
-        nanoseconds[clock.marked(values)] = 0
-    return nanoseconds
+    return np.where(clock.marked(values), 0, nanoseconds) if clock.undefined else nanoseconds
 
 
 @dataclass(frozen=True)

@@ -264,9 +264,9 @@ class Store(Protocol):
         """Find the rows, shape (n,), that hold a record."""
         return np.ones(len(rows), bool)
 
-    def list_held_fields(self, data_type: DataType) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the names of the fields from which :meth:`find_held` can be answered."""
-        return ()
+    def list_held_fields(self, data_type: DataType) -> tuple[str, ...]:
+        """Return the names of the fields from which :meth:`find_held` can be answered: by default all."""
+        return data_type.dtype.names or ()
 
     def conform(self, rows: npt.NDArray[Any], data_type: DataType) -> npt.NDArray[Any]:
         """Convert rows of an older version of a data type to this version."""

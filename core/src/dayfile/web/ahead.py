@@ -71,7 +71,7 @@ class BlocksAhead:
             block: Future[bytes | memoryview | None] = Future()
             try:
                 block.set_result(next(self.blocks, None))
-            except Exception as error:  # noqa: BLE001 - raised again where the block is taken
+            except BaseException as error:  # noqa: BLE001 - raised again where the block is taken
                 block.set_exception(error)
             with self.lock:
                 self.made.append(block)
