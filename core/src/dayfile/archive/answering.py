@@ -133,7 +133,7 @@ def answer_in_pieces(
         stop = len(records) - (len(records) - start) % rows
         yield from (records[first : first + rows] for first in range(start, stop, rows))
         waiting = [records[stop:]] if stop < len(records) else []
-        del records  # while pieces are taken, they are there only once
+        del records  # the next are read without them
     if waiting:
         yield Records.concatenate(waiting)
 

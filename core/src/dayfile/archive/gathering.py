@@ -163,7 +163,7 @@ def read_fields(
         Which rows hold a record: slots may be empty.
     """
     known = table.dtype.names or ()
-    deciding = tuple(filter(set(known).__contains__, store.list_held_fields(data_type))) if store.sparse else ()
+    deciding = [name for name in store.list_held_fields(data_type) if name in known] if store.sparse else []
     if names is None:
         chosen = known
         rows = table.read(start, stop, out=out)

@@ -24,6 +24,7 @@ __all__ = [
     "ARCHIVE_FORMAT",
     "MARKER",
     "Opened",
+    "describe_state",
     "identify_place",
     "is_archive",
     "make_marker",
@@ -184,4 +185,9 @@ def read_marker_status(path: Path) -> tuple[int, ...]:
         found = os.stat(os.path.join(path, MARKER))  # noqa: PTH116, PTH118 - before each upload; pathlib is slower
     except OSError:
         return ()
+    return describe_state(found)
+
+
+def describe_state(found: os.stat_result) -> tuple[int, ...]:
+    """Return what changes whenever a file is replaced or written: device, inode, size, and times in nanoseconds."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

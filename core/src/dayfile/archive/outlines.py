@@ -1,8 +1,8 @@
 """What day files were found to hold: as long as one stays the same, a process reads it again without the HDF5 library.
 
 A day file is replaced whole when records are added, so its tables and the places of their rows stay what they are. That
-it is the same is seen from its inode, its size and its times; another program that writes into it changes
-these. As when the library opens it, a lock keeps such programs away while it is read.
+it is the same is seen from its inode, its size and its times; another program that writes into it changes these. A
+lock keeps such programs away while it is read, as when the library opens it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dayfile.archive.identity import describe_state
 from dayfile.hdf5.placed import PlacedRows
 from dayfile.model.datatype import DataType
 from dayfile.model.places import LEDGER
@@ -168,7 +169,7 @@ def identify_open(descriptor: int) -> tuple[int, ...]:
     found = os.fstat(descriptor)
     if max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - KNOWN_AFTER:
         return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return describe_state(found)
 
 
 def lock_to_read(descriptor: int) -> bool:

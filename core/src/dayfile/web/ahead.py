@@ -17,7 +17,7 @@ AHEAD = 2
 class BlocksAhead:
     """Blocks that are made while the client takes those before them.
 
-    One thread makes block after block as long as there is room: to wake it for each takes a tenth more time. It does
+    One thread makes block after block as long as there is room: to wake it for each takes a fifth more time. It does
     not wait for a client that takes none, but is given back, and called again when there is room.
 
     Parameters
