@@ -107,7 +107,7 @@ def fill(catalogue: Catalogue, types: list[str], keys: list[str], days: int) -> 
 def ask(name: str, asked: Round, data_type: str, small: Path, large: Path) -> Iterator[Figure]:
     """Ask a large archive and a small one the same."""
     station = {"station": 103} if name == "network" else {}
-    hour = LAST_DAY.astype("datetime64[h]") + 10
+    filled, empty = (LAST_DAY.astype("datetime64[m]") + minutes for minutes in (20, 30 * 60))
     year = str(LAST_DAY - 365), str(LAST_DAY)
 
     def question(path: Path, put: Callable[[dayfile.Archive], object]) -> Callable[[], float]:
@@ -136,8 +136,9 @@ def ask(name: str, asked: Round, data_type: str, small: Path, large: Path) -> It
         yield Figure(
             f"catalogue-{name}-ls{'-by' if words else ''}", f"{of}{what}, beyond a small archive", "s", value, MOST_LIST
         )
-    value = 1000 * more(lambda opened: opened.read(data_type, hour, hour + 1))
-    yield Figure(f"catalogue-{name}-hour", f"{of}read an hour, beyond a small archive", "ms", value, MOST_READ)
+    for row, hour, what in (("hour", filled, "an hour"), ("nothing", empty, "an hour without records")):
+        value = 1000 * more(lambda opened, hour=hour: opened.read(data_type, hour, hour + 60))
+        yield Figure(f"catalogue-{name}-{row}", f"{of}read {what}, beyond a small archive", "ms", value, MOST_READ)
     value = alone(lambda opened: opened.coverage(data_type, *year))
     yield Figure(f"catalogue-{name}-coverage", f"{of}coverage of a year by day", "s", value, MOST_COVERAGE)
     value = alone(lambda opened: opened.coverage(data_type, *year, by="hour"))

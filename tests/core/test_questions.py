@@ -260,6 +260,20 @@ def test_a_gap_between_two_days_names_both(archive, hits):
     assert repr(records) == "<0 records of muon.hits; nearest days: 1997-10-31, 1997-11-05>"
 
 
+def test_a_gap_among_many_days_names_the_two_around_it(archive, hits):
+    archive.drop("MuonHit.be.bin", b"".join(hits(1, day * 86400) for day in (1, 2, 3, 7, 8, 9)))
+    archive.run()
+    records = open_archive(archive.root.path).read("muon.hits", "1997-11-05", "1997-11-06")
+    assert [str(day) for day in records.nearest] == ["1997-11-03", "1997-11-07"]
+
+
+def test_a_gap_within_a_day_names_that_day_once(archive, hits):
+    archive.drop("MuonHit.be.bin", b"".join(hits(1, 86400 + second) for second in (0, 7200)))
+    archive.run()
+    records = open_archive(archive.root.path).read("muon.hits", "1997-11-01T01:00", "1997-11-01T01:30")
+    assert [str(day) for day in records.nearest] == ["1997-11-01"]
+
+
 @pytest.mark.parametrize(
     ("start", "stop"),
     [

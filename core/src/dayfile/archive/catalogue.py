@@ -20,7 +20,7 @@ import numpy as np
 from dayfile.archive import disk
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_forms import FORM, change_form, read_form, show_as_second_form
-from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_time
+from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_number, as_time
 from dayfile.archive.digests import Digest
 from dayfile.archive.keys import order_totals
 from dayfile.archive.tallies import list_file_counts, list_totals, write_day_file
@@ -243,7 +243,7 @@ class Catalogue:
 
     def find_digests(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[Digest]:
         """Return the known digests of the day files that have records of a type between two times, by day."""
-        span = (int(time.astype("datetime64[ns]").astype(np.int64)) for time in (first, last))
+        span = as_number(first), as_number(last)
         query = (
             "SELECT digests.* FROM types JOIN digests USING (path) "
             "WHERE data_type = ? AND last >= ? AND first <= ? ORDER BY day, path"
@@ -328,8 +328,15 @@ class Catalogue:
 
     def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
         """Find the rows of a data type that have records between two times, both included, by day."""
-        span = (int(time.astype("datetime64[ns]").astype(np.int64)) for time in (first, last))
-        return self._rows("data_type = ? AND last >= ? AND first <= ?", data_type, *span)
+        return self._rows("data_type = ? AND last >= ? AND first <= ?", data_type, as_number(first), as_number(last))
+
+    def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:
+        """Find the last day with records before a time and the first one with records since another, ISO in order."""
+        days = "SELECT day FROM types WHERE data_type = ? AND records > 0 AND {} ? ORDER BY day {} LIMIT 1"
+        with self._read() as connection:
+            before = connection.execute(days.format("first <", "DESC"), (data_type, as_number(first)))
+            after = connection.execute(days.format("last >=", "ASC"), (data_type, as_number(last)))
+            return sorted({day for found in (before, after) for (day,) in found})
 
     def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
         """Yield the rows of a data type, those of the newest days first."""

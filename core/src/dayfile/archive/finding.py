@@ -40,12 +40,12 @@ class Listing(Protocol):
         """List the names of the data types, in order."""
         ...
 
-    def rows(self, data_type: str | None = None) -> list[CatalogueRow]:
-        """Return the rows, by type and day; of all types, or of one."""
-        ...
-
     def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
         """Find the rows of a data type that have records between two times, both included, by day."""
+        ...
+
+    def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:
+        """Find the last day with records before a time and the first one with records since another, ISO in order."""
         ...
 
     def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
@@ -152,11 +152,8 @@ class Finder:
         """Find the last day with records before the time of a question, and the first one after."""
         clock = question.data_type.clock
         begin, end = to_utc(clock, question.first), to_utc(clock, question.last)
-        rows = [row for row in self.listing.rows(question.data_type.name) if row.records]
-        before = [row.day for row in rows if row.first is not None and row.first < begin]
-        after = [row.day for row in rows if row.last is not None and row.last >= end]
-        days = {max(before, default=""), min(after, default="")} - {""}
-        return tuple(np.datetime64(day, "D") for day in sorted(days))
+        days = self.listing.find_nearest(question.data_type.name, begin, end)
+        return tuple(np.datetime64(day, "D") for day in days)
 
     def open_rows(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None

@@ -94,6 +94,10 @@ class FileListing:
         """Return the rows of a data type, which may have records of any time."""
         return self.rows(data_type)
 
+    def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:  # noqa: ARG002
+        """Return nothing: the days are not known."""
+        return []
+
     def find_newest(self, data_type: str) -> Iterator[CatalogueRow]:
         """Yield the rows of a data type."""
         yield from self.rows(data_type)
