@@ -269,13 +269,13 @@ def cpu_seconds(server: OneWorker) -> float:
         ("10.0.0.1", "10.0.0.3, 10.0.0.9", "", "10.0.0.3"),
         ("10.0.0.1", "192.0.2.7:4711", "", "192.0.2.7"),
         ("10.0.0.1", "[2001:DB8::1]:4711", "", "2001:db8::1"),
-        ("10.0.0.1", "192.0.2.7, unknown", "", ""),
-        ("10.0.0.1", ",", "", ""),
+        ("10.0.0.1", "192.0.2.7, unknown", "", "unknown"),
+        ("10.0.0.1", ",", "", "unknown"),
         ("10.0.0.1", "", 'for=203.0.113.9, for="192.0.2.7:80";proto=http', "192.0.2.7"),
         ("10.0.0.1", "", 'By=10.0.0.2; For="[2001:db8::1]"', "2001:db8::1"),
-        ("10.0.0.1", "", "for=_hidden", ""),
+        ("10.0.0.1", "", "for=_hidden", "unknown"),
         ("10.0.0.1", "192.0.2.7", "for=192.0.2.7", "192.0.2.7"),
-        ("10.0.0.1", "192.0.2.7", "for=203.0.113.9", ""),
+        ("10.0.0.1", "192.0.2.7", "for=203.0.113.9", "unknown"),
     ],
 )
 def test_the_client_is_the_last_address_that_is_no_proxy(peer, forwarded_for, forwarded, client):
@@ -291,6 +291,14 @@ def test_a_site_of_ipv6_is_limited_as_one():
     assert proxies.find_limit_key("2001:db8::1") == proxies.find_limit_key("2001:db8::ffff:1") != ""
     assert proxies.find_limit_key("2001:db8:0:1::1") != proxies.find_limit_key("2001:db8::1")
     assert {proxies.find_limit_key(text) for text in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8:1::9")} == {""}
+
+
+def test_clients_that_a_proxy_does_not_tell_are_limited_as_one_and_the_proxy_is_not():
+    proxies = Proxies(["10.0.0.0/8"])
+    told = [("garbage", ""), ("192.0.2.7, unknown", ""), ("192.0.2.7,", ""), ("192.0.2.7", "for=203.0.113.9")]
+    (key,) = {proxies.find_limit_key(proxies.client("10.0.0.1", *words)) for words in told}
+    assert key
+    assert proxies.find_limit_key(proxies.client("10.0.0.1")) == proxies.find_limit_key("") == ""
 
 
 def test_a_proxy_that_is_no_address_is_refused():

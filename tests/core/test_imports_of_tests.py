@@ -127,6 +127,7 @@ ROOMS = {
     "web/test_instruments.py": "model: what records are",
     "web/test_moments.py": "model, web: HAPI",
     "web/test_protection.py": "logs: logs",
+    "web/test_server.py": "logs, serving, settings, web: a server that stops sooner",
 }
 """Test files that import from rooms of the core, with the rooms and what they test there; no other does."""
 FILES = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py") if "data" not in path.parts)

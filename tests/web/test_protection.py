@@ -152,6 +152,19 @@ def test_behind_a_proxy_the_client_that_it_names_is_counted(telescope):
         ]
 
 
+def test_behind_a_proxy_clients_whose_addresses_it_does_not_tell_are_limited_together(telescope):
+    app = make_reading_site(telescope, web_requests_per_minute=4, serve_proxies=("127.0.0.1",))
+    asked: list[dict[str, str]] = [
+        {"X-Forwarded-For": "garbage"},
+        {"X-Forwarded-For": "203.0.113.8, unknown"},
+        {"X-Forwarded-For": "203.0.113.8,"},
+        {"X-Forwarded-For": "203.0.113.8", "Forwarded": "for=203.0.113.9"},
+    ]
+    statuses = [call(app, "/hapi/about", headers=headers, client="127.0.0.1").status for headers in asked * 2]
+    assert statuses == [200] * 4 + [429] * 4
+    assert [call(app, "/hapi/about", client="127.0.0.1").status for _ in range(8)] == [200] * 8
+
+
 @pytest.mark.parametrize(("name", "unpack"), [("gzip", gzip.decompress), ("zstd", zstandard.decompress)])
 def test_answers_are_compressed_if_the_client_accepts_that(telescope, name, unpack):
     app = make_reading_site(telescope)
@@ -249,3 +262,4 @@ def test_each_request_is_a_line_in_the_log_whatever_is_in_it(telescope, caplog):
     assert "\x1b" not in shown
     content = json.loads(JsonLines().format(record))
     assert (content["event"], content["status"], content["client"]) == ("request", 404, "203.0.113.9")
+    assert content["cut"] is False

@@ -7,9 +7,13 @@ import os
 import re
 import signal
 import socket
+import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +22,7 @@ import pytest
 from asking import DAY_SECOND, make_rates
 from dayfile import create_archive, open_archive
 from instruments import make_stream
-from running import run_script, until
+from running import Server, find_free_port, run_script, until
 
 CLIENTS = 50
 LARGEST_MEMORY = 350  # MB; 290 were measured: a server without a request has 120
@@ -41,6 +45,20 @@ for number in range(10**6):
 """
 
 
+STOPS_SOON = """
+import sys
+from functools import partial
+from dayfile import open_archive
+from dayfile.logs import log_as
+from dayfile.serving.listening import serve_until_stopped
+from dayfile.serving.service import Service
+from dayfile.settings import CoreSettings
+from dayfile.web.application import make_site
+log_as("web", CoreSettings())
+app = make_site(partial(open_archive, sys.argv[1]), CoreSettings())
+app.state.service = Service(CoreSettings(), stop_seconds=1)
+serve_until_stopped(app, "127.0.0.1", int(sys.argv[2]), 1)
+"""
 NO_PLUGINS = """
 from importlib import metadata
 found = metadata.entry_points
@@ -168,7 +186,8 @@ def test_a_client_that_reads_slowly_gets_all_and_one_that_reads_nothing_is_close
 
 
 def test_an_answer_that_takes_too_long_is_cut_and_not_ended(start_web, large):
-    server = start_web(large, "--workers", 1, "--set", "web.answer_seconds=0.001")
+    words = ["--set", "web.answer_seconds=0.001", "--set", "log.format=json"]
+    server = start_web(large, "--workers", 1, *words)
     connection = server.connect(f"GET {RECORDS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     received = b""
     with pytest.raises(ConnectionResetError):
@@ -176,7 +195,94 @@ def test_an_answer_that_takes_too_long_is_cut_and_not_ended(start_web, large):
             received += part
     connection.close()
     assert not received.endswith(b"0\r\n\r\n")
-    until(lambda: "an answer was cut: the client took more than" in server.log.read_text())
+    until(lambda: "an answer was cut: the client took more than 0.001 s" in server.log.read_text())
+    server.ask(path=INFO, method="GET")
+    until(lambda: server.log.read_text().count('"event": "request"') == 2)
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [(line["status"], line["cut"]) for line in lines if line.get("event") == "request"] == [
+        (200, True),
+        (200, False),
+    ]
+
+
+@dataclass
+class SlowClient:
+    """A client that takes an answer slowly: what it received, and whether it was reset."""
+
+    connection: socket.socket
+    received: bytes = b""
+    was_reset: bool = False
+
+    def take(self, size: int) -> None:
+        """Take some bytes, if they are there."""
+        try:
+            self.received += self.connection.recv(size)
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            self.was_reset = True
+
+
+@contextmanager
+def take_slowly(server: Server, addresses: Sequence[str], rate: int) -> Iterator[list[SlowClient]]:
+    """Ask for all records from each address, and take some bytes a second of each answer until the end of the block."""
+    clients = [SlowClient(socket.socket()) for _ in addresses]
+    for client, address in zip(clients, addresses, strict=True):
+        connection = client.connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**12)  # the system keeps little of what is not read
+        connection.bind((address, 0))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 500)  # and takes a little at once
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(f"GET {RECORDS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.setblocking(False)
+    done = threading.Event()
+
+    def take() -> None:
+        while not done.wait(0.1):
+            for client in clients:
+                client.take(rate // 10)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield clients
+    finally:
+        done.set()
+        thread.join()
+        for client in clients:
+            client.connection.close()
+
+
+def test_the_slowest_client_makes_room_for_one_that_waits(start_web, large):
+    words = ["--set", "web.answers=3", "--set", "serve.body_seconds=3", "--set", "web.answers_per_address=2"]
+    server = start_web(large, "--workers", 1, *words)
+    slow, faster = ["127.0.0.2", "127.0.0.3"], ["127.0.0.4"]
+    with take_slowly(server, faster, 40_000), take_slowly(server, slow, 3000) as clients:
+        time.sleep(1)
+        assert "cut" not in server.log.read_text()  # nobody waits
+        began = time.monotonic()
+        answer, body = server.ask(path=f"{RECORDS}&parameters=good", method="GET")
+        assert answer.status == 200
+        assert body.count(b"\n") == 400_000
+        assert time.monotonic() - began < 10
+        assert server.log.read_text().count("an answer was cut: the client took less than 10000 bytes a second") == 1
+        assert server.log.read_text().count("an answer was cut") == 1
+        assert "took nothing" not in server.log.read_text()
+        until(lambda: [client.was_reset for client in clients].count(True) == 1, 10)
+
+
+def test_a_server_that_stops_cuts_what_is_taken_too_slowly(large, tmp_path):
+    port = find_free_port()
+    server = Server(sys.executable, "-c", STOPS_SOON, large, port, port=port, log=tmp_path / "web.txt", patience=20)
+    with take_slowly(server, ["127.0.0.2", "127.0.0.3"], 3000) as clients:
+        until(lambda: all(client.received for client in clients))
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert 1 <= time.monotonic() - began < 10
+        until(lambda: all(client.was_reset for client in clients), 10)
+    log = server.log.read_text()
+    assert log.count("its answer was cut, as the server stops") == 2
+    assert "Traceback" not in log
 
 
 def test_requests_are_logged_as_json_without_a_word_of_the_archives_place(start_web, telescope):

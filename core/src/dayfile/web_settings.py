@@ -45,7 +45,7 @@ class WebSettings(BaseModel):
         alias="web.answers",
         gt=0,
         description="answers with records that each process writes at once, each in up to 18 MB of memory; one more "
-        "waits",
+        "waits, and a slow client is cut for it",
     )
     web_answers_per_address: int = Field(
         8,

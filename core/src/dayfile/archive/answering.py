@@ -16,11 +16,11 @@ from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import ALLOWANCE, Finder, to_utc
 from dayfile.archive.gathering import READ_BYTES, Arena, Part, join_parts, read_table
-from dayfile.archive.opening import name_trouble
+from dayfile.archive.opening import REMEDY, name_trouble
 from dayfile.archive.question import Choice, KeyValue, Question, parse_keys
 from dayfile.archive.records import Records
-from dayfile.errors import UsageError
-from dayfile.messages import list_some, plural_of
+from dayfile.errors import StorageError, UsageError
+from dayfile.messages import list_some, plural, plural_of
 from dayfile.model.datatype import DataType
 from dayfile.model.forms import narrow, take_meanings
 from dayfile.model.validity import ALWAYS, NEVER
@@ -63,6 +63,7 @@ def read_files(
     with reading_alone():
         for row, all_in_time in files:
             path = finder.directory / row.path
+            held = 0
             for declared, table in finder.open_rows(row, question.wants_path):
                 if declared is not earlier:  # as it is in most files
                     earlier, data_type = declared, take_meanings(declared, newest)
@@ -74,8 +75,11 @@ def read_files(
                     part = read_table(
                         table, data_type, question, keys, path, arena, read_bytes, all_in_time=all_in_time
                     )
+                held += part.held
                 if len(part.rows.array):
                     parts.append(part)
+            if held < row.records:
+                raise StorageError(describe_lost(row, held), where=path)
     check_key_values(finder, question, seen)
     records = join_parts(form, parts, arena, all_fields=all_fields or question.physical)
     if names is not None:
@@ -90,6 +94,12 @@ def read_files(
     if not len(records) and not chosen:
         records = replace(records, nearest=finder.find_nearest(question))
     return records
+
+
+def describe_lost(row: CatalogueRow, held: int) -> str:
+    """Say that a day file holds fewer records than the catalogue knows: an answer without them would look whole."""
+    there = f"holds {plural(held, 'record')} of {row.data_type}, and {row.records:,} by the catalogue"
+    return f"{there}; {REMEDY}, or accept the loss with: dayfile reindex --force"
 
 
 def check_key_values(finder: Finder, question: Question, seen: list[dict[str, KeyValue]]) -> None:

@@ -7,6 +7,7 @@ place.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -23,10 +24,11 @@ from dayfile.archive.catalogue_forms import FORM, change_form, read_form, show_a
 from dayfile.archive.catalogue_rows import CatalogueRow, Publication, as_number, as_time
 from dayfile.archive.digests import Digest
 from dayfile.archive.keys import order_totals
-from dayfile.archive.tallies import list_file_counts, list_totals, write_day_file
+from dayfile.archive.tallies import list_file_counts, list_totals, sum_files, write_day_file
 from dayfile.errors import StorageError
 
 if TYPE_CHECKING:
+    from dayfile.archive.question import WantsKeys
     from dayfile.archive.root import Root
 
 __all__ = ["Catalogue", "CountRecords", "DamagedCatalogueError"]
@@ -92,7 +94,7 @@ class Catalogue:
                 if write and read_form(connection) != FORM:
                     self._change_form(connection)
                 yield connection
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, json.JSONDecodeError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY:
                 message = (
                     f"the catalogue cannot be used now ({error}); it must be a file that this user may read and write"
@@ -326,9 +328,20 @@ class Catalogue:
         """Return the rows without their keys, by type and day; of all types, or of one."""
         return self._rows("true") if data_type is None else self._rows("data_type = ?", data_type)
 
-    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
-        """Find the rows of a data type that have records between two times, both included, by day."""
-        return self._rows("data_type = ? AND last >= ? AND first <= ?", data_type, as_number(first), as_number(last))
+    def find_between(
+        self, data_type: str, first: np.datetime64, last: np.datetime64, wanted: WantsKeys | None = None
+    ) -> list[CatalogueRow]:
+        """Find the rows of a data type that have records between two times, both included, by day.
+
+        With ``wanted``, their ``records`` are those of wanted keys alone, zero where that is not known.
+        """
+        rows = self._rows("data_type = ? AND last >= ? AND first <= ?", data_type, as_number(first), as_number(last))
+        if wanted is None or not rows:
+            return rows
+        with self._read() as connection:
+            series = [total.series for total in list_totals(connection, data_type) if wanted(total.key)]
+            records = sum_files(connection, series, rows[0].day, rows[-1].day)
+        return [replace(row, records=records.get(row.path, 0)) for row in rows]
 
     def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:
         """Find the last day with records before a time and the first one with records since another, ISO in order."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from dayfile.archive.alone import reading_alone
 from dayfile.archive.catalogue_rows import CatalogueRow
-from dayfile.archive.opening import open_to_read
+from dayfile.archive.opening import REMEDY, open_to_read
 from dayfile.archive.outlines import REMEMBERED, Outlines
-from dayfile.archive.question import KeyValue, Question, parse_keys
+from dayfile.archive.question import KeyValue, Question, WantsKeys, parse_keys
 from dayfile.errors import StorageError, UnknownStoreError, UsageError
 from dayfile.messages import suggest
 from dayfile.model.clock import FIRST_DAY, LAST_DAY, Clock
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from dayfile.hdf5.readonly import OpenFile
     from dayfile.hdf5.rows import Table
 
-__all__ = ["ALLOWANCE", "Finder", "Listing", "to_utc"]
+__all__ = ["ALLOWANCE", "Finder", "Listing", "UnreadableTypeError", "to_utc"]
 
 ALLOWANCE = np.timedelta64(5, "s")
 """How far whole times may be outside the first and last time that the catalogue has of a file: older ones have whole
 seconds there, to which nanoseconds of up to 4.3 s are added, and UTC has no leap seconds."""
+
+
+class UnreadableTypeError(StorageError):
+    """No day file of a data type can be read, so that nothing says what its records are."""
 
 
 class Listing(Protocol):
@@ -40,8 +44,13 @@ class Listing(Protocol):
         """List the names of the data types, in order."""
         ...
 
-    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:
-        """Find the rows of a data type that have records between two times, both included, by day."""
+    def find_between(
+        self, data_type: str, first: np.datetime64, last: np.datetime64, wanted: WantsKeys | None = None
+    ) -> list[CatalogueRow]:
+        """Find the rows of a data type that have records between two times, both included, by day.
+
+        With ``wanted``, their ``records`` are those of wanted keys alone, zero where that is not known.
+        """
         ...
 
     def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:
@@ -97,7 +106,13 @@ class Finder:
             raise UsageError(f"the archive holds no {name!r}{hint}", where=self.directory)
 
     def find_newest(self, name: str) -> DataType:
-        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all."""
+        """Find the data type of a name, as its newest day file declares it: its clock and period hold for all.
+
+        Raises
+        ------
+        UnreadableTypeError
+            None of its day files can be read; that is what is wrong with the oldest.
+        """
         if name in self._types:
             return self._types[name]
         from dayfile.hdf5.groups import find_leaves
@@ -114,7 +129,7 @@ class Finder:
                             return self._types[name]
             except StorageError as error:  # an older one will do as well
                 problem = error
-        raise problem
+        raise UnreadableTypeError(problem.message, where=problem.where) from problem
 
     def _with_timing(self, data_type: DataType) -> DataType:
         """Return a data type with the timing of its plugin, as its day files are too old to declare one."""
@@ -127,7 +142,8 @@ class Finder:
         period = np.timedelta64(question.data_type.period, "s") + ALLOWANCE
         begin, end = to_utc(clock, question.first) - period, to_utc(clock, question.last) + ALLOWANCE
         files = []
-        for row in self.listing.find_between(question.data_type.name, begin, end):
+        wanted = question.wants if question.keys else None
+        for row in self.listing.find_between(question.data_type.name, begin, end, wanted):
             if row.first is None or row.last is None:
                 continue
             # In most files all records are within the time, and need not be compared one by one.
@@ -158,13 +174,20 @@ class Finder:
     def open_rows(
         self, row: CatalogueRow, wanted: Callable[[str], bool] | None = None
     ) -> Iterator[tuple[DataType, ReadableRows]]:
-        """Yield the rows of each wanted table of a type in a day file, which is open meanwhile, with its data type."""
+        """Yield the rows of each wanted table of a type in a day file, which is open meanwhile, with its data type.
+
+        Raises
+        ------
+        StorageError
+            It cannot be read, or is the file of another day.
+        """
         path = self.directory / row.path
         with self.outlines.open(path, row.data_type, wanted) as known:
             if known is not None:
                 yield from known
                 return
         with open_to_read(path) as file:
+            check_day(file, row, path)
             outline = self.outlines.begin(path, file)
             paths = outline.list_paths(row.data_type, wanted)
             outline.tables.update(dict.fromkeys(paths))
@@ -207,6 +230,16 @@ class Finder:
 
             self._recognised = list(discovery.load().data_types.values()) if discovery.installed() else []
         return self._recognised
+
+
+def check_day(file: OpenFile, row: CatalogueRow, path: Path) -> None:
+    """Raise a StorageError for an open day file that says that it is of another day than the catalogue."""
+    from dayfile.stores.ledger import read_declared_day
+
+    day = read_declared_day(file)
+    if row.day and day not in (None, row.day):
+        message = f"is the day file of {day}, and not of {row.day} as the catalogue has it; {REMEDY}"
+        raise StorageError(message, where=path)
 
 
 def to_utc(clock: Clock, moment: int) -> np.datetime64:

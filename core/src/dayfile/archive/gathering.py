@@ -60,12 +60,13 @@ class RowSlice:
 
 @dataclass(frozen=True)
 class Part:
-    """Records of one table, with what is known of the table."""
+    """Records of one table, with what is known of the table: ``held`` records are in it, whatever is asked for."""
 
     data_type: DataType
     rows: RowSlice
     keys: dict[str, KeyValue]
     place: Place
+    held: int
 
     @cached_property
     def in_order(self) -> bool:
@@ -208,11 +209,12 @@ def read_table(
     # Whole rows are read to where they stay if all of them are taken.
     reserved = arena.reserve(length, table.dtype if names is None else form.dtype)
     found = reserved.array
-    count = 0
+    count = held = 0
     for start in range(0, length, step):
         stop = min(start + step, length)
         room = found[count : count + stop - start] if names is None else None
         rows, taken = read_fields(table, data_type, store, start, stop, names, room)
+        held += int(np.count_nonzero(taken))
         if not all_in_time:
             taken &= question.choice(rows, data_type)
         if question.where is not None:
@@ -228,7 +230,7 @@ def read_table(
     kept = arena.keep(reserved, count)
     conformed = form.conform(kept.array)
     rows_kept = kept if conformed is kept.array else RowSlice(conformed, None)
-    part = Part(form, rows_kept, dict(keys), Place(path, data_type.placement.node.blobs.format(**keys)))
+    part = Part(form, rows_kept, dict(keys), Place(path, data_type.placement.node.blobs.format(**keys)), held)
     part.in_order  # noqa: B018 - found while the rows are in the processor's cache
     return part
 

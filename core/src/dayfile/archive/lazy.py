@@ -15,7 +15,7 @@ from dayfile.archive.answering import READ_BYTES, answer, read_window
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import Finder
 from dayfile.archive.opening import open_to_read
-from dayfile.archive.question import Question
+from dayfile.archive.question import Question, WantsKeys
 from dayfile.archive.records import Records
 from dayfile.errors import StorageError, UsageError
 from dayfile.model.clock import FIRST_DAY, LAST_DAY
@@ -90,9 +90,15 @@ class FileListing:
         """List the names of the data types, in order."""
         return sorted({row.data_type for row in self.known})
 
-    def find_between(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[CatalogueRow]:  # noqa: ARG002
-        """Return the rows of a data type, which may have records of any time."""
-        return self.rows(data_type)
+    def find_between(
+        self,
+        data_type: str,
+        first: np.datetime64,  # noqa: ARG002
+        last: np.datetime64,  # noqa: ARG002
+        wanted: WantsKeys | None = None,
+    ) -> list[CatalogueRow]:
+        """Return the rows of a data type, which may have records of any time, and of any number of wanted keys."""
+        return self.rows(data_type) if wanted is None else [replace(row, records=0) for row in self.rows(data_type)]
 
     def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:  # noqa: ARG002
         """Return nothing: the days are not known."""
@@ -117,6 +123,7 @@ def find_in_file(path: Path) -> Finder:
         It cannot be read.
     """
     from dayfile.hdf5.groups import find_leaves
+    from dayfile.stores.registry import find_store
 
     listing = FileListing()
     finder = Finder(path.parent, listing)
@@ -124,7 +131,8 @@ def find_in_file(path: Path) -> Finder:
     with reading_alone(), open_to_read(path) as file:
         for data_type, table in finder.open_tables(file, find_leaves(file, without=LEDGER)):
             if data_type is not None:
-                counts[data_type.name] = counts.get(data_type.name, 0) + table.nrows
+                rows = 0 if find_store(data_type.placement.store).sparse else table.nrows  # slots may be empty
+                counts[data_type.name] = counts.get(data_type.name, 0) + rows
     if not counts:
         raise UsageError("no table of this file has a data type that is known", where=path)
     for name, count in counts.items():

@@ -22,6 +22,7 @@ __all__ = [
     "KeyValues",
     "Missing",
     "Question",
+    "WantsKeys",
     "ask",
     "list_key_names",
     "list_several",
@@ -36,6 +37,8 @@ ARGUMENTS = ("start", "stop", "fields", "where", "inside", "missing", "physical"
 Missing = Literal["keep", "nan"]
 Choice = Callable[[npt.NDArray[Any], DataType], npt.NDArray[np.bool_]]
 """Return which records belong to the time that is asked for, shape (n,)."""
+WantsKeys = Callable[[Mapping[str, KeyValue]], bool]
+"""Return whether records with these keys are asked for."""
 
 
 def list_key_names(data_type: DataType) -> list[str]:

@@ -14,7 +14,7 @@ from dayfile.archive.catalogue_forms import HOUR_COLUMNS
 from dayfile.archive.catalogue_rows import KeyCount, Publication, as_number, as_time
 from dayfile.archive.description import Total
 
-__all__ = ["list_file_counts", "list_totals", "sum_days", "sum_hours", "write_day_file"]
+__all__ = ["list_file_counts", "list_totals", "sum_days", "sum_files", "sum_hours", "write_day_file"]
 
 COUNTED = ("records", "first", "last", *HOUR_COLUMNS)
 HELD = " + ".join(f"({column} > 0)" for column in HOUR_COLUMNS)
@@ -96,6 +96,15 @@ def list_totals(connection: sqlite3.Connection, data_type: str) -> list[Total]:
         Total(series, json.loads(key), days, records, np.datetime64(first, "ns"), np.datetime64(last, "ns"))
         for series, key, days, records, first, last in connection.execute(query, (data_type,))
     ]
+
+
+def sum_files(connection: sqlite3.Connection, series: Iterable[int], first: str, last: str) -> dict[str, int]:
+    """Sum the records of some series by day file, for the days between two ISO dates, both included."""
+    query = f"""
+        SELECT path, sum(records) FROM counts JOIN files USING (file)
+        WHERE series IN ({", ".join(map(str, series))}) AND day >= ? AND day <= ? GROUP BY file
+    """  # noqa: S608
+    return dict(connection.execute(query, (first, last)).fetchall())
 
 
 def sum_days(

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 import tables
 
+from dayfile.hdf5.attributes import read_attribute
 from dayfile.hdf5.library import DEFAULT, call, close_on_exit, load_library
-from dayfile.hdf5.links import get_root_id
+from dayfile.hdf5.links import get_root_id, link_exists
 from dayfile.hdf5.readonly import OpenFile
 
-__all__ = ["allow_any_names", "create_groups", "find_leaves", "is_group"]
+__all__ = ["allow_any_names", "create_groups", "find_leaves", "is_group", "read_group_attribute"]
 
 GROUP, DATASET = 0, 1
 """Types of links (``H5G_obj_t``)."""
@@ -92,6 +93,20 @@ def find_below(location: int, path: str, without: str, levels: int) -> Iterator[
     for name, kind in members:
         if kind == GROUP and name != without:
             yield from find_below(location, f"{path}/{name}", without, levels - 1)
+
+
+def read_group_attribute(file: OpenFile, path: str, name: str) -> str | int | None:
+    """Read an attribute of a group; None if either is absent, or it is neither a text nor a whole number.
+
+    Raises
+    ------
+    tables.HDF5ExtError
+        It cannot be read.
+    """
+    if not link_exists(file, path):
+        return None
+    with close_on_exit("H5Gclose", call("H5Gopen2", get_root_id(file), path.encode(), DEFAULT)) as group:
+        return read_attribute(group, name)
 
 
 def list_members(location: int, path: str) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ from dayfile.messages import plural
 from dayfile.serving.proxies import Proxies
 from dayfile.settings import CoreSettings
 
-__all__ = ["CUT", "Connection", "Connections", "raise_descriptor_limit"]
+__all__ = ["CUT", "UNREAD", "Connection", "Connections", "raise_descriptor_limit"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ RESERVED_DESCRIPTORS = 200
 """Descriptors of a process reserved for files, logs, and connections that are accepted but not yet counted."""
 CUT = "dayfile.cut"
 """In the scope of a request: a function that resets its connection."""
+UNREAD = "dayfile.unread"
+"""In the scope of a request: a function that counts the bytes that its client has not taken."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """``SO_LINGER`` of no seconds: closing drops what was not sent yet, and the client sees an error."""
 FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -197,9 +199,8 @@ class Connection(HttpToolsProtocol):
 
     def cut(self) -> None:
         """Reset it, so that no client takes the end of what it has for the end of the answer."""
-        if self.transport.is_closing():
-            return
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        with suppress(OSError):  # it is closed already
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.abandon()
 
     def abandon(self) -> None:
@@ -244,7 +245,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("refused")  # the parser stops, and the connection is closed
         self.progress = self.in_body = True
         self._stop_waiting()
-        cast("dict[str, Any]", self.scope)[CUT] = self.cut
+        cast("dict[str, Any]", self.scope).update({CUT: self.cut, UNREAD: self.count_unread})
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -283,19 +284,19 @@ class Connection(HttpToolsProtocol):
 
     def _watch_unread(self) -> None:
         """Look later whether the client takes anything."""
-        left = self._count_unread()
+        left = self.count_unread()
         self.unread_timer = self.loop.call_later(self.limits.body_seconds, self._check_unread, left)
 
-    def _count_unread(self) -> int:
+    def count_unread(self) -> int:
         """Count the bytes that its client has not taken: those here, and those that the system holds, if it says so."""
         held = array("i", [0])
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # a ValueError if it is closed already
             fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)
         return self.transport.get_write_buffer_size() + held[0]
 
     def _check_unread(self, before: int) -> None:
         """Close it if its client took nothing meanwhile."""
-        if self._count_unread() < before:
+        if self.count_unread() < before:
             self._watch_unread()  # it reads, though slowly
             return
         logger.warning("%s: took nothing of its answer for %g s; closed", self.address, self.limits.body_seconds)

@@ -21,6 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -60,7 +61,8 @@ def serve_until_stopped(
 ) -> None:
     """Serve requests until SIGTERM or SIGINT.
 
-    Open requests are still answered, and all workers have ended when this returns; a second SIGINT kills them.
+    Open requests are still answered, if that does not take longer than the service allows, and all workers have ended
+    when this returns; a second SIGINT kills them.
 
     Parameters
     ----------
@@ -272,6 +274,18 @@ class ServingProcess(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(BACKLOG)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, and cut what takes too long."""
+        cutting = asyncio.get_running_loop().call_later(self.service.stop_seconds, self._cut_all)
+        await super().shutdown(sockets)
+        cutting.cancel()
+
+    def _cut_all(self) -> None:
+        """Reset all connections, so that their requests end."""
+        for connection in list(cast("set[Connection]", self.server_state.connections)):
+            logger.warning("%s: its answer was cut, as the server stops", connection.address)
+            connection.cut()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,7 +11,10 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-__all__ = ["Proxies", "TrueClient", "canonicalise", "find_network"]
+__all__ = ["UNKNOWN", "Proxies", "TrueClient", "canonicalise", "find_network"]
+
+UNKNOWN = "unknown"
+"""The client of a request whose address a proxy does not tell, as in RFC 7239; all of them are limited as one."""
 
 THIS_MACHINE = frozenset({"127.0.0.1/32", "::1/128"})
 """Networks in which a proxy may be that no setting names."""
@@ -90,7 +93,7 @@ class Proxies:
     def find_limit_key(self, address: str) -> str:
         """Return the key of limits for an address: its network; empty for this machine and the proxies.
 
-        Those send requests for many clients.
+        Those send requests for many clients. Clients whose addresses are unknown have one key together.
         """
         network = find_network(address)
         return "" if network in THIS_MACHINE or address in self else network
@@ -108,8 +111,8 @@ class Proxies:
         Returns
         -------
         str
-            The last address of the list that is not a proxy's; the first, if all are; empty if that is not an address,
-            or if the two headers disagree, as a proxy writes one of them and passes on the other.
+            The last address of the list that is not a proxy's; the first, if all are; ``unknown`` if that is not an
+            address, or if the two headers disagree, as a proxy writes one of them and passes on the other.
         """
         peer = self.canonicalise(peer)
         if peer not in self or not (forwarded_for or forwarded):
@@ -120,11 +123,11 @@ class Proxies:
         if forwarded:
             lists.append([strip_port(parse_client(part)) for part in forwarded.split(",")])
         found = {self._last_foreign(addresses) for addresses in lists}
-        return found.pop() if len(found) == 1 else ""
+        return found.pop() if len(found) == 1 else UNKNOWN
 
     def _last_foreign(self, addresses: list[str]) -> str:
         found = next((address for address in reversed(addresses) if address not in self), addresses[0])
-        return canonicalise(found) if parse(found) else ""
+        return canonicalise(found) if parse(found) else UNKNOWN
 
 
 def parse_client(element: str) -> str:

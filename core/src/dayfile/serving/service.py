@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from dayfile.archive.root import Root
@@ -11,6 +12,8 @@ from dayfile.state.receiver import UploadRecorder, forget_old_receivers
 
 __all__ = ["Receiving", "Service"]
 
+STOP_SECONDS = 20.0
+
 
 class Service:
     """What a server does besides answering: nothing, as one does that only lets others read.
@@ -19,10 +22,13 @@ class Service:
     ----------
     settings : CoreSettings
         The limits on connections.
+    stop_seconds : float
+        How long an answer that is under way may take when the server stops.
     """
 
-    def __init__(self, settings: CoreSettings) -> None:
+    def __init__(self, settings: CoreSettings, stop_seconds: float = STOP_SECONDS) -> None:
         self.settings = settings
+        self.stop_seconds = stop_seconds
 
     def begin(self, address: str) -> None:
         """Begin in the first process, which listens at an address."""
@@ -43,6 +49,8 @@ class Service:
 class Receiving(Service):
     """Receives uploads: records what came, and shares the room for bodies among the workers.
 
+    When it stops, those that are under way have their own time, ``serve.body_seconds``.
+
     Parameters
     ----------
     root : Root
@@ -54,7 +62,7 @@ class Receiving(Service):
     """
 
     def __init__(self, root: Root, uploads: UploadRecorder, bounds: Bounds) -> None:
-        super().__init__(bounds.settings)
+        super().__init__(bounds.settings, stop_seconds=math.inf)
         self.root = root
         self.uploads = uploads
         self.bounds = bounds

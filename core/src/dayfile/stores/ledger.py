@@ -6,18 +6,22 @@ import hashlib
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tables
 
 from dayfile.hdf5.attributes import get_attribute, set_attributes
 from dayfile.hdf5.files import make_image
+from dayfile.hdf5.groups import read_group_attribute
 from dayfile.hdf5.links import link_exists
 from dayfile.hdf5.rows import open_table
 from dayfile.model.places import LEDGER
 
-__all__ = ["NO_SOURCES", "Chain", "Ledger", "LedgerEntry", "make_empty_day_file"]
+if TYPE_CHECKING:
+    from dayfile.hdf5.readonly import OpenFile
+
+__all__ = ["NO_SOURCES", "Chain", "Ledger", "LedgerEntry", "make_empty_day_file", "read_declared_day"]
 
 NAME_SIZE = 160
 SOURCES = np.dtype(
@@ -146,6 +150,12 @@ class Ledger:
             stored = checksums.nrows  # nodes keep their place, new ones come last
             checksums.modify(0, sums[:stored])
             checksums.append(sums[stored:])
+
+
+def read_declared_day(file: OpenFile) -> str | None:
+    """Read of which day an open day file is, ISO; None if it has no ledger."""
+    day = read_group_attribute(file, LEDGER, "day")
+    return day if isinstance(day, str) else None
 
 
 def read_whole(file: tables.File, name: str) -> list[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from email.utils import formatdate, parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,10 +19,13 @@ from starlette.types import Send
 
 import dayfile
 from dayfile.errors import DayfileError
-from dayfile.serving.connections import CUT
+from dayfile.serving.connections import CUT, UNREAD
 from dayfile.web.ahead import BlocksAhead
 from dayfile.web.codes import RequestError
 from dayfile.web.compression import choose_encoding, compress
+
+if TYPE_CHECKING:
+    from dayfile.web.turns import Turns
 
 __all__ = ["answer_error", "answer_metadata", "answer_records", "is_known", "make_headers"]
 
@@ -65,8 +68,9 @@ def is_known(asked: Mapping[str, str], headers: Mapping[str, str]) -> bool:
     if not since or "Last-Modified" not in headers:
         return False
     try:
-        return parsedate_to_datetime(headers["Last-Modified"]) <= parsedate_to_datetime(since)
-    except (TypeError, ValueError):  # no date, or one without a time zone
+        # An older date than the client has is of a day file that was restored: it has another answer.
+        return parsedate_to_datetime(headers["Last-Modified"]) == parsedate_to_datetime(since)
+    except (TypeError, ValueError, OverflowError):  # no date, or a time zone that none is
         return False
 
 
@@ -96,7 +100,7 @@ def answer_records(
     media_type: str,
     pool: Executor,
     room: AsyncExitStack,
-    seconds: float,
+    turns: Turns,
 ) -> StreamingResponse:
     """Answer with records, block by block, as fast as the client takes them.
 
@@ -112,25 +116,27 @@ def answer_records(
         What makes blocks, as that is work for the processor.
     room : AsyncExitStack
         Closed when the answer has ended, in whatever way.
-    seconds : float
-        How long the client may take.
+    turns : Turns
+        Cuts it if the client takes too long.
     """
     body = BlocksAhead(blocks, pool).iterate()
-    return RecordsResponse(body, headers=headers, media_type=media_type, room=room, seconds=seconds)
+    return RecordsResponse(body, headers=headers, media_type=media_type, room=room, turns=turns)
 
 
 class RecordsResponse(StreamingResponse):
     """An answer that is cut where something goes wrong, so that the client does not take it for a whole one."""
 
-    def __init__(self, *arguments: Any, room: AsyncExitStack, seconds: float, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, *arguments: Any, room: AsyncExitStack, turns: Turns, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **options)
         self.room = room
-        self.seconds = seconds
+        self.turns = turns
         self.cut: Callable[[], None] = lambda: None  # of a server that cannot, the answer has no end
+        self.count_unread: Callable[[], int] = lambda: 0  # of a server that does not say it
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as in starlette
         """Send it, and free its room in the end."""
         self.cut = scope.get(CUT, self.cut)
+        self.count_unread = scope.get(UNREAD, self.count_unread)
         async with self.room:
             await super().__call__(scope, receive, send)
 
@@ -138,11 +144,12 @@ class RecordsResponse(StreamingResponse):
         """Send the header and the blocks; without the end of the body if that could not be made."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            async with asyncio.timeout(self.seconds):
+            async with self.turns.watch(self.count_unread) as taking:
                 async for block in self.body_iterator:
                     await send({"type": "http.response.body", "body": block, "more_body": True})
-        except TimeoutError:
-            logger.warning("an answer was cut: the client took more than %g s", self.seconds)
+                    taking.sent += len(block)
+        except TimeoutError as error:
+            logger.warning("an answer was cut: %s", error)
         except (DayfileError, OSError) as error:
             logger.error("an answer was cut: %s", error)  # noqa: TRY400 - what went wrong is no bug
         else:

@@ -99,7 +99,7 @@ def make_site(reopen: Callable[[], Archive], settings: CoreSettings, routes: Seq
             ),
             Middleware(Guard, settings=settings),
         ],
-        exception_handlers={DayfileError: answer_failure, OSError: answer_failure},
+        exception_handlers={DayfileError: answer_failure, OSError: answer_failure, Exception: answer_failure},
     )
     app.state.service = Service(settings)
     return app
@@ -122,15 +122,15 @@ def answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 def show_about(hapi: Hapi, pairs: Pairs) -> Metadata:
-    """Answer ``about``."""
+    """Answer ``about``, which comes from settings, of which no change is known."""
     read_words(pairs, ())
-    return hapi.describe_server(), hapi.find_change()
+    return hapi.describe_server(), None
 
 
 def show_capabilities(hapi: Hapi, pairs: Pairs) -> Metadata:
     """Answer ``capabilities``."""
     read_words(pairs, ())
-    return hapi.list_capabilities(), hapi.find_change()
+    return hapi.list_capabilities(), None
 
 
 def show_catalog(hapi: Hapi, pairs: Pairs) -> Metadata:
@@ -163,12 +163,12 @@ class Site:
     """
 
     def __init__(self, reopen: Callable[[], Archive], settings: CoreSettings) -> None:
-        from dayfile.web.protection import Places
+        from dayfile.web.turns import Places, Turns
 
         self.reopen = reopen
         self.settings = settings
         self.places = Places(settings.web_answers_per_address, Proxies(settings.serve_proxies))
-        self.turns = asyncio.Semaphore(settings.web_answers)
+        self.turns = Turns(settings)
         self.pool = ThreadPoolExecutor(THREADS)  # its threads begin with the first request, after the fork
 
     def open(self) -> Hapi:
@@ -253,20 +253,18 @@ class Site:
                 return without_length(Response(headers=headers, media_type=media_type))
             answered: Answered = await self._run(hapi.read, prepared)
             blocks = compress(answered.write(), encoding)
-            return answer_records(
-                blocks, headers, media_type, self.pool, stack.pop_all(), self.settings.web_answer_seconds
-            )
+            return answer_records(blocks, headers, media_type, self.pool, stack.pop_all(), self.turns)
 
     async def _wait_for_turn(self, stack: AsyncExitStack) -> None:
         """Wait until there is room for another answer; RequestError if none comes free for a while."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                await self.turns.acquire()
+                await self.turns.wait()
         except TimeoutError:
             error = RequestError(1500, "busy; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
             error.headers = {"Retry-After": "10"}
             raise error from None
-        stack.callback(self.turns.release)
+        stack.callback(self.turns.end)
 
     def _prepare(self, query: DataQuery) -> tuple[Hapi, Prepared]:
         """Open the archive, and check a request for records."""

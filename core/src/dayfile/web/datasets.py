@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +12,15 @@ from urllib.parse import quote
 import numpy as np
 
 from dayfile.archive.description import Key, Total
+from dayfile.archive.finding import UnreadableTypeError
 from dayfile.archive.inventory import Inventory
 from dayfile.archive.question import list_key_names
 from dayfile.model.datatype import DataType
 from dayfile.web.codes import RequestError
 
 __all__ = ["Dataset", "find_dataset", "list_datasets"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,12 @@ def encode_key(value: str | int) -> str:
 
 
 def list_datasets(archive: Inventory) -> Iterator[Dataset]:
-    """Yield the datasets of an archive, in order of types and keys."""
+    """Yield the datasets of an archive, in order of types and keys, without types of which no day file can be read."""
     for name in archive.types():
-        yield from list_type_datasets(archive, name)
+        try:
+            yield from list_type_datasets(archive, name)
+        except UnreadableTypeError as error:
+            logger.error("no dataset of %s: %s", name, error)  # noqa: TRY400 - what is wrong with the files is no bug
 
 
 def list_type_datasets(archive: Inventory, name: str) -> Iterator[Dataset]:

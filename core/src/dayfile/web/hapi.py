@@ -11,6 +11,7 @@ import numpy as np
 
 import dayfile
 from dayfile.archive.exporting import select_records
+from dayfile.archive.gaps import HOUR
 from dayfile.errors import TimeError
 from dayfile.messages import plural
 from dayfile.web.codes import NO_DATA, OK, RequestError, describe_status
@@ -168,7 +169,7 @@ class Hapi:
         subject = self._find(query.dataset)
         dataset, parameters = subject.dataset, choose_parameters(subject.parameters, query.names)
         refuse_outside(dataset, query.start, query.stop)
-        refuse_unknown_leap_seconds(dataset, query)
+        refuse_wrong_leap_seconds(dataset, query)
         self._check_size(dataset, query)
         days = (np.datetime64(query.start.day, "D") - 1, np.datetime64(query.stop.day, "D") + 1)
         digests = self.archive.catalogue.find_digests(dataset.data_type.name, *days)
@@ -231,13 +232,15 @@ class Hapi:
         return described | {"parameters": [parameter.describe() for parameter in parameters]}
 
     def _check_size(self, dataset: Dataset, query: DataQuery) -> None:
-        """Refuse a range with too many records; the hours that it touches are counted whole."""
+        """Refuse a range with too many records; of an hour, it has as large a part of them as of its time."""
         most = self.settings.web_most_records
         if dataset.records <= most:
             return
         span = query.start.text, query.stop.text
         counted = self.archive.coverage(dataset.data_type.name, *span, by="hour", **dataset.arguments)
-        if int(counted["records"].sum()) > most:
+        start, stop = (moment.time for moment in (query.start, query.stop))
+        begins, ends = np.maximum(counted["time"], start), np.minimum(counted["time"] + HOUR, stop)
+        if int((counted["records"] * ((ends - begins) / HOUR)).sum()) > most:
             raise RequestError(1408, f"at most {plural(most, 'record')}")
 
 
@@ -253,13 +256,16 @@ def refuse_outside(dataset: Dataset, start: Moment, stop: Moment) -> None:
         raise RequestError(1405, f"there are records from {first}Z to {last}Z")
 
 
-def refuse_unknown_leap_seconds(dataset: Dataset, query: DataQuery) -> None:
-    """Refuse a time in a leap second that does not exist."""
+def refuse_wrong_leap_seconds(dataset: Dataset, query: DataQuery) -> None:
+    """Refuse a time in a leap second that does not exist, and a range that ends there for a clock without any."""
+    times = []
     for text, code in ((query.start.text, 1402), (query.stop.text, 1403)):
         try:
-            dataset.data_type.clock.read(text)
+            times.append(dataset.data_type.clock.read(text))
         except TimeError as error:
             raise RequestError(code, "no leap second is known there") from error
+    if times[0] >= times[1]:
+        raise RequestError(1404, "the clock of these records has no leap seconds")
 
 
 def read_range(archive: Archive, dataset: Dataset, fields: list[str] | None, query: DataQuery) -> Iterator[RecordTable]:

@@ -60,6 +60,11 @@ class Moment:
         return cls(day + dt.timedelta(days=1))
 
     @property
+    def time(self) -> np.datetime64:
+        """Return it as NumPy has it, which knows no leap seconds: one is as long after the day begins as it is."""
+        return np.datetime64(self.day, "ns") + np.timedelta64(self.nanoseconds, "ns")
+
+    @property
     def text(self) -> str:
         """Return ISO text with all digits, as archives are asked with."""
         leap = self.nanoseconds >= NANOSECONDS_A_DAY

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dayfile.archive.question import list_key_names
 from dayfile.export.base import BlobReader
 from dayfile.handover.columns import RecordTable
 from dayfile.model.datatype import DataType
@@ -134,7 +136,8 @@ def list_parameters(
 ) -> list[Parameter]:
     """List the parameters of records: the time, the keys in which they may differ, and the fields.
 
-    Blobs are left out, except where all of a field have the same number of samples.
+    Blobs are left out, except where all of a field have the same number of samples. So is a field with the name of a
+    key: records that are read have the key.
 
     Parameters
     ----------
@@ -145,10 +148,11 @@ def list_parameters(
     readers : mapping of str to BlobReader
         What reads the blobs of fields as samples.
     """
-    names = choose_names([*keys, *(field.name for field in data_type.fields)])
+    fields = [field for field in data_type.fields if field.name not in list_key_names(data_type)]
+    names = choose_names([*keys, *(field.name for field in fields)])
     found = [make_time_parameter(data_type, names.values())]
     found += [make_key_parameter(name, names[name], values) for name, values in keys.items()]
-    for field in data_type.fields:
+    for field in fields:
         reader = readers.get(field.name)
         if not field.blob:
             found.append(make_field_parameter(data_type, field, names[field.name]))
@@ -187,7 +191,8 @@ def make_time_parameter(data_type: DataType, taken: Iterable[str]) -> Parameter:
     """Make the parameter of the time, which is the first one."""
     digits = choose_digits(data_type)
     there = {name.lower() for name in taken}
-    name = next(name for name in TIME_NAMES if name.lower() not in there)
+    numbered = (f"{TIME_NAMES[0]}{number}" for number in count(1))
+    name = next(name for name in chain(TIME_NAMES, numbered) if name.lower() not in there)
 
     def read(records: RecordTable) -> npt.NDArray[Any]:
         return format_records_times(records.nanoseconds, data_type.clock, digits)
@@ -199,7 +204,7 @@ def make_time_parameter(data_type: DataType, taken: Iterable[str]) -> Parameter:
 def make_key_parameter(key: str, name: str, values: npt.NDArray[Any]) -> Parameter:
     """Make the parameter of a key: an integer if all its values are that, else text."""
     more = (("description", f"{key} of the record"),)
-    if values.dtype.kind in "iu" and (not len(values) or int(np.abs(values).max()) < LARGEST):
+    if values.dtype.kind in "iu" and (not len(values) or -LARGEST < values.min() <= values.max() < LARGEST):
         return Parameter(name, (), "integer", lambda records: records.keys[key], more=more)
     length = max((len(str(value).encode()) for value in values), default=1)
 

@@ -1,4 +1,4 @@
-"""What stands before the routes: the request log, the token, and the limits of a client."""
+"""What stands before the routes: the request log, the token, and how often a client may ask."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import binascii
 import hmac
 import logging
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +20,7 @@ from dayfile.settings import CoreSettings
 from dayfile.web.answers import answer_error
 from dayfile.web.codes import RequestError
 
-__all__ = ["Guard", "Places", "RequestLog", "has_token"]
+__all__ = ["Guard", "RequestLog", "has_token"]
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 MINUTE = 60.0
@@ -51,22 +49,23 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status, size = time.monotonic(), 0, 0
+        began, status, size, whole = time.monotonic(), 0, 0, False
 
         async def note(message: dict[str, Any]) -> None:
-            nonlocal status, size
+            nonlocal status, size, whole
             status = message.get("status", status)
             size += len(message.get("body", b""))
             await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         try:
             await self.app(scope, receive, note)
         finally:
-            log_request(scope, status, size, time.monotonic() - began)
+            log_request(scope, status, size, time.monotonic() - began, cut=bool(status) and not whole)
 
 
-def log_request(scope: dict[str, Any], status: int, size: int, seconds: float) -> None:
-    """Log a request that was answered; status 0 if it was not."""
+def log_request(scope: dict[str, Any], status: int, size: int, seconds: float, *, cut: bool) -> None:
+    """Log a request that was answered, whole or cut; status 0 if it was not."""
     path, query = scope["path"], scope["query_string"].decode("latin-1")
     address = f"{path}?{query}" if query else path
     client = scope["client"][0] if scope.get("client") else ""
@@ -79,10 +78,11 @@ def log_request(scope: dict[str, Any], status: int, size: int, seconds: float) -
         "status": status,
         "bytes": size,
         "seconds": round(seconds, 4),
+        "cut": cut,
     }
     shown = f"{scope['method']} {address[:LONGEST_LOGGED]}"
-    line = client or "-", shown, status, plural(size, "byte"), seconds
-    logger.info("%s %s %d %s %.3f s", *line, extra={"fields": fields})
+    line = client or "-", shown, status, plural(size, "byte"), seconds, ", cut" if cut else ""
+    logger.info("%s %s %d %s %.3f s%s", *line, extra={"fields": fields})
 
 
 class Guard:
@@ -171,36 +171,3 @@ class Rate:
             error = RequestError(1400, "too many requests; send fewer in a minute", HTTPStatus.TOO_MANY_REQUESTS)
             error.headers = {"Retry-After": str(1 + int(MINUTE / self.per_minute))}
             raise error
-
-
-class Places:
-    """The places of clients that take records: each may have a few.
-
-    Parameters
-    ----------
-    per_client : int
-        How many a client may have.
-    proxies : Proxies
-        Whose requests are of many clients, and not counted.
-    """
-
-    def __init__(self, per_client: int, proxies: Proxies) -> None:
-        self.per_client = per_client
-        self.proxies = proxies
-        self.taken: Counter[str] = Counter()
-
-    @contextmanager
-    def take(self, client: str) -> Iterator[None]:
-        """Take a place until the end of the block; RequestError if the client has none left."""
-        key = self.proxies.find_limit_key(client)
-        if key and self.taken[key] >= self.per_client:
-            error = RequestError(1400, "too many answers at once; wait for one", HTTPStatus.TOO_MANY_REQUESTS)
-            error.headers = {"Retry-After": "5"}
-            raise error
-        self.taken[key] += 1
-        try:
-            yield
-        finally:
-            self.taken[key] -= 1
-            if not self.taken[key]:
-                del self.taken[key]

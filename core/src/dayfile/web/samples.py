@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.exporting import select_records
+from dayfile.errors import StorageError
 from dayfile.plots.curves import guess_fields
 from dayfile.web.datasets import Dataset, list_datasets
 from dayfile.web.moments import choose_digits, format_hapi_time
@@ -22,6 +24,8 @@ __all__ = ["Example", "choose_example", "choose_sample"]
 SAMPLE_RECORDS = 1000
 SAMPLE_BYTES_READ = 2**20
 """The most records of a sample, and the most bytes as they are stored."""
+logger = logging.getLogger(__name__)
+
 MILLISECOND, MILLISECOND_DIGITS = 1_000_000, 3
 
 
@@ -33,7 +37,7 @@ def choose_sample(archive: Archive, dataset: Dataset, digits: int) -> tuple[str,
     Returns
     -------
     (str, str) or None
-        Start and stop; None if the newest day has no records any more.
+        Start and stop; None if the newest day has no records any more, or cannot be read.
     """
     data_type = dataset.data_type
     days = archive.days(data_type.name, **dataset.arguments)
@@ -41,7 +45,11 @@ def choose_sample(archive: Archive, dataset: Dataset, digits: int) -> tuple[str,
         return None
     day = days[-1]
     selection = select_records(archive, data_type.name, day, day + 1, fields=[], **dataset.arguments)
-    records = next(iter(selection.read()), None)
+    try:
+        records = next(iter(selection.read()), None)
+    except StorageError as error:  # of other days there are records
+        logger.error("no sample of %s: %s", dataset.id, error)  # noqa: TRY400 - what is wrong with the file is no bug
+        return None
     if records is None:
         return None
     times = records.times.astype(np.int64)

@@ -134,7 +134,7 @@ class Guesses:
         return number if self.clock() - last < FORGIVEN else 0
 
     def note(self, address: str, station: int) -> None:
-        """Count a wrong password of an address (empty: of an unknown sender, not counted)."""
+        """Count a wrong password of an address (empty: of this machine or a proxy, not counted)."""
         if not address:
             return
         with self.lock:
