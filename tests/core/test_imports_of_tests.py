@@ -62,6 +62,7 @@ ROOMS = {
     "core/test_layout_errors.py": "layouts, model: what layouts declare",
     "core/test_leap_seconds.py": "model: leap seconds",
     "core/test_logs.py": "logs",
+    "core/test_lost_records.py": "engine: day files of other programs are taken as they are",
     "core/test_making.py": "stores, hdf5: how tables are made",
     "core/test_open_files.py": "archive, hdf5: what is closed after reading",
     "core/test_opening.py": "archive: opening day files",

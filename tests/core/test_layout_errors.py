@@ -583,11 +583,6 @@ ONE_FILE = LAYOUT.replace(".{suffix}", "")
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (
-            "path:",
-            "node: §'/{second}/{type}'\npath:",
-            "second is a key of 'node' and a field of rates; give one of them",
-        ),
         ("path:", "node: §/data\npath:", "records of runs and rates would share /data of one day file; put {type}"),
         ("path:", "node: §'/{station}/data'\npath:", "would share /{station}/data of one day file"),
         ("  runs:", "  §rates_overlap:", "records of rates_overlap and rates would share /rates_overlap"),

@@ -110,6 +110,22 @@ def test_a_range_as_long_as_info_permits_is_answered_wherever_it_begins(tmp_path
         assert (reply.status, 990 < len(reply.body.splitlines()) <= 1000) == (200, True)
 
 
+def test_a_burst_of_records_counts_whole(tmp_path):
+    instrument, rates, _ = make_rates(5)
+    archive = create_archive(tmp_path / "archive", plugins={"muon": instrument})
+    records = np.zeros(3000, rates.dtype)
+    records["second"] = DAY_SECOND + 5000 + np.arange(3000) // 300
+    records["nanosecond"] = np.arange(3000) % 300
+    archive.put(RATES, records)
+    app = make_reading_site(archive.root.path, web_most_records=1000)
+    for stop, code in (("01:23:23", 1200), ("01:23:40", 1408), ("03:10", 1408)):
+        words = {"start": "1997-10-31T01:23:20Z", "stop": f"1997-10-31T{stop}Z", "format": "json"}
+        sent = ask_hapi(app, "data", dataset=RATES, parameters="good", **words)
+        assert sent.code == code
+    words = {"start": "1997-10-31T01:23:20Z", "stop": "1997-10-31T01:23:23Z", "parameters": "good"}
+    assert len(ask_hapi(app, "data", dataset=RATES, **words).body.splitlines()) == 900
+
+
 @pytest.mark.parametrize("word", ["catalog", "data"])
 def test_only_the_date_of_this_answer_is_taken_for_known(telescope, word):
     """A day file that was restored from an older copy makes the date of an answer older."""
@@ -161,7 +177,7 @@ def test_keys_that_are_no_integers_of_hapi_are_text(tmp_path):
 
 
 class Doubled(Instrument):
-    """School detectors of which a field has the name of the key, which a layout cannot have."""
+    """School detectors of which a field has the name of the key."""
 
     @hookimpl
     def data_types(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -25,7 +25,16 @@ from dayfile.model.datatype import DataType
 from dayfile.model.forms import narrow, take_meanings
 from dayfile.model.validity import ALWAYS, NEVER
 
-__all__ = ["READ_BYTES", "WINDOW_BYTES", "DayReader", "answer", "answer_in_pieces", "find_bounds", "read_window"]
+__all__ = [
+    "READ_BYTES",
+    "WINDOW_BYTES",
+    "DayReader",
+    "answer",
+    "answer_in_pieces",
+    "find_bounds",
+    "read_files",
+    "read_window",
+]
 
 WINDOW_BYTES = 64 * 2**20
 """Bytes of records, about, that :meth:`Reader.iter` reads at once to put them in order, if its pieces are smaller."""
@@ -54,34 +63,15 @@ def read_files(
     newest = question.data_type
     names = question.stored_names
     form = newest if names is None else narrow(newest, names)
-    parts: list[Part] = []
     # The number of records that are asked for is unknown; if all are read, they need the memory anyway.
     chosen = question.keys or question.where is not None
     arena = Arena(0 if chosen else sum(row.records for row, _ in files) * form.dtype.itemsize)
-    seen: list[dict[str, KeyValue]] = []
-    earlier, data_type = newest, take_meanings(newest, newest)
+    reader = FileReader(finder, question, arena, read_bytes)
     with reading_alone():
         for row, all_in_time in files:
-            path = finder.directory / row.path
-            held = 0
-            for declared, table in finder.open_rows(row, question.wants_path):
-                if declared is not earlier:  # as it is in most files
-                    earlier, data_type = declared, take_meanings(declared, newest)
-                keys = parse_keys(data_type, table.path) or {}
-                if not question.wants(keys):
-                    continue
-                seen.append(keys)
-                with name_trouble(path):
-                    part = read_table(
-                        table, data_type, question, keys, path, arena, read_bytes, all_in_time=all_in_time
-                    )
-                held += part.held
-                if len(part.rows.array):
-                    parts.append(part)
-            if held < row.records:
-                raise StorageError(describe_lost(row, held), where=path)
-    check_key_values(finder, question, seen)
-    records = join_parts(form, parts, arena, all_fields=all_fields or question.physical)
+            reader.read(row, all_in_time=all_in_time)
+    check_key_values(finder, question, reader.seen)
+    records = join_parts(form, reader.parts, arena, all_fields=all_fields or question.physical)
     if names is not None:
         known = newest.dtype.names or ()
         records = replace(records, left_out=tuple(name for name in known if name not in names))
@@ -96,10 +86,73 @@ def read_files(
     return records
 
 
-def describe_lost(row: CatalogueRow, held: int) -> str:
-    """Say that a day file holds fewer records than the catalogue knows: an answer without them would look whole."""
-    there = f"holds {plural(held, 'record')} of {row.data_type}, and {row.records:,} by the catalogue"
-    return f"{there}; {REMEDY}, or accept the loss with: dayfile reindex --force"
+class FileReader:
+    """Reads the records that a question asks for from one day file after the other.
+
+    Parameters
+    ----------
+    finder : Finder
+        Where they are.
+    question : Question
+        Which are asked for.
+    arena : Arena
+        Where they are read to.
+    read_bytes : int
+        Bytes of the blocks in which tables are read.
+    """
+
+    def __init__(self, finder: Finder, question: Question, arena: Arena, read_bytes: int) -> None:
+        self.finder = finder
+        self.question = question
+        self.arena = arena
+        self.read_bytes = read_bytes
+        self.parts: list[Part] = []
+        self.seen: list[dict[str, KeyValue]] = []
+        """The keys of the tables that were read."""
+        newest = question.data_type
+        self._earlier, self._meant = newest, take_meanings(newest, newest)
+
+    def read(self, row: CatalogueRow, *, all_in_time: bool) -> None:
+        """Read from one day file; ``all_in_time`` if all of its records are in the time that is asked for.
+
+        Raises
+        ------
+        StorageError
+            It cannot be read, or holds fewer records than the catalogue lists: an answer without them would look whole.
+        """
+        wants_path = self.question.wants_path
+        held = self._read_tables(row, wants_path, all_in_time=all_in_time)
+        if held < row.records and self.question.keys:  # paths of an older layout may look like other keys
+            held += self._read_tables(row, lambda path: not wants_path(path), all_in_time=all_in_time)
+        if held < row.records:
+            raise StorageError(self._describe_lost(row, held), where=self.finder.directory / row.path)
+
+    def _read_tables(self, row: CatalogueRow, wants_path: Callable[[str], bool], *, all_in_time: bool) -> int:
+        """Read from the tables at some paths; the number of records in those of wanted keys."""
+        path, held = self.finder.directory / row.path, 0
+        for declared, table in self.finder.open_rows(row, wants_path):
+            if declared is not self._earlier:  # as it is in most files
+                self._earlier, self._meant = declared, take_meanings(declared, self.question.data_type)
+            keys = parse_keys(self._meant, table.path) or {}
+            if not self.question.wants(keys):
+                continue
+            self.seen.append(keys)
+            with name_trouble(path):
+                part = read_table(
+                    *(table, self._meant, self.question, keys, path, self.arena, self.read_bytes),
+                    all_in_time=all_in_time,
+                )
+            held += part.held
+            if len(part.rows.array):
+                self.parts.append(part)
+        return held
+
+    def _describe_lost(self, row: CatalogueRow, held: int) -> str:
+        """Say that records are missing, and what to do."""
+        there = f"holds {plural(held, 'record')} of {row.data_type}, and {row.records:,} by the catalogue"
+        if self.finder.has_unknown_tables(row):
+            return f"{there}; the plugin that knows its tables is not installed here"
+        return f"{there}; {REMEDY}, or accept the loss with: dayfile reindex --force"
 
 
 def check_key_values(finder: Finder, question: Question, seen: list[dict[str, KeyValue]]) -> None:

@@ -339,9 +339,8 @@ class Catalogue:
         if wanted is None or not rows:
             return rows
         with self._read() as connection:
-            series = [total.series for total in list_totals(connection, data_type) if wanted(total.key)]
-            records = sum_files(connection, series, rows[0].day, rows[-1].day)
-        return [replace(row, records=records.get(row.path, 0)) for row in rows]
+            records = sum_files(connection, data_type, (rows[0].day, rows[-1].day), wanted)
+        return [replace(row, records=records[row.path]) for row in rows]
 
     def find_nearest(self, data_type: str, first: np.datetime64, last: np.datetime64) -> list[str]:
         """Find the last day with records before a time and the first one with records since another, ISO in order."""

@@ -212,6 +212,14 @@ class Finder:
             with closing(table):
                 yield self.find_type(table), table
 
+    def has_unknown_tables(self, row: CatalogueRow) -> bool:
+        """Return whether a day file has tables of which neither the file nor a plugin says what they are."""
+        from dayfile.hdf5.groups import find_leaves
+
+        with open_to_read(self.directory / row.path) as file:
+            found = self.open_tables(file, find_leaves(file, without=LEDGER))
+            return any(data_type is None for data_type, _ in found)
+
     def find_type(self, table: Table) -> DataType | None:
         """Find the data type of a table: by its attributes, or, in a foreign file, by its path."""
         from dayfile.stores.declarations import make_type_finder, recall_data_type
@@ -237,7 +245,7 @@ def check_day(file: OpenFile, row: CatalogueRow, path: Path) -> None:
     from dayfile.stores.ledger import read_declared_day
 
     day = read_declared_day(file)
-    if row.day and day not in (None, row.day):
+    if row.day and day and day != row.day:
         message = f"is the day file of {day}, and not of {row.day} as the catalogue has it; {REMEDY}"
         raise StorageError(message, where=path)
 

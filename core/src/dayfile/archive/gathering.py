@@ -28,7 +28,9 @@ __all__ = [
     "Arena",
     "Part",
     "RowSlice",
+    "find_held",
     "join_parts",
+    "list_deciding",
     "read_fields",
     "read_table",
 ]
@@ -164,7 +166,7 @@ def read_fields(
         Which rows hold a record: slots may be empty.
     """
     known = table.dtype.names or ()
-    deciding = [name for name in store.list_held_fields(data_type) if name in known] if store.sparse else []
+    deciding = list_deciding(store, data_type, table.dtype) if store.sparse else []
     if names is None:
         chosen = known
         rows = table.read(start, stop, out=out)
@@ -173,6 +175,11 @@ def read_fields(
         rows = table.read_fields(start, stop, list(dict.fromkeys([*chosen, *deciding])))
     held = find_held(rows, store, deciding) if store.sparse else np.ones(len(rows), bool)
     return rows if len(rows.dtype.names or ()) == len(chosen) else pick_fields(rows, chosen), held
+
+
+def list_deciding(store: Store, data_type: DataType, dtype: np.dtype[np.void]) -> list[str]:
+    """List the fields of a table that decide which of its rows hold a record."""
+    return [name for name in store.list_held_fields(data_type) if name in (dtype.names or ())]
 
 
 def find_held(rows: npt.NDArray[Any], store: Store, deciding: Sequence[str]) -> npt.NDArray[np.bool_]:

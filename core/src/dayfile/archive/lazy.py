@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dayfile.archive.alone import reading_alone
-from dayfile.archive.answering import READ_BYTES, answer, read_window
+from dayfile.archive.answering import READ_BYTES, answer, read_files, read_window
 from dayfile.archive.catalogue_rows import CatalogueRow
 from dayfile.archive.finding import Finder
 from dayfile.archive.opening import open_to_read
@@ -38,7 +38,8 @@ class LazyRecords:
     def __init__(self, finder: Finder, question: Question) -> None:
         self.finder = finder
         self.question = question
-        self.index: Records = answer(finder, replace(question, fields=()), READ_BYTES)
+        self.files = finder.list_files(question)
+        self.index: Records = read_files(finder, replace(question, fields=()), self.files, READ_BYTES)
         """The records without fields: their times and keys."""
         self.nanoseconds = self.index.nanoseconds
 
@@ -54,7 +55,7 @@ class LazyRecords:
         if start >= stop:
             return answer(self.finder, replace(question, choice=take_none), READ_BYTES)
         first, last = self.nanoseconds[start], self.nanoseconds[stop - 1]
-        files = [row for row, _ in self.finder.list_files(question)]
+        files = [row for row, _ in self.files]
         found = read_window(self.finder, question, files, (int(first), int(last) + 1), READ_BYTES)
         before = start - int(np.searchsorted(self.nanoseconds, first))
         found = found[before : before + stop - start]

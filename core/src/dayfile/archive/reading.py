@@ -122,6 +122,8 @@ class Reader:
             message says what there is.
         TimeError
             A time cannot be understood, or ``start`` is after ``stop``, or both are the same day, month or year.
+        StorageError
+            A day file cannot be read, or holds fewer records than the catalogue lists in it.
 
         Examples
         --------

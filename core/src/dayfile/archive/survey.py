@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tables
 
+from dayfile.archive.gathering import find_held, list_deciding
 from dayfile.archive.opening import DAMAGE_ERRORS, open_day_file
 from dayfile.errors import StorageError
 from dayfile.hdf5.files import open_file
@@ -107,7 +108,7 @@ def survey_table(table: Table, find_type: TypeFinder = read_data_type) -> NodeSu
             continue
         # An overlap table declares the same type with the store append.
         store = find_store(data_type.placement.store)
-        held = rows[store.find_held(rows)] if store.sparse else rows
+        held = rows[find_held(rows, store, list_deciding(store, data_type, rows.dtype))] if store.sparse else rows
         records += len(held)
         if len(held):
             begins, end = data_type.find_begins(held), data_type.timing.end

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dayfile.archive.catalogue_forms import HOUR_COLUMNS
 from dayfile.archive.catalogue_rows import KeyCount, Publication, as_number, as_time
 from dayfile.archive.description import Total
+
+if TYPE_CHECKING:
+    from dayfile.archive.question import WantsKeys
 
 __all__ = ["list_file_counts", "list_totals", "sum_days", "sum_files", "sum_hours", "write_day_file"]
 
@@ -98,13 +102,15 @@ def list_totals(connection: sqlite3.Connection, data_type: str) -> list[Total]:
     ]
 
 
-def sum_files(connection: sqlite3.Connection, series: Iterable[int], first: str, last: str) -> dict[str, int]:
-    """Sum the records of some series by day file, for the days between two ISO dates, both included."""
-    query = f"""
+def sum_files(connection: sqlite3.Connection, data_type: str, days: tuple[str, str], wanted: WantsKeys) -> Counter[str]:
+    """Sum the records of wanted keys of a data type by day file, from one ISO date to another, both included."""
+    connection.create_function("is_wanted", 1, lambda key: wanted(json.loads(key)))
+    query = """
         SELECT path, sum(records) FROM counts JOIN files USING (file)
-        WHERE series IN ({", ".join(map(str, series))}) AND day >= ? AND day <= ? GROUP BY file
-    """  # noqa: S608
-    return dict(connection.execute(query, (first, last)).fetchall())
+        WHERE series IN (SELECT series FROM totals WHERE data_type = ? AND is_wanted(key)) AND day >= ? AND day <= ?
+        GROUP BY file
+    """
+    return Counter(dict(connection.execute(query, (data_type, *days))))
 
 
 def sum_days(

@@ -101,10 +101,6 @@ def check_tables(words: LayoutWords, types: tuple[DataType, ...], document: Docu
     for data_type in types:
         name, file = data_type.type, data_type.fill(words.path, DAY)
         of_type = "{type}" in words.node
-        for field in data_type.fields:
-            if f"{{{field.name}}}" in re.findall(KEY, words.node):
-                problem = f"{field.name} is a key of 'node' and a field of {name}; give one of them another name"
-                document.fail(("node",), problem)
         place: Path = ("types", name) if of_type else ("node",)
         check_parts(data_type.placement.node.path, document, place, at_key=of_type)
         for node in list_nodes(data_type):

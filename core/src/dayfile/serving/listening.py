@@ -284,7 +284,7 @@ class ServingProcess(uvicorn.Server):
     def _cut_all(self) -> None:
         """Reset all connections, so that their requests end."""
         for connection in list(cast("set[Connection]", self.server_state.connections)):
-            logger.warning("%s: its answer was cut, as the server stops", connection.address)
+            logger.warning("%s: cut, as the server stops", connection.address)
             connection.cut()
 
     @contextmanager

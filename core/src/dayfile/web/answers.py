@@ -70,7 +70,7 @@ def is_known(asked: Mapping[str, str], headers: Mapping[str, str]) -> bool:
     try:
         # An older date than the client has is of a day file that was restored: it has another answer.
         return parsedate_to_datetime(headers["Last-Modified"]) == parsedate_to_datetime(since)
-    except (TypeError, ValueError, OverflowError):  # no date, or a time zone that none is
+    except (TypeError, ValueError, OverflowError):  # no date, or one without a time zone, or with an impossible one
         return False
 
 

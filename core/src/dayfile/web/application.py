@@ -243,7 +243,7 @@ class Site:
         encoding = choose_encoding(request.headers.get("accept-encoding", ""))
         async with AsyncExitStack() as stack:
             stack.enter_context(self.places.take(request.client.host if request.client else ""))
-            await self._wait_for_turn(stack)
+            await self._wait_for_turn(request, stack)
             hapi, prepared = await self._run(self._prepare, query)
             headers = make_headers(prepared.version, prepared.changed, encoding)
             if is_known(request.headers, headers):
@@ -255,11 +255,11 @@ class Site:
             blocks = compress(answered.write(), encoding)
             return answer_records(blocks, headers, media_type, self.pool, stack.pop_all(), self.turns)
 
-    async def _wait_for_turn(self, stack: AsyncExitStack) -> None:
+    async def _wait_for_turn(self, request: Request, stack: AsyncExitStack) -> None:
         """Wait until there is room for another answer; RequestError if none comes free for a while."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                await self.turns.wait()
+                await self.turns.wait(request.is_disconnected)
         except TimeoutError:
             error = RequestError(1500, "busy; try again later", HTTPStatus.SERVICE_UNAVAILABLE)
             error.headers = {"Retry-After": "10"}

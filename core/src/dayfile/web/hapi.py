@@ -232,15 +232,23 @@ class Hapi:
         return described | {"parameters": [parameter.describe() for parameter in parameters]}
 
     def _check_size(self, dataset: Dataset, query: DataQuery) -> None:
-        """Refuse a range with too many records; of an hour, it has as large a part of them as of its time."""
+        """Refuse a range with too many records: counted by the hour, and in parts of hours only if need be."""
         most = self.settings.web_most_records
         if dataset.records <= most:
             return
         span = query.start.text, query.stop.text
         counted = self.archive.coverage(dataset.data_type.name, *span, by="hour", **dataset.arguments)
+        if int(counted["records"].sum()) <= most:
+            return
         start, stop = (moment.time for moment in (query.start, query.stop))
         begins, ends = np.maximum(counted["time"], start), np.minimum(counted["time"] + HOUR, stop)
-        if int((counted["records"] * ((ends - begins) / HOUR)).sum()) > most:
+        is_whole = ends - begins == HOUR
+        parts = [(begin, end) for begin, end in zip(begins[~is_whole], ends[~is_whole], strict=True) if begin < end]
+        records = int(counted["records"][is_whole].sum())
+        for begin, end in parts if records <= most else ():
+            times = select_records(self.archive, dataset.data_type.name, begin, end, fields=[], **dataset.arguments)
+            records += sum(map(len, times.read()))
+        if records > most:
             raise RequestError(1408, f"at most {plural(most, 'record')}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +19,8 @@ SLOW_SECONDS = 10.0
 """How long a client may be slow while others wait; not longer than it may take nothing (``serve.body_seconds``)."""
 LEAST_RATE = 10_000
 """Bytes a second; a client that takes fewer is slow."""
+FRAMING = 1000
+"""Bytes, at most, that are sent with blocks and not counted with them."""
 
 
 class Places:
@@ -96,9 +98,12 @@ class Turns:
         self.seconds = min(SLOW_SECONDS, settings.serve_body_seconds)
         self.taking: set[Taking] = set()
 
-    async def wait(self) -> None:
-        """Wait for a turn; meanwhile clients that are slow lose theirs, one after the other. :meth:`end` ends it."""
-        making_room = asyncio.create_task(self._make_room()) if self.free.locked() else None
+    async def wait(self, is_gone: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for a turn; meanwhile clients that are slow lose theirs, one after the other. :meth:`end` ends it.
+
+        Nobody loses one for a client that is gone.
+        """
+        making_room = asyncio.create_task(self._make_room(is_gone)) if self.free.locked() else None
         try:
             await self.free.acquire()
         finally:
@@ -129,7 +134,7 @@ class Turns:
                 raise TimeoutError(f"the client took more than {self.longest:g} s") from None
             raise
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, is_gone: Callable[[], Awaitable[bool]]) -> None:
         """Cut the answer of the slowest client again and again, if it is slow.
 
         That is, if it took little, and not all that it could have taken: others wait for the archive.
@@ -137,11 +142,13 @@ class Turns:
         while True:
             before = {each: (each.sent, each.count_unread()) for each in self.taking}
             await asyncio.sleep(self.seconds)
+            if await is_gone():
+                return
             slow: dict[Taking, int] = {}
             for each in self.taking & before.keys():
                 sent, unread = before[each]
                 taken = each.sent - sent + unread - each.count_unread()
-                if taken < min(unread, LEAST_RATE * self.seconds) and not each.time_left.expired():
+                if taken < min(unread - FRAMING, LEAST_RATE * self.seconds) and not each.time_left.expired():
                     slow[each] = taken
             if slow:
                 slowest = min(slow, key=slow.__getitem__)
