@@ -136,10 +136,14 @@ def test_only_the_date_of_this_answer_is_taken_for_known(telescope, word):
     assert ask_hapi(app, word, {"If-Modified-Since": odd}, **words).status == 200
 
 
-def test_what_comes_from_settings_says_no_date_of_day_files(telescope):
+def test_what_comes_from_settings_is_sent_again_after_they_have_changed(telescope):
     app = make_reading_site(telescope, web_title="One")
-    until(lambda: "last-modified" in ask_hapi(app, "catalog").headers)
-    assert "last-modified" not in ask_hapi(app, "about").headers
+    until(lambda: "last-modified" in ask_hapi(app, "about").headers)
+    since = {"If-Modified-Since": ask_hapi(app, "about").headers["last-modified"]}
+    assert ask_hapi(app, "about", since).status == 304
+    other = make_reading_site(telescope, web_title="Two")
+    until(lambda: "last-modified" in ask_hapi(other, "about").headers)
+    assert ask_hapi(other, "about", since).json["title"] == "Two"
 
 
 def test_a_range_from_a_leap_second_is_refused_for_a_clock_without_any(tmp_path):

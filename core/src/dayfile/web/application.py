@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -43,7 +44,7 @@ Returned = TypeVar("Returned")
 Pairs = Iterable[tuple[str, str]]
 """The words of a request."""
 Metadata = tuple[dict[str, object], int | None]
-"""An answer in JSON, and when what it is made of was last published."""
+"""An answer in JSON, and when what it is made of was last published, or set; ns since 1970."""
 
 logger = logging.getLogger(__name__)
 
@@ -122,15 +123,15 @@ def answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 def show_about(hapi: Hapi, pairs: Pairs) -> Metadata:
-    """Answer ``about``, which comes from settings, of which no change is known."""
+    """Answer ``about``."""
     read_words(pairs, ())
-    return hapi.describe_server(), None
+    return hapi.describe_server(), hapi.began
 
 
 def show_capabilities(hapi: Hapi, pairs: Pairs) -> Metadata:
     """Answer ``capabilities``."""
     read_words(pairs, ())
-    return hapi.list_capabilities(), None
+    return hapi.list_capabilities(), hapi.began
 
 
 def show_catalog(hapi: Hapi, pairs: Pairs) -> Metadata:
@@ -167,6 +168,7 @@ class Site:
 
         self.reopen = reopen
         self.settings = settings
+        self.began = time.time_ns()
         self.places = Places(settings.web_answers_per_address, Proxies(settings.serve_proxies))
         self.turns = Turns(settings)
         self.pool = ThreadPoolExecutor(THREADS)  # its threads begin with the first request, after the fork
@@ -175,7 +177,7 @@ class Site:
         """Open the archive for a request."""
         from dayfile.web.hapi import Hapi
 
-        return Hapi(self.reopen(), self.settings)
+        return Hapi(self.reopen(), self.settings, self.began)
 
     async def _run(self, function: Callable[..., Returned], *arguments: object) -> Returned:
         """Call a function in a thread."""

@@ -122,11 +122,14 @@ class Hapi:
         The archive.
     settings : CoreSettings
         ``web.title`` and what else is said of the server, and ``web.most_records``.
+    began : int
+        When the server began with these settings, ns since 1970.
     """
 
-    def __init__(self, archive: Archive, settings: CoreSettings) -> None:
+    def __init__(self, archive: Archive, settings: CoreSettings, began: int) -> None:
         self.archive = archive
         self.settings = settings
+        self.began = began
 
     def describe_server(self) -> dict[str, object]:
         """Answer ``about``."""
